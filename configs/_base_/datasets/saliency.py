@@ -1,0 +1,36 @@
+# A folder of images and a folder of masks of the same names; DUTS-TR to train and DUTS-TE to test by default.
+input_size = (384, 384)
+train_root = "data/DUTS-TR"
+test_root = "data/DUTS-TE"
+
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadSaliencyMask"),
+    dict(type="ResizeSaliency", scale=input_size, keep_ratio=False),
+    dict(type="FlipSaliency", prob=0.5),
+    dict(type="PackSaliencyInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="ResizeSaliency", scale=input_size, keep_ratio=False),
+    # After resizing: results are judged at the mask's own size.
+    dict(type="LoadSaliencyMask"),
+    dict(type="PackSaliencyInputs"),
+]
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type="DefaultSampler", shuffle=True),
+    dataset=dict(type="SaliencyDataset", data_root=train_root, pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=4,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(type="SaliencyDataset", data_root=test_root, test_mode=True, pipeline=test_pipeline),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type="SODMetric")
+test_evaluator = val_evaluator

@@ -1,0 +1,6 @@
+_base_ = [
+    "_base_/models/sod_diffusion_swinb.py",
+    "_base_/datasets/saliency.py",
+    "_base_/schedules/sod_diffusion.py",
+    "_base_/default_runtime.py",
+]

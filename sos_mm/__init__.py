@@ -1,0 +1,43 @@
+"""Synthetic object segments and salient object detection by latent diffusion, for OpenMMLab.
+
+Importing this package imports nothing else. Its public names are found on first use, so that
+``type='sos_mm.X'`` works in any mmengine config without an import line.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+# Module -> the public names that it defines. Configs use these names; they only ever grow.
+_MODULES = {
+    "sos_mm.segments": "Segment SegmentBank",
+    "sos_mm.composition": "Layout Placement PhotoBackgrounds Scene SceneObject StructuredLayout compose",
+    "sos_mm.synthesis": "Recipe synthesize",
+    "sos_mm.saliency": (
+        "AttentionFeatureInteraction CBAMFusion DiffusionSODHead FlipSaliency LatentDenoiser "
+        "LatentDiffusionSegmentor LoadSaliencyMask PackSaliencyInputs ResizeSaliency SODMetric SaliencyDataset "
+        "SaliencyMSELoss SaliencyVisualizationHook SalientEncoder SaveSaliencyHook SpaceToDepthCodec "
+        "StableDiffusionVAE"
+    ),
+    "sos_mm.visits": "VisitHook",
+}
+_PUBLIC = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str):
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'sos_mm' has no attribute {name!r}.")
+    try:
+        return getattr(import_module(_PUBLIC[name]), name)
+    except ImportError as error:
+        # mmengine turns any ImportError into "not in the registry", which hides the remedy.
+        raise RuntimeError(
+            f"`sos_mm.{name}` cannot be used here, because importing it failed: {error} "
+            "`python tools/collect_env.py` says what each part needs and how to get it."
+        ) from error
+
+
+def __dir__():
+    return sorted(__all__)

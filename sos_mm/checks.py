@@ -1,0 +1,114 @@
+"""Checks at the door: dependencies, folders and image files, each with an error that says what to do."""
+
+import os
+from collections.abc import Iterable
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+def require(module: str, needed_for: str, remedy: str) -> ModuleType:
+    """Imports an optional dependency.
+
+    Raises:
+        ImportError: If it cannot be imported; names what needs it and how to get it.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ImportError(f"{needed_for} needs `{module}`, which cannot be imported ({error}): {remedy}.") from error
+
+
+def check_folder(path: str | Path, what: str) -> Path:
+    """The path of an existing, readable folder.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        NotADirectoryError: If it is something else.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{what} must be an existing folder, but {path} does not exist.")
+    if not path.is_dir():
+        raise NotADirectoryError(f"{what} must be a folder, but {path} is a file.")
+    return path
+
+
+def check_choice(name: str, value: object, choices: Iterable) -> None:
+    """Raises ValueError, with the nearest choice, unless ``value`` is one of ``choices``."""
+    choices = list(choices)
+    if value not in choices:
+        near = get_close_matches(str(value), [str(choice) for choice in choices], n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, choices))}, but got {value!r}.{hint}")
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raises ValueError unless ``low <= value <= high``."""
+    if not low <= value <= high:
+        raise ValueError(f"`{name}` must be in [{low}, {high}], but got {value}.")
+
+
+def read_image(path: str | Path, channels: int) -> np.ndarray:
+    """Reads an 8-bit image file.
+
+    Args:
+        path: The file.
+        channels: 1 for grey, 3 for RGB, 4 for RGB and straight alpha.
+
+    Returns:
+        uint8 array, (H, W) for one channel, otherwise (H, W, channels).
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is empty, cannot be decoded, is not 8-bit, or has no alpha where four
+            channels are due.
+    """
+    import cv2
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"The image {path} does not exist.")
+    # Through a buffer, since imread answers a broken file and an unreadable name alike with None.
+    encoded = np.fromfile(path, np.uint8)
+    image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED if channels == 4 else cv2.IMREAD_COLOR) if encoded.size else None
+    if image is None:
+        raise ValueError(f"The image {path} ({encoded.size} bytes) cannot be decoded: replace or remove it.")
+    if channels == 4:
+        return _to_rgba(image, path)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if channels == 1 else cv2.COLOR_BGR2RGB)
+
+
+def _to_rgba(image: np.ndarray, path: Path) -> np.ndarray:
+    import cv2
+
+    if image.dtype != np.uint8:
+        raise ValueError(f"The cut-out {path} must be 8-bit, but holds {image.dtype}: save it with 8 bits a channel.")
+    if image.ndim != 3 or image.shape[2] != 4:
+        shape = "x".join(map(str, image.shape))
+        raise ValueError(f"The cut-out {path} must have an alpha channel (RGBA), but its shape is {shape}.")
+    return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
+
+
+def writable_folder(path: str | Path, what: str) -> Path:
+    """Makes a folder where there is none, and checks that it can be written.
+
+    Raises:
+        NotADirectoryError: If a file is in the way.
+        PermissionError: If it cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (probe := path / f".writable-{os.getpid()}").touch()
+        probe.unlink()
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotADirectoryError(f"{what} must be a folder, but {error.filename} is a file: choose another.") from error
+    except OSError as error:
+        raise PermissionError(f"{what} cannot be written: {error}. Choose another folder.") from error
+    return path

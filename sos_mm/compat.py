@@ -1,0 +1,97 @@
+"""Which OpenMMLab lineage is installed, and whether its versions are ones that this package was tested with.
+
+OpenMMLab's packages exist twice: the originals, and the maintained ``onedl-*`` forks. Both have the same
+import names, so they cannot be told apart by ``import`` and must not be installed together. What is wrong is raised
+as RuntimeError: mmengine catches ImportError while it reads a config, and hides what it says.
+"""
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The distributions of one lineage: import name -> (distribution name, tested version range)."""
+
+    name: str
+    packages: dict[str, tuple[str, str]]
+
+    def installed(self) -> dict[str, str]:
+        """The installed ones: import name -> version."""
+        versions = {}
+        for module, (distribution, _) in self.packages.items():
+            try:
+                versions[module] = version(distribution)
+            except PackageNotFoundError:
+                continue
+        return versions
+
+
+LINEAGES = (
+    Lineage(
+        "onedl",
+        {
+            "mmengine": ("onedl-mmengine", ">=0.10.12,<0.11"),
+            "mmcv": ("onedl-mmcv", ">=2.3.6,<2.4"),
+            # From 3.4.6 on the decoder of DINO is twice as wide, and published checkpoints no longer fit.
+            "mmdet": ("onedl-mmdetection", ">=3.4.5,<3.4.6"),
+            "mmseg": ("onedl-mmsegmentation", ">=1.4.2,<1.5"),
+        },
+    ),
+    Lineage(
+        "openmmlab",
+        {
+            "mmengine": ("mmengine", ">=0.10.7,<0.11"),
+            "mmcv": ("mmcv", ">=2.1.0,<2.2"),
+            "mmdet": ("mmdet", ">=3.3.0,<3.4"),
+            "mmseg": ("mmsegmentation", ">=1.2.2,<1.3"),
+        },
+    ),
+)
+
+
+def find_lineage() -> Lineage:
+    """The lineage that is installed.
+
+    Raises:
+        RuntimeError: If neither is, or both are (even in part).
+    """
+    found = [lineage for lineage in LINEAGES if lineage.installed()]
+    if not found:
+        raise RuntimeError(
+            "No OpenMMLab packages were found: install the maintained forks with `pip install sos_mm[onedl]` "
+            "or the originals with `pip install sos_mm[openmmlab]`."
+        )
+    if len(found) > 1:
+        listed = "; ".join(
+            ", ".join(f"{lineage.packages[module][0]} {number}" for module, number in lineage.installed().items())
+            for lineage in found
+        )
+        raise RuntimeError(
+            f"Both lineages of OpenMMLab are installed ({listed}), and they overwrite each other's files: "
+            "make a fresh environment with only one of them."
+        )
+    return found[0]
+
+
+def check_openmmlab(*modules: str) -> Lineage:
+    """Checks that some of ``mmengine``, ``mmcv``, ``mmdet`` and ``mmseg`` are there in tested versions.
+
+    Raises:
+        RuntimeError: If one is missing or outside its range, or both lineages are installed.
+    """
+    from packaging.specifiers import SpecifierSet
+
+    lineage = find_lineage()
+    installed = lineage.installed()
+    for module in modules:
+        distribution, tested = lineage.packages[module]
+        if module not in installed:
+            extra = lineage.name + ("-detection" if module == "mmdet" else "")
+            raise RuntimeError(f"`{module}` is not installed: get it with `pip install sos_mm[{extra}]`.")
+        if installed[module] not in SpecifierSet(tested):
+            raise RuntimeError(
+                f"{distribution} must be {tested}, but is {installed[module]}: "
+                f"`pip install '{distribution}{tested}'` in this environment."
+            )
+    return lineage

@@ -1,0 +1,160 @@
+"""Backgrounds: many different ones out of a few photographs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sos_mm.checks import IMAGE_SUFFIXES, check_folder, check_range, read_image, require
+from sos_mm.segments.cache import ByteCache
+from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photograph on disk.
+
+    Attributes:
+        path: Its file.
+        box: Half-open xyxy box of the part to use; all of it if None.
+    """
+
+    path: Path
+    box: tuple[int, int, int, int] | None = None
+
+    def read(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB.
+
+        Raises:
+            FileNotFoundError: If the file is gone.
+            ValueError: If it cannot be decoded, or does not hold the box; names the file.
+        """
+        image = read_image(self.path, 3)
+        if self.box is None:
+            return image
+        x0, y0, x1, y1 = self.box
+        height, width = image.shape[:2]
+        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+            raise ValueError(f"`box` must lie inside {self.path} ({width}x{height}), but got {self.box}.")
+        return image[y0:y1, x0:x1]
+
+
+@dataclass(frozen=True)
+class PhotoBackgrounds:
+    """Backgrounds cut out of photographs.
+
+    A background is a crop of a photograph with the canvas's aspect, at a uniform position, scaled to the
+    canvas and perhaps mirrored; its colours are then shifted a little. Every draw is uniform in its range.
+
+    Args:
+        photos: What to cut from.
+        crop: Range of the crop's side, as a share of the largest crop with that aspect.
+        max_enlargement: Crops are not taken so small that they would be enlarged further than this, unless
+            the photograph itself is that small.
+        flip: Probability of a mirrored background.
+        brightness: Values are multiplied by 1 plus a number in [-brightness, brightness].
+        contrast: So is their distance from mid-grey.
+        saturation: So is the saturation.
+        hue: Largest turn of the hue to either side, in degrees.
+        cache_bytes: Decoded pixels to keep in memory.
+
+    Raises:
+        ValueError: If there are no photographs, or a number is out of its range.
+    """
+
+    photos: Sequence[Photo]
+    crop: tuple[float, float] = (0.4, 1.0)
+    max_enlargement: float = 1.5
+    flip: float = 0.5
+    brightness: float = 0.2
+    contrast: float = 0.2
+    saturation: float = 0.25
+    hue: float = 12.0
+    cache_bytes: int = 256 * 2**20
+
+    def __post_init__(self):
+        if not self.photos:
+            raise ValueError("`photos` must name at least one photograph, but got none.")
+        if not 0 < self.crop[0] <= self.crop[1] <= 1:
+            raise ValueError(f"`crop` must be a pair low <= high in (0, 1], but got {self.crop}.")
+        for name in ("flip", "brightness", "contrast", "saturation"):
+            check_range(name, getattr(self, name), 0, 1)
+        check_range("hue", self.hue, 0, 180)
+        check_range("max_enlargement", self.max_enlargement, 1, 1000)
+        object.__setattr__(self, "_cache", ByteCache(self.cache_bytes))
+
+    @classmethod
+    def from_folder(cls, root: str | Path, **options) -> "PhotoBackgrounds":
+        """All images of a folder and the folders in it, sorted by name.
+
+        Raises:
+            FileNotFoundError: If there is no such folder.
+            ValueError: If it holds no image.
+        """
+        root = check_folder(root, "The backgrounds' `root`")
+        paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        if not paths:
+            raise ValueError(f"{root} must hold images ({', '.join(IMAGE_SUFFIXES)}), but there is none.")
+        return cls([Photo(path) for path in paths], **options)
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+        """Draws a background.
+
+        Args:
+            rng: Where the draws come from.
+            size: Height and width in pixels.
+
+        Returns:
+            (height, width, 3) uint8 RGB, the caller's own.
+        """
+        # The same number of draws whatever comes out, so that a change of one option moves nothing else.
+        photo = int(rng.integers(len(self.photos)))
+        place, flip, shifts = rng.random(3), rng.random(), rng.uniform(-1, 1, size=4)
+        image = self._cache.get(photo, self.photos[photo].read, lambda pixels: pixels.nbytes)
+        image = self._crop(image, size, place)
+        if flip < self.flip:
+            image = cv2.flip(image, 1)
+        limits = (self.brightness, self.contrast, self.saturation, self.hue)
+        return _shift_colors(image, *(shifts * limits))
+
+    def _crop(self, image: np.ndarray, size: tuple[int, int], draws: np.ndarray) -> np.ndarray:
+        scale = min(image.shape[0] / size[0], image.shape[1] / size[1])
+        low = min(max(self.crop[0], 1 / (self.max_enlargement * scale)), 1)
+        high = max(self.crop[1], low)
+        scale *= low + draws[0] * (high - low)
+        height, width = max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
+        y = int(draws[1] * (image.shape[0] - height + 1))
+        x = int(draws[2] * (image.shape[1] - width + 1))
+        method = cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC
+        return cv2.resize(image[y : y + height, x : x + width], (size[1], size[0]), interpolation=method)
+
+
+def _shift_colors(image: np.ndarray, brightness: float, contrast: float, saturation: float, hue: float) -> np.ndarray:
+    """One table for each of hue, saturation and value; OpenCV counts hues in steps of two degrees."""
+    steps = np.arange(256.0)
+    table = np.empty((1, 256, 3), np.uint8)
+    table[0, :, 0] = (steps + round(hue / 2)) % 180
+    table[0, :, 1] = np.clip(np.rint(steps * (1 + saturation)), 0, 255)
+    table[0, :, 2] = np.clip(np.rint(((steps - 128) * (1 + contrast) + 128) * (1 + brightness)), 0, 255)
+    return cv2.cvtColor(cv2.LUT(cv2.cvtColor(image, cv2.COLOR_RGB2HSV), table), cv2.COLOR_HSV2RGB)
+
+
+def sample_backgrounds(group: str = "train", **options) -> PhotoBackgrounds:
+    """Backgrounds from the photographs that scikit-image carries.
+
+    Args:
+        group: 'train', 'held_out' or 'all'.
+        options: Those of `PhotoBackgrounds`.
+
+    Raises:
+        ImportError: If scikit-image is not installed.
+    """
+    names = set(sample_group("backgrounds", group))
+    data = require("skimage.data", "The bundled sample of backgrounds", "pip install 'sos_mm[sample]'")
+    folder = Path(data.__file__).parent
+    entries = json.loads((SAMPLE_FOLDER / "backgrounds.json").read_text(encoding="utf-8"))
+    chosen = [Photo(folder / entry["file"], tuple(entry["box"])) for entry in entries if entry["name"] in names]
+    return PhotoBackgrounds(chosen, **options)

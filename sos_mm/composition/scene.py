@@ -1,0 +1,130 @@
+"""Contract 2: what every maker of scenes gives and every user of them may rely on.
+
+The truth of a mask: a pixel is owned by the frontmost object whose composited alpha there is at least
+`OPAQUE`; the amodal mask of an object is its own alpha >= `OPAQUE`, whatever stands before it. Boxes are
+half-open: (x0, y0, x1, y1) holds the pixels x0 <= x < x1, y0 <= y < y1.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+OPAQUE = 128
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a segment goes.
+
+    Attributes:
+        segment: Which one, an index into the segments that the layout was planned for.
+        box: Half-open xyxy box in pixels of the canvas. The segment is scaled to fit inside and centred, its
+            aspect kept. It may reach over the canvas's border.
+        flipped: Whether it is mirrored left to right.
+    """
+
+    segment: int
+    box: Box
+    flipped: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class SceneObject:
+    """One visible object of a scene.
+
+    Attributes:
+        segment_id, category, sub_category, phrase, description, attributes: As in `Segment`.
+        placement: Where it was put.
+        z_order: Its place from back (0) to front, its index in the scene's objects.
+        alpha: (h, w) uint8, its alpha as composited, where its extent meets the canvas.
+        offset: x and y of ``alpha``'s first pixel on the canvas.
+        box: Tight half-open xyxy box of its modal mask.
+        area: Pixels of its modal mask, at least 1.
+        amodal_box: Tight half-open xyxy box of its amodal mask.
+        amodal_area: Pixels of its amodal mask, inside the canvas.
+        truncation: Share of the object's pixels that fell outside the canvas, in [0, 1).
+    """
+
+    segment_id: str
+    category: str
+    sub_category: str
+    phrase: str
+    description: str
+    attributes: tuple[str, ...]
+    placement: Placement
+    z_order: int
+    alpha: np.ndarray
+    offset: tuple[int, int]
+    box: Box
+    area: int
+    amodal_box: Box
+    amodal_area: int
+    truncation: float
+
+    @property
+    def visible_share(self) -> float:
+        """Share of its amodal mask that nothing hides, in (0, 1]."""
+        return self.area / self.amodal_area
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the canvas that ``alpha`` covers."""
+        x, y = self.offset
+        height, width = self.alpha.shape
+        return slice(y, y + height), slice(x, x + width)
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """An image and all that is known about it.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        objects: From back to front.
+        owner: (H, W) int32, who owns each pixel: 0 the background, k + 1 ``objects[k]``.
+
+    Raises:
+        ValueError: If the parts do not fit together.
+    """
+
+    image: np.ndarray
+    objects: tuple[SceneObject, ...]
+    owner: np.ndarray
+
+    def __post_init__(self):
+        if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
+            got = f"{self.image.dtype} of shape {self.image.shape}"
+            raise ValueError(f"`image` must be a uint8 array of shape (H, W, 3), but got {got}.")
+        if self.owner.dtype != np.int32 or self.owner.shape != self.size:
+            got = f"{self.owner.dtype} of shape {self.owner.shape}"
+            raise ValueError(f"`owner` must be an int32 array of shape {self.size}, but got {got}.")
+        z_orders = [scene_object.z_order for scene_object in self.objects]
+        if z_orders != list(range(len(self.objects))):
+            raise ValueError(f"`objects` must be in their z-order 0, 1, ..., but got {z_orders}.")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.image.shape[:2]
+
+    def modal_mask(self, index: int) -> np.ndarray:
+        """(H, W) bool: the pixels of ``objects[index]`` that are seen."""
+        return self.owner == self._place(index) + 1
+
+    def amodal_mask(self, index: int) -> np.ndarray:
+        """(H, W) bool: the pixels of ``objects[index]`` inside the canvas, seen or hidden by others."""
+        scene_object = self.objects[self._place(index)]
+        mask = np.zeros(self.size, bool)
+        mask[scene_object.window] = scene_object.alpha >= OPAQUE
+        return mask
+
+    def saliency_mask(self) -> np.ndarray:
+        """(H, W) uint8: 255 where any object is, 0 elsewhere."""
+        return (self.owner > 0).view(np.uint8) * np.uint8(255)
+
+    def _place(self, index: int) -> int:
+        # A negative index would otherwise ask for an owner that nobody is.
+        if not 0 <= index < len(self.objects):
+            raise IndexError(f"`index` must be in [0, {len(self.objects)}), but got {index}.")
+        return index

@@ -1,0 +1,76 @@
+"""Between pixels and latents. The only place that knows the scaling factor."""
+
+import torch
+from diffusers import AutoencoderKL
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sos_mm.saliency.pretrained import load_pretrained
+
+
+@MODELS.register_module()
+class StableDiffusionVAE(nn.Module):
+    """The frozen variational autoencoder of Stable Diffusion.
+
+    Args:
+        pretrained: Folder, ``.safetensors`` file or hub id of the base model; None for random weights.
+        architecture: Arguments of ``diffusers.AutoencoderKL`` where ``pretrained`` is None.
+        scaling_factor: What latents are multiplied by, so that their variance is near one.
+    """
+
+    def __init__(self, pretrained: str | None, architecture: dict | None = None, scaling_factor: float = 0.18215):
+        super().__init__()
+        if pretrained is not None:
+            self.vae = load_pretrained(AutoencoderKL, pretrained, "vae")
+        else:
+            self.vae = AutoencoderKL(**(architecture or {}))
+        self.scaling_factor = scaling_factor
+        self.vae.requires_grad_(False)
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of a latent."""
+        return self.vae.config.latent_channels
+
+    @property
+    def stride(self) -> int:
+        """Pixels per latent position along one side."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    def train(self, mode: bool = True) -> "StableDiffusionVAE":
+        """Stays in evaluation mode: it is frozen."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> (B, C, H/8, W/8), the scaled mean of the posterior."""
+        return self.vae.encode(images).latent_dist.mean * self.scaling_factor
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """(B, C, H/8, W/8) -> (B, 3, H, W), about [-1, 1]. Differentiable with respect to the latents."""
+        return self.vae.decode(latents / self.scaling_factor).sample
+
+
+@MODELS.register_module()
+class SpaceToDepthCodec(nn.Module):
+    """A lossless codec without weights: each block of pixels becomes the channels of one latent position.
+
+    For models small enough to train from scratch, where no pretrained autoencoder fits.
+
+    Args:
+        stride: Pixels per latent position along one side.
+    """
+
+    def __init__(self, stride: int = 8):
+        super().__init__()
+        self.stride = stride
+        self.latent_channels = 3 * stride**2
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> (B, 3 stride^2, H/stride, W/stride)."""
+        return functional.pixel_unshuffle(images, self.stride)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """The inverse of :meth:`encode`."""
+        return functional.pixel_shuffle(latents, self.stride)

@@ -1,0 +1,103 @@
+"""What a saliency model is held against: a centre prior, its encoder alone, and itself on shuffled images.
+
+A model that does not beat the centre prior has learned where objects lie, not what they look like; one that
+loses nothing when its conditions come from another image does not look at the image at all.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from sos_mm.saliency.fusion import SalientFeatures
+from sos_mm.saliency.metric import SODMetric
+from sos_mm.saliency.segmentor import Conditions, LatentDiffusionSegmentor
+
+Predictor = Callable[[Tensor, list[SegDataSample]], list[SegDataSample]]
+
+
+def centre_prior(height: int, width: int, spread: float = 0.4) -> Tensor:
+    """A Gaussian around the image's centre, (1, height, width) in [0, 1].
+
+    Args:
+        height: Height in pixels.
+        width: Width in pixels.
+        spread: Standard deviation as a share of half the side.
+    """
+    axes = [torch.linspace(-1, 1, length) ** 2 for length in (height, width)]
+    return torch.exp(-(axes[0][:, None] + axes[1][None]) / (2 * spread**2))[None]
+
+
+def predict_centre_prior(inputs: Tensor, samples: list[SegDataSample]) -> list[SegDataSample]:
+    """Gives every image the centre prior."""
+    for sample in samples:
+        sample.pred_saliency = PixelData(data=centre_prior(*sample.ori_shape[:2]))
+    return samples
+
+
+def predict_auxiliary(model: LatentDiffusionSegmentor) -> Predictor:
+    """The encoder's own map, by the head's auxiliary convolution."""
+
+    def predict(inputs: Tensor, samples: list[SegDataSample]) -> list[SegDataSample]:
+        settings, model.test_cfg = model.test_cfg, {**model.test_cfg, "source": "auxiliary"}
+        try:
+            return model.predict(inputs, samples)
+        finally:
+            model.test_cfg = settings
+
+    return predict
+
+
+def predict_shuffled(model: LatentDiffusionSegmentor) -> Predictor:
+    """The full model, but image latents and salient features come from the batch's next image."""
+
+    def predict(inputs: Tensor, samples: list[SegDataSample]) -> list[SegDataSample]:
+        if len(samples) < 2:
+            raise ValueError("Conditions can be shuffled only within batches of at least 2 images, but got 1.")
+        members = model.decode_conditions(rolled(model.encode_conditions(inputs)), samples)
+        return [model.fill(sample, members[:, index]) for index, sample in enumerate(samples)]
+
+    return predict
+
+
+def rolled(conditions: Conditions) -> Conditions:
+    """Moves every image's conditions to the next one in the batch."""
+    pyramid = tuple(level.roll(1, 0) for level in conditions.features.pyramid)
+    return Conditions(SalientFeatures(pyramid), conditions.image_latent.roll(1, 0))
+
+
+def predictors(model: LatentDiffusionSegmentor) -> dict[str, Predictor]:
+    """The model and what it is held against, by the names that tables show."""
+    named: dict[str, Predictor] = {"centre prior": predict_centre_prior}
+    if model.decode_head.auxiliary is not None:
+        named["auxiliary map of the encoder"] = predict_auxiliary(model)
+    named["full model"] = model.predict
+    named["full model, conditions shuffled"] = predict_shuffled(model)
+    return named
+
+
+@torch.no_grad()
+def evaluate(
+    model: LatentDiffusionSegmentor, batches: Iterable[dict], named: dict[str, Predictor]
+) -> dict[str, dict[str, float]]:
+    """Scores several predictors on the same data.
+
+    Args:
+        model: Gives the preprocessing.
+        batches: Batches of a test data loader.
+        named: The predictors.
+
+    Returns:
+        For each predictor, :class:`SODMetric`'s scores.
+    """
+    metrics = {name: SODMetric() for name in named}
+    number = 0
+    for batch in batches:
+        data = model.data_preprocessor(batch, training=False)
+        number += len(data["data_samples"])
+        for name, predict in named.items():
+            samples = predict(data["inputs"], [sample.clone() for sample in data["data_samples"]])
+            metrics[name].process(batch, [sample.cpu().to_dict() for sample in samples])
+    return {name: metric.evaluate(number) for name, metric in metrics.items()}

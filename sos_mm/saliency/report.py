@@ -1,0 +1,150 @@
+"""One HTML page about a trained saliency model: scores, predictions, sampling, data and loss. Opens from disk."""
+
+import base64
+import html
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+
+import cv2
+import numpy as np
+import torch
+
+from sos_mm.checks import read_image
+from sos_mm.saliency.segmentor import LatentDiffusionSegmentor
+from sos_mm.saliency.visualization import grey_picture, side_by_side
+
+PAGE = Template(
+    """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>$title</title>
+<style>
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; }
+table { border-collapse: collapse; } td, th { padding: .3rem .9rem; border-bottom: 1px solid #8886; text-align: left; }
+td + td, th + th { text-align: right; font-variant-numeric: tabular-nums; }
+figure { margin: 0 0 1rem; } figcaption { color: #888; font-size: .85rem; }
+img { max-width: 100%; } .grid { display: flex; flex-wrap: wrap; gap: .6rem; } .note { color: #888; }
+</style>
+<h1>$title</h1><p class="note">$subtitle</p>
+$body
+</html>
+"""
+)
+
+
+@dataclass
+class Section:
+    """A heading, a sentence, and what stands under it as HTML."""
+
+    heading: str
+    about: str
+    parts: list[str] = field(default_factory=list)
+
+    def html(self) -> str:
+        """The section as HTML."""
+        return f"<h2>{html.escape(self.heading)}</h2><p>{html.escape(self.about)}</p>{''.join(self.parts)}"
+
+
+def write_page(path: Path, title: str, subtitle: str, sections: list[Section]) -> None:
+    """Writes the page, whole or not at all."""
+    body = "\n".join(section.html() for section in sections)
+    page = PAGE.substitute(title=html.escape(title), subtitle=html.escape(subtitle), body=body)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(page, encoding="utf-8")
+    scratch.replace(path)
+
+
+def figure(picture: np.ndarray, caption: str) -> str:
+    """A picture (H, W, 3) uint8 RGB with a caption, as HTML that holds the picture itself."""
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
+    source = base64.b64encode(encoded.tobytes()).decode()
+    text = html.escape(caption)
+    return f'<figure><img alt="{text}" src="data:image/jpeg;base64,{source}"><figcaption>{text}</figcaption></figure>'
+
+
+def grid(figures: list[str]) -> str:
+    """Figures beside each other, as many as fit."""
+    return f'<div class="grid">{"".join(figures)}</div>'
+
+
+def score_table(scores: dict[str, dict[str, float]]) -> str:
+    """A row a predictor, a column a score, as HTML."""
+    names = list(next(iter(scores.values())))
+    head = "".join(f"<th>{html.escape(name.split('/')[-1])}</th>" for name in names)
+    rows = "".join(
+        f"<tr><td>{html.escape(who)}</td>{''.join(f'<td>{row[name]:.4f}</td>' for name in names)}</tr>"
+        for who, row in scores.items()
+    )
+    return f"<table><tr><th></th>{head}</tr>{rows}</table>"
+
+
+def text_table(scores: dict[str, dict[str, float]]) -> str:
+    """The same for a terminal."""
+    names = list(next(iter(scores.values())))
+    width = max(len(who) for who in scores)
+    lines = [" " * width + "".join(f"{name.split('/')[-1]:>12}" for name in names)]
+    lines += [f"{who:<{width}}" + "".join(f"{row[name]:12.4f}" for name in names) for who, row in scores.items()]
+    return "\n".join(lines)
+
+
+def data_pairs(root: str | Path, number: int, height: int = 150) -> list[str]:
+    """The first images of a saliency data set beside their masks, as figures."""
+    figures = []
+    for path in sorted(Path(root, "images").iterdir())[:number]:
+        mask = read_image(next(Path(root, "masks").glob(f"{path.stem}.*")), 1)
+        pair = [read_image(path, 3), np.repeat(mask[..., None], 3, axis=2)]
+        figures.append(figure(side_by_side(pair, height), path.stem))
+    return figures
+
+
+@torch.no_grad()
+def sampling_strip(model: LatentDiffusionSegmentor, batch: dict, index: int, steps: int, height: int = 150) -> str:
+    """Image, ground truth and the estimate of the mask after each sampling step, as a figure.
+
+    Args:
+        model: The model.
+        batch: A batch of a test data loader.
+        index: Which image of it.
+        steps: How many steps to sample with.
+        height: The strip's height in pixels.
+    """
+    data = model.data_preprocessor(batch, training=False)
+    inputs, sample = data["inputs"][index : index + 1], data["data_samples"][index]
+    settings, model.test_cfg = model.test_cfg, {**model.test_cfg, "steps": steps}
+    try:
+        process = model.sample_latents(model.encode_conditions(inputs), [sample])
+    finally:
+        model.test_cfg = settings
+    image = (inputs[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
+    estimates = [grey_picture(model.decode_mask(step.clean)[0]) for step in process]
+    strip = side_by_side([image, grey_picture(sample.gt_saliency.data), *estimates], height)
+    timesteps = ", ".join(str(int(step.timestep)) for step in process)
+    return figure(strip, f"{Path(sample.img_path).stem}: image, ground truth, estimates at timesteps {timesteps}")
+
+
+def loss_curve(logs: list[Path]) -> str:
+    """The logged losses over iterations, as a figure.
+
+    Args:
+        logs: The files that mmengine's ``LocalVisBackend`` wrote, one a run of a resumed training, in
+            order; each holds a JSON object a line.
+    """
+    records = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+    names = sorted({key for record in records for key in record if key.startswith("loss")})
+    series = {name: [(r["step"], r[name]) for r in records if name in r and "step" in r] for name in names}
+    # Imported here: it takes a second, and only this figure needs it.
+    from matplotlib.figure import Figure
+
+    canvas = Figure(figsize=(8, 3), layout="constrained")
+    axes = canvas.subplots()
+    for name, points in series.items():
+        axes.plot(*zip(*points, strict=True), label=name)
+    axes.set(xlabel="iteration", ylabel="loss", yscale="log")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    canvas.canvas.draw()
+    return figure(np.ascontiguousarray(np.asarray(canvas.canvas.buffer_rgba())[..., :3]), "Losses in training")

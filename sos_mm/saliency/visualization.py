@@ -1,0 +1,97 @@
+"""Pictures of saliency results: rows of image, ground truth and prediction."""
+
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class SaliencyVisualizationHook(Hook):
+    """Saves image / ground truth / prediction rows of the first images of a validation or test run.
+
+    Args:
+        number: How many images; None for all.
+        height: The rows' height in pixels.
+        folder: Folder for the pictures, in the run's log folder unless absolute.
+    """
+
+    def __init__(self, number: int | None = 8, height: int = 192, folder: str = "rows"):
+        self.number = number
+        self.height = height
+        self.folder = folder
+        self._saved = 0
+
+    def before_val_epoch(self, runner) -> None:
+        """Starts counting."""
+        self._saved = 0
+
+    before_test_epoch = before_val_epoch
+
+    @master_only
+    def after_val_iter(self, runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None):
+        """Saves rows until ``number`` is reached."""
+        folder = Path(runner.log_dir, self.folder)
+        for sample in outputs or ():
+            if self.number is not None and self._saved >= self.number:
+                return
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"{Path(sample.img_path).stem}.png"
+            mmcv.imwrite(cv2.cvtColor(result_row(sample, self.height), cv2.COLOR_RGB2BGR), str(path))
+            self._saved += 1
+
+    after_test_iter = after_val_iter
+
+
+@HOOKS.register_module()
+class SaveSaliencyHook(Hook):
+    """Saves every predicted map of a test run as an 8-bit PNG at the image's original size.
+
+    Args:
+        folder: Folder for the maps.
+    """
+
+    def __init__(self, folder: str):
+        self.folder = Path(folder)
+
+    def after_test_iter(self, runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None):
+        """Saves the maps of a batch; every process its own."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for sample in outputs or ():
+            grey = grey_picture(sample.pred_saliency.data)[..., 0]
+            mmcv.imwrite(grey, str(self.folder / f"{Path(sample.img_path).stem}.png"))
+
+
+def result_row(sample, height: int) -> np.ndarray:
+    """Image, ground truth (where there is one) and prediction side by side.
+
+    Args:
+        sample: A predicted ``SegDataSample`` with the metainfo ``img_path``.
+        height: Height of the row in pixels.
+
+    Returns:
+        (height, W, 3) uint8 RGB.
+    """
+    image = mmcv.imread(sample.img_path, channel_order="rgb")
+    fields = [sample.gt_saliency] if "gt_saliency" in sample else []
+    maps = [grey_picture(field.data) for field in (*fields, sample.pred_saliency)]
+    return side_by_side([image, *maps], height)
+
+
+def grey_picture(saliency) -> np.ndarray:
+    """A saliency tensor (1, H, W) in [0, 1] -> (H, W, 3) uint8."""
+    grey = (saliency[0].clamp(0, 1) * 255).round().byte().cpu().numpy()
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def side_by_side(pictures: list[np.ndarray], height: int, gap: int = 4) -> np.ndarray:
+    """Pictures (h, w, 3) uint8 -> one row of a common height, white between them."""
+    cells = []
+    for picture in pictures:
+        width = max(1, round(picture.shape[1] * height / picture.shape[0]))
+        cells += [mmcv.imresize(picture, (width, height), interpolation="area"), np.full((height, gap, 3), 255, np.uint8)]
+    return np.concatenate(cells[:-1], axis=1)

@@ -1,0 +1,51 @@
+"""Where every random draw comes from: a generator keyed by (run seed; purpose, image, visit).
+
+The same key gives the same numbers on any machine, with any number of workers and after any restart,
+because no draw depends on which draws came before it.
+"""
+
+import hashlib
+from enum import IntEnum
+
+import numpy as np
+
+
+class Purpose(IntEnum):
+    """What a generator is for. Numbers are part of every data set's bytes: add, never change or reuse."""
+
+    LAYOUT = 1
+    SEGMENTS = 2
+    BACKGROUND = 3
+    PLACEMENT = 4
+    LIGHT = 5
+    TRAINING_NOISE = 16
+    TRAINING_TIMESTEP = 17
+    TRAINING_AUGMENTATION = 18
+    SAMPLING_NOISE = 19
+
+
+def generator(run_seed: int, purpose: Purpose, image_index: int, visit: int = 0) -> np.random.Generator:
+    """The generator of one purpose for one image.
+
+    Args:
+        run_seed: The seed of the whole run, at least 0.
+        purpose: What the numbers are for; different purposes give independent streams.
+        image_index: Which image of the run, at least 0.
+        visit: Which pass over that image: 0 for offline synthesis, the epoch in training, the ensemble
+            member in inference.
+
+    Raises:
+        ValueError: If a number is negative.
+
+    >>> generator(0, Purpose.LAYOUT, 3).integers(100) == generator(0, Purpose.LAYOUT, 3).integers(100)
+    True
+    """
+    key = (int(purpose), int(image_index), int(visit))
+    if run_seed < 0 or min(key) < 0:
+        raise ValueError(f"`run_seed`, `image_index` and `visit` must be at least 0, but got {run_seed} and {key}.")
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy=run_seed, spawn_key=key)))
+
+
+def image_id(name: str) -> int:
+    """A number in [0, 2**32) that stands for an image's name, whatever its place in a data set."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "big")

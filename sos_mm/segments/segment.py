@@ -1,0 +1,72 @@
+"""Contract 1: what every maker of segments gives and every user of them may rely on."""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """One object, cut out of its picture.
+
+    Attributes:
+        rgba: (H, W, 4) uint8, RGB and straight (not premultiplied) alpha. Read-only. Some pixel has an alpha
+            of at least 128, the value from which a pixel counts as the object's.
+        category: What it is, such as ``"apple"``.
+        sub_category: Which kind of it, such as ``"red_apple"``; may be empty.
+        phrase: A short noun phrase, such as ``"a red apple"``; may be empty.
+        description: A sentence; may be empty.
+        attributes: Single features, such as ``("red", "round")``.
+        source_id: Says where it came from, unique in its bank.
+
+    Raises:
+        ValueError: If a field is not as said.
+    """
+
+    rgba: np.ndarray
+    category: str
+    sub_category: str = ""
+    phrase: str = ""
+    description: str = ""
+    attributes: tuple[str, ...] = ()
+    source_id: str = ""
+
+    def __post_init__(self):
+        _check_rgba(self.rgba)
+        if not isinstance(self.category, str) or not self.category:
+            raise ValueError(f"`category` must be a non-empty string, but got {self.category!r}.")
+        for name in ("sub_category", "phrase", "description", "source_id"):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                raise ValueError(f"`{name}` must be a string, but got {value!r}.")
+        if not isinstance(self.attributes, tuple) or not all(isinstance(word, str) for word in self.attributes):
+            raise ValueError(f"`attributes` must be a tuple of strings, but got {self.attributes!r}.")
+        # A view of our own, since banks hand the same pixels out again and again.
+        rgba = self.rgba.view()
+        rgba.flags.writeable = False
+        object.__setattr__(self, "rgba", rgba)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.rgba.shape[:2]
+
+    def trimmed(self) -> "Segment":
+        """The same segment without the fully transparent rows and columns around it."""
+        x, y, width, height = cv2.boundingRect(self.rgba[..., 3])
+        if (height, width) == self.size:
+            return self
+        return replace(self, rgba=np.ascontiguousarray(self.rgba[y : y + height, x : x + width]))
+
+
+def _check_rgba(rgba: np.ndarray) -> None:
+    if not isinstance(rgba, np.ndarray) or rgba.dtype != np.uint8 or rgba.ndim != 3 or rgba.shape[2] != 4:
+        got = f"{rgba.dtype} of shape {rgba.shape}" if isinstance(rgba, np.ndarray) else type(rgba).__name__
+        raise ValueError(f"`rgba` must be a uint8 array of shape (H, W, 4), but got {got}.")
+    if not rgba.size:
+        raise ValueError(f"`rgba` must hold pixels, but got shape {rgba.shape}.")
+    strongest = rgba[..., 3].max()
+    if strongest < 128:
+        what = "a fully transparent image" if strongest == 0 else f"an alpha of at most {strongest}"
+        raise ValueError(f"`rgba` must show an object (an alpha of at least 128 somewhere), but got {what}.")

@@ -1,0 +1,162 @@
+"""A recipe: everything that decides the bytes of a data set but the seed and the number of images."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sos_mm.checks import check_choice, check_range, require
+from sos_mm.composition.backgrounds import PhotoBackgrounds, sample_backgrounds
+from sos_mm.composition.layout import LayoutPrior, build_layout
+from sos_mm.segments.bank import STRATEGIES, SegmentBank
+from sos_mm.segments.sample import GROUPS
+from sos_mm.synthesis.writers import IMAGE_FORMATS, WRITERS
+
+_BANK_KEYS = {"sample": (), "release": ("root", "metadata", "include", "allow_missing")}
+_COLOR_KEYS = ("crop", "max_enlargement", "flip", "brightness", "contrast", "saturation", "hue", "cache_bytes")
+_BACKGROUND_KEYS = {"sample": _COLOR_KEYS, "folder": ("root", *_COLOR_KEYS)}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to make. Plain numbers, strings, lists and dicts only, as a config file holds them.
+
+    Attributes:
+        canvas: Height and width of the images.
+        segments: ``dict(type='sample')`` for the bundled bank, or
+            ``dict(type='release', root=..., metadata=..., include=None, allow_missing=False)``.
+        backgrounds: ``dict(type='sample')`` or ``dict(type='folder', root=...)``, each with the options of
+            `PhotoBackgrounds`.
+        group: Which part of what is bundled: 'train', 'held_out' or 'all'. Segments and backgrounds alike.
+        layout: ``dict(type='StructuredLayout', ...)`` with the options of that prior.
+        sampling: How segments are drawn: 'category' or 'uniform'.
+        min_visible_share: Objects of which a smaller share is seen are left out.
+        min_area: So are those with fewer visible pixels.
+        writer: Format of the data set: 'saliency'.
+        image_format: 'jpg' or 'png'.
+
+    Raises:
+        ValueError: If a value is not as said.
+    """
+
+    canvas: tuple[int, int]
+    segments: dict[str, Any] = field(default_factory=lambda: {"type": "sample"})
+    backgrounds: dict[str, Any] = field(default_factory=lambda: {"type": "sample"})
+    group: str = "train"
+    layout: dict[str, Any] = field(default_factory=lambda: {"type": "StructuredLayout"})
+    sampling: str = "category"
+    min_visible_share: float = 0.5
+    min_area: int = 16
+    writer: str = "saliency"
+    image_format: str = "jpg"
+
+    def __post_init__(self):
+        canvas = self.canvas
+        if (
+            not isinstance(canvas, list | tuple)
+            or len(canvas) != 2
+            or not all(isinstance(side, int) for side in canvas)
+        ):
+            raise ValueError(f"`canvas` must be a height and a width in whole pixels, but got {canvas!r}.")
+        for side in canvas:
+            check_range("canvas", side, 16, 16384)
+        _check_source("segments", self.segments, _BANK_KEYS)
+        _check_source("backgrounds", self.backgrounds, _BACKGROUND_KEYS)
+        check_choice("group", self.group, GROUPS)
+        build_layout(self.layout)
+        check_choice("sampling", self.sampling, STRATEGIES)
+        check_range("min_visible_share", self.min_visible_share, 0, 1)
+        check_range("min_area", self.min_area, 1, canvas[0] * canvas[1])
+        check_choice("writer", self.writer, WRITERS)
+        check_choice("image_format", self.image_format, IMAGE_FORMATS)
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> "Recipe":
+        """A recipe from what a config file holds.
+
+        Raises:
+            ValueError: If a key is unknown (names the nearest one) or missing, or a value is not as said.
+        """
+        for key in config:
+            check_choice("key of the recipe", key, [known.name for known in fields(cls)])
+        if "canvas" not in config:
+            raise ValueError("The recipe must have a `canvas`, such as `canvas = (384, 384)`.")
+        return cls(**config)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All values as JSON holds them, defaults included."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @property
+    def sha256(self) -> str:
+        """Tells recipes apart; the same for recipes that say the same in other words or another order."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+    def build_bank(self) -> SegmentBank:
+        """The segments. Raises what their readers raise."""
+        options = _without_type(self.segments)
+        if self.segments["type"] == "sample":
+            return SegmentBank.sample_bank(self.group)
+        return SegmentBank.from_release_layout(**options)
+
+    def build_backgrounds(self) -> PhotoBackgrounds:
+        """The backgrounds. Raises what their readers raise."""
+        options = _without_type(self.backgrounds)
+        make: Callable[..., PhotoBackgrounds] = PhotoBackgrounds.from_folder
+        if self.backgrounds["type"] == "sample":
+            make = partial(sample_backgrounds, self.group)
+        return make(**options)
+
+    def build_layout(self) -> LayoutPrior:
+        """The layout prior."""
+        return build_layout(self.layout)
+
+
+def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> Recipe:
+    """Reads a recipe from an OpenMMLab config file.
+
+    Args:
+        path: A ``.py``, ``.json`` or ``.yaml`` file; ``_base_`` works as in any config.
+        options: Values that replace those of the file, by dotted names, as ``--cfg-options`` gives them.
+
+    Raises:
+        ImportError: If mmengine is not installed (which works without torch).
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not a recipe.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"The recipe must be a config file, but {path} does not exist.")
+    config = config_module().Config.fromfile(str(path))
+    config.merge_from_dict(dict(options or {}))
+    return Recipe.from_dict(config.to_dict())
+
+
+def config_module():
+    """mmengine's config module, which needs no torch.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
+    remedy = "pip install onedl-mmengine (or mmengine, if your other OpenMMLab packages are the original ones)"
+    return require("mmengine.config", "Reading a recipe file", remedy)
+
+
+def _check_source(name: str, source: Mapping[str, Any], known: Mapping[str, tuple[str, ...]]) -> None:
+    if not isinstance(source, Mapping):
+        raise ValueError(f"`{name}` must be a dict with a `type`, but got {source!r}.")
+    check_choice(f"{name}.type", source.get("type"), known)
+    for key in _without_type(source):
+        check_choice(f"key of {name}", key, known[source["type"]])
+    needed = {"release": ("root", "metadata"), "folder": ("root",)}.get(source["type"], ())
+    missing = [key for key in needed if not source.get(key)]
+    if missing:
+        raise ValueError(
+            f"`{name}` of type {source['type']!r} must have {' and '.join(missing)}, but got {dict(source)}."
+        )
+
+
+def _without_type(source: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in source.items() if key != "type"}

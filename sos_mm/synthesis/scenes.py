@@ -1,0 +1,56 @@
+"""From a recipe and an image's number to its scene."""
+
+from sos_mm.composition.compositor import compose
+from sos_mm.composition.scene import Scene
+from sos_mm.seeding import Purpose, generator
+from sos_mm.synthesis.recipe import Recipe
+
+# A scene without an object is drawn anew, at most so often.
+_TRIES = 10
+
+
+class SceneMaker:
+    """Makes the scenes of a recipe, each from its number alone.
+
+    Args:
+        recipe: What to make; its segments and backgrounds are opened here.
+        seed: The seed of the whole data set.
+    """
+
+    def __init__(self, recipe: Recipe, seed: int):
+        self.recipe, self.seed = recipe, seed
+        self.bank = recipe.build_bank()
+        self.backgrounds = recipe.build_backgrounds()
+        self.layout = recipe.build_layout()
+
+    def make(self, index: int) -> Scene:
+        """The scene of image ``index``; it holds at least one object.
+
+        Raises:
+            LayoutError: If no layout was found.
+            RuntimeError: If all objects of all tries came out smaller than the recipe's ``min_area``.
+        """
+        for visit in range(_TRIES):
+            scene = self._draw(index, visit)
+            if scene.objects:
+                return scene
+        raise RuntimeError(
+            f"Image {index} came out without an object {_TRIES} times: lower `min_area` (now {self.recipe.min_area}) "
+            "or ask for larger objects in `layout`."
+        )
+
+    def _draw(self, index: int, visit: int) -> Scene:
+        layout_rng, segment_rng, background_rng = (
+            generator(self.seed, purpose, index, visit)
+            for purpose in (Purpose.LAYOUT, Purpose.SEGMENTS, Purpose.BACKGROUND)
+        )
+        canvas = tuple(self.recipe.canvas)
+        number = self.layout.draw_count(layout_rng)
+        segments = [self.bank.load(i) for i in self.bank.sample(segment_rng, number, self.recipe.sampling)]
+        return compose(
+            self.backgrounds.sample(background_rng, canvas),
+            self.layout.plan(layout_rng, segments, canvas),
+            segments,
+            min_visible_share=self.recipe.min_visible_share,
+            min_area=self.recipe.min_area,
+        )

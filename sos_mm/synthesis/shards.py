@@ -1,0 +1,215 @@
+"""The folder of a data set while it is made: whole shards, then the merged files, then the manifest.
+
+A shard is written into a folder of its own and renamed when it is complete, so that whatever kills a run
+leaves whole shards or none. When all are there, their files move to their final places, and the manifest,
+written last, says that the data set is complete.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from sos_mm.checks import writable_folder
+
+MANIFEST = "manifest.json"
+_WORK = ".shards"
+
+
+def shard_folder(out: Path, number: int) -> Path:
+    """Where a finished shard waits for the others."""
+    return out / _WORK / f"{number:06d}"
+
+
+def open_folder(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
+    """Makes a folder ready for a run, or finds that there is nothing to do.
+
+    Args:
+        out: The folder; made where there is none.
+        identity: What tells one run from another; has the key 'num', the number of images.
+
+    Returns:
+        The manifest if the folder already holds this data set, complete; otherwise None.
+
+    Raises:
+        FileExistsError: If the folder holds anything else than this data set or a part of it.
+        FileNotFoundError: If it says that it is complete, but files are missing.
+        NotADirectoryError, PermissionError: If it cannot be written.
+    """
+    if (out / MANIFEST).exists():
+        return _open_complete(out, identity)
+    writable_folder(out, "`out`")
+    if (out / _WORK / "run.json").exists():
+        _check_same(out, _read_json(out / _WORK / "run.json"), identity)
+    else:
+        _claim(out, identity)
+    return None
+
+
+@contextmanager
+def sole_run(out: Path) -> Iterator[None]:
+    """Keeps other runs out of a folder that `open_folder` has claimed, and clears away shards cut short.
+
+    Raises:
+        FileExistsError: If another run is at work there.
+    """
+    with open(out / _WORK / "run.lock", "w") as run, open(out / _WORK / "workers.lock", "w") as workers:
+        try:
+            fcntl.flock(run, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FileExistsError(f"Another run is writing {out}: wait for it, or name another folder.") from None
+        # Workers outlive a killed main process for a moment, and write meanwhile: wait until they are gone.
+        fcntl.flock(workers, fcntl.LOCK_EX)
+        fcntl.flock(workers, fcntl.LOCK_UN)
+        for partial in (out / _WORK).glob("*.partial-*"):
+            shutil.rmtree(partial)
+        yield
+
+
+def join_run(out: Path) -> IO[str]:
+    """Makes later runs wait for this worker process, as long as it lives and keeps what is returned."""
+    workers = open(out / _WORK / "workers.lock", "w")
+    fcntl.flock(workers, fcntl.LOCK_SH)
+    return workers
+
+
+def write_shard(out: Path, number: int, images: Iterable[tuple[dict[str, bytes], int]]) -> int:
+    """Writes a shard and renames it into place.
+
+    Args:
+        out: The data set's folder.
+        number: Which shard.
+        images: For each image its files, contents by path, and its number of objects.
+
+    Returns:
+        How many images it holds.
+    """
+    folder = shard_folder(out, number)
+    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
+    partial.mkdir()
+    checksums, objects, written = {}, 0, 0
+    for files, number_of_objects in images:
+        for name, content in files.items():
+            _write(partial / name, content)
+            checksums[name] = hashlib.sha256(content).hexdigest()
+        objects += number_of_objects
+        written += 1
+    _write(partial / "shard.json", _to_json({"images": written, "objects": objects, "files": checksums}))
+    for path in sorted(partial.rglob("*")):
+        _sync(path)
+    partial.rename(folder)
+    _sync(folder.parent)
+    return written
+
+
+def merge(out: Path, number_of_shards: int, identity: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
+    """Moves the files of all shards to their places and writes the manifest; may be cut short and repeated.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        FileNotFoundError: If a file of a shard has gone.
+    """
+    files, counts = {}, {"images": 0, "objects": 0}
+    for number in range(number_of_shards):
+        folder = shard_folder(out, number)
+        shard = _read_json(folder / "shard.json")
+        files |= shard["files"]
+        for key in counts:
+            counts[key] += shard[key]
+        for name in shard["files"]:
+            _move(folder / name, out / name)
+    manifest = {**identity, "counts": counts, "recipe": recipe, "files": files}
+    _check_files(out, manifest)
+    for folder in sorted({(out / name).parent for name in files}):
+        _sync(folder)
+    _write(out / _WORK / MANIFEST, _to_json(manifest))
+    _sync(out / _WORK / MANIFEST)
+    os.replace(out / _WORK / MANIFEST, out / MANIFEST)
+    _sync(out)
+    shutil.rmtree(out / _WORK)
+    return manifest
+
+
+def _open_complete(out: Path, identity: dict[str, Any]) -> dict[str, Any]:
+    manifest = _read_json(out / MANIFEST)
+    _check_same(out, manifest, identity)
+    _check_files(out, manifest)
+    # Left behind when a run was killed after its last act but one.
+    shutil.rmtree(out / _WORK, ignore_errors=True)
+    return manifest
+
+
+def _claim(out: Path, identity: dict[str, Any]) -> None:
+    strangers = sorted(path.name for path in out.iterdir() if not path.name.startswith(_WORK))
+    if strangers:
+        raise FileExistsError(
+            f"`out` must be a new or empty folder, or one that this recipe has begun, but {out} holds "
+            f"{', '.join(strangers[:3])}{' ...' if len(strangers) > 3 else ''}: name another folder."
+        )
+    # Under a name of its own first: a work folder that exists says whose it is.
+    for leftover in out.iterdir():
+        shutil.rmtree(leftover)
+    scratch = out / f"{_WORK}-{os.getpid()}"
+    scratch.mkdir()
+    _write(scratch / "run.json", _to_json(identity))
+    scratch.rename(out / _WORK)
+
+
+def _check_same(out: Path, found: dict[str, Any], identity: dict[str, Any]) -> None:
+    different = [key for key in identity if found.get(key) != identity[key]]
+    if different:
+        told = ", ".join(f"{key} {found.get(key)} instead of {identity[key]}" for key in different)
+        raise FileExistsError(
+            f"{out} belongs to another run ({told}): name another folder, or remove this one if it is not needed."
+        )
+
+
+def _check_files(out: Path, manifest: dict[str, Any]) -> None:
+    present = set()
+    for folder in sorted({name.rpartition("/")[0] for name in manifest["files"]}):
+        present |= {f"{folder}/{name}" for name in (os.listdir(out / folder) if (out / folder).is_dir() else ())}
+    missing = sorted(manifest["files"].keys() - present)
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} files of the data set in {out} are missing, {missing[0]} first: remove the folder and "
+            "make it again."
+        )
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        os.replace(source, target)
+    except FileNotFoundError:
+        # The target's folder is not there yet, or the file moved in an earlier attempt.
+        if source.exists():
+            target.parent.mkdir(exist_ok=True)
+            os.replace(source, target)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+
+
+def _sync(path: Path) -> None:
+    """Waits until a file's content, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _to_json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,91 @@
+"""Small real things that tests are made of. Imports no torch: some tests run where there is none."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from sos_mm.segments import Segment, SegmentBank
+
+
+def make_rgba(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """An ellipse of noisy colour with a soft edge, over transparent pixels of another colour."""
+    alpha = np.zeros((height, width), np.uint8)
+    center, axes = (width // 2, height // 2), (max(width // 2 - 3, 1), max(height // 2 - 3, 1))
+    cv2.ellipse(alpha, center, axes, 0, 0, 360, 255, -1)
+    alpha = cv2.GaussianBlur(alpha, (5, 5), 0)
+    color = rng.integers(0, 256, 3) + rng.integers(-20, 21, (height, width, 3))
+    return np.dstack([np.clip(color, 0, 255).astype(np.uint8), alpha])
+
+
+def make_segment(rng: np.random.Generator, height: int = 40, width: int = 30, **words) -> Segment:
+    """A segment of such an ellipse."""
+    return Segment(make_rgba(rng, height, width), **{"category": "ball", "source_id": "ball/plain/0", **words})
+
+
+def write_rgba(path, rgba: np.ndarray) -> None:
+    """Writes an RGBA picture."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def release(tmp_path):
+    """A small collection laid out as the released one: its folder and its metadata file."""
+    rng = np.random.default_rng(1)
+    kinds = {("apple", "red_apple"): 3, ("apple", "green_apple"): 1, ("dog", "small_dog"): 2}
+    words = {}
+    for (category, sub_category), number in kinds.items():
+        for index in range(number):
+            height, width = rng.integers(40, 120, 2)
+            path = tmp_path / "segments" / category / sub_category / f"{index}.png"
+            write_rgba(path, make_rgba(rng, height, width))
+        phrase = f"a {sub_category.replace('_', ' ')}"
+        words[f"{category}_{sub_category}"] = {
+            "description": f"{phrase.capitalize()} on its own.",
+            "short_phrase": phrase,
+            "features": [sub_category.split("_")[0], "whole"],
+        }
+    metadata = tmp_path / "metadata.json"
+    metadata.write_text(json.dumps(words))
+    return tmp_path / "segments", metadata
+
+
+@pytest.fixture
+def bank(release):
+    return SegmentBank.from_release_layout(*release)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of two small photographs."""
+    rng = np.random.default_rng(2)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index, (height, width) in enumerate([(120, 200), (160, 140)]):
+        coarse = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{index}.png"), cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
+    return folder
+
+
+@pytest.fixture
+def recipe_dict(release, photos):
+    """A recipe over the two, small enough for tests."""
+    root, metadata = map(str, release)
+    return {
+        "canvas": (80, 96),
+        "segments": {"type": "release", "root": root, "metadata": metadata},
+        "backgrounds": {"type": "folder", "root": str(photos)},
+        "layout": {
+            "type": "StructuredLayout",
+            "counts": (1, 4),
+            "shares": {"large": 0.5, "medium": 0.5, "small": 0.0},
+            "crowded": "fewer",
+        },
+    }

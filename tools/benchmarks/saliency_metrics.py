@@ -1,0 +1,62 @@
+"""Times the saliency metrics against PySODMetrics on the same pairs, in the same run."""
+
+import argparse
+from collections.abc import Callable
+from time import perf_counter
+
+import cv2
+import numpy as np
+from py_sod_metrics import MAE, Smeasure
+
+from sos_mm.metrics import mean_absolute_error, prepare, s_measure, saliency_scores
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def main() -> None:
+    """Prints milliseconds per image of both, and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=50, help="number of random pairs")
+    parser.add_argument("--height", type=int, default=300, help="height of the maps")
+    parser.add_argument("--width", type=int, default=400, help="width of the maps")
+    parser.add_argument("--rounds", type=int, default=5, help="passes over the pairs; the fastest counts")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the pairs")
+    args = parser.parse_args()
+
+    rng = np.random.default_rng(args.seed)
+    pairs = [random_pair(rng, args.height, args.width) for _ in range(args.pairs)]
+    contests = {
+        "MAE": ([MAE().step], [lambda p, t: mean_absolute_error(*prepare(p, t))]),
+        "Smeasure": ([Smeasure().step], [lambda p, t: s_measure(*prepare(p, t))]),
+        "both": ([MAE().step, Smeasure().step], [saliency_scores]),
+    }
+    print(f"{args.pairs} pairs of {args.height}x{args.width}, ms per image\n")
+    print(f"{'metric':<10}{'PySODMetrics':>14}{'sos_mm':>10}{'ratio':>8}")
+    for name, (peer, ours) in contests.items():
+        # In turns, so that a busy moment of the machine hits both.
+        times = [(milliseconds(peer, pairs), milliseconds(ours, pairs)) for _ in range(args.rounds)]
+        best_peer, best_ours = (min(column) for column in zip(*times, strict=True))
+        print(f"{name:<10}{best_peer:>14.2f}{best_ours:>10.2f}{best_peer / best_ours:>7.1f}x")
+
+
+def random_pair(rng: np.random.Generator, height: int, width: int) -> Pair:
+    """An ellipse as mask, and as prediction the same, blurred, with noise; both uint8."""
+    target = np.zeros((height, width), np.uint8)
+    center = (int(rng.integers(width)), int(rng.integers(height)))
+    axes = (int(rng.integers(width // 10, width // 3)), int(rng.integers(height // 10, height // 3)))
+    cv2.ellipse(target, center, axes, rng.uniform(0, 180), 0, 360, 255, -1)
+    noisy = cv2.GaussianBlur(target, (0, 0), 5) + rng.normal(0, 8, target.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8), target
+
+
+def milliseconds(steps: list[Callable[[np.ndarray, np.ndarray], object]], pairs: list[Pair]) -> float:
+    """Mean time of all steps on a pair."""
+    start = perf_counter()
+    for prediction, target in pairs:
+        for step in steps:
+            step(prediction, target)
+    return (perf_counter() - start) * 1000 / len(pairs)
+
+
+if __name__ == "__main__":
+    main()

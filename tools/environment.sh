@@ -1,0 +1,134 @@
+# Makes the Python environment of quickstart.sh and run_tests.sh. Sourced, not run.
+#
+#   make_environment LINEAGE OPS EXTRAS...
+#
+# LINEAGE  onedl (the maintained forks) or openmmlab (the originals)
+# OPS      ops (mmcv's operators are compiled; mmdet needs them) or noops
+# EXTRAS   extras of setup.cfg beside the lineage's own
+#
+# Sets $VENV, the environment's folder, and puts its programs first on PATH.
+#
+# REMOVE_FIRST=yes makes the environment anew.
+#
+# SOS_MM_CACHE      where environments and built wheels are kept (default ~/.cache/sos_mm)
+# SOS_MM_VENV       the environment's folder (default: in SOS_MM_CACHE, named by the pins)
+# SOS_MM_PYTHON     the Python to start from (default python3.11, then python3)
+# MMCV_FIND_LINKS   a folder or page of prebuilt mmcv wheels, used instead of compiling
+
+REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+SOS_MM_CACHE=${SOS_MM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sos_mm}
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+
+say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
+stop() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+find_python() {
+    local candidate
+    for candidate in ${SOS_MM_PYTHON:-python3.11 python3}; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    stop "Python 3.11 was not found (tried: ${SOS_MM_PYTHON:-python3.11 python3})." \
+        "The pinned versions are verified on 3.11 alone; install it and name it in SOS_MM_PYTHON."
+}
+
+# pin LINEAGE PACKAGE: the requirement of one package as setup.cfg pins it.
+pin() {
+    "$PYTHON" - "$REPOSITORY/setup.cfg" "$1" "$2" <<'PY'
+import configparser, sys
+path, lineage, package = sys.argv[1:]
+config = configparser.ConfigParser()
+config.read(path, encoding="utf-8")
+print(next(r for r in config["options.extras_require"][lineage].split() if r.startswith(package + "==")))
+PY
+}
+
+# pins_hash WORDS...: changes when the pins, the Python or the words do.
+pins_hash() {
+    "$PYTHON" - "$REPOSITORY/setup.cfg" "$@" <<'PY'
+import configparser, hashlib, sys
+config = configparser.ConfigParser()
+config.read(sys.argv[1], encoding="utf-8")
+text = repr([sys.argv[2:], sys.version, config["options"]["install_requires"], dict(config["options.extras_require"])])
+print(hashlib.sha256(text.encode()).hexdigest()[:12])
+PY
+}
+
+cuda_tag() { # What compiled operators are built for: cpu, or the CUDA of torch where a compiler for it is at hand.
+    "$VENV/bin/python" - <<'PY'
+import torch
+from torch.utils.cpp_extension import CUDA_HOME
+print("cu" + torch.version.cuda.replace(".", "") if torch.cuda.is_available() and CUDA_HOME else "cpu")
+PY
+}
+
+# build_mmcv LINEAGE OPS: a wheel of mmcv in a folder of our own. pip's own cache must not be used: it
+# knows neither which torch a wheel was compiled against nor whether the operators are in it.
+build_mmcv() {
+    local requirement torch_pin cuda=none folder scratch
+    requirement=$(pin "$1" "$([ "$1" = onedl ] && echo onedl-mmcv || echo mmcv)")
+    torch_pin=$(pin "$1" torch)
+    [ "$2" = ops ] && cuda=$(cuda_tag)
+    folder=$SOS_MM_CACHE/wheels/py311-${torch_pin//==/}-$cuda-${requirement//==/}-$2
+    MMCV_WHEELS=$folder
+    if compgen -G "$folder/*.whl" >/dev/null; then return; fi
+    mkdir -p "$SOS_MM_CACHE/wheels"
+    scratch=$(mktemp -d "$SOS_MM_CACHE/wheels/.building.XXXXXX")
+    # shellcheck disable=SC2064 # The name is local: it must be expanded now.
+    trap "rm -rf '$scratch'" EXIT
+    if [ "$2" = ops ] && [ -n "${MMCV_FIND_LINKS:-}" ]; then
+        say "Taking a prebuilt wheel of $requirement from $MMCV_FIND_LINKS"
+        pip wheel --no-deps --no-index --find-links "$MMCV_FIND_LINKS" -w "$scratch" "$requirement"
+    elif [ "$2" = ops ]; then
+        say "Compiling $requirement for $cuda: 12 to 18 minutes on two cores, once (kept in $folder)"
+        pip install --quiet ninja psutil packaging wheel
+        CFLAGS=-g0 MMCV_WITH_OPS=1 FORCE_CUDA=$([ "$cuda" = cpu ] && echo 0 || echo 1) MAX_JOBS=${MAX_JOBS:-$(nproc)} \
+            pip wheel --no-build-isolation --no-deps --no-cache-dir -w "$scratch" "$requirement"
+    else
+        say "Building $requirement without compiled operators"
+        # Its setup.py compiles them wherever it can import torch, so it is built where it cannot.
+        pip wheel --quiet --no-deps --no-cache-dir -w "$scratch" "$requirement"
+    fi
+    compgen -G "$scratch/*.whl" >/dev/null || stop "no wheel of $requirement came out; see the lines above"
+    rm -rf "$folder" && mv "$scratch" "$folder"
+    trap - EXIT
+}
+
+# own_folder: $VENV may be made or made anew only where it is empty or ours.
+own_folder() {
+    if [ -e "$VENV" ] && [ ! -e "$VENV/.sos_mm" ] && [ -n "$(ls -A "$VENV" 2>/dev/null)" ]; then
+        stop "$VENV is not empty and was not made by this script; name another folder in SOS_MM_VENV or remove it"
+    fi
+    mkdir -p "$VENV" 2>/dev/null && [ -w "$VENV" ] || stop "no permission to write $VENV; name another folder in SOS_MM_VENV"
+}
+
+make_environment() {
+    local lineage=$1 ops=$2 hash extras stamp made setuptools
+    shift 2
+    extras=$(IFS=,; echo "$lineage${*:+,$*}")
+    PYTHON=$(find_python) || exit 1
+    hash=$(pins_hash "$lineage" "$ops" "$@")
+    VENV=${SOS_MM_VENV:-$SOS_MM_CACHE/environments/$lineage-$ops-$hash}
+    stamp="$hash $REPOSITORY"
+    own_folder
+    if [ "${REMOVE_FIRST:-no}" = yes ]; then rm -rf "$VENV" && mkdir -p "$VENV"; fi
+    export PATH="$VENV/bin:$PATH" VIRTUAL_ENV="$VENV"
+    unset PYTHONHOME
+    made=$(cat "$VENV/.sos_mm" 2>/dev/null || true)
+    if [ "$made" = "$stamp" ]; then return; fi
+    if [ "${made%% *}" != "$hash" ]; then
+        say "Making the environment $VENV ($extras): about 3 minutes"
+        echo making >"$VENV/.sos_mm"
+        "$PYTHON" -m venv --clear "$VENV" && echo making >"$VENV/.sos_mm" || stop "$PYTHON could not make $VENV; is its venv module installed?"
+        setuptools=$([ "$lineage" = onedl ] && echo 'setuptools>=80,<82' || echo 'setuptools<81')
+        pip install "$(pin "$lineage" torch)" "$(pin "$lineage" torchvision)" "$setuptools" wheel || stop "torch could not be installed"
+        build_mmcv "$lineage" "$ops" || exit 1
+        pip install --no-build-isolation --find-links "$MMCV_WHEELS" -e "$REPOSITORY[$extras]" || stop "the packages could not be installed"
+        pip check || stop "the installed packages contradict each other"
+    else # The same pins, another checkout: only the editable link changes.
+        pip install --quiet --no-build-isolation --no-deps -e "$REPOSITORY" || stop "this checkout could not be linked into $VENV"
+    fi
+    echo "$stamp" >"$VENV/.sos_mm"
+}

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# From a bare machine to a trained, judged and pictured saliency model, on the bundled sample.
+#
+#   bash tools/quickstart.sh [--fresh] [--device auto|cpu|cuda] [--work-dir DIR]
+#
+#   --fresh      remove the environment and the results first
+#   --device     where to train (default: auto, a GPU where torch finds one)
+#   --work-dir   where data, model and page go (default: work_dirs/quickstart)
+#   --help       this text
+#
+# Needs Python 3.11 with pip, and about 8 GB of disk for the environment. Run again, what is there is kept.
+# SOS_MM_VENV, SOS_MM_CACHE and SOS_MM_PYTHON: see tools/environment.sh.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. tools/environment.sh
+
+FRESH=no DEVICE=auto WORK=work_dirs/quickstart
+while [ $# -gt 0 ]; do
+    case $1 in
+    --fresh) FRESH=yes ;;
+    --device) DEVICE=${2:?--device needs a value}; shift ;;
+    --work-dir) WORK=${2:?--work-dir needs a value}; shift ;;
+    --help | -h) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; exit ;;
+    *) stop "unknown argument $1; see --help" ;;
+    esac
+    shift
+done
+case $DEVICE in auto | cuda) ;; cpu) export CUDA_VISIBLE_DEVICES= ;; *) stop "--device must be auto, cpu or cuda, but got $DEVICE" ;; esac
+
+[ $FRESH = yes ] && REMOVE_FIRST=yes
+make_environment onedl noops sample
+if [ "$DEVICE" = cuda ] && ! python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
+    stop "--device cuda, but torch finds no GPU"
+fi
+if [ $FRESH = yes ]; then rm -rf "$WORK"; fi
+
+CONFIG=configs/sod_diffusion_tiny.py
+DATA=(--cfg-options
+    "train_dataloader.dataset.data_root=$WORK/data/train"
+    "val_dataloader.dataset.data_root=$WORK/data/held_out"
+    "test_dataloader.dataset.data_root=$WORK/data/held_out")
+
+say "Composing data from the bundled sample"
+RECIPE=configs/synthesis/sample_saliency.py
+python tools/synthesize.py $RECIPE --out "$WORK/data/train" --num 1600 --workers "$(nproc)"
+python tools/synthesize.py $RECIPE --out "$WORK/data/held_out" --num 128 --workers "$(nproc)" \
+    --seed 1 --cfg-options group=held_out
+
+say "Training $CONFIG (about 6 minutes on two cores)"
+python tools/train.py $CONFIG --work-dir "$WORK/model" --resume "${DATA[@]}"
+
+say "Judging it on objects and backgrounds that it never saw"
+python tools/report_saliency.py $CONFIG "$(cat "$WORK/model/last_checkpoint")" \
+    --work-dir "$WORK/model" --out "$WORK/report.html" "${DATA[@]}"
+say "Done: open $(cd "$WORK" && pwd)/report.html in a browser; the composed images are in $WORK/data"

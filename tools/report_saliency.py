@@ -1,0 +1,86 @@
+"""Judges a saliency model against its references and draws one page: `report_saliency.py CONFIG CHECKPOINT`."""
+
+import argparse
+from itertools import islice
+from pathlib import Path
+
+import torch
+from mmengine.runner import Runner
+
+from sos_mm.checks import read_image
+from sos_mm.launch import add_common_arguments, build_runner, load_config
+from sos_mm.saliency import references, report
+from sos_mm.saliency.visualization import grey_picture, side_by_side
+
+
+def parse_args() -> argparse.Namespace:
+    """Parses the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_arguments(parser)
+    parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument("--out", help="the page (default: report.html in the work folder)")
+    parser.add_argument("--rows", type=int, default=12, help="prediction rows to show")
+    parser.add_argument("--pairs", type=int, default=12, help="pairs of training data to show")
+    parser.add_argument("--sampling-steps", type=int, default=6, help="steps of the sampling strips")
+    return parser.parse_args()
+
+
+def prepared_runner(config, checkpoint: str) -> Runner:
+    """A runner whose model is loaded and in evaluation mode."""
+    if not Path(checkpoint).is_file():
+        raise FileNotFoundError(f"The checkpoint {checkpoint} does not exist.")
+    config.load_from = checkpoint
+    runner = build_runner(config)
+    runner.load_or_resume()
+    runner.model.eval()
+    return runner
+
+
+@torch.no_grad()
+def prediction_rows(model, batches: list[dict]) -> list[str]:
+    """Image, ground truth, auxiliary map (where the model has one) and full model, a figure an image."""
+    named = references.predictors(model)
+    shown = [named[name] for name in ("auxiliary map of the encoder", "full model") if name in named]
+    rows = []
+    for batch in batches:
+        data = model.data_preprocessor(batch, training=False)
+        predicted = [predict(data["inputs"], [s.clone() for s in data["data_samples"]]) for predict in shown]
+        for index, sample in enumerate(data["data_samples"]):
+            maps = [sample.gt_saliency.data, *(samples[index].pred_saliency.data for samples in predicted)]
+            pictures = [read_image(sample.img_path, 3), *map(grey_picture, maps)]
+            rows.append(report.figure(side_by_side(pictures, 150), Path(sample.img_path).stem))
+    return rows
+
+
+def main() -> None:
+    """Prints the table and writes the page."""
+    args = parse_args()
+    config = load_config(args)
+    runner = prepared_runner(config, args.checkpoint)
+    model, loader = runner.model, runner.test_dataloader
+    scores = references.evaluate(model, loader, references.predictors(model))
+    print(report.text_table(scores))
+
+    batches = list(islice(loader, 1 + args.rows // loader.batch_size))
+    rows = prediction_rows(model, batches)[: args.rows]
+    strips = [report.sampling_strip(model, batches[0], index, args.sampling_steps) for index in range(2)]
+    train_root = config.train_dataloader.dataset.data_root
+    logs = sorted(Path(args.checkpoint).parent.glob("*/vis_data/scalars.json"))
+    data_set = f"{len(loader.dataset)} images of {config.test_dataloader.dataset.data_root}"
+    sections = [
+        report.Section("Scores", f"On {data_set}, by SODMetric.", [report.score_table(scores)]),
+        report.Section(
+            "Predictions", "Image, ground truth, auxiliary map of the encoder, full model.", [report.grid(rows)]
+        ),
+        report.Section("Sampling", "The estimate of the mask after each step, starting from noise.", strips),
+        report.Section("Training data", f"From {train_root}.", [report.grid(report.data_pairs(train_root, args.pairs))]),
+    ]
+    if logs:
+        sections.append(report.Section("Loss", f"Logged in {logs[-1]}.", [report.loss_curve(logs)]))
+    page = Path(args.out or Path(config.work_dir, "report.html"))
+    report.write_page(page, "Salient object detection by latent diffusion", f"{args.config}, {args.checkpoint}", sections)
+    print(f"The page: {page.absolute()}")
+
+
+if __name__ == "__main__":
+    main()

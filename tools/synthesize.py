@@ -1,0 +1,44 @@
+"""Makes a data set: `python tools/synthesize.py configs/synthesis/sample_saliency.py --out data/sample --num 1000`."""
+
+import argparse
+import sys
+
+from sos_mm.synthesis import load_recipe, synthesize
+from sos_mm.synthesis.recipe import config_module
+
+
+def parse_args() -> argparse.Namespace:
+    """Parses the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipe", help="config file of what to make")
+    parser.add_argument("--out", required=True, help="folder of the data set")
+    parser.add_argument("--num", type=int, required=True, help="number of images")
+    parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the whole data set (default: 0)")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=config_module().DictAction,
+        default={},
+        metavar="KEY=VALUE",
+        help="values that replace those of the recipe, such as group=held_out",
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Makes it and says where it is."""
+    try:
+        args = parse_args()
+        recipe = load_recipe(args.recipe, args.cfg_options)
+        report = synthesize(recipe, args.out, args.num, workers=args.workers, seed=args.seed)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    rate = f"{report.made} images made in {report.seconds:.1f} s, {report.made / report.seconds:.1f} images/s"
+    print(
+        f"{report.out}: {report.images} images, {report.objects} objects ({rate if report.made else 'already there'})"
+    )
+
+
+if __name__ == "__main__":
+    main()
