@@ -144,7 +144,8 @@ def test_no_nan_where_the_centroid_is_on_the_last_column():
 @given(maps.filter(lambda mask: len(np.unique(mask > 128)) == 2))
 def test_perfect_prediction(mask):
     target = (mask > 128).astype(np.uint8) * 255
-    assert saliency_scores(target, target) == pytest.approx({"MAE": 0, "Smeasure": 1}, abs=TOLERANCE)
+    # The epsilon in the definition's denominator costs a lone pixel in a large block more than TOLERANCE.
+    assert saliency_scores(target, target) == pytest.approx({"MAE": 0, "Smeasure": 1}, abs=1e-7)
 
 
 @settings(max_examples=100, deadline=None)

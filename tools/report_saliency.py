@@ -73,12 +73,16 @@ def main() -> None:
             "Predictions", "Image, ground truth, auxiliary map of the encoder, full model.", [report.grid(rows)]
         ),
         report.Section("Sampling", "The estimate of the mask after each step, starting from noise.", strips),
-        report.Section("Training data", f"From {train_root}.", [report.grid(report.data_pairs(train_root, args.pairs))]),
+        report.Section(
+            "Training data", f"From {train_root}.", [report.grid(report.data_pairs(train_root, args.pairs))]
+        ),
     ]
     if logs:
         sections.append(report.Section("Loss", f"Logged in {logs[-1]}.", [report.loss_curve(logs)]))
     page = Path(args.out or Path(config.work_dir, "report.html"))
-    report.write_page(page, "Salient object detection by latent diffusion", f"{args.config}, {args.checkpoint}", sections)
+    report.write_page(
+        page, "Salient object detection by latent diffusion", f"{args.config}, {args.checkpoint}", sections
+    )
     print(f"The page: {page.absolute()}")
 
 

@@ -34,6 +34,8 @@ def main() -> None:
         report = synthesize(recipe, args.out, args.num, workers=args.workers, seed=args.seed)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted: the same command goes on from here")
     rate = f"{report.made} images made in {report.seconds:.1f} s, {report.made / report.seconds:.1f} images/s"
     print(
         f"{report.out}: {report.images} images, {report.objects} objects ({rate if report.made else 'already there'})"

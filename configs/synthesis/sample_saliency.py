@@ -1,5 +1,6 @@
 # Salient object detection from what is bundled: one to six objects an image, mostly medium and large ones.
-# `--cfg-options group=held_out` makes test images of segments and photographs that are not in 'train'.
+# `--cfg-options group=held_out` makes test images of segments and photographs that are not in "train"; give them
+# another `--seed` too, since the seed decides the layouts.
 canvas = (384, 384)
 group = "train"
 segments = dict(type="sample")

@@ -139,7 +139,9 @@ def check_scheduler(config: dict) -> None:
     """Raises ValueError for a scheduler that cannot train or sample a mask."""
     kinds = ("v_prediction", "epsilon", "sample")
     if config.prediction_type not in kinds:
-        raise ValueError(f"The scheduler's `prediction_type` must be one of {kinds}, but got {config.prediction_type!r}.")
+        raise ValueError(
+            f"The scheduler's `prediction_type` must be one of {kinds}, but got {config.prediction_type!r}."
+        )
     if config.prediction_type == "epsilon" and config.get("rescale_betas_zero_snr"):
         raise ValueError(
             "The scheduler's `prediction_type` must be 'v_prediction' (or 'sample') with "

@@ -92,9 +92,7 @@ class LatentDiffusionSegmentor(DrawsFromRun, BaseSegmentor):
         last = self.decode_head.scheduler.config.num_train_timesteps
         timesteps = torch.tensor([self.draw(Purpose.TRAINING_TIMESTEP, index).integers(last) for index in indices])
         features = self.extract_feat(inputs)
-        return self.decode_head.loss(
-            features, image_latent, mask_latent, mask, noise, timesteps.to(inputs.device)
-        )
+        return self.decode_head.loss(features, image_latent, mask_latent, mask, noise, timesteps.to(inputs.device))
 
     def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
         """Fills each data sample with its saliency at the original size.

@@ -93,5 +93,8 @@ def side_by_side(pictures: list[np.ndarray], height: int, gap: int = 4) -> np.nd
     cells = []
     for picture in pictures:
         width = max(1, round(picture.shape[1] * height / picture.shape[0]))
-        cells += [mmcv.imresize(picture, (width, height), interpolation="area"), np.full((height, gap, 3), 255, np.uint8)]
+        cells += [
+            mmcv.imresize(picture, (width, height), interpolation="area"),
+            np.full((height, gap, 3), 255, np.uint8),
+        ]
     return np.concatenate(cells[:-1], axis=1)

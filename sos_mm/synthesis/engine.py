@@ -10,7 +10,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import cv2
 
@@ -137,16 +136,15 @@ def _make_shard(maker: SceneMaker, out: Path, number: int, indices: range) -> in
     return write_shard(out, number, images())
 
 
-# What a worker process works with and what it holds, made once when it starts.
+# What a worker process works with, made once when it starts.
 _maker: SceneMaker | None = None
-_membership: IO[str] | None = None
 
 
 def _start_worker(recipe: Recipe, seed: int, out: Path, parent: int) -> None:
-    global _maker, _membership
+    global _maker
     # The main process alone answers Ctrl-C; shards under way are finished and kept.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _membership = join_run(out)
+    join_run(out)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     cv2.setNumThreads(1)
     _maker = SceneMaker(recipe, seed)

@@ -16,7 +16,7 @@ from sos_mm.segments.sample import GROUPS
 from sos_mm.synthesis.writers import IMAGE_FORMATS, WRITERS
 
 _BANK_KEYS = {"sample": (), "release": ("root", "metadata", "include", "allow_missing")}
-_COLOR_KEYS = ("crop", "max_enlargement", "flip", "brightness", "contrast", "saturation", "hue", "cache_bytes")
+_COLOR_KEYS = ("crop", "max_enlargement", "flip", "brightness", "contrast", "saturation", "hue")
 _BACKGROUND_KEYS = {"sample": _COLOR_KEYS, "folder": ("root", *_COLOR_KEYS)}
 
 

@@ -76,11 +76,22 @@ def test_flip_refuses_a_wrong_probability():
 
 def test_drawing_parts_are_found_through_wrappers(data_root):
     wrapped = DATASETS.build(
-        dict(type="RepeatDataset", times=2, dataset=dict(type="ConcatDataset", datasets=[
-            dict(type="SaliencyDataset", data_root=str(data_root), pipeline=[
-                dict(type="RandomApply", transforms=[dict(type="FlipSaliency")]),
-            ]),
-        ]))
+        dict(
+            type="RepeatDataset",
+            times=2,
+            dataset=dict(
+                type="ConcatDataset",
+                datasets=[
+                    dict(
+                        type="SaliencyDataset",
+                        data_root=str(data_root),
+                        pipeline=[
+                            dict(type="RandomApply", transforms=[dict(type="FlipSaliency")]),
+                        ],
+                    ),
+                ],
+            ),
+        )
     )
     assert [type(part) for part in drawing_parts(wrapped)] == [FlipSaliency]
 

@@ -144,7 +144,10 @@ def test_bad_test_cfg_is_refused(data_root, tmp_path, options, words):
 
 
 def test_unet_of_other_channels_is_refused(data_root, tmp_path):
-    options = {"model.decode_head.unet.architecture.out_channels": 3, "model.decode_head.unet.architecture.in_channels": 6}
+    options = {
+        "model.decode_head.unet.architecture.out_channels": 3,
+        "model.decode_head.unet.architecture.in_channels": 6,
+    }
     with pytest.raises(ValueError, match="192 latent channels, but predicts 3"):
         MODELS.build(small_config(data_root, tmp_path, **options).model)
 

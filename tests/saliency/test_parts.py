@@ -87,9 +87,7 @@ def test_afim_gives_every_cross_attention_the_context_of_its_level():
     afim = AttentionFeatureInteraction(in_channels=4, context_channels=8, levels=3)
     afim.install(unet)
     levels = {
-        name.split(".attentions")[0]: p.level
-        for name, p in unet.named_modules()
-        if isinstance(p, LevelCrossAttention)
+        name.split(".attentions")[0]: p.level for name, p in unet.named_modules() if isinstance(p, LevelCrossAttention)
     }
     assert levels == {"down_blocks.0": 0, "down_blocks.1": 1, "mid_block": 2, "up_blocks.1": 1, "up_blocks.2": 0}
     context = afim(tuple(torch.rand(1, 4, s, s) for s in (16, 8, 4)))

@@ -1,0 +1,120 @@
+"""The command-line tools as users call them, each in processes of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.runner import Runner
+
+from .conftest import SMALL, small_config, write_saliency_data
+
+ROOT = Path(__file__).parents[2]
+CONFIG = "configs/sod_diffusion_tiny.py"
+
+
+def call(*command: str, **environment: str) -> subprocess.CompletedProcess:
+    """Runs a command in the repository with one thread a process, so that two share two cores."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**env, **environment})
+
+
+def options(data_root: Path) -> list[str]:
+    small = [f"{key}={value}".replace(" ", "") for key, value in SMALL.items()]
+    loaders = [
+        text
+        for loader in ("train_dataloader", "val_dataloader", "test_dataloader")
+        for text in (
+            f"{loader}.batch_size=2",
+            f"{loader}.num_workers=0",
+            f"{loader}.persistent_workers=False",
+            f"{loader}.dataset.data_root={data_root}",
+            f"{loader}.dataset.pipeline.{1 if loader != 'train_dataloader' else 2}.scale=(64,64)",
+        )
+    ]
+    return ["--cfg-options", *small, *loaders, "train_cfg.max_epochs=1", "default_hooks.logger.interval=1"]
+
+
+def scores(text: str) -> dict[str, float]:
+    return {name: float(value) for name, value in re.findall(r"sod/(\w+): ([\d.]+)", text)}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[Path, Path]:
+    """Five images (so that two processes have unequal shares) and a checkpoint of the small model."""
+    folder = tmp_path_factory.mktemp("trained")
+    data = write_saliency_data(folder / "data", 5)
+    config = small_config(data, folder / "run")
+    config.experiment_name = "trained"
+    Runner.from_cfg(config).train()
+    return data, folder / "run/epoch_1.pth"
+
+
+def test_two_processes_train_and_give_the_metrics_of_one(trained, tmp_path):
+    data, checkpoint = trained
+    port = {"PORT": str(20000 + os.getpid() % 20000)}
+    done = call("tools/dist_train.sh", CONFIG, "2", "--work-dir", str(tmp_path / "run"), *options(data), **port)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "run/epoch_1.pth").is_file()
+
+    test = [CONFIG, str(checkpoint)]
+    rest = ["--work-dir", str(tmp_path / "test"), *options(data)]
+    two = call("tools/dist_test.sh", *test, "2", *rest, **port)
+    one = call("python", "tools/test.py", *test, *rest, "--out", str(tmp_path / "maps"))
+    assert scores(one.stdout), one.stderr[-3000:]
+    assert scores(two.stdout) == pytest.approx(scores(one.stdout), abs=1e-4), two.stderr[-3000:]
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == [f"{i}.png" for i in range(5)]
+
+
+def test_report_is_one_page_that_needs_no_network(trained, tmp_path):
+    data, checkpoint = trained
+    page = tmp_path / "page.html"
+    done = call(
+        "python", "tools/report_saliency.py", CONFIG, str(checkpoint), "--work-dir", str(tmp_path / "run"),
+        "--out", str(page), *options(data), "test_dataloader.batch_size=5",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    for name in ("centre prior", "auxiliary map", "full model ", "conditions shuffled"):
+        assert name in done.stdout
+    text = page.read_text()
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", text)
+    assert text.count("<img") == 5 + 2 + 5 + 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere.py"], "nowhere.py does not exist"),
+        ([CONFIG, "--amp"], "`--amp` needs a GPU"),
+        ([CONFIG, "--cfg-options", "train_dataloder.batch_size=1"], "Did you mean 'train_dataloader'"),
+        ([CONFIG, "--work-dir", "README.md/run"], "README.md/run is a file|README.md' is a file|must be a folder"),
+        ([CONFIG, "--cfg-options", "train_dataloader.dataset.data_root=/nowhere"], "/nowhere/masks does not exist"),
+    ],
+)
+def test_train_refuses_at_the_door(arguments, words, tmp_path):
+    if "--work-dir" not in arguments:
+        arguments = [*arguments[:1], "--work-dir", str(tmp_path), *arguments[1:]]
+    done = call("python", "tools/train.py", *arguments, CUDA_VISIBLE_DEVICES="")
+    assert done.returncode != 0
+    assert re.search(words, done.stderr)
+
+
+def test_full_size_without_base_model_says_how_to_get_it(trained, tmp_path):
+    done = call(
+        "python", "tools/train.py", "configs/sod_diffusion_swinb.py", "--work-dir", str(tmp_path), "--cfg-options",
+        "model.backbone.pretrained=False", "model.codec.pretrained=nowhere/stable-diffusion",
+        f"train_dataloader.dataset.data_root={trained[0]}", f"val_dataloader.dataset.data_root={trained[0]}",
+        HF_HUB_OFFLINE="1",
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "hf download" in done.stderr
+    assert "base_model" in done.stderr
+
+
+def test_collect_env_names_every_part():
+    done = call("python", "tools/collect_env.py")
+    assert done.returncode == 0, done.stderr
+    for part in ("segments, composition, synthesis: ready", "saliency: ready", "detection: ", "OpenMMLab lineage: "):
+        assert part in done.stdout

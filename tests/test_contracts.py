@@ -1,0 +1,154 @@
+"""What users of the package rely on: light imports, one-way imports, names that resolve to our classes."""
+
+import ast
+import subprocess
+import sys
+from importlib import import_module, metadata
+from pathlib import Path
+
+import pytest
+
+import sos_mm
+
+PACKAGE = Path(sos_mm.__file__).parent
+SPELLINGS = ("sos_mm.{}", "{}")
+# Room -> the rooms that it may import from, beside itself and the shared leaves.
+ARROWS = {
+    "segments": set(),
+    "composition": {"segments"},
+    "synthesis": {"segments", "composition"},
+    "metrics": set(),
+    "saliency": {"metrics"},
+}
+LEAVES = {"checks", "compat", "seeding", "visits", "launch"}
+WITHOUT_TORCH = ("segments", "composition", "synthesis", "metrics", "checks", "compat", "seeding")
+
+
+def python(code: str) -> str:
+    """What a fresh Python prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_public_names():
+    """The snapshot of the public API: removing or renaming one of these breaks users' configs."""
+    assert sorted(sos_mm._PUBLIC) == (Path(__file__).parent / "public_names.txt").read_text().split()
+
+
+def test_import_is_light():
+    heavy = "{'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmseg', 'mmdet', 'diffusers', 'timm'}"
+    assert python(f"import sos_mm, sys; print(sorted({heavy} & set(sys.modules)))") == "[]"
+    measured = python("import time; t = time.perf_counter(); import sos_mm; print(time.perf_counter() - t)")
+    assert float(measured) < 0.3
+
+
+@pytest.mark.parametrize("room", WITHOUT_TORCH)
+def test_numpy_side_never_imports_torch(room):
+    assert python(f"import sos_mm.{room}, sys; print('torch' in sys.modules)") == "False"
+
+
+@pytest.mark.parametrize("room", ["saliency", "visits", "launch"])
+def test_only_the_detection_side_imports_mmdet(room):
+    assert python(f"import sos_mm.{room}, sys; print('mmdet' in sys.modules)").splitlines()[-1] == "False"
+
+
+def test_imports_point_one_way():
+    for room, allowed in ARROWS.items():
+        for path in (PACKAGE / room).rglob("*.py"):
+            imported = {
+                node.module.split(".")[1]
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sos_mm.")
+            }
+            assert imported <= allowed | LEAVES | {room}, path
+
+
+def registered() -> list[tuple[str, str]]:
+    """(registry, class name) of everything of ours in mmengine's root registries."""
+    import mmengine.registry as registries
+
+    import_module("sos_mm.saliency")
+    found = []
+    for name in ("MODELS", "DATASETS", "TRANSFORMS", "METRICS", "HOOKS"):
+        modules = getattr(registries, name).module_dict
+        found += [(name, key) for key, cls in modules.items() if cls.__module__.startswith("sos_mm.")]
+    return found
+
+
+def test_everything_registered_is_public():
+    assert {name for _, name in registered()} <= set(sos_mm._PUBLIC)
+    assert len(registered()) >= 17
+
+
+def scopes() -> list[str | None]:
+    """No scope, mmseg's, and mmdet's where it is installed with compiled operators."""
+    installed = {"mmdet", "onedl-mmdetection"} & {d.metadata["Name"].lower() for d in metadata.distributions()}
+    return [None, "mmseg", *(["mmdet"] if installed else [])]
+
+
+@pytest.mark.parametrize("scope", scopes())
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_names_resolve_to_our_classes(scope, spelling):
+    import mmengine.registry as registries
+
+    for registry, name in registered():
+        root = getattr(registries, registry)
+        looked_in = root if scope is None else getattr(import_module(f"{scope}.registry"), registry)
+        with root.switch_scope_and_registry(scope):
+            assert looked_in.get(spelling.format(name)) is getattr(sos_mm, name)
+
+
+def test_name_alone_needs_no_import_line():
+    code = """
+from mmengine.registry import TRANSFORMS
+print(TRANSFORMS.build(dict(type='sos_mm.FlipSaliency', prob=1.0)).prob)
+"""
+    assert python(code).splitlines()[-1] == "1.0"
+
+
+def test_missing_dependency_names_the_remedy():
+    code = """
+import sys
+sys.modules['timm'] = None
+from mmengine.registry import MODELS
+try:
+    MODELS.build(dict(type='sos_mm.SalientEncoder', model_name='resnet10t'))
+except Exception as error:
+    while error:
+        print(error)
+        error = error.__cause__ or error.__context__
+"""
+    said = python(code)
+    assert "timm" in said
+    assert "tools/collect_env.py" in said
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="NoSuchThing"):
+        sos_mm.NoSuchThing  # noqa: B018
+
+
+def test_both_lineages_are_refused(monkeypatch):
+    from sos_mm import compat
+
+    numbers = {"onedl-mmengine": "0.10.12", "mmengine": "0.10.7"}
+
+    def version(distribution):
+        if distribution in numbers:
+            return numbers[distribution]
+        raise metadata.PackageNotFoundError(distribution)
+
+    monkeypatch.setattr(compat, "version", version)
+    with pytest.raises(RuntimeError, match=r"onedl-mmengine 0\.10\.12; mmengine 0\.10\.7.*fresh environment"):
+        compat.find_lineage()
+    del numbers["mmengine"]
+    assert compat.check_openmmlab("mmengine").name == "onedl"
+    with pytest.raises(RuntimeError, match=r"pip install sos_mm\[onedl-detection\]"):
+        compat.check_openmmlab("mmdet")
+    numbers["onedl-mmengine"] = "0.9.0"
+    with pytest.raises(RuntimeError, match=r"onedl-mmengine must be >=0\.10\.12,<0\.11, but is 0\.9\.0"):
+        compat.check_openmmlab("mmengine")
+    numbers.clear()
+    with pytest.raises(RuntimeError, match="No OpenMMLab packages"):
+        compat.find_lineage()
