@@ -7,10 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 import sos_mm
 from sos_mm.compat import check_openmmlab, find_lineage
 
-DISTRIBUTIONS = (
-    "numpy opencv-python scikit-image torch torchvision diffusers transformers timm lvis pycocotools "
-    "mmengine mmcv mmdet mmsegmentation onedl-mmengine onedl-mmcv onedl-mmdetection onedl-mmsegmentation"
-).split()
+DISTRIBUTIONS = [
+    *("numpy", "opencv-python", "scikit-image", "torch", "torchvision", "diffusers", "transformers", "timm"),
+    *("lvis", "pycocotools", "mmengine", "mmcv", "mmdet", "mmsegmentation"),
+    *("onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "onedl-mmsegmentation"),
+]
 
 
 def compiled_operators() -> None:
@@ -31,7 +32,7 @@ def importable(*modules: str, extra: str) -> Callable[[], None]:
         for module in modules:
             try:
                 importlib.import_module(module)
-            except Exception as error:  # noqa: BLE001 A broken package raises anything.
+            except Exception as error:  # A broken package raises anything.
                 raise RuntimeError(f"`{module}` cannot be imported ({error}): `pip install sos_mm[{extra}]`") from error
 
     return check

@@ -2,6 +2,7 @@
 
 import argparse
 from itertools import islice
+from math import ceil
 from pathlib import Path
 
 import torch
@@ -52,37 +53,40 @@ def prediction_rows(model, batches: list[dict]) -> list[str]:
     return rows
 
 
+def page_sections(runner: Runner, args: argparse.Namespace, scores: dict) -> list[report.Section]:
+    """Everything that the page shows."""
+    model, loader, config = runner.model, runner.test_dataloader, runner.cfg
+    batches = list(islice(loader, ceil(args.rows / loader.batch_size)))
+    rows = prediction_rows(model, batches)[: args.rows]
+    strips = [report.sampling_strip(model, batches[0], index, args.sampling_steps) for index in range(2)]
+    test_root, train_root = (config[f"{kind}_dataloader"].dataset.data_root for kind in ("test", "train"))
+    pairs = report.data_pairs(train_root, args.pairs)
+    logs = sorted(Path(args.checkpoint).parent.glob("*/vis_data/scalars.json"))
+    about_rows = "Image, ground truth, auxiliary map of the encoder, full model."
+    about_strips = "The estimate of the mask after each step, starting from noise."
+    sections = [
+        report.Section("Scores", f"On {len(loader.dataset)} images of {test_root}.", [report.score_table(scores)]),
+        report.Section("Predictions", about_rows, [report.grid(rows)]),
+        report.Section("Sampling", about_strips, strips),
+        report.Section("Training data", f"From {train_root}.", [report.grid(pairs)]),
+    ]
+    if logs:
+        sections.append(report.Section("Loss", f"Logged in {logs[-1]}.", [report.loss_curve(logs)]))
+    return sections
+
+
 def main() -> None:
     """Prints the table and writes the page."""
     args = parse_args()
     config = load_config(args)
     runner = prepared_runner(config, args.checkpoint)
-    model, loader = runner.model, runner.test_dataloader
-    scores = references.evaluate(model, loader, references.predictors(model))
+    model = runner.model
+    scores = references.evaluate(model, runner.test_dataloader, references.predictors(model))
     print(report.text_table(scores))
-
-    batches = list(islice(loader, 1 + args.rows // loader.batch_size))
-    rows = prediction_rows(model, batches)[: args.rows]
-    strips = [report.sampling_strip(model, batches[0], index, args.sampling_steps) for index in range(2)]
-    train_root = config.train_dataloader.dataset.data_root
-    logs = sorted(Path(args.checkpoint).parent.glob("*/vis_data/scalars.json"))
-    data_set = f"{len(loader.dataset)} images of {config.test_dataloader.dataset.data_root}"
-    sections = [
-        report.Section("Scores", f"On {data_set}, by SODMetric.", [report.score_table(scores)]),
-        report.Section(
-            "Predictions", "Image, ground truth, auxiliary map of the encoder, full model.", [report.grid(rows)]
-        ),
-        report.Section("Sampling", "The estimate of the mask after each step, starting from noise.", strips),
-        report.Section(
-            "Training data", f"From {train_root}.", [report.grid(report.data_pairs(train_root, args.pairs))]
-        ),
-    ]
-    if logs:
-        sections.append(report.Section("Loss", f"Logged in {logs[-1]}.", [report.loss_curve(logs)]))
     page = Path(args.out or Path(config.work_dir, "report.html"))
-    report.write_page(
-        page, "Salient object detection by latent diffusion", f"{args.config}, {args.checkpoint}", sections
-    )
+    about = f"{args.config}, {args.checkpoint}"
+    sections = page_sections(runner, args, scores)
+    report.write_page(page, "Salient object detection by latent diffusion", about, sections)
     print(f"The page: {page.absolute()}")
 
 

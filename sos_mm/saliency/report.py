@@ -137,14 +137,15 @@ def loss_curve(logs: list[Path]) -> str:
     names = sorted({key for record in records for key in record if key.startswith("loss")})
     series = {name: [(r["step"], r[name]) for r in records if name in r and "step" in r] for name in names}
     # Imported here: it takes a second, and only this figure needs it.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    canvas = Figure(figsize=(8, 3), layout="constrained")
-    axes = canvas.subplots()
+    canvas = FigureCanvasAgg(Figure(figsize=(8, 3), layout="constrained"))
+    axes = canvas.figure.subplots()
     for name, points in series.items():
         axes.plot(*zip(*points, strict=True), label=name)
     axes.set(xlabel="iteration", ylabel="loss", yscale="log")
     axes.grid(alpha=0.3)
     axes.legend()
-    canvas.canvas.draw()
-    return figure(np.ascontiguousarray(np.asarray(canvas.canvas.buffer_rgba())[..., :3]), "Losses in training")
+    canvas.draw()
+    return figure(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]), "Losses in training")

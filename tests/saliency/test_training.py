@@ -1,15 +1,16 @@
 """Training through a real Runner: repeatable, resumable, one checkpoint, pictures on the way."""
 
 import json
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from .conftest import small_config
-
 
 RUNS = count()
 
@@ -26,11 +27,14 @@ def records(runner: Runner) -> list[dict]:
 def train(data_root, tmp_path):
     """Trains the small model in a folder of its own; gives the runner."""
 
-    def run(name: str, **options) -> Runner:
+    def run(name: str, hooks: tuple = (), **options) -> Runner:
         config = small_config(data_root, tmp_path / name, **options)
         config.experiment_name = f"{name}-{next(RUNS)}"  # mmengine keeps one logger a name.
         runner = Runner.from_cfg(config)
-        runner.train()
+        for hook in hooks:
+            runner.register_hook(hook)
+        with suppress(CrashError):
+            runner.train()
         return runner
 
     return run
@@ -49,12 +53,25 @@ def test_number_of_workers_changes_nothing(train):
     assert losses(train("none", **epochs)) == losses(train("two", **epochs, **workers))
 
 
+class CrashError(Exception):
+    pass
+
+
+class InterruptHook(Hook):
+    """Ends a run as a crash would, when its third epoch begins."""
+
+    def before_train_epoch(self, runner):
+        if runner.epoch == 2:
+            raise CrashError
+
+
 def test_resumed_training_is_the_uninterrupted_one(train):
-    whole = train("whole", **{"train_cfg.max_epochs": 4})
-    # The schedule is that of four epochs also where only two are run.
-    half = train("parts", **{"train_cfg.max_epochs": 2})
-    rest = train("parts", **{"train_cfg.max_epochs": 4, "resume": True})
-    torch.testing.assert_close(losses(half) + losses(rest), losses(whole), atol=1e-5, rtol=0)
+    epochs = {"train_cfg.max_epochs": 4}
+    whole = train("whole", **epochs)
+    first = train("parts", hooks=[InterruptHook()], **epochs)
+    rest = train("parts", resume=True, **epochs)
+    assert (len(losses(first)), len(losses(rest))) == (6, 6)
+    torch.testing.assert_close(losses(first) + losses(rest), losses(whole), atol=1e-5, rtol=0)
     for name, value in whole.model.state_dict().items():
         torch.testing.assert_close(rest.model.state_dict()[name], value, atol=1e-5, rtol=0)
 

