@@ -65,8 +65,8 @@ def two_process_worker(rank, port, folder):
     indices = [index % NUMBER for index in range(rank, NUMBER + 1, 2)]
     metric = SODMetric(csv=f"{folder}/scores.csv", collect_dir=f"{folder}/parts")
     result = evaluate(metric, indices)
+    # The group ends with the process: gloo of torch 2.4 can hang when it is destroyed in two at once.
     torch.save(result, f"{folder}/result_{rank}.pth")
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="gloo over tcp is set up for Unix here")

@@ -21,7 +21,7 @@ PAGE = Template(
 <title>$title</title>
 <style>
 :root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 84rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; }
 table { border-collapse: collapse; } td, th { padding: .3rem .9rem; border-bottom: 1px solid #8886; text-align: left; }
 td + td, th + th { text-align: right; font-variant-numeric: tabular-nums; }
