@@ -32,7 +32,18 @@ make_environment onedl noops sample
 if [ "$DEVICE" = cuda ] && ! python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
     stop "--device cuda, but torch finds no GPU"
 fi
-if [ $FRESH = yes ]; then rm -rf "$WORK"; fi
+if [ $FRESH = yes ]; then rm -rf "$WORK/data" "$WORK/model" "$WORK/report.html"; fi
+mkdir -p "$WORK" 2>/dev/null && [ -w "$WORK" ] || stop "no permission to write $WORK; name another folder with --work-dir"
+
+# logged NAME PATTERN COMMAND...: shows the lines that match; all of them go to a log.
+logged() {
+    local log=$WORK/$1.log pattern=$2
+    shift 2
+    if ! "$@" 2>&1 | tee "$log" | { grep --line-buffered -E "$pattern" || true; }; then
+        tail -n 20 "$log" >&2
+        stop "that failed; all it said is in $log"
+    fi
+}
 
 CONFIG=configs/sod_diffusion_tiny.py
 DATA=(--cfg-options
@@ -47,9 +58,11 @@ python tools/synthesize.py $RECIPE --out "$WORK/data/held_out" --num 128 --worke
     --seed 1 --cfg-options group=held_out
 
 say "Training $CONFIG (about 6 minutes on two cores)"
-python tools/train.py $CONFIG --work-dir "$WORK/model" --resume "${DATA[@]}"
+logged train 'Epoch\(|resumed' python tools/train.py $CONFIG --work-dir "$WORK/model" --resume "${DATA[@]}"
 
 say "Judging it on objects and backgrounds that it never saw"
-python tools/report_saliency.py $CONFIG "$(cat "$WORK/model/last_checkpoint")" \
+logged report '^(centre prior|auxiliary map|full model)|^ +MAE +|The page' \
+    python tools/report_saliency.py $CONFIG "$(cat "$WORK/model/last_checkpoint")" \
     --work-dir "$WORK/model" --out "$WORK/report.html" "${DATA[@]}"
+say "The table above is of unseen data: S-measure, higher is better; MAE, lower is better"
 say "Done: open $(cd "$WORK" && pwd)/report.html in a browser; the composed images are in $WORK/data"
