@@ -40,14 +40,14 @@ model = dict(
 )
 
 train_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="LoadSaliencyImage"),
     dict(type="LoadSaliencyMask"),
     dict(type="ResizeSaliency", scale=(128, 128), keep_ratio=False),
     dict(type="FlipSaliency", prob=0.5),
     dict(type="PackSaliencyInputs"),
 ]
 test_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="LoadSaliencyImage"),
     dict(type="ResizeSaliency", scale=(128, 128), keep_ratio=False),
     dict(type="LoadSaliencyMask"),
     dict(type="PackSaliencyInputs"),

@@ -16,6 +16,7 @@ from sos_mm.saliency.salient_encoder import SalientEncoder  # noqa: E402
 from sos_mm.saliency.segmentor import LatentDiffusionSegmentor  # noqa: E402
 from sos_mm.saliency.transforms import (  # noqa: E402
     FlipSaliency,
+    LoadSaliencyImage,
     LoadSaliencyMask,
     PackSaliencyInputs,
     ResizeSaliency,
@@ -30,6 +31,7 @@ __all__ = [
     "FlipSaliency",
     "LatentDenoiser",
     "LatentDiffusionSegmentor",
+    "LoadSaliencyImage",
     "LoadSaliencyMask",
     "PackSaliencyInputs",
     "ResizeSaliency",

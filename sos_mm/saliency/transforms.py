@@ -19,6 +19,32 @@ from sos_mm.visits import DrawsFromRun
 
 
 @TRANSFORMS.register_module()
+class LoadSaliencyImage(BaseTransform):
+    """Reads an image, and names the file where that fails: mmcv's ``LoadImageFromFile`` does not.
+
+    Required Keys:
+
+    - img_path
+
+    Added Keys:
+
+    - img (np.ndarray): (H, W, 3) uint8, BGR as everywhere in OpenMMLab, turned as its EXIF data say.
+    - img_shape, ori_shape (tuple): (H, W).
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Adds ``img``.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it cannot be decoded.
+        """
+        results["img"] = cv2.cvtColor(read_image(results["img_path"], channels=3), cv2.COLOR_RGB2BGR)
+        results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
+        return results
+
+
+@TRANSFORMS.register_module()
 class LoadSaliencyMask(BaseTransform):
     """Reads the mask of an image as a float map.
 

@@ -6,11 +6,18 @@ import pytest
 import torch
 from mmengine.registry import DATASETS, TRANSFORMS
 
-from sos_mm.saliency import FlipSaliency, LoadSaliencyMask, PackSaliencyInputs, ResizeSaliency, SaliencyDataset
+from sos_mm.saliency import (
+    FlipSaliency,
+    LoadSaliencyImage,
+    LoadSaliencyMask,
+    PackSaliencyInputs,
+    ResizeSaliency,
+    SaliencyDataset,
+)
 from sos_mm.visits import Draws, drawing_parts
 
 PIPELINE = [
-    dict(type="LoadImageFromFile"),
+    dict(type="LoadSaliencyImage"),
     dict(type="LoadSaliencyMask"),
     dict(type="ResizeSaliency", scale=(32, 32), keep_ratio=False),
     dict(type="FlipSaliency"),
@@ -102,6 +109,8 @@ def test_drawing_parts_are_found_through_wrappers(data_root):
         ("masks/2.png", None, FileNotFoundError, r"images/2\.png: add 2\.png"),
         ("masks/2.png", b"", ValueError, r"masks/2\.png \(0 bytes\) cannot be decoded"),
         ("masks/2.png", b"\x89PNG\r\n\x1a\nbroken", ValueError, r"masks/2\.png .* cannot be decoded"),
+        ("images/2.png", b"", ValueError, r"images/2\.png \(0 bytes\) cannot be decoded"),
+        ("images/2.png", b"no image", ValueError, r"images/2\.png .* cannot be decoded"),
         ("images", None, FileNotFoundError, "images does not exist"),
         ("masks", None, FileNotFoundError, "masks does not exist"),
         ("images/2.jpg", b"", ValueError, "same stem"),
@@ -133,5 +142,5 @@ def test_empty_folder_is_named(tmp_path):
 
 
 def test_transforms_are_registered_under_their_names():
-    for transform in (LoadSaliencyMask, ResizeSaliency, FlipSaliency, PackSaliencyInputs):
+    for transform in (LoadSaliencyImage, LoadSaliencyMask, ResizeSaliency, FlipSaliency, PackSaliencyInputs):
         assert TRANSFORMS.get(transform.__name__) is transform

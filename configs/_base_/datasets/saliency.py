@@ -4,14 +4,14 @@ train_root = "data/DUTS-TR"
 test_root = "data/DUTS-TE"
 
 train_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="LoadSaliencyImage"),
     dict(type="LoadSaliencyMask"),
     dict(type="ResizeSaliency", scale=input_size, keep_ratio=False),
     dict(type="FlipSaliency", prob=0.5),
     dict(type="PackSaliencyInputs"),
 ]
 test_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="LoadSaliencyImage"),
     dict(type="ResizeSaliency", scale=input_size, keep_ratio=False),
     # After resizing: results are judged at the mask's own size.
     dict(type="LoadSaliencyMask"),
