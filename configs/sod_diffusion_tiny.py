@@ -72,4 +72,4 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", T_max=max_epochs, eta_min_ratio=0.02, by_epoch=True, convert_to_iter_based=True),
 ]
 auto_scale_lr = dict(base_batch_size=16)
-default_hooks = dict(logger=dict(interval=10))
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=1))

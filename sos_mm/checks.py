@@ -55,7 +55,7 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
 
 
 def read_image(path: str | Path, channels: int) -> np.ndarray:
-    """Reads an 8-bit image file.
+    """Reads an image file; deeper ones are reduced to 8 bits, except cut-outs (four channels).
 
     Args:
         path: The file.
@@ -66,8 +66,8 @@ def read_image(path: str | Path, channels: int) -> np.ndarray:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is empty, cannot be decoded, is not 8-bit, or has no alpha where four
-            channels are due.
+        ValueError: If the file is empty, cannot be decoded, or is a cut-out that is not 8-bit or has no
+            alpha.
     """
     import cv2
 

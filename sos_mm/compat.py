@@ -20,10 +20,12 @@ class Lineage:
         """The installed ones: import name -> version."""
         versions = {}
         for module, (distribution, _) in self.packages.items():
-            try:
-                versions[module] = version(distribution)
-            except PackageNotFoundError:
-                continue
+            # mmcv without compiled operators is a distribution of another name.
+            for name in (distribution, f"{distribution}-lite"):
+                try:
+                    versions.setdefault(module, version(name))
+                except PackageNotFoundError:
+                    continue
         return versions
 
 
@@ -59,8 +61,8 @@ def find_lineage() -> Lineage:
     found = [lineage for lineage in LINEAGES if lineage.installed()]
     if not found:
         raise RuntimeError(
-            "No OpenMMLab packages were found: install the maintained forks with `pip install sos_mm[onedl]` "
-            "or the originals with `pip install sos_mm[openmmlab]`."
+            "No OpenMMLab packages were found: in a checkout of sos_mm, install the maintained forks with "
+            "`pip install -e '.[onedl]'` or the originals with `pip install -e '.[openmmlab]'`."
         )
     if len(found) > 1:
         listed = "; ".join(
@@ -80,15 +82,17 @@ def check_openmmlab(*modules: str) -> Lineage:
     Raises:
         RuntimeError: If one is missing or outside its range, or both lineages are installed.
     """
-    from packaging.specifiers import SpecifierSet
-
     lineage = find_lineage()
+    from packaging.specifiers import SpecifierSet  # After the line above: mmengine brings it.
+
     installed = lineage.installed()
     for module in modules:
         distribution, tested = lineage.packages[module]
         if module not in installed:
             extra = lineage.name + ("-detection" if module == "mmdet" else "")
-            raise RuntimeError(f"`{module}` is not installed: get it with `pip install sos_mm[{extra}]`.")
+            raise RuntimeError(
+                f"`{module}` is not installed: get it with `pip install -e '.[{extra}]'` in a checkout of sos_mm."
+            )
         if installed[module] not in SpecifierSet(tested):
             raise RuntimeError(
                 f"{distribution} must be {tested}, but is {installed[module]}: "

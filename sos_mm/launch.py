@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -11,8 +12,14 @@ from mmengine.runner import Runner
 from sos_mm.checks import check_choice, writable_folder
 from sos_mm.compat import check_openmmlab
 
-# Runner.from_cfg reads these though a config may leave them out.
-RUNNER_KEYS = ("auto_scale_lr", "cfg", "find_unused_parameters", "load_from", "model_wrapper_cfg", "resume", "work_dir")
+# What the runner and these tools read of a config; all else at its top level are the config's own variables.
+RUNNER_KEYS = [
+    *("model", "work_dir", "data_preprocessor", "load_from", "resume", "launcher", "log_level", "log_processor"),
+    *("visualizer", "default_scope", "randomness", "experiment_name", "env_cfg", "default_hooks", "custom_hooks"),
+    *("optim_wrapper", "param_scheduler", "auto_scale_lr", "model_wrapper_cfg", "find_unused_parameters", "cfg"),
+    *(f"{kind}_{part}" for kind in ("train", "val", "test") for part in ("cfg", "dataloader", "evaluator")),
+    *("runner_type", "compile", "custom_imports", "vis_backends", "tta_model", "tta_pipeline"),
+]
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +44,8 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such config.
-        ValueError: If an override's first key exists in no config of this kind.
+        ValueError: If an override is of something that nothing reads (variables of a config are read while it is
+            loaded, so overriding them changes nothing), or a key of the config looks like a misspelt one.
         PermissionError: If the work folder cannot be written.
     """
     check_openmmlab("mmengine", "mmcv")
@@ -46,7 +54,10 @@ def load_config(args: argparse.Namespace) -> Config:
         raise FileNotFoundError(f"The config {args.config} does not exist.")
     config = Config.fromfile(args.config)
     for key in args.cfg_options or {}:
-        check_choice("--cfg-options", key.split(".")[0], {*config.keys(), *RUNNER_KEYS})
+        check_choice("--cfg-options", key.split(".")[0], RUNNER_KEYS)
+    for key in config:
+        if key not in RUNNER_KEYS and (near := get_close_matches(key, RUNNER_KEYS, n=1, cutoff=0.95)):
+            raise ValueError(f"{args.config} sets `{key}`, which nothing reads. Did you mean {near[0]!r}?")
     config.merge_from_dict(args.cfg_options or {})
     config.launcher = args.launcher
     config.work_dir = args.work_dir or config.get("work_dir") or f"work_dirs/{Path(args.config).stem}"
@@ -79,3 +90,29 @@ def build_runner(config: Config) -> Runner:
     from mmengine.registry import RUNNERS
 
     return RUNNERS.build(config)
+
+
+def build_trained(config: Config, checkpoint: str) -> Runner:
+    """A runner whose model holds a checkpoint's weights, all of them and no others.
+
+    Pretrained weights are not loaded first: the checkpoint replaces them.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        RuntimeError: If it is of another architecture; names the parts that differ.
+    """
+    if not Path(checkpoint).is_file():
+        raise FileNotFoundError(f"The checkpoint {checkpoint} does not exist.")
+    leave_out_pretrained(config.model)
+    runner = build_runner(config)
+    runner.load_checkpoint(checkpoint, map_location="cpu", strict=True)
+    return runner
+
+
+def leave_out_pretrained(model: dict) -> None:
+    """Sets every ``pretrained`` in a model's config to what means random weights."""
+    for key, value in model.items():
+        if key == "pretrained":
+            model[key] = False if isinstance(value, bool) else None
+        elif isinstance(value, dict):
+            leave_out_pretrained(value)

@@ -153,7 +153,7 @@ def test_both_lineages_are_refused(monkeypatch):
         compat.find_lineage()
     del numbers["mmengine"]
     assert compat.check_openmmlab("mmengine").name == "onedl"
-    with pytest.raises(RuntimeError, match=r"pip install sos_mm\[onedl-detection\]"):
+    with pytest.raises(RuntimeError, match=r"pip install -e '\.\[onedl-detection\]'"):
         compat.check_openmmlab("mmdet")
     numbers["onedl-mmengine"] = "0.9.0"
     with pytest.raises(RuntimeError, match=r"onedl-mmengine must be >=0\.10\.12,<0\.11, but is 0\.9\.0"):

@@ -33,7 +33,7 @@ def importable(*modules: str, extra: str) -> Callable[[], None]:
             try:
                 importlib.import_module(module)
             except Exception as error:  # A broken package raises anything.
-                raise RuntimeError(f"`{module}` cannot be imported ({error}): `pip install sos_mm[{extra}]`") from error
+                raise RuntimeError(f"`{module}` cannot be imported ({error}): `pip install -e '.[{extra}]'`") from error
 
     return check
 
@@ -66,7 +66,7 @@ def state(checks: list[Callable[[], object]]) -> str:
     for check in checks:
         try:
             check()
-        except RuntimeError as error:
+        except (ImportError, RuntimeError) as error:
             return f"missing: {error}"
     return "ready"
 

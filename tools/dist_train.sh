@@ -4,6 +4,7 @@
 # One process a GPU, or PROCESSES processes on a machine without one.
 # NNODES, NODE_RANK, MASTER_ADDR, PORT: for several machines.
 set -euo pipefail
+[ $# -ge 2 ] || { sed -n 2p "$0" >&2; exit 2; }
 CONFIG=$1 PROCESSES=$2
 shift 2
 

@@ -58,9 +58,17 @@ PY
 
 cuda_tag() { # What compiled operators are built for: cpu, or the CUDA of torch where a compiler for it is at hand.
     "$VENV/bin/python" - <<'PY'
+import subprocess
+
 import torch
 from torch.utils.cpp_extension import CUDA_HOME
-print("cu" + torch.version.cuda.replace(".", "") if torch.cuda.is_available() and CUDA_HOME else "cpu")
+
+tag = "cpu"
+if torch.cuda.is_available() and CUDA_HOME:
+    release = subprocess.run([f"{CUDA_HOME}/bin/nvcc", "--version"], capture_output=True, text=True).stdout
+    if f"release {torch.version.cuda.split('.')[0]}." in release:
+        tag = "cu" + torch.version.cuda.replace(".", "")
+print(tag)
 PY
 }
 
@@ -84,6 +92,8 @@ build_mmcv() {
     elif [ "$2" = ops ]; then
         say "Compiling $requirement for $cuda: 12 to 18 minutes on two cores, once (kept in $folder)"
         pip install --quiet ninja psutil packaging wheel
+        # Where torch sees a GPU, mmcv compiles for it, whatever FORCE_CUDA says.
+        if [ "$cuda" = cpu ]; then local CUDA_VISIBLE_DEVICES= && export CUDA_VISIBLE_DEVICES; fi
         CFLAGS=-g0 MMCV_WITH_OPS=1 FORCE_CUDA=$([ "$cuda" = cpu ] && echo 0 || echo 1) MAX_JOBS=${MAX_JOBS:-$(nproc)} \
             pip wheel --no-build-isolation --no-deps --no-cache-dir -w "$scratch" "$requirement"
     else
@@ -92,7 +102,7 @@ build_mmcv() {
         pip wheel --quiet --no-deps --no-cache-dir -w "$scratch" "$requirement"
     fi
     compgen -G "$scratch/*.whl" >/dev/null || stop "no wheel of $requirement came out; see the lines above"
-    rm -rf "$folder" && mv "$scratch" "$folder"
+    rm -rf "$folder" && mv -T "$scratch" "$folder"
     trap - EXIT
 }
 
@@ -104,6 +114,12 @@ own_folder() {
     mkdir -p "$VENV" 2>/dev/null && [ -w "$VENV" ] || stop "no permission to write $VENV; name another folder in SOS_MM_VENV"
 }
 
+# empty_environment: removes all but the mark that the folder is ours.
+empty_environment() {
+    echo making >"$VENV/.sos_mm"
+    find "$VENV" -mindepth 1 -maxdepth 1 ! -name .sos_mm -exec rm -rf {} +
+}
+
 make_environment() {
     local lineage=$1 ops=$2 hash extras stamp made setuptools
     shift 2
@@ -113,15 +129,18 @@ make_environment() {
     VENV=${SOS_MM_VENV:-$SOS_MM_CACHE/environments/$lineage-$ops-$hash}
     stamp="$hash $REPOSITORY"
     own_folder
-    if [ "${REMOVE_FIRST:-no}" = yes ]; then rm -rf "$VENV" && mkdir -p "$VENV"; fi
-    export PATH="$VENV/bin:$PATH" VIRTUAL_ENV="$VENV"
+    exec 9>"$VENV.lock"
+    if command -v flock >/dev/null; then flock 9; fi # One process at a time makes it.
+    if [ "${REMOVE_FIRST:-no}" = yes ]; then empty_environment; fi
+    # This checkout's code, also while the environment's link points to another.
+    export PATH="$VENV/bin:$PATH" VIRTUAL_ENV="$VENV" PYTHONPATH="$REPOSITORY"
     unset PYTHONHOME
     made=$(cat "$VENV/.sos_mm" 2>/dev/null || true)
-    if [ "$made" = "$stamp" ]; then return; fi
+    if [ "$made" = "$stamp" ]; then exec 9>&-; return; fi
     if [ "${made%% *}" != "$hash" ]; then
         say "Making the environment $VENV ($extras): about 3 minutes"
-        echo making >"$VENV/.sos_mm"
-        "$PYTHON" -m venv --clear "$VENV" && echo making >"$VENV/.sos_mm" || stop "$PYTHON could not make $VENV; is its venv module installed?"
+        empty_environment
+        "$PYTHON" -m venv "$VENV" || stop "$PYTHON could not make $VENV; is its venv module installed?"
         setuptools=$([ "$lineage" = onedl ] && echo 'setuptools>=80,<82' || echo 'setuptools<81')
         pip install "$(pin "$lineage" torch)" "$(pin "$lineage" torchvision)" "$setuptools" wheel || stop "torch could not be installed"
         build_mmcv "$lineage" "$ops" || exit 1
@@ -131,4 +150,5 @@ make_environment() {
         pip install --quiet --no-build-isolation --no-deps -e "$REPOSITORY" || stop "this checkout could not be linked into $VENV"
     fi
     echo "$stamp" >"$VENV/.sos_mm"
+    exec 9>&-
 }

@@ -11,6 +11,7 @@
 # Needs Python 3.11 with pip, and about 8 GB of disk for the environment. Run again, what is there is kept.
 # SOS_MM_VENV, SOS_MM_CACHE and SOS_MM_PYTHON: see tools/environment.sh.
 set -euo pipefail
+CALLED_FROM=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tools/environment.sh
 
@@ -19,7 +20,7 @@ while [ $# -gt 0 ]; do
     case $1 in
     --fresh) FRESH=yes ;;
     --device) DEVICE=${2:?--device needs a value}; shift ;;
-    --work-dir) WORK=${2:?--work-dir needs a value}; shift ;;
+    --work-dir) WORK=$(cd "$CALLED_FROM" && realpath -m "${2:?--work-dir needs a value}"); shift ;;
     --help | -h) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; exit ;;
     *) stop "unknown argument $1; see --help" ;;
     esac
@@ -32,8 +33,12 @@ make_environment onedl noops sample
 if [ "$DEVICE" = cuda ] && ! python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
     stop "--device cuda, but torch finds no GPU"
 fi
-if [ $FRESH = yes ]; then rm -rf "$WORK/data" "$WORK/model" "$WORK/report.html"; fi
+if [ $FRESH = yes ] && [ -e "$WORK" ]; then
+    [ -e "$WORK/.sos_mm_quickstart" ] || stop "$WORK was not made by this script; remove it or name another folder"
+    rm -rf "$WORK"
+fi
 mkdir -p "$WORK" 2>/dev/null && [ -w "$WORK" ] || stop "no permission to write $WORK; name another folder with --work-dir"
+if [ -z "$(ls -A "$WORK")" ]; then touch "$WORK/.sos_mm_quickstart"; fi
 
 # logged NAME PATTERN COMMAND...: shows the lines that match; all of them go to a log.
 logged() {
@@ -65,4 +70,5 @@ logged report '^(centre prior|auxiliary map|full model)|^ +MAE +|The page' \
     python tools/report_saliency.py $CONFIG "$(cat "$WORK/model/last_checkpoint")" \
     --work-dir "$WORK/model" --out "$WORK/report.html" "${DATA[@]}"
 say "The table above is of unseen data: S-measure, higher is better; MAE, lower is better"
+say "To go on in this environment: source $VENV/bin/activate"
 say "Done: open $(cd "$WORK" && pwd)/report.html in a browser; the composed images are in $WORK/data"

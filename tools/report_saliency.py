@@ -6,10 +6,11 @@ from math import ceil
 from pathlib import Path
 
 import torch
+from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from sos_mm.checks import read_image
-from sos_mm.launch import add_common_arguments, build_runner, load_config
+from sos_mm.launch import add_common_arguments, build_trained, load_config
 from sos_mm.saliency import references, report
 from sos_mm.saliency.visualization import grey_picture, side_by_side
 
@@ -24,17 +25,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=12, help="pairs of training data to show")
     parser.add_argument("--sampling-steps", type=int, default=6, help="steps of the sampling strips")
     return parser.parse_args()
-
-
-def prepared_runner(config, checkpoint: str) -> Runner:
-    """A runner whose model is loaded and in evaluation mode."""
-    if not Path(checkpoint).is_file():
-        raise FileNotFoundError(f"The checkpoint {checkpoint} does not exist.")
-    config.load_from = checkpoint
-    runner = build_runner(config)
-    runner.load_or_resume()
-    runner.model.eval()
-    return runner
 
 
 @torch.no_grad()
@@ -58,9 +48,12 @@ def page_sections(runner: Runner, args: argparse.Namespace, scores: dict) -> lis
     model, loader, config = runner.model, runner.test_dataloader, runner.cfg
     batches = list(islice(loader, ceil(args.rows / loader.batch_size)))
     rows = prediction_rows(model, batches)[: args.rows]
-    strips = [report.sampling_strip(model, batches[0], index, args.sampling_steps) for index in range(2)]
+    strips = [
+        report.sampling_strip(model, batches[0], index, args.sampling_steps)
+        for index in range(min(2, len(batches[0]["inputs"])))
+    ]
     test_root, train_root = (config[f"{kind}_dataloader"].dataset.data_root for kind in ("test", "train"))
-    pairs = report.data_pairs(train_root, args.pairs)
+    pairs = report.data_pairs(DATASETS.build(config.train_dataloader.dataset), args.pairs)
     logs = sorted(Path(args.checkpoint).parent.glob("*/vis_data/scalars.json"))
     about_rows = "Image, ground truth, auxiliary map of the encoder, full model."
     about_strips = "The estimate of the mask after each step, starting from noise."
@@ -79,8 +72,10 @@ def main() -> None:
     """Prints the table and writes the page."""
     args = parse_args()
     config = load_config(args)
-    runner = prepared_runner(config, args.checkpoint)
-    model = runner.model
+    if config.launcher != "none":
+        raise ValueError(f"The report is made in one process, but got `--launcher {config.launcher}`.")
+    runner = build_trained(config, args.checkpoint)
+    model = runner.model.eval()
     scores = references.evaluate(model, runner.test_dataloader, references.predictors(model))
     print(report.text_table(scores))
     page = Path(args.out or Path(config.work_dir, "report.html"))

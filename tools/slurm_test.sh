@@ -3,6 +3,7 @@
 #
 # GPUS, GPUS_PER_NODE, CPUS_PER_TASK, SRUN_ARGS: what to ask slurm for.
 set -euo pipefail
+[ $# -ge 4 ] || { sed -n 2p "$0" >&2; exit 2; }
 PARTITION=$1 JOB_NAME=$2 CONFIG=$3 CHECKPOINT=$4
 shift 4
 GPUS=${GPUS:-8}

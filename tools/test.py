@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sos_mm.launch import add_common_arguments, build_runner, load_config, start_processes
+from sos_mm.launch import add_common_arguments, build_trained, load_config, start_processes
 
 
 def parse_args() -> argparse.Namespace:
@@ -19,10 +19,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Tests."""
     args = parse_args()
-    if not Path(args.checkpoint).is_file():
-        raise FileNotFoundError(f"The checkpoint {args.checkpoint} does not exist.")
     config = load_config(args)
-    config.load_from = args.checkpoint
     hooks = config.get("custom_hooks") or []
     if args.out:
         hooks.append(dict(type="sos_mm.SaveSaliencyHook", folder=str(Path(args.out).absolute())))
@@ -31,7 +28,7 @@ def main() -> None:
         hooks.append(dict(type="sos_mm.SaliencyVisualizationHook", number=None, folder=folder))
     config.custom_hooks = hooks
     start_processes(config)
-    build_runner(config).test()
+    build_trained(config, args.checkpoint).test()
 
 
 if __name__ == "__main__":

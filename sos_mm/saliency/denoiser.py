@@ -14,7 +14,7 @@ class LatentDenoiser(BaseModule):
     """A U-Net of Stable Diffusion whose input is the image's latent and the noisy mask's, concatenated.
 
     Args:
-        pretrained: Folder, ``.safetensors`` file or hub id of the base model; None for random weights. Its
+        pretrained: Folder (diffusers' layout) or hub id of the base model; None for random weights. Its
             first convolution, made for one latent, is duplicated over both and halved, so that the first
             step starts from the activations the rest was trained on.
         architecture: Arguments of ``diffusers.UNet2DConditionModel`` where ``pretrained`` is None.
@@ -29,6 +29,9 @@ class LatentDenoiser(BaseModule):
             self.unet = UNet2DConditionModel(**(architecture or {}))
         if self.unet.config.in_channels == self.unet.config.out_channels:
             widen_input(self.unet)
+        if self.unet.config.in_channels != 2 * self.unet.config.out_channels:
+            channels = f"{self.unet.config.in_channels} and {self.unet.config.out_channels}"
+            raise ValueError(f"The U-Net must take one or two latents and give one, but its channels are {channels}.")
         if checkpoint:
             self.unet.enable_gradient_checkpointing()
 

@@ -18,7 +18,7 @@ class SamplingStep(NamedTuple):
 
     Attributes:
         timestep: Where it started, scalar int64.
-        clean: The estimate of the noise-free mask latent, (B, C, h, w).
+        clean: The estimate of the noise-free mask latent, (B, C, h, w); of schedulers that give none, the latent.
         latent: The latent after the step; after the last one it is the result.
     """
 

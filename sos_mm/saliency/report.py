@@ -10,6 +10,7 @@ from string import Template
 import cv2
 import numpy as np
 import torch
+from mmengine.dataset import BaseDataset
 
 from sos_mm.checks import read_image
 from sos_mm.saliency.segmentor import LatentDiffusionSegmentor
@@ -91,13 +92,13 @@ def text_table(scores: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def data_pairs(root: str | Path, number: int, height: int = 150) -> list[str]:
+def data_pairs(dataset: BaseDataset, number: int, height: int = 150) -> list[str]:
     """The first images of a saliency data set beside their masks, as figures."""
     figures = []
-    for path in sorted(Path(root, "images").iterdir())[:number]:
-        mask = read_image(next(Path(root, "masks").glob(f"{path.stem}.*")), 1)
-        pair = [read_image(path, 3), np.repeat(mask[..., None], 3, axis=2)]
-        figures.append(figure(side_by_side(pair, height), path.stem))
+    for index in range(min(number, len(dataset))):
+        paths = dataset.get_data_info(index)
+        pair = [read_image(paths["img_path"], 3), read_image(paths["mask_path"], 3)]
+        figures.append(figure(side_by_side(pair, height), Path(paths["img_path"]).stem))
     return figures
 
 
@@ -135,7 +136,8 @@ def loss_curve(logs: list[Path]) -> str:
     """
     records = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
     names = sorted({key for record in records for key in record if key.startswith("loss")})
-    series = {name: [(r["step"], r[name]) for r in records if name in r and "step" in r] for name in names}
+    # A step that was made again after an interruption counts once, the last time.
+    series = {name: sorted({r["step"]: r[name] for r in records if name in r}.items()) for name in names}
     # Imported here: it takes a second, and only this figure needs it.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -4,6 +4,7 @@ import timm
 import torch
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
+from timm.layers import Format
 from torch import Tensor
 
 
@@ -58,7 +59,6 @@ class SalientEncoder(BaseModule):
     def forward(self, images: Tensor) -> list[Tensor]:
         """RGB (B, 3, H, W) in [0, 1] -> a map (B, C_i, H/s_i, W/s_i) for each stage."""
         maps = self.timm_model((images - self.mean) / self.std)
-        return [
-            m if m.shape[1] == channels else m.permute(0, 3, 1, 2).contiguous()
-            for m, channels in zip(maps, self.out_channels, strict=True)
-        ]
+        if self.timm_model.output_fmt == Format.NHWC:
+            return [m.permute(0, 3, 1, 2).contiguous() for m in maps]
+        return maps

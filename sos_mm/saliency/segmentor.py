@@ -104,8 +104,7 @@ class LatentDiffusionSegmentor(DrawsFromRun, BaseSegmentor):
 
         Returns:
             The samples with ``pred_saliency`` (1, h, w) float in [0, 1], ``pred_sem_seg`` (1, h, w) int64,
-            ``seg_logits`` (the saliency again, for test-time augmentation) and, with an ensemble,
-            ``saliency_std`` (1, h, w).
+            ``seg_logits`` (the saliency as logits) and, with an ensemble, ``saliency_std`` (1, h, w).
         """
         if data_samples is None:
             data_samples = [SegDataSample(metainfo=dict(ori_shape=tuple(inputs.shape[-2:]))) for _ in inputs]
@@ -118,7 +117,7 @@ class LatentDiffusionSegmentor(DrawsFromRun, BaseSegmentor):
         saliency = maps.mean(0).clamp(0, 1)  # (1, h, w)
         sample.pred_saliency = PixelData(data=saliency)
         sample.pred_sem_seg = PixelData(data=(saliency > self.test_cfg["threshold"]).long())
-        sample.seg_logits = PixelData(data=saliency)
+        sample.seg_logits = PixelData(data=torch.logit(saliency, 1e-6))
         if len(maps) > 1:
             sample.saliency_std = PixelData(data=maps.std(0))
         return sample

@@ -64,7 +64,7 @@ class LoadSaliencyMask(BaseTransform):
 
         Raises:
             FileNotFoundError: If there is no mask.
-            ValueError: If it cannot be decoded, or its size is not the image's.
+            ValueError: If it cannot be decoded, its size is not the image's, or it holds 0 and 1.
         """
         mask = read_image(results["mask_path"], channels=1)
         if mask.shape != tuple(results["ori_shape"][:2]):
@@ -72,6 +72,11 @@ class LoadSaliencyMask(BaseTransform):
             raise ValueError(
                 f"The mask {results['mask_path']} is {sizes[0]}, but its image {results['img_path']} is {sizes[1]}: "
                 "resize one of them."
+            )
+        if 0 < mask.max() <= 1:
+            raise ValueError(
+                f"The mask {results['mask_path']} holds 0 and 1, but must hold 0 (background) to 255 (salient): "
+                "multiply it by 255."
             )
         results["gt_saliency"] = mask.astype(np.float32) / 255
         return results
@@ -91,13 +96,15 @@ class ResizeSaliency(Resize):
     - img, img_shape, gt_saliency
     """
 
-    def _resize_seg(self, results: dict) -> None:
-        super()._resize_seg(results)
+    def transform(self, results: dict) -> dict:
+        """Resizes."""
+        results = super().transform(results)
         if "gt_saliency" in results:
             height, width = results["img_shape"][:2]
             shrinks = height < results["gt_saliency"].shape[0]
             interpolation = "area" if shrinks else "bilinear"
             results["gt_saliency"] = mmcv.imresize(results["gt_saliency"], (width, height), interpolation=interpolation)
+        return results
 
 
 @TRANSFORMS.register_module()

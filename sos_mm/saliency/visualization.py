@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import mmcv
 import numpy as np
-from mmengine.dist import master_only
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
@@ -32,9 +32,10 @@ class SaliencyVisualizationHook(Hook):
 
     before_test_epoch = before_val_epoch
 
-    @master_only
     def after_val_iter(self, runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None):
-        """Saves rows until ``number`` is reached."""
+        """Saves rows until ``number`` is reached: the main process does, or every process its own where all are due."""
+        if self.number is not None and not is_main_process():
+            return
         folder = Path(runner.log_dir, self.folder)
         for sample in outputs or ():
             if self.number is not None and self._saved >= self.number:

@@ -134,6 +134,12 @@ def test_mask_of_another_size_is_named(data_root):
         build(data_root, PIPELINE[:2])[2]
 
 
+def test_mask_of_zeros_and_ones_is_named(data_root):
+    cv2.imwrite(str(data_root / "masks/2.png"), np.eye(40, 48, dtype=np.uint8))
+    with pytest.raises(ValueError, match=r"masks/2\.png holds 0 and 1.*multiply it by 255"):
+        build(data_root, PIPELINE[:2])[2]
+
+
 def test_empty_folder_is_named(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()

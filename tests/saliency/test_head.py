@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from sos_mm.saliency.head import check_scheduler, standard_normal
 from sos_mm.seeding import Purpose, generator, image_id
-from sos_mm.visits import Draws
 
 from .conftest import small_config
 
@@ -162,4 +161,3 @@ def test_noise_is_each_generators_own():
     together = standard_normal([generator(0, Purpose.SAMPLING_NOISE, i) for i in range(3)], (2, 4), torch.device("cpu"))
     alone = standard_normal([generator(0, Purpose.SAMPLING_NOISE, 2)], (2, 4), torch.device("cpu"))
     assert torch.equal(together[2], alone[0])
-    assert Draws(0).generator(Purpose.SAMPLING_NOISE, 2).standard_normal() != 0

@@ -37,6 +37,14 @@ def test_swin_strides():
     assert [tuple(m.shape[-2:]) for m in maps] == [(8, 8), (4, 4), (2, 2)]
 
 
+def test_maps_as_high_as_they_have_channels_are_turned_too():
+    encoder = SalientEncoder("swin_tiny_patch4_window7_224", out_indices=(1,), **SWIN | {"img_size": 256}).eval()
+    image = torch.rand(1, 3, 256, 256)
+    (ours,), (theirs,) = encoder(image), encoder.timm_model((image - encoder.mean) / encoder.std)
+    assert ours.shape == (1, 32, 32, 32)
+    torch.testing.assert_close(ours, theirs.permute(0, 3, 1, 2))
+
+
 def test_encoder_without_weights_says_how_to_get_them(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(RuntimeError, match=r"hf download.*pretrained=False"):
@@ -92,12 +100,13 @@ def test_afim_gives_every_cross_attention_the_context_of_its_level():
     assert levels == {"down_blocks.0": 0, "down_blocks.1": 1, "mid_block": 2, "up_blocks.1": 1, "up_blocks.2": 0}
     context = afim(tuple(torch.rand(1, 4, s, s) for s in (16, 8, 4)))
     assert [tuple(c.shape) for c in context] == [(1, 8, s, s) for s in (16, 8, 4)]
-    output = unet(torch.rand(1, 4, 16, 16), 3, encoder_hidden_states=context).sample
-    assert output.shape == (1, 4, 16, 16)
+    image = torch.rand(1, 4, 16, 16)
+    output = unet(image, 3, encoder_hidden_states=context).sample
+    torch.testing.assert_close(unet(image, 3, encoder_hidden_states=context).sample, output)
     # Each level's context matters to the output.
     for level in range(3):
         other = tuple(c + (i == level) * torch.randn_like(c) for i, c in enumerate(context))
-        assert not torch.allclose(output, unet(torch.rand(1, 4, 16, 16) * 0 + 0.5, 3, other).sample)
+        assert not torch.allclose(output, unet(image, 3, other).sample, atol=1e-6)
 
 
 def test_widened_input_keeps_the_pretrained_activations(base_model):
@@ -117,7 +126,7 @@ def test_missing_base_model_says_how_to_get_it(build, tmp_path):
 def test_pickled_weights_are_refused(tmp_path):
     path = tmp_path / "weights.bin"
     path.write_bytes(b"x")
-    with pytest.raises(ValueError, match="safetensors"):
+    with pytest.raises(ValueError, match=r"weights\.bin is a file: convert"):
         StableDiffusionVAE(pretrained=str(path))
 
 
@@ -130,6 +139,8 @@ def test_vae_codec_is_that_of_diffusers(base_model):
     with torch.no_grad():
         torch.testing.assert_close(latent, reference.encode(image).latent_dist.mode() * 0.18215)
         torch.testing.assert_close(codec.decode(latent), reference.decode(latent / 0.18215).sample)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(codec.encode(image), latent)
     assert not any(p.requires_grad for p in codec.parameters())
     assert not codec.vae.training
 

@@ -73,7 +73,7 @@ def test_report_is_one_page_that_needs_no_network(trained, tmp_path):
     page = tmp_path / "page.html"
     done = call(
         "python", "tools/report_saliency.py", CONFIG, str(checkpoint), "--work-dir", str(tmp_path / "run"),
-        "--out", str(page), *options(data), "test_dataloader.batch_size=5",
+        "--out", str(page), *options(data),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     for name in ("centre prior", "auxiliary map", "full model ", "conditions shuffled"):
@@ -89,6 +89,7 @@ def test_report_is_one_page_that_needs_no_network(trained, tmp_path):
         (["nowhere.py"], "nowhere.py does not exist"),
         ([CONFIG, "--amp"], "`--amp` needs a GPU"),
         ([CONFIG, "--cfg-options", "train_dataloder.batch_size=1"], "Did you mean 'train_dataloader'"),
+        ([CONFIG, "--cfg-options", "max_epochs=8"], "`--cfg-options` must be one of"),
         ([CONFIG, "--work-dir", "README.md/run"], "README.md/run is a file|README.md' is a file|must be a folder"),
         ([CONFIG, "--cfg-options", "train_dataloader.dataset.data_root=/nowhere"], "/nowhere/masks does not exist"),
     ],
@@ -110,7 +111,29 @@ def test_full_size_without_base_model_says_how_to_get_it(trained, tmp_path):
     )  # fmt: skip
     assert done.returncode != 0
     assert "hf download" in done.stderr
-    assert "base_model" in done.stderr
+    assert "SOS_MM_BASE_MODEL" in done.stderr
+
+
+def test_checkpoint_of_another_architecture_names_the_parts(trained, tmp_path):
+    data, checkpoint = trained
+    rest = [
+        "--work-dir",
+        str(tmp_path),
+        *options(data),
+        "model.neck.out_channels=16",
+        "model.decode_head.in_channels=16",
+    ]
+    done = call("python", "tools/test.py", CONFIG, str(checkpoint), *rest)
+    assert done.returncode != 0
+    assert "size mismatch for neck.fuse.0.weight" in done.stderr
+
+
+def test_misspelt_key_of_a_config_is_refused(tmp_path):
+    config = tmp_path / "mine.py"
+    config.write_text(f"_base_ = '{ROOT / CONFIG}'\ntrain_dataloder = dict(batch_size=1)\n")
+    done = call("python", "tools/train.py", str(config), "--work-dir", str(tmp_path / "run"))
+    assert done.returncode != 0
+    assert "Did you mean 'train_dataloader'" in done.stderr
 
 
 def test_collect_env_names_every_part():
