@@ -96,6 +96,9 @@ def decode_image(encoded: np.ndarray, name: str | Path, channels: int) -> np.nda
     if image is None:
         raise ValueError(f"The image {name} ({encoded.size} bytes) cannot be decoded: replace or remove it.")
     if channels == 4:
+        # A TIFF file in CMYK has four channels too.
+        if encoded[:4].tobytes() not in (b"\x89PNG", b"RIFF"):
+            raise ValueError(f"The cut-out {name} must be a PNG or WebP file with alpha (RGBA), but is another kind.")
         return _to_rgba(image, name)
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if channels == 1 else cv2.COLOR_BGR2RGB)
 

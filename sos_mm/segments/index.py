@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, fields
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ _KEY = b"sos_mm.segments"
 _ROWS = 2**16
 _WORDS = ("category", "sub_category", "phrase", "description")
 _FACTS = {field.name: "int32" for field in fields(Facts)} | {
-    "area": "int64", "touching": "bool", "holes": "float32", "soft": "float32", "hash": "uint64",
+    "area": "int64", "touching": "bool", "holes": "float64", "soft": "float64", "hash": "uint64",
 }  # fmt: skip
 _TYPES = {
     **dict.fromkeys(_WORDS, "string"),
@@ -29,7 +29,7 @@ _TYPES = {
     "offset": "int64",
     "length": "int64",
     "outline": "string",
-    "soften": "float32",
+    "soften": "float64",
     **dict.fromkeys(ANNOTATED, "bool"),
     "copy_offset": "int64",
     "copy_length": "int64",
@@ -156,7 +156,7 @@ class IndexedRecords(Sequence):
         self.counts = np.array(header["counts"], np.int64)
         self.copies, self.skipped = header["copies"], header["skipped"]
         self._batch_rows, self._length = header["batch_rows"], int(self.counts.sum())
-        self._batches: dict[int, list[Any]] = {}
+        self._batches: dict[int, list[Callable[[int], Any]]] = {}
 
     def _open(self) -> dict[str, Any]:
         pa = arrow()
@@ -179,11 +179,10 @@ class IndexedRecords(Sequence):
             raise IndexError(f"`row` must be in [0, {self._length}), but got {row}.")
         number, place = divmod(int(row), self._batch_rows)
         if number not in self._batches:
-            self._batches[number] = self._file.get_batch(number).columns
-        return self._record([column[place].as_py() for column in self._batches[number]])
+            self._batches[number] = [_getter(column) for column in self._file.get_batch(number).columns]
+        return self._record({name: get(place) for name, get in zip(_TYPES, self._batches[number], strict=True)})
 
-    def _record(self, values: list[Any]) -> SegmentRecord:
-        row = dict(zip(_TYPES, values, strict=True))
+    def _record(self, row: dict[str, Any]) -> SegmentRecord:
         flags = tuple(row[name] for name in ANNOTATED)
         has_copy = row["copy_length"] > 0
         return SegmentRecord(
@@ -211,6 +210,14 @@ class IndexedRecords(Sequence):
         """The attributes of each row, in turn."""
         for number in range(self._file.num_record_batches):
             yield from self._file.get_batch(number).column("features").to_pylist()
+
+
+def _getter(column: Any) -> Callable[[int], Any]:
+    """Gives single values of a column; through numpy where it can, which is ten times as fast."""
+    types = arrow().types
+    if column.null_count or not types.is_primitive(column.type):
+        return lambda place: column[place].as_py()
+    return column.to_numpy(zero_copy_only=False).item
 
 
 def pack_path(index: Path) -> Path:
