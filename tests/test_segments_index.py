@@ -1,7 +1,10 @@
 """The index: what is written comes back, for any source of segments, and broken ones are named or counted."""
 
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -133,6 +136,29 @@ def test_broken_segments_stop_or_are_counted(release, tmp_path):
     assert (len(IndexedRecords(path)), IndexedRecords(path).skipped, len(faults.skipped)) == (5, 1, 1)
     with pytest.raises(ValueError, match="all 1 are broken"):
         build_index(records[1:2], path, faults=faults, progress=False)
+
+
+def test_the_tool_writes_an_index(release, tmp_path):
+    root, metadata = release
+    (root / "dog" / "small_dog" / "0.png").write_bytes(b"")
+    tool, out = Path(__file__).parents[1] / "tools" / "index_segments.py", tmp_path / "new folder" / "bank.arrow"
+    command = [sys.executable, str(tool), str(out), "type=release", f"root={root}", f"metadata={metadata}"]
+    stopped = subprocess.run(command, capture_output=True, text=True)
+    assert stopped.returncode == 1
+    assert stopped.stderr.startswith("error: ")
+    assert "small_dog/0.png" in stopped.stderr
+    assert not out.exists()
+    done = subprocess.run([*command, "--broken", "skip"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "5 segments in 2 categories, 1 skipped" in done.stdout
+    assert "small_dog/0.png" in done.stderr
+    assert len(build_bank({"type": "index", "path": str(out)})) == 5
+
+
+def test_the_folder_is_checked_first(release, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="The folder of the index must be a folder"):
+        build_index(read_release_layout(*release), tmp_path / "file" / "bank.arrow")
 
 
 def test_two_processes_write_the_same(release, index, tmp_path):

@@ -52,7 +52,7 @@ def main() -> None:
         faults = Faults(args.broken)
         faults.skipped.extend(bank.skipped)
         build_index(list(bank.records), args.out, copies=args.copies, faults=faults, workers=args.workers)
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted: nothing was written")

@@ -18,7 +18,7 @@ from sos_mm.segments.quality import Filters
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 from sos_mm.segments.segment import Segment
-from sos_mm.segments.selection import SelectedRecords, Selection, select
+from sos_mm.segments.selection import SelectedRecords, Selection, kind_of, select
 from sos_mm.segments.sources import read_release_layout
 from sos_mm.segments.vocabulary import category_ids, category_key, find_categories, read_vocabulary
 
@@ -179,8 +179,7 @@ class SegmentBank:
         looked_at = rng.choice(count, min(count, _CANDIDATES * number), replace=False) + self._starts[category]
         kinds = defaultdict(list)
         for row in looked_at.tolist():
-            record = self.records[row]
-            kinds[record.sub_category, record.attributes].append(row)
+            kinds[kind_of(self.records, row)].append(row)
         # One of each kind, then a second one of each, and so on.
         in_turn = [row for row in chain.from_iterable(zip_longest(*kinds.values())) if row is not None]
         return np.resize(np.array(in_turn, np.int64), number)

@@ -8,7 +8,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from sos_mm.checks import check_range
+from sos_mm.checks import check_range, writable_folder
 from sos_mm.segments.faults import Faults
 from sos_mm.segments.index import pack_path, write_index
 from sos_mm.segments.pack import encode, reduced
@@ -64,23 +64,25 @@ def build_index(
     Raises:
         FileNotFoundError, ValueError: If a segment is broken, or none is left; names it.
         ImportError: If pyarrow is not installed.
-        OSError: If the files cannot be written.
+        OSError: If the files cannot be written; known before the first segment is read.
     """
     check_range("copies", copies, 0, 4096)
     check_range("workers", workers, 1, 1024)
     faults, path = faults or Faults(), Path(path).absolute()
+    writable_folder(path.parent, "The folder of the index")
     records = sorted(records, key=lambda record: record.category)
     if not copies:
         kept = measured(records, faults, workers, progress)
     else:
         examined = told(_examined(records, copies, workers), len(records), progress)
-        kept = _pack(examined, pack_path(path), faults)
+        kept = _pack(examined, path, faults)
     if not kept:
         raise ValueError(f"{path} must hold at least one segment, but all {len(records)} are broken or missing.")
     write_index(path, kept, copies, len(faults.skipped))
 
 
-def _pack(examined: Iterator, path: Path, faults: Faults) -> list[SegmentRecord]:
+def _pack(examined: Iterator, index: Path, faults: Faults) -> list[SegmentRecord]:
+    path = pack_path(index)
     part, kept = path.with_name(f"{path.name}.part-{os.getpid()}"), []
     try:
         with part.open("wb") as file:
@@ -91,6 +93,8 @@ def _pack(examined: Iterator, path: Path, faults: Faults) -> list[SegmentRecord]
                 copy = PackedCopy(path, file.tell(), len(small)) if small else None
                 file.write(small)
                 kept.append(replace(record, facts=result, copy=copy))
+        # An index that is there already must never be read with other copies than its own.
+        index.unlink(missing_ok=True)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

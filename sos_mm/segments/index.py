@@ -156,7 +156,7 @@ class IndexedRecords(Sequence):
         self.counts = np.array(header["counts"], np.int64)
         self.copies, self.skipped = header["copies"], header["skipped"]
         self._batch_rows, self._length = header["batch_rows"], int(self.counts.sum())
-        self._batches: dict[int, list[Callable[[int], Any]]] = {}
+        self._batches: dict[int, dict[str, Callable[[int], Any]]] = {}
 
     def _open(self) -> dict[str, Any]:
         pa = arrow()
@@ -178,9 +178,19 @@ class IndexedRecords(Sequence):
         if not 0 <= row < self._length:
             raise IndexError(f"`row` must be in [0, {self._length}), but got {row}.")
         number, place = divmod(int(row), self._batch_rows)
-        if number not in self._batches:
-            self._batches[number] = [_getter(column) for column in self._file.get_batch(number).columns]
-        return self._record({name: get(place) for name, get in zip(_TYPES, self._batches[number], strict=True)})
+        return self._record({name: get(place) for name, get in self._getters(number).items()})
+
+    def kind(self, row: int) -> tuple[str, tuple[str, ...]]:
+        """Sub-category and attributes of a row, at a tenth of the cost of its record."""
+        number, place = divmod(row, self._batch_rows)
+        getters = self._getters(number)
+        return getters["sub_category"](place), tuple(getters["features"](place))
+
+    def _getters(self, batch: int) -> dict[str, Callable[[int], Any]]:
+        if batch not in self._batches:
+            columns = self._file.get_batch(batch).columns
+            self._batches[batch] = {name: _getter(column) for name, column in zip(_TYPES, columns, strict=True)}
+        return self._batches[batch]
 
     def _record(self, row: dict[str, Any]) -> SegmentRecord:
         flags = tuple(row[name] for name in ANNOTATED)

@@ -59,6 +59,10 @@ class SelectedRecords(Sequence):
             raise IndexError(f"`place` must be in [0, {len(self.rows)}), but got {place}.")
         return self.base[self.rows[place]]
 
+    def kind(self, place: int) -> tuple[str, tuple[str, ...]]:
+        """Sub-category and attributes of a record."""
+        return self.base.kind(int(self.rows[place]))
+
     def column(self, name: str) -> np.ndarray:
         """(N,) values of a column, as `IndexedRecords.column`."""
         return self.base.column(name)[self.rows]
@@ -96,6 +100,13 @@ def select(
         column: Callable[[str], np.ndarray] = records.column if indexed else partial(_column, records)
         kept &= selection.filters.keep(column, (np.cumsum(counts) - counts).tolist())
     return np.flatnonzero(kept)
+
+
+def kind_of(records: Sequence[SegmentRecord], place: int) -> tuple[str, tuple[str, ...]]:
+    """Sub-category and attributes of one of the records."""
+    if isinstance(records, IndexedRecords | SelectedRecords):
+        return records.kind(place)
+    return records[place].sub_category, records[place].attributes
 
 
 def _words(attributes: Iterable[str]) -> set[str]:
