@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sos_mm.segments import SegmentBank, build_bank, build_index, read_folder, read_release_layout
 from sos_mm.segments import index as index_module
+from sos_mm.segments.build import list_records
 from sos_mm.segments.building import measured
 from sos_mm.segments.faults import Faults
 from sos_mm.segments.index import IndexedRecords, write_index
@@ -153,6 +154,16 @@ def test_the_tool_writes_an_index(release, tmp_path):
     assert "5 segments in 2 categories, 1 skipped" in done.stdout
     assert "small_dog/0.png" in done.stderr
     assert len(build_bank({"type": "index", "path": str(out)})) == 5
+
+
+def test_an_index_is_made_of_files_and_holds_all(release):
+    root, metadata = map(str, release)
+    config = {"type": "release", "root": root, "metadata": metadata}
+    assert len(list_records(config, Faults())) == 6
+    with pytest.raises(ValueError, match="`vocabulary` is not for making an index"):
+        list_records({**config, "vocabulary": "coco"}, Faults())
+    with pytest.raises(ValueError, match="but got 'mix'"):
+        list_records({"type": "mix", "banks": [config]}, Faults())
 
 
 def test_the_folder_is_checked_first(release, tmp_path):

@@ -11,15 +11,17 @@ import json
 import sys
 from typing import Any
 
-from sos_mm.segments import build_bank, build_index
+from sos_mm.segments import build_index
+from sos_mm.segments.build import list_records
 from sos_mm.segments.faults import BROKEN, Faults
+from sos_mm.segments.index import IndexedRecords
 
 
 def parse_args() -> argparse.Namespace:
     """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", help="the index file to write")
-    parser.add_argument("bank", nargs="+", metavar="KEY=VALUE", help="`type` and options, as of `segments` in a recipe")
+    parser.add_argument("bank", nargs="+", metavar="KEY=VALUE", help="`type` and its options")
     parser.add_argument("--copies", type=int, default=0, help="longest side of reduced copies (default: none)")
     parser.add_argument("--broken", choices=BROKEN, default="error", help="what to do with broken segments")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
@@ -48,19 +50,18 @@ def main() -> None:
     """Writes the index and lists what was left out."""
     args = parse_args()
     try:
-        bank = build_bank({**read_options(args.bank), "broken": args.broken})
         faults = Faults(args.broken)
-        faults.skipped.extend(bank.skipped)
-        build_index(list(bank.records), args.out, copies=args.copies, faults=faults, workers=args.workers)
+        records = list_records(read_options(args.bank), faults)
+        build_index(records, args.out, copies=args.copies, faults=faults, workers=args.workers)
+        indexed = IndexedRecords(args.out)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted: nothing was written")
     for text in faults.skipped:
         print(f"skipped: {text}", file=sys.stderr)
-    print(
-        f"{args.out}: {len(bank.records)} segments in {len(bank.categories)} categories, {len(faults.skipped)} skipped"
-    )
+    number, categories = len(indexed), len(indexed.categories)
+    print(f"{args.out}: {number} segments in {categories} categories, {indexed.skipped} skipped")
 
 
 if __name__ == "__main__":

@@ -96,12 +96,36 @@ def _plain_bank(config: Mapping[str, Any]) -> SegmentBank | MixedBank:
     if kind == "index":
         return SegmentBank(SegmentBank.from_index(**options).records, **cache)
     faults = Faults(config.get("broken", "error"))
-    records = (
-        SegmentBank.sample_bank(**options).records if kind == "sample" else READERS[kind](**options, faults=faults)
-    )
+    records = _read(kind, options, faults)
     if faults.broken == "skip":
         records = measured(records, faults)
     return SegmentBank(records, **cache, skipped=faults.skipped)
+
+
+def list_records(config: Mapping[str, Any], faults: Faults) -> list[SegmentRecord]:
+    """The records of a source that is not an index, as `build_index` wants them.
+
+    Args:
+        config: As of `build_bank`, but of a type that reads files, and without the options that choose or
+            weigh segments: an index holds all, and they are chosen when it is opened.
+        faults: Meets segments that cannot be listed.
+
+    Raises:
+        FileNotFoundError, ValueError: As `build_bank`.
+    """
+    check_bank(config)
+    check_choice("type of the segments to index", config["type"], (*READERS, "sample"))
+    options = {key: value for key, value in config.items() if key != "type"}
+    for key in options:
+        if key in _COMMON:
+            raise ValueError(f"`{key}` is not for making an index, which holds all segments: give it when opening one.")
+    return _read(config["type"], options, faults)
+
+
+def _read(kind: str, options: Mapping[str, Any], faults: Faults) -> list[SegmentRecord]:
+    if kind == "sample":
+        return list(SegmentBank.sample_bank(**options).records)
+    return READERS[kind](**options, faults=faults)
 
 
 def _category_weights(config: Mapping[str, Any]) -> Mapping[str, float]:
