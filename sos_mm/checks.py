@@ -92,7 +92,10 @@ def decode_image(encoded: np.ndarray, name: str | Path, channels: int) -> np.nda
     image = None
     # OpenCV answers a PNG that lost its end with what came before.
     if encoded.size and (encoded[:4].tobytes() != b"\x89PNG" or b"IEND" in encoded.tobytes()):
-        image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED if channels == 4 else cv2.IMREAD_COLOR)
+        try:
+            image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED if channels == 4 else cv2.IMREAD_COLOR)
+        except cv2.error as error:
+            raise ValueError(f"The image {name} is refused by OpenCV ({error.err}): make it smaller.") from error
     if image is None:
         raise ValueError(f"The image {name} ({encoded.size} bytes) cannot be decoded: replace or remove it.")
     if channels == 4:

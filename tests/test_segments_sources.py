@@ -2,7 +2,9 @@
 
 import io
 import json
+import struct
 import tarfile
+import zlib
 
 import cv2
 import numpy as np
@@ -270,7 +272,16 @@ def pillow(convert, kind):
     return write
 
 
+def _enormous(path):
+    """A PNG whose header says that it is 900,000 pixels wide and high."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 900_000, 900_000, 8, 6, 0, 0, 0)
+    data = bytearray(path.read_bytes())
+    data[12:33] = header + struct.pack(">I", zlib.crc32(header))
+    path.write_bytes(data)
+
+
 BROKEN = {
+    "enormous": (_enormous, "refused by OpenCV .*: make it smaller"),
     "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-20]), "cannot be decoded"),
     "empty": (lambda path: path.write_bytes(b""), "0 bytes"),
     "rgb": (lambda path: cv2.imwrite(str(path), np.zeros((8, 8, 3), np.uint8)), "alpha channel"),
