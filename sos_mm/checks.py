@@ -69,22 +69,44 @@ def read_image(path: str | Path, channels: int) -> np.ndarray:
         ValueError: If the file is empty, cannot be decoded, or is a cut-out that is not 8-bit or has no
             alpha.
     """
-    import cv2
-
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"The image {path} does not exist.")
     # Through a buffer, since imread answers a broken file and an unreadable name alike with None.
-    encoded = np.fromfile(path, np.uint8)
-    image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED if channels == 4 else cv2.IMREAD_COLOR) if encoded.size else None
+    return decode_image(np.fromfile(path, np.uint8), path, channels)
+
+
+def decode_image(encoded: np.ndarray, name: str | Path, channels: int) -> np.ndarray:
+    """Decodes the bytes of an image file, as `read_image` does.
+
+    Args:
+        encoded: The bytes, uint8.
+        name: What an error names.
+        channels: 1, 3 or 4.
+
+    Raises:
+        ValueError: As of `read_image`.
+    """
+    import cv2
+
+    image = None
+    # OpenCV answers a PNG that lost its end with what came before.
+    if encoded.size and (encoded[:4].tobytes() != b"\x89PNG" or b"IEND" in encoded.tobytes()):
+        try:
+            image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED if channels == 4 else cv2.IMREAD_COLOR)
+        except cv2.error as error:
+            raise ValueError(f"The image {name} is refused by OpenCV ({error.err}): make it smaller.") from error
     if image is None:
-        raise ValueError(f"The image {path} ({encoded.size} bytes) cannot be decoded: replace or remove it.")
+        raise ValueError(f"The image {name} ({encoded.size} bytes) cannot be decoded: replace or remove it.")
     if channels == 4:
-        return _to_rgba(image, path)
+        # A TIFF file in CMYK has four channels too.
+        if encoded[:4].tobytes() not in (b"\x89PNG", b"RIFF"):
+            raise ValueError(f"The cut-out {name} must be a PNG or WebP file with alpha (RGBA), but is another kind.")
+        return _to_rgba(image, name)
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if channels == 1 else cv2.COLOR_BGR2RGB)
 
 
-def _to_rgba(image: np.ndarray, path: Path) -> np.ndarray:
+def _to_rgba(image: np.ndarray, path: str | Path) -> np.ndarray:
     import cv2
 
     if image.dtype != np.uint8:

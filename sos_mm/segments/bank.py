@@ -1,17 +1,30 @@
 """A bank of segments: an index, and draws from it in constant time."""
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import chain, zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sos_mm.checks import check_choice
+from sos_mm.segments.building import measured
 from sos_mm.segments.cache import ByteCache
+from sos_mm.segments.faults import Faults
+from sos_mm.segments.index import IndexedRecords
+from sos_mm.segments.quality import Filters
+from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 from sos_mm.segments.segment import Segment
-from sos_mm.segments.sources import SegmentRecord, read_release_layout
+from sos_mm.segments.selection import SelectedRecords, Selection, kind_of, select
+from sos_mm.segments.sources import read_release_layout
+from sos_mm.segments.vocabulary import category_ids, category_key, find_categories, read_vocabulary
 
-STRATEGIES = ("category", "uniform")
+STRATEGIES = ("category", "uniform", "weighted", "single_category")
+# Of a category, so many times the wanted number are looked at to find different kinds.
+_CANDIDATES = 8
 
 
 class SegmentBank:
@@ -20,21 +33,39 @@ class SegmentBank:
     Args:
         records: What is in it; grouped by category inside, so that ``bank.records`` may have another order.
         cache_bytes: Decoded pixels to keep in memory.
+        category_weights: How often to draw each category under the strategy 'weighted', in any unit; 1 for
+            those that are not named.
+        skipped: What was wrong with segments that were left out.
 
     Raises:
-        ValueError: If there are no records.
+        ValueError: If there are no records, or a weight is negative or all are 0.
     """
 
-    def __init__(self, records: Sequence[SegmentRecord], cache_bytes: int = 128 * 2**20):
-        if not records:
+    def __init__(
+        self,
+        records: Sequence[SegmentRecord],
+        cache_bytes: int = 128 * 2**20,
+        category_weights: Mapping[str, float] | None = None,
+        skipped: Iterable[str] = (),
+    ):
+        if not len(records):
             raise ValueError("`records` must name at least one segment, but got none: is a filter too strict?")
-        self.records = sorted(records, key=lambda record: record.category)
-        names, starts, counts = np.unique(
-            [record.category for record in self.records], return_index=True, return_counts=True
-        )
-        self.categories: tuple[str, ...] = tuple(map(str, names))
-        self._starts, self._counts = starts, counts
+        self.skipped = tuple(skipped)
+        if isinstance(records, IndexedRecords | SelectedRecords):
+            self.records: Sequence[SegmentRecord] = records
+            self.categories: tuple[str, ...] = records.categories
+            self._counts = records.counts
+        else:
+            self.records = sorted(records, key=lambda record: record.category)
+            names, self._counts = np.unique([record.category for record in self.records], return_counts=True)
+            self.categories = tuple(map(str, names))
+        self._starts = np.cumsum(self._counts) - self._counts
+        self.category_weights = None if category_weights is None else dict(category_weights)
+        self._edges = None if category_weights is None else _edges(self.categories, category_weights)
         self._cache = ByteCache(cache_bytes)
+
+    def __reduce__(self):
+        return SegmentBank, (self.records, self._cache.limit, self.category_weights, self.skipped)
 
     @classmethod
     def from_release_layout(
@@ -53,29 +84,113 @@ class SegmentBank:
         include = sample_group("segments", group)
         return cls.from_release_layout(SAMPLE_FOLDER / "segments", SAMPLE_FOLDER / "metadata.json", include)
 
+    @classmethod
+    def from_index(cls, path: str | Path, root: str | Path | None = None) -> "SegmentBank":
+        """A bank over the file that `build_index` wrote; see `IndexedRecords`."""
+        return cls(IndexedRecords(path, root))
+
     def __len__(self) -> int:
         return len(self.records)
 
+    def select(
+        self,
+        filters: Filters | None = None,
+        vocabulary: str | Path | Iterable[str] | None = None,
+        attributes: Iterable[str] = (),
+        broken: str = "error",
+    ) -> "SegmentBank":
+        """The bank of those segments that pass.
+
+        Args:
+            filters: What they must pass. Measured ones read all segments that have not been measured yet.
+            vocabulary: Categories to keep. 'coco', 'lvis' or an annotation file keep those that both have;
+                names must all be in the bank.
+            attributes: Words that each must have among its attributes.
+            broken: What to do with broken segments met while measuring: 'error', or 'skip' and count.
+
+        Raises:
+            ValueError: If a name is not in the bank (says the nearest one), if nothing is left, or as
+                `Filters.keep` does.
+        """
+        categories = None if vocabulary is None else wanted_categories(vocabulary, self.categories)
+        selection = Selection(filters, categories, tuple(attributes))
+        faults = Faults(broken)
+        part: Sequence[SegmentRecord]
+        if isinstance(self.records, IndexedRecords | SelectedRecords):
+            part = SelectedRecords(self.records, selection)
+        else:
+            whole = self
+            if filters and filters.measured:
+                whole = SegmentBank(measured(self.records, faults))
+            part = [whole.records[i] for i in select(whole.records, whole.categories, whole._counts, selection)]
+        if not len(part):
+            raise ValueError(f"The bank must keep at least one segment, but none of {len(self)} passes {selection}.")
+        return SegmentBank(part, self._cache.limit, self.category_weights, (*self.skipped, *faults.skipped))
+
+    def weighted(self, category_weights: Mapping[str, float]) -> "SegmentBank":
+        """The same bank with these weights for the strategy 'weighted'."""
+        return SegmentBank(self.records, self._cache.limit, category_weights, self.skipped)
+
+    def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
+        """The id of each category in a vocabulary; see `category_ids`."""
+        return category_ids(self.categories, vocabulary)
+
     def sample(self, rng: np.random.Generator, number: int, strategy: str = "category") -> np.ndarray:
-        """Draws segments with replacement.
+        """Draws segments, with replacement but for 'single_category'.
 
         Args:
             rng: Where the draws come from.
             number: How many to draw.
             strategy: 'category' draws a category uniformly and then one of its segments uniformly, so that
-                rare categories are seen as often as common ones; 'uniform' draws over all segments.
+                rare categories are seen as often as common ones; 'uniform' draws over all segments;
+                'weighted' draws a category by the bank's weights and then one of its segments uniformly;
+                'single_category' draws one category that has more than one segment (if there is one) and
+                all segments from it, of as many kinds (sub-categories, attributes) as it has, and repeats
+                segments only if it has too few.
 
         Returns:
             (number,) int64 indices for `load`.
+
+        Raises:
+            ValueError: If there is no such strategy, or the bank has no weights for 'weighted'.
         """
         check_choice("strategy", strategy, STRATEGIES)
         if strategy == "uniform":
             return rng.integers(len(self), size=number)
-        category = rng.integers(len(self.categories), size=number)
+        if strategy == "single_category":
+            return self._draw_single(rng, number)
+        if strategy == "category":
+            category = rng.integers(len(self.categories), size=number)
+        elif self._edges is None:
+            raise ValueError("`strategy` 'weighted' needs the bank's `category_weights`: give it `weights`.")
+        else:
+            category = np.searchsorted(self._edges, rng.random(number), side="right")
         return self._starts[category] + rng.integers(self._counts[category])
 
-    def load(self, index: int) -> Segment:
+    @cached_property
+    def _plural(self) -> np.ndarray:
+        """Categories with more than one segment, or all if there is none."""
+        plural = np.flatnonzero(self._counts > 1)
+        return plural if plural.size else np.arange(len(self._counts))
+
+    def _draw_single(self, rng: np.random.Generator, number: int) -> np.ndarray:
+        category = self._plural[rng.integers(len(self._plural))]
+        count = int(self._counts[category])
+        looked_at = rng.choice(count, min(count, _CANDIDATES * number), replace=False) + self._starts[category]
+        kinds = defaultdict(list)
+        for row in looked_at.tolist():
+            kinds[kind_of(self.records, row)].append(row)
+        # One of each kind, then a second one of each, and so on.
+        in_turn = [row for row in chain.from_iterable(zip_longest(*kinds.values())) if row is not None]
+        return np.resize(np.array(in_turn, np.int64), number)
+
+    def load(self, index: int, size: int | None = None) -> Segment:
         """Decodes a segment, or remembers it; transparent margins are trimmed away.
+
+        Args:
+            index: Which one.
+            size: How many pixels its longer side must have at least; a reduced copy is enough for some. The
+                segment itself if None.
 
         Raises:
             IndexError: If there is no such segment.
@@ -83,4 +198,38 @@ class SegmentBank:
         """
         if not 0 <= index < len(self):
             raise IndexError(f"`index` must be in [0, {len(self)}), but got {index}.")
-        return self._cache.get(int(index), self.records[index].read, lambda segment: segment.rgba.nbytes)
+        index, small = int(index), size is not None and size <= getattr(self.records, "copies", 0)
+        return self._cache.get((index, small), lambda: self._decode(index, small), lambda segment: segment.rgba.nbytes)
+
+    def _decode(self, index: int, small: bool) -> Segment:
+        record = self.records[index]
+        return record.read_copy() if small else record.read()
+
+
+def wanted_categories(vocabulary: str | Path | Iterable[str], categories: Sequence[str]) -> tuple[str, ...]:
+    """Those of the categories that a vocabulary names; see `SegmentBank.select`."""
+    if not isinstance(vocabulary, str | Path):
+        return tuple(categories[place] for place in find_categories(vocabulary, categories))
+    keys = {category_key(name) for name in read_vocabulary(vocabulary)}
+    return tuple(name for name in categories if category_key(name) in keys)
+
+
+def _edges(categories: Sequence[str], category_weights: Mapping[str, float]) -> np.ndarray:
+    by_key = {category_key(name): weight for name, weight in category_weights.items()}
+    weights = np.array([by_key.get(category_key(name), 1.0) for name in categories], np.float64)
+    return cumulative("category_weights", weights)
+
+
+def cumulative(name: str, weights: Sequence[float]) -> np.ndarray:
+    """Rising edges, the last one 1, between which uniform numbers fall by these weights.
+
+    Raises:
+        ValueError: If a weight is negative or not finite, or all are 0.
+    """
+    weights = np.asarray(weights, np.float64)
+    if not weights.size or not np.isfinite(weights).all() or weights.min() < 0 or not weights.sum():
+        raise ValueError(f"`{name}` must be at least 0 and not all 0, but got {weights.tolist()[:8]}.")
+    edges = np.cumsum(weights) / weights.sum()
+    # The last draw that can happen must not fall behind a last weight of 0.
+    edges[np.flatnonzero(weights)[-1] :] = 1
+    return edges

@@ -1,46 +1,27 @@
-"""Readers of segment collections: they list records and leave the pixels on disk."""
+"""The reader of the released layout: it lists records and leaves the pixels on disk."""
 
 import json
 import os
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from sos_mm.checks import check_folder, read_image
-from sos_mm.segments.segment import Segment
+from sos_mm.checks import check_folder
+from sos_mm.segments.faults import Faults
+from sos_mm.segments.quality import ANNOTATED
+from sos_mm.segments.record import SegmentRecord
 
 SEGMENT_SUFFIXES = (".png", ".webp")
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentRecord:
-    """A segment that is still on disk: its file and the words of `Segment`."""
-
-    path: Path
-    category: str
-    sub_category: str
-    phrase: str
-    description: str
-    attributes: tuple[str, ...]
-    source_id: str
-
-    def read(self) -> Segment:
-        """Decodes it, without the transparent margin around it.
-
-        Raises:
-            FileNotFoundError: If the file is gone.
-            ValueError: If it is broken, is not an 8-bit RGBA image, or shows nothing; names the file.
-        """
-        rgba = read_image(self.path, 4)
-        words = (self.category, self.sub_category, self.phrase, self.description, self.attributes, self.source_id)
-        try:
-            return Segment(rgba, *words).trimmed()
-        except ValueError as error:
-            raise ValueError(f"The cut-out {self.path} cannot be used: {error}") from error
-
-
 def read_release_layout(
-    root: str | Path, metadata: str | Path, include: Collection[str] | None = None, allow_missing: bool = False
+    root: str | Path,
+    metadata: str | Path,
+    include: Collection[str] | None = None,
+    allow_missing: bool = False,
+    filter_annotations: str | Path | None = None,
+    faults: Faults | None = None,
 ) -> list[SegmentRecord]:
     """Lists a collection laid out as the released SOS segments are.
 
@@ -53,6 +34,10 @@ def read_release_layout(
         include: ``"<category>/<sub-category>"`` of those to list; all if None.
         allow_missing: Whether the metadata may describe sub-categories that have no file here, as after a
             download of a part of the collection.
+        filter_annotations: A JSON file with ``{"IsInstance": bool, "Integrity": bool,
+            "QualityAndRegularity": bool}`` for each segment, under its ``source_id`` or the same with
+            underscores instead of slashes.
+        faults: Meets files without metadata and ids that are there twice; raises them if None.
 
     Returns:
         Records sorted by category, sub-category and file name; ``source_id`` is
@@ -62,22 +47,29 @@ def read_release_layout(
         FileNotFoundError: If the folder or the JSON file does not exist.
         ValueError: If there are no segments, or files and metadata do not match; names what is missing.
     """
-    root = check_folder(root, "The segments' `root`")
+    root, faults = check_folder(root, "The segments' `root`"), faults or Faults()
     words = _read_metadata(Path(metadata))
     wanted = None if include is None else set(include)
-    records = [
-        _record(path, category, sub_category, words, metadata) for category, sub_category, path in _walk(root, wanted)
-    ]
+    records = []
+    for category, sub_category, path in _walk(root, wanted):
+        try:
+            records.append(_record(path, category, sub_category, words, metadata))
+        except ValueError as error:
+            faults.meet(error)
+    records = without_duplicates(records, faults)
+    if filter_annotations is not None:
+        answers = read_json_object(filter_annotations, "The segments' `filter_annotations`")
+        records = [replace(record, flags=_flags(record, answers, filter_annotations)) for record in records]
     found = {f"{record.category}/{record.sub_category}" for record in records}
     if wanted is not None and wanted - found:
-        raise ValueError(f"`include` names {_few(wanted - found)}, but {root} has no segments of that name.")
+        raise ValueError(f"`include` names {few(wanted - found)}, but {root} has no segments of that name.")
     if not records:
         raise ValueError(f"{root} must hold <category>/<sub-category>/<id>.png or .webp files, but there is none.")
     if wanted is None and not allow_missing:
         without = set(words) - {name.replace("/", "_", 1) for name in found}
         if without:
             raise ValueError(
-                f"{metadata} describes {_few(without)}, but {root} has no such segments: get the files, or pass "
+                f"{metadata} describes {few(without)}, but {root} has no such segments: get the files, or pass "
                 "`allow_missing=True` to use those that are there."
             )
     return records
@@ -117,17 +109,58 @@ def _record(path: Path, category: str, sub_category: str, words: dict, metadata:
 
 
 def _read_metadata(path: Path) -> dict[str, dict]:
-    if not path.is_file():
-        raise FileNotFoundError(f"The segments' `metadata` must be a JSON file, but {path} does not exist.")
-    try:
-        words = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"The segments' `metadata` must be a JSON file, but {path} is not: {error}.") from error
-    if not isinstance(words, dict) or not all(isinstance(entry, dict) for entry in words.values()):
+    words = read_json_object(path, "The segments' `metadata`")
+    if not all(isinstance(entry, dict) for entry in words.values()):
         raise ValueError(f"{path} must hold one JSON object for each '<category>_<sub-category>', but does not.")
     return words
 
 
-def _few(names: Collection[str]) -> str:
+def read_json_object(path: str | Path, what: str) -> dict[str, Any]:
+    """What a JSON file holds.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it does not hold a JSON object.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{what} must be a JSON file, but {path} does not exist.")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{what} must be a JSON file, but {path} is not: {error}.") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} must be a JSON object, but {path} holds a {type(value).__name__}.")
+    return value
+
+
+def without_duplicates(records: Iterable[SegmentRecord], faults: Faults) -> list[SegmentRecord]:
+    """The records without those whose ``source_id`` an earlier one has, each of which is a fault."""
+    kept: dict[str, SegmentRecord] = {}
+    for record in records:
+        first = kept.setdefault(record.source_id, record)
+        if first is not record:
+            faults.meet(
+                ValueError(
+                    f"Each segment must have an id of its own, but {record.source_id!r} is that of both {first.path} "
+                    f"and {record.path}: rename or remove one."
+                )
+            )
+    return list(kept.values())
+
+
+def _flags(record: SegmentRecord, answers: Mapping[str, Any], path: str | Path) -> tuple[bool, bool, bool] | None:
+    key = record.source_id if record.source_id in answers else record.source_id.replace("/", "_")
+    entry = answers.get(key)
+    if entry is None:
+        return None
+    said = tuple(entry.get(name) for name in ANNOTATED) if isinstance(entry, dict) else ()
+    if not said or not all(isinstance(each, bool) for each in said):
+        raise ValueError(f"{path} must say true or false to {', '.join(ANNOTATED)} of {key!r}, but holds {entry!r}.")
+    return said
+
+
+def few(names: Collection[str]) -> str:
+    """Up to three names, and how many more there are, for an error."""
     shown = ", ".join(map(repr, sorted(names)[:3]))
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -1,0 +1,132 @@
+"""From a dict, as a recipe holds it, to a bank."""
+
+from collections.abc import Callable, Mapping
+from inspect import signature
+from typing import Any
+
+from sos_mm.checks import check_choice
+from sos_mm.segments.annotated import read_annotated
+from sos_mm.segments.bank import SegmentBank
+from sos_mm.segments.building import measured
+from sos_mm.segments.faults import Faults
+from sos_mm.segments.files import read_folder, read_tar
+from sos_mm.segments.mixture import MixedBank
+from sos_mm.segments.quality import Filters
+from sos_mm.segments.record import SegmentRecord
+from sos_mm.segments.sources import read_release_layout
+from sos_mm.segments.vocabulary import repeat_factors
+
+READERS: dict[str, Callable[..., list[SegmentRecord]]] = {
+    "release": read_release_layout,
+    "coco": read_annotated,
+    "lvis": read_annotated,
+    "folder": read_folder,
+    "tar": read_tar,
+}
+_SPECIAL = {"sample": ("group",), "index": ("path", "root"), "mix": ("banks", "weights")}
+TYPES = (*READERS, *_SPECIAL)
+_COMMON = ("filters", "vocabulary", "attributes", "category_weights", "broken", "cache_bytes")
+
+
+def build_bank(config: Mapping[str, Any]) -> SegmentBank | MixedBank:
+    """Builds a bank.
+
+    Args:
+        config: ``type`` and the options of that type: 'sample' (``group``), 'release' (`read_release_layout`),
+            'coco' and 'lvis' (`read_annotated`), 'folder' (`read_folder`), 'tar' (`read_tar`), 'index'
+            (``path`` and ``root`` of `IndexedRecords`), or 'mix' (``banks``, a list of such dicts, and
+            ``weights``). Each may also have ``filters`` (the fields of `Filters`), ``vocabulary`` and
+            ``attributes`` (`SegmentBank.select`); each but 'mix' ``category_weights`` (weights by name, or the
+            arguments of `repeat_factors`), ``cache_bytes``, and ``broken``: with 'skip' all segments without
+            an index are read now, and broken ones are left out and counted in ``bank.skipped``; with 'error',
+            the default, the first one that is met is an error.
+
+    Raises:
+        FileNotFoundError, ValueError: As the readers do, and for an unknown type or option.
+    """
+    check_bank(config)
+    bank = _plain_bank(config)
+    chosen = {key: config[key] for key in ("vocabulary", "attributes") if config.get(key) is not None}
+    if config.get("filters"):
+        chosen["filters"] = Filters.from_dict(config["filters"])
+    if chosen:
+        bank = bank.select(**chosen, broken=config.get("broken", "error"))
+    if config.get("category_weights") is not None:
+        bank = bank.weighted(_category_weights(config["category_weights"]))
+    return bank
+
+
+def check_bank(config: Mapping[str, Any]) -> None:
+    """Checks the words of a bank's dict without reading anything.
+
+    Raises:
+        ValueError: If the type or an option is unknown (says the nearest one) or an option is missing.
+    """
+    if not isinstance(config, Mapping):
+        raise ValueError(f"A bank must be described by a dict with a `type`, but got {config!r}.")
+    kind = config.get("type")
+    check_choice("type of the bank", kind, TYPES)
+    known, needed = _options(kind)
+    for key in config:
+        check_choice(f"option of the bank {kind!r}", key, ("type", *known))
+    missing = [key for key in needed if not config.get(key)]
+    if missing:
+        raise ValueError(f"The bank {kind!r} must have `{missing[0]}`, but has only {', '.join(config)}.")
+    for each in config.get("banks", ()):
+        check_bank(each)
+    Filters.from_dict(config.get("filters") or {})
+
+
+def _options(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Options that a type of bank knows, and those of them that it must have."""
+    if kind == "mix":
+        return (*_SPECIAL["mix"], "filters", "vocabulary", "attributes"), ("banks",)
+    if kind in _SPECIAL:
+        return (*_SPECIAL[kind], *_COMMON), ("path",) if kind == "index" else ()
+    options = {name: each for name, each in signature(READERS[kind]).parameters.items() if name != "faults"}
+    return (*options, *_COMMON), tuple(name for name, each in options.items() if each.default is each.empty)
+
+
+def _plain_bank(config: Mapping[str, Any]) -> SegmentBank | MixedBank:
+    kind = config["type"]
+    if kind == "mix":
+        return MixedBank([build_bank(each) for each in config["banks"]], config.get("weights"))
+    options = {key: value for key, value in config.items() if key not in ("type", *_COMMON)}
+    cache = {"cache_bytes": config["cache_bytes"]} if "cache_bytes" in config else {}
+    if kind == "index":
+        return SegmentBank(SegmentBank.from_index(**options).records, **cache)
+    faults = Faults(config.get("broken", "error"))
+    records = _read(kind, options, faults)
+    if faults.broken == "skip":
+        records = measured(records, faults)
+    return SegmentBank(records, **cache, skipped=faults.skipped)
+
+
+def list_records(config: Mapping[str, Any], faults: Faults) -> list[SegmentRecord]:
+    """The records of a source that is not an index, as `build_index` wants them.
+
+    Args:
+        config: As of `build_bank`, but of a type that reads files, and without the options that choose or
+            weigh segments: an index holds all, and they are chosen when it is opened.
+        faults: Meets segments that cannot be listed.
+
+    Raises:
+        FileNotFoundError, ValueError: As `build_bank`.
+    """
+    check_bank(config)
+    check_choice("type of the segments to index", config["type"], (*READERS, "sample"))
+    options = {key: value for key, value in config.items() if key != "type"}
+    for key in options:
+        if key in _COMMON:
+            raise ValueError(f"`{key}` is not for making an index, which holds all segments: give it when opening one.")
+    return _read(config["type"], options, faults)
+
+
+def _read(kind: str, options: Mapping[str, Any], faults: Faults) -> list[SegmentRecord]:
+    if kind == "sample":
+        return list(SegmentBank.sample_bank(**options).records)
+    return READERS[kind](**options, faults=faults)
+
+
+def _category_weights(config: Mapping[str, Any]) -> Mapping[str, float]:
+    return repeat_factors(**config) if "annotations" in config else config

@@ -1,0 +1,121 @@
+"""Readers of plain folders and of tar shards."""
+
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from glob import glob
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sos_mm.checks import check_folder
+from sos_mm.segments.faults import Faults
+from sos_mm.segments.record import SegmentRecord
+from sos_mm.segments.sources import SEGMENT_SUFFIXES, without_duplicates
+
+
+def read_folder(root: str | Path, faults: Faults | None = None) -> list[SegmentRecord]:
+    """Lists RGBA files, each in the folder of its category: ``<root>/<category>/**/<name>.png`` (or ``.webp``).
+
+    Folders below the category's are sub-categories; phrases are the category's name in words.
+
+    Args:
+        root: Folder of the categories.
+        faults: Meets ids that are there twice; raises them if None.
+
+    Returns:
+        Records sorted by path; ``source_id`` is the path in ``root`` without its suffix.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: If there is no such folder.
+        ValueError: If it holds no segments.
+    """
+    root = check_folder(root, "The segments' `root`")
+    paths = sorted(path for path in root.glob("*/**/*") if path.suffix.lower() in SEGMENT_SUFFIXES)
+    records = []
+    for path in paths:
+        inside = path.relative_to(root)
+        if not any(part.startswith(".") for part in inside.parts):
+            records.append(_record(path, inside.with_suffix("").as_posix(), {}))
+    if not records:
+        raise ValueError(f"{root} must hold <category>/<name>.png or .webp files, but there is none.")
+    return without_duplicates(records, faults or Faults())
+
+
+def read_tar(shards: str | Path | Sequence[str | Path], faults: Faults | None = None) -> list[SegmentRecord]:
+    """Lists the RGBA files in tar shards as WebDataset has them, to be read where they are.
+
+    A sample is ``<key>.png`` (or ``.webp``) and, if there, ``<key>.json`` with ``category``, ``sub_category``,
+    ``short_phrase``, ``description`` and ``features``. Without a ``category`` there, the first folder of the
+    key is the category.
+
+    Args:
+        shards: Uncompressed tar files, or one pattern such as ``'segments-*.tar'``.
+        faults: Meets samples without a category, with ``..`` in their name, with faulty JSON or with an id
+            that is there twice; raises them if None.
+
+    Returns:
+        Records in the order of the shards; ``source_id`` is the key.
+
+    Raises:
+        FileNotFoundError: If there are no such shards.
+        ValueError: If a shard is compressed or not a tar file, or there are no segments.
+    """
+    faults = faults or Faults()
+    paths = [Path(path) for path in (sorted(glob(str(shards))) if isinstance(shards, str | Path) else shards)]
+    if not paths:
+        raise FileNotFoundError(f"`shards` must name tar files, but there is none at {shards}.")
+    records = [record for path in paths for record in _shard(path, faults)]
+    if not records:
+        raise ValueError(f"{shards} must hold <key>.png or .webp files, but there is none.")
+    return without_duplicates(records, faults)
+
+
+def _shard(path: Path, faults: Faults) -> Iterator[SegmentRecord]:
+    if not path.is_file():
+        raise FileNotFoundError(f"The shard {path} does not exist.")
+    images, words = {}, {}
+    try:
+        with tarfile.open(path, "r:") as shard:
+            for member in shard:
+                name = PurePosixPath(member.name)
+                if member.isfile() and name.suffix.lower() in SEGMENT_SUFFIXES:
+                    images[str(name.with_suffix(""))] = member.offset_data, member.size
+                elif member.isfile() and name.suffix.lower() == ".json":
+                    words[str(name.with_suffix(""))] = shard.extractfile(member).read()
+    except tarfile.TarError as error:
+        raise ValueError(f"The shard {path} must be an uncompressed tar file, but is not: {error}.") from error
+    for key, (offset, length) in images.items():
+        try:
+            yield _record(path, key, _words(path, key, words.get(key, b"{}")), offset, length)
+        except ValueError as error:
+            faults.meet(error)
+
+
+def _words(path: Path, key: str, text: bytes) -> dict[str, Any]:
+    try:
+        words = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{key}.json in {path} must be JSON, but is not: {error}.") from error
+    if not isinstance(words, dict):
+        raise ValueError(f"{key}.json in {path} must be a JSON object, but is {words!r}.")
+    return words
+
+
+def _record(path: Path, key: str, words: dict[str, Any], offset: int = 0, length: int = 0) -> SegmentRecord:
+    folders = PurePosixPath(key).parent.parts
+    if ".." in folders or PurePosixPath(key).is_absolute():
+        raise ValueError(f"The name {key!r} in {path} must stay below its folder, but leads out of it: rename it.")
+    category = words.get("category") or (folders[0] if folders else "")
+    if not category:
+        raise ValueError(f"The category of {key!r} in {path} must be known: put it in {key}.json or in a folder.")
+    return SegmentRecord(
+        path=path,
+        category=category,
+        sub_category=words.get("sub_category") or "_".join(folders[1:]),
+        phrase=words.get("short_phrase") or category.replace("_", " "),
+        description=words.get("description", ""),
+        attributes=tuple(words.get("features", ())),
+        source_id=key,
+        offset=offset,
+        length=length,
+    )

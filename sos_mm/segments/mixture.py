@@ -1,0 +1,93 @@
+"""Several banks that are drawn from as one."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sos_mm.segments.bank import SegmentBank, cumulative, wanted_categories
+from sos_mm.segments.quality import Filters
+from sos_mm.segments.segment import Segment
+from sos_mm.segments.vocabulary import category_ids
+
+
+class MixedBank:
+    """Banks with weights; it is used as a `SegmentBank` is.
+
+    Args:
+        banks: What to mix.
+        weights: How often to draw from each, in any unit; evenly if None.
+
+    Attributes:
+        categories: Sorted names of all.
+        skipped: What was wrong with segments that the banks left out.
+
+    Raises:
+        ValueError: If there are no banks, or weights are not as many, negative or all 0.
+    """
+
+    def __init__(self, banks: Sequence[SegmentBank], weights: Sequence[float] | None = None):
+        weights = [1.0] * len(banks) if weights is None else list(weights)
+        if not banks or len(weights) != len(banks):
+            raise ValueError(f"`weights` must be one for each bank, but got {len(weights)} for {len(banks)} banks.")
+        self.banks, self.weights = tuple(banks), weights
+        self._edges = cumulative("weights", weights)
+        self._starts = np.cumsum([0, *map(len, banks)])
+        self.categories: tuple[str, ...] = tuple(sorted({name for bank in banks for name in bank.categories}))
+        self.skipped = tuple(text for bank in banks for text in bank.skipped)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def select(
+        self,
+        filters: Filters | None = None,
+        vocabulary: str | Path | Iterable[str] | None = None,
+        attributes: Iterable[str] = (),
+        broken: str = "error",
+    ) -> "MixedBank":
+        """As `SegmentBank.select`; a bank that has none of the categories is left out, and its weight with it."""
+        names = self.categories if vocabulary is None else wanted_categories(vocabulary, self.categories)
+        own = [[name for name in bank.categories if name in names] for bank in self.banks]
+        left = [place for place, each in enumerate(own) if each]
+        if not left:
+            raise ValueError(f"The banks must have categories of the vocabulary, but none is in {vocabulary!r}.")
+        banks = [self.banks[place].select(filters, own[place], attributes, broken) for place in left]
+        return MixedBank(banks, [self.weights[place] for place in left])
+
+    def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
+        """The id of each category in a vocabulary, one table for all banks; see `category_ids`."""
+        return category_ids(self.categories, vocabulary)
+
+    def sample(self, rng: np.random.Generator, number: int, strategy: str = "category") -> np.ndarray:
+        """Draws a bank for each segment by weight, then the segment as `SegmentBank.sample` does.
+
+        All segments of 'single_category' come from one bank.
+
+        Returns:
+            (number,) int64 indices for `load`.
+        """
+        draws = rng.random(1 if strategy == "single_category" else number)
+        bank = np.broadcast_to(np.searchsorted(self._edges, draws, side="right"), number)
+        drawn = np.empty(number, np.int64)
+        for place in np.unique(bank):
+            here = bank == place
+            drawn[here] = self._starts[place] + self.banks[place].sample(rng, int(here.sum()), strategy)
+        return drawn
+
+    def origin(self, index: int) -> tuple[int, int]:
+        """Which bank a segment is from, and its index there.
+
+        Raises:
+            IndexError: If there is no such segment.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"`index` must be in [0, {len(self)}), but got {index}.")
+        place = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return place, int(index - self._starts[place])
+
+    def load(self, index: int, size: int | None = None) -> Segment:
+        """As `SegmentBank.load`."""
+        place, index = self.origin(index)
+        return self.banks[place].load(index, size)

@@ -1,0 +1,193 @@
+"""Which segments are good enough: what is measured on their pixels, and the filters over it."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+
+from sos_mm.checks import check_choice, check_range
+
+ANNOTATED = ("IsInstance", "Integrity", "QualityAndRegularity")
+_HASH_BITS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was measured on the pixels of a segment.
+
+    Attributes:
+        height, width: Of the whole picture, in pixels.
+        box_x, box_y, box_width, box_height: Tight box of what is not fully transparent.
+        area: Pixels with an alpha of at least 128, the object's own.
+        touching: Whether such a pixel is on the picture's border, so that the object may go on beyond it.
+        holes: Share of the object's outline, filled, that it leaves open.
+        soft: Share of pixels with an alpha from 16 to 239 among those of at least 16.
+        hash: 64 bits that are nearly the same for nearly the same pictures.
+    """
+
+    height: int
+    width: int
+    box_x: int
+    box_y: int
+    box_width: int
+    box_height: int
+    area: int
+    touching: bool
+    holes: float
+    soft: float
+    hash: int
+
+
+def measure(rgba: np.ndarray) -> Facts:
+    """Measures the pixels of a segment: (H, W, 4) uint8, some alpha at least 128."""
+    alpha = rgba[..., 3]
+    solid = (alpha >= 128).view(np.uint8)
+    area = int(np.count_nonzero(solid))
+    visible = int(np.count_nonzero(alpha >= 16))
+    box = cv2.boundingRect(alpha)
+    return Facts(
+        *alpha.shape,
+        *box,
+        area=area,
+        touching=bool(solid[0].any() or solid[-1].any() or solid[:, 0].any() or solid[:, -1].any()),
+        holes=1 - area / _filled_area(solid),
+        soft=(visible - int(np.count_nonzero(alpha >= 240))) / visible,
+        hash=perceptual_hash(rgba, box),
+    )
+
+
+def _filled_area(solid: np.ndarray) -> int:
+    contours, _ = cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return int(np.count_nonzero(cv2.drawContours(solid.copy(), contours, -1, 1, cv2.FILLED)))
+
+
+def perceptual_hash(rgba: np.ndarray, box: tuple[int, int, int, int]) -> int:
+    """64 bits: which low frequencies of the object in its box (x, y, w, h), grey on grey, are above the median."""
+    x, y, width, height = box
+    part = rgba[y : y + height, x : x + width]
+    small = cv2.resize(part, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    alpha = small[..., 3] / 255
+    grey = cv2.cvtColor(small[..., :3], cv2.COLOR_RGB2GRAY) * alpha + 127 * (1 - alpha)
+    low = cv2.dct(grey)[:8, :8].ravel()
+    return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which segments to keep.
+
+    Attributes:
+        annotated: Which of 'IsInstance', 'Integrity' and 'QualityAndRegularity' must have been said of them.
+        area: Least and most pixels of the object.
+        aspect: Least and most width over height of its box.
+        touching: Whether it may touch the picture's border.
+        holes: Largest share of holes.
+        soft: Largest share of soft pixels.
+        duplicates: Of the segments of a category whose hashes differ in at most so many of 64 bits, only the
+            first one is kept; None keeps all. The hash does not see colour.
+
+    Raises:
+        ValueError: If a value is not as said.
+    """
+
+    annotated: tuple[str, ...] = ()
+    area: tuple[float, float] = (0, np.inf)
+    aspect: tuple[float, float] = (0, np.inf)
+    touching: bool = True
+    holes: float = 1.0
+    soft: float = 1.0
+    duplicates: int | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "annotated", tuple(self.annotated))
+        for name in self.annotated:
+            check_choice("filters.annotated", name, ANNOTATED)
+        for name in ("area", "aspect"):
+            bounds = tuple(getattr(self, name))
+            if len(bounds) != 2 or not 0 <= bounds[0] <= bounds[1]:
+                raise ValueError(f"`filters.{name}` must be a least and a largest value, but got {bounds}.")
+            object.__setattr__(self, name, bounds)
+        check_range("filters.holes", self.holes, 0, 1)
+        check_range("filters.soft", self.soft, 0, 1)
+        if self.duplicates is not None:
+            check_range("filters.duplicates", self.duplicates, 0, 31)
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> "Filters":
+        """Filters from a dict; raises ValueError for an unknown key, with the nearest one."""
+        for key in config:
+            check_choice("key of filters", key, [known.name for known in fields(cls)])
+        return cls(**config)
+
+    @property
+    def measured(self) -> bool:
+        """Whether the pixels must have been measured."""
+        return any(getattr(self, each.name) != each.default for each in fields(self) if each.name != "annotated")
+
+    def keep(self, column: Callable[[str], np.ndarray], starts: Sequence[int]) -> np.ndarray:
+        """Which of N segments, sorted by category, to keep.
+
+        Args:
+            column: Gives the (N,) values of a name of `Facts`, and those of a name of `ANNOTATED` as int8: 1
+                for yes, 0 for no, -1 where nothing was said.
+            starts: First segment of each category.
+
+        Returns:
+            (N,) bool.
+
+        Raises:
+            ValueError: If an annotated filter is asked for and a segment has no such annotation.
+        """
+        kept = np.ones(len(column("area" if self.measured else ANNOTATED[0])), bool)
+        for name in self.annotated:
+            kept &= _said(column(name), name)
+        if self.measured:
+            area, aspect = column("area"), column("box_width") / column("box_height")
+            kept &= (self.area[0] <= area) & (area <= self.area[1])
+            kept &= (self.aspect[0] <= aspect) & (aspect <= self.aspect[1])
+            kept &= (column("holes") <= self.holes) & (column("soft") <= self.soft)
+            if not self.touching:
+                kept &= ~column("touching").astype(bool)
+        if self.duplicates is not None:
+            drop_duplicates(kept, column("hash"), starts, self.duplicates)
+        return kept
+
+
+def _said(answers: np.ndarray, name: str) -> np.ndarray:
+    missing = np.flatnonzero(answers < 0)
+    if missing.size:
+        raise ValueError(
+            f"`filters.annotated` asks for {name!r}, but {missing.size} of {answers.size} segments have no such "
+            "annotation: give the reader its `filter_annotations`, or do not ask for it."
+        )
+    return answers == 1
+
+
+def drop_duplicates(kept: np.ndarray, hashes: np.ndarray, starts: Sequence[int], distance: int) -> None:
+    """Clears, in place, what is within ``distance`` bits of an earlier kept segment of its category.
+
+    Two hashes that differ in at most d bits are the same in at least one of d + 1 bands of bits, so that only
+    those with a band in common need to be compared.
+
+    Args:
+        kept: (N,) bool; only those that are set are looked at.
+        hashes: (N,) uint64.
+        starts: First segment of each category, in rising order.
+        distance: Bits.
+    """
+    edges = [_HASH_BITS * band // (distance + 1) for band in range(distance + 2)]
+    bands = [(low, (1 << (high - low)) - 1) for low, high in pairwise(edges)]
+    for start, stop in zip(starts, [*starts[1:], len(kept)], strict=True):
+        buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for row in start + np.flatnonzero(kept[start:stop]):
+            value = int(hashes[row])
+            keys = [(low, value >> low & ones) for low, ones in bands]
+            if any((value ^ other).bit_count() <= distance for key in keys for other in buckets[key]):
+                kept[row] = False
+                continue
+            for key in keys:
+                buckets[key].append(value)

@@ -1,0 +1,121 @@
+"""A part of the records of a bank: those that pass filters, are of some categories, and have some attributes."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from sos_mm.segments.index import IndexedRecords
+from sos_mm.segments.quality import ANNOTATED, Filters
+from sos_mm.segments.record import SegmentRecord
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which records to keep.
+
+    Attributes:
+        filters: What they must pass.
+        categories: Names of their categories, as the bank has them; None for all.
+        attributes: Words that each must have among its attributes, all of them, as ``"red"`` in ``"dark red"``.
+    """
+
+    filters: Filters | None = None
+    categories: tuple[str, ...] | None = None
+    attributes: tuple[str, ...] = ()
+
+
+class SelectedRecords(Sequence):
+    """A part of the records of an index; copies for other processes hold what was asked for, not the rows.
+
+    Args:
+        base: The index.
+        selection: Which of its rows.
+
+    Attributes:
+        categories, counts, copies, skipped: As of `IndexedRecords`.
+        rows: (N,) int64 rows of the index.
+    """
+
+    def __init__(self, base: "IndexedRecords | SelectedRecords", selection: Selection):
+        self.base, self.selection = base, selection
+        self.copies, self.skipped = base.copies, base.skipped
+        names, counts = np.asarray(base.categories), np.asarray(base.counts)
+        self.rows = select(base, names, counts, selection)
+        place = np.searchsorted(np.cumsum(counts), self.rows, side="right")
+        left = np.bincount(place, minlength=len(counts))
+        self.categories: tuple[str, ...] = tuple(names[left > 0].tolist())
+        self.counts = left[left > 0]
+
+    def __reduce__(self):
+        return SelectedRecords, (self.base, self.selection)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int) -> SegmentRecord:
+        if not 0 <= place < len(self.rows):
+            raise IndexError(f"`place` must be in [0, {len(self.rows)}), but got {place}.")
+        return self.base[self.rows[place]]
+
+    def kind(self, place: int) -> tuple[str, tuple[str, ...]]:
+        """Sub-category and attributes of a record."""
+        return self.base.kind(int(self.rows[place]))
+
+    def column(self, name: str) -> np.ndarray:
+        """(N,) values of a column, as `IndexedRecords.column`."""
+        return self.base.column(name)[self.rows]
+
+    def features(self) -> Iterable[Sequence[str]]:
+        """The attributes of each row, in turn."""
+        chosen = np.zeros(len(self.base), bool)
+        chosen[self.rows] = True
+        return (words for words, wanted in zip(self.base.features(), chosen, strict=True) if wanted)
+
+
+def select(
+    records: Sequence[SegmentRecord], names: Sequence[str], counts: np.ndarray, selection: Selection
+) -> np.ndarray:
+    """Rows of records, sorted by category, that are selected.
+
+    Args:
+        records: An index, a part of one, or a list whose records are measured if the filters need it.
+        names: The categories, sorted.
+        counts: (C,) rows of each.
+        selection: What to keep.
+
+    Returns:
+        (N,) int64, rising.
+    """
+    indexed = isinstance(records, IndexedRecords | SelectedRecords)
+    kept = np.ones(len(records), bool)
+    if selection.categories is not None:
+        kept &= np.repeat(np.isin(names, list(selection.categories)), counts)
+    if selection.attributes:
+        features = records.features() if indexed else (record.attributes for record in records)
+        wanted = {word.lower() for word in selection.attributes}
+        kept &= np.fromiter((wanted <= _words(each) for each in features), bool, len(records))
+    if selection.filters is not None:
+        column: Callable[[str], np.ndarray] = records.column if indexed else partial(_column, records)
+        kept &= selection.filters.keep(column, (np.cumsum(counts) - counts).tolist())
+    return np.flatnonzero(kept)
+
+
+def kind_of(records: Sequence[SegmentRecord], place: int) -> tuple[str, tuple[str, ...]]:
+    """Sub-category and attributes of one of the records."""
+    if isinstance(records, IndexedRecords | SelectedRecords):
+        return records.kind(place)
+    return records[place].sub_category, records[place].attributes
+
+
+def _words(attributes: Iterable[str]) -> set[str]:
+    whole = {attribute.lower() for attribute in attributes}
+    return whole | {word for attribute in whole for word in attribute.split()}
+
+
+def _column(records: Sequence[SegmentRecord], name: str) -> np.ndarray:
+    if name in ANNOTATED:
+        place = ANNOTATED.index(name)
+        return np.array([-1 if record.flags is None else record.flags[place] for record in records], np.int8)
+    return np.array([getattr(record.facts, name) for record in records], np.uint64 if name == "hash" else None)

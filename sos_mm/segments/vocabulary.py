@@ -1,0 +1,143 @@
+"""Vocabularies: the names of categories and the ids that data sets give them."""
+
+import ast
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from sos_mm.segments.sources import few, read_json_object
+
+# In the order of their ids, which are 1 to 90 without those of the second line.
+# fmt: off
+_COCO_NAMES = (
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
+    "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard",
+    "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
+    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli",
+    "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet",
+    "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink",
+    "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
+)
+# fmt: on
+_COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+_LVIS_SIZE = 1203
+
+
+def category_key(name: str) -> str:
+    """What names of one category have in common: ``"Cell_phone"`` and ``"cell phone"`` are the same."""
+    return " ".join(name.replace("_", " ").lower().split())
+
+
+def read_vocabulary(vocabulary: str | Path | Mapping[str, int] | Iterable[str]) -> dict[str, int]:
+    """Names and ids of a vocabulary.
+
+    Args:
+        vocabulary: 'coco' (80 names, ids 1 to 90 with gaps); 'lvis' (1203 names, ids 1 to 1203, which an
+            installed mmdet knows); a COCO or LVIS annotation file; names with ids; or names alone, which get
+            the ids 1 to N in their order.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it names no categories, one twice, or 'lvis' without mmdet.
+    """
+    if isinstance(vocabulary, Mapping):
+        pairs = list(vocabulary.items())
+    elif vocabulary == "coco":
+        pairs = list(zip(_COCO_NAMES, (id for id in range(1, 91) if id not in _COCO_GAPS), strict=True))
+    elif vocabulary == "lvis":
+        pairs = [(name, id) for id, name in enumerate(_lvis_names(), 1)]
+    elif isinstance(vocabulary, str | Path):
+        pairs = [(entry["name"], entry["id"]) for entry in _categories(vocabulary)]
+    else:
+        pairs = [(name, id) for id, name in enumerate(vocabulary, 1)]
+    ids = dict(pairs)
+    if not ids or len({category_key(name) for name in ids}) != len(pairs) or len(set(ids.values())) != len(pairs):
+        raise ValueError(f"`vocabulary` must name each category and id once, but got {vocabulary!r}.")
+    return ids
+
+
+def find_categories(names: Iterable[str], categories: Sequence[str]) -> list[int]:
+    """Which of the categories the names stand for, in the order of the categories.
+
+    Raises:
+        ValueError: If one stands for none of them; names it and the nearest category.
+    """
+    wanted = {category_key(name): name for name in names}
+    keys = [category_key(category) for category in categories]
+    absent = sorted(set(wanted) - set(keys))
+    if absent:
+        near = get_close_matches(absent[0], keys, n=1, cutoff=0.5)
+        hint = f" The nearest to {wanted[absent[0]]!r} is {categories[keys.index(near[0])]!r}." if near else ""
+        names = few([wanted[key] for key in absent])
+        raise ValueError(f"`vocabulary` names {names}, but the bank has no such category.{hint}")
+    return [place for place, key in enumerate(keys) if key in wanted]
+
+
+def category_ids(categories: Iterable[str], vocabulary: Any = None) -> dict[str, int]:
+    """The id of each category: that of a vocabulary, or 1 to N in the order of their names.
+
+    Raises:
+        ValueError: If a category is not in the vocabulary; names it and the nearest word.
+    """
+    categories = list(categories)
+    if vocabulary is None:
+        vocabulary = sorted({category_key(name) for name in categories})
+    ids = {category_key(name): id for name, id in read_vocabulary(vocabulary).items()}
+    unknown = sorted(name for name in categories if category_key(name) not in ids)
+    if unknown:
+        near = get_close_matches(category_key(unknown[0]), ids, n=1, cutoff=0.5)
+        hint = f" The nearest to {unknown[0]!r} is {near[0]!r}." if near else ""
+        raise ValueError(f"The bank holds {few(unknown)}, but the vocabulary has no such category.{hint}")
+    return {name: ids[category_key(name)] for name in categories}
+
+
+def repeat_factors(annotations: str | Path | Mapping[str, int], threshold: float = 0.001, images: int = 0) -> dict:
+    """How much more often than its share each category should be drawn, as LVIS trains: max(1, sqrt(t / f)).
+
+    Args:
+        annotations: An LVIS annotation file, whose categories say in how many images they are; or these
+            numbers by category, with ``images``.
+        threshold: The share t of images below which a category is repeated.
+        images: Number of images in all; that of the file if 0.
+
+    Returns:
+        Factor by category, at least 1.
+
+    Raises:
+        ValueError: If the file says no such number.
+    """
+    if not isinstance(annotations, Mapping):
+        images = images or len(read_json_object(annotations, "The `annotations`").get("images", ()))
+        entries = _categories(annotations)
+        if not all("image_count" in entry for entry in entries):
+            raise ValueError(f"{annotations} must say the `image_count` of each category, as LVIS does, but does not.")
+        annotations = {entry["name"]: entry["image_count"] for entry in entries}
+    if images <= 0 or not 0 < threshold <= 1:
+        raise ValueError(f"`images` must be over 0 and `threshold` in (0, 1], but got {images} and {threshold}.")
+    return {name: max(1.0, math.sqrt(threshold * images / max(count, 1))) for name, count in annotations.items()}
+
+
+def _categories(path: str | Path) -> list[dict[str, Any]]:
+    entries = read_json_object(path, "The vocabulary")
+    entries = entries.get("categories")
+    if not isinstance(entries, list) or not all(isinstance(e, dict) and {"id", "name"} <= set(e) for e in entries):
+        raise ValueError(f"{path} must hold a list `categories` with `id` and `name`, but does not.")
+    return entries
+
+
+def _lvis_names() -> tuple[str, ...]:
+    """Reads the names out of mmdet's text, since importing it takes torch and compiled operators."""
+    found = find_spec("mmdet")
+    path = Path(found.origin).parent / "datasets" / "lvis.py" if found and found.origin else None
+    if path and path.is_file():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Tuple) and len(node.elts) == _LVIS_SIZE:
+                return ast.literal_eval(node)
+    raise ValueError(
+        "The names of LVIS must come from a file where mmdet is not installed: give the path of an LVIS annotation "
+        "file as `vocabulary` instead of 'lvis'."
+    )
