@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 # Module -> the public names that it defines. Configs use these names; they only ever grow.
 _MODULES = {
-    "sos_mm.segments": "Segment SegmentBank",
+    "sos_mm.segments": "MixedBank Segment SegmentBank build_bank",
     "sos_mm.composition": "Layout Placement PhotoBackgrounds Scene SceneObject StructuredLayout compose",
     "sos_mm.synthesis": "Recipe synthesize",
     "sos_mm.saliency": (

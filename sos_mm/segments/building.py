@@ -9,10 +9,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from sos_mm.checks import check_range, writable_folder
+from sos_mm.progress import Progress
 from sos_mm.segments.faults import Faults
 from sos_mm.segments.index import pack_path, write_index
 from sos_mm.segments.pack import encode, reduced
-from sos_mm.segments.progress import told
 from sos_mm.segments.quality import Facts, measure
 from sos_mm.segments.record import PackedCopy, SegmentRecord
 from sos_mm.segments.segment import Segment
@@ -34,7 +34,7 @@ def measured(
         progress: Whether to say on stderr how far it is.
     """
     faults, kept = faults or Faults(), []
-    for record, result, _ in told(_examined(records, 0, workers), len(records), progress):
+    for record, result, _ in _progress(records, progress).over(_examined(records, 0, workers)):
         if isinstance(result, Exception):
             faults.meet(result)
         else:
@@ -74,7 +74,7 @@ def build_index(
     if not copies:
         kept = measured(records, faults, workers, progress)
     else:
-        examined = told(_examined(records, copies, workers), len(records), progress)
+        examined = _progress(records, progress).over(_examined(records, copies, workers))
         kept = _pack(examined, path, faults)
     if not kept:
         raise ValueError(f"{path} must hold at least one segment, but all {len(records)} are broken or missing.")
@@ -128,3 +128,7 @@ def _examine(record: SegmentRecord, copies: int) -> Examined:
     box = rgba[facts.box_y : facts.box_y + facts.box_height, facts.box_x : facts.box_x + facts.box_width]
     small = reduced(box, copies) if copies else None
     return record, facts, b"" if small is None else encode(small)
+
+
+def _progress(records: Sequence[SegmentRecord], shown: bool) -> Progress:
+    return Progress(len(records), "segments", shown)

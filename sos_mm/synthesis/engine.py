@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 
 from sos_mm.checks import check_range
-from sos_mm.synthesis.progress import Progress
+from sos_mm.progress import Progress
 from sos_mm.synthesis.recipe import Recipe
 from sos_mm.synthesis.scenes import SceneMaker
 from sos_mm.synthesis.shards import join_run, merge, open_folder, shard_folder, sole_run, write_shard
@@ -88,7 +88,7 @@ def synthesize(
         with sole_run(out):
             shards = [range(first, min(first + shard_size, num)) for first in range(0, num, shard_size)]
             pending = [number for number in range(len(shards)) if not shard_folder(out, number).exists()]
-            line = Progress(sum(len(shards[number]) for number in pending), progress)
+            line = Progress(sum(len(shards[number]) for number in pending), "images", progress)
             for written in _make_shards(recipe, seed, out, shards, pending, workers):
                 made += written
                 line.add(written)

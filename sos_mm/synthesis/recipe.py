@@ -11,11 +11,12 @@ from typing import Any
 from sos_mm.checks import check_choice, check_range, require
 from sos_mm.composition.backgrounds import PhotoBackgrounds, sample_backgrounds
 from sos_mm.composition.layout import LayoutPrior, build_layout
-from sos_mm.segments.bank import STRATEGIES, SegmentBank
+from sos_mm.segments import MixedBank, SegmentBank, build_bank
+from sos_mm.segments.bank import STRATEGIES
+from sos_mm.segments.build import check_bank
 from sos_mm.segments.sample import GROUPS
 from sos_mm.synthesis.writers import IMAGE_FORMATS, WRITERS
 
-_BANK_KEYS = {"sample": (), "release": ("root", "metadata", "include", "allow_missing")}
 _COLOR_KEYS = ("crop", "max_enlargement", "flip", "brightness", "contrast", "saturation", "hue")
 _BACKGROUND_KEYS = {"sample": _COLOR_KEYS, "folder": ("root", *_COLOR_KEYS)}
 
@@ -26,13 +27,12 @@ class Recipe:
 
     Attributes:
         canvas: Height and width of the images.
-        segments: ``dict(type='sample')`` for the bundled bank, or
-            ``dict(type='release', root=..., metadata=..., include=None, allow_missing=False)``.
+        segments: ``dict(type='sample')`` for the bundled bank, or any other that `build_bank` takes.
         backgrounds: ``dict(type='sample')`` or ``dict(type='folder', root=...)``, each with the options of
             `PhotoBackgrounds`.
         group: Which part of what is bundled: 'train', 'held_out' or 'all'. Segments and backgrounds alike.
         layout: ``dict(type='StructuredLayout', ...)`` with the options of that prior.
-        sampling: How segments are drawn: 'category' or 'uniform'.
+        sampling: How segments are drawn: 'category', 'uniform', 'weighted' or 'single_category'.
         min_visible_share: Objects of which a smaller share is seen are left out.
         min_area: So are those with fewer visible pixels.
         writer: Format of the data set: 'saliency'.
@@ -63,7 +63,7 @@ class Recipe:
             raise ValueError(f"`canvas` must be a height and a width in whole pixels, but got {canvas!r}.")
         for side in canvas:
             check_range("canvas", side, 16, 16384)
-        _check_source("segments", self.segments, _BANK_KEYS)
+        check_bank(self._bank())
         _check_source("backgrounds", self.backgrounds, _BACKGROUND_KEYS)
         check_choice("group", self.group, GROUPS)
         build_layout(self.layout)
@@ -95,12 +95,14 @@ class Recipe:
         """Tells recipes apart; the same for recipes that say the same in other words or another order."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
-    def build_bank(self) -> SegmentBank:
+    def build_bank(self) -> SegmentBank | MixedBank:
         """The segments. Raises what their readers raise."""
-        options = _without_type(self.segments)
-        if self.segments["type"] == "sample":
-            return SegmentBank.sample_bank(self.group)
-        return SegmentBank.from_release_layout(**options)
+        return build_bank(self._bank())
+
+    def _bank(self) -> dict[str, Any]:
+        if isinstance(self.segments, Mapping) and self.segments.get("type") == "sample":
+            return {"group": self.group, **self.segments}
+        return self.segments
 
     def build_backgrounds(self) -> PhotoBackgrounds:
         """The backgrounds. Raises what their readers raise."""
@@ -150,12 +152,8 @@ def _check_source(name: str, source: Mapping[str, Any], known: Mapping[str, tupl
     check_choice(f"{name}.type", source.get("type"), known)
     for key in _without_type(source):
         check_choice(f"key of {name}", key, known[source["type"]])
-    needed = {"release": ("root", "metadata"), "folder": ("root",)}.get(source["type"], ())
-    missing = [key for key in needed if not source.get(key)]
-    if missing:
-        raise ValueError(
-            f"`{name}` of type {source['type']!r} must have {' and '.join(missing)}, but got {dict(source)}."
-        )
+    if source["type"] == "folder" and not source.get("root"):
+        raise ValueError(f"`{name}` of type 'folder' must have `root`, but got {dict(source)}.")
 
 
 def _without_type(source: Mapping[str, Any]) -> dict[str, Any]:
