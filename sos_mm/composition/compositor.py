@@ -10,7 +10,7 @@ from sos_mm.checks import check_range
 from sos_mm.composition.layout import Layout
 from sos_mm.composition.place import Sprite, place
 from sos_mm.composition.scene import OPAQUE, Box, Light, Placement, Scene, SceneObject
-from sos_mm.composition.steps import Frame, Lighting, Step
+from sos_mm.composition.steps import Lighting, Step
 from sos_mm.segments.colors import vary_hue
 from sos_mm.segments.segment import Segment
 
@@ -111,8 +111,7 @@ def _paint_all(
             _paint(image, sprite)
         return None
     lighting = Lighting(steps, rng)
-    depths = tuple(sprite.depth for sprite in sprites.values() if sprite.depth is not None)
-    frame = Frame(image, lighting.light, bare, depths)
+    frame = lighting.frame(image, bare, sprites.values())
     for index, sprite in sprites.items():
         sprites[index] = lighting.before(sprite, frame)
         _paint(image, sprites[index])

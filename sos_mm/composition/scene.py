@@ -154,7 +154,10 @@ class Scene:
         if self.owner.dtype != np.int32 or self.owner.shape != self.size:
             got = f"{self.owner.dtype} of shape {self.owner.shape}"
             raise ValueError(f"`owner` must be an int32 array of shape {self.size}, but got {got}.")
-        for name, mask, dtype in (*(("ignored", mask, np.bool_) for mask in self.ignored), ("alpha", self.alpha, np.uint8)):
+        for name, mask, dtype in (
+            *(("ignored", mask, np.bool_) for mask in self.ignored),
+            ("alpha", self.alpha, np.uint8),
+        ):
             if mask is not None and (mask.dtype != dtype or mask.shape != self.size):
                 got = f"{mask.dtype} of shape {mask.shape}"
                 raise ValueError(f"`{name}` must be {np.dtype(dtype)} of shape {self.size}, but got {got}.")

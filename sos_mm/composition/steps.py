@@ -1,6 +1,6 @@
 """Steps of light and edges: what they may do to a scene, and how a list of them is built."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 from zlib import crc32
@@ -20,13 +20,15 @@ class Frame:
         image: (H, W, 3) uint8 RGB, what has been painted so far; steps may change it in place where they say so.
         light: The light of the whole scene.
         bare: Whether there is no background, but transparency.
-        depths: Depths of all objects that have one, from back to front.
+        nearest: Depth of the nearest object; None if no object has a depth.
+        focus: Depth in focus, that of an object drawn at random; None if no object has a depth.
     """
 
     image: np.ndarray
     light: Light
     bare: bool = False
-    depths: tuple[float, ...] = ()
+    nearest: float | None = None
+    focus: float | None = None
 
 
 class Step:
@@ -99,12 +101,19 @@ class Lighting:
 
     def __init__(self, steps: Sequence[Step], rng: np.random.Generator):
         self.light = Light(azimuth=float(rng.uniform(0, 360)), elevation=float(rng.uniform(35, 65)))
+        self._focus = float(rng.random())
         key = int(rng.integers(2**63))
         names = [type(step).__name__ for step in steps]
         self._steps = [
             (step, _stream(key, name, names[:index].count(name)))
             for index, (step, name) in enumerate(zip(steps, names, strict=True))
         ]
+
+    def frame(self, image: np.ndarray, bare: bool, sprites: Iterable[Sprite]) -> Frame:
+        """What the steps see of a scene of these sprites."""
+        depths = sorted(sprite.depth for sprite in sprites if sprite.depth is not None)
+        nearest, focus = (depths[0], depths[int(self._focus * len(depths))]) if depths else (None, None)
+        return Frame(image, self.light, bare, nearest, focus)
 
     def before(self, sprite: Sprite, frame: Frame) -> Sprite:
         """All that comes before an object is painted; the object to paint."""

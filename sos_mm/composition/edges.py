@@ -1,0 +1,102 @@
+"""Edges: feathering and depth of field, neither of which moves a mask."""
+
+import math
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from sos_mm.checks import check_range
+from sos_mm.composition.place import Sprite
+from sos_mm.composition.scene import OPAQUE
+from sos_mm.composition.steps import Frame, Step, register_step
+
+
+@register_step
+@dataclass(frozen=True)
+class EdgeFeather(Step):
+    """Softens an object's edge by a Gaussian; with a larger one this is the Gaussian blending of cut-and-paste.
+
+    Args:
+        sigma: Standard deviation in pixels.
+        share: It is at most this share of the object's shorter side, so that small things stay themselves.
+    """
+
+    sigma: float = 0.8
+    share: float = 0.02
+
+    def __post_init__(self):
+        check_range("sigma", self.sigma, 0, 100)
+        check_range("share", self.share, 0, 1)
+
+    def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
+        """Softens the edge."""
+        sigma = min(self.sigma, self.share * min(sprite.rgba.shape[:2]))
+        return soften(sprite, sigma, frame.image.shape[:2], inside=False) if sigma >= 0.25 else sprite
+
+
+@register_step
+@dataclass(frozen=True)
+class DepthOfField(Step):
+    """Blurs objects by their distance from the plane in focus; those without a depth stay sharp.
+
+    One of the scene's objects, drawn uniformly, is in focus. Blur grows with the difference of inverse distances,
+    as that of a lens does.
+
+    Args:
+        strength: Standard deviation of the blur at infinity, as a share of the canvas's diagonal, when the
+            nearest object is in focus.
+        limit: Largest standard deviation in pixels.
+    """
+
+    strength: float = 0.003
+    limit: float = 12.0
+
+    def __post_init__(self):
+        check_range("strength", self.strength, 0, 1)
+        check_range("limit", self.limit, 0, 1000)
+
+    def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
+        """Blurs the object."""
+        if sprite.depth is None:
+            return sprite
+        diagonal = math.hypot(*frame.image.shape[:2])
+        sigma = self.strength * diagonal * frame.nearest * abs(1 / frame.focus - 1 / sprite.depth)
+        return soften(sprite, min(sigma, self.limit), frame.image.shape[:2], inside=True) if sigma >= 0.25 else sprite
+
+
+def soften(sprite: Sprite, sigma: float, canvas: tuple[int, int], inside: bool) -> Sprite:
+    """Blurs a sprite's edge, or all of it, without moving its mask.
+
+    The blurred alpha is held at 128 or more where it was, and under 128 where it was, so the owner of every
+    pixel stays. The sprite grows by what the blur reaches, inside the canvas. Blurring is done on premultiplied
+    colours, so no colour of transparent pixels comes in.
+
+    Args:
+        sprite: What to blur.
+        sigma: Standard deviation in pixels, above 0.
+        canvas: Height and width of the canvas.
+        inside: Whether the colours are blurred too; else only those of the edge's own pixels are.
+    """
+    margin = math.ceil(3 * sigma)
+    (x, y), (height, width) = sprite.offset, sprite.rgba.shape[:2]
+    room = (y, canvas[0] - y - height, x, canvas[1] - x - width)
+    top, bottom, left, right = (min(margin, side) for side in room)
+    sharp = cv2.copyMakeBorder(sprite.rgba, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+    # At the canvas's border the object was cut off and goes on: hence replicated.
+    blurred = cv2.GaussianBlur(sharp, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    alpha, wanted = sharp[..., 3], blurred[..., 3]
+    held = np.where(alpha >= OPAQUE, np.maximum(wanted, OPAQUE), np.minimum(wanted, OPAQUE - 1))
+    return replace(sprite, rgba=_with_alpha(sharp, blurred, held, inside), offset=(x - left, y - top))
+
+
+def _with_alpha(sharp: np.ndarray, blurred: np.ndarray, alpha: np.ndarray, inside: bool) -> np.ndarray:
+    """Premultiplied pixels of that alpha, coloured by the blurred ones, or by the sharp ones where those are solid."""
+    result = blurred if inside else np.where(sharp[..., 3:] >= OPAQUE, sharp, blurred)
+    # Few pixels have an alpha of another value than their source: those at the edge alone.
+    rows, columns = np.nonzero(result[..., 3] != alpha)
+    source = result[rows, columns].astype(np.float32)
+    new = alpha[rows, columns, None]
+    colors = np.rint(source[:, :3] * (new / np.maximum(source[:, 3:], 1)))
+    result[rows, columns] = np.concatenate([np.minimum(colors, new), new], axis=1).astype(np.uint8)
+    return result
