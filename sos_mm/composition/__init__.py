@@ -6,6 +6,9 @@ from sos_mm.composition.compositor import compose
 from sos_mm.composition.edges import DepthOfField, EdgeFeather
 from sos_mm.composition.grain import GrainMatch, JpegMatch
 from sos_mm.composition.layout import Layout, LayoutError, LayoutPrior, StructuredLayout, build_layout
+from sos_mm.composition.layout_coco import CocoLayout
+from sos_mm.composition.layout_depth import DepthLayout
+from sos_mm.composition.layout_random import RandomLayout
 from sos_mm.composition.light import DirectionalShading, Harmonize
 from sos_mm.composition.scene import Light, Placement, Scene, SceneObject
 from sos_mm.composition.shadows import CastShadow, ContactShadow
@@ -14,7 +17,9 @@ from sos_mm.composition.steps import Step, build_steps, default_light
 __all__ = [
     "AreaWeightedBlend",
     "CastShadow",
+    "CocoLayout",
     "ContactShadow",
+    "DepthLayout",
     "DepthOfField",
     "DirectionalShading",
     "EdgeFeather",
@@ -29,6 +34,7 @@ __all__ = [
     "PhotoBackgrounds",
     "Placement",
     "PoissonBlend",
+    "RandomLayout",
     "Relighter",
     "Scene",
     "SceneObject",

@@ -80,14 +80,14 @@ def _find_owners(
         if sprites[index] is None:
             continue
         seen_by = owner[sprites[index].window]
-        opaque = sprites[index].rgba[..., 3] >= OPAQUE
+        opaque = cv2.extractChannel(sprites[index].rgba, 3) >= OPAQUE
         seen = opaque & (seen_by == 0)
         area = np.count_nonzero(seen)
         if area >= max(min_area, min_visible_share * np.count_nonzero(opaque)):
-            seen_by[seen] = index + 1
+            np.copyto(seen_by, index + 1, where=seen)
             kept.append(index)
         elif keep_ignored and area:
-            seen_by[seen] = index + 1
+            np.copyto(seen_by, index + 1, where=seen)
             unlabelled.append(index)
     kept.reverse()
     ignored = {index: owner == index + 1 for index in reversed(unlabelled)}

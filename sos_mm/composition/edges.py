@@ -85,18 +85,18 @@ def soften(sprite: Sprite, sigma: float, canvas: tuple[int, int], inside: bool) 
     sharp = cv2.copyMakeBorder(sprite.rgba, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
     # At the canvas's border the object was cut off and goes on: hence replicated.
     blurred = cv2.GaussianBlur(sharp, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    alpha, wanted = sharp[..., 3], blurred[..., 3]
-    held = np.where(alpha >= OPAQUE, np.maximum(wanted, OPAQUE), np.minimum(wanted, OPAQUE - 1))
-    return replace(sprite, rgba=_with_alpha(sharp, blurred, held, inside), offset=(x - left, y - top))
+    wanted, opaque = cv2.extractChannel(blurred, 3), cv2.inRange(cv2.extractChannel(sharp, 3), OPAQUE, 255)
+    held = cv2.copyTo(cv2.max(wanted, OPAQUE), opaque, cv2.min(wanted, OPAQUE - 1))
+    colored = blurred if inside else cv2.copyTo(sharp, opaque, blurred)
+    return replace(sprite, rgba=_with_alpha(colored, held), offset=(x - left, y - top))
 
 
-def _with_alpha(sharp: np.ndarray, blurred: np.ndarray, alpha: np.ndarray, inside: bool) -> np.ndarray:
-    """Premultiplied pixels of that alpha, coloured by the blurred ones, or by the sharp ones where those are solid."""
-    result = blurred if inside else np.where(sharp[..., 3:] >= OPAQUE, sharp, blurred)
-    # Few pixels have an alpha of another value than their source: those at the edge alone.
-    rows, columns = np.nonzero(result[..., 3] != alpha)
-    source = result[rows, columns].astype(np.float32)
-    new = alpha[rows, columns, None]
+def _with_alpha(rgba: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Premultiplied pixels given another alpha, their straight colours kept; changes ``rgba``."""
+    # Those of another alpha are few: the edge's alone.
+    places = np.flatnonzero(cv2.extractChannel(rgba, 3) != alpha)
+    pixels = rgba.reshape(-1, 4)
+    source, new = pixels[places].astype(np.float32), alpha.reshape(-1, 1)[places]
     colors = np.rint(source[:, :3] * (new / np.maximum(source[:, 3:], 1)))
-    result[rows, columns] = np.concatenate([np.minimum(colors, new), new], axis=1).astype(np.uint8)
-    return result
+    pixels[places] = np.concatenate([np.minimum(colors, new), new], axis=1).astype(np.uint8)
+    return rgba

@@ -40,10 +40,8 @@ class GrainMatch(Step):
         height, width = sprite.rgba.shape[:2]
         field = rng.standard_normal((min(height, _FIELD), min(width, _FIELD)), np.float32) * sigma + 128
         field = np.clip(np.rint(field), 0, 255).astype(np.uint8)
-        rows, columns = (
-            (start + np.arange(side)) % field.shape[axis]
-            for axis, (start, side) in enumerate(zip(corner, (height, width), strict=True))
-        )
+        rows = (corner[0] + np.arange(height)) % len(field)
+        columns = (corner[1] + np.arange(width)) % field.shape[1]
         return replace(sprite, rgba=_add_grain(sprite.rgba, field[np.ix_(rows, columns)]))
 
 

@@ -44,21 +44,42 @@ class Harmonize(Step):
         own, around = neighbourhood(sprite, frame.image, self.reach)
         if len(own) < 8 or len(around) < 8:
             return sprite
+        matrix = _fit_colors(own, self._moved(own, around))
+        moved = cv2.transform(sprite.rgba, matrix)
+        return replace(sprite, rgba=cv2.min(moved, cv2.merge([cv2.extractChannel(sprite.rgba, 3)] * 4)))
+
+    def _moved(self, own: np.ndarray, around: np.ndarray) -> np.ndarray:
+        """Where the object's (N, 3) RGB colours are to go."""
+        own, around = _lab(own), _lab(around)
         share = np.array([self.strength, self.chroma, self.chroma])
         shift = np.clip(share * (around.mean(axis=0) - own.mean(axis=0)), -self.limit, self.limit)
         spread = np.clip(around.std(axis=0) / np.maximum(own.std(axis=0), 1), 0.7, 1.4)
-        gain = 1 + share * (spread - 1)
-        table = (np.arange(256)[:, None] - own.mean(axis=0)) * gain + own.mean(axis=0) + shift
-        table = np.clip(np.rint(table), 0, 255).astype(np.uint8)[None]
-        straight = cv2.cvtColor(sprite.rgba, cv2.COLOR_mRGBA2RGBA)
-        lab = cv2.LUT(cv2.cvtColor(cv2.cvtColor(straight, cv2.COLOR_RGBA2RGB), cv2.COLOR_RGB2Lab), table)
-        moved = cv2.cvtColor(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB), cv2.COLOR_RGB2RGBA)
-        cv2.insertChannel(cv2.extractChannel(sprite.rgba, 3), moved, 3)
-        return replace(sprite, rgba=cv2.cvtColor(moved, cv2.COLOR_RGBA2mRGBA))
+        moved = (own - own.mean(axis=0)) * (1 + share * (spread - 1)) + own.mean(axis=0) + shift
+        # OpenCV's 8-bit scale: lightness times 2.55, the other two plus 128.
+        lab = ((moved - (0, 128, 128)) / (2.55, 1, 1)).astype(np.float32)
+        return cv2.cvtColor(lab[None], cv2.COLOR_Lab2RGB)[0] * 255
+
+
+def _fit_colors(colors: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """The affine map between (N, 3) RGB colours, as a (4, 4) matrix for premultiplied RGBA pixels.
+
+    Lab is near enough to linear over one object's colours. In premultiplied pixels the map's offset counts by
+    alpha, so one matrix does at full size, without rounding, what conversions there and back would round twice.
+    """
+    mean, change = colors.mean(axis=0), targets - colors
+    spread = colors - mean
+    # Held near 'no change' where an object has too few colours to tell.
+    slope = np.linalg.solve(
+        spread.T @ spread + 25 * len(colors) * np.eye(3), spread.T @ (change - change.mean(axis=0))
+    ).T
+    matrix = np.eye(4)
+    matrix[:3, :3] += slope
+    matrix[:3, 3] = (change.mean(axis=0) - slope @ mean) / 255
+    return matrix
 
 
 def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """Lab colours of an object and of what lies around it, from reduced pictures.
+    """RGB colours of an object and of what lies around it, from reduced pictures.
 
     Args:
         sprite: The object.
@@ -66,8 +87,8 @@ def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.n
         reach: Width of the neighbourhood, as a share of the object's longer side.
 
     Returns:
-        (N, 3) of the object's opaque pixels and (M, 3) of the pixels around it where it is transparent, each
-        8-bit Lab as float64; either may be empty.
+        (N, 3) of the object's opaque pixels, straight, and (M, 3) of the pixels around it where it is transparent,
+        each uint8; either may be empty.
     """
     height, width = sprite.rgba.shape[:2]
     margin = math.ceil(reach * max(height, width))
@@ -76,24 +97,18 @@ def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.n
     behind = image[top : y + height + margin, left : x + width + margin]
     step = max(behind.shape[0] // _SMALL, behind.shape[1] // _SMALL, 1)
     free = np.ones(behind.shape[:2], bool)[::step, ::step]
-    rows, columns = (
-        np.arange(-(-side // step)) * step - place
-        for side, place in zip(behind.shape, (y - top, x - left), strict=False)
-    )
-    inside = np.ix_((rows >= 0) & (rows < height), (columns >= 0) & (columns < width))
-    alpha = sprite.rgba[..., 3][
-        np.ix_(rows[(rows >= 0) & (rows < height)], columns[(columns >= 0) & (columns < width)])
-    ]
-    free[inside] = alpha == 0
+    rows = np.arange(free.shape[0]) * step - (y - top)
+    columns = np.arange(free.shape[1]) * step - (x - left)
+    inside_rows, inside_columns = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
+    alpha = sprite.rgba[..., 3][np.ix_(rows[inside_rows], columns[inside_columns])]
+    free[np.ix_(inside_rows, inside_columns)] = alpha == 0
     small = sprite.rgba[:: max(height // _SMALL, 1), :: max(width // _SMALL, 1)]
     own = small[small[..., 3] >= OPAQUE].astype(np.float32)
     own = np.rint(own[:, :3] * (255 / own[:, 3:])).clip(0, 255).astype(np.uint8)
-    return _lab(own), _lab(behind[::step, ::step][free])
+    return own, behind[::step, ::step][free]
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:
-    if not len(rgb):
-        return np.empty((0, 3))
     return cv2.cvtColor(np.ascontiguousarray(rgb)[None], cv2.COLOR_RGB2Lab)[0].astype(np.float64)
 
 
