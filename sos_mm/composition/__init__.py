@@ -1,21 +1,48 @@
 """Composition: from a background, a layout and segments to an image whose masks are exact."""
 
 from sos_mm.composition.backgrounds import Photo, PhotoBackgrounds, sample_backgrounds
+from sos_mm.composition.blending import AreaWeightedBlend, PoissonBlend, Relighter
 from sos_mm.composition.compositor import compose
+from sos_mm.composition.edges import DepthOfField, EdgeFeather
+from sos_mm.composition.grain import GrainMatch, JpegMatch
 from sos_mm.composition.layout import Layout, LayoutError, LayoutPrior, StructuredLayout, build_layout
-from sos_mm.composition.scene import Placement, Scene, SceneObject
+from sos_mm.composition.layout_coco import CocoLayout
+from sos_mm.composition.layout_depth import DepthLayout
+from sos_mm.composition.layout_random import RandomLayout
+from sos_mm.composition.light import DirectionalShading, Harmonize
+from sos_mm.composition.scene import Light, Placement, Scene, SceneObject
+from sos_mm.composition.shadows import CastShadow, ContactShadow
+from sos_mm.composition.steps import Step, build_steps, default_light
 
 __all__ = [
+    "AreaWeightedBlend",
+    "CastShadow",
+    "CocoLayout",
+    "ContactShadow",
+    "DepthLayout",
+    "DepthOfField",
+    "DirectionalShading",
+    "EdgeFeather",
+    "GrainMatch",
+    "Harmonize",
+    "JpegMatch",
     "Layout",
     "LayoutError",
     "LayoutPrior",
+    "Light",
     "Photo",
     "PhotoBackgrounds",
     "Placement",
+    "PoissonBlend",
+    "RandomLayout",
+    "Relighter",
     "Scene",
     "SceneObject",
+    "Step",
     "StructuredLayout",
     "build_layout",
+    "build_steps",
     "compose",
+    "default_light",
     "sample_backgrounds",
 ]

@@ -1,6 +1,7 @@
 """The compositor: the same background, layout and segments always give the same scene."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -8,17 +9,22 @@ import numpy as np
 from sos_mm.checks import check_range
 from sos_mm.composition.layout import Layout
 from sos_mm.composition.place import Sprite, place
-from sos_mm.composition.scene import OPAQUE, Box, Placement, Scene, SceneObject
+from sos_mm.composition.scene import OPAQUE, Box, Light, Placement, Scene, SceneObject
+from sos_mm.composition.steps import Lighting, Step
+from sos_mm.segments.colors import vary_hue
 from sos_mm.segments.segment import Segment
 
 
 def compose(
-    background: np.ndarray,
+    background: np.ndarray | None,
     layout: Layout,
     segments: Sequence[Segment],
     *,
     min_visible_share: float = 0.5,
     min_area: int = 16,
+    keep_ignored: bool = False,
+    steps: Sequence[Step] = (),
+    rng: np.random.Generator | None = None,
 ) -> Scene:
     """Puts segments on a background, later placements in front of earlier ones.
 
@@ -26,58 +32,104 @@ def compose(
     the image holds no object without a label.
 
     Args:
-        background: (H, W, 3) uint8 RGB of the layout's canvas; not changed.
+        background: (H, W, 3) uint8 RGB of the layout's canvas; not changed. None gives a transparent scene.
         layout: Where the segments go, from back to front.
         segments: What the placements' ``segment`` index points into.
         min_visible_share: Least share of an object's pixels inside the canvas that must be seen, in [0, 1].
         min_area: Least number of its pixels that must be seen, at least 1.
+        keep_ignored: Paint such objects all the same, hiding what is behind them, and give what is seen of
+            them as the scene's ``ignored`` masks.
+        steps: Light and edges, from `build_steps`; without any, objects are painted as they are.
+        rng: Where the steps' draws come from; needed with steps.
 
     Raises:
         ValueError: If an argument is not as said.
     """
     _check_inputs(background, layout, segments, min_visible_share, min_area)
-    sprites = [place(segments[planned.segment], planned, layout.canvas) for planned in layout.placements]
-    owner, kept = _find_owners(sprites, layout.canvas, min_visible_share, min_area)
-    image = background.copy()
-    objects = []
-    for z_order, index in enumerate(kept):
-        _paint(image, sprites[index])
-        planned = layout.placements[index]
-        objects.append(_describe(sprites[index], planned, segments[planned.segment], z_order, owner))
-    return Scene(image, tuple(objects), owner)
+    if steps and rng is None:
+        raise ValueError("`rng` must be a generator where there are `steps`, but got None.")
+    shown = [vary_hue(segments[planned.segment], planned.hue) for planned in layout.placements]
+    sprites = [place(*pair, layout.canvas) for pair in zip(shown, layout.placements, strict=True)]
+    owner, kept, ignored = _find_owners(sprites, layout.canvas, min_visible_share, min_area, keep_ignored)
+    painted = {index: sprites[index] for index in sorted([*kept, *ignored])}
+    image = np.zeros((*layout.canvas, 3), np.uint8) if background is None else background.copy()
+    light = _paint_all(image, painted, background is None, steps, rng)
+    objects = [
+        _describe(painted[index], layout.placements[index], shown[index], z_order, owner)
+        for z_order, index in enumerate(kept)
+    ]
+    alpha = _coverage(painted.values(), layout.canvas) if background is None else None
+    return Scene(image, tuple(objects), owner, tuple(ignored.values()), light, alpha)
 
 
 def _find_owners(
-    sprites: Sequence[Sprite | None], canvas: tuple[int, int], min_visible_share: float, min_area: int
-) -> tuple[np.ndarray, list[int]]:
-    """The owner of every pixel, and which sprites stay.
+    sprites: Sequence[Sprite | None],
+    canvas: tuple[int, int],
+    min_visible_share: float,
+    min_area: int,
+    keep_ignored: bool = False,
+) -> tuple[np.ndarray, list[int], dict[int, np.ndarray]]:
+    """The owner of every pixel, which sprites stay, and the masks of those that stay without a label.
 
     From front to back, since what is seen of an object depends on those before it alone: one pass then
     decides who stays, and an object that was left out hides nothing from those behind it.
     """
     owner = np.zeros(canvas, np.int32)
-    kept = []
+    kept, unlabelled = [], []
     for index in reversed(range(len(sprites))):
         if sprites[index] is None:
             continue
-        seen_by = owner[_window(sprites[index])]
-        opaque = sprites[index].rgba[..., 3] >= OPAQUE
+        seen_by = owner[sprites[index].window]
+        opaque = cv2.extractChannel(sprites[index].rgba, 3) >= OPAQUE
         seen = opaque & (seen_by == 0)
         area = np.count_nonzero(seen)
         if area >= max(min_area, min_visible_share * np.count_nonzero(opaque)):
-            seen_by[seen] = index + 1
+            np.copyto(seen_by, index + 1, where=seen)
             kept.append(index)
+        elif keep_ignored and area:
+            np.copyto(seen_by, index + 1, where=seen)
+            unlabelled.append(index)
     kept.reverse()
+    ignored = {index: owner == index + 1 for index in reversed(unlabelled)}
     if len(kept) < len(sprites):
         identity = np.zeros(len(sprites) + 1, np.int32)
         identity[np.array(kept, int) + 1] = np.arange(1, len(kept) + 1)
         owner = identity[owner]
-    return owner, kept
+    return owner, kept, ignored
+
+
+def _paint_all(
+    image: np.ndarray,
+    sprites: dict[int, Sprite],
+    bare: bool,
+    steps: Sequence[Step],
+    rng: np.random.Generator | None,
+) -> Light | None:
+    """Paints sprites from back to front; with steps, ``sprites`` then holds them as painted."""
+    if not steps:
+        for sprite in sprites.values():
+            _paint(image, sprite)
+        return None
+    lighting = Lighting(steps, rng)
+    frame = lighting.frame(image, bare, sprites.values())
+    for index, sprite in sprites.items():
+        sprites[index] = lighting.before(sprite, frame)
+        _paint(image, sprites[index])
+    lighting.finish(tuple(sprites.values()), frame)
+    return lighting.light
+
+
+def _coverage(sprites: Iterable[Sprite], canvas: tuple[int, int]) -> np.ndarray:
+    """(H, W) uint8: the alpha of all sprites over nothing."""
+    alpha = np.zeros((*canvas, 3), np.uint8)
+    for sprite in sprites:
+        _paint(alpha, replace(sprite, rgba=cv2.merge([sprite.rgba[..., 3]] * 4)))
+    return np.ascontiguousarray(alpha[..., 0])
 
 
 def _paint(image: np.ndarray, sprite: Sprite) -> None:
     """Premultiplied 'over': what is there times (1 - alpha), plus the sprite."""
-    window = _window(sprite)
+    window = sprite.window
     through = cv2.cvtColor(cv2.bitwise_not(sprite.rgba[..., 3]), cv2.COLOR_GRAY2RGB)
     dimmed = cv2.multiply(image[window], through, scale=1 / 255)
     image[window] = cv2.add(dimmed, cv2.cvtColor(sprite.rgba, cv2.COLOR_RGBA2RGB))
@@ -86,7 +138,7 @@ def _paint(image: np.ndarray, sprite: Sprite) -> None:
 def _describe(sprite: Sprite, planned: Placement, segment: Segment, z_order: int, owner: np.ndarray) -> SceneObject:
     alpha = np.ascontiguousarray(sprite.rgba[..., 3])
     opaque = alpha >= OPAQUE
-    seen = owner[_window(sprite)] == z_order + 1
+    seen = owner[sprite.window] == z_order + 1
     amodal_area = int(np.count_nonzero(opaque))
     return SceneObject(
         segment_id=segment.source_id,
@@ -107,22 +159,20 @@ def _describe(sprite: Sprite, planned: Placement, segment: Segment, z_order: int
     )
 
 
-def _window(sprite: Sprite) -> tuple[slice, slice]:
-    x, y = sprite.offset
-    height, width = sprite.rgba.shape[:2]
-    return slice(y, y + height), slice(x, x + width)
-
-
 def _tight_box(mask: np.ndarray, offset: tuple[int, int]) -> Box:
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     return offset[0] + x, offset[1] + y, offset[0] + x + width, offset[1] + y + height
 
 
 def _check_inputs(
-    background: np.ndarray, layout: Layout, segments: Sequence[Segment], min_visible_share: float, min_area: int
+    background: np.ndarray | None,
+    layout: Layout,
+    segments: Sequence[Segment],
+    min_visible_share: float,
+    min_area: int,
 ) -> None:
     expected = (*layout.canvas, 3)
-    if background.dtype != np.uint8 or background.shape != expected:
+    if background is not None and (background.dtype != np.uint8 or background.shape != expected):
         got = f"{background.dtype} of shape {background.shape}"
         raise ValueError(f"`background` must be a uint8 array of the layout's shape {expected}, but got {got}.")
     missing = [planned.segment for planned in layout.placements if not 0 <= planned.segment < len(segments)]

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from sos_mm.checks import check_choice, check_range
-from sos_mm.composition.place import fit_boxes
+from sos_mm.composition.place import fit_boxes, turned_sizes
 from sos_mm.composition.scene import Placement
 from sos_mm.segments.segment import Segment
 
@@ -54,6 +54,50 @@ class LayoutPrior(Protocol):
         """Places the segments on a canvas of that height and width."""
 
 
+@dataclass(frozen=True)
+class Variation:
+    """What any prior can vary beside place and size. Off by default, and then draws nothing.
+
+    Args:
+        rotation: Objects are turned by up to so many degrees to either side, uniform.
+        hue: Probability of another hue, uniform over the circle, where the words can follow.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    rotation: float = field(default=0.0, kw_only=True)
+    hue: float = field(default=0.0, kw_only=True)
+
+    def __post_init__(self):
+        check_range("rotation", self.rotation, 0, 180)
+        check_range("hue", self.hue, 0, 1)
+
+    def draw_variants(self, rng: np.random.Generator, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """(number,) rotations and (number,) turns of the hue, in degrees."""
+        rotations, hues = np.zeros(number), np.zeros(number)
+        if self.rotation:
+            rotations = rng.uniform(-self.rotation, self.rotation, number)
+        if self.hue:
+            chosen, turns = rng.random((2, number))
+            hues = np.where(chosen < self.hue, 360 * turns, 0)
+        return rotations, hues
+
+
+def draw_count(rng: np.random.Generator, counts: tuple[int, int]) -> int:
+    """A number of objects, uniform between and with both."""
+    return int(rng.integers(counts[0], counts[1] + 1))
+
+
+_PRIORS: dict[str, type] = {}
+
+
+def register_layout(cls: type) -> type:
+    """Makes a prior, a dataclass of its options, known to `build_layout` by its name."""
+    _PRIORS[cls.__name__] = cls
+    return cls
+
+
 def _default_shares() -> dict[str, float]:
     return {"large": 0.24, "medium": 0.34, "small": 0.42}
 
@@ -63,8 +107,9 @@ def _default_areas() -> dict[str, tuple[float, float]]:
     return {"large": (9216 / frame, 0.5), "medium": (1024 / frame, 9216 / frame), "small": (512 / frame, 1024 / frame)}
 
 
+@register_layout
 @dataclass(frozen=True)
-class StructuredLayout:
+class StructuredLayout(Variation):
     """The layout prior of SOS: objects of three sizes, larger ones behind, none hidden too far.
 
     Each object draws its size class; boxes are placed from large to small, each one in front of those before,
@@ -84,6 +129,7 @@ class StructuredLayout:
         crowded: What to do when no layout was found: 'raise' a LayoutError, or place 'fewer' objects.
         attempts: Boxes to try for an object.
         restarts: Layouts to begin before giving up.
+        rotation, hue: See `Variation`.
 
     Source: "SOS: Synthetic Object Segments", arXiv 2510.09110; the areas are those of its 640x480 frame.
 
@@ -103,15 +149,16 @@ class StructuredLayout:
     restarts: int = 20
 
     def __post_init__(self):
-        _check_pair("counts", self.counts, 1, 10_000)
+        super().__post_init__()
+        check_pair("counts", self.counts, 1, 10_000)
         for name, value in (("shares", self.shares), ("areas", self.areas)):
             if set(value) != set(SIZE_CLASSES):
                 raise ValueError(f"`{name}` must have the keys {SIZE_CLASSES}, but got {tuple(value)}.")
         if min(self.shares.values()) < 0 or abs(sum(self.shares.values()) - 1) > 1e-6:
             raise ValueError(f"`shares` must be at least 0 and add up to 1, but got {dict(self.shares)}.")
         for name in SIZE_CLASSES:
-            _check_pair(f"areas[{name!r}]", self.areas[name], 0, 1)
-        _check_pair("aspect", self.aspect, 0.01, 100)
+            check_pair(f"areas[{name!r}]", self.areas[name], 0, 1)
+        check_pair("aspect", self.aspect, 0.01, 100)
         for name in ("min_mean_visible", "min_visible", "flip"):
             check_range(name, getattr(self, name), 0, 1)
         check_choice("crowded", self.crowded, ("raise", "fewer"))
@@ -120,7 +167,7 @@ class StructuredLayout:
 
     def draw_count(self, rng: np.random.Generator) -> int:
         """How many objects the next image gets, uniform over ``counts``."""
-        return int(rng.integers(self.counts[0], self.counts[1] + 1))
+        return draw_count(rng, self.counts)
 
     def plan(self, rng: np.random.Generator, segments: Sequence[Segment], canvas: tuple[int, int]) -> Layout:
         """Places every segment once; only their sizes are looked at.
@@ -150,16 +197,20 @@ class StructuredLayout:
 
     def _try(self, rng: np.random.Generator, sizes: np.ndarray, canvas: tuple[int, int]) -> list[Placement]:
         """One layout, without the objects that found no place."""
+        rotations, hues = self.draw_variants(rng, len(sizes))
+        if self.rotation:
+            sizes = turned_sizes(sizes, rotations)
         classes = rng.choice(len(SIZE_CLASSES), size=len(sizes), p=[self.shares[name] for name in SIZE_CLASSES])
         flips = rng.random(len(sizes)) < self.flip
-        taken = _Taken(len(sizes), self.min_visible, self.min_mean_visible)
+        taken = TakenBoxes(len(sizes), self.min_visible, self.min_mean_visible)
         placements = []
         for index in np.argsort(classes, kind="stable").tolist():
             for _ in range(-(-self.attempts // _BATCH)):
                 boxes = self._draw_boxes(rng, self.areas[SIZE_CLASSES[classes[index]]], canvas)
                 chosen = taken.add_first(fit_boxes(boxes, sizes[index])) if len(boxes) else None
                 if chosen is not None:
-                    placements.append(Placement(index, tuple(boxes[chosen].tolist()), bool(flips[index])))
+                    box, variant = tuple(boxes[chosen].tolist()), (rotations[index], hues[index])
+                    placements.append(Placement(index, box, bool(flips[index]), *map(float, variant)))
                     break
         return placements
 
@@ -175,7 +226,7 @@ class StructuredLayout:
         return np.concatenate([corner, corner + extent]).T[(room >= 0).all(axis=0)]
 
 
-class _Taken:
+class TakenBoxes:
     """The boxes taken so far and how much of each is hidden at most."""
 
     def __init__(self, number: int, min_visible: float, min_mean_visible: float):
@@ -204,9 +255,6 @@ class _Taken:
         return chosen
 
 
-_PRIORS = {"StructuredLayout": StructuredLayout}
-
-
 def build_layout(config: Mapping[str, Any]) -> LayoutPrior:
     """A layout prior from ``dict(type='StructuredLayout', ...)``.
 
@@ -221,6 +269,6 @@ def build_layout(config: Mapping[str, Any]) -> LayoutPrior:
     return prior(**options)
 
 
-def _check_pair(name: str, pair: Sequence[float], low: float, high: float) -> None:
+def check_pair(name: str, pair: Sequence[float], low: float, high: float) -> None:
     if len(pair) != 2 or not low <= pair[0] <= pair[1] <= high:
         raise ValueError(f"`{name}` must be a pair low <= high in [{low}, {high}], but got {tuple(pair)}.")

@@ -1,11 +1,13 @@
-"""Putting one segment where a placement says: fitting, scaling, mirroring."""
+"""Putting one segment where a placement says: fitting, scaling, mirroring, turning."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from sos_mm.composition.scene import OPAQUE, Placement
+from sos_mm.composition.scene import OPAQUE, Box, Placement
 from sos_mm.segments.segment import Segment
 
 
@@ -17,11 +19,22 @@ class Sprite:
         rgba: (h, w, 4) uint8, premultiplied: no colour value exceeds the alpha.
         offset: x and y of its first pixel on the canvas.
         whole_area: Pixels with an alpha of at least 128 before it was cut off.
+        extent: Half-open xyxy box of all of it on the canvas before it was cut off.
+        depth: That of its placement.
     """
 
     rgba: np.ndarray
     offset: tuple[int, int]
     whole_area: int
+    extent: Box
+    depth: float | None = None
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the canvas that it covers."""
+        x, y = self.offset
+        height, width = self.rgba.shape[:2]
+        return slice(y, y + height), slice(x, x + width)
 
 
 def fit_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -66,8 +79,23 @@ def resize_premultiplied(rgba: np.ndarray, height: int, width: int) -> np.ndarra
     return cv2.min(pixels, cv2.merge([pixels[..., 3]] * 4))
 
 
+def turned_sizes(sizes: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+    """Heights and widths of the rectangles around turned rectangles.
+
+    Args:
+        sizes: (N, 2) heights and widths.
+        degrees: (N,) angles.
+
+    Returns:
+        (N, 2) float64.
+    """
+    sine, cosine = np.abs(np.sin(np.deg2rad(degrees))), np.abs(np.cos(np.deg2rad(degrees)))
+    height, width = np.asarray(sizes, float).T
+    return np.stack([height * cosine + width * sine, height * sine + width * cosine], axis=-1)
+
+
 def place(segment: Segment, placement: Placement, canvas: tuple[int, int]) -> Sprite | None:
-    """Scales a segment into its box, mirrors it if so planned, and cuts it off at the canvas's border.
+    """Scales a segment into its box, mirrors and turns it if so planned, and cuts it off at the canvas's border.
 
     Args:
         segment: What to place.
@@ -77,12 +105,63 @@ def place(segment: Segment, placement: Placement, canvas: tuple[int, int]) -> Sp
     Returns:
         The sprite, or None if it lies wholly outside the canvas.
     """
-    x0, y0, x1, y1 = fit_boxes(np.array([placement.box]), np.array(segment.size))[0].tolist()
-    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, canvas[1]), min(y1, canvas[0])
-    if left >= right or top >= bottom:
+    turned = placement.rotation % 360 != 0
+    size = np.array(segment.size)
+    box = fit_boxes(np.array([placement.box]), turned_sizes(size[None], placement.rotation)[0] if turned else size)[0]
+    x0, y0, x1, y1 = box.tolist()
+    if not _meets(box, canvas):
         return None
-    pixels = resize_premultiplied(segment.rgba, y1 - y0, x1 - x0)
+    if turned:
+        pixels, (x0, y0) = _turn_into(segment, placement, box)
+        x1, y1 = x0 + pixels.shape[1], y0 + pixels.shape[0]
+    else:
+        pixels = resize_premultiplied(segment.rgba, y1 - y0, x1 - x0)
+        if placement.flipped:
+            pixels = cv2.flip(pixels, 1)
+    if not _meets((x0, y0, x1, y1), canvas):
+        return None
+    whole_area = int(np.count_nonzero(pixels[..., 3] >= OPAQUE))
+    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, canvas[1]), min(y1, canvas[0])
+    cut = pixels[top - y0 : bottom - y0, left - x0 : right - x0]
+    return Sprite(cut, (left, top), whole_area, (x0, y0, x1, y1), placement.depth)
+
+
+def _meets(box: Sequence[int], canvas: tuple[int, int]) -> bool:
+    return box[0] < canvas[1] and box[1] < canvas[0] and box[2] > 0 and box[3] > 0
+
+
+def _turn_into(segment: Segment, placement: Placement, box: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """The segment scaled, mirrored and turned into a box, without transparent margins, and x and y of its corner."""
+    room_height, room_width = int(box[3] - box[1]), int(box[2] - box[0])
+    needed = turned_sizes(np.array([segment.size]), placement.rotation)[0]
+    scale = min(room_height / needed[0], room_width / needed[1])
+    height, width = (max(round(side * scale), 1) for side in segment.size)
+    pixels = resize_premultiplied(segment.rgba, height, width)
     if placement.flipped:
         pixels = cv2.flip(pixels, 1)
-    whole_area = int(np.count_nonzero(pixels[..., 3] >= OPAQUE))
-    return Sprite(pixels[top - y0 : bottom - y0, left - x0 : right - x0], (left, top), whole_area)
+    pixels = turn_premultiplied(pixels, placement.rotation, room_height, room_width)
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(pixels[..., 3]))
+    # Of an object finer than a pixel nothing may be left: its box then stays as it was.
+    if width == 0:
+        return pixels, (int(box[0]), int(box[1]))
+    return pixels[y : y + height, x : x + width], (int(box[0]) + x, int(box[1]) + y)
+
+
+def turn_premultiplied(pixels: np.ndarray, degrees: float, height: int, width: int) -> np.ndarray:
+    """Turns a picture about its centre, anticlockwise, into a frame of another size; area stays area.
+
+    Args:
+        pixels: (H, W, 4) uint8 with premultiplied alpha, already in its final scale.
+        degrees: The angle.
+        height: Height of the frame.
+        width: Width of the frame.
+
+    Returns:
+        (height, width, 4) uint8 with premultiplied alpha.
+    """
+    sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+    x, y = (pixels.shape[1] - 1) / 2, (pixels.shape[0] - 1) / 2
+    matrix = np.array([[cosine, sine, 0], [-sine, cosine, 0]])
+    matrix[:, 2] = ((width - 1) / 2, (height - 1) / 2) - matrix[:, :2] @ (x, y)
+    turned = cv2.warpAffine(pixels, matrix, (width, height), flags=cv2.INTER_CUBIC)
+    return cv2.min(turned, cv2.merge([turned[..., 3]] * 4))

@@ -5,6 +5,7 @@ The truth of a mask: a pixel is owned by the frontmost object whose composited a
 half-open: (x0, y0, x1, y1) holds the pixels x0 <= x < x1, y0 <= y < y1.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +23,58 @@ class Placement:
         box: Half-open xyxy box in pixels of the canvas. The segment is scaled to fit inside and centred, its
             aspect kept. It may reach over the canvas's border.
         flipped: Whether it is mirrored left to right.
+        rotation: By how many degrees it is turned, anticlockwise, after mirroring. What must fit the box is then
+            the rectangle around the turned segment.
+        hue: By how many degrees its hues are turned, where its words can follow; see `vary_hue`.
+        depth: How far it is from the camera, in the layout's own unit; None if the layout knows no depth.
+
+    Raises:
+        ValueError: If an angle is not finite, or the depth is not above 0.
     """
 
     segment: int
     box: Box
     flipped: bool = False
+    rotation: float = 0.0
+    hue: float = 0.0
+    depth: float | None = None
+
+    def __post_init__(self):
+        for name in ("rotation", "hue"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"`{name}` must be a number of degrees, but got {getattr(self, name)}.")
+        if self.depth is not None and not 0 < self.depth < math.inf:
+            raise ValueError(f"`depth` must be above 0 and finite, but got {self.depth}.")
+
+
+@dataclass(frozen=True)
+class Light:
+    """The one light of a scene, as an object that stands upright sees it.
+
+    Attributes:
+        azimuth: Where on the ground it comes from, in degrees: 0 from the right, 90 from the viewer, 180 from
+            the left, 270 from behind the objects.
+        elevation: How high it stands over the ground, in degrees in (0, 90].
+
+    Raises:
+        ValueError: If an angle is out of its range.
+    """
+
+    azimuth: float
+    elevation: float
+
+    def __post_init__(self):
+        if not math.isfinite(self.azimuth):
+            raise ValueError(f"`azimuth` must be a number of degrees, but got {self.azimuth}.")
+        if not 0 < self.elevation <= 90:
+            raise ValueError(f"`elevation` must be in (0, 90], but got {self.elevation}.")
+
+    @property
+    def direction(self) -> tuple[float, float, float]:
+        """Unit vector towards the light: to the right, downwards, to the viewer."""
+        azimuth, elevation = math.radians(self.azimuth), math.radians(self.elevation)
+        flat = math.cos(elevation)
+        return flat * math.cos(azimuth), -math.sin(elevation), flat * math.sin(azimuth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +131,10 @@ class Scene:
         image: (H, W, 3) uint8 RGB.
         objects: From back to front.
         owner: (H, W) int32, who owns each pixel: 0 the background, k + 1 ``objects[k]``.
+        ignored: (H, W) bool masks of what is seen of things without a label; their owner is 0.
+        light: The light, where a step of light was asked for.
+        alpha: (H, W) uint8, where there is no background: the image is then premultiplied by it, so that over any
+            ground it is ``image + ground * (1 - alpha / 255)``. None where the background fills the image.
 
     Raises:
         ValueError: If the parts do not fit together.
@@ -91,6 +143,9 @@ class Scene:
     image: np.ndarray
     objects: tuple[SceneObject, ...]
     owner: np.ndarray
+    ignored: tuple[np.ndarray, ...] = ()
+    light: Light | None = None
+    alpha: np.ndarray | None = None
 
     def __post_init__(self):
         if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
@@ -99,6 +154,13 @@ class Scene:
         if self.owner.dtype != np.int32 or self.owner.shape != self.size:
             got = f"{self.owner.dtype} of shape {self.owner.shape}"
             raise ValueError(f"`owner` must be an int32 array of shape {self.size}, but got {got}.")
+        for name, mask, dtype in (
+            *(("ignored", mask, np.bool_) for mask in self.ignored),
+            ("alpha", self.alpha, np.uint8),
+        ):
+            if mask is not None and (mask.dtype != dtype or mask.shape != self.size):
+                got = f"{mask.dtype} of shape {mask.shape}"
+                raise ValueError(f"`{name}` must be {np.dtype(dtype)} of shape {self.size}, but got {got}.")
         z_orders = [scene_object.z_order for scene_object in self.objects]
         if z_orders != list(range(len(self.objects))):
             raise ValueError(f"`objects` must be in their z-order 0, 1, ..., but got {z_orders}.")

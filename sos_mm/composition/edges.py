@@ -1,0 +1,102 @@
+"""Edges: feathering and depth of field, neither of which moves a mask."""
+
+import math
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from sos_mm.checks import check_range
+from sos_mm.composition.place import Sprite
+from sos_mm.composition.scene import OPAQUE
+from sos_mm.composition.steps import Frame, Step, register_step
+
+
+@register_step
+@dataclass(frozen=True)
+class EdgeFeather(Step):
+    """Softens an object's edge by a Gaussian; with a larger one this is the Gaussian blending of cut-and-paste.
+
+    Args:
+        sigma: Standard deviation in pixels.
+        share: It is at most this share of the object's shorter side, so that small things stay themselves.
+    """
+
+    sigma: float = 0.8
+    share: float = 0.02
+
+    def __post_init__(self):
+        check_range("sigma", self.sigma, 0, 100)
+        check_range("share", self.share, 0, 1)
+
+    def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
+        """Softens the edge."""
+        sigma = min(self.sigma, self.share * min(sprite.rgba.shape[:2]))
+        return soften(sprite, sigma, frame.image.shape[:2], inside=False) if sigma >= 0.25 else sprite
+
+
+@register_step
+@dataclass(frozen=True)
+class DepthOfField(Step):
+    """Blurs objects by their distance from the plane in focus; those without a depth stay sharp.
+
+    One of the scene's objects, drawn uniformly, is in focus. Blur grows with the difference of inverse distances,
+    as that of a lens does.
+
+    Args:
+        strength: Standard deviation of the blur at infinity, as a share of the canvas's diagonal, when the
+            nearest object is in focus.
+        limit: Largest standard deviation in pixels.
+    """
+
+    strength: float = 0.003
+    limit: float = 12.0
+
+    def __post_init__(self):
+        check_range("strength", self.strength, 0, 1)
+        check_range("limit", self.limit, 0, 1000)
+
+    def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
+        """Blurs the object."""
+        if sprite.depth is None:
+            return sprite
+        diagonal = math.hypot(*frame.image.shape[:2])
+        sigma = self.strength * diagonal * frame.nearest * abs(1 / frame.focus - 1 / sprite.depth)
+        return soften(sprite, min(sigma, self.limit), frame.image.shape[:2], inside=True) if sigma >= 0.25 else sprite
+
+
+def soften(sprite: Sprite, sigma: float, canvas: tuple[int, int], inside: bool) -> Sprite:
+    """Blurs a sprite's edge, or all of it, without moving its mask.
+
+    The blurred alpha is held at 128 or more where it was, and under 128 where it was, so the owner of every
+    pixel stays. The sprite grows by what the blur reaches, inside the canvas. Blurring is done on premultiplied
+    colours, so no colour of transparent pixels comes in.
+
+    Args:
+        sprite: What to blur.
+        sigma: Standard deviation in pixels, above 0.
+        canvas: Height and width of the canvas.
+        inside: Whether the colours are blurred too; else only those of the edge's own pixels are.
+    """
+    margin = math.ceil(3 * sigma)
+    (x, y), (height, width) = sprite.offset, sprite.rgba.shape[:2]
+    room = (y, canvas[0] - y - height, x, canvas[1] - x - width)
+    top, bottom, left, right = (min(margin, side) for side in room)
+    sharp = cv2.copyMakeBorder(sprite.rgba, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+    # At the canvas's border the object was cut off and goes on: hence replicated.
+    blurred = cv2.GaussianBlur(sharp, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    wanted, opaque = cv2.extractChannel(blurred, 3), cv2.inRange(cv2.extractChannel(sharp, 3), OPAQUE, 255)
+    held = cv2.copyTo(cv2.max(wanted, OPAQUE), opaque, cv2.min(wanted, OPAQUE - 1))
+    colored = blurred if inside else cv2.copyTo(sharp, opaque, blurred)
+    return replace(sprite, rgba=_with_alpha(colored, held), offset=(x - left, y - top))
+
+
+def _with_alpha(rgba: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Premultiplied pixels given another alpha, their straight colours kept; changes ``rgba``."""
+    # Those of another alpha are few: the edge's alone.
+    places = np.flatnonzero(cv2.extractChannel(rgba, 3) != alpha)
+    pixels = rgba.reshape(-1, 4)
+    source, new = pixels[places].astype(np.float32), alpha.reshape(-1, 1)[places]
+    colors = np.rint(source[:, :3] * (new / np.maximum(source[:, 3:], 1)))
+    pixels[places] = np.concatenate([np.minimum(colors, new), new], axis=1).astype(np.uint8)
+    return rgba

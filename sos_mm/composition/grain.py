@@ -1,0 +1,101 @@
+"""Grain and compression: objects that are too clean for the photograph that they stand in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from sos_mm.checks import check_range
+from sos_mm.composition.place import Sprite
+from sos_mm.composition.steps import Frame, Step, register_step
+
+# Side of the field of noise that objects take their grain from, at a place of their own.
+_FIELD = 512
+
+
+@register_step
+@dataclass(frozen=True)
+class GrainMatch(Step):
+    """Adds to each object the grain that it lacks beside the background behind it.
+
+    Args:
+        limit: Largest standard deviation of the added grain, in levels of 255.
+    """
+
+    limit: float = 6.0
+
+    def __post_init__(self):
+        check_range("limit", self.limit, 0, 64)
+
+    def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
+        """Adds grain, the same in all channels, in proportion to alpha."""
+        if frame.bare:
+            return sprite
+        wanted, own = noise_level(frame.image[sprite.window]), noise_level(sprite.rgba[..., :3])
+        sigma = min(np.sqrt(max(wanted**2 - own**2, 0)), self.limit)
+        corner = rng.integers(_FIELD, size=2)
+        if sigma < 0.5:
+            return sprite
+        height, width = sprite.rgba.shape[:2]
+        field = rng.standard_normal((min(height, _FIELD), min(width, _FIELD)), np.float32) * sigma + 128
+        field = np.clip(np.rint(field), 0, 255).astype(np.uint8)
+        rows = (corner[0] + np.arange(height)) % len(field)
+        columns = (corner[1] + np.arange(width)) % field.shape[1]
+        return replace(sprite, rgba=_add_grain(sprite.rgba, field[np.ix_(rows, columns)]))
+
+
+def _add_grain(rgba: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """Premultiplied pixels plus (field - 128) times alpha."""
+    alpha = cv2.extractChannel(rgba, 3)
+    over, under = (
+        cv2.multiply(part, alpha, scale=1 / 255) for part in (cv2.subtract(field, 128), cv2.subtract(128, field))
+    )
+    none = np.zeros_like(alpha)
+    rgba = cv2.subtract(cv2.add(rgba, cv2.merge([over, over, over, none])), cv2.merge([under, under, under, none]))
+    return cv2.min(rgba, cv2.merge([alpha] * 4))
+
+
+def noise_level(image: np.ndarray) -> float:
+    """Standard deviation of a picture's finest noise, in levels.
+
+    The median size of the response to a kernel that is blind to planes and edges along the axes; flat areas
+    decide, structure hardly counts.
+
+    Args:
+        image: (h, w, 3) uint8; its middle 128 x 128 pixels at most are looked at.
+
+    Source: J. Immerkaer, "Fast noise variance estimation", CVIU 64(2), 1996, with a median for the mean.
+    """
+    top, left = (max(side - 128, 0) // 2 for side in image.shape[:2])
+    green = np.ascontiguousarray(image[top : top + 128, left : left + 128, 1])
+    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    response = np.abs(cv2.filter2D(green, cv2.CV_32F, kernel))
+    return float(np.median(response) / 0.6745 / 6)
+
+
+@register_step
+@dataclass(frozen=True)
+class JpegMatch(Step):
+    """Gives objects the traces of compression that photographs have; the background's pixels stay.
+
+    Args:
+        quality: Range of the JPEG quality, uniform.
+    """
+
+    quality: tuple[int, int] = (70, 95)
+
+    def __post_init__(self):
+        if len(self.quality) != 2 or not 1 <= self.quality[0] <= self.quality[1] <= 100:
+            raise ValueError(f"`quality` must be a pair low <= high in [1, 100], but got {tuple(self.quality)}.")
+
+    def finish(self, sprites: Sequence[Sprite], frame: Frame, rng: np.random.Generator) -> None:
+        """Compresses the picture, and takes of it what lies under an object."""
+        quality = int(rng.integers(self.quality[0], self.quality[1] + 1))
+        if frame.bare:
+            return
+        encoded = cv2.imencode(".jpg", frame.image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
+        decoded = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
+        for sprite in sprites:
+            covered = sprite.rgba[..., 3] > 0
+            cv2.copyTo(decoded[sprite.window], covered.view(np.uint8), frame.image[sprite.window])

@@ -1,0 +1,125 @@
+"""Layouts taken from the boxes of a COCO annotation file."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from sos_mm.checks import check_choice, check_range
+from sos_mm.composition.layout import Layout, LayoutError, Variation, check_pair, register_layout
+from sos_mm.composition.scene import Placement
+from sos_mm.segments.segment import Segment
+
+
+@register_layout
+@dataclass(frozen=True, kw_only=True)
+class CocoLayout(Variation):
+    """The boxes of a real image that has as many objects; larger ones behind.
+
+    Args:
+        annotations: A COCO annotation file. Crowds and empty boxes are left out.
+        counts: Least and largest number of objects; images with other numbers are not used.
+        flip: Probability of a mirrored segment.
+        crowded: What to do when no image has so many objects: 'raise' a LayoutError, or place 'fewer', as many
+            as the image with the most has.
+        rotation, hue: See `Variation`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no COCO file, has no image with such a count, or an argument is out of its range.
+    """
+
+    annotations: str
+    counts: tuple[int, int] = (5, 20)
+    flip: float = 0.5
+    crowded: str = "raise"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_pair("counts", self.counts, 1, 10_000)
+        check_range("flip", self.flip, 0, 1)
+        check_choice("crowded", self.crowded, ("raise", "fewer"))
+        if not self._usable():
+            raise ValueError(f"{self.annotations} must have an image with {self.counts} objects, but has none.")
+
+    def _usable(self) -> list[np.ndarray]:
+        low, high = self.counts
+        return [boxes for number, group in self._groups().items() if low <= number <= high for boxes in group]
+
+    def _groups(self) -> dict[int, list[np.ndarray]]:
+        path = Path(self.annotations)
+        if not path.is_file():
+            raise FileNotFoundError(f"`annotations` must be a COCO annotation file, but {path} does not exist.")
+        return _read_boxes(path, path.stat().st_mtime_ns)
+
+    def draw_count(self, rng: np.random.Generator) -> int:
+        """How many objects the next image gets: as many as an image drawn uniformly."""
+        usable = self._usable()
+        return len(usable[rng.integers(len(usable))])
+
+    def plan(self, rng: np.random.Generator, segments: Sequence[Segment], canvas: tuple[int, int]) -> Layout:
+        """Puts the segments, in any order, into the boxes of an image with as many.
+
+        An image with more objects gives its largest ones where none has that number.
+
+        Args:
+            rng: Where the draws come from.
+            segments: What to place.
+            canvas: Height and width in pixels; boxes are stretched to it.
+
+        Raises:
+            LayoutError: If no image has so many objects and ``crowded`` is 'raise'.
+        """
+        if not segments:
+            return Layout(canvas, ())
+        groups, number = self._groups(), len(segments)
+        count = min((known for known in groups if known >= number), default=max(groups))
+        if count < number and self.crowded == "raise":
+            raise LayoutError(
+                f"No image of {self.annotations} has {number} objects, at most {count}. Ask for fewer, or set "
+                "`crowded='fewer'`."
+            )
+        rotations, hues = self.draw_variants(rng, number)
+        boxes = groups[count][rng.integers(len(groups[count]))][:number]
+        order, flips = rng.permutation(number)[: len(boxes)].tolist(), rng.random(number) < self.flip
+        boxes = _to_pixels(boxes, canvas).tolist()
+        return Layout(
+            canvas,
+            tuple(
+                Placement(index, tuple(box), bool(flips[index]), float(rotations[index]), float(hues[index]))
+                for index, box in zip(order, boxes, strict=True)
+            ),
+        )
+
+
+def _to_pixels(boxes: np.ndarray, canvas: tuple[int, int]) -> np.ndarray:
+    """Whole pixels inside the canvas, at least one wide and high."""
+    size = np.array(canvas[::-1])
+    low = np.clip(np.rint(boxes[:, :2] * size), 0, size - 1)
+    high = np.clip(np.rint(boxes[:, 2:] * size), low + 1, size)
+    return np.concatenate([low, high], axis=1).astype(np.int64)
+
+
+@lru_cache(maxsize=4)
+def _read_boxes(path: Path, modified: int) -> dict[int, list[np.ndarray]]:
+    """By number of objects, (N, 4) xyxy boxes of each image as fractions of it, from large to small."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
+        found = defaultdict(list)
+        for item in content["annotations"]:
+            (x, y, w, h), (width, height) = item["bbox"], sizes[item["image_id"]]
+            if not item.get("iscrowd", 0) and w > 0 and h > 0:
+                found[item["image_id"]].append((x / width, y / height, (x + w) / width, (y + h) / height))
+    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        raise ValueError(f"`annotations` must be a COCO annotation file, but {path} is not: {error!r}.") from error
+    groups = defaultdict(list)
+    for _, listed in sorted(found.items()):
+        boxes = np.array(listed)
+        areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+        groups[len(boxes)].append(boxes[np.argsort(-areas, kind="stable")])
+    return dict(groups)

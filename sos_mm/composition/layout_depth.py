@@ -1,0 +1,214 @@
+"""The depth-aware layout: real sizes seen by a camera over a ground plane."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sos_mm.checks import check_choice, check_range
+from sos_mm.composition.layout import (
+    Layout,
+    LayoutError,
+    TakenBoxes,
+    Variation,
+    check_pair,
+    draw_count,
+    register_layout,
+)
+from sos_mm.composition.place import fit_boxes, turned_sizes
+from sos_mm.composition.scene import Placement
+from sos_mm.segments.segment import Segment
+
+ZONES = ("near", "mid", "far")
+_BATCH = 16
+# Width of the sensor that focal lengths are told for, in mm.
+_SENSOR = 36.0
+# The longer side of common things, in metres.
+PHYSICAL_SIZES = {
+    "airplane": 30.0, "apple": 0.08, "backpack": 0.5, "banana": 0.18, "baseball bat": 0.9, "bear": 2.0, "bed": 2.0,
+    "bench": 1.6, "bicycle": 1.75, "bird": 0.25, "boat": 7.0, "book": 0.25, "bottle": 0.28, "bowl": 0.2,
+    "broccoli": 0.18, "bus": 11.0, "cake": 0.3, "car": 4.4, "carrot": 0.2, "cat": 0.5, "cell phone": 0.15,
+    "chair": 0.95, "clock": 0.35, "couch": 2.1, "cow": 2.4, "cup": 0.1, "dog": 0.8, "donut": 0.1, "elephant": 6.0,
+    "fork": 0.2, "frisbee": 0.27, "giraffe": 5.0, "guitar": 1.0, "handbag": 0.35, "horse": 2.4, "keyboard": 0.45,
+    "kite": 1.2, "knife": 0.25, "laptop": 0.36, "motorcycle": 2.1, "mouse": 0.11, "orange": 0.08, "person": 1.7,
+    "pizza": 0.32, "sandwich": 0.16, "scissors": 0.2, "sheep": 1.4, "skateboard": 0.8, "spoon": 0.18,
+    "suitcase": 0.7, "surfboard": 2.1, "teddy bear": 0.4, "tennis racket": 0.68, "toilet": 0.75, "train": 20.0,
+    "truck": 7.0, "tv": 1.0, "umbrella": 1.0, "vase": 0.3, "zebra": 2.4,
+}  # fmt: skip
+
+
+def _default_shares() -> dict[str, float]:
+    return {"near": 0.40, "mid": 0.35, "far": 0.25}
+
+
+def _default_depths() -> dict[str, tuple[float, float]]:
+    return {"near": (0.7, 1.0), "mid": (1.0, 1.8), "far": (1.8, 4.0)}
+
+
+@register_layout
+@dataclass(frozen=True)
+class DepthLayout(Variation):
+    """Objects near, in the middle and far away, as large as a camera would see them; far ones behind.
+
+    A scene has a distance of its own, at which its median object would take ``median_side`` of the canvas with
+    the widest lens: apples make a table, cars a street. Depths are multiples of it. The ground rises from the
+    canvas's lower edge, where the nearest depth stands, to a horizon. Boxes are judged as in `StructuredLayout`.
+
+    Args:
+        counts: Least and largest number of objects an image.
+        shares: Probability of each zone.
+        depths: Range of depth of each zone, uniform in the inverse, as multiples of the scene's distance.
+        sizes: Longer side in metres by category, beside and before those known already.
+        unknown_size: Range of the longer side of other categories, uniform in its logarithm.
+        focal: Range of the focal length in mm on a 36 mm sensor, uniform in its logarithm.
+        zoom: Range of a further enlargement of the picture, uniform in its logarithm.
+        median_side: See above, a fraction of the canvas's shorter side.
+        side: Sides are held in this range, as fractions of the canvas's shorter side.
+        horizon: Range of the horizon's height from above, as a fraction of the canvas.
+        min_visible: Least share of each box that shows.
+        min_mean_visible: Least mean of them.
+        flip: Probability of a mirrored segment.
+        crowded: 'raise' a LayoutError when not all objects find a place, or place 'fewer'.
+        attempts: Boxes to try for an object.
+        restarts: Layouts to begin before giving up.
+        rotation, hue: See `Variation`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    counts: tuple[int, int] = (5, 20)
+    shares: Mapping[str, float] = field(default_factory=_default_shares)
+    depths: Mapping[str, tuple[float, float]] = field(default_factory=_default_depths)
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    unknown_size: tuple[float, float] = (0.2, 1.0)
+    focal: tuple[float, float] = (24.0, 85.0)
+    zoom: tuple[float, float] = (1.0, 4.0)
+    median_side: float = 0.1
+    side: tuple[float, float] = (0.03, 0.7)
+    horizon: tuple[float, float] = (0.2, 0.5)
+    min_visible: float = 0.5
+    min_mean_visible: float = 0.8
+    flip: float = 0.5
+    crowded: str = "raise"
+    attempts: int = 96
+    restarts: int = 20
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_pair("counts", self.counts, 1, 10_000)
+        for name, value in (("shares", self.shares), ("depths", self.depths)):
+            if set(value) != set(ZONES):
+                raise ValueError(f"`{name}` must have the keys {ZONES}, but got {tuple(value)}.")
+        if min(self.shares.values()) < 0 or abs(sum(self.shares.values()) - 1) > 1e-6:
+            raise ValueError(f"`shares` must be at least 0 and add up to 1, but got {dict(self.shares)}.")
+        for zone in ZONES:
+            check_pair(f"depths[{zone!r}]", self.depths[zone], 0.01, 1000)
+        for category, size in self.sizes.items():
+            check_range(f"sizes[{category!r}]", size, 1e-4, 1e4)
+        for name, low, high in (
+            ("unknown_size", 1e-4, 1e4), ("focal", 1, 10_000), ("zoom", 1, 100), ("side", 0.001, 1), ("horizon", 0, 0.95),
+        ):  # fmt: skip
+            check_pair(name, getattr(self, name), low, high)
+        for name in ("median_side", "min_visible", "min_mean_visible", "flip"):
+            check_range(name, getattr(self, name), 0, 1)
+        check_choice("crowded", self.crowded, ("raise", "fewer"))
+        check_range("attempts", self.attempts, 1, 1_000_000)
+        check_range("restarts", self.restarts, 1, 1_000_000)
+
+    def draw_count(self, rng: np.random.Generator) -> int:
+        """How many objects the next image gets, uniform over ``counts``."""
+        return draw_count(rng, self.counts)
+
+    def plan(self, rng: np.random.Generator, segments: Sequence[Segment], canvas: tuple[int, int]) -> Layout:
+        """Places every segment once; their sizes and categories are looked at.
+
+        Args:
+            rng: Where the draws come from.
+            segments: What to place.
+            canvas: Height and width in pixels.
+
+        Raises:
+            LayoutError: If no layout was found and ``crowded`` is 'raise', or if not even one object fits.
+        """
+        best: list[Placement] = []
+        for _ in range(self.restarts):
+            placements = self._try(rng, segments, canvas)
+            if len(placements) == len(segments):
+                return Layout(canvas, tuple(placements))
+            best = max(best, placements, key=len)
+        if best and self.crowded == "fewer":
+            return Layout(canvas, tuple(best))
+        raise LayoutError(
+            f"{len(segments)} objects do not fit a canvas of height and width {canvas}: the best of {self.restarts} "
+            f"layouts held {len(best)}. Ask for fewer objects, lower `side`, `min_visible` and `min_mean_visible`, "
+            "or set `crowded='fewer'`."
+        )
+
+    def _try(self, rng: np.random.Generator, segments: Sequence[Segment], canvas: tuple[int, int]) -> list[Placement]:
+        """One layout, without the objects that found no place."""
+        number = len(segments)
+        rotations, hues = self.draw_variants(rng, number)
+        flips = rng.random(number) < self.flip
+        shapes = turned_sizes(np.array([segment.size for segment in segments]).reshape(-1, 2), rotations)
+        depths, sides = self._draw_sides(rng, segments, min(canvas))
+        horizon = _between(self.horizon, rng.random())
+        taken = TakenBoxes(number, self.min_visible, self.min_mean_visible)
+        placements = []
+        for index in np.argsort(-depths, kind="stable").tolist():
+            ground = horizon + (1 - horizon) * depths.min() / depths[index]
+            for _ in range(-(-self.attempts // _BATCH)):
+                boxes = _draw_boxes(rng, shapes[index], sides[index], ground, canvas)
+                chosen = taken.add_first(boxes)
+                if chosen is not None:
+                    box, words = tuple(boxes[chosen].tolist()), (rotations[index], hues[index], depths[index])
+                    placements.append(Placement(index, box, bool(flips[index]), *map(float, words)))
+                    break
+        return placements
+
+    def _draw_sides(
+        self, rng: np.random.Generator, segments: Sequence[Segment], canvas_side: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) depths in metres and (N,) longer sides in pixels."""
+        number = len(segments)
+        guesses = _log_between(self.unknown_size, rng.random(number))
+        known = [{**PHYSICAL_SIZES, **self.sizes}.get(segment.category.replace("_", " ")) for segment in segments]
+        sizes = np.array([guess if size is None else size for guess, size in zip(guesses, known, strict=True)])
+        zones = rng.choice(len(ZONES), size=number, p=[self.shares[zone] for zone in ZONES])
+        low, high = np.array([self.depths[ZONES[zone]] for zone in zones]).reshape(-1, 2).T
+        inverse = 1 / high + rng.random(number) * (1 / low - 1 / high)
+        focal, zoom = (
+            _log_between(pair, draw) for pair, draw in zip((self.focal, self.zoom), rng.random(2), strict=True)
+        )
+        # Pixels of a metre at a metre: from the lens, then from the zoom.
+        pixels = focal / _SENSOR * canvas_side
+        widest = self.focal[0] / _SENSOR * canvas_side
+        distance = widest * (np.median(sizes) if number else 1) / (self.median_side * canvas_side)
+        depths = distance / inverse * (pixels / widest)
+        sides = pixels * zoom * sizes / depths
+        return depths, np.clip(sides, self.side[0] * canvas_side, self.side[1] * canvas_side)
+
+
+def _draw_boxes(
+    rng: np.random.Generator, shape: np.ndarray, side: float, ground: float, canvas: tuple[int, int]
+) -> np.ndarray:
+    """(N, 4) int64 boxes of one object inside the canvas, standing at about that height of it."""
+    height, width = canvas
+    square = max(round(side), 1)
+    extent = fit_boxes(np.array([[0, 0, square, square]]), shape)[0]
+    extent = np.minimum(extent[2:] - extent[:2], (width, height))
+    draws = rng.random((2, _BATCH))
+    x = np.floor(draws[0] * (width - extent[0] + 1))
+    # Nothing stands exactly on the plane: shelves, slopes, and room for crowded scenes.
+    base = (ground + 0.12 * (2 * draws[1] - 1)) * height
+    y = np.clip(np.rint(base) - extent[1], 0, height - extent[1])
+    corner = np.stack([x, y], axis=1).astype(np.int64)
+    return np.concatenate([corner, corner + extent], axis=1)
+
+
+def _between(pair: tuple[float, float], draw: float) -> float:
+    return pair[0] + draw * (pair[1] - pair[0])
+
+
+def _log_between(pair: tuple[float, float], draw: float | np.ndarray) -> float | np.ndarray:
+    return pair[0] * (pair[1] / pair[0]) ** draw

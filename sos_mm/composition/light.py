@@ -1,0 +1,155 @@
+"""Classical light on the objects themselves: towards the background's tones, and brighter on the lit side."""
+
+import math
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from sos_mm.checks import check_range
+from sos_mm.composition.place import Sprite
+from sos_mm.composition.scene import OPAQUE
+from sos_mm.composition.steps import Frame, Step, check_shares, register_step
+
+# Statistics and shading are made on pictures of at most so many pixels a side.
+_SMALL = 64
+
+
+@register_step
+@dataclass(frozen=True)
+class Harmonize(Step):
+    """Moves an object's Lab mean and spread part of the way to those of the background around it.
+
+    Args:
+        strength: Share of the way for lightness, in [0, 1].
+        chroma: Share of it for colour: small, so that a red apple stays red on a lawn.
+        limit: Largest shift of a channel, in levels of 255.
+        reach: Width of the neighbourhood, as a share of the object's longer side.
+    """
+
+    strength: float = 0.4
+    chroma: float = 0.2
+    limit: float = 40.0
+    reach: float = 0.3
+
+    def __post_init__(self):
+        check_shares(self, "strength", "chroma")
+        check_range("limit", self.limit, 0, 255)
+        check_range("reach", self.reach, 0.01, 10)
+
+    def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
+        """Moves the object's colours; without a background it stays as it is."""
+        if frame.bare:
+            return sprite
+        own, around = neighbourhood(sprite, frame.image, self.reach)
+        if len(own) < 8 or len(around) < 8:
+            return sprite
+        matrix = _fit_colors(own, self._moved(own, around))
+        moved = cv2.transform(sprite.rgba, matrix)
+        return replace(sprite, rgba=cv2.min(moved, cv2.merge([cv2.extractChannel(sprite.rgba, 3)] * 4)))
+
+    def _moved(self, own: np.ndarray, around: np.ndarray) -> np.ndarray:
+        """Where the object's (N, 3) RGB colours are to go."""
+        own, around = _lab(own), _lab(around)
+        share = np.array([self.strength, self.chroma, self.chroma])
+        shift = np.clip(share * (around.mean(axis=0) - own.mean(axis=0)), -self.limit, self.limit)
+        spread = np.clip(around.std(axis=0) / np.maximum(own.std(axis=0), 1), 0.7, 1.4)
+        moved = (own - own.mean(axis=0)) * (1 + share * (spread - 1)) + own.mean(axis=0) + shift
+        # OpenCV's 8-bit scale: lightness times 2.55, the other two plus 128.
+        lab = ((moved - (0, 128, 128)) / (2.55, 1, 1)).astype(np.float32)
+        return cv2.cvtColor(lab[None], cv2.COLOR_Lab2RGB)[0] * 255
+
+
+def _fit_colors(colors: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """The affine map between (N, 3) RGB colours, as a (4, 4) matrix for premultiplied RGBA pixels.
+
+    Lab is near enough to linear over one object's colours. In premultiplied pixels the map's offset counts by
+    alpha, so one matrix does at full size, without rounding, what conversions there and back would round twice.
+    """
+    mean, change = colors.mean(axis=0), targets - colors
+    spread = colors - mean
+    # Held near 'no change' where an object has too few colours to tell.
+    slope = np.linalg.solve(
+        spread.T @ spread + 25 * len(colors) * np.eye(3), spread.T @ (change - change.mean(axis=0))
+    ).T
+    matrix = np.eye(4)
+    matrix[:3, :3] += slope
+    matrix[:3, 3] = (change.mean(axis=0) - slope @ mean) / 255
+    return matrix
+
+
+def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """RGB colours of an object and of what lies around it, from reduced pictures.
+
+    Args:
+        sprite: The object.
+        image: (H, W, 3) uint8 RGB it is painted on.
+        reach: Width of the neighbourhood, as a share of the object's longer side.
+
+    Returns:
+        (N, 3) of the object's opaque pixels, straight, and (M, 3) of the pixels around it where it is transparent,
+        each uint8; either may be empty.
+    """
+    height, width = sprite.rgba.shape[:2]
+    margin = math.ceil(reach * max(height, width))
+    x, y = sprite.offset
+    left, top = max(x - margin, 0), max(y - margin, 0)
+    behind = image[top : y + height + margin, left : x + width + margin]
+    step = max(behind.shape[0] // _SMALL, behind.shape[1] // _SMALL, 1)
+    free = np.ones(behind.shape[:2], bool)[::step, ::step]
+    rows = np.arange(free.shape[0]) * step - (y - top)
+    columns = np.arange(free.shape[1]) * step - (x - left)
+    inside_rows, inside_columns = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
+    alpha = sprite.rgba[..., 3][np.ix_(rows[inside_rows], columns[inside_columns])]
+    free[np.ix_(inside_rows, inside_columns)] = alpha == 0
+    small = sprite.rgba[:: max(height // _SMALL, 1), :: max(width // _SMALL, 1)]
+    own = small[small[..., 3] >= OPAQUE].astype(np.float32)
+    own = np.rint(own[:, :3] * (255 / own[:, 3:])).clip(0, 255).astype(np.uint8)
+    return own, behind[::step, ::step][free]
+
+
+def _lab(rgb: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(np.ascontiguousarray(rgb)[None], cv2.COLOR_RGB2Lab)[0].astype(np.float64)
+
+
+@register_step
+@dataclass(frozen=True)
+class DirectionalShading(Step):
+    """Brightens the side of an object that faces the light and darkens the other.
+
+    The object is taken for a cushion of its silhouette: normals come from the blurred alpha.
+
+    Args:
+        strength: Largest gain or loss, as a share of the brightness, in [0, 1].
+    """
+
+    strength: float = 0.22
+
+    def __post_init__(self):
+        check_shares(self, "strength")
+
+    def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
+        """Scales the object's colours by a smooth gain."""
+        height, width = sprite.rgba.shape[:2]
+        scale = min(_SMALL / max(height, width), 1)
+        size = max(round(width * scale), 2), max(round(height * scale), 2)
+        alpha = cv2.resize(cv2.extractChannel(sprite.rgba, 3), size, interpolation=cv2.INTER_AREA)
+        light = np.array(frame.light.direction)
+        towards = light[:2] / max(np.linalg.norm(light[:2]), 1e-6)
+        facing = self._facing(alpha.astype(np.float32) / 255, towards)
+        # An 8-bit gain, where 128 leaves all as it is, keeps the work at full size in 8 bits.
+        gain = np.clip(np.rint(128 * (1 + self.strength * np.linalg.norm(light[:2]) * facing)), 0, 255)
+        gain = cv2.resize(gain.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+        lit = cv2.multiply(sprite.rgba, cv2.merge([gain, gain, gain, np.full_like(gain, 128)]), scale=1 / 128)
+        return replace(sprite, rgba=cv2.min(lit, cv2.merge([cv2.extractChannel(sprite.rgba, 3)] * 4)))
+
+    def _facing(self, alpha: np.ndarray, towards: np.ndarray) -> np.ndarray:
+        """How far each pixel of a cushion faces a direction, in [-1, 1]."""
+        sigma = max(alpha.shape) / 8
+        # Beyond the picture nothing stands: the margin lets the cushion fall off at its edges.
+        margin = math.ceil(2 * sigma)
+        padded = cv2.copyMakeBorder(alpha, *[margin] * 4, cv2.BORDER_CONSTANT, value=0)
+        cushion = cv2.GaussianBlur(padded, (0, 0), sigma)
+        slope_y, slope_x = np.gradient(cushion)
+        inner = slice(margin, -margin)
+        return np.clip(-2.5 * sigma * (slope_x * towards[0] + slope_y * towards[1]), -1, 1)[inner, inner]

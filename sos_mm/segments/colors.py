@@ -1,0 +1,111 @@
+"""Colour words: what a cut-out's colour is called, and hue variants whose words stay true."""
+
+import re
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from sos_mm.segments.segment import Segment
+
+# Chromatic words by the hue, in degrees, up to which they reach; what lies above the last is red again.
+_HUES = (("red", 14), ("orange", 42), ("yellow", 68), ("green", 165), ("cyan", 195), ("blue", 255), ("purple", 310))
+_NAMES = (*(name for name, _ in _HUES), "red", "pink", "brown", "black", "grey", "white")
+_ACHROMATIC = ("black", "grey", "white")
+# Other words of a colour, which are understood but never written.
+_SYNONYMS = {
+    "golden": "yellow", "tan": "brown", "turquoise": "cyan", "teal": "cyan", "violet": "purple", "gray": "grey",
+    "silver": "grey", "crimson": "red", "scarlet": "red", "magenta": "pink", "beige": "brown", "navy": "blue",
+    "lime": "green", "gold": "yellow", "multicolored": "", "colorful": "", "multicoloured": "", "colourful": "",
+    "rainbow": "",
+}  # fmt: skip
+_MEANINGS = {**{name: name for name in _NAMES}, **_SYNONYMS}
+_WORD = re.compile(rf"(?<![a-zA-Z])(?:({'|'.join(_MEANINGS)})(?:ish)?)(?![a-zA-Z])", re.IGNORECASE)
+_PIXELS = 4096
+
+
+def color_names(rgb: np.ndarray) -> np.ndarray:
+    """Names colours by hue, saturation and value.
+
+    Args:
+        rgb: (N, 3) uint8.
+
+    Returns:
+        (N,) strings: red, orange, yellow, green, cyan, blue, purple, pink, brown, black, grey or white.
+    """
+    hsv = cv2.cvtColor(np.ascontiguousarray(rgb).reshape(1, -1, 3), cv2.COLOR_RGB2HSV)[0].astype(int)
+    hue, saturation, value = hsv[:, 0] * 2, hsv[:, 1], hsv[:, 2]
+    index = np.searchsorted([end for _, end in _HUES], hue, side="right")
+    # Dark and middling oranges are brown, pale reds pink.
+    index[(hue >= 10) & (hue < 50) & ((value < 150) | ((saturation < 130) & (value < 230)))] = _NAMES.index("brown")
+    pale = ((hue >= 340) | (hue < 10)) & (saturation < 130) & (value > 160)
+    index[pale | ((hue >= 310) & (hue < 345))] = _NAMES.index("pink")
+    grey = (saturation < 40) | (saturation * value < 40 * 100)
+    index[grey] = np.where(value > 205, _NAMES.index("white"), _NAMES.index("grey"))[grey]
+    index[value < 45] = _NAMES.index("black")
+    return np.array(_NAMES)[index]
+
+
+def dominant_color(segment: Segment) -> tuple[str, float]:
+    """The commonest colour name among a segment's opaque pixels, and its share of them in (0, 1]."""
+    opaque = segment.rgba[segment.rgba[..., 3] >= 128][:, :3]
+    names, counts = np.unique(color_names(opaque[:: -(-len(opaque) // _PIXELS)]), return_counts=True)
+    return str(names[counts.argmax()]), float(counts.max() / counts.sum())
+
+
+def vary_hue(segment: Segment, degrees: float, min_share: float = 0.5) -> Segment:
+    """Turns a segment's hues, and its colour word with them.
+
+    All words about it name one colour, that colour is what most of its pixels show, and what they show
+    afterwards has a name too: else the same segment is given back. The category never changes, and where it
+    holds a colour word itself ("orange", "blackboard" does not) nothing is varied.
+
+    Args:
+        segment: What to vary.
+        degrees: The turn; rounded to whole steps of two degrees, those of OpenCV's 8-bit hue.
+        min_share: Least share of the opaque pixels that must show the colour, before and after.
+    """
+    steps = round(degrees / 2) % 180
+    words = _color_words(segment)
+    if steps == 0 or len(words) != 1 or _WORD.search(segment.category.replace("_", " ")):
+        return segment
+    name, share = dominant_color(segment)
+    if name in _ACHROMATIC or words != {name} or share < min_share:
+        return segment
+    turned = replace(segment, rgba=_turn(segment.rgba, steps))
+    new, share = dominant_color(turned)
+    if new in _ACHROMATIC or share < min_share:
+        return segment
+    return turned if new == name else _renamed(turned, new)
+
+
+def _texts(segment: Segment) -> tuple[str, ...]:
+    return segment.sub_category, segment.phrase, segment.description, *segment.attributes
+
+
+def _color_words(segment: Segment) -> set[str]:
+    """What the colour words of all its texts mean."""
+    return {_MEANINGS[word.lower()] for text in _texts(segment) for word in _WORD.findall(text)}
+
+
+def _turn(rgba: np.ndarray, steps: int) -> np.ndarray:
+    hsv = cv2.cvtColor(np.ascontiguousarray(rgba[..., :3]), cv2.COLOR_RGB2HSV)
+    table = np.arange(256, dtype=np.uint8)
+    table[:180] = (np.arange(180) + steps) % 180
+    hsv[..., 0] = table[hsv[..., 0]]
+    return np.dstack([cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), rgba[..., 3]])
+
+
+def _renamed(segment: Segment, name: str) -> Segment:
+    def change(text: str) -> str:
+        text = _WORD.sub(lambda found: name.capitalize() if found[0][0].isupper() else name, text)
+        article = "an" if name[0] in "aeiou" else "a"
+        return re.sub(rf"\b(a)n?(?= {name}\b)", lambda found: found[1] + article[1:], text, flags=re.IGNORECASE)
+
+    return replace(
+        segment,
+        sub_category=change(segment.sub_category),
+        phrase=change(segment.phrase),
+        description=change(segment.description),
+        attributes=tuple(map(change, segment.attributes)),
+    )
