@@ -10,12 +10,21 @@ from sos_mm.composition.layout_coco import CocoLayout
 from sos_mm.composition.layout_depth import DepthLayout
 from sos_mm.composition.layout_random import RandomLayout
 from sos_mm.composition.light import DirectionalShading, Harmonize
+from sos_mm.composition.plain_backgrounds import (
+    Backgrounds,
+    GradientBackgrounds,
+    NoBackgrounds,
+    PlainBackgrounds,
+    TextureBackgrounds,
+    build_backgrounds,
+)
 from sos_mm.composition.scene import Light, Placement, Scene, SceneObject
 from sos_mm.composition.shadows import CastShadow, ContactShadow
 from sos_mm.composition.steps import Step, build_steps, default_light
 
 __all__ = [
     "AreaWeightedBlend",
+    "Backgrounds",
     "CastShadow",
     "CocoLayout",
     "ContactShadow",
@@ -23,6 +32,7 @@ __all__ = [
     "DepthOfField",
     "DirectionalShading",
     "EdgeFeather",
+    "GradientBackgrounds",
     "GrainMatch",
     "Harmonize",
     "JpegMatch",
@@ -30,9 +40,11 @@ __all__ = [
     "LayoutError",
     "LayoutPrior",
     "Light",
+    "NoBackgrounds",
     "Photo",
     "PhotoBackgrounds",
     "Placement",
+    "PlainBackgrounds",
     "PoissonBlend",
     "RandomLayout",
     "Relighter",
@@ -40,6 +52,8 @@ __all__ = [
     "SceneObject",
     "Step",
     "StructuredLayout",
+    "TextureBackgrounds",
+    "build_backgrounds",
     "build_layout",
     "build_steps",
     "compose",

@@ -52,7 +52,7 @@ class PoissonBlend(Step):
         inside = small[..., 3] >= OPAQUE
         outline = inside & (cv2.erode(inside.view(np.uint8), np.ones((3, 3), np.uint8), borderValue=0) == 0)
         colors = small[..., :3] * (255 / np.maximum(small[..., 3:], 1))
-        shift = solve_membrane(behind - colors, outline, inside)
+        shift = solve_membrane(behind - colors, outline)
         shift = np.clip(self.strength * shift, -self.limit, self.limit)
         shift = cv2.resize(shift, (width, height), interpolation=cv2.INTER_LINEAR)
         return replace(sprite, rgba=_shifted(sprite.rgba, shift))
@@ -65,7 +65,7 @@ def _shifted(rgba: np.ndarray, shift: np.ndarray) -> np.ndarray:
     return np.concatenate([np.clip(colors, 0, alpha).astype(np.uint8), rgba[..., 3:]], axis=2)
 
 
-def solve_membrane(values: np.ndarray, known: np.ndarray, inside: np.ndarray) -> np.ndarray:
+def solve_membrane(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """The harmonic function inside a region that has given values on its rim.
 
     From coarse grids to fine ones, relaxing on each; what is outside takes part as well, with free ends, so that
@@ -74,7 +74,6 @@ def solve_membrane(values: np.ndarray, known: np.ndarray, inside: np.ndarray) ->
     Args:
         values: (h, w, c) float32, of which the known ones are used.
         known: (h, w) bool, where they hold: the rim.
-        inside: (h, w) bool, the region with its rim; used to say where the result matters.
 
     Returns:
         (h, w, c) float32; zeros if nothing is known.
@@ -89,8 +88,7 @@ def solve_membrane(values: np.ndarray, known: np.ndarray, inside: np.ndarray) ->
         coarse_weight = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
         coarse = cv2.resize(values * weight[..., None], half, interpolation=cv2.INTER_AREA)
         coarse /= np.maximum(coarse_weight, 1e-6)[..., None]
-        coarse_inside = cv2.resize(inside.view(np.uint8), half, interpolation=cv2.INTER_NEAREST) > 0
-        guess = cv2.resize(solve_membrane(coarse, coarse_weight > 0, coarse_inside), (width, height))
+        guess = cv2.resize(solve_membrane(coarse, coarse_weight > 0), (width, height))
     result = np.where(known[..., None], values, guess).astype(np.float32)
     for _ in range(24):
         around = cv2.blur(result, (3, 3), borderType=cv2.BORDER_REPLICATE)

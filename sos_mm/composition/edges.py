@@ -86,7 +86,7 @@ def soften(sprite: Sprite, sigma: float, canvas: tuple[int, int], inside: bool) 
     # At the canvas's border the object was cut off and goes on: hence replicated.
     blurred = cv2.GaussianBlur(sharp, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     wanted, opaque = cv2.extractChannel(blurred, 3), cv2.inRange(cv2.extractChannel(sharp, 3), OPAQUE, 255)
-    held = cv2.copyTo(cv2.max(wanted, OPAQUE), opaque, cv2.min(wanted, OPAQUE - 1))
+    held = cv2.copyTo(np.maximum(wanted, OPAQUE), opaque, np.minimum(wanted, OPAQUE - 1))
     colored = blurred if inside else cv2.copyTo(sharp, opaque, blurred)
     return replace(sprite, rgba=_with_alpha(colored, held), offset=(x - left, y - top))
 

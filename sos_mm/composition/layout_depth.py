@@ -106,10 +106,11 @@ class DepthLayout(Variation):
             check_pair(f"depths[{zone!r}]", self.depths[zone], 0.01, 1000)
         for category, size in self.sizes.items():
             check_range(f"sizes[{category!r}]", size, 1e-4, 1e4)
-        for name, low, high in (
-            ("unknown_size", 1e-4, 1e4), ("focal", 1, 10_000), ("zoom", 1, 100), ("side", 0.001, 1), ("horizon", 0, 0.95),
-        ):  # fmt: skip
-            check_pair(name, getattr(self, name), low, high)
+        check_pair("unknown_size", self.unknown_size, 1e-4, 1e4)
+        check_pair("focal", self.focal, 1, 10_000)
+        check_pair("zoom", self.zoom, 1, 100)
+        check_pair("side", self.side, 0.001, 1)
+        check_pair("horizon", self.horizon, 0, 0.95)
         for name in ("median_side", "min_visible", "min_mean_visible", "flip"):
             check_range(name, getattr(self, name), 0, 1)
         check_choice("crowded", self.crowded, ("raise", "fewer"))

@@ -11,8 +11,9 @@ from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import OPAQUE
 from sos_mm.composition.steps import Frame, Step, check_shares, register_step
 
-# Statistics and shading are made on pictures of at most so many pixels a side.
+# Shading is made on pictures of at most so many pixels a side, statistics of about so many.
 _SMALL = 64
+_SAMPLES = 24
 
 
 @register_step
@@ -44,9 +45,10 @@ class Harmonize(Step):
         own, around = neighbourhood(sprite, frame.image, self.reach)
         if len(own) < 8 or len(around) < 8:
             return sprite
-        matrix = _fit_colors(own, self._moved(own, around))
-        moved = cv2.transform(sprite.rgba, matrix)
-        return replace(sprite, rgba=cv2.min(moved, cv2.merge([cv2.extractChannel(sprite.rgba, 3)] * 4)))
+        colors = cv2.cvtColor(cv2.cvtColor(sprite.rgba, cv2.COLOR_mRGBA2RGBA), cv2.COLOR_RGBA2RGB)
+        moved = cv2.cvtColor(cv2.transform(colors, _fit_colors(own, self._moved(own, around))), cv2.COLOR_RGB2RGBA)
+        cv2.insertChannel(cv2.extractChannel(sprite.rgba, 3), moved, 3)
+        return replace(sprite, rgba=cv2.cvtColor(moved, cv2.COLOR_RGBA2mRGBA))
 
     def _moved(self, own: np.ndarray, around: np.ndarray) -> np.ndarray:
         """Where the object's (N, 3) RGB colours are to go."""
@@ -61,21 +63,17 @@ class Harmonize(Step):
 
 
 def _fit_colors(colors: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """The affine map between (N, 3) RGB colours, as a (4, 4) matrix for premultiplied RGBA pixels.
+    """The affine map between (N, 3) RGB colours, as a (3, 4) matrix.
 
-    Lab is near enough to linear over one object's colours. In premultiplied pixels the map's offset counts by
-    alpha, so one matrix does at full size, without rounding, what conversions there and back would round twice.
+    Lab is near enough to linear over one object's colours, and at full size one matrix costs a twentieth of the
+    conversions there and back, whose 8 bits would show as bands.
     """
     mean, change = colors.mean(axis=0), targets - colors
     spread = colors - mean
     # Held near 'no change' where an object has too few colours to tell.
-    slope = np.linalg.solve(
-        spread.T @ spread + 25 * len(colors) * np.eye(3), spread.T @ (change - change.mean(axis=0))
-    ).T
-    matrix = np.eye(4)
-    matrix[:3, :3] += slope
-    matrix[:3, 3] = (change.mean(axis=0) - slope @ mean) / 255
-    return matrix
+    held = spread.T @ spread + 25 * len(colors) * np.eye(3)
+    slope = np.linalg.solve(held, spread.T @ (change - change.mean(axis=0))).T
+    return np.hstack([np.eye(3) + slope, (change.mean(axis=0) - slope @ mean)[:, None]])
 
 
 def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
@@ -95,14 +93,14 @@ def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.n
     x, y = sprite.offset
     left, top = max(x - margin, 0), max(y - margin, 0)
     behind = image[top : y + height + margin, left : x + width + margin]
-    step = max(behind.shape[0] // _SMALL, behind.shape[1] // _SMALL, 1)
+    step = max(behind.shape[0] // _SAMPLES, behind.shape[1] // _SAMPLES, 1)
     free = np.ones(behind.shape[:2], bool)[::step, ::step]
     rows = np.arange(free.shape[0]) * step - (y - top)
     columns = np.arange(free.shape[1]) * step - (x - left)
     inside_rows, inside_columns = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
     alpha = sprite.rgba[..., 3][np.ix_(rows[inside_rows], columns[inside_columns])]
     free[np.ix_(inside_rows, inside_columns)] = alpha == 0
-    small = sprite.rgba[:: max(height // _SMALL, 1), :: max(width // _SMALL, 1)]
+    small = sprite.rgba[:: max(height // _SAMPLES, 1), :: max(width // _SAMPLES, 1)]
     own = small[small[..., 3] >= OPAQUE].astype(np.float32)
     own = np.rint(own[:, :3] * (255 / own[:, 3:])).clip(0, 255).astype(np.uint8)
     return own, behind[::step, ::step][free]

@@ -1,0 +1,159 @@
+"""Backgrounds made of nothing but numbers: colours, gradients, textures, or none at all; and all kinds by name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from sos_mm.checks import check_choice, check_range
+from sos_mm.composition.backgrounds import PhotoBackgrounds, sample_backgrounds
+
+Color = tuple[int, int, int]
+
+
+class Backgrounds(Protocol):
+    """What draws backgrounds."""
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray | None:
+        """(height, width, 3) uint8 RGB, the caller's own, or None for a transparent scene."""
+
+
+@dataclass(frozen=True)
+class PlainBackgrounds:
+    """One colour all over.
+
+    Args:
+        colors: RGB colours to draw from; any colour, uniform, if empty.
+
+    Raises:
+        ValueError: If a colour is not three numbers in [0, 255].
+    """
+
+    colors: tuple[Color, ...] = ()
+
+    def __post_init__(self):
+        _check_colors(self.colors)
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+        """(height, width, 3) uint8 RGB of one drawn colour."""
+        return np.full((*size, 3), _draw_color(rng, self.colors), np.uint8)
+
+
+@dataclass(frozen=True)
+class GradientBackgrounds:
+    """Two colours, one running into the other along a direction drawn uniformly.
+
+    Args:
+        colors: RGB colours to draw from; any colour, uniform, if empty.
+
+    Raises:
+        ValueError: If a colour is not three numbers in [0, 255].
+    """
+
+    colors: tuple[Color, ...] = ()
+
+    def __post_init__(self):
+        _check_colors(self.colors)
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+        """(height, width, 3) uint8 RGB; the two colours are met at two opposite corners."""
+        start, end = _draw_color(rng, self.colors), _draw_color(rng, self.colors)
+        angle, dither = rng.uniform(0, 2 * np.pi), rng.random(size, np.float32)
+        rows, columns = np.linspace(-1, 1, size[0]) * np.sin(angle), np.linspace(-1, 1, size[1]) * np.cos(angle)
+        place = (rows[:, None] + columns) / (2 * max(abs(np.sin(angle)) + abs(np.cos(angle)), 1e-6)) + 0.5
+        # Rounded up or down at random, since the steps of eight bits would show as bands.
+        colors = start + place[..., None] * (end - start) + dither[..., None]
+        return np.clip(np.floor(colors), 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class TextureBackgrounds:
+    """Smooth noise of several scales between two colours: clouds, plaster, grain.
+
+    Args:
+        colors: RGB colours to draw from; any colour, uniform, if empty.
+        cells: Number of coarsest cells along the longer side, drawn from this range.
+        octaves: Scales, each half as coarse and half as strong as the one before.
+
+    Raises:
+        ValueError: If an argument is not as said.
+    """
+
+    colors: tuple[Color, ...] = ()
+    cells: tuple[int, int] = (2, 12)
+    octaves: int = 5
+
+    def __post_init__(self):
+        _check_colors(self.colors)
+        if len(self.cells) != 2 or not 1 <= self.cells[0] <= self.cells[1] <= 1024:
+            raise ValueError(f"`cells` must be a pair low <= high in [1, 1024], but got {tuple(self.cells)}.")
+        check_range("octaves", self.octaves, 1, 10)
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+        """(height, width, 3) uint8 RGB between two drawn colours."""
+        start, end = _draw_color(rng, self.colors), _draw_color(rng, self.colors)
+        cells = int(rng.integers(self.cells[0], self.cells[1] + 1))
+        mixed = np.zeros(size, np.float32)
+        for octave in range(self.octaves):
+            grid = [max(min(round(cells * 2**octave * side / max(size)), side), 1) + 1 for side in size]
+            noise = cv2.resize(rng.random(grid, np.float32), size[::-1], interpolation=cv2.INTER_CUBIC)
+            mixed += (noise - 0.5) * 0.5**octave
+        table = start + np.linspace(0, 1, 256)[:, None] * (end - start)
+        level = np.clip(np.rint((mixed + 0.75) * (255 / 1.5)), 0, 255).astype(np.uint8)
+        return np.rint(table).astype(np.uint8)[level]
+
+
+@dataclass(frozen=True)
+class NoBackgrounds:
+    """Nothing behind the objects: scenes come out transparent, to be lit or put on a ground later."""
+
+    def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> None:
+        """None, which `compose` takes for a transparent scene; nothing is drawn."""
+
+
+_MAKERS: dict[str, Callable[..., Backgrounds]] = {
+    "folder": PhotoBackgrounds.from_folder,
+    "sample": sample_backgrounds,
+    "plain": PlainBackgrounds,
+    "gradient": GradientBackgrounds,
+    "texture": TextureBackgrounds,
+    "none": NoBackgrounds,
+}
+_PHOTO_KEYS = tuple(name for name in signature(PhotoBackgrounds).parameters if name != "photos")
+_OWN_KEYS = {"folder": ("root", *_PHOTO_KEYS), "sample": ("group", *_PHOTO_KEYS)}
+
+
+def build_backgrounds(config: Mapping[str, Any]) -> Backgrounds:
+    """Backgrounds from ``dict(type='plain', colors=[(127, 127, 127)])``.
+
+    Args:
+        config: ``type`` is 'folder' (with ``root``), 'sample' (with ``group``), each with the options of
+            `PhotoBackgrounds`; 'plain', 'gradient' or 'texture' with those of their classes; or 'none'.
+
+    Raises:
+        ValueError: If the type or a key is unknown, ``root`` is missing, or a value out of its range.
+        FileNotFoundError: If there is no such folder.
+    """
+    check_choice("backgrounds.type", config.get("type"), _MAKERS)
+    kind, options = config["type"], {key: value for key, value in config.items() if key != "type"}
+    for key in options:
+        check_choice("key of backgrounds", key, _OWN_KEYS.get(kind) or signature(_MAKERS[kind]).parameters)
+    if kind == "folder" and not options.get("root"):
+        raise ValueError(f"`backgrounds` of type 'folder' must have a `root`, but got {dict(config)}.")
+    return _MAKERS[kind](**options)
+
+
+def _check_colors(colors: tuple[Color, ...]) -> None:
+    for color in colors:
+        if len(color) != 3 or not all(0 <= value <= 255 for value in color):
+            raise ValueError(f"`colors` must be triples of numbers in [0, 255], but got {color}.")
+
+
+def _draw_color(rng: np.random.Generator, colors: tuple[Color, ...]) -> np.ndarray:
+    """(3,) float64."""
+    if not colors:
+        return rng.integers(0, 256, 3).astype(float)
+    return np.array(colors[int(rng.integers(len(colors)))], float)

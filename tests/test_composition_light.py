@@ -1,0 +1,346 @@
+"""Light, edges and blends: shadows on the right side, tones nearer, masks and background untouched."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sos_mm.composition import Layout, Light, Placement, Relighter, build_steps, compose, default_light
+from sos_mm.composition.blending import area_weights, blend_lab, solve_membrane
+from sos_mm.composition.compositor import _paint
+from sos_mm.composition.edges import soften
+from sos_mm.composition.grain import noise_level
+from sos_mm.composition.light import DirectionalShading, Harmonize, neighbourhood
+from sos_mm.composition.place import place
+from sos_mm.composition.shadows import CastShadow, ContactShadow
+from sos_mm.composition.steps import Frame, Lighting
+from sos_mm.segments import Segment
+from tests.conftest import make_segment
+from tests.test_composition import CANVAS, random_scene
+
+seeds = st.integers(0, 2**31)
+EVERY = [*default_light(), {"type": "PoissonBlend"}, {"type": "DepthOfField"}, {"type": "JpegMatch"}]
+
+
+def lit(seed: int, configs):
+    """The random scene of a seed, as it is and with steps."""
+    background, layout, segments, plain = random_scene(seed)
+    steps = build_steps(configs)
+    return background, plain, compose(background, layout, segments, steps=steps, rng=np.random.default_rng(seed))
+
+
+def standing(light: Light, color=(128, 128, 128), size=(200, 240)) -> tuple[Frame, object]:
+    """A grey ball in the middle of a white canvas."""
+    rgba = make_segment(np.random.default_rng(0), 60, 40).rgba.copy()
+    rgba[..., :3] = color
+    sprite = place(Segment(rgba, "ball"), Placement(0, (100, 70, 140, 130)), size)
+    return Frame(np.full((*size, 3), 255, np.uint8), light), sprite
+
+
+@settings(max_examples=25, deadline=None)
+@given(seeds)
+def test_light_moves_no_mask(seed):
+    _, plain, scene = lit(seed, EVERY)
+    np.testing.assert_array_equal(scene.owner, plain.owner)
+    assert [(item.box, item.area, item.amodal_area) for item in scene.objects] == [
+        (item.box, item.area, item.amodal_area) for item in plain.objects
+    ]
+    for index, item in enumerate(scene.objects):
+        np.testing.assert_array_equal(scene.amodal_mask(index), plain.amodal_mask(index))
+        assert item.offset[0] >= 0
+        assert item.offset[0] + item.alpha.shape[1] <= CANVAS[1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seeds)
+def test_background_stays_without_shadows(seed):
+    configs = [config for config in EVERY if "Shadow" not in config["type"]]
+    background, _, scene = lit(seed, configs)
+    touched = np.zeros(scene.size, bool)
+    for item in scene.objects:
+        touched[item.window] |= item.alpha > 0
+    np.testing.assert_array_equal(scene.image[~touched], background[~touched])
+
+
+def test_light_repeats_and_steps_are_independent():
+    first, second = lit(5, EVERY)[2], lit(5, EVERY)[2]
+    np.testing.assert_array_equal(first.image, second.image)
+    assert first.light == second.light
+    # A step that is switched off moves no draw of another one.
+    fewer = lit(5, [{**config, "enabled": config["type"] == "GrainMatch"} for config in EVERY])[2]
+    assert fewer.light == first.light
+    other = lit(5, [{"type": "GrainMatch"}])[2]
+    np.testing.assert_array_equal(fewer.image, other.image)
+    assert lit(5, [])[1].light is None
+    np.testing.assert_array_equal(lit(5, [])[1].image, lit(5, [])[2].image)
+
+
+@pytest.mark.parametrize("azimuth", [0, 30, 60, 120, 150, 180, 210, 330])
+@pytest.mark.parametrize("elevation", [35, 60])
+def test_cast_shadow_lies_away_from_the_light(azimuth, elevation):
+    light = Light(azimuth, elevation)
+    frame, sprite = standing(light)
+    step = CastShadow()
+    step.underlay(sprite, frame, np.random.default_rng(0))
+    loss = 255 - frame.image[..., 0].astype(float)
+    x = (loss.sum(axis=0) * (np.arange(240) + 0.5)).sum() / loss.sum()
+    towards, _, viewer = light.direction
+    assert (x - 120) * towards < 0
+    # Light from the viewer lays it up the picture, light from behind down.
+    y = (loss.sum(axis=1) * (np.arange(200) + 0.5)).sum() / loss.sum()
+    assert viewer * (130 - y) > -1e-6
+    # Nothing is brighter, and nothing darker beyond the moved silhouette and its soft edge.
+    drift, rise = step.lean(light)
+    soft = 3 * step.softness * 60 + 3
+    ends = np.array([(100, 130), (140, 130), (100 + 60 * drift, 130 - 60 * rise), (140 + 60 * drift, 130 - 60 * rise)])
+    rows, columns = np.nonzero(loss)
+    assert columns.min() >= ends[:, 0].min() - soft
+    assert columns.max() <= ends[:, 0].max() + soft
+    assert rows.min() >= ends[:, 1].min() - soft
+    assert rows.max() <= ends[:, 1].max() + soft
+    assert 0.3 < loss.max() / 255 <= 0.46
+
+
+def test_cast_shadow_meets_the_object():
+    """The shadow is darkest at the object's foot: nothing floats."""
+    frame, sprite = standing(Light(180, 45))
+    CastShadow().underlay(sprite, frame, np.random.default_rng(0))
+    assert frame.image[128:131, 118:126].max() < 230
+
+
+def test_contact_shadow_is_under_the_foot():
+    frame, sprite = standing(Light(0, 45))
+    ContactShadow().underlay(sprite, frame, np.random.default_rng(0))
+    rows, columns = np.nonzero(frame.image[..., 0] < 255)
+    assert 110 < rows.min() < 130 < rows.max() < 140
+    assert abs(columns.mean() - 119.5) < 1.5
+
+
+def test_shadows_fall_on_what_is_behind_alone():
+    """The object in front has the same pixels whether or not the one behind it casts a shadow on the ground."""
+    rng = np.random.default_rng(3)
+    segments = [make_segment(rng, 40, 40), Segment(np.full((10, 10, 4), 255, np.uint8), "wall")]
+    background = np.full((100, 100, 3), 200, np.uint8)
+    layout = Layout((100, 100), (Placement(0, (30, 30, 70, 70)), Placement(1, (10, 55, 90, 95))))
+    steps = build_steps([{"type": "CastShadow"}, {"type": "ContactShadow"}])
+    scene = compose(background, layout, segments, steps=steps, rng=rng)
+    assert (scene.image[scene.modal_mask(1)] == 255).all()
+    plain = compose(background, layout, segments)
+    assert (scene.image <= plain.image).all()
+    # The front one's shadow falls on the back one too.
+    np.testing.assert_array_equal(scene.owner, plain.owner)
+    assert (scene.image < plain.image).any()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds)
+def test_harmonisation_brings_object_and_surroundings_together(seed):
+    rng = np.random.default_rng(seed)
+    ground = np.clip(rng.integers(30, 226, 3) + rng.normal(0, 12, (120, 120, 3)), 0, 255).astype(np.uint8)
+    sprite = place(make_segment(rng, 60, 50), Placement(0, (30, 30, 80, 90)), (120, 120))
+    moved = Harmonize(strength=0.5, chroma=0.5).retouch(sprite, Frame(ground, Light(0, 45)), rng)
+    np.testing.assert_array_equal(moved.rgba[..., 3], sprite.rgba[..., 3])
+    assert (moved.rgba[..., :3] <= moved.rgba[..., 3:]).all()
+
+    def distances(item):
+        own, around = (
+            cv2.cvtColor(part[None].astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[0]
+            for part in neighbourhood(item, ground, 0.3)
+        )
+        return np.abs(own.mean(axis=0) - around.mean(axis=0))
+
+    before, after = distances(sprite), distances(moved)
+    assert np.linalg.norm(after) <= np.linalg.norm(before) + 1
+    assert after[0] <= before[0] + 1
+    if before[0] > 8:
+        assert after[0] < 0.8 * before[0]
+
+
+@pytest.mark.parametrize("azimuth", [0, 180])
+def test_shading_brightens_the_lit_side(azimuth):
+    frame, sprite = standing(Light(azimuth, 40))
+    shaded = DirectionalShading().retouch(sprite, frame, np.random.default_rng(0)).rgba.astype(int)
+    left, right = shaded[25:35, 4:12, 0].mean(), shaded[25:35, -12:-4, 0].mean()
+    assert (right > left + 10) == (azimuth == 0)
+    assert (left > right + 10) == (azimuth == 180)
+    # And from above.
+    assert shaded[5:12, 15:25, 0].mean() > shaded[-12:-5, 15:25, 0].mean() + 10
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds, st.floats(0.3, 5), st.booleans())
+def test_softening_makes_no_halo(seed, sigma, inside):
+    """One colour stays that colour over black and white: the composite is the analytic one."""
+    rng = np.random.default_rng(seed)
+    rgba = make_segment(rng, 50, 40).rgba.copy()
+    color = rng.integers(0, 256, 3)
+    # Transparent pixels have the opposite colour, to show if it comes in.
+    rgba[..., :3] = np.where(rgba[..., 3:] > 0, color, 255 - color)
+    sprite = place(Segment(rgba, "ball"), Placement(0, (-10, 20, 30, 70)), CANVAS)
+    soft = soften(sprite, sigma, CANVAS, inside)
+    for ground in (0, 255):
+        image = np.full((*CANVAS, 3), ground, np.uint8)
+        _paint(image, soft)
+        alpha = soft.rgba[..., 3:].astype(float) / 255
+        expected = alpha * color + (1 - alpha) * ground
+        # A level of rounding in the sprite, a level in the blur, half a level in the paint.
+        assert np.abs(image[soft.window] - expected).max() <= 2.6
+
+
+def test_depth_of_field_leaves_the_focus_sharp():
+    rng = np.random.default_rng(1)
+    segments = [make_segment(rng, 60, 60)]
+    placements = tuple(Placement(0, (x, 20, x + 60, 80), depth=depth) for x, depth in ((0, 40.0), (80, 1.0)))
+    layout, ground = Layout((100, 140), placements), np.zeros((100, 140, 3), np.uint8)
+    plain = compose(ground, layout, segments)
+    steps = build_steps([{"type": "DepthOfField", "strength": 0.02}])
+    results = set()
+    for seed in range(8):
+        scene = compose(ground, layout, segments, steps=steps, rng=np.random.default_rng(seed))
+        same = tuple(bool((scene.image[plain.modal_mask(i)] == plain.image[plain.modal_mask(i)]).all()) for i in (0, 1))
+        results.add(same)
+    assert results == {(True, False), (False, True)}
+
+
+def test_grain_is_that_of_the_background():
+    rng = np.random.default_rng(0)
+    noisy = np.clip(128 + rng.normal(0, 4, (200, 200, 1)), 0, 255).astype(np.uint8).repeat(3, axis=2)
+    assert 3 < noise_level(noisy) < 5
+    flat = Segment(np.full((20, 20, 4), (90, 120, 60, 255), np.uint8), "tile")
+    layout = Layout((200, 200), (Placement(0, (20, 20, 180, 180)),))
+    scene = compose(noisy, layout, [flat], steps=build_steps([{"type": "GrainMatch"}]), rng=rng)
+    assert 3 < noise_level(scene.image[40:160, 40:160]) < 5
+    assert abs(scene.image[20:180, 20:180].mean(axis=(0, 1)) - (90, 120, 60)).max() < 0.5
+    clean = compose(np.full_like(noisy, 128), layout, [flat], steps=build_steps([{"type": "GrainMatch"}]), rng=rng)
+    assert noise_level(clean.image) == 0
+
+
+def test_membrane_is_harmonic():
+    """Against the exact solution: a plane is harmonic, so a plane on the rim is a plane inside."""
+    rows, columns = np.mgrid[:40, :48].astype(np.float32)
+    plane = (0.5 * columns - rows + 7)[..., None]
+    inside = (columns - 23.5) ** 2 + (rows - 19.5) ** 2 < 18**2
+    rim = inside & (cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0)
+    solved = solve_membrane(np.where(rim[..., None], plane, 1e6).astype(np.float32), rim)
+    assert np.abs(solved - plane)[inside].max() < 1.5
+    assert not solve_membrane(plane, np.zeros_like(rim)).any()
+
+
+def test_poisson_takes_the_level_of_the_ground():
+    rng = np.random.default_rng(2)
+    segment, layout = make_segment(rng, 60, 60), Layout((100, 100), (Placement(0, (20, 20, 80, 80)),))
+    ground = np.full((100, 100, 3), (30, 200, 90), np.uint8)
+    steps = build_steps([{"type": "PoissonBlend", "strength": 1, "limit": 255}])
+    scene = compose(ground, layout, [segment], steps=steps, rng=rng)
+    seen = scene.image[scene.modal_mask(0)].astype(float)
+    assert np.abs(seen.mean(axis=0) - (30, 200, 90)).max() < 8
+    # Gradients stay: noise of the object is still there.
+    assert seen.std(axis=0).min() > 5
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=20))
+def test_area_weights(areas):
+    weights = area_weights(np.array(areas))
+    assert ((weights >= 0.3) & (weights <= 0.9)).all()
+    order = np.argsort(areas)
+    assert (np.diff(weights[order]) <= 1e-12).all()
+    np.testing.assert_allclose(area_weights(np.array(areas), keep="large"), 1.2 - weights)
+    if len(set(areas)) == len(areas) > 1:
+        ranks = np.argsort(order) / (len(areas) - 1)
+        np.testing.assert_allclose(weights, 0.3 + 0.6 / (1 + np.exp(10 * (ranks - 0.5))))
+
+
+class Tint:
+    """A relighter that gives back one colour."""
+
+    def __init__(self, color):
+        self.color = color
+
+    def relight(self, image, alpha, light, rng):
+        return np.full_like(image, self.color)
+
+
+def blended(**options):
+    segments = [
+        Segment(np.full((10, 10, 4), (*color, 255), np.uint8), "tile") for color in ((200, 60, 60), (60, 60, 200))
+    ]
+    layout = Layout((60, 60), (Placement(0, (0, 0, 40, 40)), Placement(1, (45, 45, 55, 55))))
+    steps = build_steps([{"type": "AreaWeightedBlend", **options}])
+    return compose(np.full((60, 60, 3), 90, np.uint8), layout, segments, steps=steps, rng=np.random.default_rng(0))
+
+
+def lightness(color) -> float:
+    return float(cv2.cvtColor(np.array(color, np.float32).reshape(1, 1, 3) / 255, cv2.COLOR_RGB2Lab)[0, 0, 0])
+
+
+def test_area_weighted_blend():
+    dark = Tint((10, 10, 10))
+    assert isinstance(dark, Relighter)
+    scene = blended(relighter=dark)
+    assert scene.image[58, 2].tolist() == [10, 10, 10]
+    for pixel, color, weight in (((5, 5), (200, 60, 60), 0.304), ((50, 50), (60, 60, 200), 0.896)):
+        expected = weight * lightness(color) + (1 - weight) * lightness((10, 10, 10))
+        assert abs(lightness(scene.image[pixel]) - expected) < 1
+    other = blended(relighter=dark, keep="large", background="original")
+    assert other.image[58, 2].tolist() == [90, 90, 90]
+    assert lightness(other.image[5, 5]) > lightness(scene.image[5, 5]) + 10
+    colorful = blended(relighter=dark, chroma="original").image[5, 5].astype(int)
+    assert np.ptp(colorful) > np.ptp(scene.image[5, 5].astype(int))
+    image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    weights = np.random.default_rng(1).random((20, 20), np.float32)
+    same = blend_lab(image, image, weights, False, np.zeros((20, 20), np.uint8))
+    assert np.abs(same.astype(int) - image).max() <= 1
+
+
+def test_blend_refuses_another_shape():
+    class Crop:
+        def relight(self, image, alpha, light, rng):
+            return image[1:]
+
+    with pytest.raises(ValueError, match="The relit image must be"):
+        blended(relighter=Crop())
+    with pytest.raises(ValueError, match="`relighter` must have"):
+        blended(relighter="ic-light")
+
+
+def test_transparent_scenes():
+    _, layout, segments, _ = random_scene(4)
+    bare = compose(None, layout, segments)
+    for level in (0, 255):
+        ground = np.full((*CANVAS, 3), level, np.uint8)
+        expected = bare.image + level * (1 - bare.alpha[..., None] / 255)
+        assert np.abs(compose(ground, layout, segments).image - expected).max() <= 0.51 * len(segments) * 2
+    steps = build_steps(EVERY)
+    scene = compose(None, layout, segments, steps=steps, rng=np.random.default_rng(0))
+    assert not scene.image[scene.alpha == 0].any()
+    assert (scene.image <= scene.alpha[..., None].astype(int) + 2).all()
+
+
+@pytest.mark.parametrize(
+    ("config", "match"),
+    [
+        ({"type": "Harmonise"}, "Did you mean 'Harmonize'"),
+        ({"type": "Harmonize", "strenght": 1}, "Did you mean 'strength'"),
+        ({"type": "Harmonize", "strength": 2}, "`strength` must be"),
+        ({"type": "CastShadow", "ground": 0}, "`ground` must be"),
+        ({"type": "ContactShadow", "softness": 0}, "`softness` must be"),
+        ({"type": "EdgeFeather", "sigma": -1}, "`sigma` must be"),
+        ({"type": "JpegMatch", "quality": (90, 20)}, "`quality` must be"),
+        ({"type": "AreaWeightedBlend", "relighter": Tint(0), "low": 0.9, "high": 0.1}, "`low` must be"),
+    ],
+)
+def test_steps_are_checked(config, match):
+    with pytest.raises(ValueError, match=match):
+        build_steps([config])
+
+
+def test_light_is_checked():
+    with pytest.raises(ValueError, match="`elevation`"):
+        Light(0, 0)
+    with pytest.raises(ValueError, match="`rng` must be"):
+        compose(np.zeros((9, 9, 3), np.uint8), Layout((9, 9), ()), [], steps=build_steps(default_light()))
+    lights = [Lighting((), np.random.default_rng(seed)).light for seed in range(50)]
+    assert all(35 <= light.elevation <= 65 for light in lights)
+    np.testing.assert_allclose(np.linalg.norm(lights[0].direction), 1)
