@@ -88,4 +88,5 @@ def recipe_dict(release, photos):
             "shares": {"large": 0.5, "medium": 0.5, "small": 0.0},
             "crowded": "fewer",
         },
+        "formats": ["saliency"],
     }

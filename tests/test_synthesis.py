@@ -15,7 +15,7 @@ import pytest
 
 from sos_mm.segments.sample import SAMPLE_FOLDER
 from sos_mm.synthesis import Recipe, SceneMaker, engine, load_recipe, shards, synthesize
-from sos_mm.synthesis.writers import saliency_files
+from sos_mm.synthesis.making import ShardMaker
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLE_RECIPE = REPOSITORY / "configs/synthesis/sample_saliency.py"
@@ -59,7 +59,10 @@ def test_data_set(recipe, tmp_path):
         assert np.abs(image.astype(int) - scene.image).mean() < 6
     assert report.objects == objects
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["counts"] == {"images": 20, "objects": objects}
+    counts = manifest["counts"]
+    assert (counts["images"], counts["objects"]) == (20, objects)
+    assert sum(counts["instances_of"].values()) == objects
+    assert max(counts["images_with"].values()) <= 20
     assert manifest["recipe"] == recipe.to_dict()
     assert len(manifest["files"]) == 40
     for name, sha256 in manifest["files"].items():
@@ -67,13 +70,24 @@ def test_data_set(recipe, tmp_path):
 
 
 def test_png_images_hold_the_scene_itself(recipe_dict):
-    scene = SceneMaker(Recipe.from_dict(recipe_dict), 0).make(0)
-    files = saliency_files(scene, "a", "png")
-    assert list(files) == ["images/a.png", "masks/a.png"]
-    image = cv2.imdecode(np.frombuffer(files["images/a.png"], np.uint8), cv2.IMREAD_COLOR)
+    maker = ShardMaker(Recipe.from_dict({**recipe_dict, "image_format": "png"}), 0)
+    scene = maker.scenes.make(0)
+    files = maker.encode(scene, 0).files
+    assert list(files) == ["images/00000000.png", "masks/00000000.png"]
+    image = cv2.imdecode(np.frombuffer(files["images/00000000.png"], np.uint8), cv2.IMREAD_COLOR)
     np.testing.assert_array_equal(image[..., ::-1], scene.image)
-    with pytest.raises(ValueError, match="Did you mean 'jpg'"):
-        saliency_files(scene, "a", "jpeg")
+
+
+def test_images_without_background_are_transparent(recipe_dict):
+    """Over black and white they are the scene, whose colours are premultiplied."""
+    change = {"backgrounds": {"type": "none"}, "image_format": "png"}
+    maker = ShardMaker(Recipe.from_dict({**recipe_dict, **change}), 0)
+    scene = maker.scenes.make(0)
+    content = np.frombuffer(maker.encode(scene, 0).files["images/00000000.png"], np.uint8)
+    rgba = cv2.cvtColor(cv2.imdecode(content, cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
+    np.testing.assert_array_equal(rgba[..., 3], scene.alpha)
+    premultiplied = rgba[..., :3].astype(float) * rgba[..., 3:] / 255
+    assert np.abs(premultiplied - scene.image).max() <= 0.51
 
 
 def test_same_bytes_with_any_workers_and_shards(recipe, tmp_path):
@@ -96,7 +110,7 @@ def test_complete_data_sets_are_left_alone(recipe, tmp_path, monkeypatch):
     first = make(recipe, out)
     # What a run that was killed at its very end leaves behind.
     (out / ".shards").mkdir()
-    monkeypatch.setattr(engine, "SceneMaker", None)
+    monkeypatch.setattr(engine, "ShardMaker", None)
     again = make(recipe, out)
     assert (again.images, again.objects, again.made) == (first.images, first.objects, 0)
     assert not (out / ".shards").exists()
@@ -261,7 +275,15 @@ def test_scenes_without_objects_are_told(recipe_dict):
         ({"sampling": "rare"}, "`sampling`"),
         ({"min_visible_share": -0.1}, "`min_visible_share`"),
         ({"min_area": 0}, "`min_area`"),
-        ({"writer": "coco"}, "`writer`"),
+        ({"formats": ["cocoo"]}, "Did you mean 'coco'"),
+        ({"formats": "coco"}, "must be a list"),
+        ({"formats": []}, "at least one format"),
+        ({"formats": ["coco", "coco"]}, "each format once"),
+        ({"formats": [{"type": "coco", "boxes": 1}]}, "key of the format 'coco'"),
+        ({"light": "bright"}, "`light`"),
+        ({"light": [{"type": "Harmonise"}]}, "Did you mean 'Harmonize'"),
+        ({"backgrounds": {"type": "none"}}, "`image_format` must be 'png'"),
+        ({"backgrounds": "white"}, "dict with a `type`"),
         ({"image_format": "jpeg"}, "Did you mean 'jpg'"),
     ],
 )

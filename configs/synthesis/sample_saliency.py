@@ -16,5 +16,5 @@ layout = dict(
 sampling = "category"
 min_visible_share = 0.5
 min_area = 64
-writer = "saliency"
+formats = ["saliency"]
 image_format = "jpg"

@@ -134,16 +134,28 @@ def build_backgrounds(config: Mapping[str, Any]) -> Backgrounds:
             `PhotoBackgrounds`; 'plain', 'gradient' or 'texture' with those of their classes; or 'none'.
 
     Raises:
-        ValueError: If the type or a key is unknown, ``root`` is missing, or a value out of its range.
+        ValueError: As `check_backgrounds`, and for a value out of its range.
         FileNotFoundError: If there is no such folder.
     """
-    check_choice("backgrounds.type", config.get("type"), _MAKERS)
-    kind, options = config["type"], {key: value for key, value in config.items() if key != "type"}
-    for key in options:
-        check_choice("key of backgrounds", key, _OWN_KEYS.get(kind) or signature(_MAKERS[kind]).parameters)
-    if kind == "folder" and not options.get("root"):
-        raise ValueError(f"`backgrounds` of type 'folder' must have a `root`, but got {dict(config)}.")
-    return _MAKERS[kind](**options)
+    check_backgrounds(config)
+    return _MAKERS[config["type"]](**{key: value for key, value in config.items() if key != "type"})
+
+
+def check_backgrounds(config: Mapping[str, Any]) -> None:
+    """Checks the words of such a dict without reading anything.
+
+    Raises:
+        ValueError: If the type or a key is unknown (says the nearest one), or ``root`` is missing.
+    """
+    if not isinstance(config, Mapping):
+        raise ValueError(f"`backgrounds` must be a dict with a `type`, but got {config!r}.")
+    kind = config.get("type")
+    check_choice("backgrounds.type", kind, _MAKERS)
+    known = _OWN_KEYS.get(kind) or signature(_MAKERS[kind]).parameters
+    for key in config.keys() - {"type"}:
+        check_choice("key of backgrounds", key, known)
+    if kind == "folder" and not config.get("root"):
+        raise ValueError(f"`backgrounds` of type 'folder' must have `root`, but got {dict(config)}.")
 
 
 def _check_colors(colors: tuple[Color, ...]) -> None:

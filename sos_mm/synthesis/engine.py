@@ -15,13 +15,12 @@ import cv2
 
 from sos_mm.checks import check_range
 from sos_mm.progress import Progress
+from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.recipe import Recipe
-from sos_mm.synthesis.scenes import SceneMaker
-from sos_mm.synthesis.shards import join_run, merge, open_folder, shard_folder, sole_run, write_shard
-from sos_mm.synthesis.writers import WRITERS
+from sos_mm.synthesis.shards import join_run, merge, open_folder, shard_folder, sole_run
 
 # Raised whenever the same recipe and seed give other bytes than before.
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -86,32 +85,32 @@ def synthesize(
     made = 0
     if manifest is None:
         with sole_run(out):
+            maker = ShardMaker(recipe, seed)
             shards = [range(first, min(first + shard_size, num)) for first in range(0, num, shard_size)]
             pending = [number for number in range(len(shards)) if not shard_folder(out, number).exists()]
             line = Progress(sum(len(shards[number]) for number in pending), "images", progress)
-            for written in _make_shards(recipe, seed, out, shards, pending, workers):
+            for written in _make_shards(maker, out, shards, pending, workers):
                 made += written
                 line.add(written)
-            manifest = merge(out, len(shards), identity, recipe.to_dict())
-    return SynthesisReport(out, **manifest["counts"], made=made, seconds=time.monotonic() - start)
+            manifest = merge(out, len(shards), identity, recipe.to_dict(), maker.tables, maker.categories)
+    counts = manifest["counts"]
+    return SynthesisReport(out, counts["images"], counts["objects"], made, time.monotonic() - start)
 
 
 def _make_shards(
-    recipe: Recipe, seed: int, out: Path, shards: Sequence[range], pending: Sequence[int], workers: int
+    maker: "ShardMaker", out: Path, shards: Sequence[range], pending: Sequence[int], workers: int
 ) -> Iterator[int]:
     """Makes the pending shards and yields the number of images of each."""
     if not pending:
         return
-    # Opened here too, so that a faulty source is told before any process starts.
-    maker = SceneMaker(recipe, seed)
     workers = min(workers, len(pending))
     if workers == 1:
         for number in pending:
-            yield _make_shard(maker, out, number, shards[number])
+            yield maker.make(out, number, shards[number])
         return
     # Spawned, not forked: OpenCV's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (recipe, seed, out, os.getpid()))
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (maker.recipe, maker.seed, out, os.getpid()))
     try:
         futures = [pool.submit(_make_shard_in_worker, out, number, shards[number]) for number in pending]
         for future in as_completed(futures):
@@ -125,19 +124,8 @@ def _make_shards(
         pool.shutdown(cancel_futures=True)
 
 
-def _make_shard(maker: SceneMaker, out: Path, number: int, indices: range) -> int:
-    write = WRITERS[maker.recipe.writer]
-
-    def images():
-        for index in indices:
-            scene = maker.make(index)
-            yield write(scene, f"{index:08d}", maker.recipe.image_format), len(scene.objects)
-
-    return write_shard(out, number, images())
-
-
 # What a worker process works with, made once when it starts.
-_maker: SceneMaker | None = None
+_maker: ShardMaker | None = None
 
 
 def _start_worker(recipe: Recipe, seed: int, out: Path, parent: int) -> None:
@@ -147,7 +135,7 @@ def _start_worker(recipe: Recipe, seed: int, out: Path, parent: int) -> None:
     join_run(out)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     cv2.setNumThreads(1)
-    _maker = SceneMaker(recipe, seed)
+    _maker = ShardMaker(recipe, seed)
 
 
 def _end_with(parent: int) -> None:
@@ -158,4 +146,4 @@ def _end_with(parent: int) -> None:
 
 
 def _make_shard_in_worker(out: Path, number: int, indices: range) -> int:
-    return _make_shard(_maker, out, number, indices)
+    return _maker.make(out, number, indices)

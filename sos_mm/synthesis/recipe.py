@@ -2,23 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sos_mm.checks import check_choice, check_range, require
-from sos_mm.composition.backgrounds import PhotoBackgrounds, sample_backgrounds
 from sos_mm.composition.layout import LayoutPrior, build_layout
+from sos_mm.composition.plain_backgrounds import Backgrounds, build_backgrounds, check_backgrounds
+from sos_mm.composition.steps import Step, build_steps, default_light
 from sos_mm.segments import MixedBank, SegmentBank, build_bank
 from sos_mm.segments.bank import STRATEGIES
 from sos_mm.segments.build import check_bank
 from sos_mm.segments.sample import GROUPS
-from sos_mm.synthesis.writers import IMAGE_FORMATS, WRITERS
-
-_COLOR_KEYS = ("crop", "max_enlargement", "flip", "brightness", "contrast", "saturation", "hue")
-_BACKGROUND_KEYS = {"sample": _COLOR_KEYS, "folder": ("root", *_COLOR_KEYS)}
+from sos_mm.synthesis.writers import IMAGE_FORMATS, Format, build_formats
 
 
 @dataclass(frozen=True)
@@ -28,14 +25,19 @@ class Recipe:
     Attributes:
         canvas: Height and width of the images.
         segments: ``dict(type='sample')`` for the bundled bank, or any other that `build_bank` takes.
-        backgrounds: ``dict(type='sample')`` or ``dict(type='folder', root=...)``, each with the options of
-            `PhotoBackgrounds`.
+        backgrounds: ``dict(type='sample')``, ``dict(type='folder', root=...)``, or any other that
+            `build_backgrounds` takes.
         group: Which part of what is bundled: 'train', 'held_out' or 'all'. Segments and backgrounds alike.
-        layout: ``dict(type='StructuredLayout', ...)`` with the options of that prior.
+        layout: ``dict(type='StructuredLayout', ...)`` with the options of that prior, or another one.
         sampling: How segments are drawn: 'category', 'uniform', 'weighted' or 'single_category'.
+        light: Steps of light and edges, as `build_steps` takes them; 'default' for those of `default_light`.
+            None by default: objects are painted as they are.
         min_visible_share: Objects of which a smaller share is seen are left out.
         min_area: So are those with fewer visible pixels.
-        writer: Format of the data set: 'saliency'.
+        keep_ignored: Paint such objects all the same and mark what is seen of them as regions to ignore.
+        vocabulary: Which names have which category ids: 'coco', 'lvis', an annotation file, or names (what
+            `read_vocabulary` takes). None gives the segments' categories the ids 1 to N in alphabetical order.
+        formats: Formats of the data set, as `build_formats` takes them.
         image_format: 'jpg' or 'png'.
 
     Raises:
@@ -48,9 +50,12 @@ class Recipe:
     group: str = "train"
     layout: dict[str, Any] = field(default_factory=lambda: {"type": "StructuredLayout"})
     sampling: str = "category"
+    light: str | Sequence[Mapping[str, Any]] = ()
     min_visible_share: float = 0.5
     min_area: int = 16
-    writer: str = "saliency"
+    keep_ignored: bool = False
+    vocabulary: Any = None
+    formats: Sequence[str | Mapping[str, Any]] = ("coco",)
     image_format: str = "jpg"
 
     def __post_init__(self):
@@ -63,15 +68,18 @@ class Recipe:
             raise ValueError(f"`canvas` must be a height and a width in whole pixels, but got {canvas!r}.")
         for side in canvas:
             check_range("canvas", side, 16, 16384)
-        check_bank(self._bank())
-        _check_source("backgrounds", self.backgrounds, _BACKGROUND_KEYS)
+        check_bank(self._with_group(self.segments))
+        check_backgrounds(self._with_group(self.backgrounds))
         check_choice("group", self.group, GROUPS)
         build_layout(self.layout)
         check_choice("sampling", self.sampling, STRATEGIES)
+        self.build_steps()
         check_range("min_visible_share", self.min_visible_share, 0, 1)
         check_range("min_area", self.min_area, 1, canvas[0] * canvas[1])
-        check_choice("writer", self.writer, WRITERS)
+        self.build_formats()
         check_choice("image_format", self.image_format, IMAGE_FORMATS)
+        if self.backgrounds["type"] == "none" and self.image_format == "jpg":
+            raise ValueError("`image_format` must be 'png' where `backgrounds` is of type 'none', but got 'jpg'.")
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> "Recipe":
@@ -97,24 +105,31 @@ class Recipe:
 
     def build_bank(self) -> SegmentBank | MixedBank:
         """The segments. Raises what their readers raise."""
-        return build_bank(self._bank())
+        return build_bank(self._with_group(self.segments))
 
-    def _bank(self) -> dict[str, Any]:
-        if isinstance(self.segments, Mapping) and self.segments.get("type") == "sample":
-            return {"group": self.group, **self.segments}
-        return self.segments
-
-    def build_backgrounds(self) -> PhotoBackgrounds:
+    def build_backgrounds(self) -> Backgrounds:
         """The backgrounds. Raises what their readers raise."""
-        options = _without_type(self.backgrounds)
-        make: Callable[..., PhotoBackgrounds] = PhotoBackgrounds.from_folder
-        if self.backgrounds["type"] == "sample":
-            make = partial(sample_backgrounds, self.group)
-        return make(**options)
+        return build_backgrounds(self._with_group(self.backgrounds))
 
     def build_layout(self) -> LayoutPrior:
         """The layout prior."""
         return build_layout(self.layout)
+
+    def build_steps(self) -> tuple[Step, ...]:
+        """The steps of light and edges."""
+        if isinstance(self.light, str):
+            check_choice("light", self.light, ("default",))
+            return build_steps(default_light())
+        return build_steps(self.light)
+
+    def build_formats(self) -> tuple[Format, ...]:
+        """The formats of the data set."""
+        return build_formats(self.formats)
+
+    def _with_group(self, source: Mapping[str, Any]) -> Mapping[str, Any]:
+        if isinstance(source, Mapping) and source.get("type") == "sample":
+            return {"group": self.group, **source}
+        return source
 
 
 def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> Recipe:
@@ -144,17 +159,3 @@ def config_module():
     """
     remedy = "pip install onedl-mmengine (or mmengine, if your other OpenMMLab packages are the original ones)"
     return require("mmengine.config", "Reading a recipe file", remedy)
-
-
-def _check_source(name: str, source: Mapping[str, Any], known: Mapping[str, tuple[str, ...]]) -> None:
-    if not isinstance(source, Mapping):
-        raise ValueError(f"`{name}` must be a dict with a `type`, but got {source!r}.")
-    check_choice(f"{name}.type", source.get("type"), known)
-    for key in _without_type(source):
-        check_choice(f"key of {name}", key, known[source["type"]])
-    if source["type"] == "folder" and not source.get("root"):
-        raise ValueError(f"`{name}` of type 'folder' must have `root`, but got {dict(source)}.")
-
-
-def _without_type(source: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in source.items() if key != "type"}

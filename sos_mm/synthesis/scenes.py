@@ -22,6 +22,7 @@ class SceneMaker:
         self.bank = recipe.build_bank()
         self.backgrounds = recipe.build_backgrounds()
         self.layout = recipe.build_layout()
+        self.steps = recipe.build_steps()
 
     def make(self, index: int) -> Scene:
         """The scene of image ``index``; it holds at least one object.
@@ -40,9 +41,9 @@ class SceneMaker:
         )
 
     def _draw(self, index: int, visit: int) -> Scene:
-        layout_rng, segment_rng, background_rng = (
+        layout_rng, segment_rng, background_rng, light_rng = (
             generator(self.seed, purpose, index, visit)
-            for purpose in (Purpose.LAYOUT, Purpose.SEGMENTS, Purpose.BACKGROUND)
+            for purpose in (Purpose.LAYOUT, Purpose.SEGMENTS, Purpose.BACKGROUND, Purpose.LIGHT)
         )
         canvas = tuple(self.recipe.canvas)
         number = self.layout.draw_count(layout_rng)
@@ -53,4 +54,7 @@ class SceneMaker:
             segments,
             min_visible_share=self.recipe.min_visible_share,
             min_area=self.recipe.min_area,
+            keep_ignored=self.recipe.keep_ignored,
+            steps=self.steps,
+            rng=light_rng,
         )

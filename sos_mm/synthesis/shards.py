@@ -10,13 +10,16 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from sos_mm.checks import writable_folder
+from sos_mm.synthesis.tables import Counts, Stream, encode_record, table_parts
+from sos_mm.synthesis.writers.format import Categories, Table, Totals
 
 MANIFEST = "manifest.json"
 _WORK = ".shards"
@@ -79,38 +82,72 @@ def join_run(out: Path) -> None:
     fcntl.flock(os.open(out / _WORK / "workers.lock", os.O_WRONLY), fcntl.LOCK_SH)
 
 
-def write_shard(out: Path, number: int, images: Iterable[tuple[dict[str, bytes], int]]) -> int:
+@dataclass(frozen=True)
+class ShardImage:
+    """What a shard holds for one image.
+
+    Attributes:
+        files: Contents by path in the data set.
+        records: Records by (path of the table, section).
+        category_ids: The category of each of its objects.
+    """
+
+    files: Mapping[str, bytes]
+    records: Mapping[Stream, Sequence[Mapping[str, Any]]]
+    category_ids: Sequence[int]
+
+
+def write_shard(out: Path, number: int, images: Iterable[ShardImage]) -> int:
     """Writes a shard and renames it into place.
 
     Args:
         out: The data set's folder.
         number: Which shard.
-        images: For each image its files, contents by path, and its number of objects.
+        images: What to write.
 
     Returns:
         How many images it holds.
+
+    Raises:
+        OSError: If the disk is full or fails; the shard is then not there, and the others are kept.
     """
     folder = shard_folder(out, number)
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
+    # There already if this process failed here before and goes on with other shards.
+    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    checksums, objects, written = {}, 0, 0
-    for files, number_of_objects in images:
-        for name, content in files.items():
-            _write(partial / name, content)
-            checksums[name] = hashlib.sha256(content).hexdigest()
-        objects += number_of_objects
-        written += 1
-    _write(partial / "shard.json", _to_json({"images": written, "objects": objects, "files": checksums}))
+    checksums, counts = {}, Counts()
+    with ExitStack() as opened:
+        streams: dict[Stream, BinaryIO] = {}
+        for image in images:
+            for name, content in image.files.items():
+                _write(partial / name, content)
+                checksums[name] = hashlib.sha256(content).hexdigest()
+            for stream, records in image.records.items():
+                if stream not in streams:
+                    streams[stream] = opened.enter_context(open(_stream_file(partial, stream), "wb"))
+                streams[stream].writelines(encode_record(record) + b"\n" for record in records)
+            counts.add(image.category_ids)
+    _write(partial / "shard.json", _to_json({**counts.to_json(), "files": checksums}))
     # At once, since a disk takes hardly longer for many files than for one.
     with ThreadPoolExecutor(_SYNC_THREADS) as pool:
         list(pool.map(_sync, partial.rglob("*")))
     partial.rename(folder)
     _sync(folder.parent)
-    return written
+    return counts.images
 
 
-def merge(out: Path, number_of_shards: int, identity: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
-    """Moves the files of all shards to their places and writes the manifest; may be cut short and repeated.
+def merge(
+    out: Path,
+    number_of_shards: int,
+    identity: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    tables: Sequence[Table],
+    categories: Categories,
+) -> dict[str, Any]:
+    """Moves the files of all shards to their places, joins the tables' records, and writes the manifest.
+
+    May be cut short anywhere and repeated.
 
     Returns:
         The manifest.
@@ -118,25 +155,56 @@ def merge(out: Path, number_of_shards: int, identity: dict[str, Any], recipe: di
     Raises:
         FileNotFoundError: If a file of a shard has gone.
     """
-    files, counts = {}, {"images": 0, "objects": 0}
-    for number in range(number_of_shards):
-        folder = shard_folder(out, number)
+    folders = [shard_folder(out, number) for number in range(number_of_shards)]
+    files, counts = {}, Counts()
+    for folder in folders:
         shard = _read_json(folder / "shard.json")
         files |= shard["files"]
-        for key in counts:
-            counts[key] += shard[key]
+        counts.join(shard)
         for name in shard["files"]:
             _move(folder / name, out / name)
-    manifest = {**identity, "counts": counts, "recipe": recipe, "files": files}
+    totals = Totals(categories, counts.images, counts.images_with, counts.instances_of)
+    for table in tables:
+        files[table.path] = _write_table(out, table, folders, totals)
+    manifest = {**identity, "counts": counts.to_json(), "recipe": recipe, "files": files}
     _check_files(out, manifest)
     for folder in sorted({(out / name).parent for name in files}):
         _sync(folder)
-    _write(out / _WORK / MANIFEST, _to_json(manifest))
-    _sync(out / _WORK / MANIFEST)
-    os.replace(out / _WORK / MANIFEST, out / MANIFEST)
+    _replace(out, MANIFEST, [_to_json(manifest)])
     _sync(out)
     shutil.rmtree(out / _WORK)
     return manifest
+
+
+def _write_table(out: Path, table: Table, folders: Sequence[Path], totals: Totals) -> str:
+    """Joins the records of all shards, one at a time; the file's SHA-256."""
+    (out / table.path).parent.mkdir(exist_ok=True)
+    return _replace(out, table.path, table_parts(table, totals, lambda stream: _read_stream(folders, stream)))
+
+
+def _read_stream(folders: Sequence[Path], stream: Stream) -> Iterator[bytes]:
+    for folder in folders:
+        path = _stream_file(folder, stream)
+        # A shard without such a record has no such file.
+        if path.exists():
+            with open(path, "rb") as lines:
+                yield from (line.rstrip(b"\n") for line in lines)
+
+
+def _stream_file(folder: Path, stream: Stream) -> Path:
+    return folder / f"{'#'.join(stream).replace('/', '#')}.jsonl"
+
+
+def _replace(out: Path, name: str, parts: Iterable[bytes]) -> str:
+    """Writes a file whole or not at all; its SHA-256."""
+    digest, scratch = hashlib.sha256(), out / _WORK / "scratch"
+    with open(scratch, "wb") as file:
+        for part in parts:
+            file.write(part)
+            digest.update(part)
+    _sync(scratch)
+    os.replace(scratch, out / name)
+    return digest.hexdigest()
 
 
 def _open_complete(out: Path, identity: dict[str, Any]) -> dict[str, Any]:

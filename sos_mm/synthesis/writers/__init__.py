@@ -1,8 +1,48 @@
-"""Writers: plain functions from a scene to the files that a data set format has for it."""
+"""Writers: the formats of data sets, each a plain function from its options to a `Format`."""
 
-from sos_mm.synthesis.writers.saliency import IMAGE_FORMATS, saliency_files
+from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
+from typing import Any
 
-# Name in a recipe -> function (scene, name, image_format) -> {path in the data set: content}.
-WRITERS = {"saliency": saliency_files}
+from sos_mm.checks import check_choice
+from sos_mm.synthesis.writers.coco import coco_format
+from sos_mm.synthesis.writers.format import Categories, Encoded, Entry, Format, Table, Totals
+from sos_mm.synthesis.writers.images import IMAGE_FORMATS, encode_image
+from sos_mm.synthesis.writers.saliency import saliency_format
 
-__all__ = ["IMAGE_FORMATS", "WRITERS", "saliency_files"]
+FORMATS: dict[str, Callable[..., Format]] = {
+    "coco": coco_format,
+    "saliency": saliency_format,
+}
+
+__all__ = [
+    "FORMATS",
+    "IMAGE_FORMATS",
+    "Categories",
+    "Encoded",
+    "Entry",
+    "Format",
+    "Table",
+    "Totals",
+    "build_formats",
+    "encode_image",
+]
+
+
+def build_formats(configs: Sequence[str | Mapping[str, Any]]) -> tuple[Format, ...]:
+    """Formats from names, or dicts where one has options: ``["coco", dict(type="lvis", negatives=50)]``.
+
+    Raises:
+        ValueError: If there is none, one is named twice, or a name, an option or its value is wrong.
+    """
+    if isinstance(configs, str) or not isinstance(configs, Sequence) or not configs:
+        raise ValueError(f"`formats` must be a list of at least one format, but got {configs!r}.")
+    options = [{"type": config} if isinstance(config, str) else dict(config) for config in configs]
+    names = [each.get("type") for each in options]
+    for name, each in zip(names, options, strict=True):
+        check_choice("format", name, FORMATS)
+        for key in each.keys() - {"type"}:
+            check_choice(f"key of the format {name!r}", key, signature(FORMATS[name]).parameters)
+    if len(set(names)) < len(names):
+        raise ValueError(f"`formats` must name each format once, but got {names}.")
+    return tuple(FORMATS[each.pop("type")](**each) for each in options)

@@ -1,0 +1,53 @@
+"""Makes the images of a shard: their scenes, their files and their records."""
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from sos_mm.composition.scene import Scene
+from sos_mm.synthesis.recipe import Recipe
+from sos_mm.synthesis.scenes import SceneMaker
+from sos_mm.synthesis.shards import ShardImage, write_shard
+from sos_mm.synthesis.writers import Categories, Entry, encode_image
+
+
+class ShardMaker:
+    """Makes shards of one data set.
+
+    Args:
+        recipe: What to make; its segments and backgrounds are opened here.
+        seed: The seed of the whole data set.
+
+    Attributes:
+        categories: Of the data set.
+        tables: Annotation files that gather the records.
+
+    Raises:
+        ValueError, FileNotFoundError: If a source is faulty, or a category is not in the recipe's vocabulary.
+    """
+
+    def __init__(self, recipe: Recipe, seed: int):
+        self.recipe, self.seed = recipe, seed
+        self.scenes = SceneMaker(recipe, seed)
+        self.categories = Categories.of(self.scenes.bank.categories, recipe.vocabulary)
+        self.formats = recipe.build_formats()
+        self.tables = tuple(chain.from_iterable(each.tables for each in self.formats))
+
+    def make(self, out: Path, number: int, indices: range) -> int:
+        """Writes a shard of these images; how many they are."""
+        return write_shard(out, number, self._images(indices))
+
+    def encode(self, scene: Scene, index: int) -> ShardImage:
+        """All that the data set holds for a scene."""
+        image_format = self.recipe.image_format
+        entry = Entry(scene, index, self.seed, f".{image_format}", self.categories)
+        files, records = {f"images/{entry.file_name}": encode_image(scene, image_format)}, {}
+        for each in self.formats:
+            encoded = each.encode(entry)
+            files.update(encoded.files)
+            records.update(encoded.records)
+        return ShardImage(files, records, entry.category_ids)
+
+    def _images(self, indices: range) -> Iterator[ShardImage]:
+        for index in indices:
+            yield self.encode(self.scenes.make(index), index)

@@ -1,0 +1,79 @@
+"""Tables: the records of many images joined into one annotation file, a piece at a time."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+from sos_mm.synthesis.writers.format import Table, Totals
+
+Stream = tuple[str, str]
+
+
+def encode_record(record: Mapping[str, Any]) -> bytes:
+    """A record as one line of JSON, without its end."""
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def table_parts(table: Table, totals: Totals, read: Callable[[Stream], Iterable[bytes]]) -> Iterator[bytes]:
+    """The pieces of an annotation file.
+
+    Args:
+        table: Which file.
+        totals: What its head is made of.
+        read: Gives the encoded records of a stream, in the order of the images.
+
+    Yields:
+        Pieces of UTF-8 text: JSON lines, or one JSON object with a record a line.
+    """
+    if table.head is None:
+        yield from (record + b"\n" for record in read((table.path, "")))
+        return
+    members = list(table.head(totals).items())
+    yield b"{"
+    for place, (name, value) in enumerate(members):
+        yield (b"," if place else b"") + b"\n" + json.dumps(name).encode() + b":"
+        yield encode_record(value)
+    for place, section in enumerate(table.sections, len(members)):
+        yield (b"," if place else b"") + b"\n" + json.dumps(section).encode() + b":["
+        yield from _listed(read((table.path, section)), section in table.numbered)
+        yield b"]"
+    yield b"\n}\n"
+
+
+def _listed(records: Iterable[bytes], numbered: bool) -> Iterator[bytes]:
+    separator = b"\n"
+    for number, record in zip(count(1), records):
+        yield separator + (b'{"id":%d,%s' % (number, record[1:]) if numbered else record)
+        separator = b",\n"
+
+
+class Counts:
+    """Counts images, and by category the objects and the images that they are in."""
+
+    def __init__(self):
+        self.images = 0
+        self.images_with: Counter[int] = Counter()
+        self.instances_of: Counter[int] = Counter()
+
+    def add(self, category_ids: Sequence[int]) -> None:
+        """Counts an image with objects of these categories."""
+        self.images += 1
+        self.images_with.update(set(category_ids))
+        self.instances_of.update(category_ids)
+
+    def join(self, counted: Mapping[str, Any]) -> None:
+        """Adds what `to_json` gave."""
+        self.images += counted["images"]
+        for name in ("images_with", "instances_of"):
+            getattr(self, name).update({int(id): number for id, number in counted[name].items()})
+
+    def to_json(self) -> dict[str, Any]:
+        """All numbers as JSON holds them; ``objects`` is their number in all."""
+        return {
+            "images": self.images,
+            "objects": self.instances_of.total(),
+            "images_with": {str(id): number for id, number in sorted(self.images_with.items())},
+            "instances_of": {str(id): number for id, number in sorted(self.instances_of.items())},
+        }

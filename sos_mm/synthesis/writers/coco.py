@@ -1,0 +1,51 @@
+"""COCO instances: boxes and masks, as pycocotools and mmdet's `CocoDataset` read them."""
+
+from sos_mm.composition.scene import Box
+from sos_mm.synthesis.writers.format import Encoded, Entry, Format, Record, Table, Totals
+
+PATH = "annotations/instances.json"
+
+
+def coco_format() -> Format:
+    """COCO instances in ``annotations/instances.json``.
+
+    ``segmentation`` is the visible mask in compressed run lengths, ``bbox`` its tight xywh box and ``area`` its
+    pixels.
+    """
+    table = Table(PATH, ("images", "annotations"), numbered=("annotations",), head=_head)
+    return Format(_encode, (table,))
+
+
+def image_record(entry: Entry) -> Record:
+    """An entry of COCO's ``images``."""
+    height, width = entry.size
+    return {"id": entry.image_id, "file_name": entry.file_name, "height": height, "width": width}
+
+
+def xywh(box: Box) -> list[int]:
+    """A box as COCO writes it."""
+    return [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+
+
+def _encode(entry: Entry) -> Encoded:
+    annotations = [
+        {
+            "image_id": entry.image_id,
+            "category_id": category,
+            "bbox": xywh(each.box),
+            "area": each.area,
+            "segmentation": mask,
+            "iscrowd": 0,
+        }
+        for each, category, mask in zip(entry.scene.objects, entry.category_ids, entry.modal_rles, strict=True)
+    ]
+    return Encoded(records={(PATH, "images"): [image_record(entry)], (PATH, "annotations"): annotations})
+
+
+def category_records(totals: Totals) -> list[Record]:
+    """Entries of COCO's ``categories``."""
+    return [{"id": id, "name": name, "supercategory": name} for id, name in totals.categories.names.items()]
+
+
+def _head(totals: Totals) -> Record:
+    return {"info": {"description": "Composed by sos_mm"}, "licenses": [], "categories": category_records(totals)}
