@@ -9,7 +9,7 @@ import numpy as np
 from sos_mm.checks import check_range
 from sos_mm.composition.layout import Layout
 from sos_mm.composition.place import Sprite, place
-from sos_mm.composition.scene import OPAQUE, Box, Light, Placement, Scene, SceneObject
+from sos_mm.composition.scene import OPAQUE, Box, IgnoredRegion, Light, Placement, Scene, SceneObject
 from sos_mm.composition.steps import Lighting, Step
 from sos_mm.segments.colors import vary_hue
 from sos_mm.segments.segment import Segment
@@ -59,7 +59,8 @@ def compose(
         for z_order, index in enumerate(kept)
     ]
     alpha = _coverage(painted.values(), layout.canvas) if background is None else None
-    return Scene(image, tuple(objects), owner, tuple(ignored.values()), light, alpha)
+    regions = [_ignore(shown[index], mask, sprites[index].offset) for index, mask in sorted(ignored.items())]
+    return Scene(image, tuple(objects), owner, tuple(regions), light, alpha)
 
 
 def _find_owners(
@@ -69,13 +70,13 @@ def _find_owners(
     min_area: int,
     keep_ignored: bool = False,
 ) -> tuple[np.ndarray, list[int], dict[int, np.ndarray]]:
-    """The owner of every pixel, which sprites stay, and the masks of those that stay without a label.
+    """The owner of every pixel, which sprites stay, and what is seen, in their windows, of those without a label.
 
     From front to back, since what is seen of an object depends on those before it alone: one pass then
     decides who stays, and an object that was left out hides nothing from those behind it.
     """
     owner = np.zeros(canvas, np.int32)
-    kept, unlabelled = [], []
+    kept, ignored = [], {}
     for index in reversed(range(len(sprites))):
         if sprites[index] is None:
             continue
@@ -88,9 +89,8 @@ def _find_owners(
             kept.append(index)
         elif keep_ignored and area:
             np.copyto(seen_by, index + 1, where=seen)
-            unlabelled.append(index)
+            ignored[index] = seen
     kept.reverse()
-    ignored = {index: owner == index + 1 for index in reversed(unlabelled)}
     if len(kept) < len(sprites):
         identity = np.zeros(len(sprites) + 1, np.int32)
         identity[np.array(kept, int) + 1] = np.arange(1, len(kept) + 1)
@@ -157,6 +157,12 @@ def _describe(sprite: Sprite, planned: Placement, segment: Segment, z_order: int
         amodal_area=amodal_area,
         truncation=1 - amodal_area / sprite.whole_area,
     )
+
+
+def _ignore(segment: Segment, seen: np.ndarray, offset: tuple[int, int]) -> IgnoredRegion:
+    box = _tight_box(seen, offset)
+    left, top, right, bottom = (side - start for side, start in zip(box, 2 * offset, strict=True))
+    return IgnoredRegion(segment.source_id, segment.category, seen[top:bottom, left:right].copy(), box)
 
 
 def _tight_box(mask: np.ndarray, offset: tuple[int, int]) -> Box:

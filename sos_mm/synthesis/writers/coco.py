@@ -10,7 +10,7 @@ def coco_format() -> Format:
     """COCO instances in ``annotations/instances.json``.
 
     ``segmentation`` is the visible mask in compressed run lengths, ``bbox`` its tight xywh box and ``area`` its
-    pixels.
+    pixels. Regions to ignore are crowds (``iscrowd`` 1) of their category, which evaluation neither counts nor blames.
     """
     table = Table(PATH, ("images", "annotations"), numbered=("annotations",), head=_head)
     return Format(_encode, (table,))
@@ -28,18 +28,25 @@ def xywh(box: Box) -> list[int]:
 
 
 def _encode(entry: Entry) -> Encoded:
-    annotations = [
-        {
-            "image_id": entry.image_id,
-            "category_id": category,
-            "bbox": xywh(each.box),
-            "area": each.area,
-            "segmentation": mask,
-            "iscrowd": 0,
-        }
-        for each, category, mask in zip(entry.scene.objects, entry.category_ids, entry.modal_rles, strict=True)
+    objects = zip(entry.scene.objects, entry.category_ids, entry.modal_rles, strict=True)
+    annotations = [_annotation(entry, category, each.box, each.area, mask) for each, category, mask in objects]
+    regions = zip(entry.scene.ignored, entry.ignored_category_ids, entry.ignored_rles, strict=True)
+    annotations += [
+        _annotation(entry, category, each.box, int(each.mask.sum()), mask, crowd=True)
+        for each, category, mask in regions
     ]
     return Encoded(records={(PATH, "images"): [image_record(entry)], (PATH, "annotations"): annotations})
+
+
+def _annotation(entry: Entry, category: int, box: Box, area: int, mask: Record, crowd: bool = False) -> Record:
+    return {
+        "image_id": entry.image_id,
+        "category_id": category,
+        "bbox": xywh(box),
+        "area": area,
+        "segmentation": mask,
+        "iscrowd": int(crowd),
+    }
 
 
 def category_records(totals: Totals) -> list[Record]:

@@ -86,6 +86,16 @@ class Entry:
         return tuple(self.categories.ids[each.category] for each in self.scene.objects)
 
     @cached_property
+    def ignored_category_ids(self) -> tuple[int, ...]:
+        """The category of each of the scene's regions to ignore."""
+        return tuple(self.categories.ids[each.category] for each in self.scene.ignored)
+
+    @cached_property
+    def ignored_rles(self) -> tuple[dict[str, Any], ...]:
+        """The pixels of the regions to ignore."""
+        return tuple(rle(each.mask, each.box[:2], self.size) for each in self.scene.ignored)
+
+    @cached_property
     def modal_rles(self) -> tuple[dict[str, Any], ...]:
         """The visible pixels of each object, in COCO's compressed run lengths."""
         owner, objects = self.scene.owner, self.scene.objects
