@@ -123,6 +123,8 @@ _MAKERS: dict[str, Callable[..., Backgrounds]] = {
     "none": NoBackgrounds,
 }
 _PHOTO_KEYS = tuple(name for name in signature(PhotoBackgrounds).parameters if name != "photos")
+# Those that show the world; all others are made of numbers and show nothing.
+PHOTOGRAPHS = ("folder", "sample")
 _OWN_KEYS = {"folder": ("root", *_PHOTO_KEYS), "sample": ("group", *_PHOTO_KEYS)}
 
 

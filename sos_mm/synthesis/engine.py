@@ -20,7 +20,7 @@ from sos_mm.synthesis.recipe import Recipe
 from sos_mm.synthesis.shards import join_run, merge, open_folder, shard_folder, sole_run
 
 # Raised whenever the same recipe and seed give other bytes than before.
-_FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def synthesize(
     ):
         check_range(name, value, low, 2**31 - 1)
     start, out = time.monotonic(), Path(out)
-    identity = {"format": _FORMAT, "recipe_sha256": recipe.sha256, "seed": seed, "num": num}
+    identity = {"format": FORMAT, "recipe_sha256": recipe.sha256, "seed": seed, "num": num}
     manifest = open_folder(out, identity)
     made = 0
     if manifest is None:

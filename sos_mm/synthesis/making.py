@@ -30,6 +30,7 @@ class ShardMaker:
         self.recipe, self.seed = recipe, seed
         self.scenes = SceneMaker(recipe, seed)
         self.categories = Categories.of(self.scenes.bank.categories, recipe.vocabulary)
+        self.background_ids = recipe.background_ids(self.categories)
         self.formats = recipe.build_formats()
         self.tables = tuple(chain.from_iterable(each.tables for each in self.formats))
 
@@ -40,7 +41,7 @@ class ShardMaker:
     def encode(self, scene: Scene, index: int) -> ShardImage:
         """All that the data set holds for a scene."""
         image_format = self.recipe.image_format
-        entry = Entry(scene, index, self.seed, f".{image_format}", self.categories)
+        entry = Entry(scene, index, self.seed, f".{image_format}", self.categories, self.background_ids)
         files, records = {f"images/{entry.file_name}": encode_image(scene, image_format)}, {}
         for each in self.formats:
             encoded = each.encode(entry)

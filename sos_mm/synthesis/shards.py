@@ -244,7 +244,8 @@ def _check_same(out: Path, found: dict[str, Any], identity: dict[str, Any]) -> N
 def _check_files(out: Path, manifest: dict[str, Any]) -> None:
     present = set()
     for folder in sorted({name.rpartition("/")[0] for name in manifest["files"]}):
-        present |= {f"{folder}/{name}" for name in (os.listdir(out / folder) if (out / folder).is_dir() else ())}
+        names = os.listdir(out / folder) if (out / folder).is_dir() else ()
+        present |= {f"{folder}/{name}" if folder else name for name in names}
     missing = sorted(manifest["files"].keys() - present)
     if missing:
         raise FileNotFoundError(
