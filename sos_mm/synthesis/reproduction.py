@@ -58,7 +58,7 @@ def _read_manifest(out: Path) -> dict[str, Any]:
 
 def _differences(out: Path, index: int, made: ShardImage, checksums: dict[str, str]) -> list[str]:
     """Names of what came out otherwise."""
-    files = [name for name, content in made.files.items() if hashlib.sha256(content).hexdigest() != checksums[name]]
+    files = [name for name, content in made.files.items() if hashlib.sha256(content).hexdigest() != checksums.get(name)]
     lines = [
         f"line {index + 1} of {path}"
         for (path, section), records in made.records.items()

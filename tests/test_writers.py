@@ -1,0 +1,445 @@
+"""Formats of data sets, each read by the tool that it is for; what is read equals the scenes, pixel by pixel."""
+
+import json
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from sos_mm.compat import restore_numpy_aliases
+from sos_mm.composition.scene import OPAQUE, Scene
+from sos_mm.segments.vocabulary import category_key
+from sos_mm.synthesis import Recipe, reproduce, synthesize
+from sos_mm.synthesis.making import ShardMaker
+from sos_mm.synthesis.writers import Categories, Entry, build_formats
+from sos_mm.synthesis.writers.odvg import category_phrase, clean_phrase
+from sos_mm.synthesis.writers.panoptic import ids_to_rgb
+from tests.composed import SEED, VOCABULARY, Composed, category_id, recipe_dict, tight_box
+
+WALL = max(VOCABULARY.values()) + 1
+
+
+@pytest.fixture(scope="module")
+def composed(tmp_path_factory):
+    made = Composed(tmp_path_factory.mktemp("composed"))
+    # What the tests below are about must be there.
+    assert sum(len(scene.ignored) for scene in made.scenes) > 3
+    assert any(len(scene.objects) > len({each.phrase for each in scene.objects}) for scene in made.scenes)
+    return made
+
+
+@pytest.fixture(scope="module")
+def mask_tools():
+    return pytest.importorskip("pycocotools.mask")
+
+
+def xyxy(box: list[int]) -> list[int]:
+    return [box[0], box[1], box[0] + box[2], box[1] + box[3]]
+
+
+def check_object(scene: Scene, index: int, mask: np.ndarray, box: list[int], area: int) -> None:
+    """A modal mask that was read, with its half-open xyxy box and its area."""
+    truth = scene.modal_mask(index)
+    np.testing.assert_array_equal(mask.astype(bool), truth)
+    assert box == tight_box(truth)
+    assert area == truth.sum()
+
+
+def test_coco(composed, mask_tools):
+    from pycocotools.coco import COCO
+
+    coco = COCO(composed.path("annotations/instances.json"))
+    assert coco.getImgIds() == list(range(1, len(composed.scenes) + 1))
+    assert {each["name"]: each["id"] for each in coco.loadCats(coco.getCatIds())} == VOCABULARY
+    assert sorted(coco.anns) == list(range(1, len(coco.anns) + 1))
+    for index, scene in enumerate(composed.scenes):
+        image = coco.imgs[index + 1]
+        pixels = cv2.imread(composed.path(f"images/{image['file_name']}"))
+        assert pixels.shape[:2] == (image["height"], image["width"]) == scene.size
+        objects = coco.loadAnns(coco.getAnnIds(index + 1, iscrowd=False))
+        assert len(objects) == len(scene.objects)
+        for place, each in enumerate(objects):
+            check_object(scene, place, coco.annToMask(each), xyxy(each["bbox"]), each["area"])
+            assert each["category_id"] == category_id(scene.objects[place].category)
+        crowds = coco.loadAnns(coco.getAnnIds(index + 1, iscrowd=True))
+        assert [each["category_id"] for each in crowds] == [category_id(each.category) for each in scene.ignored]
+        for region, each in zip(scene.ignored, crowds, strict=True):
+            x0, y0, x1, y1 = region.box
+            mask = coco.annToMask(each).astype(bool)
+            np.testing.assert_array_equal(mask[y0:y1, x0:x1], region.mask)
+            assert mask.sum() == region.mask.sum() == each["area"]
+            assert xyxy(each["bbox"]) == tight_box(mask)
+
+
+def test_coco_evaluates_itself(composed, mask_tools, capsys):
+    """Annotations as their own predictions are perfect, and predictions on crowds are neither hit nor miss."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    coco = COCO(composed.path("annotations/instances.json"))
+    keys = ("image_id", "category_id", "segmentation")
+    found = coco.loadRes([{key: each[key] for key in keys} | {"score": 0.5} for each in coco.anns.values()])
+    evaluation = COCOeval(coco, found, "segm")
+    evaluation.evaluate(), evaluation.accumulate(), evaluation.summarize()
+    assert evaluation.stats[0] == pytest.approx(1)
+
+
+def test_supercategories():
+    coco = Categories.of(["dog", "toothbrush"], "coco").details
+    known = {1: "person", 9: "vehicle", 10: "outdoor", 25: "animal", 33: "accessory", 34: "sports", 51: "kitchen"}
+    known |= {61: "food", 62: "furniture", 77: "electronic", 82: "appliance", 84: "indoor", 90: "indoor"}
+    assert {id: coco[id]["supercategory"] for id in known} == known
+
+
+@pytest.mark.parametrize("background", [None, "Wand"])
+def test_panoptic(composed, tmp_path, background):
+    """What panopticapi asks of a file: the same ids in picture and list, equal areas, and tight boxes."""
+    if background is None:
+        composed = Composed(tmp_path, num=4, formats=["panoptic"])
+    told = composed.json("annotations/panoptic.json")
+    names = {each["id"]: each["name"] for each in told["categories"]}
+    things = [each["id"] for each in told["categories"] if each["isthing"]]
+    assert things == sorted(VOCABULARY.values())
+    assert {id: name for id, name in names.items() if id not in things} == ({WALL: "Wand"} if background else {})
+    assert len(told["images"]) == len(told["annotations"]) == len(composed.scenes)
+    for scene, image, annotation in zip(composed.scenes, told["images"], told["annotations"], strict=True):
+        assert image["id"] == annotation["image_id"]
+        png = cv2.imread(composed.path(f"panoptic/{annotation['file_name']}"), cv2.IMREAD_UNCHANGED)
+        assert png.dtype == np.uint8
+        ids = png[..., ::-1].astype(np.uint32) @ (1, 256, 65536)
+        segments = {each["id"]: each for each in annotation["segments_info"]}
+        assert len(segments) == len(annotation["segments_info"])
+        assert set(np.unique(ids)) - {0} == set(segments)
+        for id, each in segments.items():
+            assert (ids == id).sum() == each["area"]
+            assert tight_box(ids == id) == xyxy(each["bbox"])
+            assert each["iscrowd"] == 0
+        for place, each in enumerate(scene.objects):
+            segment = segments.pop(place + 1)
+            np.testing.assert_array_equal(ids == place + 1, scene.modal_mask(place))
+            assert segment["category_id"] == category_id(each.category)
+        assert [each["category_id"] for each in segments.values()] == ([WALL] if background else [])
+        ignored = np.zeros(scene.size, bool)
+        for region in scene.ignored:
+            x0, y0, x1, y1 = region.box
+            ignored[y0:y1, x0:x1] |= region.mask
+        np.testing.assert_array_equal(ids == 0, ignored if background else scene.owner == 0)
+
+
+def test_panoptic_backgrounds(tmp_path):
+    """One of the vocabulary keeps its id and comes last; one of the segments' is an error."""
+    in_vocabulary = Composed(tmp_path, num=1, formats=[{"type": "panoptic", "background": "Unseen_Thing"}])
+    last = in_vocabulary.json("annotations/panoptic.json")["categories"][-1]
+    assert (last["id"], last["isthing"]) == (VOCABULARY["unseen thing"], 0)
+    taken = Recipe.from_dict(recipe_dict(tmp_path, formats=[{"type": "panoptic", "background": "Ring"}]))
+    with pytest.raises(ValueError, match="`background` must be a category that no segment has, but 'Ring'"):
+        synthesize(taken, tmp_path / "taken", 1, progress=False)
+    with pytest.raises(ValueError, match="`background` must be the name"):
+        build_formats([{"type": "panoptic", "background": ""}])
+
+
+def test_panoptic_ids_have_24_bits():
+    ids = np.array([[0, 1, 255], [256, 65536, 2**24 - 1]], np.int32)
+    rgb = [[[0, 0, 0], [1, 0, 0], [255, 0, 0]], [[0, 1, 0], [0, 0, 1], [255, 255, 255]]]
+    np.testing.assert_array_equal(ids_to_rgb(ids), rgb)
+
+
+@pytest.fixture
+def lvis():
+    restore_numpy_aliases()
+    return pytest.importorskip("lvis")
+
+
+def test_lvis(composed, lvis):
+    told = lvis.LVIS(composed.path("annotations/lvis_v1.json"))
+    assert told.get_img_ids() == list(range(1, len(composed.scenes) + 1))
+    for index, scene in enumerate(composed.scenes):
+        image, annotations = told.imgs[index + 1], told.load_anns(told.get_ann_ids([index + 1]))
+        assert (composed.out / image["coco_url"]).is_file()
+        assert len(annotations) == len(scene.objects)
+        for place, each in enumerate(annotations):
+            check_object(scene, place, told.ann_to_mask(each), xyxy(each["bbox"]), each["area"])
+            assert each["category_id"] == category_id(scene.objects[place].category)
+    for each in told.load_cats(None):
+        shown = [sum(category_id(place.category) == each["id"] for place in scene.objects) for scene in composed.scenes]
+        assert (each["instance_count"], each["image_count"]) == (sum(shown), np.count_nonzero(shown))
+        assert each["frequency"] == ("r" if each["image_count"] <= 10 else "c")
+        assert set(each) >= {"synset", "synonyms", "def", "name"}
+
+
+@pytest.mark.parametrize("kind", ["segm", "bbox"])
+def test_lvis_evaluates_itself(composed, lvis, kind):
+    told = lvis.LVIS(composed.path("annotations/lvis_v1.json"))
+    keys = ("image_id", "category_id", "segmentation" if kind == "segm" else "bbox")
+    found = [{key: each[key] for key in keys} | {"score": 1.0} for each in told.dataset["annotations"]]
+    evaluation = lvis.LVISEval(told, found, kind)
+    evaluation.run()
+    assert evaluation.get_results()["AP"] == pytest.approx(1)
+
+
+def lvis_lists(composed) -> list[tuple[set, set, set, set]]:
+    """Of each image: present and ignored categories, negatives, not-exhaustive ones."""
+    return [
+        (
+            {category_id(each.category) for each in scene.objects},
+            {category_id(each.category) for each in scene.ignored},
+            set(image["neg_category_ids"]),
+            set(image["not_exhaustive_category_ids"]),
+        )
+        for scene, image in zip(composed.scenes, composed.json("annotations/lvis_v1.json")["images"], strict=True)
+    ]
+
+
+def test_lvis_lists(composed):
+    """Behind a gradient is nothing: all that the image does not show is negative, but for what shares a word."""
+    apples = {VOCABULARY["apple"], VOCABULARY["red_apple"]}
+    for present, ignored, negative, partial in lvis_lists(composed):
+        known = present | ignored
+        # "ring" and the cheese have words of their own; phrases only name what is there.
+        assert negative == set(VOCABULARY.values()) - known - (apples if known & apples else set())
+        assert partial == ignored
+
+
+@pytest.mark.parametrize("behind", ["unknown", ["Unseen_thing", "apple"]])
+def test_lvis_lists_behind_photographs(tmp_path, behind):
+    listed = set() if behind == "unknown" else {VOCABULARY["unseen thing"], VOCABULARY["apple"]}
+    composed = Composed(tmp_path, num=6, background_categories=behind, formats=["lvis"])
+    for present, ignored, negative, partial in lvis_lists(composed):
+        if behind == "unknown":
+            assert (negative, partial) == (set(), present | ignored)
+        else:
+            assert not negative & (present | ignored | listed)
+            assert partial == (present & listed) | ignored
+    assert behind == "unknown" or any(negative for _, _, negative, _ in lvis_lists(composed))
+
+
+def test_background_categories_by_default(tmp_path, photos):
+    kinds = {
+        "unknown": [{"type": "folder", "root": str(photos)}],
+        "none": [{"type": "plain"}, {"type": "gradient"}, {"type": "texture"}],
+    }
+    for expected, backgrounds in kinds.items():
+        for each in backgrounds:
+            maker = ShardMaker(Recipe.from_dict(recipe_dict(tmp_path, backgrounds=each)), 0)
+            assert maker.background_ids == (None if expected == "unknown" else frozenset())
+    with pytest.raises(ValueError, match=r"names of the vocabulary, but got 'aple'\. Did you mean 'apple'"):
+        ShardMaker(Recipe.from_dict(recipe_dict(tmp_path, background_categories=["aple"])), 0)
+    with pytest.raises(ValueError, match="'unknown' or a list"):
+        Recipe.from_dict(recipe_dict(tmp_path, background_categories="apple"))
+
+
+def test_lvis_negatives_are_drawn(composed):
+    """As many as asked for, each category as often as any other, the same for the same image."""
+    names = [f"n{number}" for number in range(1, 41)]
+    vocabulary = {category_key(name): id for name, id in VOCABULARY.items()} | {
+        name: 1000 + number for number, name in enumerate(names)
+    }
+    categories = Categories.of([each.category for each in composed.scenes[0].objects], vocabulary)
+    format = build_formats([{"type": "lvis", "negatives": 5}])[0]
+    drawn = np.zeros(40, int)
+    for index in range(800):
+        entry = Entry(composed.scenes[0], index, SEED, ".jpg", categories, frozenset({1000}))
+        image = format.encode(entry).records["annotations/lvis_v1.json", "images"][0]
+        assert image["neg_category_ids"] == sorted(set(image["neg_category_ids"]))
+        assert len(image["neg_category_ids"]) == 5
+        drawn[[id - 1000 for id in image["neg_category_ids"] if id >= 1000]] += 1
+    assert drawn[0] == 0
+    # 800 x 5 draws over the 39 others and those of VOCABULARY that are free: about 96 each, deviation 10.
+    assert 50 < drawn[1:].min() <= drawn[1:].max() < 145
+    assert (
+        build_formats([{"type": "lvis", "negatives": 0}])[0]
+        .encode(entry)
+        .records["annotations/lvis_v1.json", "images"][0]["neg_category_ids"]
+        == []
+    )
+
+
+def test_lvis_categories_of_its_file(tmp_path):
+    """What LVIS says of its categories is handed on; counts are the data set's own."""
+    entries = [
+        {"id": id, "name": name, "frequency": "f", "synset": f"s{id}.n.01", "synonyms": [name, "x"], "def": "a thing"}
+        | {"image_count": 1234, "instance_count": 5678}
+        for name, id in VOCABULARY.items()
+    ]
+    (tmp_path / "lvis.json").write_text(json.dumps({"categories": entries}))
+    composed = Composed(tmp_path, num=2, vocabulary=str(tmp_path / "lvis.json"), formats=["lvis", "coco"])
+    for each in composed.json("annotations/lvis_v1.json")["categories"]:
+        assert (each["frequency"], each["synset"], each["synonyms"][1]) == ("f", f"s{each['id']}.n.01", "x")
+        assert each["image_count"] <= 2
+    assert {
+        each["name"]: each["id"] for each in composed.json("annotations/instances.json")["categories"]
+    } == VOCABULARY
+
+
+def test_odvg(composed):
+    label_map = composed.json("annotations/odvg_label_map.json")
+    assert list(label_map) == [str(label) for label in range(len(VOCABULARY))]
+    assert list(label_map.values()) == sorted(VOCABULARY, key=VOCABULARY.get)
+    detection, grounding = (composed.lines(f"annotations/odvg_{kind}.jsonl") for kind in ("detection", "grounding"))
+    for scene, detected, grounded in zip(composed.scenes, detection, grounding, strict=True):
+        boxes = [tight_box(scene.modal_mask(index)) for index in range(len(scene.objects))]
+        instances = detected["detection"]["instances"]
+        assert [each["bbox"] for each in instances] == boxes
+        assert [VOCABULARY[each["category"]] for each in instances] == [category_id(e.category) for e in scene.objects]
+        assert [label_map[str(each["label"])] for each in instances] == [each["category"] for each in instances]
+        caption, regions = grounded["grounding"]["caption"], grounded["grounding"]["regions"]
+        expected = {}
+        for each, box in zip(scene.objects, boxes, strict=True):
+            phrase = clean_phrase(each.phrase) or category_phrase(category_name(each.category))
+            expected.setdefault(phrase.lower(), []).append(box)
+        told = {}
+        for region in regions:
+            ((start, end),) = region["tokens_positive"]
+            assert caption[start:end] == region["phrase"]
+            assert caption.lower()[start:end] == region["phrase"].lower()
+            box = region["bbox"]
+            told[region["phrase"].lower()] = box if isinstance(box[0], list) else [box]
+        assert told == expected
+        assert len(regions) == len(expected)
+        # Nothing but the phrases and their separators is in the caption.
+        assert caption == ". ".join(region["phrase"] for region in regions) + "."
+
+
+def category_name(category: str) -> str:
+    return {id: name for name, id in VOCABULARY.items()}[category_id(category)]
+
+
+@pytest.mark.parametrize(
+    ("phrase", "expected"),
+    [
+        ("a red apple. ", "a red apple"),
+        ("  a\n red\tapple", "a red apple"),
+        ("ca. 3.5 kg of St. Nectaire", "ca. 3.5 kg of St. Nectaire"),
+        ("...", ""),
+        ("İ", "i̇"),
+    ],
+)
+def test_clean_phrase(phrase, expected):
+    assert clean_phrase(phrase) == expected
+    assert len(expected.lower()) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("bat_(animal)", "bat"), ("wine_bottle", "wine bottle"), ("(x)", "(x)")]
+)
+def test_category_phrase(name, expected):
+    assert category_phrase(name) == expected
+
+
+def test_objects(composed, mask_tools):
+    lines = composed.lines("annotations/objects.jsonl")
+    for index, (scene, line) in enumerate(zip(composed.scenes, lines, strict=True)):
+        assert (line["index"], line["seed"], tuple(line["canvas"]), line["light"]) == (index, SEED, scene.size, None)
+        assert len(line["objects"]) == len(scene.objects)
+        for place, (each, told) in enumerate(zip(scene.objects, line["objects"], strict=True)):
+            check_object(scene, place, mask_tools.decode(told["modal"]), told["box"], told["area"])
+            amodal, truth = mask_tools.decode(told["amodal"]).astype(bool), scene.amodal_mask(place)
+            np.testing.assert_array_equal(amodal, truth)
+            assert not np.any(scene.modal_mask(place) & ~amodal)
+            assert (told["amodal_box"], told["amodal_area"]) == (tight_box(truth), truth.sum())
+            assert told["visible_share"] == told["area"] / told["amodal_area"]
+            assert told["z_order"] == place
+            for name in ("segment_id", "category", "sub_category", "phrase", "description", "truncation"):
+                assert told[name] == getattr(each, name)
+            assert tuple(told["attributes"]) == each.attributes
+            assert (
+                type(each.placement)(**told["placement"] | {"box": tuple(told["placement"]["box"])}) == each.placement
+            )
+        assert [each["segment_id"] for each in line["ignored"]] == [each.segment_id for each in scene.ignored]
+
+
+def test_objects_with_light_and_without_masks(tmp_path):
+    formats = [{"type": "objects", "masks": False}]
+    composed = Composed(tmp_path, num=2, formats=formats, light="default")
+    for scene, line in zip(composed.scenes, composed.lines("annotations/objects.jsonl"), strict=True):
+        assert (line["light"]["azimuth"], line["light"]["elevation"]) == (scene.light.azimuth, scene.light.elevation)
+        assert not {"modal", "amodal"} & set(line["objects"][0])
+    with pytest.raises(ValueError, match="`masks`"):
+        build_formats([{"type": "objects", "masks": 1}])
+
+
+def test_saliency(composed):
+    for index, scene in enumerate(composed.scenes):
+        mask = cv2.imread(composed.path(f"masks/{index:08d}.png"), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(mask > 0, np.any([scene.modal_mask(i) for i in range(len(scene.objects))], 0))
+
+
+def test_images_are_there_and_nothing_else(composed):
+    suffixes = {"images": ".jpg", "labels": ".txt", "masks": ".png", "panoptic": ".png"}
+    for folder, suffix in suffixes.items():
+        names = sorted(path.name for path in (composed.out / folder).iterdir())
+        assert names == [f"{index:08d}{suffix}" for index in range(len(composed.scenes))]
+    # Complete, also by the check that a second run makes.
+    assert synthesize(composed.recipe, composed.out, 12, seed=SEED, shard_size=5, progress=False).made == 0
+
+
+def test_category_not_in_the_vocabulary(tmp_path):
+    recipe = Recipe.from_dict(
+        recipe_dict(tmp_path, vocabulary=["ring", "apples", "red apple", "käse №5", "bat (animal)"])
+    )
+    with pytest.raises(ValueError, match=r"'apple', but the vocabulary has no such category\. The nearest"):
+        synthesize(recipe, tmp_path / "out", 1, progress=False)
+
+
+def test_reproduce(composed):
+    for index in (0, 7):
+        again, scene = reproduce(composed.out, index), composed.scenes[index]
+        np.testing.assert_array_equal(again.image, scene.image)
+        np.testing.assert_array_equal(again.owner, scene.owner)
+        assert [each.segment_id for each in again.objects] == [each.segment_id for each in scene.objects]
+    with pytest.raises(IndexError, match=r"must be in \[0, 12\)"):
+        reproduce(composed.out, 12)
+    with pytest.raises(FileNotFoundError, match="must be a complete data set"):
+        reproduce(composed.out / "images", 0)
+
+
+@pytest.fixture
+def small(tmp_path):
+    return Composed(tmp_path, num=2, formats=["objects"]), tmp_path
+
+
+def test_reproduce_tells_an_altered_recipe(small):
+    composed, _ = small
+    manifest = composed.json("manifest.json")
+    manifest["recipe"]["min_area"] += 1
+    (composed.out / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match="checksum says that it is not"):
+        reproduce(composed.out, 0)
+    manifest["recipe"]["min_area"] -= 1
+    manifest["format"] += 1
+    (composed.out / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match="another version"):
+        reproduce(composed.out, 0)
+
+
+def test_reproduce_tells_altered_pixels(small):
+    composed, folder = small
+    first = composed.scenes[0].objects[-1]
+    path = folder / "segments" / f"{first.segment_id}.png"
+    cv2.imwrite(str(path), 255 - cv2.imread(str(path), cv2.IMREAD_UNCHANGED) // 2)
+    with pytest.raises(ValueError, match=r"images/00000000\.jpg, line 1 of annotations/objects\.jsonl"):
+        reproduce(composed.out, 0)
+    shutil.rmtree(folder / "segments")
+    with pytest.raises(FileNotFoundError):
+        reproduce(composed.out, 0)
+
+
+def test_reproduce_tells_altered_words(small):
+    composed, folder = small
+    words = (folder / "metadata.json").read_text()
+    (folder / "metadata.json").write_text(words.replace("Ein Ding.", "Ein anderes."))
+    with pytest.raises(ValueError, match=re.escape("as it was (line 2 of annotations/objects.jsonl)")):
+        reproduce(composed.out, 1)
+
+
+def test_modal_masks_are_not_what_is_opaque(composed):
+    """The truth that the tests above compare with differs between the two masks, or they would prove little."""
+    hidden = sum(
+        np.count_nonzero(scene.amodal_mask(index) & ~scene.modal_mask(index))
+        for scene in composed.scenes
+        for index in range(len(scene.objects))
+    )
+    assert hidden > 1000
+    assert all(np.any(each.alpha < OPAQUE) for scene in composed.scenes for each in scene.objects)
