@@ -23,6 +23,7 @@ class Purpose(IntEnum):
     TRAINING_AUGMENTATION = 18
     SAMPLING_NOISE = 19
     NEGATIVES = 32
+    CAPTION = 33
 
 
 def generator(run_seed: int, purpose: Purpose, image_index: int, visit: int = 0) -> np.random.Generator:

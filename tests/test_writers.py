@@ -7,6 +7,8 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sos_mm.compat import restore_numpy_aliases
 from sos_mm.composition.scene import OPAQUE, Scene
@@ -17,6 +19,7 @@ from sos_mm.synthesis.writers import Categories, Entry, build_formats
 from sos_mm.synthesis.writers.odvg import category_phrase, clean_phrase
 from sos_mm.synthesis.writers.panoptic import ids_to_rgb
 from tests.composed import SEED, VOCABULARY, Composed, category_id, recipe_dict, tight_box
+from tests.test_composition import random_scene
 
 WALL = max(VOCABULARY.values()) + 1
 
@@ -302,6 +305,15 @@ def test_odvg(composed):
         assert caption == ". ".join(region["phrase"] for region in regions) + "."
 
 
+def test_odvg_order_is_drawn(composed):
+    """Phrases come in another order than their objects, which layouts place large ones first."""
+    firsts = 0
+    for scene, line in zip(composed.scenes, composed.lines("annotations/odvg_grounding.jsonl"), strict=True):
+        first = line["grounding"]["regions"][0]["bbox"]
+        firsts += list(scene.objects[0].box) in (first if isinstance(first[0], list) else [first])
+    assert firsts < len(composed.scenes)
+
+
 def category_name(category: str) -> str:
     return {id: name for name, id in VOCABULARY.items()}[category_id(category)]
 
@@ -432,6 +444,31 @@ def test_reproduce_tells_altered_words(small):
     (folder / "metadata.json").write_text(words.replace("Ein Ding.", "Ein anderes."))
     with pytest.raises(ValueError, match=re.escape("as it was (line 2 of annotations/objects.jsonl)")):
         reproduce(composed.out, 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**31), min_visible_share=st.floats(0, 1))
+def test_any_scene(mask_tools, seed, min_visible_share):
+    """Whatever overlaps, whatever the border cuts: every mask decodes to its pixels, boxes and areas are exact."""
+    *_, scene = random_scene(seed, min_visible_share=min_visible_share, keep_ignored=True)
+    entry = Entry(scene, 0, 0, ".jpg", Categories.of(["ball"]))
+    coco, objects, panoptic = (each.encode(entry) for each in build_formats(["coco", "objects", "panoptic"]))
+    annotations = coco.records["annotations/instances.json", "annotations"]
+    lines = objects.records["annotations/objects.jsonl", ""][0]["objects"]
+    segments = panoptic.records["annotations/panoptic.json", "annotations"][0]["segments_info"]
+    assert len(annotations) == len(scene.objects) + len(scene.ignored)
+    assert len(lines) == len(segments) == len(scene.objects)
+    for index, (told, line, segment) in enumerate(zip(annotations[: len(lines)], lines, segments, strict=True)):
+        check_object(scene, index, mask_tools.decode(told["segmentation"]), xyxy(told["bbox"]), told["area"])
+        assert (
+            (line["box"], line["area"])
+            == (xyxy(segment["bbox"]), segment["area"])
+            == (xyxy(told["bbox"]), told["area"])
+        )
+        amodal = mask_tools.decode(line["amodal"]).astype(bool)
+        np.testing.assert_array_equal(amodal, scene.amodal_mask(index))
+        assert (line["amodal_box"], line["amodal_area"]) == (tight_box(amodal), amodal.sum())
+        assert not np.any(scene.modal_mask(index) & ~amodal)
 
 
 def test_modal_masks_are_not_what_is_opaque(composed):

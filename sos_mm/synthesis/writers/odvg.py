@@ -2,6 +2,7 @@
 
 import re
 
+from sos_mm.seeding import Purpose, generator
 from sos_mm.segments.vocabulary import category_key
 from sos_mm.synthesis.writers.format import Encoded, Entry, Format, Record, Table, Totals
 
@@ -16,8 +17,9 @@ def odvg_format() -> Format:
 
     ``annotations/odvg_detection.jsonl`` has labels from 0 in the order of the category ids, whose names are in
     ``annotations/odvg_label_map.json``. ``annotations/odvg_grounding.jsonl`` has a caption, ``"a red apple. a dog."``,
-    of the objects' phrases from back to front (the category where an object has no phrase) and a region for each
-    phrase: the boxes of all objects that it stands for, and in ``tokens_positive`` its half-open span of characters.
+    of the objects' phrases (the category where an object has no phrase) and a region for each phrase: the boxes of
+    all objects that it stands for, and in ``tokens_positive`` its half-open span of characters. The order is drawn,
+    since the objects' own, large ones first, would give away which is which.
     Regions to ignore are in neither, since the format has none.
     """
     tables = (Table(DETECTION), Table(LABEL_MAP, head=_label_map), Table(GROUNDING))
@@ -47,9 +49,9 @@ def _grounding(entry: Entry) -> Record:
         key = phrase.lower()
         phrases.setdefault(key, phrase)
         boxes.setdefault(key, []).append(list(each.box))
-    caption, regions = "", []
-    for key, phrase in phrases.items():
-        start = len(caption)
+    caption, regions, keys = "", [], list(phrases)
+    for place in generator(entry.seed, Purpose.CAPTION, entry.index).permutation(len(keys)).tolist():
+        key, phrase, start = keys[place], phrases[keys[place]], len(caption)
         caption += phrase + _SEPARATOR
         # A single box stands alone, as mmdet's converters write it.
         box = boxes[key] if len(boxes[key]) > 1 else boxes[key][0]
