@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from sos_mm.composition.scene import Scene
 from sos_mm.synthesis import Recipe, SceneMaker, synthesize
 from tests.conftest import write_rgba
 
@@ -97,3 +98,15 @@ def tight_box(mask: np.ndarray) -> list[int]:
     """Half-open xyxy box of a mask, found the plain way."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
+
+
+def xyxy(box: list[int]) -> list[int]:
+    return [box[0], box[1], box[0] + box[2], box[1] + box[3]]
+
+
+def check_object(scene: Scene, index: int, mask: np.ndarray, box: list[int], area: int) -> None:
+    """A modal mask that was read, with its half-open xyxy box and its area."""
+    truth = scene.modal_mask(index)
+    np.testing.assert_array_equal(mask.astype(bool), truth)
+    assert box == tight_box(truth)
+    assert area == truth.sum()

@@ -1,24 +1,17 @@
 """Formats of data sets, each read by the tool that it is for; what is read equals the scenes, pixel by pixel."""
 
-import json
-import re
-import shutil
-
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sos_mm.compat import restore_numpy_aliases
-from sos_mm.composition.scene import OPAQUE, Scene
-from sos_mm.segments.vocabulary import category_key
-from sos_mm.synthesis import Recipe, reproduce, synthesize
-from sos_mm.synthesis.making import ShardMaker
+from sos_mm.composition.scene import OPAQUE
+from sos_mm.synthesis import Recipe, synthesize
 from sos_mm.synthesis.writers import Categories, Entry, build_formats
 from sos_mm.synthesis.writers.odvg import category_phrase, clean_phrase
 from sos_mm.synthesis.writers.panoptic import ids_to_rgb
-from tests.composed import SEED, VOCABULARY, Composed, category_id, recipe_dict, tight_box
+from tests.composed import SEED, VOCABULARY, Composed, category_id, check_object, recipe_dict, tight_box, xyxy
 from tests.test_composition import random_scene
 
 WALL = max(VOCABULARY.values()) + 1
@@ -36,18 +29,6 @@ def composed(tmp_path_factory):
 @pytest.fixture(scope="module")
 def mask_tools():
     return pytest.importorskip("pycocotools.mask")
-
-
-def xyxy(box: list[int]) -> list[int]:
-    return [box[0], box[1], box[0] + box[2], box[1] + box[3]]
-
-
-def check_object(scene: Scene, index: int, mask: np.ndarray, box: list[int], area: int) -> None:
-    """A modal mask that was read, with its half-open xyxy box and its area."""
-    truth = scene.modal_mask(index)
-    np.testing.assert_array_equal(mask.astype(bool), truth)
-    assert box == tight_box(truth)
-    assert area == truth.sum()
 
 
 def test_coco(composed, mask_tools):
@@ -147,133 +128,6 @@ def test_panoptic_ids_have_24_bits():
     ids = np.array([[0, 1, 255], [256, 65536, 2**24 - 1]], np.int32)
     rgb = [[[0, 0, 0], [1, 0, 0], [255, 0, 0]], [[0, 1, 0], [0, 0, 1], [255, 255, 255]]]
     np.testing.assert_array_equal(ids_to_rgb(ids), rgb)
-
-
-@pytest.fixture
-def lvis():
-    restore_numpy_aliases()
-    return pytest.importorskip("lvis")
-
-
-def test_lvis(composed, lvis):
-    told = lvis.LVIS(composed.path("annotations/lvis_v1.json"))
-    assert told.get_img_ids() == list(range(1, len(composed.scenes) + 1))
-    for index, scene in enumerate(composed.scenes):
-        image, annotations = told.imgs[index + 1], told.load_anns(told.get_ann_ids([index + 1]))
-        assert (composed.out / image["coco_url"]).is_file()
-        assert len(annotations) == len(scene.objects)
-        for place, each in enumerate(annotations):
-            check_object(scene, place, told.ann_to_mask(each), xyxy(each["bbox"]), each["area"])
-            assert each["category_id"] == category_id(scene.objects[place].category)
-    for each in told.load_cats(None):
-        shown = [sum(category_id(place.category) == each["id"] for place in scene.objects) for scene in composed.scenes]
-        assert (each["instance_count"], each["image_count"]) == (sum(shown), np.count_nonzero(shown))
-        assert each["frequency"] == ("r" if each["image_count"] <= 10 else "c")
-        assert set(each) >= {"synset", "synonyms", "def", "name"}
-
-
-@pytest.mark.parametrize("kind", ["segm", "bbox"])
-def test_lvis_evaluates_itself(composed, lvis, kind):
-    told = lvis.LVIS(composed.path("annotations/lvis_v1.json"))
-    keys = ("image_id", "category_id", "segmentation" if kind == "segm" else "bbox")
-    found = [{key: each[key] for key in keys} | {"score": 1.0} for each in told.dataset["annotations"]]
-    evaluation = lvis.LVISEval(told, found, kind)
-    evaluation.run()
-    assert evaluation.get_results()["AP"] == pytest.approx(1)
-
-
-def lvis_lists(composed) -> list[tuple[set, set, set, set]]:
-    """Of each image: present and ignored categories, negatives, not-exhaustive ones."""
-    return [
-        (
-            {category_id(each.category) for each in scene.objects},
-            {category_id(each.category) for each in scene.ignored},
-            set(image["neg_category_ids"]),
-            set(image["not_exhaustive_category_ids"]),
-        )
-        for scene, image in zip(composed.scenes, composed.json("annotations/lvis_v1.json")["images"], strict=True)
-    ]
-
-
-def test_lvis_lists(composed):
-    """Behind a gradient is nothing: all that the image does not show is negative, but for what shares a word."""
-    apples = {VOCABULARY["apple"], VOCABULARY["red_apple"]}
-    for present, ignored, negative, partial in lvis_lists(composed):
-        known = present | ignored
-        # "ring" and the cheese have words of their own; phrases only name what is there.
-        assert negative == set(VOCABULARY.values()) - known - (apples if known & apples else set())
-        assert partial == ignored
-
-
-@pytest.mark.parametrize("behind", ["unknown", ["Unseen_thing", "apple"]])
-def test_lvis_lists_behind_photographs(tmp_path, behind):
-    listed = set() if behind == "unknown" else {VOCABULARY["unseen thing"], VOCABULARY["apple"]}
-    composed = Composed(tmp_path, num=6, background_categories=behind, formats=["lvis"])
-    for present, ignored, negative, partial in lvis_lists(composed):
-        if behind == "unknown":
-            assert (negative, partial) == (set(), present | ignored)
-        else:
-            assert not negative & (present | ignored | listed)
-            assert partial == (present & listed) | ignored
-    assert behind == "unknown" or any(negative for _, _, negative, _ in lvis_lists(composed))
-
-
-def test_background_categories_by_default(tmp_path, photos):
-    kinds = {
-        "unknown": [{"type": "folder", "root": str(photos)}],
-        "none": [{"type": "plain"}, {"type": "gradient"}, {"type": "texture"}],
-    }
-    for expected, backgrounds in kinds.items():
-        for each in backgrounds:
-            maker = ShardMaker(Recipe.from_dict(recipe_dict(tmp_path, backgrounds=each)), 0)
-            assert maker.background_ids == (None if expected == "unknown" else frozenset())
-    with pytest.raises(ValueError, match=r"names of the vocabulary, but got 'aple'\. Did you mean 'apple'"):
-        ShardMaker(Recipe.from_dict(recipe_dict(tmp_path, background_categories=["aple"])), 0)
-    with pytest.raises(ValueError, match="'unknown' or a list"):
-        Recipe.from_dict(recipe_dict(tmp_path, background_categories="apple"))
-
-
-def test_lvis_negatives_are_drawn(composed):
-    """As many as asked for, each category as often as any other, the same for the same image."""
-    names = [f"n{number}" for number in range(1, 41)]
-    vocabulary = {category_key(name): id for name, id in VOCABULARY.items()} | {
-        name: 1000 + number for number, name in enumerate(names)
-    }
-    categories = Categories.of([each.category for each in composed.scenes[0].objects], vocabulary)
-    format = build_formats([{"type": "lvis", "negatives": 5}])[0]
-    drawn = np.zeros(40, int)
-    for index in range(800):
-        entry = Entry(composed.scenes[0], index, SEED, ".jpg", categories, frozenset({1000}))
-        image = format.encode(entry).records["annotations/lvis_v1.json", "images"][0]
-        assert image["neg_category_ids"] == sorted(set(image["neg_category_ids"]))
-        assert len(image["neg_category_ids"]) == 5
-        drawn[[id - 1000 for id in image["neg_category_ids"] if id >= 1000]] += 1
-    assert drawn[0] == 0
-    # 800 x 5 draws over the 39 others and those of VOCABULARY that are free: about 96 each, deviation 10.
-    assert 50 < drawn[1:].min() <= drawn[1:].max() < 145
-    assert (
-        build_formats([{"type": "lvis", "negatives": 0}])[0]
-        .encode(entry)
-        .records["annotations/lvis_v1.json", "images"][0]["neg_category_ids"]
-        == []
-    )
-
-
-def test_lvis_categories_of_its_file(tmp_path):
-    """What LVIS says of its categories is handed on; counts are the data set's own."""
-    entries = [
-        {"id": id, "name": name, "frequency": "f", "synset": f"s{id}.n.01", "synonyms": [name, "x"], "def": "a thing"}
-        | {"image_count": 1234, "instance_count": 5678}
-        for name, id in VOCABULARY.items()
-    ]
-    (tmp_path / "lvis.json").write_text(json.dumps({"categories": entries}))
-    composed = Composed(tmp_path, num=2, vocabulary=str(tmp_path / "lvis.json"), formats=["lvis", "coco"])
-    for each in composed.json("annotations/lvis_v1.json")["categories"]:
-        assert (each["frequency"], each["synset"], each["synonyms"][1]) == ("f", f"s{each['id']}.n.01", "x")
-        assert each["image_count"] <= 2
-    assert {
-        each["name"]: each["id"] for each in composed.json("annotations/instances.json")["categories"]
-    } == VOCABULARY
 
 
 def test_odvg(composed):
@@ -393,57 +247,6 @@ def test_category_not_in_the_vocabulary(tmp_path):
     )
     with pytest.raises(ValueError, match=r"'apple', but the vocabulary has no such category\. The nearest"):
         synthesize(recipe, tmp_path / "out", 1, progress=False)
-
-
-def test_reproduce(composed):
-    for index in (0, 7):
-        again, scene = reproduce(composed.out, index), composed.scenes[index]
-        np.testing.assert_array_equal(again.image, scene.image)
-        np.testing.assert_array_equal(again.owner, scene.owner)
-        assert [each.segment_id for each in again.objects] == [each.segment_id for each in scene.objects]
-    with pytest.raises(IndexError, match=r"must be in \[0, 12\)"):
-        reproduce(composed.out, 12)
-    with pytest.raises(FileNotFoundError, match="must be a complete data set"):
-        reproduce(composed.out / "images", 0)
-
-
-@pytest.fixture
-def small(tmp_path):
-    return Composed(tmp_path, num=2, formats=["objects"]), tmp_path
-
-
-def test_reproduce_tells_an_altered_recipe(small):
-    composed, _ = small
-    manifest = composed.json("manifest.json")
-    manifest["recipe"]["min_area"] += 1
-    (composed.out / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match="checksum says that it is not"):
-        reproduce(composed.out, 0)
-    manifest["recipe"]["min_area"] -= 1
-    manifest["format"] += 1
-    (composed.out / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match="another version"):
-        reproduce(composed.out, 0)
-
-
-def test_reproduce_tells_altered_pixels(small):
-    composed, folder = small
-    first = composed.scenes[0].objects[-1]
-    path = folder / "segments" / f"{first.segment_id}.png"
-    cv2.imwrite(str(path), 255 - cv2.imread(str(path), cv2.IMREAD_UNCHANGED) // 2)
-    with pytest.raises(ValueError, match=r"images/00000000\.jpg, line 1 of annotations/objects\.jsonl"):
-        reproduce(composed.out, 0)
-    shutil.rmtree(folder / "segments")
-    with pytest.raises(FileNotFoundError):
-        reproduce(composed.out, 0)
-
-
-def test_reproduce_tells_altered_words(small):
-    composed, folder = small
-    words = (folder / "metadata.json").read_text()
-    (folder / "metadata.json").write_text(words.replace("Ein Ding.", "Ein anderes."))
-    with pytest.raises(ValueError, match=re.escape("as it was (line 2 of annotations/objects.jsonl)")):
-        reproduce(composed.out, 1)
 
 
 @settings(max_examples=60, deadline=None)
