@@ -26,12 +26,10 @@ def main() -> int:
     args = parse_args()
     found, missing = [], []
     for folder in args.folders:
-        name = Path(folder).resolve().name
-        benchmark = args.benchmark or (name if name in BENCHMARKS else None)
         try:
-            found.append(inspect_dataset(SaliencyDataset(folder, benchmark=benchmark)))
+            found.append(inspect_dataset(SaliencyDataset(str(Path(folder).resolve()), benchmark=args.benchmark)))
         except (OSError, ValueError) as error:
-            missing.append(f"{name}: MISSING: {error}")
+            missing.append(f"{Path(folder).name}: MISSING: {error}")
     print("\n".join([describe(found)] * bool(found) + missing))
     return int(bool(missing) or not all(each.complete for each in found))
 

@@ -78,7 +78,7 @@ def find_folders(name: str, root: str | Path) -> Folders:
         FileNotFoundError: If there is no such folder, or no known folders in it; names those looked for.
     """
     check_choice("benchmark", name, BENCHMARKS)
-    known, root = BENCHMARKS[name], check_folder(root, f"The folder of {name}")
+    known, root = BENCHMARKS[name], check_folder(root, f"`data_root` of {name}")
     pairs = dict.fromkeys((*known.folders, *_REPACKED))
     for base in (root, root / root.name):
         for images, masks in pairs:

@@ -7,7 +7,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
 from sos_mm.checks import IMAGE_SUFFIXES, check_folder
-from sos_mm.saliency.benchmarks import Folders, find_folders
+from sos_mm.saliency.benchmarks import BENCHMARKS, Folders, find_folders
 
 
 @DATASETS.register_module()
@@ -19,7 +19,8 @@ class SaliencyDataset(BaseDataset):
         data_prefix: ``img_path`` and ``mask_path``, folders below ``data_root``, and ``aux_path`` where there is a
             second modality (depth, thermal). ``images`` and ``masks`` by default.
         benchmark: Name of a public data set (see :mod:`sos_mm.saliency.benchmarks`), whose folders are then found
-            as they were distributed; ``data_prefix`` is not looked at.
+            as they were distributed. By default, without a ``data_prefix``, the last part of ``data_root`` if it is
+            such a name.
         name: What results call this data set; the benchmark's, or the last part of ``data_root``, by default.
         stems: Which images to use: a list of stems, or a text file with one a line (further words and suffixes
             are not looked at). All by default.
@@ -41,10 +42,11 @@ class SaliencyDataset(BaseDataset):
         stems: Iterable[str] | str | None = None,
         **kwargs,
     ):
-        self.benchmark = benchmark
-        self.name = name or benchmark or Path(data_root).name
+        own = Path(data_root).name
+        self.benchmark = benchmark or (own if own in BENCHMARKS and not data_prefix else None)
+        self.name = name or self.benchmark or own
         self.stems = stems
-        prefix = dict(img_path="", mask_path="") if benchmark else data_prefix
+        prefix = dict(img_path="", mask_path="") if self.benchmark else data_prefix
         super().__init__(
             data_root=data_root, data_prefix=prefix or dict(img_path="images", mask_path="masks"), **kwargs
         )

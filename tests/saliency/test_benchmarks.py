@@ -1,6 +1,6 @@
 """The public data sets are found as they were distributed and as they are repacked, and checked."""
 
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def test_folders_are_found(tmp_path, name, images, masks, suffix, nested):
     root = tmp_path / name
     extra = (*BENCHMARKS[name].auxiliary, "")[0]
     write(root / name if nested else root, images, masks, suffix, extra)
-    dataset = SaliencyDataset(str(root), benchmark=name)
+    dataset = SaliencyDataset(str(root))
     assert len(dataset) == 3
     for index in range(3):
         info = dataset.get_data_info(index)
@@ -58,7 +58,7 @@ def test_folders_are_found(tmp_path, name, images, masks, suffix, nested):
 
 
 def test_what_is_missing_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="The folder of ECSSD must be an existing folder"):
+    with pytest.raises(FileNotFoundError, match="`data_root` of ECSSD must be an existing folder"):
         find_folders("ECSSD", tmp_path / "ECSSD")
     (tmp_path / "NLPR/images").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match=r"NLPR as one of: images \+ masks"):
@@ -86,14 +86,15 @@ def test_inspection(tmp_path):
         assert words in text
 
 
-def test_tool(tmp_path):
+def test_tool(tmp_path, monkeypatch, capsys):
     write(tmp_path / "mine", "images", "masks", ".jpg")
     write(tmp_path / "ECSSD", "images", "ground_truth_mask", ".jpg")
-    command = [sys.executable, str(REPOSITORY / "tools/check_dataset.py")]
-    done = subprocess.run([*command, str(tmp_path / "mine")], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "mine: 3 pairs, complete\n")
-    folders = [str(tmp_path / name) for name in ("ECSSD", "DUTS-TE")]
-    done = subprocess.run([*command, *folders], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "ECSSD: 3 of 1000 pairs, INCOMPLETE" in done.stdout
-    assert "DUTS-TE: MISSING: The folder of DUTS-TE must be an existing folder" in done.stdout
+    main = runpy.run_path(str(REPOSITORY / "tools/check_dataset.py"))["main"]
+    monkeypatch.setattr(sys, "argv", ["check_dataset.py", str(tmp_path / "mine")])
+    assert main() == 0
+    assert capsys.readouterr().out == "mine: 3 pairs, complete\n"
+    monkeypatch.setattr(sys, "argv", ["check_dataset.py", *(str(tmp_path / name) for name in ("ECSSD", "DUTS-TE"))])
+    assert main() == 1
+    told = capsys.readouterr().out
+    assert "ECSSD: 3 of 1000 pairs, INCOMPLETE" in told
+    assert "DUTS-TE: MISSING: `data_root` of DUTS-TE must be an existing folder" in told
