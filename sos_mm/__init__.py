@@ -15,9 +15,9 @@ _MODULES = {
     "sos_mm.synthesis": "Recipe synthesize",
     "sos_mm.saliency": (
         "AttentionFeatureInteraction CBAMFusion DiffusionSODHead FlipSaliency LatentDenoiser "
-        "LatentDiffusionSegmentor LoadSaliencyImage LoadSaliencyMask PackSaliencyInputs ResizeSaliency SODMetric "
-        "SaliencyDataset SaliencyMSELoss SaliencyVisualizationHook SalientEncoder SaveSaliencyHook "
-        "SpaceToDepthCodec StableDiffusionVAE"
+        "LatentDiffusionSegmentor LoadAuxiliaryImage LoadSaliencyImage LoadSaliencyMask PackSaliencyInputs "
+        "ResizeSaliency SODMetric SaliencyDataset SaliencyMSELoss SaliencyVisualizationHook SalientEncoder "
+        "SaveSaliencyHook SpaceToDepthCodec StableDiffusionVAE"
     ),
     "sos_mm.visits": "VisitHook",
 }
