@@ -247,8 +247,15 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             layout = self.layout.plan(rng, segments, image.shape[:2])
         except LayoutError:
             return None
-        rules = {"min_visible_share": self.rules.min_visible_share, "min_area": self.rules.min_area}
-        return compose(image, layout, segments, **rules, steps=self.steps, rng=rng)
+        return compose(
+            image,
+            layout,
+            segments,
+            min_visible_share=self.rules.min_visible_share,
+            min_area=min(self.rules.min_area, image.shape[0] * image.shape[1]),
+            steps=self.steps,
+            rng=rng,
+        )
 
     def _count_tokens(self, text: str) -> int:
         if self.tokenizer is None:
