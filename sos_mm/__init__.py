@@ -19,6 +19,7 @@ _MODULES = {
         "ResizeSaliency SODMetric SaliencyDataset SaliencyMSELoss SaliencyVisualizationHook SalientEncoder "
         "SaveSaliencyHook SpaceToDepthCodec StableDiffusionVAE"
     ),
+    "sos_mm.augmentation": "SegmentPaste",
     "sos_mm.visits": "VisitHook",
 }
 _PUBLIC = {name: module for module, names in _MODULES.items() for name in names.split()}

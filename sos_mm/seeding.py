@@ -22,6 +22,7 @@ class Purpose(IntEnum):
     TRAINING_TIMESTEP = 17
     TRAINING_AUGMENTATION = 18
     SAMPLING_NOISE = 19
+    PASTE = 20
     NEGATIVES = 32
     CAPTION = 33
 
