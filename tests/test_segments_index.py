@@ -16,7 +16,8 @@ from sos_mm.segments import index as index_module
 from sos_mm.segments.build import list_records
 from sos_mm.segments.building import measured
 from sos_mm.segments.faults import Faults
-from sos_mm.segments.index import IndexedRecords, write_index
+from sos_mm.segments.index import IndexedRecords
+from sos_mm.segments.index_writer import write_index
 from sos_mm.segments.pack import reduced
 from sos_mm.segments.record import SegmentRecord
 from tests.conftest import make_rgba, write_rgba

@@ -7,7 +7,7 @@ from glob import glob
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sos_mm.checks import check_folder
+from sos_mm.checks import FaultyInput, check_folder
 from sos_mm.segments.faults import Faults
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.sources import SEGMENT_SUFFIXES, without_duplicates
@@ -86,6 +86,8 @@ def _shard(path: Path, faults: Faults) -> Iterator[SegmentRecord]:
         raise ValueError(f"The shard {path} must be an uncompressed tar file, but is not: {error}.") from error
     for key, (offset, length) in images.items():
         try:
+            if not length:
+                raise FaultyInput("cannot be decoded", f"The cut-out {key!r} in {path} is empty (0 bytes): remove it.")
             yield _record(path, key, _words(path, key, words.get(key, b"{}")), offset, length)
         except ValueError as error:
             faults.meet(error)
@@ -95,19 +97,23 @@ def _words(path: Path, key: str, text: bytes) -> dict[str, Any]:
     try:
         words = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"{key}.json in {path} must be JSON, but is not: {error}.") from error
+        text = f"{key}.json in {path} must be JSON, but is not: {error}. Mend it or remove the sample."
+        raise FaultyInput("faulty metadata", text) from error
     if not isinstance(words, dict):
-        raise ValueError(f"{key}.json in {path} must be a JSON object, but is {words!r}.")
+        text = f"{key}.json in {path} must be a JSON object, but is {words!r}: mend it or remove the sample."
+        raise FaultyInput("faulty metadata", text)
     return words
 
 
 def _record(path: Path, key: str, words: dict[str, Any], offset: int = 0, length: int = 0) -> SegmentRecord:
     folders = PurePosixPath(key).parent.parts
     if ".." in folders or PurePosixPath(key).is_absolute():
-        raise ValueError(f"The name {key!r} in {path} must stay below its folder, but leads out of it: rename it.")
+        text = f"The name {key!r} in {path} must stay below its folder, but leads out of it: rename it."
+        raise FaultyInput("name leads out of its folder", text)
     category = words.get("category") or (folders[0] if folders else "")
     if not category:
-        raise ValueError(f"The category of {key!r} in {path} must be known: put it in {key}.json or in a folder.")
+        text = f"The category of {key!r} in {path} must be known: put it in {key}.json or in a folder."
+        raise FaultyInput("no category", text)
     return SegmentRecord(
         path=path,
         category=category,

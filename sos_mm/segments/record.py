@@ -7,18 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sos_mm.checks import decode_image, read_image, require
+from sos_mm.checks import FaultyInput, decode_image, read_image, require
 from sos_mm.segments.quality import Facts
 from sos_mm.segments.segment import Segment
-
-
-@dataclass(frozen=True, slots=True)
-class PackedCopy:
-    """A reduced copy of a segment: the bytes ``[offset, offset + length)`` of a file."""
-
-    path: Path
-    offset: int
-    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +25,6 @@ class SegmentRecord:
         soften: Standard deviation, in pixels, by which the edge of that outline is softened.
         flags: What people or models said of `quality.ANNOTATED`, in that order; None if nothing.
         facts: What was measured on its pixels; None if that was not done yet.
-        copy: Its reduced copy; None if there is none.
     """
 
     path: Path
@@ -50,7 +40,6 @@ class SegmentRecord:
     soften: float = 0.0
     flags: tuple[bool, bool, bool] | None = None
     facts: Facts | None = None
-    copy: PackedCopy | None = None
 
     def read(self) -> Segment:
         """Decodes it, without the transparent margin around it.
@@ -59,14 +48,18 @@ class SegmentRecord:
             FileNotFoundError: If the file is gone.
             ValueError: If it is broken, is not an 8-bit RGBA image, or shows nothing; names the file.
         """
-        return self._segment(self.pixels())
+        return self.segment(self.pixels())
 
-    def read_copy(self) -> Segment:
-        """Decodes its reduced copy, or the segment itself where there is none. Raises as `read` does."""
-        if self.copy is None:
-            return self.read()
-        encoded = _read_part(self.copy.path, self.copy.offset, self.copy.length)
-        return self._segment(decode_image(encoded, f"{self.name} in {self.copy.path}", 4))
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels without transparent margins, as its `Segment` has them.
+
+        Raises:
+            ValueError: If it was not measured yet.
+        """
+        if self.facts is None:
+            raise ValueError(f"The size of {self.name} must have been measured, but was not: make an index.")
+        return self.facts.box_height, self.facts.box_width
 
     @property
     def name(self) -> str:
@@ -81,12 +74,26 @@ class SegmentRecord:
             return decode_image(_read_part(self.path, self.offset, self.length), self.name, 4)
         return read_image(self.path, 4)
 
-    def _segment(self, rgba: np.ndarray) -> Segment:
+    def segment(self, rgba: np.ndarray, full_size: tuple[int, int] | None = None) -> Segment:
+        """The segment of these words with pixels that were decoded before.
+
+        Args:
+            rgba: (H, W, 4) uint8.
+            full_size: Its own height and width where these are the pixels of a reduced copy.
+
+        Raises:
+            ValueError: If the pixels show nothing; names the file.
+        """
         words = (self.category, self.sub_category, self.phrase, self.description, self.attributes, self.source_id)
         try:
-            return Segment(rgba, *words).trimmed()
+            return Segment(rgba, *words, full_size).trimmed()
         except ValueError as error:
-            raise ValueError(f"The cut-out {self.name} cannot be used: {error}") from error
+            raise self.unusable(error) from error
+
+    def unusable(self, error: Exception) -> FaultyInput:
+        """An error that names this segment."""
+        text = f"The cut-out {self.name} cannot be used: {error} Replace or remove it."
+        return FaultyInput(getattr(error, "reason", "other"), text)
 
 
 def _read_part(path: Path, offset: int, length: int) -> np.ndarray:
@@ -115,7 +122,8 @@ def cut_out(image: np.ndarray, segmentation: list | dict, soften: float, name: s
     mask = decode_outline(segmentation, *image.shape[:2], name)
     x, y, width, height = cv2.boundingRect(mask)
     if not width:
-        raise ValueError(f"The outline of {name} must hold pixels, but is empty.")
+        text = f"The outline of {name} must hold pixels, but is empty: mend or remove the annotation."
+        raise FaultyInput("faulty outline", text)
     margin = 1 + int(np.ceil(3 * soften))
     part = np.s_[max(y - margin, 0) : y + height + margin, max(x - margin, 0) : x + width + margin]
     return np.dstack([image[part], soft_alpha(mask[part], soften)])
@@ -140,11 +148,13 @@ def decode_outline(segmentation: list | dict, height: int, width: int, name: str
     tools = require("pycocotools.mask", "Cutting out annotated objects", "pip install pycocotools")
     runs = isinstance(segmentation, dict)
     if not (_is_runs(segmentation) if runs else _is_polygons(segmentation)):
-        raise ValueError(f"The outline of {name} must be polygons or run lengths, but got {str(segmentation)[:80]}.")
+        text = f"The outline of {name} must be polygons or run lengths, but got {str(segmentation)[:80]}."
+        raise FaultyInput("faulty outline", text)
     if runs and list(segmentation["size"]) != [height, width]:
-        raise ValueError(
+        raise FaultyInput(
+            "faulty outline",
             f"The outline of {name} is for a photograph of {segmentation['size']} (height, width), but that has "
-            f"{[height, width]}: the images must be those that the annotations were made for."
+            f"{[height, width]}: the images must be those that the annotations were made for.",
         )
     if runs and not isinstance(segmentation["counts"], list):
         return tools.decode(segmentation)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
+from sos_mm.segments.fingerprint import combined
 from sos_mm.segments.index import IndexedRecords
+from sos_mm.segments.pack import PackedCopy
 from sos_mm.segments.quality import ANNOTATED, Filters
 from sos_mm.segments.record import SegmentRecord
 
@@ -58,6 +60,19 @@ class SelectedRecords(Sequence):
         if not 0 <= place < len(self.rows):
             raise IndexError(f"`place` must be in [0, {len(self.rows)}), but got {place}.")
         return self.base[self.rows[place]]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """That of the index and of the rows that are left of it."""
+        return combined(self.base.fingerprint, self.rows)
+
+    def copy(self, place: int, at_least: tuple[int, int]) -> PackedCopy | None:
+        """The smallest copy that is large enough, as `IndexedRecords.copy`."""
+        return self.base.copy(int(self.rows[place]), at_least)
+
+    def read_copy(self, copy: PackedCopy) -> np.ndarray:
+        """The pixels of a copy."""
+        return self.base.read_copy(copy)
 
     def kind(self, place: int) -> tuple[str, tuple[str, ...]]:
         """Sub-category and attributes of a record."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import check_folder
+from sos_mm.checks import FaultyInput, check_folder
 from sos_mm.segments.faults import Faults
 from sos_mm.segments.quality import ANNOTATED
 from sos_mm.segments.record import SegmentRecord
@@ -94,7 +94,8 @@ def _sorted_folders(folder: Path) -> list[str]:
 def _record(path: Path, category: str, sub_category: str, words: dict, metadata: str | Path) -> SegmentRecord:
     key = f"{category}_{sub_category}"
     if key not in words:
-        raise ValueError(f"{metadata} must describe every segment, but has no {key!r}, the key of {path}.")
+        text = f"{metadata} must describe every segment, but has no {key!r}, the key of {path}: add it or remove the file."
+        raise FaultyInput("no metadata", text)
     entry = words[key]
     features = entry.get("features", [])
     return SegmentRecord(
@@ -141,9 +142,10 @@ def without_duplicates(records: Iterable[SegmentRecord], faults: Faults) -> list
         first = kept.setdefault(record.source_id, record)
         if first is not record:
             faults.meet(
-                ValueError(
+                FaultyInput(
+                    "id that is there twice",
                     f"Each segment must have an id of its own, but {record.source_id!r} is that of both {first.path} "
-                    f"and {record.path}: rename or remove one."
+                    f"and {record.path}: rename or remove one.",
                 )
             )
     return list(kept.values())
