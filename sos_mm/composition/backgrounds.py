@@ -1,6 +1,8 @@
 """Backgrounds: many different ones out of a few photographs."""
 
+import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +121,20 @@ class PhotoBackgrounds:
             image = cv2.flip(image, 1)
         limits = (self.brightness, self.contrast, self.saturation, self.hue)
         return _shift_colors(image, *(shifts * limits))
+
+    @property
+    def fingerprint(self) -> str:
+        """64 digits, the same for photographs of the same names, sizes and parts in any folder, and other ones else.
+
+        Raises:
+            FileNotFoundError: If a photograph is gone; names it.
+        """
+        root = os.path.commonpath([photo.path.absolute().parent for photo in self.photos])
+        digest = hashlib.sha256()
+        for photo in self.photos:
+            name = os.path.relpath(photo.path.absolute(), root)
+            digest.update(f"{Path(name).as_posix()} {photo.path.stat().st_size} {photo.box}\n".encode())
+        return digest.hexdigest()
 
     def _crop(self, image: np.ndarray, size: tuple[int, int], draws: np.ndarray) -> np.ndarray:
         scale = min(image.shape[0] / size[0], image.shape[1] / size[1])

@@ -94,7 +94,9 @@ def _sorted_folders(folder: Path) -> list[str]:
 def _record(path: Path, category: str, sub_category: str, words: dict, metadata: str | Path) -> SegmentRecord:
     key = f"{category}_{sub_category}"
     if key not in words:
-        text = f"{metadata} must describe every segment, but has no {key!r}, the key of {path}: add it or remove the file."
+        text = (
+            f"{metadata} must describe every segment, but has no {key!r}, the key of {path}: add it or remove the file."
+        )
         raise FaultyInput("no metadata", text)
     entry = words[key]
     features = entry.get("features", [])
