@@ -10,10 +10,12 @@ from sos_mm.progress import Progress
 from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.recipe import Recipe
-from sos_mm.synthesis.shards import merge, note_sources, open_folder, shard_folder, sole_run
+from sos_mm.synthesis.shards import CHECKSUMS, merge, note_sources, open_folder, shard_folder, sole_run
 
 # Raised whenever the same recipe and seed give other bytes than before.
 FORMAT = 4
+# Broken segments that the end report names.
+_FAULTS_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,19 @@ class SynthesisReport:
     seconds: float
     skipped: Mapping[str, int] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """A few lines for people."""
+        rate = f"{self.made} images made in {self.seconds:.1f} s, {self.made / self.seconds:.1f} images/s"
+        lines = [
+            f"{self.out}: {self.images} images, {self.objects} objects ({rate if self.made else 'already there'})",
+            f"{self.objects / self.images:.1f} objects an image, {self.categories} categories; checksums in {CHECKSUMS}",
+        ]
+        if self.skipped:
+            kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(self.skipped.items()))
+            lines.append(f"{sum(self.skipped.values())} segments of the bank were skipped: {kinds}")
+            lines += [f"  {fault}" for fault in self.faults[:_FAULTS_TOLD]]
+        return "\n".join(lines)
 
 
 def synthesize(
