@@ -14,6 +14,10 @@ from sos_mm.checks import IMAGE_SUFFIXES, check_folder, check_range, read_image,
 from sos_mm.segments.cache import ByteCache
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 
+# Shares of red, green and blue in brightness (ITU-R BT.601), and a quarter turn of hues that keeps brightness and grey.
+_LUMA = np.array([0.299, 0.587, 0.114])
+_QUARTER_TURN = np.array([[-0.16774, -0.32931, 0.49705], [0.32811, -0.03547, -0.29264], [-1.24955, 1.04634, 0.20321]])
+
 
 @dataclass(frozen=True)
 class Photo:
@@ -149,13 +153,14 @@ class PhotoBackgrounds:
 
 
 def _shift_colors(image: np.ndarray, brightness: float, contrast: float, saturation: float, hue: float) -> np.ndarray:
-    """One table for each of hue, saturation and value; OpenCV counts hues in steps of two degrees."""
-    steps = np.arange(256.0)
-    table = np.empty((1, 256, 3), np.uint8)
-    table[0, :, 0] = (steps + round(hue / 2)) % 180
-    table[0, :, 1] = np.clip(np.rint(steps * (1 + saturation)), 0, 255)
-    table[0, :, 2] = np.clip(np.rint(((steps - 128) * (1 + contrast) + 128) * (1 + brightness)), 0, 255)
-    return cv2.cvtColor(cv2.LUT(cv2.cvtColor(image, cv2.COLOR_RGB2HSV), table), cv2.COLOR_HSV2RGB)
+    """All four shifts as one affine map of RGB, which costs a fraction of going to HSV and back."""
+    angle = np.radians(hue)
+    grey = np.broadcast_to(_LUMA, (3, 3))
+    turned = grey + (1 + saturation) * (np.cos(angle) * (np.eye(3) - grey) + np.sin(angle) * _QUARTER_TURN)
+    matrix = np.empty((3, 4))
+    matrix[:, :3] = (1 + brightness) * (1 + contrast) * turned
+    matrix[:, 3] = -(1 + brightness) * contrast * 128
+    return cv2.transform(image, matrix)
 
 
 def sample_backgrounds(group: str = "train", **options) -> PhotoBackgrounds:
