@@ -47,7 +47,8 @@ class SynthesisReport:
         rate = f"{self.made} images made in {self.seconds:.1f} s, {self.made / self.seconds:.1f} images/s"
         lines = [
             f"{self.out}: {self.images} images, {self.objects} objects ({rate if self.made else 'already there'})",
-            f"{self.objects / self.images:.1f} objects an image, {self.categories} categories; checksums in {CHECKSUMS}",
+            f"{self.objects / self.images:.1f} objects an image of {self.categories} categories; "
+            f"checksums of all files are in {CHECKSUMS}",
         ]
         if self.skipped:
             kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(self.skipped.items()))
