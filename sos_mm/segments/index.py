@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from sos_mm.checks import require
-from sos_mm.segments.quality import ANNOTATED, Facts
 from sos_mm.segments.column_values import getter
 from sos_mm.segments.pack import OVERSAMPLING, CopiesFile, PackedCopy, copy_sizes
+from sos_mm.segments.quality import ANNOTATED, Facts
 from sos_mm.segments.record import SegmentRecord
 
 _VERSION = 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sos_mm.checks import FaultyInput, require
+from sos_mm.checks import FaultyInputError, require
 
 # A copy is used where it has at least so many pixels a side for one that is wanted. Averaging from fewer to
 # fewer blurs twice: from 1.25 to 1 three tenths of the fine detail are lost, from 2 to 1 less than a tenth.
@@ -147,7 +147,7 @@ class CopiesFile:
             pixels = np.frombuffer(_codec().decompress(packed, height * width * 4), np.uint8)
         except (OSError, ValueError) as error:
             text = f"The copy at byte {copy.offset} of {self.path} is damaged ({error}): make the index anew."
-            raise FaultyInput("cannot be decoded", text) from error
+            raise FaultyInputError("cannot be decoded", text) from error
         return pixels.reshape(height, width, 4)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sos_mm.checks import FaultyInput, decode_image, read_image, require
+from sos_mm.checks import FaultyInputError, decode_image, read_image, require
 from sos_mm.segments.quality import Facts
 from sos_mm.segments.segment import Segment
 
@@ -90,10 +90,10 @@ class SegmentRecord:
         except ValueError as error:
             raise self.unusable(error) from error
 
-    def unusable(self, error: Exception) -> FaultyInput:
+    def unusable(self, error: Exception) -> FaultyInputError:
         """An error that names this segment."""
         text = f"The cut-out {self.name} cannot be used: {error} Replace or remove it."
-        return FaultyInput(getattr(error, "reason", "other"), text)
+        return FaultyInputError(getattr(error, "reason", "other"), text)
 
 
 def _read_part(path: Path, offset: int, length: int) -> np.ndarray:
@@ -123,7 +123,7 @@ def cut_out(image: np.ndarray, segmentation: list | dict, soften: float, name: s
     x, y, width, height = cv2.boundingRect(mask)
     if not width:
         text = f"The outline of {name} must hold pixels, but is empty: mend or remove the annotation."
-        raise FaultyInput("faulty outline", text)
+        raise FaultyInputError("faulty outline", text)
     margin = 1 + int(np.ceil(3 * soften))
     part = np.s_[max(y - margin, 0) : y + height + margin, max(x - margin, 0) : x + width + margin]
     return np.dstack([image[part], soft_alpha(mask[part], soften)])
@@ -149,9 +149,9 @@ def decode_outline(segmentation: list | dict, height: int, width: int, name: str
     runs = isinstance(segmentation, dict)
     if not (_is_runs(segmentation) if runs else _is_polygons(segmentation)):
         text = f"The outline of {name} must be polygons or run lengths, but got {str(segmentation)[:80]}."
-        raise FaultyInput("faulty outline", text)
+        raise FaultyInputError("faulty outline", text)
     if runs and list(segmentation["size"]) != [height, width]:
-        raise FaultyInput(
+        raise FaultyInputError(
             "faulty outline",
             f"The outline of {name} is for a photograph of {segmentation['size']} (height, width), but that has "
             f"{[height, width]}: the images must be those that the annotations were made for.",

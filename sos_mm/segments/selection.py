@@ -64,7 +64,10 @@ class SelectedRecords(Sequence):
     @cached_property
     def fingerprint(self) -> str:
         """That of the index and of the rows that are left of it."""
-        return combined(self.base.fingerprint, self.rows)
+        base, rows = self.base, self.rows
+        while isinstance(base, SelectedRecords):
+            base, rows = base.base, base.rows[rows]
+        return base.fingerprint if len(rows) == len(base) else combined(base.fingerprint, rows.astype("<i8"))
 
     def copy(self, place: int, at_least: tuple[int, int]) -> PackedCopy | None:
         """The smallest copy that is large enough, as `IndexedRecords.copy`."""
