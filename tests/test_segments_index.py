@@ -53,8 +53,9 @@ def test_index_gives_back_what_was_read(release, index):
 def test_the_smallest_copy_that_is_large_enough_is_read(index):
     bank = SegmentBank.from_index(index)
     for place in range(len(bank)):
-        whole, record = bank.load(place), bank.record(place)
-        assert record.size == whole.size == bank.load(place, (1, 1)).size
+        whole, outline = bank.load(place), bank.outline(place)
+        assert outline == (whole.size, whole.category)
+        assert bank.load(place, (1, 1)).size == whole.size
         for part in np.linspace(0.05, 1, 20):
             wanted = tuple(max(round(side * part), 1) for side in whole.size)
             loaded = bank.load(place, wanted)
@@ -70,7 +71,10 @@ def test_the_smallest_copy_that_is_large_enough_is_read(index):
 
 
 def test_without_an_index_there_are_no_copies_to_read(bank):
-    assert bank.load(0, (5, 5)) is bank.load(0) is bank.record(0)
+    assert bank.load(0, (5, 5)) is bank.load(0)
+    measured_bank = SegmentBank(measured(bank.records, progress=False))
+    for place in range(len(bank)):
+        assert bank.outline(place) == measured_bank.outline(place) == (bank.load(place).size, bank.load(place).category)
 
 
 def test_placed_copies_look_like_the_whole(index):

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,6 +11,18 @@ import numpy as np
 from sos_mm.checks import FaultyInputError, decode_image, read_image, require
 from sos_mm.segments.quality import Facts
 from sos_mm.segments.segment import Segment
+
+
+class Outline(NamedTuple):
+    """What a layout needs to know of a segment that is not decoded yet.
+
+    Attributes:
+        size: Height and width in pixels without transparent margins, as its `Segment` has them.
+        category: Its category.
+    """
+
+    size: tuple[int, int]
+    category: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +62,6 @@ class SegmentRecord:
             ValueError: If it is broken, is not an 8-bit RGBA image, or shows nothing; names the file.
         """
         return self.segment(self.pixels())
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels without transparent margins, as its `Segment` has them.
-
-        Raises:
-            ValueError: If it was not measured yet.
-        """
-        if self.facts is None:
-            raise ValueError(f"The size of {self.name} must have been measured, but was not: make an index.")
-        return self.facts.box_height, self.facts.box_width
 
     @property
     def name(self) -> str:

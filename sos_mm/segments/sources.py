@@ -157,7 +157,7 @@ def without_duplicates(records: Iterable[SegmentRecord], faults: Faults) -> list
     kept: dict[str, SegmentRecord] = {}
     for record in records:
         if not _is_text(record.source_id):
-            text = f"The name {record.source_id!a} in {record.path} must be UTF-8, but is not: rename it."
+            text = f"The name {str(record.path)!a} must be UTF-8, but is not: rename it."
             faults.meet(FaultyInputError("name that is not UTF-8", text))
             continue
         first = kept.setdefault(record.source_id, record)
