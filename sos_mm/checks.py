@@ -12,7 +12,7 @@ import numpy as np
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
-class FaultyInput(ValueError):
+class FaultyInputError(ValueError):
     """One of many inputs cannot be used.
 
     Args:
@@ -25,7 +25,7 @@ class FaultyInput(ValueError):
         self.reason = reason
 
     def __reduce__(self):
-        return FaultyInput, (self.reason, str(self))
+        return FaultyInputError, (self.reason, str(self))
 
 
 def require(module: str, needed_for: str, remedy: str) -> ModuleType:
@@ -111,15 +111,15 @@ def decode_image(encoded: np.ndarray, name: str | Path, channels: int) -> np.nda
             image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED if channels == 4 else cv2.IMREAD_COLOR)
         except cv2.error as error:
             text = f"The image {name} is refused by OpenCV ({error.err}): make it smaller."
-            raise FaultyInput("too large", text) from error
+            raise FaultyInputError("too large", text) from error
     if image is None:
         text = f"The image {name} ({encoded.size} bytes) cannot be decoded: replace or remove it."
-        raise FaultyInput("cannot be decoded", text)
+        raise FaultyInputError("cannot be decoded", text)
     if channels == 4:
         # A TIFF file in CMYK has four channels too.
         if encoded[:4].tobytes() not in (b"\x89PNG", b"RIFF"):
             text = f"The cut-out {name} must be a PNG or WebP file with alpha (RGBA), but is another kind."
-            raise FaultyInput("not PNG or WebP", text)
+            raise FaultyInputError("not PNG or WebP", text)
         return _to_rgba(image, name)
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if channels == 1 else cv2.COLOR_BGR2RGB)
 
@@ -140,11 +140,11 @@ def _to_rgba(image: np.ndarray, path: str | Path) -> np.ndarray:
 
     if image.dtype != np.uint8:
         text = f"The cut-out {path} must be 8-bit, but holds {image.dtype}: save it with 8 bits a channel."
-        raise FaultyInput("not 8-bit", text)
+        raise FaultyInputError("not 8-bit", text)
     if image.ndim != 3 or image.shape[2] != 4:
         shape = "x".join(map(str, image.shape))
         text = f"The cut-out {path} must have an alpha channel (RGBA), but its shape is {shape}: cut the object out."
-        raise FaultyInput("no alpha channel", text)
+        raise FaultyInputError("no alpha channel", text)
     return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
 
 

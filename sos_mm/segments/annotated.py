@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sos_mm.checks import FaultyInput, check_folder, check_range
+from sos_mm.checks import FaultyInputError, check_folder, check_range
 from sos_mm.segments.faults import Faults
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.sources import few, read_json_object, without_duplicates
@@ -66,7 +66,7 @@ def read_annotated(
         except (FileNotFoundError, ValueError) as error:
             text = f"Annotation {entry.get('id')} of {annotations}: {error}"
             missing = isinstance(error, FileNotFoundError)
-            faults.meet(FileNotFoundError(text) if missing else FaultyInput("faulty annotation", text))
+            faults.meet(FileNotFoundError(text) if missing else FaultyInputError("faulty annotation", text))
     if not records:
         raise ValueError(f"{annotations} must hold objects to cut out, but none is left: are the options too strict?")
     return without_duplicates(records, faults)

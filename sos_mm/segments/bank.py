@@ -17,7 +17,7 @@ from sos_mm.segments.fingerprint import combined, common_root, fingerprint
 from sos_mm.segments.index import IndexedRecords
 from sos_mm.segments.pack import PackedCopy
 from sos_mm.segments.quality import Filters
-from sos_mm.segments.record import SegmentRecord
+from sos_mm.segments.record import Outline, SegmentRecord
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 from sos_mm.segments.segment import Segment
 from sos_mm.segments.selection import SelectedRecords, Selection, kind_of, select
@@ -214,18 +214,19 @@ class SegmentBank:
             own = fingerprint(self.records, common_root(self.records))
         return own if self._edges is None else combined(own, self._edges)
 
-    def record(self, index: int) -> SegmentRecord | Segment:
-        """What is known of a segment without decoding it: its ``size`` and words, as its `Segment` has them.
-
-        Returns:
-            The record where it was measured, as in an index; otherwise the segment itself, decoded now.
+    def outline(self, index: int) -> Outline:
+        """What a layout needs to know of a segment; not decoded for it where it was measured, as in an index.
 
         Raises:
             IndexError: If there is no such segment.
             FileNotFoundError, ValueError: If it had to be decoded, and its file is gone or broken.
         """
-        record = self.records[self._checked(index)]
-        return self.load(index) if record.facts is None else record
+        index = self._checked(index)
+        if isinstance(self.records, IndexedRecords | SelectedRecords):
+            return self.records.outline(index)
+        record = self.records[index]
+        size = self.load(index).size if record.facts is None else (record.facts.box_height, record.facts.box_width)
+        return Outline(size, record.category)
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
         """Decodes a segment, or remembers it; transparent margins are trimmed away.

@@ -38,8 +38,8 @@ def build_bank(config: Mapping[str, Any]) -> SegmentBank | MixedBank:
             ``weights``). Each may also have ``filters`` (the fields of `Filters`), ``vocabulary`` and
             ``attributes`` (`SegmentBank.select`); each but 'mix' ``category_weights`` (weights by name, or the
             arguments of `repeat_factors`), ``cache_bytes``, and ``broken``: with 'skip' all segments without
-            an index are read now, and broken ones are left out, counted in ``bank.skipped`` and told in ``bank.faults``; with 'error',
-            the default, the first one that is met is an error.
+            an index are read now, and broken ones are left out, counted in ``bank.skipped`` and told in
+            ``bank.faults``; with 'error', the default, the first one that is met is an error.
 
     Raises:
         FileNotFoundError, ValueError: As the readers do, and for an unknown type or option.

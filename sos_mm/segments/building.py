@@ -116,7 +116,7 @@ def _examine(record: SegmentRecord, copies: Sequence[int]) -> Examined:
         return record, error if str(record.path) in str(error) else record.unusable(error), []
     facts = measure(rgba)
     box = rgba[facts.box_y : facts.box_y + facts.box_height, facts.box_x : facts.box_x + facts.box_width]
-    return record, facts, list(pack(box, copies)) if copies else []
+    return record, facts, pack(box, copies)
 
 
 def _progress(records: Sequence[SegmentRecord], shown: bool) -> Progress:

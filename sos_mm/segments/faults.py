@@ -26,7 +26,7 @@ class Faults:
         self.counts: Counter[str] = Counter(before.counts if before else {})
 
     def meet(self, error: Exception) -> None:
-        """Raises the error, or counts it by its ``reason``, as of `FaultyInput`."""
+        """Raises the error, or counts it by its ``reason``, as of `FaultyInputError`."""
         if self.broken == "error":
             raise error
         self.texts.append(str(error))

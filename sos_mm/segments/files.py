@@ -7,10 +7,10 @@ from glob import glob
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sos_mm.checks import FaultyInput, check_folder
+from sos_mm.checks import FaultyInputError, check_folder
 from sos_mm.segments.faults import Faults
 from sos_mm.segments.record import SegmentRecord
-from sos_mm.segments.sources import SEGMENT_SUFFIXES, without_duplicates
+from sos_mm.segments.sources import SEGMENT_SUFFIXES, read_words, without_duplicates
 
 
 def read_folder(root: str | Path, faults: Faults | None = None) -> list[SegmentRecord]:
@@ -73,21 +73,27 @@ def read_tar(shards: str | Path | Sequence[str | Path], faults: Faults | None = 
 def _shard(path: Path, faults: Faults) -> Iterator[SegmentRecord]:
     if not path.is_file():
         raise FileNotFoundError(f"The shard {path} does not exist.")
-    images, words = {}, {}
+    images, words, damage = [], {}, None
     try:
         with tarfile.open(path, "r:") as shard:
             for member in shard:
                 name = PurePosixPath(member.name)
                 if member.isfile() and name.suffix.lower() in SEGMENT_SUFFIXES:
-                    images[str(name.with_suffix(""))] = member.offset_data, member.size
+                    images.append((str(name.with_suffix("")), member.offset_data, member.size))
                 elif member.isfile() and name.suffix.lower() == ".json":
                     words[str(name.with_suffix(""))] = shard.extractfile(member).read()
     except tarfile.TarError as error:
-        raise ValueError(f"The shard {path} must be an uncompressed tar file, but is not: {error}.") from error
-    for key, (offset, length) in images.items():
+        if not images:
+            raise ValueError(f"The shard {path} must be an uncompressed tar file, but is not: {error}.") from error
+        damage = FaultyInputError("damaged shard", f"The shard {path} is cut short or damaged ({error}): get it again.")
+    if damage:
+        faults.meet(damage)
+    for key, offset, length in images:
         try:
             if not length:
-                raise FaultyInput("cannot be decoded", f"The cut-out {key!r} in {path} is empty (0 bytes): remove it.")
+                raise FaultyInputError(
+                    "cannot be decoded", f"The cut-out {key!r} in {path} is empty (0 bytes): remove it."
+                )
             yield _record(path, key, _words(path, key, words.get(key, b"{}")), offset, length)
         except ValueError as error:
             faults.meet(error)
@@ -98,10 +104,10 @@ def _words(path: Path, key: str, text: bytes) -> dict[str, Any]:
         words = json.loads(text)
     except ValueError as error:
         text = f"{key}.json in {path} must be JSON, but is not: {error}. Mend it or remove the sample."
-        raise FaultyInput("faulty metadata", text) from error
+        raise FaultyInputError("faulty metadata", text) from error
     if not isinstance(words, dict):
         text = f"{key}.json in {path} must be a JSON object, but is {words!r}: mend it or remove the sample."
-        raise FaultyInput("faulty metadata", text)
+        raise FaultyInputError("faulty metadata", text)
     return words
 
 
@@ -109,18 +115,19 @@ def _record(path: Path, key: str, words: dict[str, Any], offset: int = 0, length
     folders = PurePosixPath(key).parent.parts
     if ".." in folders or PurePosixPath(key).is_absolute():
         text = f"The name {key!r} in {path} must stay below its folder, but leads out of it: rename it."
-        raise FaultyInput("name leads out of its folder", text)
+        raise FaultyInputError("name leads out of its folder", text)
+    phrase, description, attributes = read_words(words, f"{key}.json in {path}")
     category = words.get("category") or (folders[0] if folders else "")
     if not category:
         text = f"The category of {key!r} in {path} must be known: put it in {key}.json or in a folder."
-        raise FaultyInput("no category", text)
+        raise FaultyInputError("no category", text)
     return SegmentRecord(
         path=path,
         category=category,
         sub_category=words.get("sub_category") or "_".join(folders[1:]),
-        phrase=words.get("short_phrase") or category.replace("_", " "),
-        description=words.get("description", ""),
-        attributes=tuple(words.get("features", ())),
+        phrase=phrase or category.replace("_", " "),
+        description=description,
+        attributes=attributes,
         source_id=key,
         offset=offset,
         length=length,

@@ -12,7 +12,7 @@ from sos_mm.checks import require
 from sos_mm.segments.column_values import getter
 from sos_mm.segments.pack import OVERSAMPLING, CopiesFile, PackedCopy, copy_sizes
 from sos_mm.segments.quality import ANNOTATED, Facts
-from sos_mm.segments.record import SegmentRecord
+from sos_mm.segments.record import Outline, SegmentRecord
 
 _VERSION = 2
 _KEY = b"sos_mm.segments"
@@ -164,6 +164,11 @@ class IndexedRecords(Sequence):
         """Sub-category and attributes of a row, at a tenth of the cost of its record."""
         get, place = self._at(row)
         return get["sub_category"](place), get["features"](place)
+
+    def outline(self, row: int) -> Outline:
+        """Size and category of a row, at a tenth of the cost of its record."""
+        get, place = self._at(row)
+        return Outline((get["box_height"](place), get["box_width"](place)), get["category"](place))
 
     def copy(self, row: int, at_least: tuple[int, int]) -> PackedCopy | None:
         """The smallest copy of a row that is large enough to be scaled down to a height and width.

@@ -11,7 +11,7 @@ import numpy as np
 from sos_mm.segments.bank import SegmentBank, cumulative, wanted_categories
 from sos_mm.segments.fingerprint import combined
 from sos_mm.segments.quality import Filters
-from sos_mm.segments.record import SegmentRecord
+from sos_mm.segments.record import Outline
 from sos_mm.segments.segment import Segment
 from sos_mm.segments.vocabulary import category_ids
 
@@ -98,10 +98,10 @@ class MixedBank:
         """As `SegmentBank.fingerprint`, of all banks and their weights."""
         return combined([bank.fingerprint for bank in self.banks], self._edges)
 
-    def record(self, index: int) -> SegmentRecord | Segment:
-        """As `SegmentBank.record`."""
+    def outline(self, index: int) -> Outline:
+        """As `SegmentBank.outline`."""
         place, index = self.origin(index)
-        return self.banks[place].record(index)
+        return self.banks[place].outline(index)
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
         """As `SegmentBank.load`."""

@@ -1,7 +1,7 @@
 """Reduced copies of segments, packed into one file, for uses that need fewer pixels than there are."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sos_mm.checks import FaultyInput, require
+from sos_mm.checks import FaultyInputError, require
 
 # A copy is used where it has at least so many pixels a side for one that is wanted. Averaging from fewer to
 # fewer blurs twice: from 1.25 to 1 three tenths of the fine detail are lost, from 2 to 1 less than a tenth.
@@ -59,8 +59,8 @@ def shrink(rgba: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     for start in range(0, height, _STRIP):
         strip = rgba[start : start + _STRIP].astype(np.int64)
         strip[..., :3] *= strip[..., 3:]
-        narrow[start : start + _STRIP] = _sums(strip.transpose(1, 0, 2), size[1]).transpose(1, 0, 2)
-    sums = _sums(narrow, size[0])
+        narrow[start : start + _STRIP] = _sums(strip, size[1], 1)
+    sums = _sums(narrow, size[0], 0)
     alpha = sums[..., 3:]
     small = np.concatenate([_divided(sums[..., :3], np.maximum(alpha, 1)), _divided(alpha, height * width)], axis=2)
     return without_hidden_colors(small.astype(np.uint8))
@@ -71,29 +71,36 @@ def without_hidden_colors(rgba: np.ndarray) -> np.ndarray:
     return cv2.copyTo(rgba, cv2.merge([rgba[..., 3]] * 4))
 
 
-def _sums(values: np.ndarray, number: int) -> np.ndarray:
-    """Sums over ``number`` equal parts of the first axis, in units of a ``number``-th of a value."""
-    length = len(values)
+def _sums(values: np.ndarray, number: int, axis: int) -> np.ndarray:
+    """Sums of (H, W, 4) over ``number`` equal parts of the first or second axis, in units of a ``number``-th."""
+    length = values.shape[axis]
     whole, part = np.divmod(np.arange(number + 1) * length, number)
-    before = np.zeros((length + 1, *values.shape[1:]), np.int64)
-    np.cumsum(values, axis=0, out=before[1:])
-    at_edges = before[whole] * number
-    at_edges[:-1] += values[whole[:-1]] * part[:-1, None, None]
-    return np.diff(at_edges, axis=0)
+    before = np.cumsum(values, axis)
+    # What lies before each edge: whole values, and a part of the one that it runs through.
+    at_edges = np.take(before, whole - 1, axis, mode="wrap") * number
+    at_edges[(slice(None),) * axis + (0,)] = 0
+    weights = part.reshape((-1, 1, 1) if axis == 0 else (-1, 1))
+    at_edges += np.take(values, np.minimum(whole, length - 1), axis) * weights
+    return np.diff(at_edges, axis=axis)
 
 
 def _divided(values: np.ndarray, by: np.ndarray | int) -> np.ndarray:
     return (2 * values + by) // (2 * by)
 
 
-def pack(rgba: np.ndarray, sides: Sequence[int]) -> Iterator[bytes]:
+def pack(rgba: np.ndarray, sides: Sequence[int]) -> list[bytes]:
     """The packed copies of a segment without transparent margins, from small to large.
 
     One on which nothing opaque is left, as of a hair, is empty.
     """
-    for size in copy_sizes(rgba.shape[:2], sides):
-        small = shrink(rgba, size)
-        yield _codec().compress(small.tobytes(), asbytes=True) if small[..., 3].max() >= 128 else b""
+    packed, source = [], rgba
+    for size in reversed(copy_sizes(rgba.shape[:2], sides)):
+        # From the copy before where that has at least twice the pixels a side, which is four times as fast.
+        source = source if min(np.divide(source.shape[:2], size)) >= OVERSAMPLING else rgba
+        small = shrink(source, size)
+        source = small if small.shape != rgba.shape else rgba
+        packed.append(_codec().compress(small.tobytes(), asbytes=True) if small[..., 3].max() >= 128 else b"")
+    return packed[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +154,7 @@ class CopiesFile:
             pixels = np.frombuffer(_codec().decompress(packed, height * width * 4), np.uint8)
         except (OSError, ValueError) as error:
             text = f"The copy at byte {copy.offset} of {self.path} is damaged ({error}): make the index anew."
-            raise FaultyInput("cannot be decoded", text) from error
+            raise FaultyInputError("cannot be decoded", text) from error
         return pixels.reshape(height, width, 4)
 
 

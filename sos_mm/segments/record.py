@@ -3,13 +3,26 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from sos_mm.checks import FaultyInput, decode_image, read_image, require
+from sos_mm.checks import FaultyInputError, decode_image, read_image, require
 from sos_mm.segments.quality import Facts
 from sos_mm.segments.segment import Segment
+
+
+class Outline(NamedTuple):
+    """What a layout needs to know of a segment that is not decoded yet.
+
+    Attributes:
+        size: Height and width in pixels without transparent margins, as its `Segment` has them.
+        category: Its category.
+    """
+
+    size: tuple[int, int]
+    category: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +64,6 @@ class SegmentRecord:
         return self.segment(self.pixels())
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels without transparent margins, as its `Segment` has them.
-
-        Raises:
-            ValueError: If it was not measured yet.
-        """
-        if self.facts is None:
-            raise ValueError(f"The size of {self.name} must have been measured, but was not: make an index.")
-        return self.facts.box_height, self.facts.box_width
-
-    @property
     def name(self) -> str:
         """Says in an error which segment it is."""
         return f"{self.path} ({self.source_id})" if self.length or self.outline else str(self.path)
@@ -90,10 +92,10 @@ class SegmentRecord:
         except ValueError as error:
             raise self.unusable(error) from error
 
-    def unusable(self, error: Exception) -> FaultyInput:
+    def unusable(self, error: Exception) -> FaultyInputError:
         """An error that names this segment."""
         text = f"The cut-out {self.name} cannot be used: {error} Replace or remove it."
-        return FaultyInput(getattr(error, "reason", "other"), text)
+        return FaultyInputError(getattr(error, "reason", "other"), text)
 
 
 def _read_part(path: Path, offset: int, length: int) -> np.ndarray:
@@ -123,7 +125,7 @@ def cut_out(image: np.ndarray, segmentation: list | dict, soften: float, name: s
     x, y, width, height = cv2.boundingRect(mask)
     if not width:
         text = f"The outline of {name} must hold pixels, but is empty: mend or remove the annotation."
-        raise FaultyInput("faulty outline", text)
+        raise FaultyInputError("faulty outline", text)
     margin = 1 + int(np.ceil(3 * soften))
     part = np.s_[max(y - margin, 0) : y + height + margin, max(x - margin, 0) : x + width + margin]
     return np.dstack([image[part], soft_alpha(mask[part], soften)])
@@ -149,9 +151,9 @@ def decode_outline(segmentation: list | dict, height: int, width: int, name: str
     runs = isinstance(segmentation, dict)
     if not (_is_runs(segmentation) if runs else _is_polygons(segmentation)):
         text = f"The outline of {name} must be polygons or run lengths, but got {str(segmentation)[:80]}."
-        raise FaultyInput("faulty outline", text)
+        raise FaultyInputError("faulty outline", text)
     if runs and list(segmentation["size"]) != [height, width]:
-        raise FaultyInput(
+        raise FaultyInputError(
             "faulty outline",
             f"The outline of {name} is for a photograph of {segmentation['size']} (height, width), but that has "
             f"{[height, width]}: the images must be those that the annotations were made for.",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from sos_mm.checks import FaultyInput
+from sos_mm.checks import FaultyInputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,4 +78,4 @@ def _check_rgba(rgba: np.ndarray) -> None:
     if strongest < 128:
         what = "a fully transparent image" if strongest == 0 else f"an alpha of at most {strongest}"
         text = f"`rgba` must show an object (an alpha of at least 128 somewhere), but got {what}."
-        raise FaultyInput("nothing opaque in it", text)
+        raise FaultyInputError("nothing opaque in it", text)

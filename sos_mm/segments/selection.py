@@ -10,7 +10,7 @@ from sos_mm.segments.fingerprint import combined
 from sos_mm.segments.index import IndexedRecords
 from sos_mm.segments.pack import PackedCopy
 from sos_mm.segments.quality import ANNOTATED, Filters
-from sos_mm.segments.record import SegmentRecord
+from sos_mm.segments.record import Outline, SegmentRecord
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,14 @@ class SelectedRecords(Sequence):
     @cached_property
     def fingerprint(self) -> str:
         """That of the index and of the rows that are left of it."""
-        return combined(self.base.fingerprint, self.rows)
+        base, rows = self.base, self.rows
+        while isinstance(base, SelectedRecords):
+            base, rows = base.base, base.rows[rows]
+        return base.fingerprint if len(rows) == len(base) else combined(base.fingerprint, rows.astype("<i8"))
+
+    def outline(self, place: int) -> Outline:
+        """Size and category of a record."""
+        return self.base.outline(int(self.rows[place]))
 
     def copy(self, place: int, at_least: tuple[int, int]) -> PackedCopy | None:
         """The smallest copy that is large enough, as `IndexedRecords.copy`."""

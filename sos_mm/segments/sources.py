@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import FaultyInput, check_folder
+from sos_mm.checks import FaultyInputError, check_folder
 from sos_mm.segments.faults import Faults
 from sos_mm.segments.quality import ANNOTATED
 from sos_mm.segments.record import SegmentRecord
@@ -94,21 +94,36 @@ def _sorted_folders(folder: Path) -> list[str]:
 def _record(path: Path, category: str, sub_category: str, words: dict, metadata: str | Path) -> SegmentRecord:
     key = f"{category}_{sub_category}"
     if key not in words:
-        text = (
-            f"{metadata} must describe every segment, but has no {key!r}, the key of {path}: add it or remove the file."
-        )
-        raise FaultyInput("no metadata", text)
-    entry = words[key]
-    features = entry.get("features", [])
+        text = f"{metadata} must describe every segment, but has no {key!r}, the key of {path}: add it."
+        raise FaultyInputError("no metadata", text)
+    phrase, description, attributes = read_words(words[key], f"{key!r} in {metadata}")
     return SegmentRecord(
         path=path,
         category=category,
         sub_category=sub_category,
-        phrase=entry.get("short_phrase", ""),
-        description=entry.get("description", ""),
-        attributes=(features,) if isinstance(features, str) else tuple(features),
+        phrase=phrase,
+        description=description,
+        attributes=attributes,
         source_id=f"{category}/{sub_category}/{path.stem}",
     )
+
+
+def read_words(entry: Mapping[str, Any], name: str) -> tuple[str, str, tuple[str, ...]]:
+    """``short_phrase``, ``description`` and ``features`` of a JSON object; empty where they are not there.
+
+    Raises:
+        FaultyInputError: If one is of another kind; names it and, by ``name``, the object.
+    """
+    features = entry.get("features", [])
+    features = [features] if isinstance(features, str) else features
+    for key in ("category", "sub_category", "short_phrase", "description"):
+        if not isinstance(entry.get(key, ""), str):
+            text = f"`{key}` of {name} must be text, but got {entry[key]!r}: mend it."
+            raise FaultyInputError("faulty metadata", text)
+    if not isinstance(features, list) or not all(isinstance(word, str) for word in features):
+        text = f"`features` of {name} must be a list of words, but got {features!r}: mend it."
+        raise FaultyInputError("faulty metadata", text)
+    return entry.get("short_phrase", ""), entry.get("description", ""), tuple(features)
 
 
 def _read_metadata(path: Path) -> dict[str, dict]:
@@ -138,19 +153,28 @@ def read_json_object(path: str | Path, what: str) -> dict[str, Any]:
 
 
 def without_duplicates(records: Iterable[SegmentRecord], faults: Faults) -> list[SegmentRecord]:
-    """The records without those whose ``source_id`` an earlier one has, each of which is a fault."""
+    """The records without those whose ``source_id`` an earlier one has or no text can hold; each is a fault."""
     kept: dict[str, SegmentRecord] = {}
     for record in records:
+        if not _is_text(record.source_id):
+            text = f"The name {str(record.path)!a} must be UTF-8, but is not: rename it."
+            faults.meet(FaultyInputError("name that is not UTF-8", text))
+            continue
         first = kept.setdefault(record.source_id, record)
         if first is not record:
             faults.meet(
-                FaultyInput(
+                FaultyInputError(
                     "id that is there twice",
                     f"Each segment must have an id of its own, but {record.source_id!r} is that of both {first.path} "
                     f"and {record.path}: rename or remove one.",
                 )
             )
     return list(kept.values())
+
+
+def _is_text(name: str) -> bool:
+    # Bytes that are no UTF-8 are lone surrogates in the names that Python gives to files.
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _flags(record: SegmentRecord, answers: Mapping[str, Any], path: str | Path) -> tuple[bool, bool, bool] | None:
