@@ -86,14 +86,19 @@ def solve_membrane(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     if min(height, width) > 4:
         half = ((width + 1) // 2, (height + 1) // 2)
         coarse_weight = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
-        coarse = cv2.resize(values * weight[..., None], half, interpolation=cv2.INTER_AREA)
+        coarse = _resize(values * weight[..., None], half, cv2.INTER_AREA)
         coarse /= np.maximum(coarse_weight, 1e-6)[..., None]
-        guess = cv2.resize(solve_membrane(coarse, coarse_weight > 0), (width, height))
+        guess = _resize(solve_membrane(coarse, coarse_weight > 0), (width, height), cv2.INTER_LINEAR)
     result = np.where(known[..., None], values, guess).astype(np.float32)
     for _ in range(24):
-        around = cv2.blur(result, (3, 3), borderType=cv2.BORDER_REPLICATE)
+        around = cv2.blur(result, (3, 3), borderType=cv2.BORDER_REPLICATE).reshape(values.shape)
         result = np.where(known[..., None], values, around)
     return result
+
+
+def _resize(values: np.ndarray, size: tuple[int, int], method: int) -> np.ndarray:
+    """OpenCV's, which drops a last axis of one."""
+    return cv2.resize(values, size, interpolation=method).reshape(*size[::-1], values.shape[2])
 
 
 @runtime_checkable

@@ -21,21 +21,25 @@ _SAMPLES = 24
 class Harmonize(Step):
     """Moves an object's Lab mean and spread part of the way to those of the background around it.
 
+    The colours go there along curves, one a channel, that hold black and white where they are: a crow before a
+    bright sky stays black and is not fogged.
+
     Args:
         strength: Share of the way for lightness, in [0, 1].
         chroma: Share of it for colour: small, so that a red apple stays red on a lawn.
-        limit: Largest shift of a channel, in levels of 255.
+        limit: Largest shift of a curve, that of its middle, in levels of 255, in [0, 60].
         reach: Width of the neighbourhood, as a share of the object's longer side.
     """
 
-    strength: float = 0.4
-    chroma: float = 0.2
-    limit: float = 40.0
+    strength: float = 0.3
+    chroma: float = 0.15
+    limit: float = 30.0
     reach: float = 0.3
 
     def __post_init__(self):
         check_shares(self, "strength", "chroma")
-        check_range("limit", self.limit, 0, 255)
+        # From 64 on a curve would fall somewhere.
+        check_range("limit", self.limit, 0, 60)
         check_range("reach", self.reach, 0.01, 10)
 
     def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
@@ -45,35 +49,27 @@ class Harmonize(Step):
         own, around = neighbourhood(sprite, frame.image, self.reach)
         if len(own) < 8 or len(around) < 8:
             return sprite
-        colors = cv2.cvtColor(cv2.cvtColor(sprite.rgba, cv2.COLOR_mRGBA2RGBA), cv2.COLOR_RGBA2RGB)
-        moved = cv2.cvtColor(cv2.transform(colors, _fit_colors(own, self._moved(own, around))), cv2.COLOR_RGB2RGBA)
-        cv2.insertChannel(cv2.extractChannel(sprite.rgba, 3), moved, 3)
-        return replace(sprite, rgba=cv2.cvtColor(moved, cv2.COLOR_RGBA2mRGBA))
+        curves = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 4, axis=2)
+        curves[0, :, :3] = self._curves(own, around)
+        straight = cv2.cvtColor(sprite.rgba, cv2.COLOR_mRGBA2RGBA)
+        return replace(sprite, rgba=cv2.cvtColor(cv2.LUT(straight, curves), cv2.COLOR_RGBA2mRGBA))
 
-    def _moved(self, own: np.ndarray, around: np.ndarray) -> np.ndarray:
-        """Where the object's (N, 3) RGB colours are to go."""
-        own, around = _lab(own), _lab(around)
-        share = np.array([self.strength, self.chroma, self.chroma])
-        shift = np.clip(share * (around.mean(axis=0) - own.mean(axis=0)), -self.limit, self.limit)
-        spread = np.clip(around.std(axis=0) / np.maximum(own.std(axis=0), 1), 0.7, 1.4)
-        moved = (own - own.mean(axis=0)) * (1 + share * (spread - 1)) + own.mean(axis=0) + shift
-        # OpenCV's 8-bit scale: lightness times 2.55, the other two plus 128.
-        lab = ((moved - (0, 128, 128)) / (2.55, 1, 1)).astype(np.float32)
-        return cv2.cvtColor(lab[None], cv2.COLOR_Lab2RGB)[0] * 255
+    def _curves(self, own: np.ndarray, around: np.ndarray) -> np.ndarray:
+        """(256, 3) uint8, the new levels of the channels of an object with such (N, 3) RGB colours."""
+        here, there = _lab(own), _lab(around)
+        mean, spread = here.mean(axis=0), there.std(axis=0)[0] / max(here.std(axis=0)[0], 1)
+        target = mean + (self.strength, self.chroma, self.chroma) * (there.mean(axis=0) - mean)
+        shift = np.subtract(*_rgb(np.stack([target, mean])))
+        own_room = _room(own.astype(np.float64)).mean(axis=0)
+        shift = np.clip(shift / np.maximum(own_room, 0.05), -self.limit, self.limit)
+        levels = np.arange(256.0)[:, None]
+        contrast = self.strength * (np.clip(spread, 0.7, 1.4) - 1) * (levels - own.mean())
+        return np.clip(np.rint(levels + _room(levels) * (shift + contrast)), 0, 255).astype(np.uint8)
 
 
-def _fit_colors(colors: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """The affine map between (N, 3) RGB colours, as a (3, 4) matrix.
-
-    Lab is near enough to linear over one object's colours, and at full size one matrix costs a twentieth of the
-    conversions there and back, whose 8 bits would show as bands.
-    """
-    mean, change = colors.mean(axis=0), targets - colors
-    spread = colors - mean
-    # Held near 'no change' where an object has too few colours to tell.
-    held = spread.T @ spread + 25 * len(colors) * np.eye(3)
-    slope = np.linalg.solve(held, spread.T @ (change - change.mean(axis=0))).T
-    return np.hstack([np.eye(3) + slope, (change.mean(axis=0) - slope @ mean)[:, None]])
+def _room(levels: np.ndarray) -> np.ndarray:
+    """How freely a level may move: 1 in the middle, 0 at black and white."""
+    return levels * (255 - levels) * (4 / 255**2)
 
 
 def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +103,11 @@ def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.n
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(np.ascontiguousarray(rgb)[None], cv2.COLOR_RGB2Lab)[0].astype(np.float64)
+    return cv2.cvtColor(rgb[None] / np.float32(255), cv2.COLOR_RGB2Lab)[0].astype(np.float64)
+
+
+def _rgb(lab: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(lab[None].astype(np.float32), cv2.COLOR_Lab2RGB)[0] * 255.0
 
 
 @register_step
@@ -121,7 +121,7 @@ class DirectionalShading(Step):
         strength: Largest gain or loss, as a share of the brightness, in [0, 1].
     """
 
-    strength: float = 0.22
+    strength: float = 0.15
 
     def __post_init__(self):
         check_shares(self, "strength")
