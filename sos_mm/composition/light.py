@@ -12,7 +12,7 @@ from sos_mm.composition.scene import OPAQUE
 from sos_mm.composition.steps import Frame, Step, check_shares, register_step
 
 # Shading is made on pictures of at most so many pixels a side, statistics of about so many.
-_SMALL = 64
+_SMALL = 32
 _SAMPLES = 24
 
 
@@ -21,13 +21,13 @@ _SAMPLES = 24
 class Harmonize(Step):
     """Moves an object's Lab mean and spread part of the way to those of the background around it.
 
-    The colours go there along curves, one a channel, that hold black and white where they are: a crow before a
-    bright sky stays black and is not fogged.
+    The colours go there along curves, one a channel. They hold black, so that a crow before a bright sky is not
+    fogged, and upwards white as well; downwards white gives way, as it does in less light.
 
     Args:
         strength: Share of the way for lightness, in [0, 1].
         chroma: Share of it for colour: small, so that a red apple stays red on a lawn.
-        limit: Largest shift of a curve, that of its middle, in levels of 255, in [0, 60].
+        limit: Largest shift of a curve, in levels of 255, in [0, 60].
         reach: Width of the neighbourhood, as a share of the object's longer side.
     """
 
@@ -60,16 +60,16 @@ class Harmonize(Step):
         mean, spread = here.mean(axis=0), there.std(axis=0)[0] / max(here.std(axis=0)[0], 1)
         target = mean + (self.strength, self.chroma, self.chroma) * (there.mean(axis=0) - mean)
         shift = np.subtract(*_rgb(np.stack([target, mean])))
-        own_room = _room(own.astype(np.float64)).mean(axis=0)
+        own_room = _room(own.astype(np.float64), shift).mean(axis=0)
         shift = np.clip(shift / np.maximum(own_room, 0.05), -self.limit, self.limit)
         levels = np.arange(256.0)[:, None]
         contrast = self.strength * (np.clip(spread, 0.7, 1.4) - 1) * (levels - own.mean())
-        return np.clip(np.rint(levels + _room(levels) * (shift + contrast)), 0, 255).astype(np.uint8)
+        return np.clip(np.rint(levels + _room(levels, shift) * shift + _room(levels) * contrast), 0, 255).astype(np.uint8)
 
 
-def _room(levels: np.ndarray) -> np.ndarray:
-    """How freely a level may move: 1 in the middle, 0 at black and white."""
-    return levels * (255 - levels) * (4 / 255**2)
+def _room(levels: np.ndarray, shift: np.ndarray | float = 0.0) -> np.ndarray:
+    """How freely (N, ...) levels move by a shift, in [0, 1]: black never, white downwards alone."""
+    return np.where(shift < 0, levels * (510 - levels) / 255**2, levels * (255 - levels) * (4 / 255**2))
 
 
 def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:

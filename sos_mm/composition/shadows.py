@@ -12,7 +12,7 @@ from sos_mm.composition.scene import Box, Light
 from sos_mm.composition.steps import Frame, Step, check_shares, register_step
 
 # Shadows are soft: they are made at most so many pixels a side, and enlarged.
-_SMALL = 96
+_SMALL = 64
 # A card seen edge on would cast a line; real things are not flat. In heights of the object.
 _DEPTH = 0.12
 
