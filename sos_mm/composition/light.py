@@ -27,7 +27,7 @@ class Harmonize(Step):
     Args:
         strength: Share of the way for lightness, in [0, 1].
         chroma: Share of it for colour: small, so that a red apple stays red on a lawn.
-        limit: Largest shift of a curve, in levels of 255, in [0, 60].
+        limit: Largest shift of a curve, in levels of 255, in [0, 36].
         reach: Width of the neighbourhood, as a share of the object's longer side.
     """
 
@@ -38,8 +38,7 @@ class Harmonize(Step):
 
     def __post_init__(self):
         check_shares(self, "strength", "chroma")
-        # From 64 on a curve would fall somewhere.
-        check_range("limit", self.limit, 0, 60)
+        check_range("limit", self.limit, 0, 36)
         check_range("reach", self.reach, 0.01, 10)
 
     def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
@@ -49,8 +48,12 @@ class Harmonize(Step):
         own, around = neighbourhood(sprite, frame.image, self.reach)
         if len(own) < 8 or len(around) < 8:
             return sprite
-        curves = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 4, axis=2)
-        curves[0, :, :3] = self._curves(own, around)
+        curves = self._curves(own, around)
+        goal = _lab(around).mean(axis=0)
+        # A pure colour has channels that cannot move: it may come out further away, and then stays.
+        if _distance(cv2.LUT(own[None], curves[None])[0], goal) >= _distance(own, goal):
+            return sprite
+        curves = np.concatenate([curves, np.arange(256, dtype=np.uint8)[:, None]], axis=1)[None]
         straight = cv2.cvtColor(sprite.rgba, cv2.COLOR_mRGBA2RGBA)
         return replace(sprite, rgba=cv2.cvtColor(cv2.LUT(straight, curves), cv2.COLOR_RGBA2mRGBA))
 
@@ -64,6 +67,8 @@ class Harmonize(Step):
         shift = np.clip(shift / np.maximum(own_room, 0.05), -self.limit, self.limit)
         levels = np.arange(256.0)[:, None]
         contrast = self.strength * (np.clip(spread, 0.7, 1.4) - 1) * (levels - own.mean())
+        # With the largest shift, 36, this stays under the 64 from which on a curve would fall somewhere.
+        contrast = np.clip(contrast, -25, 25)
         return np.clip(np.rint(levels + _room(levels, shift) * shift + _room(levels) * contrast), 0, 255).astype(np.uint8)
 
 
@@ -104,6 +109,10 @@ def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.n
 
 def _lab(rgb: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(rgb[None] / np.float32(255), cv2.COLOR_RGB2Lab)[0].astype(np.float64)
+
+
+def _distance(rgb: np.ndarray, lab: np.ndarray) -> float:
+    return float(np.linalg.norm(_lab(rgb).mean(axis=0) - lab))
 
 
 def _rgb(lab: np.ndarray) -> np.ndarray:
