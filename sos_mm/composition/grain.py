@@ -38,7 +38,9 @@ class GrainMatch(Step):
         corner = rng.integers(_FIELD, size=2)
         if sigma < 0.5:
             return sprite
-        rows, columns = ((start + np.arange(side)) % _FIELD for start, side in zip(corner, sprite.rgba.shape[:2], strict=True))
+        rows, columns = (
+            (start + np.arange(side)) % _FIELD for start, side in zip(corner, sprite.rgba.shape[:2], strict=True)
+        )
         field = cv2.convertScaleAbs(_noise()[np.ix_(rows, columns)], alpha=sigma, beta=128)
         return replace(sprite, rgba=_add_grain(sprite.rgba, field))
 

@@ -69,7 +69,9 @@ class Harmonize(Step):
         contrast = self.strength * (np.clip(spread, 0.7, 1.4) - 1) * (levels - own.mean())
         # With the largest shift, 36, this stays under the 64 from which on a curve would fall somewhere.
         contrast = np.clip(contrast, -25, 25)
-        return np.clip(np.rint(levels + _room(levels, shift) * shift + _room(levels) * contrast), 0, 255).astype(np.uint8)
+        return np.clip(np.rint(levels + _room(levels, shift) * shift + _room(levels) * contrast), 0, 255).astype(
+            np.uint8
+        )
 
 
 def _room(levels: np.ndarray, shift: np.ndarray | float = 0.0) -> np.ndarray:
