@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sos_mm.composition import Layout, Light, Placement, Relighter, build_steps, compose, default_light
-from sos_mm.composition.backgrounds import sample_backgrounds
 from sos_mm.composition.blending import area_weights, blend_lab, solve_membrane
 from sos_mm.composition.compositor import _paint
 from sos_mm.composition.edges import soften
@@ -16,7 +15,7 @@ from sos_mm.composition.light import DirectionalShading, Harmonize, neighbourhoo
 from sos_mm.composition.place import place
 from sos_mm.composition.shadows import CastShadow, ContactShadow
 from sos_mm.composition.steps import Frame, Lighting
-from sos_mm.segments import Segment, SegmentBank
+from sos_mm.segments import Segment
 from tests.conftest import make_segment
 from tests.test_composition import CANVAS, random_scene
 
@@ -141,11 +140,9 @@ def test_scenes_are_darkened_away_from_the_light(azimuth, monkeypatch):
         ground, layout, [segment], steps=build_steps([{"type": "CastShadow"}]), rng=np.random.default_rng(0)
     )
     loss = (plain.image.astype(float) - lit_scene.image).sum(axis=2)
-    rows, columns = np.nonzero(loss)
     x = (loss.sum(axis=0) * (np.arange(240) + 0.5)).sum() / loss.sum() - 120
     towards = lit_scene.light.direction[0]
     assert x * towards < 0 if abs(towards) > 1e-6 else abs(x) < 1.5
-    assert rows.size
 
 
 def given_light(light: Light):
@@ -226,25 +223,6 @@ def lab_gaps(sprite, ground) -> np.ndarray:
     parts = neighbourhood(sprite, ground, 0.3)
     own, around = (cv2.cvtColor(part[None].astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[0] for part in parts)
     return np.abs(own.mean(axis=0) - around.mean(axis=0))
-
-
-def test_harmonisation_of_real_things():
-    """Real cut-outs on real photographs: nearly all come closer to what is around them, none goes away from it."""
-    bank, backgrounds = SegmentBank.sample_bank(), sample_backgrounds("all")
-    rng = np.random.default_rng(0)
-    before, after = [], []
-    for index in bank.sample(rng, 80):
-        ground = backgrounds.sample(rng, (256, 256))
-        corner = rng.integers(0, 128, 2).tolist()
-        sprite = place(bank.load(index), Placement(0, (*corner, corner[0] + 128, corner[1] + 128)), (256, 256))
-        moved = Harmonize().retouch(sprite, Frame(ground, Light(0, 45)), rng)
-        before.append(np.linalg.norm(lab_gaps(sprite, ground)))
-        after.append(np.linalg.norm(lab_gaps(moved, ground)))
-    before, after = np.array(before), np.array(after)
-    assert (after <= before + 0.5).all()
-    assert (after < before).mean() > 0.95
-    # With restraint: objects keep most of what tells them apart.
-    assert 0.6 < after.sum() / before.sum() < 0.9
 
 
 def test_harmonisation_holds_black_and_lights_no_white():

@@ -75,7 +75,7 @@ def annotations(tmp_path):
 
 
 def test_structured_figures(rng):
-    """24 % large, 34 % medium, 42 % small; areas of 512, 1024, 9216 of 640x480 and half the canvas; aspects 0.5 to 2."""
+    """24 % large, 34 % medium, 42 % small; areas from 512 to 1024 to 9216 of 640x480 to half; aspects 0.5 to 2."""
     areas, aspects = [], []
     # Few objects, so that all find a place and none of a class is lost.
     for _ in range(1500):
@@ -116,7 +116,8 @@ def test_random_layout(seed, number, height, width):
     layout = RandomLayout().plan(rng, segments, (height, width))
     assert [planned.segment for planned in layout.placements] == list(range(number))
     if number:
-        boxes, sides = boxes_of(layout), sides_of(layout, segments)
+        boxes = boxes_of(layout)
+        sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
         assert (boxes >= 0).all()
         assert (boxes <= (width, height, width, height)).all()
         short = min(height, width)
@@ -312,10 +313,10 @@ def test_any_wish_comes_to_an_end(kind, seed, number, height, width, least, fewe
     start = time.perf_counter()
     try:
         placed = len(prior.plan(rng, shapes(rng, number), (height, width)).placements)
-    except LayoutError as error:
-        assert f"{number} objects do not fit" in str(error)
-    else:
-        assert placed == number or (fewer and 1 <= placed < number)
+    except LayoutError:
+        placed = 0
+    # With 'fewer', nothing is the error that not even one object fits.
+    assert placed <= number if fewer else placed in (0, number)
     assert time.perf_counter() - start < 5
 
 

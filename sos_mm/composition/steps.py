@@ -91,8 +91,8 @@ def default_light() -> list[dict[str, Any]]:
 class Lighting:
     """The steps of one scene with their light and their draws.
 
-    The light, from anywhere on the photographer's side, is drawn first and each step has a stream of its own, keyed by its name, so that a step that is
-    switched off moves nothing else.
+    The light, from anywhere on the photographer's side, is drawn first and each step has a stream of its own,
+    keyed by its name, so that a step that is switched off moves nothing else.
 
     Args:
         steps: What to do.
