@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sos_mm.composition import Layout, Light, Placement, Relighter, build_steps, compose, default_light
+from sos_mm.composition import steps as steps_module
 from sos_mm.composition.blending import area_weights, blend_lab, solve_membrane
 from sos_mm.composition.compositor import _paint
 from sos_mm.composition.edges import soften
@@ -243,6 +244,32 @@ def test_harmonisation_keeps_the_order_of_levels(seed, strength, chroma, limit):
     assert (np.diff(curves, axis=0) >= 0).all()
     assert np.diff(curves, axis=0).max() <= 3
     assert (curves[0] == 0).all()
+
+
+@pytest.mark.parametrize("name", sorted(steps_module._STEPS))
+def test_each_step_does_something_and_can_be_switched_off(name):
+    """Each of the registered steps alone, and switched off by one value of its config."""
+    options = {"relighter": Tint((10, 10, 10))} if name == "AreaWeightedBlend" else {}
+    rng = np.random.default_rng(1)
+    segments = [make_segment(rng, 60, 60)]
+    placements = tuple(Placement(0, (x, 20, x + 60, 80), depth=depth) for x, depth in ((10, 40.0), (80, 1.0)))
+    layout, ground = Layout((110, 150), placements), np.full((110, 150, 3), (190, 150, 100), np.uint8)
+    ground += rng.integers(0, 30, ground.shape, dtype=np.uint8)
+    plain = compose(ground, layout, segments)
+    on, off = (
+        compose(
+            ground,
+            layout,
+            segments,
+            steps=build_steps([{"type": name, "enabled": enabled, **options}]),
+            rng=np.random.default_rng(0),
+        )
+        for enabled in (True, False)
+    )
+    assert (on.image != plain.image).any()
+    np.testing.assert_array_equal(off.image, plain.image)
+    np.testing.assert_array_equal(on.owner, plain.owner)
+    assert type(build_steps([{"type": name, **options}])[0]).__doc__
 
 
 @pytest.mark.parametrize("azimuth", [0, 180])

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sos_mm.composition import Harmonize, Layout, Light, Placement, compose, sample_backgrounds
+from sos_mm.composition import Harmonize, Layout, Light, Placement, StructuredLayout, compose, sample_backgrounds
 from sos_mm.composition.place import place
 from sos_mm.composition.steps import Frame
 from sos_mm.segments import Segment, SegmentBank
@@ -23,7 +23,7 @@ def analytic(segment: Segment, height: int, width: int) -> tuple[np.ndarray, np.
 
 @pytest.mark.parametrize("ground", [0, 255])
 def test_real_cutouts_have_no_halo(ground):
-    """The same scene over black and over white is the analytic composite in eight bits, to a grey level, edges included."""
+    """The same scene over black and over white is the analytic composite, to a grey level of its eight bits."""
     bank, rng = SegmentBank.sample_bank(), np.random.default_rng(0)
     edges = 0
     for index in bank.sample(rng, 60):
@@ -39,6 +39,23 @@ def test_real_cutouts_have_no_halo(ground):
         assert np.abs(scene.image - np.rint(expected)).max() <= 1, segment.source_id
         edges += np.count_nonzero((alpha > 0.02) & (alpha < 0.98))
     assert edges > 20_000
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("ground", [0, 255])
+def test_crowded_scenes_have_no_halo(seed, ground):
+    """Twelve objects over each other: no rounding adds up to more than a grey level."""
+    bank, rng = SegmentBank.sample_bank(), np.random.default_rng(seed)
+    segments = [bank.load(index) for index in bank.sample(rng, 12)]
+    layout = StructuredLayout(crowded="fewer").plan(rng, segments, (384, 384))
+    scene = compose(np.full((384, 384, 3), ground, np.uint8), layout, segments)
+    expected = np.full((384, 384, 3), float(ground))
+    for item in scene.objects:
+        sprite = place(segments[item.placement.segment], item.placement, layout.canvas)
+        color, alpha = sprite.rgba[..., :3].astype(float), sprite.rgba[..., 3:] / 255
+        expected[sprite.window] = color + expected[sprite.window] * (1 - alpha)
+    assert len(scene.objects) > 5
+    assert np.abs(scene.image - np.rint(expected)).max() <= 1
 
 
 def test_harmonisation_brings_real_things_closer():
