@@ -33,10 +33,10 @@ class CastShadow(Step):
         longest: Longest shadow, in heights of the object.
     """
 
-    strength: float = 0.35
+    strength: float = 0.3
     softness: float = 0.03
     ground: float = 0.35
-    longest: float = 0.8
+    longest: float = 0.6
 
     def __post_init__(self):
         check_shares(self, "strength")
