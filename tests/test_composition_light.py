@@ -240,7 +240,8 @@ def test_harmonisation_keeps_the_order_of_levels(seed, strength, chroma, limit):
     """Curves rise everywhere: no banding, nothing is inverted."""
     rng = np.random.default_rng(seed)
     own, around = rng.integers(0, 256, (2, 50, 3)).astype(np.uint8) // rng.integers(1, 20, (2, 1, 3)).astype(np.uint8)
-    curves = Harmonize(strength, chroma, limit)._curves(own, around).astype(int)
+    lab, goal = (cv2.cvtColor(part[None] / np.float32(255), cv2.COLOR_RGB2Lab)[0] for part in (own, around))
+    curves = Harmonize(strength, chroma, limit)._curves(own, lab, goal).astype(int)
     assert (np.diff(curves, axis=0) >= 0).all()
     assert np.diff(curves, axis=0).max() <= 3
     assert (curves[0] == 0).all()

@@ -13,6 +13,8 @@ from sos_mm.composition.steps import Frame, Step, register_step
 
 # Side of the field of noise that objects take their grain from, at a place of their own.
 _FIELD = 512
+# Its standard deviation, of which up to four find room in 8 bits.
+_SCALE = 32
 
 
 @register_step
@@ -21,7 +23,7 @@ class GrainMatch(Step):
     """Adds to each object the grain that it lacks beside the background behind it.
 
     Args:
-        limit: Largest standard deviation of the added grain, in levels of 255.
+        limit: Largest standard deviation of the added grain, in levels of 255, in [0, 64].
     """
 
     limit: float = 6.0
@@ -38,24 +40,26 @@ class GrainMatch(Step):
         corner = rng.integers(_FIELD, size=2)
         if sigma < 0.5:
             return sprite
-        rows, columns = (
-            (start + np.arange(side)) % _FIELD for start, side in zip(corner, sprite.rgba.shape[:2], strict=True)
-        )
-        field = cv2.convertScaleAbs(_noise()[np.ix_(rows, columns)], alpha=sigma, beta=128)
-        return replace(sprite, rgba=_add_grain(sprite.rgba, field))
+        (y, x), (height, width) = corner, sprite.rgba.shape[:2]
+        repeats = -(-(y + height) // _FIELD), -(-(x + width) // _FIELD)
+        noise = np.ascontiguousarray(np.tile(_noise(), repeats)[y : y + height, x : x + width])
+        return replace(sprite, rgba=_add_grain(sprite.rgba, noise, sigma))
 
 
 @lru_cache(maxsize=1)
 def _noise() -> np.ndarray:
-    """(512, 512) float32, standard normal; the same for all, since drawing it costs more than all else here."""
-    return np.random.Generator(np.random.Philox(key=0)).standard_normal((_FIELD, _FIELD), np.float32)
+    """(512, 512) uint8, normal around 128; the same for all, since drawing it costs more than all else here."""
+    normal = np.random.Generator(np.random.Philox(key=0)).standard_normal((_FIELD, _FIELD), np.float32)
+    return np.clip(np.rint(normal * _SCALE + 128), 0, 255).astype(np.uint8)
 
 
-def _add_grain(rgba: np.ndarray, field: np.ndarray) -> np.ndarray:
-    """Premultiplied pixels plus (field - 128) times alpha."""
+def _add_grain(rgba: np.ndarray, noise: np.ndarray, sigma: float) -> np.ndarray:
+    """Premultiplied pixels plus grain of that standard deviation, times alpha."""
     alpha = cv2.extractChannel(rgba, 3)
+    grain = np.rint((np.arange(256) - 128) * (sigma / _SCALE))
     over, under = (
-        cv2.multiply(part, alpha, scale=1 / 255) for part in (cv2.subtract(field, 128), cv2.subtract(128, field))
+        cv2.multiply(cv2.LUT(noise, np.clip(sign * grain, 0, 255).astype(np.uint8)), alpha, scale=1 / 255)
+        for sign in (1, -1)
     )
     none = np.zeros_like(alpha)
     rgba = cv2.subtract(cv2.add(rgba, cv2.merge([over, over, over, none])), cv2.merge([under, under, under, none]))

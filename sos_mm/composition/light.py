@@ -9,11 +9,15 @@ import numpy as np
 from sos_mm.checks import check_range
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import OPAQUE
-from sos_mm.composition.steps import Frame, Step, check_shares, register_step
+from sos_mm.composition.steps import Frame, Step, check_shares, register_step, small_alpha
 
 # Shading is made on pictures of at most so many pixels a side, statistics of about so many.
 _SMALL = 32
 _SAMPLES = 24
+# How freely a level may move, in [0, 1]: black never, white downwards alone.
+_LEVELS = np.arange(256.0)[:, None]
+_UP = _LEVELS * (255 - _LEVELS) * (4 / 255**2)
+_DOWN = _LEVELS * (510 - _LEVELS) / 255**2
 
 
 @register_step
@@ -48,35 +52,35 @@ class Harmonize(Step):
         own, around = neighbourhood(sprite, frame.image, self.reach)
         if len(own) < 8 or len(around) < 8:
             return sprite
-        curves = self._curves(own, around)
-        goal = _lab(around).mean(axis=0)
+        lab, goal = _lab(own), _lab(around)
+        curves = self._curves(own, lab, goal)
+        moved = _lab(cv2.LUT(own[None], curves[None])[0]).mean(axis=0)
         # A pure colour has channels that cannot move: it may come out further away, and then stays.
-        if _distance(cv2.LUT(own[None], curves[None])[0], goal) >= _distance(own, goal):
+        if np.linalg.norm(moved - goal.mean(axis=0)) >= np.linalg.norm(lab.mean(axis=0) - goal.mean(axis=0)):
             return sprite
-        curves = np.concatenate([curves, np.arange(256, dtype=np.uint8)[:, None]], axis=1)[None]
+        curves = np.concatenate([curves, _LEVELS.astype(np.uint8)], axis=1)[None]
         straight = cv2.cvtColor(sprite.rgba, cv2.COLOR_mRGBA2RGBA)
         return replace(sprite, rgba=cv2.cvtColor(cv2.LUT(straight, curves), cv2.COLOR_RGBA2mRGBA))
 
-    def _curves(self, own: np.ndarray, around: np.ndarray) -> np.ndarray:
-        """(256, 3) uint8, the new levels of the channels of an object with such (N, 3) RGB colours."""
-        here, there = _lab(own), _lab(around)
-        mean, spread = here.mean(axis=0), there.std(axis=0)[0] / max(here.std(axis=0)[0], 1)
-        target = mean + (self.strength, self.chroma, self.chroma) * (there.mean(axis=0) - mean)
+    def _curves(self, own: np.ndarray, lab: np.ndarray, goal: np.ndarray) -> np.ndarray:
+        """(256, 3) uint8, the new levels of each channel.
+
+        Args:
+            own: (N, 3) uint8 RGB of the object.
+            lab: The same in Lab.
+            goal: (M, 3) Lab of what is around it.
+        """
+        mean, spread = lab.mean(axis=0), goal[:, 0].std() / max(lab[:, 0].std(), 1)
+        target = mean + (self.strength, self.chroma, self.chroma) * (goal.mean(axis=0) - mean)
         shift = np.subtract(*_rgb(np.stack([target, mean])))
-        own_room = _room(own.astype(np.float64), shift).mean(axis=0)
-        shift = np.clip(shift / np.maximum(own_room, 0.05), -self.limit, self.limit)
-        levels = np.arange(256.0)[:, None]
-        contrast = self.strength * (np.clip(spread, 0.7, 1.4) - 1) * (levels - own.mean())
+        counts = [np.bincount(channel, minlength=256) for channel in own.T]
+        rooms = np.where(shift < 0, _DOWN, _UP)
+        share = (rooms.T * counts).sum(axis=1) / len(own)
+        shift = np.clip(shift / np.maximum(share, 0.05), -self.limit, self.limit)
+        contrast = self.strength * (min(max(spread, 0.7), 1.4) - 1) * (_LEVELS - own.mean())
         # With the largest shift, 36, this stays under the 64 from which on a curve would fall somewhere.
-        contrast = np.clip(contrast, -25, 25)
-        return np.clip(np.rint(levels + _room(levels, shift) * shift + _room(levels) * contrast), 0, 255).astype(
-            np.uint8
-        )
-
-
-def _room(levels: np.ndarray, shift: np.ndarray | float = 0.0) -> np.ndarray:
-    """How freely (N, ...) levels move by a shift, in [0, 1]: black never, white downwards alone."""
-    return np.where(shift < 0, levels * (510 - levels) / 255**2, levels * (255 - levels) * (4 / 255**2))
+        moved = _LEVELS + rooms * shift + _UP * np.clip(contrast, -25, 25)
+        return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
 
 
 def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
@@ -113,10 +117,6 @@ def _lab(rgb: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(rgb[None] / np.float32(255), cv2.COLOR_RGB2Lab)[0].astype(np.float64)
 
 
-def _distance(rgb: np.ndarray, lab: np.ndarray) -> float:
-    return float(np.linalg.norm(_lab(rgb).mean(axis=0) - lab))
-
-
 def _rgb(lab: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(lab[None].astype(np.float32), cv2.COLOR_Lab2RGB)[0] * 255.0
 
@@ -140,9 +140,7 @@ class DirectionalShading(Step):
     def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
         """Scales the object's colours by a smooth gain."""
         height, width = sprite.rgba.shape[:2]
-        scale = min(_SMALL / max(height, width), 1)
-        size = max(round(width * scale), 2), max(round(height * scale), 2)
-        alpha = cv2.resize(cv2.extractChannel(sprite.rgba, 3), size, interpolation=cv2.INTER_AREA)
+        alpha = small_alpha(sprite, _SMALL)
         light = np.array(frame.light.direction)
         towards = light[:2] / max(np.linalg.norm(light[:2]), 1e-6)
         facing = self._facing(alpha.astype(np.float32) / 255, towards)

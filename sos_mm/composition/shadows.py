@@ -9,7 +9,7 @@ import numpy as np
 from sos_mm.checks import check_range
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import Box, Light
-from sos_mm.composition.steps import Frame, Step, check_shares, register_step
+from sos_mm.composition.steps import Frame, Step, check_shares, register_step, small_alpha
 
 # Shadows are soft: they are made at most so many pixels a side, and enlarged.
 _SMALL = 64
@@ -134,15 +134,14 @@ def shadow_box(sprite: Sprite, matrix: np.ndarray, sigma: float, canvas: tuple[i
 def _soft_silhouette(sprite: Sprite, matrix: np.ndarray, fading: np.ndarray, sigma: float, box: Box) -> np.ndarray:
     """Float32 in [0, 255], the moved and blurred alpha on a reduced copy of a box."""
     x0, y0, x1, y1 = box
-    alpha = cv2.extractChannel(sprite.rgba, 3)
-    shrink = max(max(alpha.shape) / _SMALL, 1)
-    size = max(round(alpha.shape[1] / shrink), 1), max(round(alpha.shape[0] / shrink), 1)
-    small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = small_alpha(sprite, _SMALL).astype(np.float32)
+    size = small.shape[1::-1]
     small *= cv2.resize(fading[:, None], (1, size[1]), interpolation=cv2.INTER_AREA)
     step = max(max(x1 - x0, y1 - y0) / _SMALL, 1)
     width, height = max(math.ceil((x1 - x0) / step), 1), max(math.ceil((y1 - y0) / step), 1)
     # Pixel centres: reduced sprite -> canvas -> moved -> reduced box.
-    to_canvas = _scaling(alpha.shape[1] / size[0], alpha.shape[0] / size[1], *sprite.offset)
+    rows, columns = sprite.rgba.shape[:2]
+    to_canvas = _scaling(columns / size[0], rows / size[1], *sprite.offset)
     from_box = _scaling((x1 - x0) / width, (y1 - y0) / height, x0, y0)
     whole = np.linalg.inv(from_box) @ np.vstack([matrix, (0, 0, 1)]) @ to_canvas
     moved = cv2.warpAffine(small, whole[:2], (width, height), flags=cv2.INTER_LINEAR)
