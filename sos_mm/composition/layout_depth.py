@@ -51,13 +51,16 @@ class DepthLayout(Variation):
     """Objects near, in the middle and far away, as large as a camera would see them; far ones behind.
 
     A scene has a distance of its own, at which its median object would take ``median_side`` of the canvas with
-    the widest lens: apples make a table, cars a street. Depths are multiples of it. The ground rises from the
-    canvas's lower edge, where the nearest depth stands, to a horizon. Boxes are judged as in `StructuredLayout`.
+    the widest lens: apples make a table, cars a street. Depths are drawn as multiples of it. With a longer lens
+    the camera stands back until what is at that distance is as large as before, so near and far grow alike in
+    size. The ground rises from the canvas's lower edge, where the nearest depth stands, to a horizon. Boxes are
+    judged as in `StructuredLayout`.
 
     Args:
         counts: Least and largest number of objects an image.
         shares: Probability of each zone.
-        depths: Range of depth of each zone, uniform in the inverse, as multiples of the scene's distance.
+        depths: Range of depth of each zone with the widest lens, uniform in the inverse, as multiples of the
+            scene's distance.
         sizes: Longer side in metres by category, beside and before those known already.
         unknown_size: Range of the longer side of other categories, uniform in its logarithm.
         focal: Range of the focal length in mm on a 36 mm sensor, uniform in its logarithm.
@@ -185,7 +188,7 @@ class DepthLayout(Variation):
         pixels = focal / _SENSOR * canvas_side
         widest = self.focal[0] / _SENSOR * canvas_side
         distance = widest * (np.median(sizes) if number else 1) / (self.median_side * canvas_side)
-        depths = distance / inverse * (pixels / widest)
+        depths = distance * (1 / inverse + pixels / widest - 1)
         sides = pixels * zoom * sizes / depths
         return depths, np.clip(sides, self.side[0] * canvas_side, self.side[1] * canvas_side)
 
