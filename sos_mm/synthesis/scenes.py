@@ -50,7 +50,7 @@ class SceneMaker:
         number = self.layout.draw_count(layout_rng)
         drawn = self.bank.sample(segment_rng, number, self.recipe.sampling)
         # Sizes and words first: pixels are then read as large as they are needed, and only of what found a place.
-        segments = [self.bank.record(index) for index in drawn]
+        segments = [self.bank.outline(index) for index in drawn]
         layout = self.layout.plan(layout_rng, segments, canvas)
         for planned in layout.placements:
             wanted = scaled_size(segments[planned.segment].size, planned.box)
