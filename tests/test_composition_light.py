@@ -214,7 +214,7 @@ def test_harmonisation_brings_object_and_surroundings_together(seed):
 def test_harmonisation_goes_the_share_that_is_told(level, change):
     tile = place(Segment(np.full((40, 40, 4), (level, level, level, 255), np.uint8), "tile"), BOX, (100, 100))
     ground = np.full((100, 100, 3), level + change, np.uint8)
-    moved = Harmonize(strength=0.4).retouch(tile, Frame(ground, Light(0, 45)), np.random.default_rng(0))
+    moved = Harmonize(strength=0.4, limit=30).retouch(tile, Frame(ground, Light(0, 45)), np.random.default_rng(0))
     before, after = lab_gaps(tile, ground)[0], lab_gaps(moved, ground)[0]
     assert abs(after / before - 0.6) < 0.06
 
@@ -459,4 +459,5 @@ def test_light_is_checked():
         compose(np.zeros((9, 9, 3), np.uint8), Layout((9, 9), ()), [], steps=build_steps(default_light()))
     lights = [Lighting((), np.random.default_rng(seed)).light for seed in range(50)]
     assert all(35 <= light.elevation <= 65 for light in lights)
+    assert all(30 <= light.azimuth <= 150 for light in lights)
     np.testing.assert_allclose(np.linalg.norm(lights[0].direction), 1)
