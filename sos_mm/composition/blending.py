@@ -33,8 +33,8 @@ class PoissonBlend(Step):
     Source: Perez, Gangnet, Blake, "Poisson image editing", SIGGRAPH 2003.
     """
 
-    strength: float = 0.5
-    limit: float = 60.0
+    strength: float = 0.25
+    limit: float = 30.0
 
     def __post_init__(self):
         check_shares(self, "strength")

@@ -20,7 +20,7 @@ from sos_mm.composition.scene import Placement
 from sos_mm.segments.segment import Segment
 
 ZONES = ("near", "mid", "far")
-_BATCH = 16
+_BATCH = 32
 # Width of the sensor that focal lengths are told for, in mm.
 _SENSOR = 36.0
 # The longer side of common things, in metres.
@@ -176,7 +176,8 @@ class DepthLayout(Variation):
         """(N,) depths in metres and (N,) longer sides in pixels."""
         number = len(segments)
         guesses = _log_between(self.unknown_size, rng.random(number))
-        known = [{**PHYSICAL_SIZES, **self.sizes}.get(segment.category.replace("_", " ")) for segment in segments]
+        known_sizes = {**PHYSICAL_SIZES, **self.sizes}
+        known = [known_sizes.get(segment.category.replace("_", " ")) for segment in segments]
         sizes = np.array([guess if size is None else size for guess, size in zip(guesses, known, strict=True)])
         zones = rng.choice(len(ZONES), size=number, p=[self.shares[zone] for zone in ZONES])
         low, high = np.array([self.depths[ZONES[zone]] for zone in zones]).reshape(-1, 2).T

@@ -37,7 +37,7 @@ class Harmonize(Step):
 
     strength: float = 0.3
     chroma: float = 0.15
-    limit: float = 30.0
+    limit: float = 20.0
     reach: float = 0.3
 
     def __post_init__(self):

@@ -92,7 +92,7 @@ def default_light() -> list[dict[str, Any]]:
 class Lighting:
     """The steps of one scene with their light and their draws.
 
-    The light, from anywhere on the photographer's side, is drawn first and each step has a stream of its own,
+    The light, over a shoulder of the photographer, is drawn first and each step has a stream of its own,
     keyed by its name, so that a step that is switched off moves nothing else.
 
     Args:
@@ -101,9 +101,9 @@ class Lighting:
     """
 
     def __init__(self, steps: Sequence[Step], rng: np.random.Generator):
-        # From the photographer's side: light from behind throws shadows to the front, where they lie apart from
-        # all that is round or hangs in the air.
-        self.light = Light(azimuth=float(rng.uniform(0, 180)), elevation=float(rng.uniform(35, 65)))
+        # From the photographer's side: light from behind throws shadows to the front, and from the very side along
+        # the ground, where they lie apart from all that is round or hangs in the air.
+        self.light = Light(azimuth=float(rng.uniform(30, 150)), elevation=float(rng.uniform(35, 65)))
         self._focus = float(rng.random())
         key = int(rng.integers(2**63))
         names = [type(step).__name__ for step in steps]
