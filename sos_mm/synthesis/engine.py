@@ -4,13 +4,22 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sos_mm.checks import check_choice, check_range
 from sos_mm.progress import Progress
 from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.recipe import Recipe
-from sos_mm.synthesis.shards import CHECKSUMS, merge, note_sources, open_folder, shard_folder, sole_run
+from sos_mm.synthesis.shards import (
+    CHECKSUMS,
+    merge,
+    note_sources,
+    open_folder,
+    shard_folder,
+    sole_run,
+    telling_full_disk,
+)
 
 # Raised whenever the same recipe and seed give other bytes than before.
 FORMAT = 4
@@ -100,22 +109,26 @@ def synthesize(
     check_choice("executor", executor, EXECUTORS)
     start, out = time.monotonic(), Path(out)
     identity = {"format": FORMAT, "recipe_sha256": recipe.sha256, "seed": seed, "num": num}
-    manifest = open_folder(out, identity, shard_size)
-    made = 0
-    if manifest is None:
+    with telling_full_disk(out):
+        manifest = open_folder(out, identity, shard_size)
+        if manifest is not None:
+            return _report(manifest, out, 0, start)
         with sole_run(out):
             maker = ShardMaker(recipe, seed)
             note_sources(out, maker.sources)
             shards = [range(first, min(first + shard_size, num)) for first in range(0, num, shard_size)]
-            pending = {
-                number: shards[number] for number in range(len(shards)) if not shard_folder(out, number).exists()
-            }
+            pending = {i: indices for i, indices in enumerate(shards) if not shard_folder(out, i).exists()}
             line = Progress(sum(map(len, pending.values())), "images", progress)
             for written in EXECUTORS[executor](maker, out, pending, workers):
-                made += written
                 line.add(written)
             noted = {**identity, "sources": maker.sources, "skipped": maker.scenes.bank.skipped}
             manifest = merge(out, len(shards), noted, recipe.to_dict(), maker.tables, maker.categories)
+    return _report(manifest, out, line.done, start, maker.scenes.bank.faults)
+
+
+def _report(
+    manifest: Mapping[str, Any], out: Path, made: int, start: float, faults: tuple[str, ...] = ()
+) -> SynthesisReport:
     counts = manifest["counts"]
     return SynthesisReport(
         out,
@@ -125,5 +138,5 @@ def synthesize(
         made,
         time.monotonic() - start,
         manifest["skipped"],
-        maker.scenes.bank.faults if made else (),
+        faults,
     )

@@ -5,6 +5,7 @@ leaves whole shards or none. When all are there, their files move to their final
 written last, says that the data set is complete.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -143,6 +144,13 @@ def write_shard(out: Path, number: int, images: Iterable[ShardImage]) -> int:
     # There already if this process failed here before and goes on with other shards.
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
+    written = _fill(partial, images)
+    partial.rename(folder)
+    _sync(folder.parent)
+    return written
+
+
+def _fill(partial: Path, images: Iterable[ShardImage]) -> int:
     checksums, counts = [], Counts()
     with ExitStack() as opened:
         streams: dict[Stream, BinaryIO] = {}
@@ -159,9 +167,26 @@ def write_shard(out: Path, number: int, images: Iterable[ShardImage]) -> int:
     # At once, since a disk takes hardly longer for many files than for one.
     with ThreadPoolExecutor(_SYNC_THREADS) as pool:
         list(pool.map(_sync, partial.rglob("*")))
-    partial.rename(folder)
-    _sync(folder.parent)
     return counts.images
+
+
+@contextmanager
+def telling_full_disk(out: Path) -> Iterator[None]:
+    """Says what to do when the disk is full.
+
+    Raises:
+        OSError: If it is; as it came where it is something else.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(
+            error.errno,
+            f"The disk of {out} is full ({error.strerror}). Finished shards are kept: make room and run the same "
+            "command again, which goes on from there",
+        ) from error
 
 
 def merge(
