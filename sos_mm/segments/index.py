@@ -1,6 +1,7 @@
 """One file that says all about the segments of a bank but their pixels: uncompressed Arrow, memory-mapped."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -116,6 +117,7 @@ class IndexedRecords(Sequence):
                 f"{path} must be an index of version {_VERSION}, but is not: make it anew with tools/index_segments.py."
             )
         self.root = Path(root or header["root"])
+        self._root_text = str(self.root)
         self.categories: tuple[str, ...] = tuple(header["categories"])
         self.counts = np.array(header["counts"], np.int64)
         self.copies: tuple[int, ...] = tuple(header["copies"])
@@ -145,7 +147,7 @@ class IndexedRecords(Sequence):
         get, place = self._at(row)
         flags = tuple(get[name](place) for name in ANNOTATED)
         return SegmentRecord(
-            self.root / get["file"](place),
+            os.path.join(self._root_text, get["file"](place)),
             get["category"](place),
             get["sub_category"](place),
             get["phrase"](place),
