@@ -15,10 +15,11 @@ _MODULES = {
     "sos_mm.synthesis": "Recipe synthesize",
     "sos_mm.saliency": (
         "AttentionFeatureInteraction CBAMFusion DiffusionSODHead FlipSaliency LatentDenoiser "
-        "LatentDiffusionSegmentor LoadSaliencyImage LoadSaliencyMask PackSaliencyInputs ResizeSaliency SODMetric "
-        "SaliencyDataset SaliencyMSELoss SaliencyVisualizationHook SalientEncoder SaveSaliencyHook "
-        "SpaceToDepthCodec StableDiffusionVAE"
+        "LatentDiffusionSegmentor LoadAuxiliaryImage LoadSaliencyImage LoadSaliencyMask PackSaliencyInputs "
+        "ResizeSaliency SODMetric SaliencyDataset SaliencyMSELoss SaliencyVisualizationHook SalientEncoder "
+        "SaveSaliencyHook SpaceToDepthCodec StableDiffusionVAE"
     ),
+    "sos_mm.augmentation": "SegmentPaste",
     "sos_mm.visits": "VisitHook",
 }
 _PUBLIC = {name: module for module, names in _MODULES.items() for name in names.split()}

@@ -18,7 +18,7 @@ from sos_mm.composition.plain_backgrounds import (
     TextureBackgrounds,
     build_backgrounds,
 )
-from sos_mm.composition.scene import Light, Placement, Scene, SceneObject
+from sos_mm.composition.scene import IgnoredRegion, Light, Placement, Scene, SceneObject
 from sos_mm.composition.shadows import CastShadow, ContactShadow
 from sos_mm.composition.steps import Step, build_steps, default_light
 
@@ -35,6 +35,7 @@ __all__ = [
     "GradientBackgrounds",
     "GrainMatch",
     "Harmonize",
+    "IgnoredRegion",
     "JpegMatch",
     "Layout",
     "LayoutError",

@@ -12,7 +12,7 @@ from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import OPAQUE, Light
 from sos_mm.composition.steps import Frame, Step, check_shares, register_step
 
-_SMALL = 48
+_SMALL = 32
 
 
 @register_step
@@ -33,8 +33,8 @@ class PoissonBlend(Step):
     Source: Perez, Gangnet, Blake, "Poisson image editing", SIGGRAPH 2003.
     """
 
-    strength: float = 0.5
-    limit: float = 60.0
+    strength: float = 0.25
+    limit: float = 30.0
 
     def __post_init__(self):
         check_shares(self, "strength")
@@ -60,9 +60,12 @@ class PoissonBlend(Step):
 
 def _shifted(rgba: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Premultiplied pixels whose straight colours are moved by (h, w, 3) float32 levels."""
-    alpha = rgba[..., 3:].astype(np.float32)
-    colors = np.rint(rgba[..., :3] + shift * (alpha / 255))
-    return np.concatenate([np.clip(colors, 0, alpha).astype(np.uint8), rgba[..., 3:]], axis=2)
+    alpha = cv2.extractChannel(rgba, 3)
+    scaled = cv2.multiply(shift, cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB), scale=1 / 255, dtype=cv2.CV_32F)
+    colors = cv2.add(cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), scaled, dtype=cv2.CV_8U)
+    shifted = cv2.cvtColor(colors, cv2.COLOR_RGB2RGBA)
+    cv2.insertChannel(alpha, shifted, 3)
+    return cv2.min(shifted, cv2.merge([alpha] * 4))
 
 
 def solve_membrane(values: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -86,14 +89,20 @@ def solve_membrane(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     if min(height, width) > 4:
         half = ((width + 1) // 2, (height + 1) // 2)
         coarse_weight = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
-        coarse = cv2.resize(values * weight[..., None], half, interpolation=cv2.INTER_AREA)
+        coarse = _resize(values * weight[..., None], half, cv2.INTER_AREA)
         coarse /= np.maximum(coarse_weight, 1e-6)[..., None]
-        guess = cv2.resize(solve_membrane(coarse, coarse_weight > 0), (width, height))
-    result = np.where(known[..., None], values, guess).astype(np.float32)
-    for _ in range(24):
-        around = cv2.blur(result, (3, 3), borderType=cv2.BORDER_REPLICATE)
-        result = np.where(known[..., None], values, around)
-    return result
+        guess = _resize(solve_membrane(coarse, coarse_weight > 0), (width, height), cv2.INTER_LINEAR)
+    values, mask = np.ascontiguousarray(values), known.view(np.uint8)
+    result = np.ascontiguousarray(guess, np.float32)
+    for _ in range(12):
+        cv2.copyTo(values, mask, result)
+        result = cv2.blur(result, (3, 3), borderType=cv2.BORDER_REPLICATE)
+    return cv2.copyTo(values, mask, result).reshape(values.shape)
+
+
+def _resize(values: np.ndarray, size: tuple[int, int], method: int) -> np.ndarray:
+    """OpenCV's, which drops a last axis of one."""
+    return cv2.resize(values, size, interpolation=method).reshape(*size[::-1], values.shape[2])
 
 
 @runtime_checkable

@@ -124,6 +124,23 @@ class SceneObject:
 
 
 @dataclass(frozen=True, eq=False)
+class IgnoredRegion:
+    """What is seen of an object that was kept without a label.
+
+    Attributes:
+        segment_id: Which segment it is.
+        category: What it is.
+        mask: (h, w) bool, its visible pixels inside its box.
+        box: Tight half-open xyxy box of them.
+    """
+
+    segment_id: str
+    category: str
+    mask: np.ndarray
+    box: Box
+
+
+@dataclass(frozen=True, eq=False)
 class Scene:
     """An image and all that is known about it.
 
@@ -131,7 +148,7 @@ class Scene:
         image: (H, W, 3) uint8 RGB.
         objects: From back to front.
         owner: (H, W) int32, who owns each pixel: 0 the background, k + 1 ``objects[k]``.
-        ignored: (H, W) bool masks of what is seen of things without a label; their owner is 0.
+        ignored: What is seen of things without a label, from back to front; their owner is 0.
         light: The light, where a step of light was asked for.
         alpha: (H, W) uint8, where there is no background: the image is then premultiplied by it, so that over any
             ground it is ``image + ground * (1 - alpha / 255)``. None where the background fills the image.
@@ -143,7 +160,7 @@ class Scene:
     image: np.ndarray
     objects: tuple[SceneObject, ...]
     owner: np.ndarray
-    ignored: tuple[np.ndarray, ...] = ()
+    ignored: tuple[IgnoredRegion, ...] = ()
     light: Light | None = None
     alpha: np.ndarray | None = None
 
@@ -154,13 +171,9 @@ class Scene:
         if self.owner.dtype != np.int32 or self.owner.shape != self.size:
             got = f"{self.owner.dtype} of shape {self.owner.shape}"
             raise ValueError(f"`owner` must be an int32 array of shape {self.size}, but got {got}.")
-        for name, mask, dtype in (
-            *(("ignored", mask, np.bool_) for mask in self.ignored),
-            ("alpha", self.alpha, np.uint8),
-        ):
-            if mask is not None and (mask.dtype != dtype or mask.shape != self.size):
-                got = f"{mask.dtype} of shape {mask.shape}"
-                raise ValueError(f"`{name}` must be {np.dtype(dtype)} of shape {self.size}, but got {got}.")
+        if self.alpha is not None and (self.alpha.dtype != np.uint8 or self.alpha.shape != self.size):
+            got = f"{self.alpha.dtype} of shape {self.alpha.shape}"
+            raise ValueError(f"`alpha` must be a uint8 array of shape {self.size}, but got {got}.")
         z_orders = [scene_object.z_order for scene_object in self.objects]
         if z_orders != list(range(len(self.objects))):
             raise ValueError(f"`objects` must be in their z-order 0, 1, ..., but got {z_orders}.")

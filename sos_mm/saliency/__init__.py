@@ -16,6 +16,7 @@ from sos_mm.saliency.salient_encoder import SalientEncoder  # noqa: E402
 from sos_mm.saliency.segmentor import LatentDiffusionSegmentor  # noqa: E402
 from sos_mm.saliency.transforms import (  # noqa: E402
     FlipSaliency,
+    LoadAuxiliaryImage,
     LoadSaliencyImage,
     LoadSaliencyMask,
     PackSaliencyInputs,
@@ -31,6 +32,7 @@ __all__ = [
     "FlipSaliency",
     "LatentDenoiser",
     "LatentDiffusionSegmentor",
+    "LoadAuxiliaryImage",
     "LoadSaliencyImage",
     "LoadSaliencyMask",
     "PackSaliencyInputs",

@@ -1,0 +1,2 @@
+_base_ = "../fc_like.py"
+light = []

@@ -1,0 +1,12 @@
+# Composed detection, segmentation and grounding data as SOS makes it from its frequent categories (FC).
+# The segments lie as <category>/<sub-category>/<id>.png in `root`, their words in `metadata`.
+canvas = (1024, 1024)
+segments = dict(type="release", root="data/sos/FC/segments", metadata="data/sos/FC/metadata.json")
+backgrounds = dict(type="folder", root="data/sos/backgrounds")
+# Sizes, aspects and visible shares are the published ones, which are the prior's defaults.
+layout = dict(type="StructuredLayout", counts=(5, 20), crowded="fewer")
+sampling = "category"
+light = "default"
+min_visible_share = 0.5
+min_area = 64
+formats = ["coco", "panoptic", "odvg", "objects"]
