@@ -136,7 +136,9 @@ def test_any_words_come_back(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("words")
     facts = measured_facts(folder)
     records = [
-        SegmentRecord(folder / f"{i}.png", *row[:4], tuple(row[4]), str(i), flags=(True, False, i > 3), facts=facts)
+        SegmentRecord(
+            str(folder / f"{i}.png"), *row[:4], tuple(row[4]), str(i), flags=(True, False, i > 3), facts=facts
+        )
         for i, row in enumerate(rows)
     ]
     for record in records:

@@ -115,7 +115,7 @@ def _record(
     entry: Mapping[str, Any], category: Mapping[str, Any], path: Path, stem: str, soften: float
 ) -> SegmentRecord:
     return SegmentRecord(
-        path=path,
+        file=str(path),
         category=category["name"],
         sub_category="",
         phrase=category["name"].replace("_", " "),

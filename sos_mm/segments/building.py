@@ -113,7 +113,7 @@ def _examine(record: SegmentRecord, copies: Sequence[int]) -> Examined:
         rgba = record.pixels()
         Segment(rgba, record.category)
     except _BROKEN as error:
-        return record, error if str(record.path) in str(error) else record.unusable(error), []
+        return record, error if record.file in str(error) else record.unusable(error), []
     facts = measure(rgba)
     box = rgba[facts.box_y : facts.box_y + facts.box_height, facts.box_x : facts.box_x + facts.box_width]
     return record, facts, pack(box, copies)

@@ -4,6 +4,18 @@ from collections.abc import Callable
 from typing import Any
 
 
+class Getters(dict):
+    """What gets single values of an Arrow record batch, by the name of the column; made when first asked for."""
+
+    def __init__(self, batch: Any):
+        super().__init__()
+        self._batch = batch
+
+    def __missing__(self, name: str) -> Callable[[int], Any]:
+        self[name] = getter(self._batch.column(name))
+        return self[name]
+
+
 def getter(column: Any) -> Callable[[int], Any]:
     """A function from a place in an Arrow array to the Python value there.
 

@@ -1,6 +1,7 @@
 """Readers of plain folders and of tar shards."""
 
 import json
+import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from glob import glob
@@ -30,15 +31,29 @@ def read_folder(root: str | Path, faults: Faults | None = None) -> list[SegmentR
         ValueError: If it holds no segments.
     """
     root = check_folder(root, "The segments' `root`")
-    paths = sorted(path for path in root.glob("*/**/*") if path.suffix.lower() in SEGMENT_SUFFIXES)
     records = []
-    for path in paths:
-        inside = path.relative_to(root)
-        if not any(part.startswith(".") for part in inside.parts):
-            records.append(_record(path, inside.with_suffix("").as_posix(), {}))
+    with os.scandir(root) as entries:
+        categories = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    for category in categories:
+        for inside in _walk(str(root), category):
+            records.append(_record(os.path.join(root, inside), os.path.splitext(inside)[0], {}))
     if not records:
         raise ValueError(f"{root} must hold <category>/<name>.png or .webp files, but there is none.")
     return without_duplicates(records, faults or Faults())
+
+
+def _walk(root: str, folder: str) -> Iterator[str]:
+    """Names of the cut-outs in a folder and those below it, sorted part by part; links to folders are not followed."""
+    with os.scandir(os.path.join(root, folder)) as entries:
+        found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+    for name, is_folder in found:
+        inside = f"{folder}/{name}"
+        if name.startswith("."):
+            continue
+        if is_folder:
+            yield from _walk(root, inside)
+        elif name.lower().endswith(SEGMENT_SUFFIXES):
+            yield inside
 
 
 def read_tar(shards: str | Path | Sequence[str | Path], faults: Faults | None = None) -> list[SegmentRecord]:
@@ -111,7 +126,7 @@ def _words(path: Path, key: str, text: bytes) -> dict[str, Any]:
     return words
 
 
-def _record(path: Path, key: str, words: dict[str, Any], offset: int = 0, length: int = 0) -> SegmentRecord:
+def _record(path: str | Path, key: str, words: dict[str, Any], offset: int = 0, length: int = 0) -> SegmentRecord:
     folders = PurePosixPath(key).parent.parts
     if ".." in folders or PurePosixPath(key).is_absolute():
         text = f"The name {key!r} in {path} must stay below its folder, but leads out of it: rename it."
@@ -122,7 +137,7 @@ def _record(path: Path, key: str, words: dict[str, Any], offset: int = 0, length
         text = f"The category of {key!r} in {path} must be known: put it in {key}.json or in a folder."
         raise FaultyInputError("no category", text)
     return SegmentRecord(
-        path=path,
+        file=str(path),
         category=category,
         sub_category=words.get("sub_category") or "_".join(folders[1:]),
         phrase=phrase or category.replace("_", " "),

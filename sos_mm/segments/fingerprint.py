@@ -33,11 +33,11 @@ class Fingerprint:
             FileNotFoundError: If its file is gone; names it.
         """
         try:
-            size = record.length or os.stat(record.path).st_size
+            size = record.length or os.stat(record.file).st_size
         except FileNotFoundError as error:
-            raise FileNotFoundError(f"The file {record.path} does not exist.") from error
+            raise FileNotFoundError(f"The file {record.file} does not exist.") from error
         words = (record.category, record.sub_category, record.phrase, record.description, record.attributes)
-        name = Path(os.path.relpath(record.path, self._root)).as_posix()
+        name = Path(os.path.relpath(record.file, self._root)).as_posix()
         place = (record.source_id, name, record.offset, size, record.outline, record.soften, record.flags)
         self._hash.update(_encoded((*words, *place)))
 
@@ -58,7 +58,7 @@ def fingerprint(records: Iterable[SegmentRecord], root: str) -> str:
 
 def common_root(records: Iterable[SegmentRecord]) -> str:
     """The deepest folder that holds all files."""
-    return os.path.commonpath({os.path.dirname(os.path.abspath(record.path)) for record in records})
+    return os.path.commonpath({os.path.dirname(os.path.abspath(record.file)) for record in records})
 
 
 def combined(*parts: Any) -> str:

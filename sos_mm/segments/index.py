@@ -1,7 +1,8 @@
 """One file that says all about the segments of a bank but their pixels: uncompressed Arrow, memory-mapped."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sos_mm.checks import require
-from sos_mm.segments.column_values import getter
+from sos_mm.segments.column_values import Getters
 from sos_mm.segments.pack import OVERSAMPLING, CopiesFile, PackedCopy, copy_sizes
 from sos_mm.segments.quality import ANNOTATED, Facts
 from sos_mm.segments.record import Outline, SegmentRecord
@@ -116,6 +117,7 @@ class IndexedRecords(Sequence):
                 f"{path} must be an index of version {_VERSION}, but is not: make it anew with tools/index_segments.py."
             )
         self.root = Path(root or header["root"])
+        self._root_text = str(self.root)
         self.categories: tuple[str, ...] = tuple(header["categories"])
         self.counts = np.array(header["counts"], np.int64)
         self.copies: tuple[int, ...] = tuple(header["copies"])
@@ -123,7 +125,7 @@ class IndexedRecords(Sequence):
         self.fingerprint: str = header["fingerprint"]
         self._pack = CopiesFile(pack_path(self.path, header["pack"][0]), header["pack"][1]) if self.copies else None
         self._batch_rows, self._length = header["batch_rows"], int(self.counts.sum())
-        self._batches: dict[int, dict[str, Callable[[int], Any]]] = {}
+        self._batches: dict[int, Getters] = {}
 
     def _open(self) -> dict[str, Any]:
         pa = arrow()
@@ -145,7 +147,7 @@ class IndexedRecords(Sequence):
         get, place = self._at(row)
         flags = tuple(get[name](place) for name in ANNOTATED)
         return SegmentRecord(
-            self.root / get["file"](place),
+            os.path.join(self._root_text, get["file"](place)),
             get["category"](place),
             get["sub_category"](place),
             get["phrase"](place),
@@ -197,15 +199,13 @@ class IndexedRecords(Sequence):
         """The pixels (h, w, 4) uint8 of a copy; raises as `CopiesFile.read` does."""
         return self._pack.read(copy)
 
-    def _at(self, row: int) -> tuple[dict[str, Callable[[int], Any]], int]:
+    def _at(self, row: int) -> tuple[Getters, int]:
         """What gets the values of the row's batch, by column, and the row's place in it."""
         if not 0 <= row < self._length:
             raise IndexError(f"`row` must be in [0, {self._length}), but got {row}.")
         number, place = divmod(int(row), self._batch_rows)
         if number not in self._batches:
-            columns = self._file.get_batch(number).columns
-            names = self._file.schema.names
-            self._batches[number] = {name: getter(column) for name, column in zip(names, columns, strict=True)}
+            self._batches[number] = Getters(self._file.get_batch(number))
         return self._batches[number], place
 
     def column(self, name: str) -> np.ndarray:

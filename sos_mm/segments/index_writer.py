@@ -123,7 +123,7 @@ def _row(record: SegmentRecord, root: str) -> tuple:
         *(getattr(record, name) for name in WORDS),
         list(record.attributes),
         *astuple(record.facts),
-        os.path.relpath(record.path, root),
+        os.path.relpath(record.file, root),
         record.offset,
         record.length,
         record.outline,

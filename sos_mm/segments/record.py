@@ -30,8 +30,8 @@ class SegmentRecord:
     """A segment on disk and the words of `Segment`.
 
     Attributes:
-        path: Its RGBA file; the tar shard that holds it, if ``length``; the photograph that it is cut out of,
-            if ``outline``.
+        file: Path of its RGBA file, as text since lists are long; that of the tar shard that holds it, if
+            ``length``; that of the photograph that it is cut out of, if ``outline``.
         offset: Where its file begins in the shard, in bytes.
         length: How many bytes it has there.
         outline: JSON text of the ``segmentation`` of a COCO or LVIS annotation.
@@ -40,7 +40,7 @@ class SegmentRecord:
         facts: What was measured on its pixels; None if that was not done yet.
     """
 
-    path: Path
+    file: str
     category: str
     sub_category: str
     phrase: str
@@ -53,6 +53,11 @@ class SegmentRecord:
     soften: float = 0.0
     flags: tuple[bool, bool, bool] | None = None
     facts: Facts | None = None
+
+    @property
+    def path(self) -> Path:
+        """The path of ``file``."""
+        return Path(self.file)
 
     def read(self) -> Segment:
         """Decodes it, without the transparent margin around it.

@@ -75,15 +75,15 @@ def read_release_layout(
     return records
 
 
-def _walk(root: Path, wanted: set[str] | None) -> Iterator[tuple[str, str, Path]]:
+def _walk(root: Path, wanted: set[str] | None) -> Iterator[tuple[str, str, str]]:
     for category in _sorted_folders(root):
         for sub_category in _sorted_folders(root / category):
             if wanted is not None and f"{category}/{sub_category}" not in wanted:
                 continue
-            folder = root / category / sub_category
+            folder = os.path.join(root, category, sub_category)
             for name in sorted(os.listdir(folder)):
                 if name.lower().endswith(SEGMENT_SUFFIXES) and not name.startswith("."):
-                    yield category, sub_category, folder / name
+                    yield category, sub_category, os.path.join(folder, name)
 
 
 def _sorted_folders(folder: Path) -> list[str]:
@@ -91,20 +91,20 @@ def _sorted_folders(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _record(path: Path, category: str, sub_category: str, words: dict, metadata: str | Path) -> SegmentRecord:
+def _record(path: str, category: str, sub_category: str, words: dict, metadata: str | Path) -> SegmentRecord:
     key = f"{category}_{sub_category}"
     if key not in words:
         text = f"{metadata} must describe every segment, but has no {key!r}, the key of {path}: add it."
         raise FaultyInputError("no metadata", text)
     phrase, description, attributes = read_words(words[key], f"{key!r} in {metadata}")
     return SegmentRecord(
-        path=path,
+        file=path,
         category=category,
         sub_category=sub_category,
         phrase=phrase,
         description=description,
         attributes=attributes,
-        source_id=f"{category}/{sub_category}/{path.stem}",
+        source_id=f"{category}/{sub_category}/{os.path.splitext(os.path.basename(path))[0]}",
     )
 
 
@@ -157,7 +157,7 @@ def without_duplicates(records: Iterable[SegmentRecord], faults: Faults) -> list
     kept: dict[str, SegmentRecord] = {}
     for record in records:
         if not _is_text(record.source_id):
-            text = f"The name {str(record.path)!a} must be UTF-8, but is not: rename it."
+            text = f"The name {record.file!a} must be UTF-8, but is not: rename it."
             faults.meet(FaultyInputError("name that is not UTF-8", text))
             continue
         first = kept.setdefault(record.source_id, record)
@@ -165,8 +165,8 @@ def without_duplicates(records: Iterable[SegmentRecord], faults: Faults) -> list
             faults.meet(
                 FaultyInputError(
                     "id that is there twice",
-                    f"Each segment must have an id of its own, but {record.source_id!r} is that of both {first.path} "
-                    f"and {record.path}: rename or remove one.",
+                    f"Each segment must have an id of its own, but {record.source_id!r} is that of both {first.file} "
+                    f"and {record.file}: rename or remove one.",
                 )
             )
     return list(kept.values())

@@ -141,10 +141,18 @@ def measure_loads(folder: Path, number: int, copies: tuple[int, ...]) -> None:
     print(f"{'bytes of copies over those of files':34s} {packed / files:8.2f}")
     for side in (32, 64, 100, 128, 200, 256, 400, 600, 1000, None):
         wanted = [scaled(bank.outline(place).size, side) for place in range(number)]
-        best = min(mean(number, lambda place, wanted=wanted: bank.load(place, wanted[place])) for _ in range(3))
+        best = min(whole_mean(bank, wanted) for _ in range(3))
         found = max(bank.load(0, wanted[0]).rgba.shape[:2])
         name = "the file itself" if side is None else f"for {side} pixels, from {found}"
         print(f"{name:34s} {best * 1e3:8.2f} ms")
+
+
+def whole_mean(bank: SegmentBank, wanted: list[tuple[int, int] | None]) -> float:
+    """Mean seconds to load all segments, each for its size."""
+    begun = time.perf_counter()
+    for place, size in enumerate(wanted):
+        bank.load(place, size)
+    return (time.perf_counter() - begun) / len(wanted)
 
 
 def scaled(size: tuple[int, int], side: int | None) -> tuple[int, int] | None:
@@ -180,13 +188,17 @@ def peak(folder: Path, task: str) -> int:
 
 
 def mean(number: int, call: Callable[[int], object]) -> float:
-    """Mean seconds of a call, after some that are not counted."""
+    """Mean seconds of a call in the best of five runs, after some calls that are not counted."""
     for place in range(min(_WARM, number)):
         call(place)
-    start = time.perf_counter()
-    for place in range(number):
-        call(place)
-    return (time.perf_counter() - start) / number
+    runs = []
+    for start in range(0, number, max(number // 5, 1)):
+        stop = min(start + max(number // 5, 1), number)
+        begun = time.perf_counter()
+        for place in range(start, stop):
+            call(place)
+        runs.append((time.perf_counter() - begun) / (stop - start))
+    return min(runs)
 
 
 def main() -> None:
