@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sos_mm.composition import Layout, Placement, Relighter, build_steps, compose
+from sos_mm.composition import (
+    Layout,
+    Light,
+    Placement,
+    Relighter,
+    build_relighter,
+    build_steps,
+    compose,
+    default_light,
+)
 from sos_mm.composition.blending import area_weights, blend_lab, solve_membrane
 from sos_mm.segments import Segment
 from tests.conftest import make_segment
@@ -99,3 +108,30 @@ def test_blend_refuses_another_shape():
         blended(relighter=Crop())
     with pytest.raises(ValueError, match="`relighter` must have"):
         blended(relighter="ic-light")
+
+
+def test_a_relighter_by_name():
+    """Brighter towards the light, the same brightness in the middle, and no colour moved without warmth."""
+    grey = np.full((41, 41, 3), 100, np.uint8)
+    relighter = build_relighter({"type": "GradientRelighter", "strength": 0.5, "warmth": 0})
+    for azimuth, brightest in ((0, (0, 40)), (180, (0, 0))):
+        lit = relighter.relight(grey, grey[..., 0], Light(azimuth, 30), np.random.default_rng(0))
+        assert np.unravel_index(lit[..., 0].argmax(), (41, 41)) == brightest
+        assert lit[20, 20].tolist() == [100, 100, 100]
+        assert (lit.max(), lit.min()) == (150, 50)
+    assert (grey == 100).all()
+    warm = build_relighter({"type": "GradientRelighter"}).relight(
+        grey, grey[..., 0], Light(0, 90), np.random.default_rng(0)
+    )
+    assert len(np.unique(warm[20, 20])) == 3
+    with pytest.raises(ValueError, match="Did you mean 'GradientRelighter'"):
+        build_relighter({"type": "GradientRelight"})
+    with pytest.raises(ValueError, match="`strength` must be in"):
+        build_steps([{"type": "AreaWeightedBlend", "relighter": {"type": "GradientRelighter", "strength": 2}}])
+
+
+def test_the_word_default_stands_for_its_steps():
+    steps = build_steps(["default", {"type": "JpegMatch"}])
+    assert steps[:-1] == build_steps(default_light())
+    with pytest.raises(ValueError, match="`light` must be one of 'default'"):
+        build_steps(["defualt"])

@@ -1,15 +1,16 @@
 """Blending: the gradient-domain seam, and what is kept of a picture that was lit anew."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any
 
 import cv2
 import numpy as np
 
 from sos_mm.checks import check_choice, check_range
 from sos_mm.composition.place import Sprite
-from sos_mm.composition.scene import OPAQUE, Light
+from sos_mm.composition.relighting import Relighter, build_relighter
+from sos_mm.composition.scene import OPAQUE
 from sos_mm.composition.steps import Frame, Step, check_shares, register_step
 
 _SMALL = 32
@@ -105,24 +106,6 @@ def _resize(values: np.ndarray, size: tuple[int, int], method: int) -> np.ndarra
     return cv2.resize(values, size, interpolation=method).reshape(*size[::-1], values.shape[2])
 
 
-@runtime_checkable
-class Relighter(Protocol):
-    """What lights a picture anew, such as a generative model."""
-
-    def relight(self, image: np.ndarray, alpha: np.ndarray, light: Light, rng: np.random.Generator) -> np.ndarray:
-        """Lights a scene.
-
-        Args:
-            image: (H, W, 3) uint8 RGB; not to be changed.
-            alpha: (H, W) uint8, where objects are.
-            light: The light that is wanted.
-            rng: Where its draws come from.
-
-        Returns:
-            (H, W, 3) uint8 RGB, everything at its place.
-        """
-
-
 @register_step
 @dataclass(frozen=True)
 class AreaWeightedBlend(Step):
@@ -132,7 +115,7 @@ class AreaWeightedBlend(Step):
     through a sigmoid; the background is taken as it was lit.
 
     Args:
-        relighter: What lights the scene.
+        relighter: What lights the scene: a `Relighter`, or a dict that `build_relighter` takes.
         low: Least weight.
         high: Largest weight.
         steepness: Of the sigmoid over ranks from 0 to 1.
@@ -145,7 +128,7 @@ class AreaWeightedBlend(Step):
     Source: "SOS: Synthetic Object Segments", arXiv 2510.09110.
     """
 
-    relighter: Relighter
+    relighter: Relighter | Mapping[str, Any]
     low: float = 0.3
     high: float = 0.9
     steepness: float = 10.0
@@ -154,6 +137,8 @@ class AreaWeightedBlend(Step):
     background: str = "relit"
 
     def __post_init__(self):
+        if isinstance(self.relighter, Mapping):
+            object.__setattr__(self, "relighter", build_relighter(self.relighter))
         if not isinstance(self.relighter, Relighter):
             raise ValueError(f"`relighter` must have a method `relight`, but got {self.relighter!r}.")
         check_shares(self, "low", "high")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import chain
 from typing import Any, TypeVar
 from zlib import crc32
 
@@ -61,17 +62,20 @@ def register_step(cls: StepClass) -> StepClass:
     return cls
 
 
-def build_steps(configs: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
+def build_steps(configs: Sequence[str | Mapping[str, Any]]) -> tuple[Step, ...]:
     """Steps from a list such as ``[dict(type='Harmonize', strength=0.4), dict(type='CastShadow')]``.
 
-    A step is switched off by leaving it out, or by ``enabled=False`` beside its type, which needs one changed
+    The word 'default' in it stands for the steps of `default_light`. A step is switched off by leaving it out, or by ``enabled=False`` beside its type, which needs one changed
     value in a config.
 
     Raises:
         ValueError: If a type or a key is unknown, or a value out of its range.
     """
     steps = []
-    for config in configs:
+    words = [config for config in configs if isinstance(config, str)]
+    for word in words:
+        check_choice("light", word, ("default",))
+    for config in chain.from_iterable(default_light() if config in words else [config] for config in configs):
         check_choice("step.type", config.get("type"), _STEPS)
         cls = _STEPS[config["type"]]
         options = {key: value for key, value in config.items() if key not in ("type", "enabled")}
