@@ -65,8 +65,8 @@ def register_step(cls: StepClass) -> StepClass:
 def build_steps(configs: Sequence[str | Mapping[str, Any]]) -> tuple[Step, ...]:
     """Steps from a list such as ``[dict(type='Harmonize', strength=0.4), dict(type='CastShadow')]``.
 
-    The word 'default' in it stands for the steps of `default_light`. A step is switched off by leaving it out, or by ``enabled=False`` beside its type, which needs one changed
-    value in a config.
+    The word 'default' in it stands for the steps of `default_light`. A step is switched off by leaving it out, or
+    by ``enabled=False`` beside its type, which needs one changed value in a config.
 
     Raises:
         ValueError: If a type or a key is unknown, or a value out of its range.
