@@ -17,7 +17,8 @@ _MODULES = {
         "AttentionFeatureInteraction CBAMFusion DiffusionSODHead FlipSaliency LatentDenoiser "
         "LatentDiffusionSegmentor LoadSaliencyImage LoadSaliencyMask PackSaliencyInputs ResizeSaliency SODMetric "
         "SaliencyDataset SaliencyMSELoss SaliencyVisualizationHook SalientEncoder SaveSaliencyHook "
-        "SpaceToDepthCodec StableDiffusionVAE"
+        "SpaceToDepthCodec StableDiffusionVAE DistilledSegmentor LatentCacheHook MaskDecoder MultiModalPreprocessor "
+        "PlainCrossAttention ReleasedFusion SaliencyTTAModel SalientBranchHead SalientBranchSegmentor StructureLoss"
     ),
     "sos_mm.visits": "VisitHook",
 }
