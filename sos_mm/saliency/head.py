@@ -145,6 +145,9 @@ class DiffusionSODHead(BaseModule):
             steps: How many steps, at least 1.
             scheduler: Config of another diffusers scheduler to sample with; what it does not say is as trained.
             generators: For schedulers that add noise at each step, one an image.
+
+        Raises:
+            FloatingPointError: If the result is not finite, as of some schedulers with zero terminal SNR.
         """
         sampler = self.sampler(scheduler)
         sampler.set_timesteps(steps, device=noise.device)
@@ -155,6 +158,11 @@ class DiffusionSODHead(BaseModule):
             prediction = self.denoiser(image_latent, scaled, timestep, self.afim.at(context, timestep))
             step = sampler.step(prediction, timestep, latent, **extra)
             latent = step.prev_sample
+            if timestep == sampler.timesteps[-1] and not latent.isfinite().all():
+                raise FloatingPointError(
+                    f"Sampling with {type(sampler).__name__} gave numbers that are not finite: choose another "
+                    "`test_cfg.scheduler`, or set its `rescale_betas_zero_snr=False`."
+                )
             yield SamplingStep(timestep, getattr(step, "pred_original_sample", latent), latent)
 
     def sampler(self, config: dict | None = None) -> SchedulerMixin:
