@@ -160,8 +160,8 @@ class DiffusionSODHead(BaseModule):
             latent = step.prev_sample
             if timestep == sampler.timesteps[-1] and not latent.isfinite().all():
                 raise FloatingPointError(
-                    f"Sampling with {type(sampler).__name__} gave numbers that are not finite: choose another "
-                    "`test_cfg.scheduler`, or set its `rescale_betas_zero_snr=False`."
+                    f"Sampling with {type(sampler).__name__} gave numbers that are not finite, as schedulers do "
+                    "that cannot begin at pure noise: choose another `test_cfg.scheduler`."
                 )
             yield SamplingStep(timestep, getattr(step, "pred_original_sample", latent), latent)
 
