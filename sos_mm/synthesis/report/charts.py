@@ -37,7 +37,9 @@ def histogram(
     parts = [_scale(top)]
     for place, share in enumerate(ours):
         gap = min(1.5, width / 6)
-        parts.append(_bar(_LEFT + place * width + gap, width - 2 * gap, share / top, "ours", f"{labels[place]}: {share:.2%}"))
+        parts.append(
+            _bar(_LEFT + place * width + gap, width - 2 * gap, share / top, "ours", f"{labels[place]}: {share:.2%}")
+        )
     if theirs is not None:
         steps = "".join(f"V{_y(s / top):.1f}H{_LEFT + (place + 1) * width:.1f}" for place, s in enumerate(theirs))
         parts.append(f'<path class="theirs" d="M{_LEFT},{_BOTTOM}{steps}V{_BOTTOM}"/>')
@@ -84,11 +86,13 @@ def position_chart(shares: np.ndarray, caption: str, style: str) -> str:
     cells, top = len(shares), shares.max(initial=0) or 1
     width, height = 160 / cells, 120 / cells
     parts = [
-        f'<rect class="{style}" x="{column * width:.2f}" y="{row * height:.2f}" width="{width + 0.1:.2f}" '
-        f'height="{height + 0.1:.2f}" opacity="{shares[row, column] / top:.3f}"><title>{shares[row, column]:.2%}</title></rect>'
+        f'<rect class="{style}" x="{column * width:.2f}" y="{row * height:.2f}" width="{width:.2f}" '
+        f'height="{height:.2f}" opacity="{shares[row, column] / top:.3f}"><title>{shares[row, column]:.2%}</title></rect>'
         for row, column in np.argwhere(shares)
     ]
-    drawing = f'<svg viewBox="0 0 160 120" role="img">{"".join(parts)}<rect class="frame" width="160" height="120"/></svg>'
+    drawing = (
+        f'<svg viewBox="0 0 160 120" role="img">{"".join(parts)}<rect class="frame" width="160" height="120"/></svg>'
+    )
     return f"<figure>{drawing}<figcaption>{escape(caption)}</figcaption></figure>"
 
 

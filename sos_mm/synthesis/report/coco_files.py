@@ -26,11 +26,11 @@ def read_coco(path: Path, data: Mapping[str, Any], faults: Faults) -> DataSet:
     Args:
         path: The file.
         data: Its content.
-        faults: Meets annotations of no known image or category, or without a box.
+        faults: Meets annotations of no known image or category, or without a box, and images without name or size.
 
     Raises:
         FileNotFoundError: If a panoptic file's folder of maps is not beside it.
-        ValueError: If an image or category has no name, id or size.
+        ValueError: If categories or images have no ids, names or sizes.
     """
     categories = {_get(each, "id", path): each for each in data["categories"]}
     names = {id: _get(each, "name", path) for id, each in categories.items()}
@@ -49,21 +49,26 @@ def read_coco(path: Path, data: Mapping[str, Any], faults: Faults) -> DataSet:
                 listed[entry["image_id"]].append(_annotation(part, names, categories, panoptic))
             if panoptic:
                 maps[entry["image_id"]] = folder / _get(entry, "file_name", f"annotation {place}")
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             faults.meet(ValueError(f"Annotation {entry.get('id', place)} of {path}: {error}"))
-    found = [_image(path, each, tuple(listed[id]), maps.get(id)) for id, each in images.items()]
+    found = []
+    for id, entry in images.items():
+        try:
+            found.append(_image(entry, tuple(listed[id]), maps.get(id)))
+        except ValueError as error:
+            faults.meet(ValueError(f"Image {id} of {path}: {error}"))
     return DataSet(path, _kind(data, panoptic), tuple(found), tuple(names.values()))
 
 
-def xyxy(box: Any) -> Box:
-    """A half-open xyxy box from one of COCO's.
+def four_numbers(box: Any) -> Box:
+    """A box as it stands in a file.
 
     Raises:
         ValueError: If it is none.
     """
     if not isinstance(box, list) or len(box) != 4 or not all(isinstance(value, int | float) for value in box):
         raise ValueError(f"`bbox` must be four numbers, but got {box!r}.")
-    return (box[0], box[1], box[0] + box[2], box[1] + box[3])
+    return tuple(box)
 
 
 def below(name: Any, what: str) -> str:
@@ -95,24 +100,22 @@ def _annotation(entry: Mapping[str, Any], names: Mapping, categories: Mapping, p
     id = entry.get("category_id")
     if id not in names:
         raise ValueError(f"`category_id` must be that of a category of the file, but got {id}.")
-    box = xyxy(entry.get("bbox"))
+    x, y, width, height = four_numbers(entry.get("bbox"))
     stuff = panoptic and not categories[id].get("isthing", 1)
     return Annotation(
         names[id],
-        box,
+        (x, y, x + width, y + height),
         "ignore" if entry.get("iscrowd") else "stuff" if stuff else "object",
-        area=float(entry.get("area") or (box[2] - box[0]) * (box[3] - box[1])),
+        area=float(entry.get("area") or width * height),
         mask=entry["id"] if panoptic else entry.get("segmentation") or None,
     )
 
 
-def _image(
-    path: Path, entry: Mapping[str, Any], annotations: tuple[Annotation, ...], map_path: Path | None
-) -> AnnotatedImage:
+def _image(entry: Mapping[str, Any], annotations: tuple[Annotation, ...], map_path: Path | None) -> AnnotatedImage:
     # LVIS gives an address instead of a name: images lie in a folder of its last part, or in none.
     name = entry.get("file_name") or "/".join(PurePosixPath(entry.get("coco_url", "").split("://")[-1]).parts[-2:])
-    name = below(name, f"`file_name` of image {entry['id']} of {path}")
-    size = (_get(entry, "height", path), _get(entry, "width", path))
+    name = below(name, "`file_name`")
+    size = (entry.get("height"), entry.get("width"))
     last = PurePosixPath(name).name
     reader = partial(read_panoptic_map, map_path) if map_path else None
     return AnnotatedImage(name, size, annotations, tuple(dict.fromkeys((name, last))), reader)

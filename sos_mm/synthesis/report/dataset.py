@@ -1,7 +1,8 @@
 """What every kind of annotated data set has in common, as the report sees it."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ class Annotation:
         visible_share: How much of it is not hidden by others, in [0, 1]; None where the data set does not say.
         truncation: How much of it is outside the image, in [0, 1]; None likewise.
         segment_id: The cut-out that it was made of, if it was.
+
+    Raises:
+        ValueError: If the box is none.
     """
 
     category: str
@@ -36,6 +40,10 @@ class Annotation:
     visible_share: float | None = None
     truncation: float | None = None
     segment_id: str = ""
+
+    def __post_init__(self):
+        if not all(map(math.isfinite, self.box)) or self.box[0] > self.box[2] or self.box[1] > self.box[3]:
+            raise ValueError(f"The box must have finite numbers, left before right, top before bottom: {self.box}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,9 @@ class AnnotatedImage:
         choices: Places below the folder of images where it may be, the first that exists counts.
         read_map: Reads an (H, W) map of the values that annotations have as masks.
         path: The file; None where it is missing or was not looked for.
+
+    Raises:
+        ValueError: If the size is none.
     """
 
     file_name: str
@@ -57,6 +68,10 @@ class AnnotatedImage:
     choices: tuple[str, ...] = ()
     read_map: Callable[[], np.ndarray] | None = None
     path: Path | None = None
+
+    def __post_init__(self):
+        if not all(isinstance(side, int) and side > 0 for side in self.size):
+            raise ValueError(f"Height and width of {self.file_name} must be whole numbers over 0, but are {self.size}.")
 
 
 @dataclass(frozen=True)
@@ -77,4 +92,4 @@ class DataSet:
     images: tuple[AnnotatedImage, ...]
     categories: tuple[str, ...]
     missing: tuple[str, ...] = ()
-    faults: tuple[str, ...] = field(default=())
+    faults: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sos_mm.segments.faults import Faults
-from sos_mm.synthesis.report.coco_files import below
+from sos_mm.synthesis.report.coco_files import below, four_numbers
 from sos_mm.synthesis.report.dataset import AnnotatedImage, Annotation, Box, DataSet
 
 KINDS = {"grounding": "ODVG grounding", "detection": "ODVG detection", "objects": "sidecar of composed objects"}
@@ -73,14 +73,8 @@ def _joined(annotation: Annotation, known: Annotation) -> Annotation:
     return replace(annotation, **{key: getattr(known, key) for key in keys})
 
 
-def _box(box: Any) -> Box:
-    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(value, int | float) for value in box):
-        raise ValueError(f"`bbox` must be four numbers, but got {box!r}.")
-    return tuple(box)
-
-
 def _marked(category: str, box: Any, **more) -> Annotation:
-    box = _box(box)
+    box = four_numbers(box)
     return Annotation(category, box, area=float((box[2] - box[0]) * (box[3] - box[1])), **more)
 
 
@@ -110,7 +104,7 @@ def _objects(record: Mapping[str, Any]) -> AnnotatedImage:
     marked = [
         Annotation(
             each["category"],
-            _box(each["box"]),
+            four_numbers(each["box"]),
             area=float(each["area"]),
             phrase=each.get("phrase", ""),
             mask=each.get("modal"),

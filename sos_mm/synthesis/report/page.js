@@ -222,16 +222,17 @@ const viewer = $("#viewer"), large = $("#viewer .stage"), room = $("#viewer .roo
 let shown = -1, zoom = 0;
 
 function setZoom(value) {
-  const sample = data.samples[shown], before = large.offsetWidth || 1;
+  const sample = data.samples[shown], before = large.offsetWidth;
   const fit = Math.min(room.clientWidth / sample.width, room.clientHeight / sample.height);
-  const middle = { x: room.scrollLeft + room.clientWidth / 2, y: room.scrollTop + room.clientHeight / 2 };
+  const middle = { x: (room.scrollLeft + room.clientWidth / 2) / (before || 1),
+    y: (room.scrollTop + room.clientHeight / 2) / (large.offsetHeight || 1) };
+  if (!zoom || !before) middle.x = middle.y = 0.5;
   zoom = value;
   const scale = zoom || fit;
   large.style.width = `${sample.width * scale}px`;
   large.classList.toggle("pixels", scale >= 2);
   $("#viewer output").textContent = zoom ? `${100 * zoom} %` : `fit, ${Math.round(100 * scale)} %`;
-  const grown = large.offsetWidth / before;
-  room.scrollTo(middle.x * grown - room.clientWidth / 2, middle.y * grown - room.clientHeight / 2);
+  room.scrollTo(middle.x * large.offsetWidth - room.clientWidth / 2, middle.y * large.offsetHeight - room.clientHeight / 2);
 }
 
 function show(index, scale) {

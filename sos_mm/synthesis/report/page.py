@@ -83,7 +83,9 @@ def _clear(out: Path) -> Path:
     """Makes the folder ready, and takes an earlier page's pictures out of it."""
     writable_folder(out, "`out`")
     page = out / PAGE
-    if any(out.iterdir()) and not (page.is_file() and _SIGN in page.read_text(encoding="utf-8", errors="replace")[:2000]):
+    if any(out.iterdir()) and not (
+        page.is_file() and _SIGN in page.read_text(encoding="utf-8", errors="replace")[:2000]
+    ):
         raise FileExistsError(f"`out` must be a new or empty folder, or that of an earlier page, but {out} is neither.")
     shutil.rmtree(out / FOLDER, ignore_errors=True)
     return out
@@ -97,7 +99,9 @@ def _title(data_set: DataSet) -> str:
     """Name of the data set's folder, above those that only say what is in them."""
     plain = ("annotations", "masks", "images")
     parts = data_set.source.resolve().parts
-    return next((part for part in reversed(parts[: -1 if len(parts) > 1 else None]) if part.lower() not in plain), "Data set")
+    return next(
+        (part for part in reversed(parts[: -1 if len(parts) > 1 else None]) if part.lower() not in plain), "Data set"
+    )
 
 
 def _switches() -> str:

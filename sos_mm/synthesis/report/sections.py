@@ -48,7 +48,9 @@ def tiles(data_set: DataSet, told: Figures) -> str:
         ]
         return _tiles(shown)
     counts, (of_image, classes) = statistics.per_class(told)[0], statistics.per_image(told)
-    more = [f"{told.stuff:,} background regions"] * bool(told.stuff) + [f"{told.ignored:,} to ignore"] * bool(told.ignored)
+    more = [f"{told.stuff:,} background regions"] * bool(told.stuff) + [f"{told.ignored:,} to ignore"] * bool(
+        told.ignored
+    )
     shown += [
         ("objects", f"{objects:,}", ", ".join(more)),
         ("classes with objects", f"{np.count_nonzero(counts):,}", f"of {len(counts):,}"),
@@ -73,8 +75,8 @@ def charts(data_set: DataSet, told: Figures, other: Figures | None, other_name: 
     cards = [_relative_sizes(told, other), _positions(told, other, other_name), _visibility(told)]
     if not _is_saliency(data_set):
         cards = [
-            _numbers("Objects an image", "published", 0, told, other, COCO.objects),
-            _numbers("Classes an image", "published", 1, told, other, COCO.classes),
+            _numbers("Objects an image", 0, told, other, COCO.objects),
+            _numbers("Classes an image", 1, told, other, COCO.classes),
             _size_classes(told, other, other_name),
             *cards,
         ]
@@ -88,18 +90,18 @@ def repeats(data_set: DataSet, told: Figures) -> str:
     pictures = sum(map(len, groups)) - len(groups)
     said = "No two pictures are the same file."
     if groups:
-        said = f"{pictures:,} pictures repeat another one byte for byte."
+        said = f"{_count(pictures, 'picture')} the same byte for byte as another one:"
         said += _listing([" = ".join(path.name for path in group) for group in groups])
     uses = statistics.segment_uses(told.segment_id)
     if not uses:
         return f"<p>{said} The data set does not say which cut-outs its objects were made of.</p>"
     times = np.array(list(uses.values()))
     rows = "".join(f"<tr><td>{escape(id)}</td><td>{number:,}</td></tr>" for id, number in uses.most_common(12))
-    most = f'<table><thead><tr><th>cut-out</th><th>objects</th></tr></thead><tbody>{rows}</tbody></table>'
+    most = f"<table><thead><tr><th>cut-out</th><th>objects</th></tr></thead><tbody>{rows}</tbody></table>"
     about = f"{len(times):,} cut-outs make {times.sum():,} objects: {times.mean():.1f} each, at most {times.max():,}."
     return (
         f'<p>{said}</p><div class="charts">{card("Uses of a cut-out", about, _counted(times, None))}'
-        f'{card("Those used most", "", most)}</div>'
+        f"{card('Those used most', '', most)}</div>"
     )
 
 
@@ -107,10 +109,14 @@ def faults(data_set: DataSet, skipped: Sequence[str]) -> str:
     """What is missing or was left out; nothing if all is well."""
     said = []
     if data_set.missing:
-        said.append(f"<p>{len(data_set.missing):,} images are not on disk:</p>{_listing(data_set.missing)}")
+        said.append(f"<p>{_count(len(data_set.missing), 'image')} not on disk:</p>{_listing(data_set.missing)}")
     if skipped:
-        said.append(f"<p>{len(skipped):,} entries are broken and were left out:</p>{_listing(skipped)}")
+        said.append(f"<p>{_count(len(skipped), 'entry', 'entries')} broken and left out:</p>{_listing(skipped)}")
     return "".join(said)
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one} is" if number == 1 else f"{number:,} {many or one + 's'} are"
 
 
 def _is_saliency(data_set: DataSet) -> bool:
@@ -137,7 +143,7 @@ def _listing(names: Sequence[str]) -> str:
     return f'<details{" open" if len(names) <= 12 else ""}><summary>{len(names):,} listed</summary><ul class="list">{items}</ul>{more}</details>'
 
 
-def _numbers(heading: str, _: str, which: int, told: Figures, other: Figures | None, published: float) -> str:
+def _numbers(heading: str, which: int, told: Figures, other: Figures | None, published: float) -> str:
     ours = statistics.per_image(told)[which]
     theirs = statistics.per_image(other)[which] if other else None
     about = f"Mean {ours.mean():.2f}; COCO, published, {published}"
@@ -199,14 +205,16 @@ def _positions(told: Figures, other: Figures | None, other_name: str) -> str:
 def _visibility(told: Figures) -> str:
     if np.isnan(told.visible_share).all():
         return card(
-            "Visible share", "The data set does not say how much of its objects is hidden; nor do COCO's annotations.", ""
+            "Visible share",
+            "The data set does not say how much of its objects is hidden; nor do COCO's annotations.",
+            "",
         )
     edges = np.linspace(0, 1, 21)
     names = [f"{low:.0%} to {high:.0%}" for low, high in zip(edges, edges[1:], strict=False)]
     ticks = [(place, f"{place / 20:.0%}") for place in range(0, 21, 4)]
     cut = np.count_nonzero(told.truncation > 0)
     about = (
-        f"How much of an object others leave to be seen. {cut:,} objects go beyond the image's border. "
+        f"How much of an object others leave to be seen. {_count(cut, 'object')} cut off by the image's border. "
         "COCO's annotations do not say."
     )
     return card("Visible share", about, histogram(statistics.shares(told.visible_share, edges), names, ticks))
