@@ -87,7 +87,8 @@ def position_chart(shares: np.ndarray, caption: str, style: str) -> str:
     width, height = 160 / cells, 120 / cells
     parts = [
         f'<rect class="{style}" x="{column * width:.2f}" y="{row * height:.2f}" width="{width:.2f}" '
-        f'height="{height:.2f}" opacity="{shares[row, column] / top:.3f}"><title>{shares[row, column]:.2%}</title></rect>'
+        f'height="{height:.2f}" opacity="{shares[row, column] / top:.3f}">'
+        f"<title>{shares[row, column]:.2%}</title></rect>"
         for row, column in np.argwhere(shares)
     ]
     drawing = (

@@ -208,11 +208,16 @@ const seen = new IntersectionObserver((entries) => {
 data.samples.forEach((sample, index) => {
   const figure = make("figure"), caption = make("figcaption");
   const stage = make("a", { class: "stage", href: `#picture-${index + 1}`, "aria-label": `${sample.name}, full size` });
-  figure.style.setProperty("--aspect", Math.min(Math.max(sample.width / sample.height, 0.5), 3));
+  // Very long pictures stand in a shorter frame, so that rows stay rows.
+  const aspect = sample.width / sample.height, framed = Math.min(Math.max(aspect, 0.5), 3);
+  const frame = make("div", { class: "frame" });
+  figure.style.setProperty("--aspect", framed);
+  stage.style.width = `${100 * Math.min(1, aspect / framed)}%`;
   stage.draw = fill(stage, sample, (object) => object.category, 2 ** 21).draw;
   const objects = sample.objects.filter((object) => object.role === "object").length;
   caption.append(make("span", { class: "name" }, sample.name), make("span", {}, `${objects} object${objects === 1 ? "" : "s"}`));
-  figure.append(stage, caption);
+  frame.append(stage);
+  figure.append(frame, caption);
   grid.append(figure);
   seen.observe(stage);
 });

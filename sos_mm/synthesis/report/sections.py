@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,8 +29,8 @@ class Published:
 
 COCO = Published()
 SOURCE = (
-    "COCO's published figures: 7.7 objects and 3.5 classes an image (Lin et al., Microsoft COCO, ECCV 2014, section 5); "
-    "41, 34 and 24 % small, medium and large objects (cocodataset.org, Detection Evaluate). It publishes none "
+    "COCO's published figures: 7.7 objects and 3.5 classes an image (Lin et al., Microsoft COCO, ECCV 2014, section "
+    "5); 41, 34 and 24 % small, medium and large objects (cocodataset.org, Detection Evaluate). It publishes none "
     "for the other charts: give an annotation file of COCO to compare with to see its own."
 )
 _CELLS = 16
@@ -133,14 +134,14 @@ def _sizes(size: np.ndarray) -> str:
         return ""
     low, high = size.min(axis=0), size.max(axis=0)
     if (low == high).all():
-        return f"{low[1]:g} × {low[0]:g} px"
-    return f"{low[1]:g}–{high[1]:g} × {low[0]:g}–{high[0]:g} px"
+        return f"{low[1]:g} &times; {low[0]:g} px"
+    return f"{low[1]:g}&ndash;{high[1]:g} &times; {low[0]:g}&ndash;{high[0]:g} px"
 
 
 def _listing(names: Sequence[str]) -> str:
     items = "".join(f"<li>{escape(name)}</li>" for name in names[:_LISTED])
     more = f'<p class="note">and {len(names) - _LISTED:,} more</p>' if len(names) > _LISTED else ""
-    return f'<details{" open" if len(names) <= 12 else ""}><summary>{len(names):,} listed</summary><ul class="list">{items}</ul>{more}</details>'
+    return f'<ul class="list">{items}</ul>{more}'
 
 
 def _numbers(heading: str, which: int, told: Figures, other: Figures | None, published: float) -> str:
@@ -157,7 +158,7 @@ def _counted(ours: np.ndarray, theirs: np.ndarray | None, published: float | Non
     low, high = int(both.min() > 0), max(int(np.ceil(np.quantile(both, 0.995))), 9)
     step = -(-(high + 1 - low) // 32)
     edges = np.arange(low, high + 1 + step, step)
-    names = [str(edge) if step == 1 else f"{edge}–{edge + step - 1}" for edge in edges[:-1]]
+    names = [str(edge) if step == 1 else f"{edge} to {edge + step - 1}" for edge in edges[:-1]]
     if both.max() >= edges[-1]:
         names[-1] = f"{edges[-2]} and more"
     every = -(-len(names) // 10)
@@ -187,7 +188,7 @@ def _relative_sizes(told: Figures, other: Figures | None) -> str:
     ours, theirs = (
         None if each is None else statistics.shares(statistics.relative_sizes(each), edges) for each in (told, other)
     )
-    names = [f"{low:.1%} to {high:.1%}" for low, high in zip(edges, edges[1:], strict=False)]
+    names = [f"{low:.1%} to {high:.1%}" for low, high in pairwise(edges)]
     names[0] = f"up to {edges[1]:.1%}"
     ticks = [(np.log10(share / 0.01) / 2 * 24, f"{share:.0%}") for share in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)]
     about = "Square root of an object's share of its image's area, on a logarithmic scale."
@@ -210,7 +211,7 @@ def _visibility(told: Figures) -> str:
             "",
         )
     edges = np.linspace(0, 1, 21)
-    names = [f"{low:.0%} to {high:.0%}" for low, high in zip(edges, edges[1:], strict=False)]
+    names = [f"{low:.0%} to {high:.0%}" for low, high in pairwise(edges)]
     ticks = [(place, f"{place / 20:.0%}") for place in range(0, 21, 4)]
     cut = np.count_nonzero(told.truncation > 0)
     about = (
