@@ -33,7 +33,8 @@ SOURCE = (
     "5); 41, 34 and 24 % small, medium and large objects (cocodataset.org, Detection Evaluate). It publishes none "
     "for the other charts: give an annotation file of COCO to compare with to see its own."
 )
-_CELLS = 16
+# Cells of a side of the map of positions: finer where there are objects enough to fill it.
+_COARSE, _FINE, _MANY = 8, 16, 4000
 _LISTED = 200
 
 
@@ -112,7 +113,7 @@ def faults(data_set: DataSet, skipped: Sequence[str]) -> str:
     if data_set.missing:
         said.append(f"<p>{_count(len(data_set.missing), 'image')} not on disk:</p>{_listing(data_set.missing)}")
     if skipped:
-        said.append(f"<p>{_count(len(skipped), 'entry', 'entries')} broken and left out:</p>{_listing(skipped)}")
+        said.append(f"<p>{_count(len(skipped), 'entry', 'entries')} broken and left out:</p>{_listing(skipped, " sentences")}")
     return "".join(said)
 
 
@@ -138,10 +139,10 @@ def _sizes(size: np.ndarray) -> str:
     return f"{low[1]:g}&ndash;{high[1]:g} &times; {low[0]:g}&ndash;{high[0]:g} px"
 
 
-def _listing(names: Sequence[str]) -> str:
+def _listing(names: Sequence[str], style: str = "") -> str:
     items = "".join(f"<li>{escape(name)}</li>" for name in names[:_LISTED])
     more = f'<p class="note">and {len(names) - _LISTED:,} more</p>' if len(names) > _LISTED else ""
-    return f'<ul class="list">{items}</ul>{more}'
+    return f'<ul class="list{style}">{items}</ul>{more}'
 
 
 def _numbers(heading: str, which: int, told: Figures, other: Figures | None, published: float) -> str:
@@ -196,9 +197,10 @@ def _relative_sizes(told: Figures, other: Figures | None) -> str:
 
 
 def _positions(told: Figures, other: Figures | None, other_name: str) -> str:
-    maps = [position_chart(statistics.position_map(told, _CELLS), "this data set", "ours")]
+    cells = _FINE if len(told.area) >= _MANY else _COARSE
+    maps = [position_chart(statistics.position_map(told, cells), "this data set", "ours")]
     if other:
-        maps.append(position_chart(statistics.position_map(other, _CELLS), other_name, "theirs-bar"))
+        maps.append(position_chart(statistics.position_map(other, cells), other_name, "theirs-bar"))
     about = "Where the centres of the boxes are, every image stretched to one shape; the strongest cell holds most."
     return card("Position in the image", about, f'<div class="maps">{"".join(maps)}</div>')
 
