@@ -111,9 +111,11 @@ def faults(data_set: DataSet, skipped: Sequence[str]) -> str:
     """What is missing or was left out; nothing if all is well."""
     said = []
     if data_set.missing:
-        said.append(f"<p>{_count(len(data_set.missing), 'image')} not on disk:</p>{_listing(data_set.missing)}")
+        number = _count(len(data_set.missing), "image")
+        said.append(f"<p>{number} not on disk:</p>{_listing(data_set.missing)}")
     if skipped:
-        said.append(f"<p>{_count(len(skipped), 'entry', 'entries')} broken and left out:</p>{_listing(skipped, " sentences")}")
+        number = _count(len(skipped), "entry", "entries")
+        said.append(f"<p>{number} broken and left out:</p>{_listing(skipped, ' sentences')}")
     return "".join(said)
 
 
