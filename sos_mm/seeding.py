@@ -25,6 +25,7 @@ class Purpose(IntEnum):
     PASTE = 20
     NEGATIVES = 32
     CAPTION = 33
+    REPORT = 64
 
 
 def generator(run_seed: int, purpose: Purpose, image_index: int, visit: int = 0) -> np.random.Generator:
