@@ -1,6 +1,5 @@
 """The page about a data set: what it holds, and what a browser makes of it."""
 
-import base64
 import json
 import re
 import shutil
@@ -12,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sos_mm.synthesis.report import read_dataset, write_report
+from sos_mm.synthesis.report import write_report
 from sos_mm.synthesis.report.masks import decode_outline
 from tests.composed import Composed
 
@@ -284,7 +283,7 @@ def test_switches_hover_and_filter(tmp_path):
         assert said[layer] == [False, False, True, False]
     tips = said["tips"]
     assert tips[0].startswith(names[6])
-    assert "box 30.5 × 40 px, 4.5 % of the image" in tips[0]
+    assert "box 30.5 \u00d7 40 px, 4.5 % of the image" in tips[0]
     assert tips[1] is None
     # Beside the mask, inside the box.
     assert tips[2] == tips[0]

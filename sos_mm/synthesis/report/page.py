@@ -63,7 +63,7 @@ def write_report(
     told, out = figures(data_set), _clear(Path(out))
     faults = Faults(broken)
     samples = sample_records(data_set, num, seed, out, max_side, faults)
-    skipped = (*data_set.faults, *faults.skipped)
+    skipped = (*data_set.faults, *faults.texts)
     name = Path(compare).name if compare else ""
     page = _template("page.html").substitute(
         title=escape(_title(data_set)),
