@@ -203,11 +203,13 @@ def test_no_data_set(tmp_path, coco):
     (tmp_path / "other").mkdir()
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
         read_dataset(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="other must be a data set .* but holds nothing"):
+    with pytest.raises(ValueError, match=r"other must be a data set .* but holds nothing"):
         read_dataset(tmp_path / "other")
     write(folder, content)
     write(folder, content, "instances_train2017.json")
-    with pytest.raises(ValueError, match="several annotation files .*instances_train2017.json, instances_val2017.json"):
+    with pytest.raises(
+        ValueError, match=r"several annotation files .*instances_train2017.json, instances_val2017.json"
+    ):
         read_dataset(folder)
 
 
