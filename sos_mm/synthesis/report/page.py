@@ -87,10 +87,12 @@ def _check_out(out: Path) -> Path:
     writable_folder(out, "`out`")
     page = out / PAGE
     ours = page.is_file() and _SIGN in page.read_text(encoding="utf-8", errors="replace")[:2000]
-    for partial in out.glob(f"{_PARTIAL}*"):
-        shutil.rmtree(partial)
-    if any(out.iterdir()) and not ours:
+    # What a run that was killed left behind.
+    partial = [child for child in out.iterdir() if child.is_dir() and child.name.startswith(_PARTIAL)]
+    if len(list(out.iterdir())) > len(partial) and not ours:
         raise FileExistsError(f"`out` must be a new or empty folder, or that of an earlier page, but {out} is neither.")
+    for folder in partial:
+        shutil.rmtree(folder)
     return out
 
 
