@@ -117,6 +117,7 @@ def test_broken_pictures(tmp_path):
     cv2.imwrite(str(folder / "images" / "2.png"), np.zeros((30, 20, 3), np.uint8))
     with pytest.raises(ValueError, match=r"1\.png \(0 bytes\) cannot be decoded"):
         write_report(folder, tmp_path / "page")
+    assert not list((tmp_path / "page").iterdir())
     page = write_report(folder, tmp_path / "page", broken="skip")
     text = page.read_text(encoding="utf-8")
     assert len(data_of(page)["samples"]) == 1
@@ -172,7 +173,7 @@ def answer(page, code):
     """What a script says after the page's own ones: the value that it hands to `say`."""
     tried = page.with_name("tried.html")
     say = "const say = (value) => document.body.append(make('pre', { id: 'said' }, JSON.stringify(value)));"
-    tried.write_text(page.read_text(encoding="utf-8") + f"<script>{say}{code}</script>", encoding="utf-8")
+    tried.write_text(page.read_text(encoding="utf-8") + f"<script>{{ {say}{code} }}</script>", encoding="utf-8")
     dom = chromium(page.parent, "--dump-dom", tried.as_uri())
     found = re.search(r'<pre id="said">(.*?)</pre>', dom, re.DOTALL)
     assert found, dom[-2000:]
@@ -283,7 +284,7 @@ def test_switches_hover_and_filter(tmp_path):
         assert said[layer] == [False, False, True, False]
     tips = said["tips"]
     assert tips[0].startswith(names[6])
-    assert "box 30.5 \u00d7 40 px, 4.5 % of the image" in tips[0]
+    assert "box 30.5 \N{MULTIPLICATION SIGN} 40 px, 4.5 % of the image" in tips[0]
     assert tips[1] is None
     # Beside the mask, inside the box.
     assert tips[2] == tips[0]

@@ -207,7 +207,9 @@ def test_no_data_set(tmp_path, coco):
         read_dataset(tmp_path / "other")
     write(folder, content)
     write(folder, content, "instances_train2017.json")
-    with pytest.raises(ValueError, match=r"several annotation files .*_train2017.json, instances_val2017.json"):
+    with pytest.raises(
+        ValueError, match=r"several annotation files .*instances_train2017.json, instances_val2017.json"
+    ):
         read_dataset(folder)
 
 

@@ -6,6 +6,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sos_mm.checks import check_range, writable_folder
@@ -19,6 +20,7 @@ from sos_mm.synthesis.report.statistics import Figures, figures, per_class
 PAGE = "index.html"
 # By this a page of ours is known, which may be written over.
 _SIGN = '<meta name="generator" content="sos_mm report">'
+_PARTIAL = ".partial-"
 _MOST_CLASSES = 5000
 
 
@@ -60,34 +62,37 @@ def write_report(
         check_range(name, value, low, 2**31 - 1)
     data_set = read_dataset(data, images, masks, broken=broken, progress=progress)
     other = None if compare is None else figures(read_annotations(compare))
-    told, out = figures(data_set), _clear(Path(out))
-    faults = Faults(broken)
-    samples = sample_records(data_set, num, seed, out, max_side, faults)
-    skipped = (*data_set.faults, *faults.texts)
-    name = Path(compare).name if compare else ""
-    page = _template("page.html").substitute(
-        title=escape(_title(data_set)),
-        subtitle=escape(f"{data_set.kind} · {data_set.source}"),
-        css=_template("page.css").template,
-        script=_template("page.js").template,
-        switches=_switches(),
-        body=_body(data_set, told, other, name, len(samples), skipped),
-        data=_json({"samples": samples, "classes": _classes(told)}),
-    )
-    scratch = out / f"{PAGE}.tmp"
-    scratch.write_text(page, encoding="utf-8")
-    return scratch.replace(out / PAGE)
+    told, out, faults = figures(data_set), _check_out(Path(out)), Faults(broken)
+    with TemporaryDirectory(dir=out, prefix=_PARTIAL) as partial:
+        samples = sample_records(data_set, num, seed, Path(partial), max_side, faults)
+        skipped = (*data_set.faults, *faults.texts)
+        name = Path(compare).name if compare else ""
+        text = _template("page.html").substitute(
+            title=escape(_title(data_set)),
+            subtitle=escape(f"{data_set.kind} · {data_set.source}"),
+            css=_template("page.css").template,
+            script=_template("page.js").template,
+            switches=_switches(),
+            body=_body(data_set, told, other, name, len(samples), skipped),
+            data=_json({"samples": samples, "classes": _classes(told)}),
+        )
+        (Path(partial) / PAGE).write_text(text, encoding="utf-8")
+        shutil.rmtree(out / FOLDER, ignore_errors=True)
+        for part in (FOLDER, PAGE):
+            (Path(partial) / part).replace(out / part)
+    return out / PAGE
 
 
-def _clear(out: Path) -> Path:
-    """Makes the folder ready, and takes an earlier page's pictures out of it."""
+def _check_out(out: Path) -> Path:
     writable_folder(out, "`out`")
     page = out / PAGE
-    if any(out.iterdir()) and not (
-        page.is_file() and _SIGN in page.read_text(encoding="utf-8", errors="replace")[:2000]
-    ):
+    ours = page.is_file() and _SIGN in page.read_text(encoding="utf-8", errors="replace")[:2000]
+    # What a run that was killed left behind.
+    partial = [child for child in out.iterdir() if child.is_dir() and child.name.startswith(_PARTIAL)]
+    if len(list(out.iterdir())) > len(partial) and not ours:
         raise FileExistsError(f"`out` must be a new or empty folder, or that of an earlier page, but {out} is neither.")
-    shutil.rmtree(out / FOLDER, ignore_errors=True)
+    for folder in partial:
+        shutil.rmtree(folder)
     return out
 
 

@@ -35,7 +35,7 @@ def sample_record(image: AnnotatedImage, number: int, out: Path, max_side: int) 
     Args:
         image: One whose file is known.
         number: Of the picture on the page.
-        out: The page's folder.
+        out: A folder in the page's, whose content moves up there when it is whole.
         max_side: Pictures with a longer side, in pixels, are reduced to it.
 
     Raises:
@@ -56,7 +56,8 @@ def sample_record(image: AnnotatedImage, number: int, out: Path, max_side: int) 
         "objects": _objects(image),
     }
     if shown != picture.shape[:2]:
-        record |= {"reduced": shown[::-1], "original": quote(os.path.relpath(image.path.resolve(), out.resolve()))}
+        original = os.path.relpath(image.path.resolve(), out.resolve().parent)
+        record |= {"reduced": shown[::-1], "original": quote(original)}
     return record
 
 
