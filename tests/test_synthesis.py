@@ -326,10 +326,13 @@ def test_recipe_file_without_mmengine(monkeypatch):
 def test_tool(recipe_dict, tmp_path):
     pytest.importorskip("mmengine.config")
     config = tmp_path / "recipe.py"
+    recipe_dict["formats"] = ["coco", "saliency"]
     config.write_text("".join(f"{key} = {value!r}\n" for key, value in recipe_dict.items()))
     command = [sys.executable, str(REPOSITORY / "tools/synthesize.py"), str(config), "--num", "5", "--out"]
-    done = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True, check=True)
+    with_page = [*command, str(tmp_path / "out"), "--report", str(tmp_path / "page")]
+    done = subprocess.run(with_page, capture_output=True, text=True, check=True)
     assert f"{tmp_path / 'out'}: 5 images" in done.stdout
+    assert (tmp_path / "page/index.html").is_file()
     done = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True, check=True)
     assert "already there" in done.stdout
     done = subprocess.run([*command, str(config)], capture_output=True, text=True, check=False)

@@ -6,6 +6,7 @@ import sys
 from sos_mm.synthesis import load_recipe, synthesize
 from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.recipe import config_module
+from sos_mm.synthesis.report import write_report
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,6 +22,7 @@ def parse_args() -> argparse.Namespace:
         default="processes",
         help="who makes the shards: processes of this machine, or a Ray cluster (that of RAY_ADDRESS, or a local one)",
     )
+    parser.add_argument("--report", metavar="DIR", help="folder for a page about the data set, made at the end")
     parser.add_argument("--seed", type=int, default=0, help="seed of the whole data set (default: 0)")
     parser.add_argument(
         "--cfg-options",
@@ -39,11 +41,14 @@ def main() -> None:
         args = parse_args()
         recipe = load_recipe(args.recipe, args.cfg_options)
         report = synthesize(recipe, args.out, args.num, workers=args.workers, seed=args.seed, executor=args.executor)
+        page = write_report(args.out, args.report) if args.report else None
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted: the same command goes on from here")
     print(report.describe())
+    if page:
+        print(f"page: {page}")
 
 
 if __name__ == "__main__":
