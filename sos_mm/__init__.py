@@ -14,12 +14,14 @@ _MODULES = {
     "sos_mm.composition": "Layout Placement PhotoBackgrounds Scene SceneObject StructuredLayout compose",
     "sos_mm.synthesis": "Recipe synthesize",
     "sos_mm.saliency": (
-        "AttentionFeatureInteraction CBAMFusion DiffusionSODHead FlipSaliency LatentDenoiser "
-        "LatentDiffusionSegmentor LoadSaliencyImage LoadSaliencyMask PackSaliencyInputs ResizeSaliency SODMetric "
-        "SaliencyDataset SaliencyMSELoss SaliencyVisualizationHook SalientEncoder SaveSaliencyHook "
-        "SpaceToDepthCodec StableDiffusionVAE DistilledSegmentor LatentCacheHook MaskDecoder MultiModalPreprocessor "
-        "PlainCrossAttention ReleasedFusion SaliencyTTAModel SalientBranchHead SalientBranchSegmentor StructureLoss"
+        "AttentionFeatureInteraction CBAMFusion DiffusionSODHead DistilledSegmentor FlipSaliency "
+        "LatentCacheHook LatentDenoiser LatentDiffusionSegmentor LoadAuxiliaryImage LoadSaliencyImage "
+        "LoadSaliencyMask MaskDecoder MultiModalPreprocessor PackSaliencyInputs PlainCrossAttention "
+        "ReleasedFusion ResizeSaliency SODMetric SaliencyDataset SaliencyMSELoss SaliencyTTAModel "
+        "SaliencyVisualizationHook SalientBranchHead SalientBranchSegmentor SalientEncoder SaveSaliencyHook "
+        "SpaceToDepthCodec StableDiffusionVAE StructureLoss"
     ),
+    "sos_mm.augmentation": "SegmentPaste",
     "sos_mm.visits": "VisitHook",
 }
 _PUBLIC = {name: module for module, names in _MODULES.items() for name in names.split()}

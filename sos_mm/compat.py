@@ -99,3 +99,14 @@ def check_openmmlab(*modules: str) -> Lineage:
                 f"`pip install '{distribution}{tested}'` in this environment."
             )
     return lineage
+
+
+def restore_numpy_aliases() -> None:
+    """Gives numpy back ``np.float``, which the lvis package uses and numpy 1.24 dropped.
+
+    Call it before `lvis.LVISEval` or mmdet's LVIS metrics run.
+    """
+    import numpy as np
+
+    # Asked through the dict: `hasattr` warns, and raises where numpy guards the name.
+    np.__dict__.setdefault("float", float)

@@ -22,6 +22,10 @@ class Purpose(IntEnum):
     TRAINING_TIMESTEP = 17
     TRAINING_AUGMENTATION = 18
     SAMPLING_NOISE = 19
+    PASTE = 20
+    NEGATIVES = 32
+    CAPTION = 33
+    REPORT = 64
 
 
 def generator(run_seed: int, purpose: Purpose, image_index: int, visit: int = 0) -> np.random.Generator:

@@ -4,8 +4,9 @@ A hook shares the epoch with the model and with the transforms in the data worke
 differently from epoch to epoch, and yet no draw depends on the number of workers or on a restart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from multiprocessing import Value
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop
 
 from sos_mm.seeding import Purpose, generator
+
+# Repetitions of a data set within an epoch that can be told apart.
+_MOST_REPEATS = 2**20
 
 
 class Draws:
@@ -35,8 +39,41 @@ class Draws:
         self._epoch.value = epoch
 
     def generator(self, purpose: Purpose, image_index: int) -> np.random.Generator:
-        """The generator of one purpose for one image in this epoch."""
-        return generator(self.run_seed, purpose, image_index, self.epoch)
+        """The generator of one purpose for one image in this epoch, or for the visit that its index knows."""
+        visit = getattr(image_index, "visit", None)
+        return generator(self.run_seed, purpose, image_index, self.epoch if visit is None else visit)
+
+
+class VisitedIndex(int):
+    """The index of an image, and which visit to it this is, as a sampler counts them.
+
+    A sampler that yields these makes draws independent of epochs: of loops that count iterations, of sources that are
+    seen more often than others. Data set wrappers compute with indices, hence the operators.
+
+    Args:
+        index: The index.
+        visit: How often the image was visited before; None if nobody counted.
+    """
+
+    visit: int | None
+
+    def __new__(cls, index: int, visit: int | None = None):  # noqa: D102
+        made = super().__new__(cls, index)
+        made.visit = visit
+        return made
+
+    def __getnewargs__(self) -> tuple[int, int | None]:
+        return int(self), self.visit
+
+    def __sub__(self, other: int) -> "VisitedIndex":
+        """As a ``ConcatDataset`` computes the index in one of its data sets."""
+        return VisitedIndex(int(self) - other, self.visit)
+
+    def __mod__(self, length: int) -> "VisitedIndex":
+        """As a ``RepeatDataset`` computes it; each repetition within a visit is a visit of its own."""
+        if self.visit is None:
+            return VisitedIndex(int(self) % length)
+        return VisitedIndex(int(self) % length, self.visit * _MOST_REPEATS + int(self) // length)
 
 
 class DrawsFromRun:
@@ -45,7 +82,7 @@ class DrawsFromRun:
     draws: Draws | None = None
 
     def draw(self, purpose: Purpose, image_index: int) -> np.random.Generator:
-        """The generator of one purpose for one image in this epoch.
+        """The generator of one purpose for one image in this epoch, or for the visit that its index knows.
 
         Raises:
             RuntimeError: If nothing shared the run's seed and epoch.
@@ -79,6 +116,9 @@ class VisitHook(Hook):
                 f"but the loop is {type(runner.train_loop).__name__}."
             )
         self.draws = Draws(runner.seed)
+        for part, metainfo in parts_with_metainfo(runner.train_dataloader.dataset):
+            if hasattr(part, "metainfo"):
+                part.metainfo = metainfo
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for drawer in [*drawing_parts(runner.train_dataloader.dataset), *model.modules()]:
             if isinstance(drawer, DrawsFromRun):
@@ -100,6 +140,18 @@ def drawing_parts(part: object) -> Iterator[DrawsFromRun]:
         for child in inner if isinstance(inner, list | tuple) else [inner]:
             if child is not None and not callable_method(child):
                 yield from drawing_parts(child)
+
+
+def parts_with_metainfo(dataset: object) -> Iterator[tuple[DrawsFromRun, Mapping[str, Any]]]:
+    """The drawing parts of each data set's own pipeline, with that data set's metainfo."""
+    pipeline, metainfo = getattr(dataset, "pipeline", None), getattr(dataset, "metainfo", None)
+    if pipeline is not None and metainfo is not None:
+        steps = pipeline if isinstance(pipeline, list | tuple) else [pipeline]
+        yield from ((part, metainfo) for step in steps for part in drawing_parts(step))
+    inner = [getattr(dataset, "dataset", None), *(getattr(dataset, "datasets", None) or ())]
+    for child in inner:
+        if child is not None:
+            yield from parts_with_metainfo(child)
 
 
 def callable_method(part: object) -> bool:

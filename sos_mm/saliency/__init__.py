@@ -23,6 +23,7 @@ from sos_mm.saliency.salient_encoder import SalientEncoder  # noqa: E402
 from sos_mm.saliency.segmentor import LatentDiffusionSegmentor  # noqa: E402
 from sos_mm.saliency.transforms import (  # noqa: E402
     FlipSaliency,
+    LoadAuxiliaryImage,
     LoadSaliencyImage,
     LoadSaliencyMask,
     PackSaliencyInputs,
@@ -40,6 +41,7 @@ __all__ = [
     "LatentCacheHook",
     "LatentDenoiser",
     "LatentDiffusionSegmentor",
+    "LoadAuxiliaryImage",
     "LoadSaliencyImage",
     "LoadSaliencyMask",
     "MaskDecoder",

@@ -17,6 +17,9 @@ from sos_mm.checks import check_range, read_image
 from sos_mm.seeding import Purpose
 from sos_mm.visits import DrawsFromRun
 
+# Masks whose values do not exceed this hold numbers of labels, not shades.
+_LABELS = 32
+
 
 @TRANSFORMS.register_module()
 class LoadSaliencyImage(BaseTransform):
@@ -64,21 +67,75 @@ class LoadSaliencyMask(BaseTransform):
 
         Raises:
             FileNotFoundError: If there is no mask.
-            ValueError: If it cannot be decoded, its size is not the image's, or it holds 0 and 1.
+            ValueError: If it cannot be decoded, its size is not the image's, or it holds colours or labels.
         """
-        mask = read_image(results["mask_path"], channels=1)
+        mask = _read_mask(results["mask_path"])
         if mask.shape != tuple(results["ori_shape"][:2]):
             sizes = ["x".join(map(str, shape[::-1])) for shape in (mask.shape, results["ori_shape"][:2])]
             raise ValueError(
                 f"The mask {results['mask_path']} is {sizes[0]}, but its image {results['img_path']} is {sizes[1]}: "
                 "resize one of them."
             )
-        if 0 < mask.max() <= 1:
+        if 0 < mask.max() <= _LABELS:
             raise ValueError(
-                f"The mask {results['mask_path']} holds 0 and 1, but must hold 0 (background) to 255 (salient): "
-                "multiply it by 255."
+                f"The mask {results['mask_path']} holds values up to {mask.max()}, like the numbers of labels, but "
+                "must hold 0 (background) to 255 (salient): write 255 where the salient object is."
             )
         results["gt_saliency"] = mask.astype(np.float32) / 255
+        return results
+
+
+def _read_mask(path: str) -> np.ndarray:
+    """(H, W) uint8."""
+    mask = read_image(path, channels=3)
+    # Compared through two views: a difference of whole channels would be slower than decoding.
+    if not (np.array_equal(mask[..., 0], mask[..., 1]) and np.array_equal(mask[..., 0], mask[..., 2])):
+        raise ValueError(
+            f"The mask {path} is in colour, but must be grey, 0 (background) to 255 (salient): write 255 where the "
+            "salient object is."
+        )
+    return np.ascontiguousarray(mask[..., 0])
+
+
+@TRANSFORMS.register_module()
+class LoadAuxiliaryImage(BaseTransform):
+    """Reads the second modality of an image, such as depth or heat.
+
+    Required Keys:
+
+    - aux_path
+    - img
+
+    Added Keys:
+
+    - aux (np.ndarray): (H, W, 3) uint8, BGR, at the size of ``img``; what has one channel is repeated.
+
+    Args:
+        stretch: Whether to stretch its values to 0 to 255, image by image, as depth maps of unknown unit need.
+            Depths of 16 bits are stretched before they are reduced to 8.
+    """
+
+    def __init__(self, stretch: bool = False):
+        self.stretch = stretch
+
+    def transform(self, results: dict) -> dict:
+        """Adds ``aux``.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it cannot be decoded.
+        """
+        height, width = results["img"].shape[:2]
+        image = read_image(results["aux_path"], channels=3)
+        if self.stretch:
+            # Its own reading, since the other one has reduced the values to 8 bits.
+            deep = cv2.imdecode(np.fromfile(results["aux_path"], np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_GRAYSCALE)
+            low, high = float(deep.min()), float(deep.max())
+            grey = np.rint((deep - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
+            image = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+        if image.shape[:2] != (height, width):
+            image = mmcv.imresize(image, (width, height))
+        results["aux"] = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         return results
 
 
@@ -90,20 +147,23 @@ class ResizeSaliency(Resize):
 
     - img
     - gt_saliency (optional)
+    - aux (optional)
 
     Modified Keys:
 
-    - img, img_shape, gt_saliency
+    - img, img_shape, gt_saliency, aux
     """
 
     def transform(self, results: dict) -> dict:
         """Resizes."""
         results = super().transform(results)
+        height, width = results["img_shape"][:2]
         if "gt_saliency" in results:
-            height, width = results["img_shape"][:2]
             shrinks = height < results["gt_saliency"].shape[0]
             interpolation = "area" if shrinks else "bilinear"
             results["gt_saliency"] = mmcv.imresize(results["gt_saliency"], (width, height), interpolation=interpolation)
+        if "aux" in results:
+            results["aux"] = mmcv.imresize(results["aux"], (width, height), interpolation=self.interpolation)
         return results
 
 
@@ -117,11 +177,11 @@ class FlipSaliency(DrawsFromRun, BaseTransform):
 
     - img
     - sample_idx
-    - gt_saliency (optional)
+    - gt_saliency, aux (optional)
 
     Modified Keys:
 
-    - img, gt_saliency
+    - img, gt_saliency, aux
 
     Added Keys:
 
@@ -139,7 +199,7 @@ class FlipSaliency(DrawsFromRun, BaseTransform):
         """Flips or not."""
         draws = self.draw(Purpose.TRAINING_AUGMENTATION, results["sample_idx"])
         results["flip"] = bool(draws.random() < self.prob)
-        for key in ("img", "gt_saliency"):
+        for key in ("img", "gt_saliency", "aux"):
             if results["flip"] and key in results:
                 results[key] = cv2.flip(results[key], 1)
         return results
@@ -152,26 +212,37 @@ class PackSaliencyInputs(BaseTransform):
     Required Keys:
 
     - img
-    - gt_saliency (optional)
+    - gt_saliency, aux (optional)
 
     Added Keys:
 
-    - inputs (torch.Tensor): (3, H, W) uint8.
+    - inputs (torch.Tensor): (3, H, W) uint8, or (6, H, W) with ``aux`` behind the image.
     - data_samples (SegDataSample): with ``gt_saliency`` (1, H, W) float32 and the metainfo.
 
     Args:
         meta_keys: Which keys become metainfo, where present.
+        to_rgb: Whether to turn BGR into RGB here. mmengine's data preprocessor, which does it otherwise, cannot for
+            six channels.
     """
 
     def __init__(
-        self, meta_keys: tuple[str, ...] = ("img_path", "mask_path", "sample_idx", "ori_shape", "img_shape", "flip")
+        self,
+        meta_keys: tuple[str, ...] = (
+            *("img_path", "mask_path", "aux_path", "dataset_name", "sample_idx"),
+            *("ori_shape", "img_shape", "pad_shape", "flip"),
+        ),
+        to_rgb: bool = False,
     ):
         self.meta_keys = meta_keys
+        self.to_rgb = to_rgb
 
     def transform(self, results: dict) -> dict:
         """Packs."""
         sample = SegDataSample(metainfo={key: results[key] for key in self.meta_keys if key in results})
         if "gt_saliency" in results:
             sample.gt_saliency = PixelData(data=torch.from_numpy(np.ascontiguousarray(results["gt_saliency"]))[None])
-        image = to_tensor(np.ascontiguousarray(results["img"].transpose(2, 0, 1)))
-        return dict(inputs=image, data_samples=sample)
+        images = [results[key] for key in ("img", "aux") if key in results]
+        if self.to_rgb:
+            images = [cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for image in images]
+        pixels = np.concatenate(images, axis=2).transpose(2, 0, 1)
+        return dict(inputs=to_tensor(np.ascontiguousarray(pixels)), data_samples=sample)

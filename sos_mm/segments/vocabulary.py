@@ -2,6 +2,7 @@
 
 import ast
 import math
+from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -22,7 +23,13 @@ _COCO_NAMES = (
     "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink",
     "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
 )
+_COCO_SUPERCATEGORIES = (
+    "person", "vehicle", "outdoor", "animal", "accessory", "sports",
+    "kitchen", "food", "furniture", "electronic", "appliance", "indoor",
+)
 # fmt: on
+# Where each of them begins.
+_COCO_FIRST_IDS = (1, 2, 10, 16, 26, 34, 44, 52, 62, 72, 78, 84)
 _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 _LVIS_SIZE = 1203
 
@@ -33,31 +40,47 @@ def category_key(name: str) -> str:
 
 
 def read_vocabulary(vocabulary: str | Path | Mapping[str, int] | Iterable[str]) -> dict[str, int]:
-    """Names and ids of a vocabulary.
+    """Names and ids of a vocabulary; takes and raises what `vocabulary_entries` does."""
+    return {entry["name"]: entry["id"] for entry in vocabulary_entries(vocabulary)}
+
+
+def vocabulary_entries(vocabulary: str | Path | Mapping[str, int] | Iterable[str]) -> list[dict[str, Any]]:
+    """All that a vocabulary says of its categories.
 
     Args:
         vocabulary: 'coco' (80 names, ids 1 to 90 with gaps); 'lvis' (1203 names, ids 1 to 1203, which an
             installed mmdet knows); a COCO or LVIS annotation file; names with ids; or names alone, which get
             the ids 1 to N in their order.
 
+    Returns:
+        A dict with ``name`` and ``id`` for each; also ``supercategory`` for 'coco', and whatever a file has.
+
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it names no categories, one twice, or 'lvis' without mmdet.
     """
     if isinstance(vocabulary, Mapping):
-        pairs = list(vocabulary.items())
+        entries = [{"name": name, "id": id} for name, id in vocabulary.items()]
     elif vocabulary == "coco":
-        pairs = list(zip(_COCO_NAMES, (id for id in range(1, 91) if id not in _COCO_GAPS), strict=True))
+        entries = _coco_entries()
     elif vocabulary == "lvis":
-        pairs = [(name, id) for id, name in enumerate(_lvis_names(), 1)]
+        entries = [{"name": name, "id": id} for id, name in enumerate(_lvis_names(), 1)]
     elif isinstance(vocabulary, str | Path):
-        pairs = [(entry["name"], entry["id"]) for entry in _categories(vocabulary)]
+        entries = _categories(vocabulary)
     else:
-        pairs = [(name, id) for id, name in enumerate(vocabulary, 1)]
-    ids = dict(pairs)
-    if not ids or len({category_key(name) for name in ids}) != len(pairs) or len(set(ids.values())) != len(pairs):
+        entries = [{"name": name, "id": id} for id, name in enumerate(vocabulary, 1)]
+    names, ids = {category_key(entry["name"]) for entry in entries}, {entry["id"] for entry in entries}
+    if not entries or len(names) != len(entries) or len(ids) != len(entries):
         raise ValueError(f"`vocabulary` must name each category and id once, but got {vocabulary!r}.")
-    return ids
+    return entries
+
+
+def _coco_entries() -> list[dict[str, Any]]:
+    ids = (id for id in range(1, 91) if id not in _COCO_GAPS)
+    return [
+        {"name": name, "id": id, "supercategory": _COCO_SUPERCATEGORIES[bisect(_COCO_FIRST_IDS, id) - 1]}
+        for name, id in zip(_COCO_NAMES, ids, strict=True)
+    ]
 
 
 def find_categories(names: Iterable[str], categories: Sequence[str]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from sos_mm.synthesis.engine import SynthesisReport, synthesize
 from sos_mm.synthesis.recipe import Recipe, load_recipe
+from sos_mm.synthesis.reproduction import reproduce
 from sos_mm.synthesis.scenes import SceneMaker
 
-__all__ = ["Recipe", "SceneMaker", "SynthesisReport", "load_recipe", "synthesize"]
+__all__ = ["Recipe", "SceneMaker", "SynthesisReport", "load_recipe", "reproduce", "synthesize"]

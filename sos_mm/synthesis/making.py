@@ -1,6 +1,7 @@
 """Makes the images of a shard: their scenes, their files and their records."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -30,8 +31,14 @@ class ShardMaker:
         self.recipe, self.seed = recipe, seed
         self.scenes = SceneMaker(recipe, seed)
         self.categories = Categories.of(self.scenes.bank.categories, recipe.vocabulary)
+        self.background_ids = recipe.background_ids(self.categories)
         self.formats = recipe.build_formats()
         self.tables = tuple(chain.from_iterable(each.tables for each in self.formats))
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """What the data set is made of: the same for the same segments and backgrounds, wherever they lie."""
+        return {"segments": self.scenes.bank.fingerprint, "backgrounds": self.scenes.backgrounds.fingerprint}
 
     def make(self, out: Path, number: int, indices: range) -> int:
         """Writes a shard of these images; how many they are."""
@@ -40,7 +47,7 @@ class ShardMaker:
     def encode(self, scene: Scene, index: int) -> ShardImage:
         """All that the data set holds for a scene."""
         image_format = self.recipe.image_format
-        entry = Entry(scene, index, self.seed, f".{image_format}", self.categories)
+        entry = Entry(scene, index, self.seed, f".{image_format}", self.categories, self.background_ids)
         files, records = {f"images/{entry.file_name}": encode_image(scene, image_format)}, {}
         for each in self.formats:
             encoded = each.encode(entry)

@@ -4,18 +4,20 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from sos_mm.checks import check_choice, check_range, require
 from sos_mm.composition.layout import LayoutPrior, build_layout
-from sos_mm.composition.plain_backgrounds import Backgrounds, build_backgrounds, check_backgrounds
-from sos_mm.composition.steps import Step, build_steps, default_light
+from sos_mm.composition.plain_backgrounds import PHOTOGRAPHS, Backgrounds, build_backgrounds, check_backgrounds
+from sos_mm.composition.steps import Step, build_steps
 from sos_mm.segments import MixedBank, SegmentBank, build_bank
 from sos_mm.segments.bank import STRATEGIES
 from sos_mm.segments.build import check_bank
 from sos_mm.segments.sample import GROUPS
-from sos_mm.synthesis.writers import IMAGE_FORMATS, Format, build_formats
+from sos_mm.segments.vocabulary import category_key
+from sos_mm.synthesis.writers import IMAGE_FORMATS, Categories, Format, build_formats
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class Recipe:
         group: Which part of what is bundled: 'train', 'held_out' or 'all'. Segments and backgrounds alike.
         layout: ``dict(type='StructuredLayout', ...)`` with the options of that prior, or another one.
         sampling: How segments are drawn: 'category', 'uniform', 'weighted' or 'single_category'.
+        background_categories: Which categories the backgrounds may show, unlabelled: a list of names of the
+            vocabulary, or 'unknown' for any. None is 'unknown' for photographs and the empty list for backgrounds
+            that show nothing. LVIS's negative and not-exhaustive categories follow from it.
         light: Steps of light and edges, as `build_steps` takes them; 'default' for those of `default_light`.
             None by default: objects are painted as they are.
         min_visible_share: Objects of which a smaller share is seen are left out.
@@ -50,6 +55,7 @@ class Recipe:
     group: str = "train"
     layout: dict[str, Any] = field(default_factory=lambda: {"type": "StructuredLayout"})
     sampling: str = "category"
+    background_categories: str | Sequence[str] | None = None
     light: str | Sequence[Mapping[str, Any]] = ()
     min_visible_share: float = 0.5
     min_area: int = 16
@@ -73,6 +79,7 @@ class Recipe:
         check_choice("group", self.group, GROUPS)
         build_layout(self.layout)
         check_choice("sampling", self.sampling, STRATEGIES)
+        self._check_background_categories()
         self.build_steps()
         check_range("min_visible_share", self.min_visible_share, 0, 1)
         check_range("min_area", self.min_area, 1, canvas[0] * canvas[1])
@@ -117,14 +124,37 @@ class Recipe:
 
     def build_steps(self) -> tuple[Step, ...]:
         """The steps of light and edges."""
-        if isinstance(self.light, str):
-            check_choice("light", self.light, ("default",))
-            return build_steps(default_light())
-        return build_steps(self.light)
+        return build_steps([self.light] if isinstance(self.light, str) else self.light)
 
     def build_formats(self) -> tuple[Format, ...]:
         """The formats of the data set."""
         return build_formats(self.formats)
+
+    def background_ids(self, categories: Categories) -> frozenset[int] | None:
+        """Ids of what the backgrounds may show; None for any.
+
+        Raises:
+            ValueError: If a name is not in the vocabulary (says the nearest one).
+        """
+        names = self.background_categories
+        if names is None:
+            names = "unknown" if self.backgrounds["type"] in PHOTOGRAPHS else ()
+        if names == "unknown":
+            return None
+        ids = categories.id_of_key
+        for name in names:
+            if category_key(name) not in ids:
+                near = get_close_matches(category_key(name), ids, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"`background_categories` must be names of the vocabulary, but got {name!r}.{hint}")
+        return frozenset(ids[category_key(name)] for name in names)
+
+    def _check_background_categories(self) -> None:
+        names = self.background_categories
+        if names is None or names == "unknown":
+            return
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"`background_categories` must be 'unknown' or a list of names, but got {names!r}.")
 
     def _with_group(self, source: Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(source, Mapping) and source.get("type") == "sample":

@@ -25,8 +25,11 @@ def table_parts(table: Table, totals: Totals, read: Callable[[Stream], Iterable[
         read: Gives the encoded records of a stream, in the order of the images.
 
     Yields:
-        Pieces of UTF-8 text: JSON lines, or one JSON object with a record a line.
+        Pieces of UTF-8 text: JSON lines, one JSON object with a record a line, or the table's own text.
     """
+    if table.text is not None:
+        yield table.text(totals).encode()
+        return
     if table.head is None:
         yield from (record + b"\n" for record in read((table.path, "")))
         return

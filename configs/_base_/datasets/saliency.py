@@ -1,4 +1,5 @@
-# A folder of images and a folder of masks of the same names; DUTS-TR to train and DUTS-TE to test by default.
+# A folder of images and a folder of masks of the same names; DUTS-TR to train and DUTS-TE to test by default. Folders
+# with the names of public data sets may hold them as they were distributed; `tools/check_dataset.py` looks at them.
 input_size = (384, 384)
 train_root = "data/DUTS-TR"
 test_root = "data/DUTS-TE"

@@ -8,11 +8,21 @@ from sos_mm.checks import check_choice
 from sos_mm.synthesis.writers.coco import coco_format
 from sos_mm.synthesis.writers.format import Categories, Encoded, Entry, Format, Table, Totals
 from sos_mm.synthesis.writers.images import IMAGE_FORMATS, encode_image
+from sos_mm.synthesis.writers.lvis import lvis_format
+from sos_mm.synthesis.writers.objects import objects_format
+from sos_mm.synthesis.writers.odvg import odvg_format
+from sos_mm.synthesis.writers.panoptic import panoptic_format
 from sos_mm.synthesis.writers.saliency import saliency_format
+from sos_mm.synthesis.writers.yolo import yolo_format
 
 FORMATS: dict[str, Callable[..., Format]] = {
     "coco": coco_format,
+    "lvis": lvis_format,
+    "objects": objects_format,
+    "odvg": odvg_format,
+    "panoptic": panoptic_format,
     "saliency": saliency_format,
+    "yolo": yolo_format,
 }
 
 __all__ = [

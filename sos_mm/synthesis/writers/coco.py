@@ -1,7 +1,9 @@
 """COCO instances: boxes and masks, as pycocotools and mmdet's `CocoDataset` read them."""
 
+from collections.abc import Sequence
+
 from sos_mm.composition.scene import Box
-from sos_mm.synthesis.writers.format import Encoded, Entry, Format, Record, Table, Totals
+from sos_mm.synthesis.writers.format import Categories, Encoded, Entry, Format, Record, Table, Totals
 
 PATH = "annotations/instances.json"
 
@@ -49,10 +51,19 @@ def _annotation(entry: Entry, category: int, box: Box, area: int, mask: Record, 
     }
 
 
-def category_records(totals: Totals) -> list[Record]:
-    """Entries of COCO's ``categories``."""
-    return [{"id": id, "name": name, "supercategory": name} for id, name in totals.categories.names.items()]
+def category_records(categories: Categories) -> list[Record]:
+    """Entries of COCO's ``categories``; where the vocabulary has no ``supercategory``, it is the name itself."""
+    details = categories.details
+    return [
+        {"id": id, "name": name, "supercategory": details.get(id, {}).get("supercategory", name)}
+        for id, name in categories.names.items()
+    ]
+
+
+def json_head(categories: Sequence[Record]) -> Record:
+    """What COCO's files and those like it have in front of the lists of images and annotations."""
+    return {"info": {"description": "Composed by sos_mm"}, "licenses": [], "categories": list(categories)}
 
 
 def _head(totals: Totals) -> Record:
-    return {"info": {"description": "Composed by sos_mm"}, "licenses": [], "categories": category_records(totals)}
+    return json_head(category_records(totals.categories))

@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from sos_mm.composition.scene import OPAQUE, Scene
-from sos_mm.segments.vocabulary import category_ids, category_key, read_vocabulary
-from sos_mm.synthesis.writers.rle import rle
+from sos_mm.segments.vocabulary import category_ids, category_key, vocabulary_entries
+from sos_mm.synthesis.writers.rle import rles
 
 Record = dict[str, Any]
 
@@ -19,10 +19,12 @@ class Categories:
     Attributes:
         names: Name by id, of the whole vocabulary, ids rising.
         ids: Id by name, as the segments have it.
+        details: What else the vocabulary says of a category, by id.
     """
 
     names: Mapping[int, str]
     ids: Mapping[str, int]
+    details: Mapping[int, Record] = field(default_factory=dict)
 
     @classmethod
     def of(cls, found: Iterable[str], vocabulary: Any = None) -> "Categories":
@@ -38,8 +40,20 @@ class Categories:
         found = list(found)
         if vocabulary is None:
             vocabulary = sorted({category_key(name) for name in found})
-        names = {id: name for name, id in read_vocabulary(vocabulary).items()}
-        return cls(dict(sorted(names.items())), category_ids(found, vocabulary))
+        entries = sorted(vocabulary_entries(vocabulary), key=lambda entry: entry["id"])
+        names = {entry["id"]: entry["name"] for entry in entries}
+        ids = category_ids(found, {name: id for id, name in names.items()})
+        return cls(names, ids, {entry["id"]: entry for entry in entries})
+
+    @cached_property
+    def labels(self) -> Mapping[int, int]:
+        """Numbers from 0 without gaps, in the order of the ids, by id."""
+        return {id: label for label, id in enumerate(self.names)}
+
+    @cached_property
+    def id_of_key(self) -> Mapping[str, int]:
+        """Id by `category_key`, of the whole vocabulary."""
+        return {category_key(name): id for id, name in self.names.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +66,7 @@ class Entry:
         seed: Seed of the data set.
         suffix: Suffix of the image file, with its dot.
         categories: The data set's.
+        background_ids: Categories that the background may show; None where it may show any.
     """
 
     scene: Scene
@@ -59,6 +74,7 @@ class Entry:
     seed: int
     suffix: str
     categories: Categories
+    background_ids: frozenset[int] | None = None
 
     @property
     def image_id(self) -> int:
@@ -93,22 +109,20 @@ class Entry:
     @cached_property
     def ignored_rles(self) -> tuple[dict[str, Any], ...]:
         """The pixels of the regions to ignore."""
-        return tuple(rle(each.mask, each.box[:2], self.size) for each in self.scene.ignored)
+        return tuple(rles([(each.mask, each.box[:2]) for each in self.scene.ignored], self.size))
 
     @cached_property
     def modal_rles(self) -> tuple[dict[str, Any], ...]:
         """The visible pixels of each object, in COCO's compressed run lengths."""
         owner, objects = self.scene.owner, self.scene.objects
         windows = [(slice(each.box[1], each.box[3]), slice(each.box[0], each.box[2])) for each in objects]
-        return tuple(
-            rle(owner[window] == index + 1, each.box[:2], self.size)
-            for index, (window, each) in enumerate(zip(windows, objects, strict=True))
-        )
+        masks = (owner[window] == index + 1 for index, window in enumerate(windows))
+        return tuple(rles(zip(masks, (each.box[:2] for each in objects), strict=True), self.size))
 
     @cached_property
     def amodal_rles(self) -> tuple[dict[str, Any], ...]:
         """All pixels of each object inside the canvas, seen or hidden by others."""
-        return tuple(rle(each.alpha >= OPAQUE, each.offset, self.size) for each in self.scene.objects)
+        return tuple(rles([(each.alpha >= OPAQUE, each.offset) for each in self.scene.objects], self.size))
 
 
 @dataclass(frozen=True)
@@ -137,17 +151,19 @@ class Table:
         sections: Names of the lists of a JSON object that hold records; none for a file of JSON lines.
         numbered: Those whose records get an ``id``, from 1 in their order.
         head: The other members of the JSON object, in front of the lists.
+        text: All of the file, if it holds no records.
     """
 
     path: str
     sections: tuple[str, ...] = ()
     numbered: tuple[str, ...] = ()
     head: Callable[[Totals], Record] | None = None
+    text: Callable[[Totals], str] | None = None
 
     @property
     def streams(self) -> tuple[tuple[str, str], ...]:
         """What `Encoded.records` files records under: this path, with each section or, in JSON lines, ''."""
-        lines = ("",) if self.head is None else ()
+        lines = ("",) if self.head is None and self.text is None else ()
         return tuple((self.path, section) for section in self.sections or lines)
 
 

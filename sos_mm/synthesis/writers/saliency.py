@@ -1,8 +1,7 @@
 """Salient object detection: beside each image a mask of the same name."""
 
-import cv2
-
 from sos_mm.synthesis.writers.format import Encoded, Entry, Format
+from sos_mm.synthesis.writers.png import encode_png
 
 
 def saliency_format() -> Format:
@@ -14,5 +13,4 @@ def saliency_format() -> Format:
 
 
 def _encode(entry: Entry) -> Encoded:
-    mask = cv2.imencode(".png", entry.scene.saliency_mask(), (cv2.IMWRITE_PNG_COMPRESSION, 6))[1]
-    return Encoded({f"masks/{entry.name}.png": mask.tobytes()})
+    return Encoded({f"masks/{entry.name}.png": encode_png(entry.scene.saliency_mask())})

@@ -1,0 +1,213 @@
+"""What pasted objects do to the annotations of a sample, by kind of annotation.
+
+Each function takes the values of a pipeline's ``results`` and gives new ones; none is changed in place.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+
+from sos_mm.composition.outlines import outlines
+from sos_mm.composition.scene import Scene
+
+
+@dataclass(frozen=True)
+class Pasted:
+    """What was pasted into an image.
+
+    Attributes:
+        scene: The image with the objects.
+        labels: (N,) int64, the label of each object.
+    """
+
+    scene: Scene
+    labels: np.ndarray
+
+    @cached_property
+    def cover(self) -> np.ndarray:
+        """(H, W) uint8: 1 where an object is."""
+        return (self.scene.owner > 0).view(np.uint8)
+
+    @cached_property
+    def boxes(self) -> np.ndarray:
+        """(N, 4) float32 tight half-open xyxy boxes."""
+        return np.array([each.box for each in self.scene.objects], np.float32).reshape(-1, 4)
+
+    def draw_masks(self, masks: np.ndarray) -> None:
+        """Writes the visible masks of the objects into (N, H, W) zeros."""
+        for index, each in enumerate(self.scene.objects):
+            x0, y0, x1, y1 = each.box
+            masks[index, y0:y1, x0:x1] = self.scene.owner[y0:y1, x0:x1] == index + 1
+
+
+@dataclass(frozen=True)
+class Rules:
+    """When an object of the image that is partly covered still counts.
+
+    Attributes:
+        min_visible_share: Least share of it that is still seen.
+        min_area: Least number of its pixels that are.
+    """
+
+    min_visible_share: float
+    min_area: int
+
+    def keep(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """(N,) bool for areas before and after; what was not covered at all is kept, however small it is."""
+        enough = (after >= self.min_visible_share * before) & (after >= self.min_area)
+        return enough | (after == before)
+
+
+@dataclass(frozen=True)
+class Covered:
+    """What became of the objects that were in the image before.
+
+    Attributes:
+        kept: (N,) bool, which of them still count.
+        boxes: (N, 4) float32 xyxy boxes of what is seen of them.
+        masks: The same kind of masks as before, of those kept and then of the pasted; None without masks.
+    """
+
+    kept: np.ndarray
+    boxes: np.ndarray
+    masks: Any = None
+
+
+def plain_boxes(boxes: Any) -> np.ndarray:
+    """(N, 4) float32 xyxy boxes of a sample.
+
+    Raises:
+        ValueError: If they are neither mmdet's `HorizontalBoxes` nor such an array.
+    """
+    found = boxes if isinstance(boxes, np.ndarray) else getattr(boxes, "tensor", None)
+    upright = isinstance(boxes, np.ndarray) or type(boxes).__name__ == "HorizontalBoxes"
+    if found is None or not upright or found.ndim != 2 or found.shape[1] != 4:
+        raise ValueError(f"`gt_bboxes` must be HorizontalBoxes or an (N, 4) array, but got {type(boxes).__name__}.")
+    return np.array(found, np.float32)
+
+
+def boxes_like(boxes: Any, values: np.ndarray) -> Any:
+    """Boxes of the same kind and type with other values, (N, 4) float32 xyxy."""
+    if isinstance(boxes, np.ndarray):
+        return values.astype(boxes.dtype)
+    return type(boxes)(boxes.tensor.new_tensor(values), in_mode="xyxy", clone=False)
+
+
+def cover(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Covered:
+    """Judges the objects of an image by their masks, or by their boxes where there are no masks.
+
+    Args:
+        masks: mmdet's `BitmapMasks` or `PolygonMasks`; None where there are boxes alone.
+        boxes: (N, 4) float32 xyxy.
+        pasted: What covers them.
+        rules: Which are kept.
+
+    Raises:
+        ValueError: If the masks are of another kind, or not as many or as large as they should be.
+    """
+    if masks is None:
+        return cover_boxes(boxes, pasted, rules)
+    by_kind = {"BitmapMasks": cover_bitmaps, "PolygonMasks": cover_polygons}
+    kind = type(masks).__name__
+    if kind not in by_kind:
+        raise ValueError(f"`gt_masks` must be BitmapMasks or PolygonMasks, but got {kind}.")
+    if len(masks) != len(boxes) or (masks.height, masks.width) != pasted.scene.size:
+        raise ValueError(
+            f"`gt_masks` must be {len(boxes)} of height and width {pasted.scene.size}, as boxes and image are, but got "
+            f"{len(masks)} of {masks.height, masks.width}: resize them together."
+        )
+    return by_kind[kind](masks, boxes, pasted, rules)
+
+
+def cover_boxes(boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Covered:
+    """Counts the covered pixels of the boxes; boxes that are kept stay as they are."""
+    height, width = pasted.scene.size
+    corners = np.rint(boxes).clip(0, (width, height, width, height)).astype(int)
+    sums = cv2.integral(pasted.cover)
+    x0, y0, x1, y1 = corners.T
+    hidden = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+    areas = (x1 - x0) * (y1 - y0)
+    return Covered(rules.keep(areas, areas - hidden), boxes)
+
+
+def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Covered:
+    """Takes covered pixels out of masks; the boxes of objects that lost some become tight."""
+    old = masks.masks
+    shown = 1 - pasted.cover
+    before = np.array([np.count_nonzero(mask) for mask in old], np.int64)
+    hidden = np.array([_common(mask, pasted.cover) for mask in old], np.int64)
+    kept = rules.keep(before, before - hidden)
+    places = np.flatnonzero(kept)
+    # Filled piece by piece, since joining arrays afterwards would copy everything once more.
+    new = np.empty((len(places) + len(pasted.labels), *pasted.scene.size), old.dtype if len(old) else np.uint8)
+    boxes = boxes.copy()
+    for row, place in enumerate(places):
+        np.copyto(new[row], old[place])
+        if hidden[place]:
+            new[row] *= shown.astype(new.dtype, copy=False)
+            boxes[place] = _tight_box(new[row])
+    new[len(places) :] = 0
+    pasted.draw_masks(new[len(places) :])
+    return Covered(kept, boxes, type(masks)(new, masks.height, masks.width))
+
+
+def cover_polygons(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Covered:
+    """The same for polygons; those that lose nothing stay as they are, others are drawn anew around their pixels."""
+    from mmdet.structures.mask import polygon_to_bitmap
+
+    size = pasted.scene.size
+    kept, boxes, new = np.ones(len(boxes), bool), boxes.copy(), []
+    for place, polygons in enumerate(masks.masks):
+        bitmap = polygon_to_bitmap(polygons, *size).view(np.uint8)
+        before, hidden = np.count_nonzero(bitmap), _common(bitmap, pasted.cover)
+        kept[place] = rules.keep(np.array(before), np.array(before - hidden))
+        if hidden and kept[place]:
+            bitmap = bitmap & (1 - pasted.cover)
+            boxes[place], polygons = _tight_box(bitmap), outlines(bitmap)
+        if kept[place]:
+            new.append(polygons)
+    for index, each in enumerate(pasted.scene.objects):
+        x0, y0, x1, y1 = each.box
+        parts = outlines(pasted.scene.owner[y0:y1, x0:x1] == index + 1)
+        new.append([part + np.tile((x0, y0), len(part) // 2) for part in parts])
+    return Covered(kept, boxes, type(masks)(new, masks.height, masks.width))
+
+
+def paint_labels(seg_map: np.ndarray, pasted: Pasted) -> np.ndarray:
+    """(H, W) map of labels with those of the pasted objects where they are.
+
+    Raises:
+        ValueError: If the map has another size, or its type cannot hold a label.
+    """
+    _check_map("gt_seg_map", seg_map, pasted)
+    largest = pasted.labels.max(initial=0)
+    if largest > np.iinfo(seg_map.dtype).max:
+        raise ValueError(f"`gt_seg_map` must hold labels up to {largest}, but is {seg_map.dtype}.")
+    table = np.concatenate([[0], pasted.labels]).astype(seg_map.dtype)
+    return np.where(pasted.cover > 0, table[pasted.scene.owner], seg_map)
+
+
+def paint_saliency(saliency: np.ndarray, pasted: Pasted, value: float) -> np.ndarray:
+    """(H, W) float32 saliency with ``value`` in [0, 1] where the pasted objects are."""
+    _check_map("gt_saliency", saliency, pasted)
+    return np.where(pasted.cover > 0, saliency.dtype.type(value), saliency)
+
+
+def _check_map(name: str, found: np.ndarray, pasted: Pasted) -> None:
+    if found.shape != pasted.scene.size:
+        raise ValueError(f"`{name}` must be of the image's shape {pasted.scene.size}, but got {found.shape}.")
+
+
+def _common(mask: np.ndarray, other: np.ndarray) -> int:
+    """Number of pixels that both have."""
+    if mask.dtype == np.uint8:
+        return cv2.countNonZero(cv2.multiply(mask, other))
+    return int(np.count_nonzero(mask.astype(bool) & (other > 0)))
+
+
+def _tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    x, y, width, height = cv2.boundingRect(mask if mask.dtype == np.uint8 else (mask > 0).view(np.uint8))
+    return x, y, x + width, y + height

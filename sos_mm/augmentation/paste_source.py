@@ -1,0 +1,77 @@
+"""What is pasted: the segments of a bank, and the labels they get in a sample."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sos_mm.augmentation.captions import Caption
+from sos_mm.augmentation.class_table import find_labels
+from sos_mm.composition.scene import Scene
+from sos_mm.segments import MixedBank, Segment, SegmentBank, build_bank
+
+# A segment cut out of the image itself is drawn anew, at most so often.
+_REDRAWS = 8
+
+
+class PasteSource:
+    """The segments of a bank that a table of classes allows.
+
+    Args:
+        bank: A dict that `build_bank` takes; opened here.
+        classes: Names in the order of their labels; None where no labels are needed.
+        unknown: What to do with other categories; see `find_labels`.
+
+    Raises:
+        ValueError, FileNotFoundError: As `build_bank` and `find_labels`.
+    """
+
+    def __init__(self, bank: Mapping[str, Any], classes: tuple[str, ...] | None, unknown: str):
+        self.bank = build_bank(bank)
+        self.labels: dict[str, int] | None = None
+        if classes is not None:
+            self.labels = find_labels(self.bank.categories, classes, unknown)
+            if len(self.labels) < len(self.bank.categories):
+                self.bank = self.bank.select(vocabulary=list(self.labels))
+
+    def draw(self, rng: np.random.Generator, number: int, sampling: str, image: str | None) -> list[Segment]:
+        """Draws segments, none of them cut out of this very image.
+
+        Args:
+            rng: Where the draws come from.
+            number: How many.
+            sampling: As `SegmentBank.sample` has it.
+            image: Path of the image that they are for.
+        """
+        drawn = self.bank.sample(rng, number, sampling)
+        for _ in range(_REDRAWS):
+            own = [place for place, index in enumerate(drawn) if image and _path(self.bank, index) == str(image)]
+            if not own:
+                break
+            drawn[own] = self.bank.sample(rng, len(own), sampling)
+        else:
+            drawn = np.delete(drawn, own)
+        return [self.bank.load(index) for index in drawn]
+
+    def name(self, results: dict, scene: Scene) -> list[int]:
+        """The label of each object of a scene; words that a sample lacks are added to it, in ``results`` itself."""
+        if "phrases" in results:
+            caption, labels = Caption(results["text"], results["phrases"]).add(scene.objects)
+            results["text"], results["phrases"] = caption.text, caption.phrases
+            return labels
+        if self.labels is None:
+            return [0] * len(scene.objects)
+        labels = [self.labels[each.category] for each in scene.objects]
+        text = results.get("text")
+        if isinstance(text, Mapping):
+            new = {str(label): each.category for label, each in zip(labels, scene.objects, strict=True)}
+            results["text"] = {**new, **text}
+        return labels
+
+
+def _path(bank: SegmentBank | MixedBank, index: int) -> str:
+    """The file that a segment is in."""
+    if isinstance(bank, MixedBank):
+        place, index = bank.origin(int(index))
+        return _path(bank.banks[place], index)
+    return str(bank.records[int(index)].path)

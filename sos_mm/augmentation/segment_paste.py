@@ -1,0 +1,292 @@
+"""Pastes objects of a segment bank into the image at hand, whatever the pipeline."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.logging import print_log
+from mmengine.registry import TRANSFORMS
+
+from sos_mm.augmentation.adapters import (
+    Pasted,
+    Rules,
+    boxes_like,
+    cover,
+    paint_labels,
+    paint_saliency,
+    plain_boxes,
+)
+from sos_mm.augmentation.captions import estimated_tokens, within_tokens
+from sos_mm.augmentation.class_table import UNKNOWN, class_names, names_of_labels
+from sos_mm.augmentation.paste_source import PasteSource
+from sos_mm.checks import check_choice, check_range, require
+from sos_mm.composition.compositor import compose
+from sos_mm.composition.layout import LayoutError, build_layout
+from sos_mm.composition.scene import Scene
+from sos_mm.composition.steps import build_steps
+from sos_mm.seeding import Purpose, generator, image_id
+from sos_mm.segments.bank import STRATEGIES
+from sos_mm.segments.build import check_bank
+from sos_mm.visits import DrawsFromRun, VisitedIndex
+
+
+@TRANSFORMS.register_module()
+class SegmentPaste(DrawsFromRun, BaseTransform):
+    """Pastes objects into an image, and keeps all its annotations true.
+
+    Layout, scaling, masks, light and edges are those of the composition engine. What was in the image before loses the
+    pixels that are covered; what is then seen too little of is dropped. Put it behind the annotations' loading, before
+    or after resizing. Input arrays are never changed in place, and keep their types.
+
+    Required Keys:
+
+    - img (np.ndarray): (H, W, 3), uint8, or floats in [0, 255]
+
+    Modified Keys, each optional:
+
+    - img
+    - gt_bboxes (HorizontalBoxes or np.ndarray of float32 xyxy)
+    - gt_bboxes_labels (np.int64)
+    - gt_ignore_flags (bool)
+    - gt_masks (BitmapMasks or PolygonMasks)
+    - gt_seg_map (np.ndarray): gets the pasted objects' labels
+    - gt_saliency (np.ndarray)
+    - text, phrases: of ODVG data; grounding captions get the pasted objects' phrases
+
+    Args:
+        bank: What to paste: a dict that `sos_mm.build_bank` takes, such as ``dict(type='sample')``. Objects of the data
+            set's own other images are ``dict(type='coco', annotations=..., images=...)`` with its own files.
+        classes: The data set's classes in the order of their labels: names, 'coco', 'lvis', or a COCO or LVIS
+            annotation file. By default those of the data set's metainfo, which needs `VisitHook`. ODVG data name them
+            themselves.
+        unknown: What to do with categories that are none of the classes: 'error'; 'skip' does not paste them; 'append'
+            gives them labels behind the last class.
+        prob: Probability that anything is pasted.
+        layout: Where objects go, and how many: a dict that `build_layout` takes. By default 1 to 10 objects.
+        sampling: How segments are drawn: 'category', 'uniform', 'weighted' or 'single_category'.
+        light: Steps of light and edges: a list that `build_steps` takes, or 'default'. None by default.
+        min_visible_share: Least share of an object, pasted or not, that must be seen.
+        min_area: Least number of its pixels that must be.
+        start_epoch: Epoch, from 0, in which pasting begins.
+        warmup_epochs: Over so many epochs the probability rises evenly to ``prob``.
+        stop_epoch: Epoch in which pasting ends; None for never.
+        saliency: Value of pasted objects in ``gt_saliency``: 0 makes them distractors.
+        with_mask: Whether ``gt_masks`` must be there; by default they are kept where they are there.
+        max_tokens: Longest caption; objects whose phrases would make it longer are not pasted.
+        tokenizer: Name or folder of the tokenizer that counts; an estimate by letters without it.
+        channel_order: 'bgr', as OpenMMLab's pipelines have it, or 'rgb'.
+        seed: Seed of the draws where no `VisitHook` shares that of the run.
+
+    With ``custom_hooks=[dict(type='sos_mm.VisitHook')]`` every draw depends on (run seed; image, epoch) alone, whatever
+    the number of workers. Without it the epoch is not known: draws then also come from the worker's torch seed, as
+    those of other transforms do.
+
+    Raises:
+        ValueError: If an argument is not as said.
+    """
+
+    def __init__(
+        self,
+        bank: Mapping[str, Any],
+        classes: str | Sequence[str] | None = None,
+        unknown: str = "error",
+        prob: float = 0.5,
+        layout: Mapping[str, Any] | None = None,
+        sampling: str = "category",
+        light: str | Sequence[Mapping[str, Any]] = (),
+        min_visible_share: float = 0.5,
+        min_area: int = 16,
+        start_epoch: int = 0,
+        warmup_epochs: int = 0,
+        stop_epoch: int | None = None,
+        saliency: float = 1.0,
+        with_mask: bool = False,
+        max_tokens: int = 256,
+        tokenizer: str | None = None,
+        channel_order: str = "bgr",
+        seed: int = 0,
+    ):
+        check_bank(bank)
+        check_choice("unknown", unknown, UNKNOWN)
+        check_choice("sampling", sampling, STRATEGIES)
+        check_choice("channel_order", channel_order, ("bgr", "rgb"))
+        for name, value in (("prob", prob), ("min_visible_share", min_visible_share), ("saliency", saliency)):
+            check_range(name, value, 0, 1)
+        for name, value in (("min_area", min_area), ("max_tokens", max_tokens)):
+            check_range(name, value, 1, 2**31)
+        for name, value in (("start_epoch", start_epoch), ("warmup_epochs", warmup_epochs), ("seed", seed)):
+            check_range(name, value, 0, 2**31)
+        if stop_epoch is not None:
+            check_range("stop_epoch", stop_epoch, start_epoch, 2**31)
+        self.bank, self.classes, self.unknown = bank, classes, unknown
+        self.prob, self.sampling = prob, sampling
+        self.layout = build_layout(layout or {"type": "StructuredLayout", "counts": (1, 10), "crowded": "fewer"})
+        self.steps = build_steps([light] if isinstance(light, str) else light)
+        self.rules = Rules(min_visible_share, min_area)
+        self.start_epoch, self.warmup_epochs, self.stop_epoch = start_epoch, warmup_epochs, stop_epoch
+        self.saliency, self.with_mask = saliency, with_mask
+        self.max_tokens, self.tokenizer = max_tokens, tokenizer
+        self.channel_order, self.seed = channel_order, seed
+        self.metainfo: Mapping[str, Any] | None = None
+        self._opened: dict[tuple[str, ...] | None, PasteSource] = {}
+        self._named: dict[str, tuple[str, ...]] = {}
+        self._tokenize: Callable[[str], Sequence] | None = None
+        self._told = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Each process opens its own bank, which costs nothing where it is mapped from an index.
+        return {**self.__dict__, "_opened": {}, "_tokenize": None}
+
+    def transform(self, results: dict) -> dict:
+        """Pastes, or hands the sample on as it is.
+
+        Raises:
+            ValueError: If an annotation is of a kind or size that cannot be kept true, masks are missing where
+                ``with_mask`` asks for them, or the bank has a category that is none of the classes.
+            RuntimeError: If epochs are asked for and `VisitHook` is missing.
+        """
+        image = self._image(results)
+        rng = self._generator(results)
+        if rng.random() >= self.prob * self._progress():
+            return results
+        source = self._source(results)
+        scene = self._compose(image, source, results, rng)
+        if scene is None or not scene.objects:
+            return results
+        results = dict(results)
+        labels = source.name(results, scene)
+        self._annotate(results, Pasted(scene, np.array(labels, np.int64)))
+        results["img"] = self._to_pipeline(results["img"], image, scene.image)
+        return results
+
+    def _image(self, results: dict) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, a copy."""
+        image = results["img"]
+        if image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(f"`img` must be of shape (H, W, 3), but got {image.shape}.")
+        if self.with_mask and "gt_masks" not in results:
+            raise ValueError(
+                "`gt_masks` must be in the sample (`with_mask=True`), but is not: load annotations with masks."
+            )
+        if image.dtype != np.uint8:
+            image = np.rint(image).clip(0, 255).astype(np.uint8)
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if self.channel_order == "bgr" else image.copy()
+
+    def _generator(self, results: dict) -> np.random.Generator:
+        """The draws for this image: by its name, so that they do not depend on its place in a data set."""
+        name, index = results.get("img_path"), results.get("sample_idx", 0)
+        key = VisitedIndex(image_id(Path(name).name) if name else index, getattr(index, "visit", None))
+        if self.draws is not None:
+            return self.draw(Purpose.PASTE, key)
+        if key.visit is not None:
+            return generator(self.seed, Purpose.PASTE, key, key.visit)
+        if not self._told:
+            self._told = True
+            print_log(
+                "SegmentPaste was given no run seed and epoch, so its draws depend on the number of workers: add "
+                "`custom_hooks = [dict(type='sos_mm.VisitHook')]` for the same ones with any number.",
+                logger="current",
+                level=logging.WARNING,
+            )
+        return generator(self.seed, Purpose.PASTE, key, int(torch.randint(2**31, ())))
+
+    def _progress(self) -> float:
+        """How much of the probability holds in this epoch."""
+        if not (self.start_epoch or self.warmup_epochs or self.stop_epoch is not None):
+            return 1.0
+        if self.draws is None:
+            raise RuntimeError(
+                "`start_epoch`, `warmup_epochs` and `stop_epoch` need to know the epoch: add "
+                "`custom_hooks = [dict(type='sos_mm.VisitHook')]` to the config."
+            )
+        epoch = self.draws.epoch
+        if epoch < self.start_epoch or (self.stop_epoch is not None and epoch >= self.stop_epoch):
+            return 0.0
+        return min((epoch - self.start_epoch + 1) / (self.warmup_epochs + 1), 1.0)
+
+    def _source(self, results: dict) -> PasteSource:
+        """The segments that fit this sample's classes; opened once for each table of classes."""
+        classes = self._classes(results)
+        if classes not in self._opened:
+            self._opened[classes] = PasteSource(self.bank, classes, self.unknown)
+        return self._opened[classes]
+
+    def _classes(self, results: dict) -> tuple[str, ...] | None:
+        if "phrases" in results or not ({"gt_bboxes_labels", "gt_seg_map"} & results.keys()):
+            return None
+        if isinstance(results.get("text"), Mapping):
+            return names_of_labels(results["text"])
+        classes = self.classes
+        if classes is None and self.metainfo is None:
+            raise ValueError(
+                "`classes` must name the data set's classes, such as `classes='coco'`; with "
+                "`custom_hooks = [dict(type='sos_mm.VisitHook')]` they are those of its metainfo."
+            )
+        if classes is None:
+            return tuple(self.metainfo["classes"])
+        if isinstance(classes, str):
+            if classes not in self._named:
+                self._named[classes] = class_names(classes)
+            return self._named[classes]
+        return tuple(classes)
+
+    def _compose(self, image: np.ndarray, source: PasteSource, results: dict, rng: np.random.Generator) -> Scene | None:
+        """The image with objects; None if it is too small to hold even one."""
+        number = self.layout.draw_count(rng)
+        segments = source.draw(rng, number, self.sampling, results.get("img_path"))
+        if "phrases" in results:
+            segments = within_tokens(results["text"], segments, self.max_tokens, self._count_tokens)
+        try:
+            layout = self.layout.plan(rng, segments, image.shape[:2])
+        except LayoutError:
+            return None
+        return compose(
+            image,
+            layout,
+            segments,
+            min_visible_share=self.rules.min_visible_share,
+            min_area=min(self.rules.min_area, image.shape[0] * image.shape[1]),
+            steps=self.steps,
+            rng=rng,
+        )
+
+    def _count_tokens(self, text: str) -> int:
+        if self.tokenizer is None:
+            return estimated_tokens(text)
+        if self._tokenize is None:
+            transformers = require("transformers", "`tokenizer`", "pip install transformers")
+            self._tokenize = transformers.AutoTokenizer.from_pretrained(self.tokenizer).tokenize
+        return len(self._tokenize(text))
+
+    def _annotate(self, results: dict, pasted: Pasted) -> None:
+        """Replaces the annotations in a sample by new ones."""
+        if "gt_seg_map" in results:
+            results["gt_seg_map"] = paint_labels(results["gt_seg_map"], pasted)
+        if "gt_saliency" in results:
+            results["gt_saliency"] = paint_saliency(results["gt_saliency"], pasted, self.saliency)
+        if "gt_bboxes" not in results:
+            return
+        boxes = results["gt_bboxes"]
+        covered = cover(results.get("gt_masks"), plain_boxes(boxes), pasted, self.rules)
+        kept = np.concatenate([covered.boxes[covered.kept], pasted.boxes])
+        results["gt_bboxes"] = boxes_like(boxes, kept)
+        if covered.masks is not None:
+            results["gt_masks"] = covered.masks
+        for key, new in (("gt_bboxes_labels", pasted.labels), ("gt_ignore_flags", np.zeros(len(pasted.labels), bool))):
+            if key in results:
+                old = results[key]
+                results[key] = np.concatenate([old[covered.kept], new.astype(old.dtype)])
+
+    def _to_pipeline(self, original: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """The new image in the order and type of the pipeline; floats change only where something was pasted."""
+        turn = cv2.COLOR_RGB2BGR if self.channel_order == "bgr" else None
+        image = after if turn is None else cv2.cvtColor(after, turn)
+        if original.dtype == np.uint8:
+            return image
+        changed = (before != after).any(axis=2, keepdims=True)
+        return np.where(changed, image.astype(original.dtype), original)

@@ -1,0 +1,124 @@
+"""Annotation files of one JSON object an image: ODVG's two kinds, and the sidecar of composed data sets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sos_mm.segments.faults import Faults
+from sos_mm.synthesis.report.coco_files import below, four_numbers
+from sos_mm.synthesis.report.dataset import AnnotatedImage, Annotation, Box, DataSet
+
+KINDS = {"grounding": "ODVG grounding", "detection": "ODVG detection", "objects": "sidecar of composed objects"}
+
+
+def line_kind(record: Any) -> str | None:
+    """Which of `KINDS` a line is; None if it is none of them."""
+    return next((key for key in KINDS if isinstance(record, dict) and key in record), None)
+
+
+def read_lines(path: Path, records: Sequence[Mapping[str, Any]], faults: Faults) -> DataSet:
+    """What the lines of such a file hold.
+
+    Args:
+        path: The file.
+        records: Its lines.
+        faults: Meets lines of another kind than the first, or that lack something.
+    """
+    kind = line_kind(records[0]) if records else None
+    images = []
+    for number, record in enumerate(records, 1):
+        try:
+            if line_kind(record) is None:
+                raise ValueError(f"it must hold one of {', '.join(KINDS)}, but holds {str(record)[:60]}.")
+            images.append(_READERS[kind](record))
+        except (KeyError, TypeError, ValueError) as error:
+            said = f"it has no {error}." if isinstance(error, KeyError) else str(error)
+            faults.meet(ValueError(f"Line {number} of {path}: {said}"))
+    categories = sorted({each.category for image in images for each in image.annotations})
+    return DataSet(path, KINDS[kind] if kind else "JSON lines", tuple(images), tuple(categories))
+
+
+def with_sidecar(data_set: DataSet, sidecar: DataSet) -> DataSet:
+    """The data set with what its sidecar says of each object: words, segment, visible share, truncation.
+
+    Raises:
+        ValueError: If the two do not have the same objects.
+    """
+    told = {image.file_name: _objects_of(image) for image in sidecar.images}
+    images = []
+    for image in data_set.images:
+        known = told.get(image.file_name, [])
+        if [_numbers(each.box) for each in _objects_of(image)] != [_numbers(each.box) for each in known]:
+            raise ValueError(
+                f"{sidecar.source} must tell of the same objects as {data_set.source}, but does not for "
+                f"{image.file_name}: they are of different data sets."
+            )
+        rest = iter(known)
+        joined = [_joined(each, next(rest)) if each.role == "object" else each for each in image.annotations]
+        images.append(replace(image, annotations=tuple(joined)))
+    return replace(data_set, images=tuple(images))
+
+
+def _objects_of(image: AnnotatedImage) -> list[Annotation]:
+    return [each for each in image.annotations if each.role == "object"]
+
+
+def _numbers(box: Box) -> tuple[float, ...]:
+    return tuple(map(float, box))
+
+
+def _joined(annotation: Annotation, known: Annotation) -> Annotation:
+    keys = ("phrase", "visible_share", "truncation", "segment_id")
+    return replace(annotation, **{key: getattr(known, key) for key in keys})
+
+
+def _marked(category: str, box: Any, **more) -> Annotation:
+    box = four_numbers(box)
+    return Annotation(category, box, area=float((box[2] - box[0]) * (box[3] - box[1])), **more)
+
+
+def _image(record: Mapping[str, Any], annotations: Sequence[Annotation]) -> AnnotatedImage:
+    name = below(record["filename"], "`filename`")
+    return AnnotatedImage(name, (record["height"], record["width"]), tuple(annotations), (name,))
+
+
+def _detection(record: Mapping[str, Any]) -> AnnotatedImage:
+    instances = record["detection"]["instances"]
+    return _image(record, [_marked(str(each["category"]), each["bbox"]) for each in instances])
+
+
+def _grounding(record: Mapping[str, Any]) -> AnnotatedImage:
+    marked = []
+    for region in record["grounding"]["regions"]:
+        boxes, phrase = region["bbox"], region["phrase"]
+        # A phrase may be one box or several, and in some files a list of words.
+        phrase = phrase if isinstance(phrase, str) else ", ".join(phrase)
+        boxes = boxes if boxes and isinstance(boxes[0], list) else [boxes]
+        marked += [_marked(phrase, box) for box in boxes]
+    return _image(record, marked)
+
+
+def _objects(record: Mapping[str, Any]) -> AnnotatedImage:
+    name = below(record["file_name"], "`file_name`")
+    marked = [
+        Annotation(
+            each["category"],
+            four_numbers(each["box"]),
+            area=float(each["area"]),
+            phrase=each.get("phrase", ""),
+            mask=each.get("modal"),
+            visible_share=each["visible_share"],
+            truncation=each["truncation"],
+            segment_id=each["segment_id"],
+        )
+        for each in record["objects"]
+    ]
+    ignored = [
+        replace(_marked(each["category"], each["box"], mask=each.get("modal")), role="ignore")
+        for each in record.get("ignored", ())
+    ]
+    return AnnotatedImage(name, tuple(record["canvas"]), tuple(marked + ignored), (name,))
+
+
+_READERS = {"grounding": _grounding, "detection": _detection, "objects": _objects}

@@ -1,0 +1,161 @@
+"""Reads any data set that is annotated in a known way, and finds its pictures."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sos_mm.checks import check_folder
+from sos_mm.segments.faults import Faults
+from sos_mm.synthesis.report.coco_files import is_coco, read_coco
+from sos_mm.synthesis.report.dataset import AnnotatedImage, DataSet
+from sos_mm.synthesis.report.line_files import line_kind, read_lines, with_sidecar
+from sos_mm.synthesis.report.saliency_folders import find_pair, read_saliency
+
+# What composed data sets call their annotations; the first that is there is shown.
+_COMPOSED = (
+    "instances.json", "lvis_v1.json", "panoptic.json", "objects.jsonl", "odvg_grounding.jsonl", "odvg_detection.jsonl",
+)  # fmt: skip
+_SIDECAR = "objects.jsonl"
+_KNOWN = (
+    "COCO or LVIS instances, COCO panoptic, ODVG lines, the sidecar of a composed data set, or folders of images "
+    "and masks"
+)
+# How many images to look for before a folder is taken for the right one.
+_TRIED = 20
+
+
+def read_dataset(
+    data: str | Path,
+    images: str | Path | None = None,
+    masks: str | Path | None = None,
+    *,
+    broken: str = "error",
+    progress: bool = False,
+) -> DataSet:
+    """Reads a data set.
+
+    Args:
+        data: Its folder or annotation file.
+        images: Folder of its pictures; looked for beside the annotations if None.
+        masks: Folder of saliency masks, where ``data`` does not say.
+        broken: 'error' raises at the first thing that is wrong with it; 'skip' goes on without what is wrong and
+            remembers it.
+        progress: Whether to say on stderr how far it is.
+
+    Raises:
+        FileNotFoundError: If there is no such file or folder, or pictures are missing.
+        ValueError: If it is of no known kind, or broken; names the file.
+    """
+    faults = Faults(broken)
+    data_set = _read(Path(data), images, masks, faults, progress)
+    data_set = _with_pictures(data_set, None if images is None else Path(images), faults)
+    return replace(data_set, faults=tuple(faults.skipped))
+
+
+def read_annotations(path: str | Path) -> DataSet:
+    """Reads an annotation file alone and looks for no pictures.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is of no known kind, or broken; names the file.
+    """
+    return _read_file(Path(path), Faults())
+
+
+def _read(data: Path, images: Any, masks: Any, faults: Faults, progress: bool) -> DataSet:
+    if not data.exists():
+        raise FileNotFoundError(f"`data` must be a data set, but {data} does not exist.")
+    if masks is not None:
+        return read_saliency(Path(images or data), Path(masks), faults, progress)
+    if data.is_file():
+        return _read_file(data, faults)
+    file = _annotation_file(data)
+    if file is not None:
+        return _read_file(file, faults)
+    pair = find_pair(data)
+    if pair is None:
+        children = ", ".join(sorted(child.name for child in data.iterdir())[:8]) or "nothing"
+        raise ValueError(f"{data} must be a data set ({_KNOWN}), but holds {children}: name its annotation file.")
+    return read_saliency(*pair, faults, progress)
+
+
+def _annotation_file(folder: Path) -> Path | None:
+    for base in (folder / "annotations", folder):
+        for name in _COMPOSED:
+            if (base / name).is_file():
+                return base / name
+    files = [p for p in sorted((folder / "annotations").glob("*.json*")) if "label_map" not in p.name]
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files[:12])
+        raise ValueError(f"{folder} holds several annotation files ({names}): name the one to show.")
+    return files[0] if files else None
+
+
+def _read_file(path: Path, faults: Faults) -> DataSet:
+    if not path.is_file():
+        raise FileNotFoundError(f"The annotations must be a file, but {path} is none.")
+    content = _json(path)
+    if is_coco(content):
+        data_set = read_coco(path, content, faults)
+    elif isinstance(content, list) and (not content or line_kind(content[0])):
+        data_set = read_lines(path, content, faults)
+    else:
+        raise ValueError(f"{path} must hold annotations of a known kind ({_KNOWN}), but does not.")
+    sidecar = path.parent / _SIDECAR
+    if path.name in _COMPOSED[:3] and sidecar.is_file():
+        return with_sidecar(data_set, read_lines(sidecar, _json(sidecar), faults))
+    return data_set
+
+
+def _json(path: Path) -> Any:
+    """Content of a JSON file; a list where it holds JSON lines, one object a line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        if not text.strip():
+            if path.suffix == ".jsonl":
+                return []
+            raise ValueError("it is empty")
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            if not error.msg.startswith("Extra data"):
+                raise
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
+    except ValueError as error:
+        raise ValueError(f"{path} must be a JSON file, but is not: {error}.") from error
+    return [content] if line_kind(content) and not is_coco(content) else content
+
+
+def _with_pictures(data_set: DataSet, images: Path | None, faults: Faults) -> DataSet:
+    found = data_set.images
+    if data_set.source.is_file():
+        folder = check_folder(images, "`images`") if images else _picture_folder(data_set)
+        found = tuple(replace(image, path=_find(image, folder)) for image in found)
+    missing = tuple(image.file_name for image in found if image.path is None)
+    if missing and faults.broken == "error":
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(found)} images of {data_set.source} are missing, {missing[0]} first: give the "
+            "right folder of images, or skip what is broken."
+        )
+    return replace(data_set, images=found, missing=missing)
+
+
+def _find(image: AnnotatedImage, folder: Path) -> Path | None:
+    return next((folder / name for name in image.choices if (folder / name).is_file()), None)
+
+
+def _picture_folder(data_set: DataSet) -> Path:
+    """Where the pictures are, by the habits of the formats."""
+    beside, home = data_set.source.parent, data_set.source.parent.parent
+    # COCO's instances_val2017.json goes with the folder val2017.
+    choices = (home / "images", beside / "images", home / data_set.source.stem.split("_")[-1], beside, home)
+    for folder in choices:
+        if any(_find(image, folder) for image in data_set.images[:_TRIED]):
+            return folder
+    if not data_set.images:
+        return beside
+    raise FileNotFoundError(
+        f"The images of {data_set.source}, such as {data_set.images[0].file_name}, are in none of "
+        f"{', '.join(map(str, choices))}: give their folder as `images`."
+    )

@@ -1,0 +1,70 @@
+"""Saliency data sets: a folder of images and one of masks with the same names."""
+
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sos_mm.checks import IMAGE_SUFFIXES, check_folder, read_image
+from sos_mm.progress import Progress
+from sos_mm.segments.faults import Faults
+from sos_mm.synthesis.report.dataset import AnnotatedImage, Annotation, DataSet
+
+CATEGORY = "salient"
+# Words in the names of the two folders, as the public data sets have them.
+_MASK_WORDS, _IMAGE_WORDS = ("mask", "gt", "truth"), ("image", "img", "rgb")
+
+
+def find_pair(folder: Path) -> tuple[Path, Path] | None:
+    """The folders of images and of masks in a data set's folder, if its names leave no doubt."""
+    children = sorted(child for child in folder.iterdir() if child.is_dir())
+    masks = [child for child in children if any(word in child.name.lower() for word in _MASK_WORDS)]
+    images = [c for c in children if c not in masks and any(word in c.name.lower() for word in _IMAGE_WORDS)]
+    return (images[0], masks[0]) if len(images) == len(masks) == 1 else None
+
+
+def read_saliency(images: Path, masks: Path, faults: Faults, progress: bool = False) -> DataSet:
+    """What the masks mark: one region an image, or none where a mask is empty.
+
+    Args:
+        images: Folder of the images.
+        masks: Folder of the masks.
+        faults: Meets masks that cannot be read, and images without one.
+        progress: Whether to say on stderr how far it is.
+
+    Raises:
+        FileNotFoundError: If a folder is missing.
+        ValueError: If there is no mask.
+    """
+    pictures, drawn = _by_stem(check_folder(images, "`images`")), _by_stem(check_folder(masks, "`masks`"))
+    if not drawn:
+        raise ValueError(f"`masks` must hold image files, but {masks} holds none.")
+    for stem in sorted(pictures.keys() - drawn.keys()):
+        faults.meet(FileNotFoundError(f"The image {pictures[stem]} must have a mask of its name in {masks}."))
+    found = []
+    for stem, path in Progress(len(drawn), "masks", progress).over(drawn.items()):
+        try:
+            found.append(_image(pictures.get(stem), path))
+        except (OSError, ValueError) as error:
+            faults.meet(error)
+    return DataSet(masks, "saliency masks", tuple(found), (CATEGORY,))
+
+
+def read_saliency_map(path: Path) -> np.ndarray:
+    """(H, W) uint8: 1 where a mask is over 128, as metrics of saliency take it. Raises what `read_image` raises."""
+    return (read_image(path, 1) > 128).view(np.uint8)
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    return {path.stem: path for path in paths if not path.name.startswith(".")}
+
+
+def _image(picture: Path | None, path: Path) -> AnnotatedImage:
+    mask = read_saliency_map(path)
+    x, y, width, height = cv2.boundingRect(mask)
+    area = float(np.count_nonzero(mask))
+    marked = (Annotation(CATEGORY, (x, y, x + width, y + height), area=area, mask=1),) if area else ()
+    name = picture.name if picture else path.stem
+    return AnnotatedImage(name, mask.shape, marked, read_map=partial(read_saliency_map, path), path=picture)

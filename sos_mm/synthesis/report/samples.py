@@ -1,0 +1,124 @@
+"""Sample pictures of a data set for its page: the picture files, and what to draw over them."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+
+from sos_mm.checks import read_image
+from sos_mm.seeding import Purpose, generator
+from sos_mm.segments.faults import Faults
+from sos_mm.synthesis.report.dataset import AnnotatedImage, DataSet
+from sos_mm.synthesis.report.masks import decode_outline
+from sos_mm.synthesis.writers.rle import rle
+
+FOLDER = "pictures"
+# Files as they are, unless they are heavier than a page likes or browsers cannot show them.
+_SHOWN, _HEAVY = (".jpg", ".jpeg", ".png", ".webp"), 200_000
+_QUALITY = 85
+
+
+def choose(data_set: DataSet, num: int, seed: int) -> list[AnnotatedImage]:
+    """Draws images that are on disk, any as likely as any other, in the order of the data set."""
+    found = [image for image in data_set.images if image.path is not None]
+    drawn = generator(seed, Purpose.REPORT, 0).permutation(len(found))[:num]
+    return [found[place] for place in sorted(drawn.tolist())]
+
+
+def sample_record(image: AnnotatedImage, number: int, out: Path, max_side: int) -> dict[str, Any]:
+    """Writes a picture to the page's folder, and gives all that the page draws over it.
+
+    Args:
+        image: One whose file is known.
+        number: Of the picture on the page.
+        out: The page's folder.
+        max_side: Pictures with a longer side, in pixels, are reduced to it.
+
+    Raises:
+        ValueError: If the picture cannot be read, or annotations are for another size.
+    """
+    picture = read_image(image.path, 3)
+    if picture.shape[:2] != tuple(image.size):
+        raise ValueError(
+            f"The image {image.path} must have the {image.size[0]} x {image.size[1]} pixels (height, width) that its "
+            f"annotations are for, but has {picture.shape[0]} x {picture.shape[1]}."
+        )
+    source, shown = _write_picture(picture, image.path, number, out, max_side)
+    record = {
+        "name": image.file_name,
+        "src": source,
+        "width": image.size[1],
+        "height": image.size[0],
+        "objects": _objects(image),
+    }
+    if shown != picture.shape[:2]:
+        record |= {"reduced": shown[::-1], "original": quote(os.path.relpath(image.path.resolve(), out.resolve()))}
+    return record
+
+
+def _write_picture(
+    picture: np.ndarray, path: Path, number: int, out: Path, max_side: int
+) -> tuple[str, tuple[int, int]]:
+    """Address of the written picture in the page's folder, and its height and width."""
+    height, width = picture.shape[:2]
+    suffix = path.suffix.lower()
+    large = max(height, width) > max_side
+    if suffix in _SHOWN and not large and path.stat().st_size <= _HEAVY:
+        shutil.copyfile(path, out / FOLDER / f"{number:04d}{suffix}")
+        return f"{FOLDER}/{number:04d}{suffix}", (height, width)
+    if large:
+        scale = max_side / max(height, width)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1])[1]
+    (out / FOLDER / f"{number:04d}.jpg").write_bytes(encoded.tobytes())
+    return f"{FOLDER}/{number:04d}.jpg", picture.shape[:2]
+
+
+def _objects(image: AnnotatedImage) -> list[dict[str, Any]]:
+    values = image.read_map() if image.read_map else None
+    if values is not None and values.shape != tuple(image.size):
+        raise ValueError(
+            f"The mask of {image.file_name} must have {image.size[0]} x {image.size[1]} pixels (height, width), but "
+            f"has {values.shape[0]} x {values.shape[1]}."
+        )
+    objects = []
+    for place, each in enumerate(image.annotations):
+        mask = None
+        if values is not None:
+            mask = values == each.mask
+        elif each.mask is not None:
+            mask = decode_outline(each.mask, tuple(image.size), f"object {place} of {image.file_name}")
+        objects.append(
+            {
+                "category": each.category,
+                "phrase": each.phrase,
+                "role": each.role,
+                "box": each.box,
+                "area": each.area,
+                "visible": each.visible_share,
+                "truncation": each.truncation,
+                "segment": each.segment_id,
+                "counts": "" if mask is None else rle(mask, (0, 0), tuple(image.size))["counts"],
+            }
+        )
+    return objects
+
+
+def sample_records(
+    data_set: DataSet, num: int, seed: int, out: Path, max_side: int, faults: Faults
+) -> list[dict[str, Any]]:
+    """Those of the images drawn; faults meets pictures that cannot be shown."""
+    records = []
+    (out / FOLDER).mkdir()
+    for number, image in enumerate(choose(data_set, num, seed), 1):
+        try:
+            records.append(sample_record(image, number, out, max_side))
+        except (OSError, ValueError) as error:
+            faults.meet(error)
+    return records

@@ -1,0 +1,225 @@
+"""The parts of a data set's page that stand still: figures, charts, repeats and faults, as HTML."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise
+
+import numpy as np
+
+from sos_mm.synthesis.report import statistics
+from sos_mm.synthesis.report.charts import bar_groups, card, histogram, position_chart
+from sos_mm.synthesis.report.dataset import DataSet
+from sos_mm.synthesis.report.statistics import SIZE_NAMES, Figures
+
+
+@dataclass(frozen=True)
+class Published:
+    """What COCO's authors say of their data set, in means and shares; they publish no other figures.
+
+    Attributes:
+        objects, classes: Means an image. T.-Y. Lin et al., Microsoft COCO, ECCV 2014, section 5.
+        sizes: Shares of small, medium and large objects. cocodataset.org, "Detection Evaluate", section 2.
+    """
+
+    objects: float = 7.7
+    classes: float = 3.5
+    sizes: tuple[float, float, float] = (0.41, 0.34, 0.24)
+
+
+COCO = Published()
+SOURCE = (
+    "COCO's published figures: 7.7 objects and 3.5 classes an image (Lin et al., Microsoft COCO, ECCV 2014, section "
+    "5); 41, 34 and 24 % small, medium and large objects (cocodataset.org, Detection Evaluate). It publishes none "
+    "for the other charts: give an annotation file of COCO to compare with to see its own."
+)
+# Cells of a side of the map of positions: finer where there are objects enough to fill it.
+_COARSE, _FINE, _MANY = 8, 16, 4000
+_LISTED = 200
+
+
+def tiles(data_set: DataSet, told: Figures) -> str:
+    """The figures at the top of the page."""
+    images, objects = len(data_set.images), len(told.area)
+    shown = [("images", f"{images:,}", _sizes(told.size))]
+    if _is_saliency(data_set):
+        share = (told.area / told.size[told.image].prod(axis=1)).mean() if objects else 0
+        shown += [
+            ("with a salient region", f"{objects:,}", f"{images - objects:,} without"),
+            ("mean share of the image", f"{share:.1%}", "that is salient"),
+        ]
+        return _tiles(shown)
+    counts, (of_image, classes) = statistics.per_class(told)[0], statistics.per_image(told)
+    more = [f"{told.stuff:,} background regions"] * bool(told.stuff) + [f"{told.ignored:,} to ignore"] * bool(
+        told.ignored
+    )
+    shown += [
+        ("objects", f"{objects:,}", ", ".join(more)),
+        ("classes with objects", f"{np.count_nonzero(counts):,}", f"of {len(counts):,}"),
+    ]
+    if images:
+        shown += [
+            ("objects an image", f"{of_image.mean():.2f}", f"COCO {COCO.objects}; median {np.median(of_image):g}"),
+            ("classes an image", f"{classes.mean():.2f}", f"COCO {COCO.classes}; median {np.median(classes):g}"),
+        ]
+    if objects and not np.isnan(told.visible_share).all():
+        shown.append(("mean visible share", f"{np.nanmean(told.visible_share):.0%}", "of an object's pixels"))
+    return _tiles(shown)
+
+
+def charts(data_set: DataSet, told: Figures, other: Figures | None, other_name: str) -> str:
+    """All charts, with what their colours stand for."""
+    if not len(told.area):
+        return "<p>There is no object to count.</p>"
+    keys = [("ours", "this data set")]
+    keys += [("published", "COCO, published")] * (not _is_saliency(data_set)) + [("theirs", other_name)] * bool(other)
+    key = "".join(f'<span><i class="{style}"></i>{escape(name)}</span>' for style, name in keys)
+    cards = [_relative_sizes(told, other), _positions(told, other, other_name), _visibility(told)]
+    if not _is_saliency(data_set):
+        cards = [
+            _numbers("Objects an image", 0, told, other, COCO.objects),
+            _numbers("Classes an image", 1, told, other, COCO.classes),
+            _size_classes(told, other, other_name),
+            *cards,
+        ]
+    source = "" if _is_saliency(data_set) else f'<p class="note">{escape(SOURCE)}</p>'
+    return f'<div class="key">{key}</div><div class="charts">{"".join(cards)}</div>{source}'
+
+
+def repeats(data_set: DataSet, told: Figures) -> str:
+    """Cut-outs that were used more than once, and pictures that are the same file."""
+    groups = statistics.identical_files(image.path for image in data_set.images if image.path)
+    pictures = sum(map(len, groups)) - len(groups)
+    said = "No two pictures are the same file."
+    if groups:
+        said = f"{_count(pictures, 'picture')} the same byte for byte as another one:"
+        said += _listing([" = ".join(path.name for path in group) for group in groups])
+    uses = statistics.segment_uses(told.segment_id)
+    if not uses:
+        return f"<p>{said} The data set does not say which cut-outs its objects were made of.</p>"
+    times = np.array(list(uses.values()))
+    rows = "".join(f"<tr><td>{escape(id)}</td><td>{number:,}</td></tr>" for id, number in uses.most_common(12))
+    most = f"<table><thead><tr><th>cut-out</th><th>objects</th></tr></thead><tbody>{rows}</tbody></table>"
+    about = f"{len(times):,} cut-outs make {times.sum():,} objects: {times.mean():.1f} each, at most {times.max():,}."
+    return (
+        f'<p>{said}</p><div class="charts">{card("Uses of a cut-out", about, _counted(times, None))}'
+        f"{card('Those used most', '', most)}</div>"
+    )
+
+
+def faults(data_set: DataSet, skipped: Sequence[str]) -> str:
+    """What is missing or was left out; nothing if all is well."""
+    said = []
+    if data_set.missing:
+        number = _count(len(data_set.missing), "image")
+        said.append(f"<p>{number} not on disk:</p>{_listing(data_set.missing)}")
+    if skipped:
+        number = _count(len(skipped), "entry", "entries")
+        said.append(f"<p>{number} broken and left out:</p>{_listing(skipped, ' sentences')}")
+    return "".join(said)
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one} is" if number == 1 else f"{number:,} {many or one + 's'} are"
+
+
+def _is_saliency(data_set: DataSet) -> bool:
+    return data_set.kind == "saliency masks"
+
+
+def _tiles(shown: Sequence[tuple[str, str, str]]) -> str:
+    parts = [f"<div><dt>{name}</dt><dd>{value}<small>{small}</small></dd></div>" for name, value, small in shown]
+    return f'<dl class="tiles">{"".join(parts)}</dl>'
+
+
+def _sizes(size: np.ndarray) -> str:
+    if not len(size):
+        return ""
+    low, high = size.min(axis=0), size.max(axis=0)
+    if (low == high).all():
+        return f"{low[1]:g} &times; {low[0]:g} px"
+    return f"{low[1]:g}&ndash;{high[1]:g} &times; {low[0]:g}&ndash;{high[0]:g} px"
+
+
+def _listing(names: Sequence[str], style: str = "") -> str:
+    items = "".join(f"<li>{escape(name)}</li>" for name in names[:_LISTED])
+    more = f'<p class="note">and {len(names) - _LISTED:,} more</p>' if len(names) > _LISTED else ""
+    return f'<ul class="list{style}">{items}</ul>{more}'
+
+
+def _numbers(heading: str, which: int, told: Figures, other: Figures | None, published: float) -> str:
+    ours = statistics.per_image(told)[which]
+    theirs = statistics.per_image(other)[which] if other else None
+    about = f"Mean {ours.mean():.2f}; COCO, published, {published}"
+    about += f"; compared, {theirs.mean():.2f}." if other else "."
+    return card(heading, about, _counted(ours, theirs, published))
+
+
+def _counted(ours: np.ndarray, theirs: np.ndarray | None, published: float | None = None) -> str:
+    """A histogram of whole numbers; the last bar holds all that is beyond."""
+    both = ours if theirs is None else np.concatenate([ours, theirs])
+    low, high = int(both.min() > 0), max(int(np.ceil(np.quantile(both, 0.995))), 9)
+    step = -(-(high + 1 - low) // 32)
+    edges = np.arange(low, high + 1 + step, step)
+    names = [str(edge) if step == 1 else f"{edge} to {edge + step - 1}" for edge in edges[:-1]]
+    if both.max() >= edges[-1]:
+        names[-1] = f"{edges[-2]} and more"
+    every = -(-len(names) // 10)
+    ticks = [(place + 0.5, f"{edges[place]}{'+' * ('more' in names[place])}") for place in range(0, len(names), every)]
+    # Numbers stand in the middle of their bars.
+    marks = [((published - low) / step + 0.5, f"COCO {published}")] if published else []
+    shares = [None if each is None else statistics.shares(each.astype(float), edges) for each in (ours, theirs)]
+    return histogram(shares[0], names, ticks, shares[1], marks)
+
+
+def _size_classes(told: Figures, other: Figures | None, other_name: str) -> str:
+    series = [
+        ("ours", "this data set", statistics.size_shares(told.area)),
+        ("published-bar", "COCO, published", np.array(COCO.sizes)),
+    ]
+    if other:
+        series.append(("theirs-bar", other_name, statistics.size_shares(other.area)))
+    return card(
+        "Small, medium and large",
+        "Area in pixels, parted at 32² and 96² as by COCO's evaluation, whatever the images' size.",
+        bar_groups(SIZE_NAMES, series),
+    )
+
+
+def _relative_sizes(told: Figures, other: Figures | None) -> str:
+    edges = np.geomspace(0.01, 1, 25)
+    ours, theirs = (
+        None if each is None else statistics.shares(statistics.relative_sizes(each), edges) for each in (told, other)
+    )
+    names = [f"{low:.1%} to {high:.1%}" for low, high in pairwise(edges)]
+    names[0] = f"up to {edges[1]:.1%}"
+    ticks = [(np.log10(share / 0.01) / 2 * 24, f"{share:.0%}") for share in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)]
+    about = "Square root of an object's share of its image's area, on a logarithmic scale."
+    return card("Size in the image", about, histogram(ours, names, ticks, theirs))
+
+
+def _positions(told: Figures, other: Figures | None, other_name: str) -> str:
+    cells = _FINE if len(told.area) >= _MANY else _COARSE
+    maps = [position_chart(statistics.position_map(told, cells), "this data set", "ours")]
+    if other:
+        maps.append(position_chart(statistics.position_map(other, cells), other_name, "theirs-bar"))
+    about = "Where the centres of the boxes are, every image stretched to one shape; the strongest cell holds most."
+    return card("Position in the image", about, f'<div class="maps">{"".join(maps)}</div>')
+
+
+def _visibility(told: Figures) -> str:
+    if np.isnan(told.visible_share).all():
+        return card(
+            "Visible share",
+            "The data set does not say how much of its objects is hidden; nor do COCO's annotations.",
+            "",
+        )
+    edges = np.linspace(0, 1, 21)
+    names = [f"{low:.0%} to {high:.0%}" for low, high in pairwise(edges)]
+    ticks = [(place, f"{place / 20:.0%}") for place in range(0, 21, 4)]
+    cut = np.count_nonzero(told.truncation > 0)
+    about = (
+        f"How much of an object others leave to be seen. {_count(cut, 'object')} cut off by the image's border. "
+        "COCO's annotations do not say."
+    )
+    return card("Visible share", about, histogram(statistics.shares(told.visible_share, edges), names, ticks))

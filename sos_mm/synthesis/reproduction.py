@@ -1,0 +1,73 @@
+"""Makes one image of a data set again, from what the data set says of itself."""
+
+import hashlib
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sos_mm.composition.scene import Scene
+from sos_mm.synthesis.engine import FORMAT
+from sos_mm.synthesis.making import ShardMaker
+from sos_mm.synthesis.recipe import Recipe
+from sos_mm.synthesis.shards import MANIFEST, ShardImage, read_checksums
+from sos_mm.synthesis.tables import encode_record
+
+
+def reproduce(out: str | Path, index: int) -> Scene:
+    """The scene of an image, made again from the manifest and the recipe's sources alone.
+
+    Its files must come out with the bytes that the data set's checksums note, and its lines with those of the files
+    of JSON lines, so that a source or recipe that has changed is found wherever it changes this image.
+
+    Args:
+        out: Folder of a complete data set.
+        index: Number of the image, from 0.
+
+    Raises:
+        FileNotFoundError: If there is no manifest, or a source is gone.
+        IndexError: If the data set has no such image.
+        ValueError: If the image does not come out as it was, or the manifest is not what was written.
+    """
+    out = Path(out)
+    manifest = _read_manifest(out)
+    if not 0 <= index < manifest["num"]:
+        raise IndexError(f"`index` must be in [0, {manifest['num']}), but got {index}.")
+    maker = ShardMaker(Recipe.from_dict(manifest["recipe"]), manifest["seed"])
+    scene = maker.scenes.make(index)
+    made = maker.encode(scene, index)
+    different = _differences(out, index, made, read_checksums(out, made.files))
+    if different:
+        raise ValueError(
+            f"Image {index} of {out} did not come out as it was ({', '.join(different)}): the segments, backgrounds "
+            "or words that the recipe names, or the installed packages, have changed since."
+        )
+    return scene
+
+
+def _read_manifest(out: Path) -> dict[str, Any]:
+    path = out / MANIFEST
+    if not path.is_file():
+        raise FileNotFoundError(f"`out` must be a complete data set, but {path} does not exist.")
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    if manifest["format"] != FORMAT:
+        raise ValueError(f"{path} must be of format {FORMAT}, but is of {manifest['format']}: another version made it.")
+    if Recipe.from_dict(manifest["recipe"]).sha256 != manifest["recipe_sha256"]:
+        raise ValueError(f"The recipe in {path} must be the one that was used, but its checksum says that it is not.")
+    return manifest
+
+
+def _differences(out: Path, index: int, made: ShardImage, checksums: dict[str, str]) -> list[str]:
+    """Names of what came out otherwise."""
+    files = [name for name, content in made.files.items() if hashlib.sha256(content).hexdigest() != checksums.get(name)]
+    lines = [
+        f"line {index + 1} of {path}"
+        for (path, section), records in made.records.items()
+        if not section and _read_line(out / path, index) != encode_record(records[0])
+    ]
+    return files + lines
+
+
+def _read_line(path: Path, index: int) -> bytes:
+    with open(path, "rb") as lines:
+        return next(islice(lines, index, None), b"").rstrip(b"\n")

@@ -1,0 +1,125 @@
+"""LVIS v1: instances, and for each image which categories it is known to lack or not to show in full."""
+
+import re
+from collections.abc import Iterable
+
+from sos_mm.checks import check_range
+from sos_mm.seeding import Purpose, generator
+from sos_mm.synthesis.writers.coco import image_record, json_head, xywh
+from sos_mm.synthesis.writers.format import Categories, Encoded, Entry, Format, Record, Table, Totals
+
+PATH = "annotations/lvis_v1.json"
+# LVIS's own: a category in at most 10 images is rare, in at most 100 common.
+_RARE, _COMMON = 10, 100
+
+
+def lvis_format(negatives: int = 20) -> Format:
+    """LVIS v1 in ``annotations/lvis_v1.json``, as the lvis package and mmdet's `LVISV1Dataset` read it.
+
+    ``coco_url`` is the image's path in the data set, so that mmdet's ``data_prefix`` stays empty. ``frequency``,
+    ``synset``, ``synonyms`` and ``def`` are those of the vocabulary where that is LVIS's annotation file; elsewhere
+    the frequency follows from the data set's own counts, and the synset and definition are empty.
+
+    What is pasted is known, what a background shows is known only as the recipe's ``background_categories`` says.
+    So a category that a background may show is never negative and, where present, not exhaustive; where anything may
+    be in the background, all are so. Neither are categories with regions to ignore. Nor is a category negative that
+    shares a word with what the image holds: "bear" beside "teddy bear", say.
+
+    Args:
+        negatives: How many negative categories an image names, drawn uniformly, as far as there are so many.
+            20 gives each of LVIS's 1203 categories about 17 negative images among 1,000, more than a rare one has
+            positive ones.
+
+    Raises:
+        ValueError: If ``negatives`` is below 0.
+    """
+    check_range("negatives", negatives, 0, 2**31 - 1)
+    words = _WordIndex()
+
+    def encode(entry: Entry) -> Encoded:
+        objects = zip(entry.scene.objects, entry.category_ids, entry.modal_rles, strict=True)
+        annotations = [
+            {
+                "image_id": entry.image_id,
+                "category_id": category,
+                "bbox": xywh(each.box),
+                "area": each.area,
+                "segmentation": mask,
+            }
+            for each, category, mask in objects
+        ]
+        image = image_record(entry) | {
+            "coco_url": f"images/{entry.file_name}",
+            "neg_category_ids": _negative(entry, negatives, words),
+            "not_exhaustive_category_ids": _not_exhaustive(entry),
+        }
+        return Encoded(records={(PATH, "images"): [image], (PATH, "annotations"): annotations})
+
+    return Format(encode, (Table(PATH, ("images", "annotations"), numbered=("annotations",), head=_head),))
+
+
+class _WordIndex:
+    """Finds the categories whose names have a word; remembers the last categories it was asked about."""
+
+    def __init__(self):
+        self._of: Categories | None = None
+        self._ids: dict[str, set[int]] = {}
+
+    def find(self, categories: Categories, texts: Iterable[str]) -> set[int]:
+        """Ids of the categories that share a word with the texts."""
+        if categories is not self._of:
+            self._of, self._ids = categories, {}
+            for id, name in categories.names.items():
+                for word in _words(name):
+                    self._ids.setdefault(word, set()).add(id)
+        return set().union(*(self._ids.get(word, ()) for text in texts for word in _words(text)))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+", text.lower())
+
+
+def _negative(entry: Entry, number: int, words: _WordIndex) -> list[int]:
+    """Categories that the image is known to lack, ids rising."""
+    if entry.background_ids is None:
+        return []
+    scene = entry.scene
+    texts = [text for each in scene.objects for text in (each.category, each.sub_category, each.phrase)]
+    texts += [each.category for each in scene.ignored]
+    possible = words.find(entry.categories, texts) | _may_show(entry)
+    rng, ids = generator(entry.seed, Purpose.NEGATIVES, entry.index), list(entry.categories.names)
+    # So many that enough are left, however many of them are possible.
+    drawn = rng.choice(len(ids), min(number + len(possible), len(ids)), replace=False)
+    return sorted([ids[place] for place in drawn if ids[place] not in possible][:number])
+
+
+def _may_show(entry: Entry) -> set[int]:
+    return {*entry.category_ids, *entry.ignored_category_ids, *(entry.background_ids or ())}
+
+
+def _not_exhaustive(entry: Entry) -> list[int]:
+    """Categories of the image that it may show where there is no annotation, ids rising."""
+    present, behind = set(entry.category_ids), entry.background_ids
+    return sorted((present if behind is None else present & behind) | set(entry.ignored_category_ids))
+
+
+def _head(totals: Totals) -> Record:
+    return json_head([_category(totals, id, name) for id, name in totals.categories.names.items()])
+
+
+def _category(totals: Totals, id: int, name: str) -> Record:
+    known, images = totals.categories.details.get(id, {}), totals.images_with.get(id, 0)
+    return {
+        "id": id,
+        "name": name,
+        "frequency": known.get("frequency", _frequency(images)),
+        "image_count": images,
+        "instance_count": totals.instances_of.get(id, 0),
+        "synset": known.get("synset", ""),
+        "synonyms": known.get("synonyms", [name]),
+        "def": known.get("def", ""),
+    }
+
+
+def _frequency(images: int) -> str:
+    return "r" if images <= _RARE else "c" if images <= _COMMON else "f"

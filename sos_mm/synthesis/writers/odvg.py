@@ -1,0 +1,77 @@
+"""ODVG: detection and grounding as JSON lines, as mmdet's `ODVGDataset` reads them to train Grounding DINO."""
+
+import re
+
+from sos_mm.seeding import Purpose, generator
+from sos_mm.segments.vocabulary import category_key
+from sos_mm.synthesis.writers.format import Encoded, Entry, Format, Record, Table, Totals
+
+DETECTION = "annotations/odvg_detection.jsonl"
+LABEL_MAP = "annotations/odvg_label_map.json"
+GROUNDING = "annotations/odvg_grounding.jsonl"
+_SEPARATOR = ". "
+
+
+def odvg_format() -> Format:
+    """ODVG: what an image shows by category and by phrase; boxes are half-open xyxy.
+
+    ``annotations/odvg_detection.jsonl`` has labels from 0 in the order of the category ids, whose names are in
+    ``annotations/odvg_label_map.json``. ``annotations/odvg_grounding.jsonl`` has a caption, ``"a red apple. a dog."``,
+    of the objects' phrases (the category where an object has no phrase) and a region for each phrase: the boxes of
+    all objects that it stands for, and in ``tokens_positive`` its half-open span of characters. The order is drawn,
+    since the objects' own, large ones first, would give away which is which.
+    Regions to ignore are in neither, since the format has none.
+    """
+    tables = (Table(DETECTION), Table(LABEL_MAP, head=_label_map), Table(GROUNDING))
+    return Format(_encode, tables)
+
+
+def _encode(entry: Entry) -> Encoded:
+    height, width = entry.size
+    image = {"filename": entry.file_name, "height": height, "width": width}
+    detection = image | {"detection": {"instances": _instances(entry)}}
+    grounding = image | {"grounding": _grounding(entry)}
+    return Encoded(records={(DETECTION, ""): [detection], (GROUNDING, ""): [grounding]})
+
+
+def _instances(entry: Entry) -> list[Record]:
+    labels = entry.categories.labels
+    return [
+        {"bbox": list(each.box), "label": labels[category], "category": entry.categories.names[category]}
+        for each, category in zip(entry.scene.objects, entry.category_ids, strict=True)
+    ]
+
+
+def _grounding(entry: Entry) -> Record:
+    phrases, boxes = {}, {}
+    for each, category in zip(entry.scene.objects, entry.category_ids, strict=True):
+        phrase = clean_phrase(each.phrase) or clean_phrase(category_phrase(entry.categories.names[category]))
+        key = phrase.lower()
+        phrases.setdefault(key, phrase)
+        boxes.setdefault(key, []).append(list(each.box))
+    caption, regions, keys = "", [], list(phrases)
+    for place in generator(entry.seed, Purpose.CAPTION, entry.index).permutation(len(keys)).tolist():
+        key, phrase, start = keys[place], phrases[keys[place]], len(caption)
+        caption += phrase + _SEPARATOR
+        # A single box stands alone, as mmdet's converters write it.
+        box = boxes[key] if len(boxes[key]) > 1 else boxes[key][0]
+        regions.append({"bbox": box, "phrase": phrase, "tokens_positive": [[start, start + len(phrase)]]})
+    return {"caption": caption.rstrip(), "regions": regions}
+
+
+def clean_phrase(phrase: str) -> str:
+    """A phrase as it stands in a caption: single spaces, no stop at its end.
+
+    It is in lower case where mmdet, which makes captions so, would otherwise change its length.
+    """
+    phrase = " ".join(phrase.split()).rstrip(". ")
+    return phrase if len(phrase.lower()) == len(phrase) else phrase.lower()
+
+
+def category_phrase(name: str) -> str:
+    """A category's name as a phrase, without what LVIS adds in brackets: ``"bat (animal)"`` becomes ``"bat"``."""
+    return re.sub(r"\s*\([^()]*\)", "", category_key(name)) or name
+
+
+def _label_map(totals: Totals) -> Record:
+    return {str(label): name for label, name in enumerate(totals.categories.names.values())}

@@ -1,0 +1,93 @@
+"""COCO panoptic: who owns each pixel, as panopticapi and mmdet's `CocoPanopticDataset` read it."""
+
+from functools import partial
+
+import cv2
+import numpy as np
+
+from sos_mm.segments.vocabulary import category_key
+from sos_mm.synthesis.writers.coco import category_records, image_record, json_head, xywh
+from sos_mm.synthesis.writers.format import Categories, Encoded, Entry, Format, Record, Table, Totals
+from sos_mm.synthesis.writers.png import encode_png
+
+PATH = "annotations/panoptic.json"
+FOLDER = "panoptic"
+
+
+def panoptic_format(background: str | None = None) -> Format:
+    """COCO panoptic: ``annotations/panoptic.json`` and ``panoptic/NAME.png``.
+
+    A pixel's segment is R + 256 G + 65536 B: k + 1 for the k-th object from the back, unique in its image as
+    COCO's are. All objects are things. Regions to ignore are void (0).
+
+    Args:
+        background: Name of the stuff category of all other pixels, the last of the file's categories: one of
+            the vocabulary that no segment has, or a new name, whose id is the next free one. None makes those
+            pixels void.
+
+    Raises:
+        ValueError: When an image is encoded, if segments have the category ``background``.
+    """
+    if background is not None and (not isinstance(background, str) or not background.strip()):
+        raise ValueError(f"`background` must be the name of a category or None, but got {background!r}.")
+    table = Table(PATH, ("images", "annotations"), head=partial(_head, background))
+    return Format(partial(_encode, background), (table,))
+
+
+def ids_to_rgb(ids: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 colours of (H, W) segment ids in [0, 2**24)."""
+    rgb = np.zeros((*ids.shape, 3), np.uint8)
+    for channel in range(3):
+        # Few scenes need the higher bytes.
+        if channel == 0 or ids.max() >= 256**channel:
+            rgb[..., channel] = ids >> 8 * channel
+    return rgb
+
+
+def _encode(background: str | None, entry: Entry) -> Encoded:
+    scene, ids = entry.scene, entry.scene.owner
+    segments = [
+        _segment(index + 1, category, xywh(each.box), each.area)
+        for index, (each, category) in enumerate(zip(scene.objects, entry.category_ids, strict=True))
+    ]
+    if background is not None:
+        behind = _behind(entry)
+        if behind.any():
+            ids = np.where(behind, len(segments) + 1, ids)
+            category, box = _background_id(background, entry.categories), cv2.boundingRect(behind.view(np.uint8))
+            segments.append(_segment(len(segments) + 1, category, list(box), int(np.count_nonzero(behind))))
+    record = {"image_id": entry.image_id, "file_name": f"{entry.name}.png", "segments_info": segments}
+    return Encoded(
+        {f"{FOLDER}/{entry.name}.png": encode_png(ids_to_rgb(ids))},
+        {(PATH, "images"): [image_record(entry)], (PATH, "annotations"): [record]},
+    )
+
+
+def _segment(id: int, category: int, box: list[int], area: int) -> Record:
+    return {"id": id, "category_id": category, "bbox": box, "area": area, "iscrowd": 0}
+
+
+def _behind(entry: Entry) -> np.ndarray:
+    """(H, W) bool: where neither an object nor a region to ignore is."""
+    behind = entry.scene.owner == 0
+    for region in entry.scene.ignored:
+        x0, y0, x1, y1 = region.box
+        behind[y0:y1, x0:x1] &= ~region.mask
+    return behind
+
+
+def _background_id(background: str, categories: Categories) -> int:
+    id = categories.id_of_key.get(category_key(background), max(categories.names) + 1)
+    if id in categories.ids.values():
+        raise ValueError(f"`background` must be a category that no segment has, but {background!r} is theirs.")
+    return id
+
+
+def _head(background: str | None, totals: Totals) -> Record:
+    records = {each["id"]: each | {"isthing": 1} for each in category_records(totals.categories)}
+    if background is not None:
+        id = _background_id(background, totals.categories)
+        # Taken out and put last: mmdet numbers its labels in this order and wants all things first.
+        stuff = records.pop(id, {"id": id, "name": background, "supercategory": background})
+        records[id] = stuff | {"isthing": 0}
+    return json_head(list(records.values()))

@@ -1,0 +1,62 @@
+"""Outlines decoded by the report, against pycocotools."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sos_mm.synthesis.report.masks import decode_outline, decompress, fill_polygon
+from sos_mm.synthesis.writers.rle import compress
+
+tools = pytest.importorskip("pycocotools.mask")
+sides = st.integers(1, 60)
+
+
+@settings(deadline=None)
+@given(sides, sides, st.floats(0, 1), st.integers(0, 2**32))
+def test_run_lengths(height, width, share, seed):
+    mask = np.random.default_rng(seed).random((height, width)) < share
+    encoded = tools.encode(np.asfortranarray(mask.view(np.uint8)))
+    counts = encoded["counts"].decode()
+    np.testing.assert_array_equal(decode_outline({"size": [height, width], "counts": counts}, mask.shape, "it"), mask)
+    lengths = decompress(counts)
+    assert compress(lengths) == counts
+    plain = {"size": [height, width], "counts": lengths.tolist()}
+    np.testing.assert_array_equal(decode_outline(plain, mask.shape, "it"), mask)
+
+
+@given(st.lists(st.integers(0, 2**33), min_size=1, max_size=20))
+def test_long_runs(lengths):
+    np.testing.assert_array_equal(decompress(compress(np.array(lengths, np.int64))), lengths)
+
+
+# Corners inside and outside, also halfway between pixels, where rounding decides.
+corners = st.one_of(st.floats(-20, 80), st.integers(-20, 80), st.integers(-40, 160).map(lambda value: value / 2))
+
+
+@settings(deadline=None, max_examples=400)
+@given(sides, sides, st.lists(st.lists(st.tuples(corners, corners), min_size=3, max_size=9), min_size=1, max_size=3))
+def test_polygons(height, width, polygons):
+    flat = [[float(value) for corner in polygon for value in corner] for polygon in polygons]
+    encoded = tools.frPyObjects(flat, height, width)
+    np.testing.assert_array_equal(fill_polygon(flat[0], (height, width)), tools.decode(encoded[0]))
+    np.testing.assert_array_equal(decode_outline(flat, (height, width), "it"), tools.decode(tools.merge(encoded)))
+
+
+@pytest.mark.parametrize(
+    ("outline", "said"),
+    [
+        ({"size": [4, 5], "counts": "0"}, r"object 3 .*image of \[4, 5\]"),
+        ({"size": [5, 4], "counts": "\x01"}, "object 3 cannot be read"),
+        ({"size": [5, 4], "counts": ""}, "object 3 cannot be read"),
+        ({"size": [5, 4], "counts": "P"}, "object 3 cannot be read"),
+        ({"size": [5, 4], "counts": [7, 12]}, "object 3 must add up to 20 pixels"),
+        ({"size": [5, 4], "counts": [30, -10]}, "object 3 must add up"),
+        ({"size": [5, 4], "counts": {}}, "object 3 cannot be read"),
+        ([[1, 2, 3, 4]], "object 3 must be polygons"),
+        ("somewhere", "object 3 must be polygons"),
+    ],
+)
+def test_faulty_outlines_are_named(outline, said):
+    with pytest.raises(ValueError, match=said):
+        decode_outline(outline, (5, 4), "object 3")
