@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
@@ -19,7 +20,7 @@ from torch.nn import functional
 from sos_mm.seeding import Purpose, generator
 from sos_mm.visits import Draws
 
-from .conftest import small_config
+from .conftest import CONFIGS, small_config
 
 RUNS = count()
 
@@ -203,7 +204,8 @@ def test_attention_is_torchs_fused_one(build, monkeypatch):
 def test_losses_in_bf16_are_near_those_in_32_bits(build):
     model = build()
     plain = model.loss(*batch())
-    with torch.autocast("cpu", torch.bfloat16):
+    # oneDNN's own bf16 products end the process on CPUs that claim instructions their host does not grant.
+    with torch.backends.mkldnn.flags(enabled=False), torch.autocast("cpu", torch.bfloat16):
         mixed = model.loss(*batch())
     for name, value in plain.items():
         assert mixed[name].dtype == torch.float32
@@ -211,20 +213,26 @@ def test_losses_in_bf16_are_near_those_in_32_bits(build):
 
 
 def test_accumulated_steps_are_one_step_of_a_larger_batch(train):
-    plain = {"train_dataloader.drop_last": True, "param_scheduler": None, "model.decode_head.loss_aux": None}
-    plain["optim_wrapper"] = dict(optimizer=dict(type="SGD", lr=0.1, weight_decay=0.0, _delete_=True))
-    small = {**plain, "optim_wrapper": {**plain["optim_wrapper"], "accumulative_counts": 3}}
-    large = train("large", **plain, **{"train_dataloader.batch_size": 6})
-    accumulated = train("accumulated", **small)
-    for name, value in large.model.state_dict().items():
-        torch.testing.assert_close(accumulated.model.state_dict()[name], value, atol=1e-5, rtol=0, msg=name)
+    def trained(name: str, rate: float = 0.1, accumulated: int = 1, **options) -> torch.Tensor:
+        optimizer = dict(type="SGD", lr=rate, weight_decay=0.0, _delete_=True)
+        wrapper = dict(optimizer=optimizer, accumulative_counts=accumulated)
+        model = train(name, optim_wrapper=wrapper, param_scheduler=None, **options).model
+        return torch.nn.utils.parameters_to_vector(model.parameters())
+
+    before = trained("before", rate=0.0)
+    whole = trained("whole", **{"train_dataloader.batch_size": 6}) - before
+    parts = trained("parts", accumulated=3) - before
+    assert whole.norm() > 0.05
+    assert (whole - parts).norm() < 0.01 * whole.norm()
 
 
-def test_learning_rate_decays_exponentially(train):
-    decay = dict(type="ExponentialLR", gamma=0.5, by_epoch=True, convert_to_iter_based=True)
-    runner = train("run", param_scheduler=[decay], **{"train_cfg.max_epochs": 2})
+def test_learning_rate_decays_to_a_hundredth_at_the_end(train):
+    decay = Config.fromfile(CONFIGS / "_base_/schedules/sod_diffusion.py").param_scheduler[1]
+    assert decay.gamma**90 == pytest.approx(0.01)
+    runner = train("run", param_scheduler=[{**decay, "gamma": 0.01 ** (1 / 3)}], **{"train_cfg.max_epochs": 3})
     rates = [record["lr"] for record in records(runner) if "loss" in record]
-    assert rates == pytest.approx([1e-3 * 0.5 ** (step / 3) for step in range(6)], rel=1e-4)
+    expected = [1e-3 * 0.01 ** (epoch / 3) for epoch in range(3) for _ in range(3)]
+    assert rates == pytest.approx(expected, rel=1e-4)
 
 
 def test_weights_are_averaged_and_the_average_is_saved(train):
