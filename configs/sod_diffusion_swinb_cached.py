@@ -1,4 +1,4 @@
-# Latents of the training images and masks are computed once and read from disk (1.6 GB for DUTS-TR with flips).
+# Latents of the training images and masks are computed once and read from disk (0.8 GB for DUTS-TR with flips).
 _base_ = "sod_diffusion_swinb.py"
 
 custom_hooks = [

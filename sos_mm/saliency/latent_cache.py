@@ -23,7 +23,7 @@ from torch import Tensor
 # What makes of a file the same picture each time; a flip is cached both ways.
 REPEATABLE = (
     *("LoadSaliencyImage", "LoadSaliencyMask", "ResizeSaliency", "LetterboxSaliency", "PackSaliencyInputs"),
-    *("LoadSecondImage", "FlipSaliency"),
+    *("LoadAuxiliaryImage", "FlipSaliency"),
 )
 
 

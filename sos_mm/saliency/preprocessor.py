@@ -9,8 +9,7 @@ from mmengine.registry import MODELS
 class MultiModalPreprocessor(BaseDataPreprocessor):
     """Stacks inputs (3 n, H, W) uint8 to (B, 3 n, H, W) in [0, 1].
 
-    The first three channels are turned from BGR to RGB; further images (depth, thermal) stay as they are. mmengine's
-    ``ImgDataPreprocessor`` knows only one image.
+    The channels of each image are turned from BGR to RGB. mmengine's ``ImgDataPreprocessor`` knows only one image.
     """
 
     def forward(self, data: dict, training: bool = False) -> dict:
@@ -25,5 +24,5 @@ class MultiModalPreprocessor(BaseDataPreprocessor):
             shapes = ", ".join(sorted({"x".join(map(str, each.shape)) for each in inputs}))
             raise ValueError(f"The inputs of a batch must be of one size, but got {shapes}: resize or pad them.")
         stacked = torch.stack(list(inputs)).float() / 255
-        order = [2, 1, 0, *range(3, stacked.shape[1])]
+        order = [first + channel for first in range(0, stacked.shape[1], 3) for channel in (2, 1, 0)]
         return dict(inputs=stacked[:, order], data_samples=data.get("data_samples"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from mmengine.registry import MODELS
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
@@ -21,14 +21,16 @@ from sos_mm.saliency import (
     PlainCrossAttention,
     ReleasedFusion,
     SalientEncoder,
+    StableDiffusionVAE,
     StructureLoss,
 )
 from sos_mm.saliency.noise import MultiResolutionNoise
 from sos_mm.saliency.pretrained import load_pretrained
+from sos_mm.saliency.references import predictors
 from sos_mm.seeding import Purpose, generator
 from sos_mm.visits import Draws
 
-from .conftest import UNET, small_config
+from .conftest import UNET, VAE, small_config
 
 ONE_STEP = {
     "model.decode_head.loss_diffusion": None,
@@ -139,6 +141,7 @@ def test_branch_alone_fills_the_same_fields(build):
     assert set(branch.loss(images, data)) == {"loss_pixel"}
     with torch.no_grad():
         ours, theirs = (model.eval().predict(images, samples(2))[0] for model in (branch, whole))
+    assert list(predictors(branch)) == ["centre prior", "branch alone"]
     assert ours.keys() == theirs.keys()
     assert ours.pred_saliency.data.shape == theirs.pred_saliency.data.shape
 
@@ -268,10 +271,10 @@ def test_second_image_reaches_the_prediction_both_ways(build):
         model.predict(images[:, :3])
 
 
-def test_preprocessor_turns_the_first_image_alone():
+def test_preprocessor_turns_each_image_to_rgb():
     image = torch.arange(6, dtype=torch.uint8).view(6, 1, 1).expand(6, 2, 2)
     done = MultiModalPreprocessor()(dict(inputs=[image], data_samples=[SegDataSample()]))
-    assert (done["inputs"][0, :, 0, 0] * 255).round().tolist() == [2, 1, 0, 3, 4, 5]
+    assert (done["inputs"][0, :, 0, 0] * 255).round().tolist() == [2, 1, 0, 5, 4, 3]
     with pytest.raises(ValueError, match="6x2x1, 6x2x2"):
         MultiModalPreprocessor()(dict(inputs=[image, image[..., :1]]))
 
@@ -344,6 +347,36 @@ def ldm_name(name: str) -> str:
     if ".resnets." in place:
         rest = parts[first] + rest[len(first) :]
     return f"model.diffusion_model.{places[place]}.{rest}"
+
+
+def ldm_vae_name(name: str) -> str:
+    """The name of a VAE's parameter in Stability's files, of one with four levels."""
+    name = re.sub(r"down_blocks\.(\d)\.resnets", r"down.\1.block", name)
+    name = re.sub(r"down_blocks\.(\d)\.downsamplers\.0", r"down.\1.downsample", name)
+    name = re.sub(r"up_blocks\.(\d)\.resnets", lambda m: f"up.{3 - int(m[1])}.block", name)
+    name = re.sub(r"up_blocks\.(\d)\.upsamplers\.0", lambda m: f"up.{3 - int(m[1])}.upsample", name)
+    name = re.sub(r"mid_block\.resnets\.(\d)", lambda m: f"mid.block_{int(m[1]) + 1}", name)
+    parts = {
+        "mid_block.attentions.0": "mid.attn_1", "group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v",
+        "to_out.0": "proj_out", "conv_norm_out": "norm_out", "conv_shortcut": "nin_shortcut",
+    }  # fmt: skip
+    for before, after in parts.items():
+        name = name.replace(before, after)
+    return f"first_stage_model.{name}"
+
+
+def test_vae_in_a_single_file_is_read(base_model, tmp_path):
+    original = AutoencoderKL.from_pretrained(base_model, subfolder="vae").state_dict()
+    # There its attention's products are convolutions of one pixel.
+    weights = {
+        ldm_vae_name(name): value[..., None, None] if ".to_" in name and value.ndim == 2 else value.clone()
+        for name, value in original.items()
+    }
+    path = tmp_path / "model.safetensors"
+    save_file({name: value.contiguous() for name, value in weights.items()}, path)
+    loaded = StableDiffusionVAE(str(path), VAE).vae.state_dict()
+    assert loaded.keys() == original.keys()
+    assert all(torch.equal(value, loaded[name]) for name, value in original.items())
 
 
 def test_single_file_of_stability_is_read(base_model, tmp_path):
