@@ -138,6 +138,17 @@ def test_comparison(composed, tmp_path):
         assert "COCO, published, small: 41.0%" in page
 
 
+def test_page_says_what_was_measured(composed, tmp_path):
+    """Boxes are larger than masks, phrases are not classes."""
+    texts = [
+        write_report(composed.out / "annotations" / name, tmp_path / "page", num=1).read_text(encoding="utf-8")
+        for name in ("instances.json", "odvg_grounding.jsonl")
+    ]
+    assert ["Area of masks in pixels" in text for text in texts] == [True, False]
+    assert ["Area of boxes" in text for text in texts] == [False, True]
+    assert ["<h2>Phrases</h2>" in text for text in texts] == [False, True]
+
+
 def test_tool(composed, tmp_path):
     command = [
         sys.executable,
