@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+SALIENCY, GROUNDING = "saliency masks", "ODVG grounding"
 Box = tuple[float, float, float, float]
 
 
@@ -93,3 +94,18 @@ class DataSet:
     categories: tuple[str, ...]
     missing: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether anything is marked by more than a box."""
+        return any(each.mask is not None for image in self.images for each in image.annotations)
+
+    @property
+    def is_saliency(self) -> bool:
+        """Whether its images have one region each, of no class."""
+        return self.kind == SALIENCY
+
+    @property
+    def classes_word(self) -> str:
+        """What it has in the place of classes."""
+        return "phrases" if self.kind == GROUNDING else "classes"

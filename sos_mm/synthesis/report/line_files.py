@@ -7,9 +7,9 @@ from typing import Any
 
 from sos_mm.segments.faults import Faults
 from sos_mm.synthesis.report.coco_files import below, four_numbers
-from sos_mm.synthesis.report.dataset import AnnotatedImage, Annotation, Box, DataSet
+from sos_mm.synthesis.report.dataset import GROUNDING, AnnotatedImage, Annotation, Box, DataSet
 
-KINDS = {"grounding": "ODVG grounding", "detection": "ODVG detection", "objects": "sidecar of composed objects"}
+KINDS = {"grounding": GROUNDING, "detection": "ODVG detection", "objects": "sidecar of composed objects"}
 
 
 def line_kind(record: Any) -> str | None:

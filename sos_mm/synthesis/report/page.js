@@ -290,6 +290,8 @@ function toggle(layer, on) {
 for (const layer of Object.values(LAYERS)) {
   for (const each of switches(layer)) each.onchange = () => toggle(layer, each.checked);
 }
+// What no picture has cannot be switched.
+for (const each of switches("masks")) each.disabled = !data.samples.some((s) => s.objects.some((o) => o.counts));
 addEventListener("keydown", (event) => {
   if (event.target.matches("input[type=search]") || event.ctrlKey || event.metaKey || event.altKey) return;
   const layer = LAYERS[event.key.toLowerCase()];
@@ -317,7 +319,7 @@ if (table) {
     const wanted = filter.value.trim().toLowerCase();
     const found = rows.filter((row) => row.name.toLowerCase().includes(wanted));
     table.replaceChildren(...found.map((row) => row.element));
-    $("#found").textContent = wanted ? `${found.length} of ${rows.length} classes` : "";
+    $("#found").textContent = wanted ? `${found.length} of ${rows.length} ${data.word}` : "";
   };
   filter.oninput = list;
   for (const head of document.querySelectorAll("#classes button")) {

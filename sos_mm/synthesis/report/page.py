@@ -74,7 +74,7 @@ def write_report(
             script=_template("page.js").template,
             switches=_switches(),
             body=_body(data_set, told, other, name, len(samples), skipped),
-            data=_json({"samples": samples, "classes": _classes(told)}),
+            data=_json({"samples": samples, "classes": _classes(told), "word": data_set.classes_word}),
         )
         (Path(partial) / PAGE).write_text(text, encoding="utf-8")
         shutil.rmtree(out / FOLDER, ignore_errors=True)
@@ -130,21 +130,21 @@ def _body(
     else:
         parts.append('<p>There is none to show.</p><div id="samples"></div>')
     if len(told.categories) > 1:
-        parts.append(f"<h2>Classes</h2>{_class_table(told)}")
+        parts.append(f"<h2>{data_set.classes_word.capitalize()}</h2>{_class_table(told, data_set.classes_word)}")
     parts.append(f"<h2>Numbers, sizes and places</h2>{sections.charts(data_set, told, other, other_name)}")
     parts.append(f"<h2>Repeats</h2>{sections.repeats(data_set, told)}")
     return "\n".join(parts)
 
 
-def _class_table(told: Figures) -> str:
+def _class_table(told: Figures, word: str) -> str:
     heads = "".join(
         f'<th{sort}><button data-key="{key}">{key}</button></th>'
         for key, sort in (("name", ""), ("objects", ' aria-sort="descending"'), ("images", ""))
     )
     rest = len(told.categories) - _MOST_CLASSES
-    note = f'<p class="note">The {rest:,} classes with the fewest objects are not listed.</p>' if rest > 0 else ""
+    note = f'<p class="note">The {rest:,} {word} with the fewest objects are not listed.</p>' if rest > 0 else ""
     return (
-        '<p><input type="search" id="filter" placeholder="find a class" aria-label="find a class"> '
+        f'<p><input type="search" id="filter" placeholder="find in {word}" aria-label="find in {word}"> '
         '<span id="found" class="note"></span></p>'
         f'<div class="scroll"><table id="classes"><thead><tr>{heads}<th class="bar"></th></tr></thead>'
         f"<tbody></tbody></table></div>{note}"

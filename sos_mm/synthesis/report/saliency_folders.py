@@ -9,7 +9,7 @@ import numpy as np
 from sos_mm.checks import IMAGE_SUFFIXES, check_folder, read_image
 from sos_mm.progress import Progress
 from sos_mm.segments.faults import Faults
-from sos_mm.synthesis.report.dataset import AnnotatedImage, Annotation, DataSet
+from sos_mm.synthesis.report.dataset import SALIENCY, AnnotatedImage, Annotation, DataSet
 
 CATEGORY = "salient"
 # Words in the names of the two folders, as the public data sets have them.
@@ -48,7 +48,7 @@ def read_saliency(images: Path, masks: Path, faults: Faults, progress: bool = Fa
             found.append(_image(pictures.get(stem), path))
         except (OSError, ValueError) as error:
             faults.meet(error)
-    return DataSet(masks, "saliency masks", tuple(found), (CATEGORY,))
+    return DataSet(masks, SALIENCY, tuple(found), (CATEGORY,))
 
 
 def read_saliency_map(path: Path) -> np.ndarray:

@@ -42,7 +42,7 @@ def tiles(data_set: DataSet, told: Figures) -> str:
     """The figures at the top of the page."""
     images, objects = len(data_set.images), len(told.area)
     shown = [("images", f"{images:,}", _sizes(told.size))]
-    if _is_saliency(data_set):
+    if data_set.is_saliency:
         share = (told.area / told.size[told.image].prod(axis=1)).mean() if objects else 0
         shown += [
             ("with a salient region", f"{objects:,}", f"{images - objects:,} without"),
@@ -55,12 +55,16 @@ def tiles(data_set: DataSet, told: Figures) -> str:
     )
     shown += [
         ("objects", f"{objects:,}", ", ".join(more)),
-        ("classes with objects", f"{np.count_nonzero(counts):,}", f"of {len(counts):,}"),
+        (f"{data_set.classes_word} with objects", f"{np.count_nonzero(counts):,}", f"of {len(counts):,}"),
     ]
     if images:
         shown += [
             ("objects an image", f"{of_image.mean():.2f}", f"COCO {COCO.objects}; median {np.median(of_image):g}"),
-            ("classes an image", f"{classes.mean():.2f}", f"COCO {COCO.classes}; median {np.median(classes):g}"),
+            (
+                f"{data_set.classes_word} an image",
+                f"{classes.mean():.2f}",
+                f"COCO {COCO.classes}; median {np.median(classes):g}",
+            ),
         ]
     if objects and not np.isnan(told.visible_share).all():
         shown.append(("mean visible share", f"{np.nanmean(told.visible_share):.0%}", "of an object's pixels"))
@@ -72,17 +76,19 @@ def charts(data_set: DataSet, told: Figures, other: Figures | None, other_name: 
     if not len(told.area):
         return "<p>There is no object to count.</p>"
     keys = [("ours", "this data set")]
-    keys += [("published", "COCO, published")] * (not _is_saliency(data_set)) + [("theirs", other_name)] * bool(other)
+    keys += [("published", "COCO, published")] * (not data_set.is_saliency) + [("theirs", other_name)] * bool(other)
     key = "".join(f'<span><i class="{style}"></i>{escape(name)}</span>' for style, name in keys)
-    cards = [_relative_sizes(told, other), _positions(told, other, other_name), _visibility(told)]
-    if not _is_saliency(data_set):
+    measured = _measured(data_set)
+    cards = [_relative_sizes(told, other, measured), _positions(told, other, other_name)]
+    if not data_set.is_saliency:
         cards = [
             _numbers("Objects an image", 0, told, other, COCO.objects),
-            _numbers("Classes an image", 1, told, other, COCO.classes),
-            _size_classes(told, other, other_name),
+            _numbers(f"{data_set.classes_word.capitalize()} an image", 1, told, other, COCO.classes),
+            _size_classes(told, other, other_name, measured),
             *cards,
+            _visibility(told),
         ]
-    source = "" if _is_saliency(data_set) else f'<p class="note">{escape(SOURCE)}</p>'
+    source = "" if data_set.is_saliency else f'<p class="note">{escape(SOURCE)}</p>'
     return f'<div class="key">{key}</div><div class="charts">{"".join(cards)}</div>{source}'
 
 
@@ -123,8 +129,8 @@ def _count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one} is" if number == 1 else f"{number:,} {many or one + 's'} are"
 
 
-def _is_saliency(data_set: DataSet) -> bool:
-    return data_set.kind == "saliency masks"
+def _measured(data_set: DataSet) -> str:
+    return "Area of masks" if data_set.has_masks else "Area of boxes, which is larger than that of masks,"
 
 
 def _tiles(shown: Sequence[tuple[str, str, str]]) -> str:
@@ -172,7 +178,7 @@ def _counted(ours: np.ndarray, theirs: np.ndarray | None, published: float | Non
     return histogram(shares[0], names, ticks, shares[1], marks)
 
 
-def _size_classes(told: Figures, other: Figures | None, other_name: str) -> str:
+def _size_classes(told: Figures, other: Figures | None, other_name: str, measured: str) -> str:
     series = [
         ("ours", "this data set", statistics.size_shares(told.area)),
         ("published-bar", "COCO, published", np.array(COCO.sizes)),
@@ -181,12 +187,12 @@ def _size_classes(told: Figures, other: Figures | None, other_name: str) -> str:
         series.append(("theirs-bar", other_name, statistics.size_shares(other.area)))
     return card(
         "Small, medium and large",
-        "Area in pixels, parted at 32² and 96² as by COCO's evaluation, whatever the images' size.",
+        f"{measured} in pixels, parted at 32² and 96² as by COCO's evaluation, whatever the images' size.",
         bar_groups(SIZE_NAMES, series),
     )
 
 
-def _relative_sizes(told: Figures, other: Figures | None) -> str:
+def _relative_sizes(told: Figures, other: Figures | None, measured: str) -> str:
     edges = np.geomspace(0.01, 1, 25)
     ours, theirs = (
         None if each is None else statistics.shares(statistics.relative_sizes(each), edges) for each in (told, other)
@@ -194,7 +200,7 @@ def _relative_sizes(told: Figures, other: Figures | None) -> str:
     names = [f"{low:.1%} to {high:.1%}" for low, high in pairwise(edges)]
     names[0] = f"up to {edges[1]:.1%}"
     ticks = [(np.log10(share / 0.01) / 2 * 24, f"{share:.0%}") for share in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)]
-    about = "Square root of an object's share of its image's area, on a logarithmic scale."
+    about = f"{measured} as a share of the image's, its square root, on a logarithmic scale."
     return card("Size in the image", about, histogram(ours, names, ticks, theirs))
 
 

@@ -73,15 +73,19 @@ def figures(data_set: DataSet) -> Figures:
 def per_class(told: Figures) -> tuple[np.ndarray, np.ndarray]:
     """(C,) int64 objects of each class, and (C,) int64 images with it."""
     number = len(told.categories)
-    pairs = np.unique(np.stack([told.image, told.category]), axis=1)
-    return np.bincount(told.category, minlength=number), np.bincount(pairs[1], minlength=number)
+    return np.bincount(told.category, minlength=number), np.bincount(_present(told)[1], minlength=number)
 
 
 def per_image(told: Figures) -> tuple[np.ndarray, np.ndarray]:
     """(I,) int64 objects of each image, and (I,) int64 classes in it."""
     number = len(told.size)
-    pairs = np.unique(np.stack([told.image, told.category]), axis=1)
-    return np.bincount(told.image, minlength=number), np.bincount(pairs[0], minlength=number)
+    return np.bincount(told.image, minlength=number), np.bincount(_present(told)[0], minlength=number)
+
+
+def _present(told: Figures) -> tuple[np.ndarray, np.ndarray]:
+    """Images and classes of each pair of an image and a class in it."""
+    number = max(len(told.categories), 1)
+    return np.divmod(np.unique(told.image * number + told.category), number)
 
 
 def size_shares(area: np.ndarray) -> np.ndarray:
