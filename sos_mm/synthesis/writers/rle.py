@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 
 # Each character carries five bits, then whether more follow, and is shifted into printable ASCII.
-_BITS, _MORE, _SHIFT = 5, 32, 48
+_BITS, _SIGN, _MORE, _SHIFT = 5, 16, 32, 48
 
 
 def rle(mask: np.ndarray, offset: tuple[int, int], canvas: tuple[int, int]) -> dict[str, Any]:
@@ -32,10 +33,10 @@ def rles(windows: Iterable[tuple[np.ndarray, tuple[int, int]]], canvas: tuple[in
 def run_lengths(mask: np.ndarray, offset: tuple[int, int], canvas: tuple[int, int]) -> np.ndarray:
     """(N,) int64 lengths of the runs of 0 and 1 in turn, down the columns of the whole mask, 0 first."""
     height, width = mask.shape
-    # A row of nothing around each column: runs of neighbouring columns then never touch inside the window.
-    columns = np.zeros((width, height + 2), bool)
-    columns[:, 1:-1] = mask.T
-    flat = columns.ravel()
+    # A row of nothing above and below: runs of neighbouring columns then never touch inside the window.
+    rows = np.zeros((height + 2, width), np.uint8)
+    rows[1:-1] = mask
+    flat = cv2.transpose(rows).ravel()
     column, row = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), height + 2)
     places = (column + offset[0]) * canvas[0] + row + offset[1]
     if height == canvas[0]:
@@ -66,11 +67,15 @@ def _encode_signed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Five bits a character, lowest first, until the rest is only sign.
     """
-    groups, present, more = [], [], np.ones(len(values), bool)
-    while more.any():
-        bits, values = values & 31, values >> _BITS
-        present.append(more)
-        more = more & np.where(bits & 16, values != -1, values != 0)
-        groups.append(bits + _SHIFT + np.where(more, _MORE, 0))
-    present = np.array(present).T
-    return np.array(groups, np.uint8).T[present], present.sum(axis=1)
+    sizes, groups, places = np.ones(len(values), np.int64), [], np.arange(len(values))
+    while len(places):
+        # What is left to write is only sign once it fits into the character's own five bits.
+        more = (values < -_SIGN) | (values >= _SIGN)
+        groups.append((places, (values & 31) + _SHIFT + more * _MORE))
+        places, values = places[more], values[more] >> _BITS
+        sizes[places] += 1
+    starts = np.cumsum(sizes) - sizes
+    characters = np.empty(sizes.sum(), np.uint8)
+    for turn, (places, group) in enumerate(groups):
+        characters[starts[places] + turn] = group
+    return characters, sizes
