@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -393,3 +394,17 @@ def test_turning_keeps_area_and_goes_anticlockwise(degrees):
     # From 15 pixels over the centre.
     angle = np.deg2rad(90 + degrees)
     np.testing.assert_allclose((x, y), (15 * np.cos(angle), -15 * np.sin(angle)), atol=0.15)
+
+
+def test_coco_layout_knows_its_boxes(annotations, tmp_path):
+    """The same boxes in another file are the same source; a moved box is another."""
+    path = annotations[0]
+    content = json.loads(Path(path).read_text())
+    copy = tmp_path / "copy.json"
+    copy.write_text(json.dumps({**content, "info": "a copy"}))
+    before = CocoLayout(annotations=str(path), counts=(1, 6)).fingerprint
+    assert CocoLayout(annotations=str(copy), counts=(1, 6)).fingerprint == before
+    content["annotations"][0]["bbox"][0] += 1
+    other = tmp_path / "other_boxes.json"
+    other.write_text(json.dumps(content))
+    assert CocoLayout(annotations=str(other), counts=(1, 6)).fingerprint != before

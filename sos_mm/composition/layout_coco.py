@@ -1,5 +1,6 @@
 """Layouts taken from the boxes of a COCO annotation file."""
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Sequence
@@ -55,6 +56,15 @@ class CocoLayout(Variation):
         if not path.is_file():
             raise FileNotFoundError(f"`annotations` must be a COCO annotation file, but {path} does not exist.")
         return _read_boxes(path, path.stat().st_mtime_ns)
+
+    @property
+    def fingerprint(self) -> str:
+        """64 digits that are other ones for other boxes."""
+        digest = hashlib.sha256()
+        for number, group in sorted(self._groups().items()):
+            digest.update(f"{number}:".encode())
+            digest.update(np.concatenate(group).tobytes())
+        return digest.hexdigest()
 
     def draw_count(self, rng: np.random.Generator) -> int:
         """How many objects the next image gets: as many as an image drawn uniformly."""

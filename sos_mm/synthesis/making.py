@@ -1,5 +1,7 @@
 """Makes the images of a shard: their scenes, their files and their records."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import chain
@@ -37,8 +39,14 @@ class ShardMaker:
 
     @cached_property
     def sources(self) -> dict[str, str]:
-        """What the data set is made of: the same for the same segments and backgrounds, wherever they lie."""
-        return {"segments": self.scenes.bank.fingerprint, "backgrounds": self.scenes.backgrounds.fingerprint}
+        """What the data set is made of: the same for the same segments, backgrounds and words, wherever they lie."""
+        words = json.dumps([dict(self.categories.names), dict(self.categories.ids)], sort_keys=True)
+        return {
+            "segments": self.scenes.bank.fingerprint,
+            "backgrounds": self.scenes.backgrounds.fingerprint,
+            "layout": getattr(self.scenes.layout, "fingerprint", ""),
+            "vocabulary": hashlib.sha256(words.encode()).hexdigest(),
+        }
 
     def make(self, out: Path, number: int, indices: range) -> int:
         """Writes a shard of these images; how many they are."""
