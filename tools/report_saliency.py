@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from sos_mm.checks import read_image
 from sos_mm.launch import add_common_arguments, build_trained, load_config
 from sos_mm.saliency import references, report
+from sos_mm.saliency.segmentor import LatentDiffusionSegmentor
 from sos_mm.saliency.visualization import grey_picture, side_by_side
 
 
@@ -31,7 +32,7 @@ def parse_args() -> argparse.Namespace:
 def prediction_rows(model, batches: list[dict]) -> list[str]:
     """Image, ground truth, auxiliary map (where the model has one) and full model, a figure an image."""
     named = references.predictors(model)
-    shown = [named[name] for name in ("auxiliary map of the encoder", "full model") if name in named]
+    shown = [named[name] for name in ("auxiliary map of the encoder", "branch alone", "full model") if name in named]
     rows = []
     for batch in batches:
         data = model.data_preprocessor(batch, training=False)
@@ -51,6 +52,7 @@ def page_sections(runner: Runner, args: argparse.Namespace, scores: dict) -> lis
     strips = [
         report.sampling_strip(model, batches[0], index, args.sampling_steps)
         for index in range(min(2, len(batches[0]["inputs"])))
+        if isinstance(model, LatentDiffusionSegmentor)
     ]
     test_root, train_root = (config[f"{kind}_dataloader"].dataset.data_root for kind in ("test", "train"))
     pairs = report.data_pairs(DATASETS.build(config.train_dataloader.dataset), args.pairs)

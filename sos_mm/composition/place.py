@@ -11,6 +11,12 @@ from sos_mm.composition.scene import OPAQUE, Box, Placement
 from sos_mm.segments.segment import Segment
 
 
+def scaled_size(size: tuple[int, int], box: Box) -> tuple[int, int]:
+    """Height and width, at least 1, of what has that size when it is scaled to fit a box, its aspect kept."""
+    scale = min((box[3] - box[1]) / size[0], (box[2] - box[0]) / size[1])
+    return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Sprite:
     """A segment at its place, cut off at the canvas's border.
@@ -75,8 +81,13 @@ def resize_premultiplied(rgba: np.ndarray, height: int, width: int) -> np.ndarra
     if height * width < pixels.shape[0] * pixels.shape[1]:
         return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
     pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC)
-    # A cubic curve overshoots at edges, where a colour may come out above its alpha.
-    return cv2.min(pixels, cv2.merge([pixels[..., 3]] * 4))
+    return _below_alpha(pixels)
+
+
+def _below_alpha(pixels: np.ndarray) -> np.ndarray:
+    """A cubic curve overshoots at edges, where a colour may come out above its alpha."""
+    # The limit of the alpha itself comes out as 255.
+    return cv2.min(pixels, cv2.cvtColor(cv2.extractChannel(pixels, 3), cv2.COLOR_GRAY2RGBA))
 
 
 def turned_sizes(sizes: np.ndarray, degrees: np.ndarray) -> np.ndarray:
@@ -164,4 +175,4 @@ def turn_premultiplied(pixels: np.ndarray, degrees: float, height: int, width: i
     matrix = np.array([[cosine, sine, 0], [-sine, cosine, 0]])
     matrix[:, 2] = ((width - 1) / 2, (height - 1) / 2) - matrix[:, :2] @ (x, y)
     turned = cv2.warpAffine(pixels, matrix, (width, height), flags=cv2.INTER_CUBIC)
-    return cv2.min(turned, cv2.merge([turned[..., 3]] * 4))
+    return _below_alpha(turned)

@@ -11,6 +11,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from sos_mm.saliency.base_segmentor import SaliencySegmentor
 from sos_mm.saliency.fusion import SalientFeatures
 from sos_mm.saliency.metric import SODMetric
 from sos_mm.saliency.segmentor import Conditions, LatentDiffusionSegmentor
@@ -76,9 +77,14 @@ def moved_on(before: Conditions, own: Conditions) -> Conditions:
     return Conditions(SalientFeatures(pyramid), torch.cat([before.image_latent[-1:], own.image_latent[:-1]]))
 
 
-def predictors(model: LatentDiffusionSegmentor) -> dict[str, Predictor]:
-    """The model and what it is held against, by the names that tables show."""
+def predictors(model: SaliencySegmentor) -> dict[str, Predictor]:
+    """The model and what it is held against, by the names that tables show.
+
+    Of a branch alone there are fewer: it has no auxiliary map, and no conditions to shuffle.
+    """
     named: dict[str, Predictor] = {"centre prior": predict_centre_prior}
+    if not isinstance(model, LatentDiffusionSegmentor):
+        return named | {"branch alone": model.predict}
     if model.decode_head.auxiliary is not None:
         named["auxiliary map of the encoder"] = predict_auxiliary(model)
     named["full model"] = model.predict

@@ -91,7 +91,7 @@ def test_report_is_one_page_that_needs_no_network(trained, tmp_path):
         ([CONFIG, "--cfg-options", "train_dataloder.batch_size=1"], "Did you mean 'train_dataloader'"),
         ([CONFIG, "--cfg-options", "max_epochs=8"], "`--cfg-options` must be one of"),
         ([CONFIG, "--work-dir", "README.md/run"], "README.md/run is a file|README.md' is a file|must be a folder"),
-        ([CONFIG, "--cfg-options", "train_dataloader.dataset.data_root=/nowhere"], "/nowhere/masks does not exist"),
+        ([CONFIG, "--cfg-options", "train_dataloader.dataset.data_root=/nowhere"], "/nowhere/images does not exist"),
     ],
 )
 def test_train_refuses_at_the_door(arguments, words, tmp_path):

@@ -10,7 +10,7 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=100),
-    # To a hundredth at the end.
-    dict(type="ExponentialLR", gamma=0.01 ** (1 / max_epochs), by_epoch=True, convert_to_iter_based=True),
+    # To a hundredth at the end. Epoch by epoch: mmengine does not convert `gamma` to iterations.
+    dict(type="ExponentialLR", gamma=0.01 ** (1 / max_epochs), by_epoch=True),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=32)

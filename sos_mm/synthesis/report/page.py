@@ -65,7 +65,7 @@ def write_report(
     told, out, faults = figures(data_set), _check_out(Path(out)), Faults(broken)
     with TemporaryDirectory(dir=out, prefix=_PARTIAL) as partial:
         samples = sample_records(data_set, num, seed, Path(partial), max_side, faults)
-        skipped = (*data_set.faults, *faults.skipped)
+        skipped = (*data_set.faults, *faults.texts)
         name = Path(compare).name if compare else ""
         text = _template("page.html").substitute(
             title=escape(_title(data_set)),

@@ -50,7 +50,7 @@ def read_dataset(
     faults = Faults(broken)
     data_set = _read(Path(data), images, masks, faults, progress)
     data_set = _with_pictures(data_set, None if images is None else Path(images), faults)
-    return replace(data_set, faults=tuple(faults.skipped))
+    return replace(data_set, faults=tuple(faults.texts))
 
 
 def read_annotations(path: str | Path) -> DataSet:

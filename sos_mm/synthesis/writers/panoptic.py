@@ -36,7 +36,9 @@ def panoptic_format(background: str | None = None) -> Format:
 
 def ids_to_rgb(ids: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 colours of (H, W) segment ids in [0, 2**24)."""
-    return np.ascontiguousarray(ids.astype("<u4")).view(np.uint8).reshape(*ids.shape, 4)[..., :3]
+    # Lowest byte first, which is red.
+    channels = np.ascontiguousarray(ids, "<i4").view(np.uint8).reshape(*ids.shape, 4)
+    return cv2.cvtColor(channels, cv2.COLOR_RGBA2RGB)
 
 
 def _encode(background: str | None, entry: Entry) -> Encoded:
