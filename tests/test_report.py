@@ -169,14 +169,16 @@ def test_tool(composed, tmp_path):
 
 # --- In a browser ------------------------------------------------------------------------------------------------
 
-browser = pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+browser = pytest.mark.skipif(CHROMIUM is None, reason=f"needs {' or '.join(NAMES)}")
 
 
 def chromium(folder, *arguments):
     """Runs it from disk, without a network."""
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     command += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"]
-    command += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=5000", *arguments]
+    command += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=60000", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
 
 
