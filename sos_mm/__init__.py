@@ -14,10 +14,12 @@ _MODULES = {
     "sos_mm.composition": "Layout Placement PhotoBackgrounds Scene SceneObject StructuredLayout compose",
     "sos_mm.synthesis": "Recipe synthesize",
     "sos_mm.saliency": (
-        "AttentionFeatureInteraction CBAMFusion DiffusionSODHead FlipSaliency LatentDenoiser "
-        "LatentDiffusionSegmentor LoadAuxiliaryImage LoadSaliencyImage LoadSaliencyMask PackSaliencyInputs "
-        "ResizeSaliency SODMetric SaliencyDataset SaliencyMSELoss SaliencyVisualizationHook SalientEncoder "
-        "SaveSaliencyHook SpaceToDepthCodec StableDiffusionVAE"
+        "AttentionFeatureInteraction CBAMFusion DiffusionSODHead DistilledSegmentor FlipSaliency "
+        "LatentCacheHook LatentDenoiser LatentDiffusionSegmentor LoadAuxiliaryImage LoadSaliencyImage "
+        "LoadSaliencyMask MaskDecoder MultiModalPreprocessor PackSaliencyInputs PlainCrossAttention "
+        "ReleasedFusion ResizeSaliency SODMetric SaliencyDataset SaliencyMSELoss SaliencyTTAModel "
+        "SaliencyVisualizationHook SalientBranchHead SalientBranchSegmentor SalientEncoder SaveSaliencyHook "
+        "SpaceToDepthCodec StableDiffusionVAE StructureLoss"
     ),
     "sos_mm.augmentation": "SegmentPaste",
     "sos_mm.visits": "VisitHook",

@@ -12,6 +12,22 @@ import numpy as np
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
+class FaultyInputError(ValueError):
+    """One of many inputs cannot be used.
+
+    Args:
+        reason: Why, in few words that name no file, to count by, such as ``"cannot be decoded"``.
+        text: The whole message: which one, why, and what to do.
+    """
+
+    def __init__(self, reason: str, text: str):
+        super().__init__(text)
+        self.reason = reason
+
+    def __reduce__(self):
+        return FaultyInputError, (self.reason, str(self))
+
+
 def require(module: str, needed_for: str, remedy: str) -> ModuleType:
     """Imports an optional dependency.
 
@@ -90,30 +106,45 @@ def decode_image(encoded: np.ndarray, name: str | Path, channels: int) -> np.nda
     import cv2
 
     image = None
-    # OpenCV answers a PNG that lost its end with what came before.
-    if encoded.size and (encoded[:4].tobytes() != b"\x89PNG" or b"IEND" in encoded.tobytes()):
+    if encoded.size and not _is_cut_short(encoded.tobytes()):
         try:
             image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED if channels == 4 else cv2.IMREAD_COLOR)
         except cv2.error as error:
-            raise ValueError(f"The image {name} is refused by OpenCV ({error.err}): make it smaller.") from error
+            text = f"The image {name} is refused by OpenCV ({error.err}): make it smaller."
+            raise FaultyInputError("too large", text) from error
     if image is None:
-        raise ValueError(f"The image {name} ({encoded.size} bytes) cannot be decoded: replace or remove it.")
+        text = f"The image {name} ({encoded.size} bytes) cannot be decoded: replace or remove it."
+        raise FaultyInputError("cannot be decoded", text)
     if channels == 4:
         # A TIFF file in CMYK has four channels too.
         if encoded[:4].tobytes() not in (b"\x89PNG", b"RIFF"):
-            raise ValueError(f"The cut-out {name} must be a PNG or WebP file with alpha (RGBA), but is another kind.")
+            text = f"The cut-out {name} must be a PNG or WebP file with alpha (RGBA), but is another kind."
+            raise FaultyInputError("not PNG or WebP", text)
         return _to_rgba(image, name)
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if channels == 1 else cv2.COLOR_BGR2RGB)
+
+
+def _is_cut_short(encoded: bytes) -> bool:
+    """Whether a PNG or JPEG file lost its end, which OpenCV answers with what came before."""
+    if encoded.startswith(b"\x89PNG"):
+        return b"IEND" not in encoded
+    if encoded.startswith(b"\xff\xd8"):
+        # The end of a thumbnail in the header comes before the picture's own scan begins.
+        end = encoded.rfind(b"\xff\xd9")
+        return end < 0 or encoded.find(b"\xff\xda", end) >= 0
+    return False
 
 
 def _to_rgba(image: np.ndarray, path: str | Path) -> np.ndarray:
     import cv2
 
     if image.dtype != np.uint8:
-        raise ValueError(f"The cut-out {path} must be 8-bit, but holds {image.dtype}: save it with 8 bits a channel.")
+        text = f"The cut-out {path} must be 8-bit, but holds {image.dtype}: save it with 8 bits a channel."
+        raise FaultyInputError("not 8-bit", text)
     if image.ndim != 3 or image.shape[2] != 4:
         shape = "x".join(map(str, image.shape))
-        raise ValueError(f"The cut-out {path} must have an alpha channel (RGBA), but its shape is {shape}.")
+        text = f"The cut-out {path} must have an alpha channel (RGBA), but its shape is {shape}: cut the object out."
+        raise FaultyInputError("no alpha channel", text)
     return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
 
 

@@ -21,6 +21,7 @@ from sos_mm.composition import (
     compose,
     sample_backgrounds,
 )
+from sos_mm.composition.backgrounds import _shift_colors
 from sos_mm.composition.place import fit_boxes, place, resize_premultiplied
 from sos_mm.segments import Segment
 from sos_mm.segments.sample import SAMPLE_FOLDER
@@ -409,3 +410,20 @@ def test_sample_backgrounds_say_what_they_need(monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.data", None)
     with pytest.raises(ImportError, match=r"pip install 'sos_mm\[sample\]'"):
         sample_backgrounds("train")
+
+
+def test_background_colours_are_shifted_as_said():
+    """Hue and saturation leave grey and brightness alone; half a turn of the hue gives the complement."""
+    grey = np.full((4, 4, 3), 100, np.uint8)
+    np.testing.assert_array_equal(_shift_colors(grey, 0, 0, 0.25, 12), grey)
+    np.testing.assert_array_equal(_shift_colors(grey, 0.2, 0, 0, 0), 120)
+    np.testing.assert_array_equal(_shift_colors(grey, 0, 0.5, 0, 0), 86)
+    colors = np.array([[[150, 90, 90], [90, 110, 140]]], np.uint8)
+    np.testing.assert_array_equal(_shift_colors(colors, 0, 0, 0, 0), colors)
+    for saturation, hue in ((0.5, 0), (-0.5, 0), (0, 40), (0, 180)):
+        shifted = _shift_colors(colors, 0, 0, saturation, hue).astype(float)
+        np.testing.assert_allclose(shifted @ (0.299, 0.587, 0.114), colors @ (0.299, 0.587, 0.114), atol=1)
+    opposite = _shift_colors(colors, 0, 0, 0, 180).astype(float) + colors
+    np.testing.assert_allclose(opposite, (colors @ (0.299, 0.587, 0.114))[..., None].repeat(3, 2) * 2, atol=2)
+    # A little turn takes red towards yellow, as hues are counted.
+    assert np.diff(_shift_colors(colors, 0, 0, 0, 20)[0, 0, 1:].astype(int))[0] < 0

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sos_mm.composition import Layout, Light, Placement, Relighter, build_steps, compose, default_light
-from sos_mm.composition.blending import area_weights, blend_lab, solve_membrane
+from sos_mm.composition import Layout, Light, Placement, build_steps, compose, default_light
+from sos_mm.composition import steps as steps_module
 from sos_mm.composition.compositor import _paint
 from sos_mm.composition.edges import soften
 from sos_mm.composition.grain import noise_level
@@ -18,8 +18,10 @@ from sos_mm.composition.steps import Frame, Lighting
 from sos_mm.segments import Segment
 from tests.conftest import make_segment
 from tests.test_composition import CANVAS, random_scene
+from tests.test_composition_blending import Tint
 
 seeds = st.integers(0, 2**31)
+BOX = Placement(0, (30, 30, 70, 70))
 EVERY = [*default_light(), {"type": "PoissonBlend"}, {"type": "DepthOfField"}, {"type": "JpegMatch"}]
 
 
@@ -76,21 +78,26 @@ def test_light_repeats_and_steps_are_independent():
     np.testing.assert_array_equal(lit(5, [])[1].image, lit(5, [])[2].image)
 
 
-@pytest.mark.parametrize("azimuth", [0, 30, 60, 120, 150, 180, 210, 330])
+def shadow(light: Light, step) -> np.ndarray:
+    """(200, 240) float64, what a step takes from a white ground under the ball, whose foot is at (120, 130)."""
+    frame, sprite = standing(light)
+    step.underlay(sprite, frame, np.random.default_rng(0))
+    return 255 - frame.image[..., 0].astype(float)
+
+
+@pytest.mark.parametrize("azimuth", range(0, 360, 15))
 @pytest.mark.parametrize("elevation", [35, 60])
 def test_cast_shadow_lies_away_from_the_light(azimuth, elevation):
-    light = Light(azimuth, elevation)
-    frame, sprite = standing(light)
-    step = CastShadow()
-    step.underlay(sprite, frame, np.random.default_rng(0))
-    loss = 255 - frame.image[..., 0].astype(float)
-    x = (loss.sum(axis=0) * (np.arange(240) + 0.5)).sum() / loss.sum()
+    light, step = Light(azimuth, elevation), CastShadow()
+    loss = shadow(light, step)
+    x = (loss.sum(axis=0) * (np.arange(240) + 0.5)).sum() / loss.sum() - 120
     towards, _, viewer = light.direction
-    assert (x - 120) * towards < 0
-    # Light from the viewer lays it up the picture, light from behind down.
-    y = (loss.sum(axis=1) * (np.arange(200) + 0.5)).sum() / loss.sum()
-    assert viewer * (130 - y) > -1e-6
+    # To the side, unless the light stands straight before or behind the object; and then up or down the picture.
+    assert x * towards < 0 if abs(towards) > 1e-6 else abs(x) < 1.5
+    y = (loss.sum(axis=1) * (np.arange(200) + 0.5)).sum() / loss.sum() - 130
+    assert viewer * y < 1e-6
     # Nothing is brighter, and nothing darker beyond the moved silhouette and its soft edge.
+    assert loss.min() == 0
     drift, rise = step.lean(light)
     soft = 3 * step.softness * 60 + 3
     ends = np.array([(100, 130), (140, 130), (100 + 60 * drift, 130 - 60 * rise), (140 + 60 * drift, 130 - 60 * rise)])
@@ -99,14 +106,69 @@ def test_cast_shadow_lies_away_from_the_light(azimuth, elevation):
     assert columns.max() <= ends[:, 0].max() + soft
     assert rows.min() >= ends[:, 1].min() - soft
     assert rows.max() <= ends[:, 1].max() + soft
-    assert 0.3 < loss.max() / 255 <= 0.46
+    assert 0.4 * step.strength < loss.max() / 255 <= step.strength + 0.01
 
 
-def test_cast_shadow_meets_the_object():
-    """The shadow is darkest at the object's foot: nothing floats."""
-    frame, sprite = standing(Light(180, 45))
+@pytest.mark.parametrize("azimuth", range(0, 181, 15))
+def test_cast_shadow_meets_the_object(azimuth):
+    """From the foot to where it is darkest there is shadow all along: nothing floats."""
+    loss = shadow(Light(azimuth, 45), CastShadow())
+    darkest = np.array(np.unravel_index(loss.argmax(), loss.shape))
+    line = np.rint(np.linspace((129, 120), darkest, 50)).astype(int)
+    assert loss[tuple(line.T)].min() > 0.3 * loss.max()
+
+
+def test_cast_shadow_fades_with_height():
+    """That of a wall, with light from the viewer: dark at its foot and gone where its top falls."""
+    sprite = place(Segment(np.full((60, 40, 4), 255, np.uint8), "wall"), Placement(0, (100, 70, 140, 130)), (200, 240))
+    frame = Frame(np.full((200, 240, 3), 255, np.uint8), Light(90, 45))
     CastShadow().underlay(sprite, frame, np.random.default_rng(0))
-    assert frame.image[128:131, 118:126].max() < 230
+    loss = 255 - frame.image[100:128, 120, 0].astype(int)
+    assert (np.diff(loss) >= 0).all()
+    assert loss[0] == 0
+    assert loss[-1] > 40
+
+
+@pytest.mark.parametrize("azimuth", range(0, 360, 45))
+def test_scenes_are_darkened_away_from_the_light(azimuth, monkeypatch):
+    """Through `compose`, with the light given: the difference with and without the step."""
+    monkeypatch.setattr(Lighting, "__init__", given_light(Light(azimuth, 45)))
+    segment = make_segment(np.random.default_rng(0), 60, 40)
+    layout = Layout((200, 240), (Placement(0, (100, 70, 140, 130)),))
+    ground = np.full((200, 240, 3), 255, np.uint8)
+    plain = compose(ground, layout, [segment])
+    lit_scene = compose(
+        ground, layout, [segment], steps=build_steps([{"type": "CastShadow"}]), rng=np.random.default_rng(0)
+    )
+    loss = (plain.image.astype(float) - lit_scene.image).sum(axis=2)
+    x = (loss.sum(axis=0) * (np.arange(240) + 0.5)).sum() / loss.sum() - 120
+    towards = lit_scene.light.direction[0]
+    assert x * towards < 0 if abs(towards) > 1e-6 else abs(x) < 1.5
+
+
+def given_light(light: Light):
+    """An `__init__` of `Lighting` whose light is that one."""
+    draw = Lighting.__init__
+
+    def init(self, steps, rng):
+        draw(self, steps, rng)
+        self.light = light
+
+    return init
+
+
+def test_grown_sprites_cast_shadows():
+    """An edge step grows a sprite beyond its extent; the shadow stays where it was."""
+    frame, sprite = standing(Light(45, 45))
+    grown = soften(sprite, 3, (200, 240), inside=False)
+    assert grown.offset[1] < sprite.extent[1]
+    other = Frame(frame.image.copy(), frame.light)
+    for step in (CastShadow(), ContactShadow()):
+        step.underlay(sprite, frame, np.random.default_rng(0))
+        step.underlay(grown, other, np.random.default_rng(0))
+    # The blurred edge alone makes it a little wider.
+    assert np.abs(frame.image.astype(int) - other.image).max() < 30
+    assert np.abs(frame.image.astype(int) - other.image).mean() < 0.6
 
 
 def test_contact_shadow_is_under_the_foot():
@@ -143,18 +205,72 @@ def test_harmonisation_brings_object_and_surroundings_together(seed):
     np.testing.assert_array_equal(moved.rgba[..., 3], sprite.rgba[..., 3])
     assert (moved.rgba[..., :3] <= moved.rgba[..., 3:]).all()
 
-    def distances(item):
-        own, around = (
-            cv2.cvtColor(part[None].astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[0]
-            for part in neighbourhood(item, ground, 0.3)
-        )
-        return np.abs(own.mean(axis=0) - around.mean(axis=0))
-
-    before, after = distances(sprite), distances(moved)
+    before, after = lab_gaps(sprite, ground), lab_gaps(moved, ground)
     assert np.linalg.norm(after) <= np.linalg.norm(before) + 1
-    assert after[0] <= before[0] + 1
-    if before[0] > 8:
-        assert after[0] < 0.8 * before[0]
+
+
+@pytest.mark.parametrize("level", [80, 100, 128, 160, 200])
+@pytest.mark.parametrize("change", [-40, -20, 20, 40])
+def test_harmonisation_goes_the_share_that_is_told(level, change):
+    tile = place(Segment(np.full((40, 40, 4), (level, level, level, 255), np.uint8), "tile"), BOX, (100, 100))
+    ground = np.full((100, 100, 3), level + change, np.uint8)
+    moved = Harmonize(strength=0.4, limit=30).retouch(tile, Frame(ground, Light(0, 45)), np.random.default_rng(0))
+    before, after = lab_gaps(tile, ground)[0], lab_gaps(moved, ground)[0]
+    assert abs(after / before - 0.6) < 0.06
+
+
+def lab_gaps(sprite, ground) -> np.ndarray:
+    """(3,) distances between the Lab means of an object and of what is around it."""
+    parts = neighbourhood(sprite, ground, 0.3)
+    own, around = (cv2.cvtColor(part[None].astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[0] for part in parts)
+    return np.abs(own.mean(axis=0) - around.mean(axis=0))
+
+
+def test_harmonisation_holds_black_and_lights_no_white():
+    for level, ground in ((0, 255), (255, 255), (0, 0)):
+        tile = place(Segment(np.full((40, 40, 4), (level, level, level, 255), np.uint8), "tile"), BOX, (100, 100))
+        frame = Frame(np.full((100, 100, 3), ground, np.uint8), Light(0, 45))
+        moved = Harmonize(strength=1, chroma=1, limit=36).retouch(tile, frame, np.random.default_rng(0))
+        assert (moved.rgba[..., :3] == level).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds, st.floats(0, 1), st.floats(0, 1), st.floats(0, 36))
+def test_harmonisation_keeps_the_order_of_levels(seed, strength, chroma, limit):
+    """Curves rise everywhere: no banding, nothing is inverted."""
+    rng = np.random.default_rng(seed)
+    own, around = rng.integers(0, 256, (2, 50, 3)).astype(np.uint8) // rng.integers(1, 20, (2, 1, 3)).astype(np.uint8)
+    lab, goal = (cv2.cvtColor(part[None] / np.float32(255), cv2.COLOR_RGB2Lab)[0] for part in (own, around))
+    curves = Harmonize(strength, chroma, limit)._curves(own, lab, goal).astype(int)
+    assert (np.diff(curves, axis=0) >= 0).all()
+    assert np.diff(curves, axis=0).max() <= 3
+    assert (curves[0] == 0).all()
+
+
+@pytest.mark.parametrize("name", sorted(steps_module._STEPS))
+def test_each_step_does_something_and_can_be_switched_off(name):
+    """Each of the registered steps alone, and switched off by one value of its config."""
+    options = {"relighter": Tint((10, 10, 10))} if name == "AreaWeightedBlend" else {}
+    rng = np.random.default_rng(1)
+    segments = [make_segment(rng, 60, 60)]
+    placements = tuple(Placement(0, (x, 20, x + 60, 80), depth=depth) for x, depth in ((10, 40.0), (80, 1.0)))
+    layout, ground = Layout((110, 150), placements), np.full((110, 150, 3), (190, 150, 100), np.uint8)
+    ground += rng.integers(0, 30, ground.shape, dtype=np.uint8)
+    plain = compose(ground, layout, segments)
+    on, off = (
+        compose(
+            ground,
+            layout,
+            segments,
+            steps=build_steps([{"type": name, "enabled": enabled, **options}]),
+            rng=np.random.default_rng(0),
+        )
+        for enabled in (True, False)
+    )
+    assert (on.image != plain.image).any()
+    np.testing.assert_array_equal(off.image, plain.image)
+    np.testing.assert_array_equal(on.owner, plain.owner)
+    assert type(build_steps([{"type": name, **options}])[0]).__doc__
 
 
 @pytest.mark.parametrize("azimuth", [0, 180])
@@ -216,95 +332,6 @@ def test_grain_is_that_of_the_background():
     assert noise_level(clean.image) == 0
 
 
-def test_membrane_is_harmonic():
-    """Against the exact solution: a plane is harmonic, so a plane on the rim is a plane inside."""
-    rows, columns = np.mgrid[:40, :48].astype(np.float32)
-    plane = (0.5 * columns - rows + 7)[..., None]
-    inside = (columns - 23.5) ** 2 + (rows - 19.5) ** 2 < 18**2
-    rim = inside & (cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0)
-    solved = solve_membrane(np.where(rim[..., None], plane, 1e6).astype(np.float32), rim)
-    assert np.abs(solved - plane)[inside].max() < 1.5
-    assert not solve_membrane(plane, np.zeros_like(rim)).any()
-
-
-def test_poisson_takes_the_level_of_the_ground():
-    rng = np.random.default_rng(2)
-    segment, layout = make_segment(rng, 60, 60), Layout((100, 100), (Placement(0, (20, 20, 80, 80)),))
-    ground = np.full((100, 100, 3), (30, 200, 90), np.uint8)
-    steps = build_steps([{"type": "PoissonBlend", "strength": 1, "limit": 255}])
-    scene = compose(ground, layout, [segment], steps=steps, rng=rng)
-    seen = scene.image[scene.modal_mask(0)].astype(float)
-    assert np.abs(seen.mean(axis=0) - (30, 200, 90)).max() < 8
-    # Gradients stay: noise of the object is still there.
-    assert seen.std(axis=0).min() > 5
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=20))
-def test_area_weights(areas):
-    weights = area_weights(np.array(areas))
-    assert ((weights >= 0.3) & (weights <= 0.9)).all()
-    order = np.argsort(areas)
-    assert (np.diff(weights[order]) <= 1e-12).all()
-    np.testing.assert_allclose(area_weights(np.array(areas), keep="large"), 1.2 - weights)
-    if len(set(areas)) == len(areas) > 1:
-        ranks = np.argsort(order) / (len(areas) - 1)
-        np.testing.assert_allclose(weights, 0.3 + 0.6 / (1 + np.exp(10 * (ranks - 0.5))))
-
-
-class Tint:
-    """A relighter that gives back one colour."""
-
-    def __init__(self, color):
-        self.color = color
-
-    def relight(self, image, alpha, light, rng):
-        return np.full_like(image, self.color)
-
-
-def blended(**options):
-    segments = [
-        Segment(np.full((10, 10, 4), (*color, 255), np.uint8), "tile") for color in ((200, 60, 60), (60, 60, 200))
-    ]
-    layout = Layout((60, 60), (Placement(0, (0, 0, 40, 40)), Placement(1, (45, 45, 55, 55))))
-    steps = build_steps([{"type": "AreaWeightedBlend", **options}])
-    return compose(np.full((60, 60, 3), 90, np.uint8), layout, segments, steps=steps, rng=np.random.default_rng(0))
-
-
-def lightness(color) -> float:
-    return float(cv2.cvtColor(np.array(color, np.float32).reshape(1, 1, 3) / 255, cv2.COLOR_RGB2Lab)[0, 0, 0])
-
-
-def test_area_weighted_blend():
-    dark = Tint((10, 10, 10))
-    assert isinstance(dark, Relighter)
-    scene = blended(relighter=dark)
-    assert scene.image[58, 2].tolist() == [10, 10, 10]
-    for pixel, color, weight in (((5, 5), (200, 60, 60), 0.304), ((50, 50), (60, 60, 200), 0.896)):
-        expected = weight * lightness(color) + (1 - weight) * lightness((10, 10, 10))
-        assert abs(lightness(scene.image[pixel]) - expected) < 1
-    other = blended(relighter=dark, keep="large", background="original")
-    assert other.image[58, 2].tolist() == [90, 90, 90]
-    assert lightness(other.image[5, 5]) > lightness(scene.image[5, 5]) + 10
-    colorful = blended(relighter=dark, chroma="original").image[5, 5].astype(int)
-    assert np.ptp(colorful) > np.ptp(scene.image[5, 5].astype(int))
-    image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
-    weights = np.random.default_rng(1).random((20, 20), np.float32)
-    same = blend_lab(image, image, weights, False, np.zeros((20, 20), np.uint8))
-    assert np.abs(same.astype(int) - image).max() <= 1
-
-
-def test_blend_refuses_another_shape():
-    class Crop:
-        def relight(self, image, alpha, light, rng):
-            return image[1:]
-
-    with pytest.raises(ValueError, match="The relit image must be"):
-        blended(relighter=Crop())
-    with pytest.raises(ValueError, match="`relighter` must have"):
-        blended(relighter="ic-light")
-
-
 def test_transparent_scenes():
     _, layout, segments, _ = random_scene(4)
     bare = compose(None, layout, segments)
@@ -343,4 +370,5 @@ def test_light_is_checked():
         compose(np.zeros((9, 9, 3), np.uint8), Layout((9, 9), ()), [], steps=build_steps(default_light()))
     lights = [Lighting((), np.random.default_rng(seed)).light for seed in range(50)]
     assert all(35 <= light.elevation <= 65 for light in lights)
+    assert all(30 <= light.azimuth <= 150 for light in lights)
     np.testing.assert_allclose(np.linalg.norm(lights[0].direction), 1)

@@ -3,7 +3,6 @@
 import pickle
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sos_mm.segments import SegmentBank, build_bank, build_index, read_folder, read_release_layout
+from sos_mm.composition import place as placing
+from sos_mm.composition.scene import Placement
+from sos_mm.segments import SegmentBank, build_bank, build_index, index_writer, read_folder, read_release_layout
 from sos_mm.segments import index as index_module
 from sos_mm.segments.build import list_records
 from sos_mm.segments.building import measured
 from sos_mm.segments.faults import Faults
-from sos_mm.segments.index import IndexedRecords, write_index
-from sos_mm.segments.pack import reduced
+from sos_mm.segments.index import IndexedRecords
+from sos_mm.segments.index_writer import write_index
+from sos_mm.segments.pack import copy_sizes, shrink
 from sos_mm.segments.record import SegmentRecord
 from tests.conftest import make_rgba, write_rgba
 
@@ -26,8 +28,8 @@ pytest.importorskip("pyarrow")
 
 @pytest.fixture
 def index(release, tmp_path):
-    """An index of the small release, with copies of 50 pixels."""
-    build_index(read_release_layout(*release), tmp_path / "bank.arrow", copies=50, progress=False)
+    """An index of the small release, with copies of 25, 50 and up to 100 pixels."""
+    build_index(read_release_layout(*release), tmp_path / "bank.arrow", copies=(25, 50, 100), progress=False)
     return tmp_path / "bank.arrow"
 
 
@@ -36,7 +38,7 @@ def test_index_gives_back_what_was_read(release, index):
     indexed = IndexedRecords(index)
     assert indexed.categories == ("apple", "dog")
     assert indexed.counts.tolist() == [4, 2]
-    assert [replace(record, copy=None) for record in indexed] == records
+    assert list(indexed) == records
     whole, bank = SegmentBank(records), SegmentBank.from_index(index)
     for strategy in ("category", "uniform", "single_category"):
         drawn = [each.sample(np.random.default_rng(3), 30, strategy) for each in (whole, bank)]
@@ -48,24 +50,80 @@ def test_index_gives_back_what_was_read(release, index):
         indexed[6]
 
 
-def test_small_uses_get_reduced_copies(index):
+def test_the_smallest_copy_that_is_large_enough_is_read(index):
     bank = SegmentBank.from_index(index)
     for place in range(len(bank)):
-        large, small = bank.load(place), bank.load(place, size=50)
-        assert max(small.size) <= 50
-        assert np.isclose(small.size[0] / small.size[1], large.size[0] / large.size[1], atol=0.06)
-        assert bank.load(place, size=51) is bank.load(place) is large
+        whole, outline = bank.load(place), bank.outline(place)
+        assert outline == (whole.size, whole.category)
+        assert bank.load(place, (1, 1)).size == whole.size
+        for part in np.linspace(0.05, 1, 20):
+            wanted = tuple(max(round(side * part), 1) for side in whole.size)
+            loaded = bank.load(place, wanted)
+            sizes = [*copy_sizes(whole.size, (25, 50, 100)), whole.size]
+            enough = [size for size in sizes if size == whole.size or min(np.divide(size, wanted)) >= 2]
+            assert loaded.rgba.shape[:2] == enough[0]
+            assert (loaded.size, loaded.phrase) == (whole.size, whole.phrase)
+            if enough[0] == whole.size:
+                shown = whole.rgba[..., 3] > 0
+                np.testing.assert_array_equal(loaded.rgba[shown], whole.rgba[shown])
+    with pytest.raises(ValueError, match=r"`at_least` must be .* but got \(0, 5\)"):
+        bank.load(0, (0, 5))
 
 
-def test_reduced_copies_keep_colour_at_edges():
-    rgba = np.zeros((90, 60, 4), np.uint8)
-    rgba[20:71, 11:50] = (200, 100, 50, 255)
-    small = reduced(rgba, 30)
-    assert small.shape == (30, 20, 4)
-    seen = small[small[..., 3] > 0]
-    assert (seen[:, :3] == (200, 100, 50)).all()
-    assert np.isclose(small[..., 3].sum() * 9, rgba[..., 3].sum(), rtol=0.02)
-    assert reduced(rgba, 90) is None
+def test_without_an_index_there_are_no_copies_to_read(bank):
+    assert bank.load(0, (5, 5)) is bank.load(0)
+    measured_bank = SegmentBank(measured(bank.records, progress=False))
+    for place in range(len(bank)):
+        assert bank.outline(place) == measured_bank.outline(place) == (bank.load(place).size, bank.load(place).category)
+
+
+def test_placed_copies_look_like_the_whole(index):
+    bank, reduced = SegmentBank.from_index(index), 0
+    for place in range(len(bank)):
+        whole = bank.load(place)
+        for part in (0.1, 0.22, 0.35):
+            box = (3, 2, 3 + max(round(whole.size[1] * part), 1), 2 + max(round(whole.size[0] * part), 1))
+            small = bank.load(place, (box[3] - box[1], box[2] - box[0]))
+            reduced += small.rgba.shape[0] < whole.rgba.shape[0]
+            first, second = (placing.place(each, Placement(0, box, False), (100, 100)) for each in (whole, small))
+            assert (first.extent, first.rgba.shape) == (second.extent, second.rgba.shape)
+            difference = np.abs(first.rgba.astype(int) - second.rgba)
+            assert difference.mean() < 4
+            opaque = first.rgba[..., 3] >= 128, second.rgba[..., 3] >= 128
+            assert np.count_nonzero(opaque[0] != opaque[1]) <= max(2, 0.03 * np.count_nonzero(opaque[0]))
+    assert reduced >= len(bank)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
+def test_shrinking_is_the_mean_over_areas(height, width, small_height, small_width, seed):
+    size = min(small_height, height), min(small_width, width)
+    rgba = np.random.default_rng(seed).integers(0, 256, (height, width, 4), dtype=np.uint8)
+    # Each pixel as many times as the other grid is fine, so that every part is a whole number of pixels.
+    fine = rgba.repeat(size[0], 0).repeat(size[1], 1).astype(float).reshape(size[0], height, size[1], width, 4)
+    alpha = fine[..., 3:].sum(axis=(1, 3))
+    color = (fine[..., :3] * fine[..., 3:]).sum(axis=(1, 3)) / np.maximum(alpha, 1)
+    small = shrink(rgba, size)
+    np.testing.assert_allclose(small[..., 3:], alpha / (height * width), atol=0.51)
+    seen = small[..., 3] > 0
+    np.testing.assert_allclose(small[seen][:, :3], color[seen], atol=0.51)
+    assert not small[~seen].any()
+
+
+def test_shrinking_in_strips_is_the_same(rng, monkeypatch):
+    rgba = make_rgba(rng, 150, 40)
+    whole = shrink(rgba, (40, 11))
+    monkeypatch.setattr("sos_mm.segments.pack._STRIP", 7)
+    np.testing.assert_array_equal(shrink(rgba, (40, 11)), whole)
+
+
+def test_copies_of_what_is_too_fine_are_left_out(tmp_path):
+    rgba = np.zeros((400, 400, 4), np.uint8)
+    rgba[::40, ::40] = 255
+    write_rgba(tmp_path / "files" / "dust" / "1.png", rgba)
+    build_index(read_folder(tmp_path / "files"), tmp_path / "bank.arrow", copies=(50, 400), progress=False)
+    bank = SegmentBank.from_index(tmp_path / "bank.arrow")
+    assert bank.load(0, (10, 10)).rgba.shape == bank.load(0).rgba.shape
 
 
 words = st.text(st.characters(codec="utf-8"), max_size=8)
@@ -78,9 +136,13 @@ def test_any_words_come_back(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("words")
     facts = measured_facts(folder)
     records = [
-        SegmentRecord(folder / f"{i}.png", *row[:4], tuple(row[4]), str(i), flags=(True, False, i > 3), facts=facts)
+        SegmentRecord(
+            str(folder / f"{i}.png"), *row[:4], tuple(row[4]), str(i), flags=(True, False, i > 3), facts=facts
+        )
         for i, row in enumerate(rows)
     ]
+    for record in records:
+        record.path.write_bytes(b"x")
     records.sort(key=lambda record: record.category)
     write_index(folder / "x.arrow", records)
     assert list(IndexedRecords(folder / "x.arrow")) == records
@@ -94,7 +156,8 @@ def measured_facts(folder):
 
 
 def test_rows_are_found_in_every_batch(release, tmp_path, monkeypatch):
-    monkeypatch.setattr(index_module, "_ROWS", 4)
+    for module in (index_module, index_writer):
+        monkeypatch.setattr(module, "BATCH_ROWS", 4)
     records = measured(read_release_layout(*release), progress=False)
     write_index(tmp_path / "b.arrow", records)
     indexed = IndexedRecords(tmp_path / "b.arrow")
@@ -123,20 +186,6 @@ def test_selections_are_those_of_lists(release, index):
     assert {record.sub_category for record in twice.records} == {"red_apple"}
     with pytest.raises(IndexError):
         twice.records[len(twice)]
-
-
-def test_broken_segments_stop_or_are_counted(release, tmp_path):
-    records = read_release_layout(*release)
-    records[1].path.write_bytes(b"")
-    path = tmp_path / "bank.arrow"
-    with pytest.raises(ValueError, match=r"red_apple/0\.png"):
-        build_index(records, path, copies=32, progress=False)
-    assert not list(tmp_path.glob("bank*"))
-    faults = Faults("skip")
-    build_index(records, path, faults=faults, progress=False)
-    assert (len(IndexedRecords(path)), IndexedRecords(path).skipped, len(faults.skipped)) == (5, 1, 1)
-    with pytest.raises(ValueError, match="all 1 are broken"):
-        build_index(records[1:2], path, faults=faults, progress=False)
 
 
 def test_the_tool_writes_an_index(release, tmp_path):
@@ -173,9 +222,9 @@ def test_the_folder_is_checked_first(release, tmp_path):
 
 
 def test_two_processes_write_the_same(release, index, tmp_path):
-    build_index(read_release_layout(*release), tmp_path / "two.arrow", copies=50, workers=2, progress=False)
+    build_index(read_release_layout(*release), tmp_path / "two.arrow", copies=(25, 50, 100), workers=2, progress=False)
     assert (tmp_path / "two.arrow").read_bytes() == index.read_bytes()
-    assert (tmp_path / "two.copies").read_bytes() == index.with_suffix(".copies").read_bytes()
+    assert IndexedRecords(tmp_path / "two.arrow").pack.read_bytes() == IndexedRecords(index).pack.read_bytes()
 
 
 def test_a_bank_that_moved(release, index, tmp_path):
@@ -198,7 +247,7 @@ def test_other_files_are_refused(tmp_path):
     table = pa.table({"category": ["a"]})
     with pa.ipc.new_file(str(tmp_path / "other.arrow"), table.schema) as writer:
         writer.write_table(table)
-    with pytest.raises(ValueError, match=r"other\.arrow must be an index of version 1"):
+    with pytest.raises(ValueError, match=r"other\.arrow must be an index of version 2"):
         IndexedRecords(tmp_path / "other.arrow")
 
 

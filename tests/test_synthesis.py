@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from sos_mm.segments.sample import SAMPLE_FOLDER
-from sos_mm.synthesis import Recipe, SceneMaker, engine, load_recipe, shards, synthesize
+from sos_mm.synthesis import Recipe, SceneMaker, engine, executors, load_recipe, shards, synthesize
 from sos_mm.synthesis.making import ShardMaker
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -43,7 +43,7 @@ def test_data_set(recipe, tmp_path):
     out = tmp_path / "out"
     report = make(recipe, out)
     assert (report.images, report.made) == (20, 20)
-    assert sorted(path.name for path in out.iterdir()) == ["images", "manifest.json", "masks"]
+    assert sorted(path.name for path in out.iterdir()) == ["checksums.sha256", "images", "manifest.json", "masks"]
     names = sorted(path.stem for path in (out / "images").iterdir())
     assert names == [f"{index:08d}" for index in range(20)]
     assert names == sorted(path.stem for path in (out / "masks").iterdir())
@@ -64,9 +64,11 @@ def test_data_set(recipe, tmp_path):
     assert sum(counts["instances_of"].values()) == objects
     assert max(counts["images_with"].values()) <= 20
     assert manifest["recipe"] == recipe.to_dict()
-    assert len(manifest["files"]) == 40
-    for name, sha256 in manifest["files"].items():
+    checksums = dict(reversed(line.split("  ")) for line in (out / "checksums.sha256").read_text().splitlines())
+    assert len(checksums) == 40
+    for name, sha256 in {**checksums, "checksums.sha256": manifest["checksums.sha256"]}.items():
         assert hashlib.sha256((out / name).read_bytes()).hexdigest() == sha256
+    subprocess.run(["sha256sum", "--check", "--quiet", "checksums.sha256"], cwd=out, check=True)
 
 
 def test_png_images_hold_the_scene_itself(recipe_dict):
@@ -232,7 +234,7 @@ def die(*_):
 
 
 def test_a_killed_worker_is_told(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "_start_worker", die)
+    monkeypatch.setattr(executors, "_start_worker", die)
     with pytest.raises(RuntimeError, match="run the same command again"):
         make(recipe, tmp_path / "out", workers=2)
 

@@ -1,7 +1,10 @@
 """Formats of data sets, each read by the tool that it is for; what is read equals the scenes, pixel by pixel."""
 
+import io
+
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +14,7 @@ from sos_mm.synthesis import Recipe, synthesize
 from sos_mm.synthesis.writers import Categories, Entry, build_formats
 from sos_mm.synthesis.writers.odvg import category_phrase, clean_phrase
 from sos_mm.synthesis.writers.panoptic import ids_to_rgb
+from sos_mm.synthesis.writers.png import encode_png
 from tests.composed import SEED, VOCABULARY, Composed, category_id, check_object, recipe_dict, tight_box, xyxy
 from tests.test_composition import random_scene
 
@@ -283,3 +287,23 @@ def test_modal_masks_are_not_what_is_opaque(composed):
     )
     assert hidden > 1000
     assert all(np.any(each.alpha < OPAQUE) for scene in composed.scenes for each in scene.objects)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 60), st.integers(1, 60), st.booleans())
+def test_png_files_hold_the_pixels(seed, height, width, grey):
+    """As OpenCV and Pillow read them."""
+    rng = np.random.default_rng(seed)
+    shape = (height, width) if grey else (height, width, 3)
+    pixels = rng.integers(0, 256, shape, dtype=np.uint8) * (rng.random(shape) < rng.random())
+    content = encode_png(pixels.astype(np.uint8))
+    opened = np.array(PIL.Image.open(io.BytesIO(content)))
+    np.testing.assert_array_equal(opened, pixels)
+    read = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(read if grey else read[..., ::-1], pixels)
+
+
+def test_png_of_other_arrays_is_refused():
+    for pixels in (np.zeros((4, 4), np.int32), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8)):
+        with pytest.raises(ValueError, match="`pixels` must be uint8"):
+            encode_png(pixels)

@@ -1,6 +1,6 @@
 """Makes the index of a bank: reads every segment once, checks and measures it, and says what is broken.
 
-python tools/index_segments.py bank.arrow type=release root=data/sos metadata=data/sos.json --copies 256
+python tools/index_segments.py bank.arrow type=release root=data/sos metadata=data/sos.json --copies 128 256 512 1024
 python tools/index_segments.py coco.arrow type=coco annotations=instances.json images=train2017 soften=1.0
 
 A recipe then says ``segments = dict(type='index', path='bank.arrow')``.
@@ -22,7 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", help="the index file to write")
     parser.add_argument("bank", nargs="+", metavar="KEY=VALUE", help="`type` and its options")
-    parser.add_argument("--copies", type=int, default=0, help="longest side of reduced copies (default: none)")
+    parser.add_argument("--copies", type=int, nargs="+", default=[], help="longest sides of reduced copies")
     parser.add_argument("--broken", choices=BROKEN, default="error", help="what to do with broken segments")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     return parser.parse_args()
@@ -57,11 +57,13 @@ def main() -> None:
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted: nothing was written")
-    for text in faults.skipped:
+        sys.exit("interrupted: nothing was written, and what was there is as it was")
+    for text in faults.texts:
         print(f"skipped: {text}", file=sys.stderr)
-    number, categories = len(indexed), len(indexed.categories)
-    print(f"{args.out}: {number} segments in {categories} categories, {indexed.skipped} skipped")
+    number, categories, skipped = len(indexed), len(indexed.categories), sum(indexed.skipped.values())
+    print(f"{args.out}: {number} segments in {categories} categories, {skipped} skipped")
+    for reason, count in sorted(indexed.skipped.items()):
+        print(f"  {reason}: {count}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from sos_mm.synthesis import load_recipe, synthesize
+from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.recipe import config_module
 
 
@@ -14,6 +15,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--out", required=True, help="folder of the data set")
     parser.add_argument("--num", type=int, required=True, help="number of images")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument(
+        "--executor",
+        choices=EXECUTORS,
+        default="processes",
+        help="who makes the shards: processes of this machine, or a Ray cluster (that of RAY_ADDRESS, or a local one)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the whole data set (default: 0)")
     parser.add_argument(
         "--cfg-options",
@@ -31,15 +38,12 @@ def main() -> None:
     try:
         args = parse_args()
         recipe = load_recipe(args.recipe, args.cfg_options)
-        report = synthesize(recipe, args.out, args.num, workers=args.workers, seed=args.seed)
+        report = synthesize(recipe, args.out, args.num, workers=args.workers, seed=args.seed, executor=args.executor)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted: the same command goes on from here")
-    rate = f"{report.made} images made in {report.seconds:.1f} s, {report.made / report.seconds:.1f} images/s"
-    print(
-        f"{report.out}: {report.images} images, {report.objects} objects ({rate if report.made else 'already there'})"
-    )
+    print(report.describe())
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from sos_mm.checks import check_choice, check_range, require
 from sos_mm.composition.compositor import compose
 from sos_mm.composition.layout import LayoutError, build_layout
 from sos_mm.composition.scene import Scene
-from sos_mm.composition.steps import build_steps, default_light
+from sos_mm.composition.steps import build_steps
 from sos_mm.seeding import Purpose, generator, image_id
 from sos_mm.segments.bank import STRATEGIES
 from sos_mm.segments.build import check_bank
@@ -123,12 +123,10 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             check_range(name, value, 0, 2**31)
         if stop_epoch is not None:
             check_range("stop_epoch", stop_epoch, start_epoch, 2**31)
-        if isinstance(light, str):
-            check_choice("light", light, ("default",))
         self.bank, self.classes, self.unknown = bank, classes, unknown
         self.prob, self.sampling = prob, sampling
         self.layout = build_layout(layout or {"type": "StructuredLayout", "counts": (1, 10), "crowded": "fewer"})
-        self.steps = build_steps(default_light() if light == "default" else light)
+        self.steps = build_steps([light] if isinstance(light, str) else light)
         self.rules = Rules(min_visible_share, min_area)
         self.start_epoch, self.warmup_epochs, self.stop_epoch = start_epoch, warmup_epochs, stop_epoch
         self.saliency, self.with_mask = saliency, with_mask

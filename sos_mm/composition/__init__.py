@@ -1,7 +1,7 @@
 """Composition: from a background, a layout and segments to an image whose masks are exact."""
 
 from sos_mm.composition.backgrounds import Photo, PhotoBackgrounds, sample_backgrounds
-from sos_mm.composition.blending import AreaWeightedBlend, PoissonBlend, Relighter
+from sos_mm.composition.blending import AreaWeightedBlend, PoissonBlend
 from sos_mm.composition.compositor import compose
 from sos_mm.composition.edges import DepthOfField, EdgeFeather
 from sos_mm.composition.grain import GrainMatch, JpegMatch
@@ -18,6 +18,7 @@ from sos_mm.composition.plain_backgrounds import (
     TextureBackgrounds,
     build_backgrounds,
 )
+from sos_mm.composition.relighting import GradientRelighter, Relighter, build_relighter, register_relighter
 from sos_mm.composition.scene import IgnoredRegion, Light, Placement, Scene, SceneObject
 from sos_mm.composition.shadows import CastShadow, ContactShadow
 from sos_mm.composition.steps import Step, build_steps, default_light
@@ -33,6 +34,7 @@ __all__ = [
     "DirectionalShading",
     "EdgeFeather",
     "GradientBackgrounds",
+    "GradientRelighter",
     "GrainMatch",
     "Harmonize",
     "IgnoredRegion",
@@ -56,8 +58,10 @@ __all__ = [
     "TextureBackgrounds",
     "build_backgrounds",
     "build_layout",
+    "build_relighter",
     "build_steps",
     "compose",
     "default_light",
+    "register_relighter",
     "sample_backgrounds",
 ]

@@ -1,6 +1,8 @@
 """Backgrounds: many different ones out of a few photographs."""
 
+import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,10 @@ import numpy as np
 from sos_mm.checks import IMAGE_SUFFIXES, check_folder, check_range, read_image, require
 from sos_mm.segments.cache import ByteCache
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
+
+# Shares of red, green and blue in brightness (ITU-R BT.601), and a quarter turn of hues that keeps brightness and grey.
+_LUMA = np.array([0.299, 0.587, 0.114])
+_QUARTER_TURN = np.array([[-0.16774, -0.32931, 0.49705], [0.32811, -0.03547, -0.29264], [-1.24955, 1.04634, 0.20321]])
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,20 @@ class PhotoBackgrounds:
         limits = (self.brightness, self.contrast, self.saturation, self.hue)
         return _shift_colors(image, *(shifts * limits))
 
+    @property
+    def fingerprint(self) -> str:
+        """64 digits, the same for photographs of the same names, sizes and parts in any folder, and other ones else.
+
+        Raises:
+            FileNotFoundError: If a photograph is gone; names it.
+        """
+        root = os.path.commonpath([photo.path.absolute().parent for photo in self.photos])
+        digest = hashlib.sha256()
+        for photo in self.photos:
+            name = os.path.relpath(photo.path.absolute(), root)
+            digest.update(f"{Path(name).as_posix()} {photo.path.stat().st_size} {photo.box}\n".encode())
+        return digest.hexdigest()
+
     def _crop(self, image: np.ndarray, size: tuple[int, int], draws: np.ndarray) -> np.ndarray:
         scale = min(image.shape[0] / size[0], image.shape[1] / size[1])
         low = min(max(self.crop[0], 1 / (self.max_enlargement * scale)), 1)
@@ -133,13 +153,14 @@ class PhotoBackgrounds:
 
 
 def _shift_colors(image: np.ndarray, brightness: float, contrast: float, saturation: float, hue: float) -> np.ndarray:
-    """One table for each of hue, saturation and value; OpenCV counts hues in steps of two degrees."""
-    steps = np.arange(256.0)
-    table = np.empty((1, 256, 3), np.uint8)
-    table[0, :, 0] = (steps + round(hue / 2)) % 180
-    table[0, :, 1] = np.clip(np.rint(steps * (1 + saturation)), 0, 255)
-    table[0, :, 2] = np.clip(np.rint(((steps - 128) * (1 + contrast) + 128) * (1 + brightness)), 0, 255)
-    return cv2.cvtColor(cv2.LUT(cv2.cvtColor(image, cv2.COLOR_RGB2HSV), table), cv2.COLOR_HSV2RGB)
+    """All four shifts as one affine map of RGB, which costs a fraction of going to HSV and back."""
+    angle = np.radians(hue)
+    grey = np.broadcast_to(_LUMA, (3, 3))
+    turned = grey + (1 + saturation) * (np.cos(angle) * (np.eye(3) - grey) + np.sin(angle) * _QUARTER_TURN)
+    matrix = np.empty((3, 4))
+    matrix[:, :3] = (1 + brightness) * (1 + contrast) * turned
+    matrix[:, 3] = -(1 + brightness) * contrast * 128
+    return cv2.transform(image, matrix)
 
 
 def sample_backgrounds(group: str = "train", **options) -> PhotoBackgrounds:

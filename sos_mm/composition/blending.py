@@ -1,18 +1,19 @@
 """Blending: the gradient-domain seam, and what is kept of a picture that was lit anew."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any
 
 import cv2
 import numpy as np
 
 from sos_mm.checks import check_choice, check_range
 from sos_mm.composition.place import Sprite
-from sos_mm.composition.scene import OPAQUE, Light
+from sos_mm.composition.relighting import Relighter, build_relighter
+from sos_mm.composition.scene import OPAQUE
 from sos_mm.composition.steps import Frame, Step, check_shares, register_step
 
-_SMALL = 48
+_SMALL = 32
 
 
 @register_step
@@ -33,8 +34,8 @@ class PoissonBlend(Step):
     Source: Perez, Gangnet, Blake, "Poisson image editing", SIGGRAPH 2003.
     """
 
-    strength: float = 0.5
-    limit: float = 60.0
+    strength: float = 0.25
+    limit: float = 30.0
 
     def __post_init__(self):
         check_shares(self, "strength")
@@ -60,9 +61,12 @@ class PoissonBlend(Step):
 
 def _shifted(rgba: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Premultiplied pixels whose straight colours are moved by (h, w, 3) float32 levels."""
-    alpha = rgba[..., 3:].astype(np.float32)
-    colors = np.rint(rgba[..., :3] + shift * (alpha / 255))
-    return np.concatenate([np.clip(colors, 0, alpha).astype(np.uint8), rgba[..., 3:]], axis=2)
+    alpha = cv2.extractChannel(rgba, 3)
+    scaled = cv2.multiply(shift, cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB), scale=1 / 255, dtype=cv2.CV_32F)
+    colors = cv2.add(cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), scaled, dtype=cv2.CV_8U)
+    shifted = cv2.cvtColor(colors, cv2.COLOR_RGB2RGBA)
+    cv2.insertChannel(alpha, shifted, 3)
+    return cv2.min(shifted, cv2.merge([alpha] * 4))
 
 
 def solve_membrane(values: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -86,32 +90,20 @@ def solve_membrane(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     if min(height, width) > 4:
         half = ((width + 1) // 2, (height + 1) // 2)
         coarse_weight = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
-        coarse = cv2.resize(values * weight[..., None], half, interpolation=cv2.INTER_AREA)
+        coarse = _resize(values * weight[..., None], half, cv2.INTER_AREA)
         coarse /= np.maximum(coarse_weight, 1e-6)[..., None]
-        guess = cv2.resize(solve_membrane(coarse, coarse_weight > 0), (width, height))
-    result = np.where(known[..., None], values, guess).astype(np.float32)
-    for _ in range(24):
-        around = cv2.blur(result, (3, 3), borderType=cv2.BORDER_REPLICATE)
-        result = np.where(known[..., None], values, around)
-    return result
+        guess = _resize(solve_membrane(coarse, coarse_weight > 0), (width, height), cv2.INTER_LINEAR)
+    values, mask = np.ascontiguousarray(values), known.view(np.uint8)
+    result = np.ascontiguousarray(guess, np.float32)
+    for _ in range(12):
+        cv2.copyTo(values, mask, result)
+        result = cv2.blur(result, (3, 3), borderType=cv2.BORDER_REPLICATE)
+    return cv2.copyTo(values, mask, result).reshape(values.shape)
 
 
-@runtime_checkable
-class Relighter(Protocol):
-    """What lights a picture anew, such as a generative model."""
-
-    def relight(self, image: np.ndarray, alpha: np.ndarray, light: Light, rng: np.random.Generator) -> np.ndarray:
-        """Lights a scene.
-
-        Args:
-            image: (H, W, 3) uint8 RGB; not to be changed.
-            alpha: (H, W) uint8, where objects are.
-            light: The light that is wanted.
-            rng: Where its draws come from.
-
-        Returns:
-            (H, W, 3) uint8 RGB, everything at its place.
-        """
+def _resize(values: np.ndarray, size: tuple[int, int], method: int) -> np.ndarray:
+    """OpenCV's, which drops a last axis of one."""
+    return cv2.resize(values, size, interpolation=method).reshape(*size[::-1], values.shape[2])
 
 
 @register_step
@@ -123,7 +115,7 @@ class AreaWeightedBlend(Step):
     through a sigmoid; the background is taken as it was lit.
 
     Args:
-        relighter: What lights the scene.
+        relighter: What lights the scene: a `Relighter`, or a dict that `build_relighter` takes.
         low: Least weight.
         high: Largest weight.
         steepness: Of the sigmoid over ranks from 0 to 1.
@@ -136,7 +128,7 @@ class AreaWeightedBlend(Step):
     Source: "SOS: Synthetic Object Segments", arXiv 2510.09110.
     """
 
-    relighter: Relighter
+    relighter: Relighter | Mapping[str, Any]
     low: float = 0.3
     high: float = 0.9
     steepness: float = 10.0
@@ -145,6 +137,8 @@ class AreaWeightedBlend(Step):
     background: str = "relit"
 
     def __post_init__(self):
+        if isinstance(self.relighter, Mapping):
+            object.__setattr__(self, "relighter", build_relighter(self.relighter))
         if not isinstance(self.relighter, Relighter):
             raise ValueError(f"`relighter` must have a method `relight`, but got {self.relighter!r}.")
         check_shares(self, "low", "high")

@@ -50,52 +50,50 @@ def compose(
         raise ValueError("`rng` must be a generator where there are `steps`, but got None.")
     shown = [vary_hue(segments[planned.segment], planned.hue) for planned in layout.placements]
     sprites = [place(*pair, layout.canvas) for pair in zip(shown, layout.placements, strict=True)]
-    owner, kept, ignored = _find_owners(sprites, layout.canvas, min_visible_share, min_area, keep_ignored)
-    painted = {index: sprites[index] for index in sorted([*kept, *ignored])}
+    seen, ignored = _find_visible(sprites, layout.canvas, min_visible_share, min_area, keep_ignored)
+    painted = {index: sprites[index] for index in sorted([*seen, *ignored])}
     image = np.zeros((*layout.canvas, 3), np.uint8) if background is None else background.copy()
     light = _paint_all(image, painted, background is None, steps, rng)
-    objects = [
-        _describe(painted[index], layout.placements[index], shown[index], z_order, owner)
-        for z_order, index in enumerate(kept)
-    ]
+    owner = np.zeros(layout.canvas, np.int32)
+    objects = []
+    for z_order, index in enumerate(sorted(seen)):
+        np.copyto(owner[sprites[index].window], z_order + 1, where=seen[index])
+        box = _tight_box(seen[index], sprites[index].offset)
+        objects.append(_describe(painted[index], layout.placements[index], shown[index], z_order, seen[index], box))
     alpha = _coverage(painted.values(), layout.canvas) if background is None else None
     regions = [_ignore(shown[index], mask, sprites[index].offset) for index, mask in sorted(ignored.items())]
     return Scene(image, tuple(objects), owner, tuple(regions), light, alpha)
 
 
-def _find_owners(
+def _find_visible(
     sprites: Sequence[Sprite | None],
     canvas: tuple[int, int],
     min_visible_share: float,
     min_area: int,
-    keep_ignored: bool = False,
-) -> tuple[np.ndarray, list[int], dict[int, np.ndarray]]:
-    """The owner of every pixel, which sprites stay, and what is seen, in their windows, of those without a label.
+    keep_ignored: bool,
+) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+    """Masks, in their windows, of what is seen of the sprites that stay, and of those that stay without a label.
 
     From front to back, since what is seen of an object depends on those before it alone: one pass then
     decides who stays, and an object that was left out hides nothing from those behind it.
     """
-    owner = np.zeros(canvas, np.int32)
-    kept, ignored = [], {}
+    taken = np.zeros(canvas, bool)
+    kept, ignored = {}, {}
     for index in reversed(range(len(sprites))):
         if sprites[index] is None:
             continue
-        seen_by = owner[sprites[index].window]
+        here = taken[sprites[index].window]
         opaque = cv2.extractChannel(sprites[index].rgba, 3) >= OPAQUE
-        seen = opaque & (seen_by == 0)
+        seen = opaque & ~here
         area = np.count_nonzero(seen)
         if area >= max(min_area, min_visible_share * np.count_nonzero(opaque)):
-            np.copyto(seen_by, index + 1, where=seen)
-            kept.append(index)
+            kept[index] = seen
         elif keep_ignored and area:
-            np.copyto(seen_by, index + 1, where=seen)
             ignored[index] = seen
-    kept.reverse()
-    if len(kept) < len(sprites):
-        identity = np.zeros(len(sprites) + 1, np.int32)
-        identity[np.array(kept, int) + 1] = np.arange(1, len(kept) + 1)
-        owner = identity[owner]
-    return owner, kept, ignored
+        else:
+            continue
+        np.logical_or(here, opaque, out=here)
+    return kept, ignored
 
 
 def _paint_all(
@@ -135,10 +133,11 @@ def _paint(image: np.ndarray, sprite: Sprite) -> None:
     image[window] = cv2.add(dimmed, cv2.cvtColor(sprite.rgba, cv2.COLOR_RGBA2RGB))
 
 
-def _describe(sprite: Sprite, planned: Placement, segment: Segment, z_order: int, owner: np.ndarray) -> SceneObject:
+def _describe(
+    sprite: Sprite, planned: Placement, segment: Segment, z_order: int, seen: np.ndarray, box: Box
+) -> SceneObject:
     alpha = np.ascontiguousarray(sprite.rgba[..., 3])
     opaque = alpha >= OPAQUE
-    seen = owner[sprite.window] == z_order + 1
     amodal_area = int(np.count_nonzero(opaque))
     return SceneObject(
         segment_id=segment.source_id,
@@ -151,7 +150,7 @@ def _describe(sprite: Sprite, planned: Placement, segment: Segment, z_order: int
         z_order=z_order,
         alpha=alpha,
         offset=sprite.offset,
-        box=_tight_box(seen, sprite.offset),
+        box=box,
         area=int(np.count_nonzero(seen)),
         amodal_box=_tight_box(opaque, sprite.offset),
         amodal_area=amodal_area,

@@ -20,7 +20,7 @@ from sos_mm.composition.scene import Placement
 from sos_mm.segments.segment import Segment
 
 ZONES = ("near", "mid", "far")
-_BATCH = 16
+_BATCH = 32
 # Width of the sensor that focal lengths are told for, in mm.
 _SENSOR = 36.0
 # The longer side of common things, in metres.
@@ -51,13 +51,16 @@ class DepthLayout(Variation):
     """Objects near, in the middle and far away, as large as a camera would see them; far ones behind.
 
     A scene has a distance of its own, at which its median object would take ``median_side`` of the canvas with
-    the widest lens: apples make a table, cars a street. Depths are multiples of it. The ground rises from the
-    canvas's lower edge, where the nearest depth stands, to a horizon. Boxes are judged as in `StructuredLayout`.
+    the widest lens: apples make a table, cars a street. Depths are drawn as multiples of it. With a longer lens
+    the camera stands back until what is at that distance is as large as before, so near and far grow alike in
+    size. The ground rises from the canvas's lower edge, where the nearest depth stands, to a horizon. Boxes are
+    judged as in `StructuredLayout`.
 
     Args:
         counts: Least and largest number of objects an image.
         shares: Probability of each zone.
-        depths: Range of depth of each zone, uniform in the inverse, as multiples of the scene's distance.
+        depths: Range of depth of each zone with the widest lens, uniform in the inverse, as multiples of the
+            scene's distance.
         sizes: Longer side in metres by category, beside and before those known already.
         unknown_size: Range of the longer side of other categories, uniform in its logarithm.
         focal: Range of the focal length in mm on a 36 mm sensor, uniform in its logarithm.
@@ -173,7 +176,8 @@ class DepthLayout(Variation):
         """(N,) depths in metres and (N,) longer sides in pixels."""
         number = len(segments)
         guesses = _log_between(self.unknown_size, rng.random(number))
-        known = [{**PHYSICAL_SIZES, **self.sizes}.get(segment.category.replace("_", " ")) for segment in segments]
+        known_sizes = {**PHYSICAL_SIZES, **self.sizes}
+        known = [known_sizes.get(segment.category.replace("_", " ")) for segment in segments]
         sizes = np.array([guess if size is None else size for guess, size in zip(guesses, known, strict=True)])
         zones = rng.choice(len(ZONES), size=number, p=[self.shares[zone] for zone in ZONES])
         low, high = np.array([self.depths[ZONES[zone]] for zone in zones]).reshape(-1, 2).T
@@ -185,7 +189,7 @@ class DepthLayout(Variation):
         pixels = focal / _SENSOR * canvas_side
         widest = self.focal[0] / _SENSOR * canvas_side
         distance = widest * (np.median(sizes) if number else 1) / (self.median_side * canvas_side)
-        depths = distance / inverse * (pixels / widest)
+        depths = distance * (1 / inverse + pixels / widest - 1)
         sides = pixels * zoom * sizes / depths
         return depths, np.clip(sides, self.side[0] * canvas_side, self.side[1] * canvas_side)
 

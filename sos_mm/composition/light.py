@@ -9,11 +9,15 @@ import numpy as np
 from sos_mm.checks import check_range
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import OPAQUE
-from sos_mm.composition.steps import Frame, Step, check_shares, register_step
+from sos_mm.composition.steps import Frame, Step, check_shares, register_step, small_alpha
 
 # Shading is made on pictures of at most so many pixels a side, statistics of about so many.
-_SMALL = 64
+_SMALL = 32
 _SAMPLES = 24
+# How freely a level may move, in [0, 1]: black never, white downwards alone.
+_LEVELS = np.arange(256.0)[:, None]
+_UP = _LEVELS * (255 - _LEVELS) * (4 / 255**2)
+_DOWN = _LEVELS * (510 - _LEVELS) / 255**2
 
 
 @register_step
@@ -21,21 +25,24 @@ _SAMPLES = 24
 class Harmonize(Step):
     """Moves an object's Lab mean and spread part of the way to those of the background around it.
 
+    The colours go there along curves, one a channel. They hold black, so that a crow before a bright sky is not
+    fogged, and upwards white as well; downwards white gives way, as it does in less light.
+
     Args:
         strength: Share of the way for lightness, in [0, 1].
         chroma: Share of it for colour: small, so that a red apple stays red on a lawn.
-        limit: Largest shift of a channel, in levels of 255.
+        limit: Largest shift of a curve, in levels of 255, in [0, 36].
         reach: Width of the neighbourhood, as a share of the object's longer side.
     """
 
-    strength: float = 0.4
-    chroma: float = 0.2
-    limit: float = 40.0
+    strength: float = 0.3
+    chroma: float = 0.15
+    limit: float = 20.0
     reach: float = 0.3
 
     def __post_init__(self):
         check_shares(self, "strength", "chroma")
-        check_range("limit", self.limit, 0, 255)
+        check_range("limit", self.limit, 0, 36)
         check_range("reach", self.reach, 0.01, 10)
 
     def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
@@ -45,35 +52,35 @@ class Harmonize(Step):
         own, around = neighbourhood(sprite, frame.image, self.reach)
         if len(own) < 8 or len(around) < 8:
             return sprite
-        colors = cv2.cvtColor(cv2.cvtColor(sprite.rgba, cv2.COLOR_mRGBA2RGBA), cv2.COLOR_RGBA2RGB)
-        moved = cv2.cvtColor(cv2.transform(colors, _fit_colors(own, self._moved(own, around))), cv2.COLOR_RGB2RGBA)
-        cv2.insertChannel(cv2.extractChannel(sprite.rgba, 3), moved, 3)
-        return replace(sprite, rgba=cv2.cvtColor(moved, cv2.COLOR_RGBA2mRGBA))
+        lab, goal = _lab(own), _lab(around)
+        curves = self._curves(own, lab, goal)
+        moved = _lab(cv2.LUT(own[None], curves[None])[0]).mean(axis=0)
+        # A pure colour has channels that cannot move: it may come out further away, and then stays.
+        if np.linalg.norm(moved - goal.mean(axis=0)) >= np.linalg.norm(lab.mean(axis=0) - goal.mean(axis=0)):
+            return sprite
+        curves = np.concatenate([curves, _LEVELS.astype(np.uint8)], axis=1)[None]
+        straight = cv2.cvtColor(sprite.rgba, cv2.COLOR_mRGBA2RGBA)
+        return replace(sprite, rgba=cv2.cvtColor(cv2.LUT(straight, curves), cv2.COLOR_RGBA2mRGBA))
 
-    def _moved(self, own: np.ndarray, around: np.ndarray) -> np.ndarray:
-        """Where the object's (N, 3) RGB colours are to go."""
-        own, around = _lab(own), _lab(around)
-        share = np.array([self.strength, self.chroma, self.chroma])
-        shift = np.clip(share * (around.mean(axis=0) - own.mean(axis=0)), -self.limit, self.limit)
-        spread = np.clip(around.std(axis=0) / np.maximum(own.std(axis=0), 1), 0.7, 1.4)
-        moved = (own - own.mean(axis=0)) * (1 + share * (spread - 1)) + own.mean(axis=0) + shift
-        # OpenCV's 8-bit scale: lightness times 2.55, the other two plus 128.
-        lab = ((moved - (0, 128, 128)) / (2.55, 1, 1)).astype(np.float32)
-        return cv2.cvtColor(lab[None], cv2.COLOR_Lab2RGB)[0] * 255
+    def _curves(self, own: np.ndarray, lab: np.ndarray, goal: np.ndarray) -> np.ndarray:
+        """(256, 3) uint8, the new levels of each channel.
 
-
-def _fit_colors(colors: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """The affine map between (N, 3) RGB colours, as a (3, 4) matrix.
-
-    Lab is near enough to linear over one object's colours, and at full size one matrix costs a twentieth of the
-    conversions there and back, whose 8 bits would show as bands.
-    """
-    mean, change = colors.mean(axis=0), targets - colors
-    spread = colors - mean
-    # Held near 'no change' where an object has too few colours to tell.
-    held = spread.T @ spread + 25 * len(colors) * np.eye(3)
-    slope = np.linalg.solve(held, spread.T @ (change - change.mean(axis=0))).T
-    return np.hstack([np.eye(3) + slope, (change.mean(axis=0) - slope @ mean)[:, None]])
+        Args:
+            own: (N, 3) uint8 RGB of the object.
+            lab: The same in Lab.
+            goal: (M, 3) Lab of what is around it.
+        """
+        mean, spread = lab.mean(axis=0), goal[:, 0].std() / max(lab[:, 0].std(), 1)
+        target = mean + (self.strength, self.chroma, self.chroma) * (goal.mean(axis=0) - mean)
+        shift = np.subtract(*_rgb(np.stack([target, mean])))
+        counts = [np.bincount(channel, minlength=256) for channel in own.T]
+        rooms = np.where(shift < 0, _DOWN, _UP)
+        share = (rooms.T * counts).sum(axis=1) / len(own)
+        shift = np.clip(shift / np.maximum(share, 0.05), -self.limit, self.limit)
+        contrast = self.strength * (min(max(spread, 0.7), 1.4) - 1) * (_LEVELS - own.mean())
+        # With the largest shift, 36, this stays under the 64 from which on a curve would fall somewhere.
+        moved = _LEVELS + rooms * shift + _UP * np.clip(contrast, -25, 25)
+        return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
 
 
 def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +114,11 @@ def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.n
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(np.ascontiguousarray(rgb)[None], cv2.COLOR_RGB2Lab)[0].astype(np.float64)
+    return cv2.cvtColor(rgb[None] / np.float32(255), cv2.COLOR_RGB2Lab)[0].astype(np.float64)
+
+
+def _rgb(lab: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(lab[None].astype(np.float32), cv2.COLOR_Lab2RGB)[0] * 255.0
 
 
 @register_step
@@ -118,10 +129,10 @@ class DirectionalShading(Step):
     The object is taken for a cushion of its silhouette: normals come from the blurred alpha.
 
     Args:
-        strength: Largest gain or loss, as a share of the brightness, in [0, 1].
+        strength: Largest loss, as a share of the brightness, in [0, 1]; the largest gain is 0.4 of it.
     """
 
-    strength: float = 0.22
+    strength: float = 0.2
 
     def __post_init__(self):
         check_shares(self, "strength")
@@ -129,14 +140,14 @@ class DirectionalShading(Step):
     def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
         """Scales the object's colours by a smooth gain."""
         height, width = sprite.rgba.shape[:2]
-        scale = min(_SMALL / max(height, width), 1)
-        size = max(round(width * scale), 2), max(round(height * scale), 2)
-        alpha = cv2.resize(cv2.extractChannel(sprite.rgba, 3), size, interpolation=cv2.INTER_AREA)
+        alpha = small_alpha(sprite, _SMALL)
         light = np.array(frame.light.direction)
         towards = light[:2] / max(np.linalg.norm(light[:2]), 1e-6)
         facing = self._facing(alpha.astype(np.float32) / 255, towards)
         # An 8-bit gain, where 128 leaves all as it is, keeps the work at full size in 8 bits.
-        gain = np.clip(np.rint(128 * (1 + self.strength * np.linalg.norm(light[:2]) * facing)), 0, 255)
+        # Less is added than taken away, since what is added to white is lost.
+        facing = np.where(facing > 0, 0.4 * facing, facing)
+        gain = np.rint(128 * (1 + self.strength * np.linalg.norm(light[:2]) * facing))
         gain = cv2.resize(gain.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
         lit = cv2.multiply(sprite.rgba, cv2.merge([gain, gain, gain, np.full_like(gain, 128)]), scale=1 / 128)
         return replace(sprite, rgba=cv2.min(lit, cv2.merge([cv2.extractChannel(sprite.rgba, 3)] * 4)))

@@ -11,6 +11,12 @@ from sos_mm.composition.scene import OPAQUE, Box, Placement
 from sos_mm.segments.segment import Segment
 
 
+def scaled_size(size: tuple[int, int], box: Box) -> tuple[int, int]:
+    """Height and width, at least 1, of what has that size when it is scaled to fit a box, its aspect kept."""
+    scale = min((box[3] - box[1]) / size[0], (box[2] - box[0]) / size[1])
+    return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Sprite:
     """A segment at its place, cut off at the canvas's border.

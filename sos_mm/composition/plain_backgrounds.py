@@ -17,12 +17,25 @@ Color = tuple[int, int, int]
 class Backgrounds(Protocol):
     """What draws backgrounds."""
 
+    @property
+    def fingerprint(self) -> str:
+        """Tells what they are drawn from: the same for the same pictures, wherever they lie."""
+
     def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray | None:
         """(height, width, 3) uint8 RGB, the caller's own, or None for a transparent scene."""
 
 
+class Painted:
+    """Backgrounds that are drawn from nothing but their settings."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Their settings in words, which are all that they are drawn from."""
+        return repr(self)
+
+
 @dataclass(frozen=True)
-class PlainBackgrounds:
+class PlainBackgrounds(Painted):
     """One colour all over.
 
     Args:
@@ -43,7 +56,7 @@ class PlainBackgrounds:
 
 
 @dataclass(frozen=True)
-class GradientBackgrounds:
+class GradientBackgrounds(Painted):
     """Two colours, one running into the other along a direction drawn uniformly.
 
     Args:
@@ -70,7 +83,7 @@ class GradientBackgrounds:
 
 
 @dataclass(frozen=True)
-class TextureBackgrounds:
+class TextureBackgrounds(Painted):
     """Smooth noise of several scales between two colours: clouds, plaster, grain.
 
     Args:
@@ -107,7 +120,7 @@ class TextureBackgrounds:
 
 
 @dataclass(frozen=True)
-class NoBackgrounds:
+class NoBackgrounds(Painted):
     """Nothing behind the objects: scenes come out transparent, to be lit or put on a ground later."""
 
     def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> None:

@@ -9,10 +9,12 @@ import numpy as np
 from sos_mm.checks import check_range
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import Box, Light
-from sos_mm.composition.steps import Frame, Step, check_shares, register_step
+from sos_mm.composition.steps import Frame, Step, check_shares, register_step, small_alpha
 
 # Shadows are soft: they are made at most so many pixels a side, and enlarged.
-_SMALL = 96
+_SMALL = 64
+# A card seen edge on would cast a line; real things are not flat. In heights of the object.
+_DEPTH = 0.12
 
 
 @register_step
@@ -21,7 +23,8 @@ class CastShadow(Step):
     """The silhouette laid down on the ground, away from the light.
 
     The object is taken for a card that stands upright on its lowest row. Its shadow is darkest there and fades
-    and ends with the height of what casts it. It darkens by a share, so black stays black.
+    to nothing with the height of what casts it, since objects are put where no ground may be. It darkens by a
+    share, so black stays black.
 
     Args:
         strength: Largest share of the brightness that is taken away, in [0, 1].
@@ -30,10 +33,10 @@ class CastShadow(Step):
         longest: Longest shadow, in heights of the object.
     """
 
-    strength: float = 0.45
+    strength: float = 0.3
     softness: float = 0.03
     ground: float = 0.35
-    longest: float = 1.2
+    longest: float = 0.6
 
     def __post_init__(self):
         check_shares(self, "strength")
@@ -43,15 +46,13 @@ class CastShadow(Step):
 
     def underlay(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> None:
         """Darkens what is behind the object."""
-        top = sprite.extent[1]
-        bottom = sprite.extent[3]
+        left, top, right, bottom = sprite.extent
         drift, rise = self.lean(frame.light)
         # Canvas coordinates: a point at height h over the base goes to (x + drift h, base - rise h).
         matrix = np.array([[1, -drift, drift * bottom], [0, rise, bottom * (1 - rise)]])
-        fading = np.linspace(0.35, 1, max(bottom - top, 1), dtype=np.float32)
-        start = sprite.offset[1] - top
-        fading = fading[start : start + sprite.rgba.shape[0]]
-        sigma = self.softness * max(bottom - top, sprite.extent[2] - sprite.extent[0])
+        # An edge step may have grown the sprite beyond its extent.
+        fading = np.clip((_rows(sprite) + 0.5 - top) / (bottom - top), 0, 1)
+        sigma = self.softness * max(bottom - top, right - left)
         paint_shadow(frame.image, sprite, matrix, fading, sigma, self.strength)
 
     def lean(self, light: Light) -> tuple[float, float]:
@@ -60,8 +61,7 @@ class CastShadow(Step):
         x, _, viewer = light.direction
         flat = max(math.hypot(x, viewer), 1e-9)
         rise = self.ground * away * viewer / flat
-        # A card seen edge on would cast a line; real things are not flat.
-        return -away * x / flat, math.copysign(max(abs(rise), 0.06), rise)
+        return -away * x / flat, math.copysign(max(abs(rise), _DEPTH), rise)
 
 
 @register_step
@@ -75,7 +75,7 @@ class ContactShadow(Step):
         softness: Standard deviation of its edge, as a share of the object's longer side.
     """
 
-    strength: float = 0.5
+    strength: float = 0.35
     share: float = 0.12
     softness: float = 0.02
 
@@ -87,10 +87,14 @@ class ContactShadow(Step):
         """Darkens what is behind the object's lowest part."""
         left, top, right, bottom = sprite.extent
         height = bottom - top
-        rows = np.arange(sprite.offset[1], sprite.offset[1] + sprite.rgba.shape[0], dtype=np.float32)
-        nearness = np.clip(1 - (bottom - 1 - rows) / max(self.share * height, 1), 0, 1)
+        nearness = np.clip(1 - (bottom - 1 - _rows(sprite)) / max(self.share * height, 1), 0, 1)
         matrix = np.array([[1, 0, 0], [0, 0.5, bottom * 0.5]])
         paint_shadow(frame.image, sprite, matrix, nearness, self.softness * max(height, right - left), self.strength)
+
+
+def _rows(sprite: Sprite) -> np.ndarray:
+    """(h,) float32 rows of the canvas."""
+    return np.arange(sprite.offset[1], sprite.offset[1] + sprite.rgba.shape[0], dtype=np.float32)
 
 
 def paint_shadow(
@@ -130,15 +134,14 @@ def shadow_box(sprite: Sprite, matrix: np.ndarray, sigma: float, canvas: tuple[i
 def _soft_silhouette(sprite: Sprite, matrix: np.ndarray, fading: np.ndarray, sigma: float, box: Box) -> np.ndarray:
     """Float32 in [0, 255], the moved and blurred alpha on a reduced copy of a box."""
     x0, y0, x1, y1 = box
-    alpha = cv2.extractChannel(sprite.rgba, 3)
-    shrink = max(max(alpha.shape) / _SMALL, 1)
-    size = max(round(alpha.shape[1] / shrink), 1), max(round(alpha.shape[0] / shrink), 1)
-    small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = small_alpha(sprite, _SMALL).astype(np.float32)
+    size = small.shape[1::-1]
     small *= cv2.resize(fading[:, None], (1, size[1]), interpolation=cv2.INTER_AREA)
     step = max(max(x1 - x0, y1 - y0) / _SMALL, 1)
     width, height = max(math.ceil((x1 - x0) / step), 1), max(math.ceil((y1 - y0) / step), 1)
     # Pixel centres: reduced sprite -> canvas -> moved -> reduced box.
-    to_canvas = _scaling(alpha.shape[1] / size[0], alpha.shape[0] / size[1], *sprite.offset)
+    rows, columns = sprite.rgba.shape[:2]
+    to_canvas = _scaling(columns / size[0], rows / size[1], *sprite.offset)
     from_box = _scaling((x1 - x0) / width, (y1 - y0) / height, x0, y0)
     whole = np.linalg.inv(from_box) @ np.vstack([matrix, (0, 0, 1)]) @ to_canvas
     moved = cv2.warpAffine(small, whole[:2], (width, height), flags=cv2.INTER_LINEAR)

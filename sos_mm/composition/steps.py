@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import chain
 from typing import Any, TypeVar
 from zlib import crc32
 
+import cv2
 import numpy as np
 
 from sos_mm.checks import check_choice, check_range
@@ -60,17 +62,20 @@ def register_step(cls: StepClass) -> StepClass:
     return cls
 
 
-def build_steps(configs: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
+def build_steps(configs: Sequence[str | Mapping[str, Any]]) -> tuple[Step, ...]:
     """Steps from a list such as ``[dict(type='Harmonize', strength=0.4), dict(type='CastShadow')]``.
 
-    A step is switched off by leaving it out, or by ``enabled=False`` beside its type, which needs one changed
-    value in a config.
+    The word 'default' in it stands for the steps of `default_light`. A step is switched off by leaving it out, or
+    by ``enabled=False`` beside its type, which needs one changed value in a config.
 
     Raises:
         ValueError: If a type or a key is unknown, or a value out of its range.
     """
     steps = []
-    for config in configs:
+    words = [config for config in configs if isinstance(config, str)]
+    for word in words:
+        check_choice("light", word, ("default",))
+    for config in chain.from_iterable(default_light() if config in words else [config] for config in configs):
         check_choice("step.type", config.get("type"), _STEPS)
         cls = _STEPS[config["type"]]
         options = {key: value for key, value in config.items() if key not in ("type", "enabled")}
@@ -91,8 +96,8 @@ def default_light() -> list[dict[str, Any]]:
 class Lighting:
     """The steps of one scene with their light and their draws.
 
-    The light is drawn first and each step has a stream of its own, keyed by its name, so that a step that is
-    switched off moves nothing else.
+    The light, over a shoulder of the photographer, is drawn first and each step has a stream of its own,
+    keyed by its name, so that a step that is switched off moves nothing else.
 
     Args:
         steps: What to do.
@@ -100,7 +105,9 @@ class Lighting:
     """
 
     def __init__(self, steps: Sequence[Step], rng: np.random.Generator):
-        self.light = Light(azimuth=float(rng.uniform(0, 360)), elevation=float(rng.uniform(35, 65)))
+        # From the photographer's side: light from behind throws shadows to the front, and from the very side along
+        # the ground, where they lie apart from all that is round or hangs in the air.
+        self.light = Light(azimuth=float(rng.uniform(30, 150)), elevation=float(rng.uniform(35, 65)))
         self._focus = float(rng.random())
         key = int(rng.integers(2**63))
         names = [type(step).__name__ for step in steps]
@@ -131,6 +138,18 @@ class Lighting:
 
 def _stream(key: int, name: str, occurrence: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.array([key, crc32(f"{name}/{occurrence}".encode())], np.uint64)))
+
+
+def small_alpha(sprite: Sprite, side: int) -> np.ndarray:
+    """A sprite's alpha, reduced until its longer side is at most that; (h, w) uint8, each at least 2.
+
+    For soft things: of large sprites not every pixel is looked at, but at least two a pixel of the result.
+    """
+    step = max(max(sprite.rgba.shape[:2]) // (2 * side), 1)
+    alpha = np.ascontiguousarray(sprite.rgba[step // 2 :: step, step // 2 :: step, 3])
+    scale = min(side / max(sprite.rgba.shape[:2]), 1)
+    height, width = (max(round(length * scale), 2) for length in sprite.rgba.shape[:2])
+    return cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def check_shares(step: Step, *names: str) -> None:

@@ -4,14 +4,21 @@ from sos_mm.compat import check_openmmlab
 
 check_openmmlab("mmengine", "mmcv", "mmseg")
 
-from sos_mm.saliency.afim import AttentionFeatureInteraction  # noqa: E402
+from sos_mm.saliency.afim import AttentionFeatureInteraction, PlainCrossAttention  # noqa: E402
+from sos_mm.saliency.augmented_test import SaliencyTTAModel  # noqa: E402
+from sos_mm.saliency.branch import SalientBranchHead, SalientBranchSegmentor  # noqa: E402
 from sos_mm.saliency.datasets import SaliencyDataset  # noqa: E402
 from sos_mm.saliency.denoiser import LatentDenoiser  # noqa: E402
+from sos_mm.saliency.distillation import DistilledSegmentor  # noqa: E402
 from sos_mm.saliency.fusion import CBAMFusion  # noqa: E402
 from sos_mm.saliency.head import DiffusionSODHead  # noqa: E402
+from sos_mm.saliency.latent_cache import LatentCacheHook  # noqa: E402
 from sos_mm.saliency.latent_codec import SpaceToDepthCodec, StableDiffusionVAE  # noqa: E402
-from sos_mm.saliency.losses import SaliencyMSELoss  # noqa: E402
+from sos_mm.saliency.losses import SaliencyMSELoss, StructureLoss  # noqa: E402
+from sos_mm.saliency.mask_decoder import MaskDecoder  # noqa: E402
 from sos_mm.saliency.metric import SODMetric  # noqa: E402
+from sos_mm.saliency.preprocessor import MultiModalPreprocessor  # noqa: E402
+from sos_mm.saliency.released_fusion import ReleasedFusion  # noqa: E402
 from sos_mm.saliency.salient_encoder import SalientEncoder  # noqa: E402
 from sos_mm.saliency.segmentor import LatentDiffusionSegmentor  # noqa: E402
 from sos_mm.saliency.transforms import (  # noqa: E402
@@ -29,21 +36,31 @@ __all__ = [
     "AttentionFeatureInteraction",
     "CBAMFusion",
     "DiffusionSODHead",
+    "DistilledSegmentor",
     "FlipSaliency",
+    "LatentCacheHook",
     "LatentDenoiser",
     "LatentDiffusionSegmentor",
     "LoadAuxiliaryImage",
     "LoadSaliencyImage",
     "LoadSaliencyMask",
+    "MaskDecoder",
+    "MultiModalPreprocessor",
     "PackSaliencyInputs",
+    "PlainCrossAttention",
+    "ReleasedFusion",
     "ResizeSaliency",
     "SODMetric",
     "SaliencyDataset",
     "SaliencyMSELoss",
+    "SaliencyTTAModel",
     "SaliencyVisualizationHook",
+    "SalientBranchHead",
+    "SalientBranchSegmentor",
     "SalientEncoder",
     "SaveSaliencyHook",
     "SpaceToDepthCodec",
     "StableDiffusionVAE",
+    "StructureLoss",
     "VisitHook",
 ]

@@ -1,93 +1,224 @@
 """The Attention Feature Interaction Module (AFIM): how the salient feature reaches the U-Net.
 
-Queries come from the U-Net's features, keys and values from the salient feature pyramid, at the U-Net's
-cross-attention layers. Each layer is given the pyramid's map of its own resolution.
+At the U-Net's cross-attention layers queries come from the U-Net's features, keys and values from the salient feature
+pyramid. Each layer is given the pyramid's map of its own resolution (pooled below stride 32), and a gate that knows
+the timestep says how much of what it reads is taken.
+
+The image's features do not change while its mask is denoised. So keys and values are computed once an image
+(:meth:`FeatureInteraction.with_projections`) and reused by all steps and all members of an ensemble; only the gate
+is computed at each step (:meth:`FeatureInteraction.at`).
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
+from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional
 
 
+class Context(NamedTuple):
+    """What cross-attention layers read.
+
+    Attributes:
+        maps: (B, C, h, w), one a level of the U-Net.
+        projected: Keys and values, one pair a layer, each (B, heads, h*w, c); None where layers are to project.
+        gates: (B, levels), what each level's layers multiply their output by; None for no gate.
+    """
+
+    maps: tuple[Tensor, ...]
+    projected: tuple[tuple[Tensor, Tensor], ...] | None = None
+    gates: Tensor | None = None
+
+
+class FeatureInteraction(BaseModule):
+    """What both ways to bring the salient feature into the U-Net have in common."""
+
+    positions = False
+
+    def install(self, unet: UNet2DConditionModel) -> None:
+        """Makes the U-Net's cross-attention layers read a :class:`Context`."""
+        for index, (level, attention) in enumerate(cross_attentions(unet)):
+            attention.set_processor(ContextAttention(self.level(level), index, self.positions))
+
+    def level(self, level: int) -> int:
+        """Which map the layers of one of the U-Net's levels read."""
+        return level
+
+    def with_projections(self, context: Context, unet: UNet2DConditionModel) -> Context:
+        """Adds every layer's keys and values."""
+        layers = [attention for _, attention in cross_attentions(unet)]
+        pairs = tuple(layer.processor.keys_and_values(layer, context.maps) for layer in layers)
+        return context._replace(projected=pairs)
+
+    def at(self, context: Context, timesteps: Tensor) -> Context:
+        """The context at a timestep, () or (B,) int64."""
+        return context
+
+
 @MODELS.register_module()
-class AttentionFeatureInteraction(BaseModule):
+class AttentionFeatureInteraction(FeatureInteraction):
     """Projects the salient feature pyramid to cross-attention contexts, one for each level of the U-Net.
 
     Args:
         in_channels: Channels of the pyramid.
         context_channels: The U-Net's ``cross_attention_dim``.
-        levels: Levels of the U-Net, the middle block counting with the last.
+        levels: Levels of the U-Net that have cross-attention, the middle block counting with the last.
+        gate: Whether a level's cross-attention is multiplied by a number in (0, 2) that depends on the timestep. It
+            starts at 1. Near pure noise the mask's latent says nothing and the salient feature must speak; near the
+            end it is the other way round.
     """
 
-    def __init__(self, in_channels: int, context_channels: int, levels: int):
+    positions = True
+
+    def __init__(self, in_channels: int, context_channels: int, levels: int, gate: bool = True):
         super().__init__()
         self.project = nn.ModuleList(nn.Conv2d(in_channels, context_channels, 1) for _ in range(levels))
         self.norm = nn.ModuleList(nn.GroupNorm(1, context_channels) for _ in range(levels))
+        self.gate = TimeGate(levels) if gate else None
 
-    def forward(self, pyramid: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def forward(self, pyramid: tuple[Tensor, ...]) -> Context:
         """Maps (B, C, h, w), finest first -> contexts (B, context_channels, h, w), one a level."""
-        return tuple(norm(conv(m)) for conv, norm, m in zip(self.project, self.norm, pyramid, strict=True))
+        parts = zip(self.project, self.norm, pyramid, strict=True)
+        return Context(tuple(norm(conv(m)) for conv, norm, m in parts))
 
-    @staticmethod
-    def install(unet: UNet2DConditionModel) -> None:
-        """Makes the U-Net's cross-attention layers read the context of their level, with positions."""
-        last = len(unet.down_blocks) - 1
-        blocks = [
-            *enumerate(unet.down_blocks),
-            (last, unet.mid_block),
-            *((last - index, block) for index, block in enumerate(unet.up_blocks)),
-        ]
-        for level, block in blocks:
-            for transformer in getattr(block, "attentions", None) or ():
-                for layer in transformer.transformer_blocks:
-                    layer.attn2.set_processor(LevelCrossAttention(level))
+    def at(self, context: Context, timesteps: Tensor) -> Context:
+        """Adds the gates, (B, levels)."""
+        if self.gate is None:
+            return context
+        return context._replace(gates=self.gate(timesteps.expand(len(context.maps[0]))))
 
 
-class LevelCrossAttention(nn.Module):
-    """Cross-attention of one U-Net layer to the context of its level, as a processor of diffusers.
+class TimeGate(nn.Module):
+    """Timesteps (B,) -> gates (B, levels) in (0, 2), 1 at the start."""
 
-    Queries and keys both lie on the level's grid and are given its positions: text, for which these layers
-    were made, has none, and without them a query could find "what" but not "where".
+    def __init__(self, levels: int, channels: int = 32):
+        super().__init__()
+        self.waves = Timesteps(channels, flip_sin_to_cos=True, downscale_freq_shift=0)
+        self.embed = TimestepEmbedding(channels, channels)
+        self.to_gates = nn.Linear(channels, levels)
+        nn.init.zeros_(self.to_gates.weight)
+        nn.init.zeros_(self.to_gates.bias)
+
+    def forward(self, timesteps: Tensor) -> Tensor:
+        """Computes the gates."""
+        waves = self.waves(timesteps).to(self.to_gates.weight.dtype)
+        return 2 * torch.sigmoid(self.to_gates(self.embed(waves)))
+
+
+@MODELS.register_module()
+class PlainCrossAttention(FeatureInteraction):
+    """Single-scale cross-attention, to which the AFIM is compared: all layers read f as one list of tokens.
+
+    There are no levels, no positions and no gate, as with text.
 
     Args:
-        level: The U-Net's level, which is the index of its context.
+        in_channels: Channels of f.
+        context_channels: The U-Net's ``cross_attention_dim``.
+        levels: Taken for the signature of the AFIM.
+        tile: Repeat f's channels until they fill the context, as the authors' released code does, instead of learning
+            a projection.
+
+    Raises:
+        ValueError: If channels are to be repeated and do not fit.
     """
 
-    def __init__(self, level: int):
+    def __init__(self, in_channels: int, context_channels: int, levels: int, tile: bool = False):
+        super().__init__()
+        if tile and context_channels % in_channels:
+            raise ValueError(f"`tile` needs context channels that {in_channels} divides, but got {context_channels}.")
+        self.repeats = context_channels // in_channels if tile else None
+        self.project = None if tile else nn.Conv2d(in_channels, context_channels, 1)
+        self.norm = None if tile else nn.GroupNorm(1, context_channels)
+
+    def forward(self, pyramid: tuple[Tensor, ...]) -> Context:
+        """Maps (B, C, h, w), of which only the first is read -> one context (B, context_channels, h, w)."""
+        if self.project is None:
+            return Context((pyramid[0].repeat(1, self.repeats, 1, 1),))
+        return Context((self.norm(self.project(pyramid[0])),))
+
+    def level(self, level: int) -> int:
+        """All read the one map."""
+        return 0
+
+
+def cross_attentions(unet: UNet2DConditionModel) -> list[tuple[int, Attention]]:
+    """Every cross-attention layer with its level, in the order of the forward pass."""
+    last = len(unet.down_blocks) - 1
+    blocks = [
+        *enumerate(unet.down_blocks),
+        (last, unet.mid_block),
+        *((last - index, block) for index, block in enumerate(unet.up_blocks)),
+    ]
+    return [
+        (level, layer.attn2)
+        for level, block in blocks
+        for transformer in getattr(block, "attentions", None) or ()
+        for layer in transformer.transformer_blocks
+    ]
+
+
+class ContextAttention(nn.Module):
+    """Cross-attention of one U-Net layer to the context of its level, as a processor of diffusers.
+
+    With positions, queries and keys both lie on the level's grid and are given its positions: text, for which these
+    layers were made, has none, and without them a query could find "what" but not "where".
+
+    Args:
+        level: The index of its map and gate in the context.
+        index: The index of its keys and values in the context.
+        positions: Whether to add positions, with a scale that is learned.
+    """
+
+    def __init__(self, level: int, index: int, positions: bool):
         super().__init__()
         self.level = level
-        self.position_scale = nn.Parameter(torch.ones(()))
+        self.index = index
+        self.position_scale = nn.Parameter(torch.ones(())) if positions else None
 
     def forward(
-        self,
-        attn: Attention,
-        hidden_states: Tensor,
-        encoder_hidden_states: tuple[Tensor, ...],
-        attention_mask: None = None,
+        self, attn: Attention, hidden_states: Tensor, encoder_hidden_states: Context, attention_mask: None = None
     ) -> Tensor:
-        """(B, h*w, C) U-Net tokens and the contexts of all levels -> (B, h*w, C)."""
-        context = encoder_hidden_states[self.level]
-        grid = context.shape[-2:]
-        tokens = context.flatten(2).transpose(1, 2)
-        if hidden_states.shape[1] != tokens.shape[1]:
+        """(B, h*w, C) U-Net tokens and the context -> (B, h*w, C)."""
+        context = encoder_hidden_states
+        grid = context.maps[self.level].shape[-2:]
+        self.check_grid(hidden_states.shape[1], grid)
+        key, value = (
+            self.keys_and_values(attn, context.maps) if context.projected is None else context.projected[self.index]
+        )
+        query = self.placed(self.split(attn, attn.to_q(hidden_states)), grid)
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        output = attn.to_out[0](mixed.transpose(1, 2).flatten(2))
+        return output if context.gates is None else output * context.gates[:, self.level, None, None]
+
+    def keys_and_values(self, attn: Attention, maps: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Projects the level's map to keys and values, each (B, heads, h*w, C/heads)."""
+        tokens = maps[self.level].flatten(2).transpose(1, 2)
+        grid = maps[self.level].shape[-2:]
+        return self.placed(self.split(attn, attn.to_k(tokens)), grid), self.split(attn, attn.to_v(tokens))
+
+    def split(self, attn: Attention, tokens: Tensor) -> Tensor:
+        """(B, n, C) -> (B, heads, n, C/heads)."""
+        return tokens.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+
+    def placed(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Adds the grid's positions, where the layer has them."""
+        if self.position_scale is None:
+            return tokens
+        return tokens + self.position_scale * grid_positions(*grid, tokens.shape[-1], tokens.device).to(tokens.dtype)
+
+    def check_grid(self, positions: int, grid: tuple[int, int]) -> None:
+        """Raises ValueError where positions would not mean the same places."""
+        if self.position_scale is not None and positions != grid[0] * grid[1]:
             raise ValueError(
-                f"Level {self.level} of the U-Net has {hidden_states.shape[1]} positions, but its context is "
+                f"Level {self.level} of the U-Net has {positions} positions, but its context is "
                 f"{grid[0]}x{grid[1]}: the image's sides must be multiples of the U-Net's total stride."
             )
-        heads = (attn.heads, attn.to_q.out_features // attn.heads)
-        query, key, value = (
-            project(x).unflatten(-1, heads).transpose(1, 2)  # (B, heads, h*w, C/heads)
-            for project, x in ((attn.to_q, hidden_states), (attn.to_k, tokens), (attn.to_v, tokens))
-        )
-        positions = self.position_scale * grid_positions(*grid, heads[1], query.device).to(query.dtype)
-        mixed = functional.scaled_dot_product_attention(query + positions, key + positions, value)
-        return attn.to_out[0](mixed.transpose(1, 2).flatten(2))
 
 
 def grid_positions(height: int, width: int, channels: int, device: torch.device) -> Tensor:

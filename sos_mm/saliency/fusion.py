@@ -45,14 +45,15 @@ class CBAMFusion(BaseModule):
         in_channels: Channels of the stages, finest first; each stage has half the resolution of the last.
         out_channels: Channels of f and of its pyramid.
         levels: Maps in the pyramid; those beyond the coarsest stage are pooled.
+        attention: Whether the joined stages are attended.
     """
 
-    def __init__(self, in_channels: tuple[int, ...], out_channels: int = 64, levels: int = 4):
+    def __init__(self, in_channels: tuple[int, ...], out_channels: int = 64, levels: int = 4, attention: bool = True):
         super().__init__()
         self.levels = levels
         self.reduce = nn.ModuleList(conv_norm_act(channels, out_channels, 1) for channels in in_channels)
         joined = out_channels * len(in_channels)
-        self.attention = CbamModule(joined)
+        self.attention = CbamModule(joined) if attention else nn.Identity()
         self.fuse = conv_norm_act(joined, out_channels, 3)
         self.join = nn.ModuleList(
             conv_norm_act(2 * out_channels, out_channels, 3) for _ in range(min(levels, len(in_channels)) - 1)

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
+from inspect import signature
 from typing import NamedTuple
 
-import torch
+from diffusers import SchedulerMixin
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from mmengine.utils import get_object_from_string
+from torch import Generator, Tensor, nn, zeros_like
 from torch.nn import functional
 
+from sos_mm.saliency.afim import Context
 from sos_mm.saliency.fusion import SalientFeatures
 
 
@@ -39,13 +42,16 @@ class DiffusionSODHead(BaseModule):
         unet: Config of the denoiser.
         afim: Config of the module that brings f into the U-Net.
         scheduler: Config of a diffusers scheduler, for example ``type='diffusers.DDIMScheduler'``.
-        loss_diffusion: Config of the loss between the U-Net's prediction and its target.
+        loss_diffusion: Config of the loss between the U-Net's prediction and its target; None to train by pixels.
         loss_aux: Config of the loss between a 3x3 convolution of f and the mask at f's stride; None to leave
             it out.
+        loss_pixel: Config of the loss between the logits of a mask that was made in one step from zero noise, and
+            the true mask. The gradient reaches the U-Net through the mask's decoder.
 
     Raises:
         ValueError: If the scheduler predicts epsilon and has zero terminal SNR, where epsilon says nothing
-            of the mask.
+            of the mask; if there is not exactly one of ``loss_diffusion`` and ``loss_pixel``; or if one step is to
+            be trained and the schedule does not begin at pure noise.
     """
 
     def __init__(
@@ -54,8 +60,9 @@ class DiffusionSODHead(BaseModule):
         unet: dict,
         afim: dict,
         scheduler: dict,
-        loss_diffusion: dict,
+        loss_diffusion: dict | None,
         loss_aux: dict | None,
+        loss_pixel: dict | None = None,
     ):
         super().__init__()
         self.denoiser = MODELS.build(unet)
@@ -64,9 +71,14 @@ class DiffusionSODHead(BaseModule):
         self.afim.install(self.denoiser.unet)
         self.scheduler = MODELS.build(scheduler)
         check_scheduler(self.scheduler.config)
-        self.loss_diffusion = MODELS.build(loss_diffusion)
+        if (loss_diffusion is None) == (loss_pixel is None):
+            raise ValueError("The head must have one of `loss_diffusion` and `loss_pixel`, and the other must be None.")
+        if loss_pixel is not None:
+            check_one_step(self.scheduler.config)
+        self.loss_diffusion = MODELS.build(loss_diffusion) if loss_diffusion is not None else None
         self.loss_aux = MODELS.build(loss_aux) if loss_aux is not None else None
         self.auxiliary = nn.Conv2d(in_channels, 3, 3, padding=1) if loss_aux is not None else None
+        self.loss_pixel = MODELS.build(loss_pixel) if loss_pixel is not None else None
 
     def loss(
         self,
@@ -77,24 +89,28 @@ class DiffusionSODHead(BaseModule):
         noise: Tensor,
         timesteps: Tensor,
     ) -> dict[str, Tensor]:
-        """Named losses.
+        """Named losses of denoising.
 
         Args:
             features: f and its pyramid.
             image_latent: (B, C, h, w).
             mask_latent: (B, C, h, w).
             mask: (B, 3, H, W) in [-1, 1], three equal channels.
-            noise: (B, C, h, w), standard normal.
+            noise: (B, C, h, w).
             timesteps: (B,) int64.
         """
         noisy = self.scheduler.add_noise(mask_latent, noise, timesteps)
-        context = self.afim(features.pyramid)
+        context = self.afim.at(self.afim(features.pyramid), timesteps)
         prediction = self.denoiser(image_latent, noisy, timesteps, context)
-        losses = dict(loss_diffusion=self.loss_diffusion(prediction, self._target(mask_latent, noise, timesteps)))
-        if self.auxiliary is not None:
-            small = functional.interpolate(mask, features.f.shape[-2:], mode="area")
-            losses["loss_aux"] = self.loss_aux(self.auxiliary(features.f), small)
-        return losses
+        target = self._target(mask_latent, noise, timesteps)
+        return dict(loss_diffusion=self.loss_diffusion(prediction, target), **self.auxiliary_loss(features, mask))
+
+    def auxiliary_loss(self, features: SalientFeatures, mask: Tensor) -> dict[str, Tensor]:
+        """The auxiliary loss, where there is one, of f and the mask (B, 3, H, W) in [-1, 1]."""
+        if self.auxiliary is None:
+            return {}
+        small = functional.interpolate(mask, features.f.shape[-2:], mode="area")
+        return dict(loss_aux=self.loss_aux(self.auxiliary(features.f), small))
 
     def _target(self, mask_latent: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         kind = self.scheduler.config.prediction_type
@@ -102,27 +118,70 @@ class DiffusionSODHead(BaseModule):
             return self.scheduler.get_velocity(mask_latent, noise, timesteps)
         return noise if kind == "epsilon" else mask_latent
 
+    def condition(self, features: SalientFeatures) -> Context:
+        """What the U-Net's cross-attention reads: keys and values, computed once for all steps and members."""
+        return self.afim.with_projections(self.afim(features.pyramid), self.denoiser.unet)
+
+    def one_step(self, features: SalientFeatures, image_latent: Tensor) -> Tensor:
+        """The mask latent (B, C, h, w) in one step from zero noise at the last timestep, with its gradient."""
+        noise = zeros_like(image_latent[:, : self.denoiser.latent_channels])
+        return next(self.sample(self.condition(features), image_latent, noise, 1)).latent
+
     def sample(
-        self, features: SalientFeatures, image_latent: Tensor, noise: Tensor, steps: int
+        self,
+        context: Context,
+        image_latent: Tensor,
+        noise: Tensor,
+        steps: int,
+        scheduler: dict | None = None,
+        generators: list[Generator] | None = None,
     ) -> Iterator[SamplingStep]:
         """Denoises from noise to a mask latent, one step at a time.
 
         Args:
-            features: f and its pyramid.
+            context: What :meth:`condition` gave.
             image_latent: (B, C, h, w).
             noise: (B, C, h, w), standard normal.
             steps: How many steps, at least 1.
+            scheduler: Config of another diffusers scheduler to sample with; what it does not say is as trained.
+            generators: For schedulers that add noise at each step, one an image.
+
+        Raises:
+            FloatingPointError: If the result is not finite, as of some schedulers with zero terminal SNR.
         """
-        scheduler = deepcopy(self.scheduler)  # A scheduler keeps state between steps.
-        scheduler.set_timesteps(steps, device=noise.device)
-        context = self.afim(features.pyramid)
-        latent = noise * scheduler.init_noise_sigma
-        for timestep in scheduler.timesteps:
-            scaled = scheduler.scale_model_input(latent, timestep)
-            prediction = self.denoiser(image_latent, scaled, timestep, context)
-            step = scheduler.step(prediction, timestep, latent)
+        sampler = self.sampler(scheduler)
+        sampler.set_timesteps(steps, device=noise.device)
+        extra = dict(generator=generators) if "generator" in signature(sampler.step).parameters else {}
+        latent = noise * sampler.init_noise_sigma
+        for timestep in sampler.timesteps:
+            scaled = sampler.scale_model_input(latent, timestep)
+            prediction = self.denoiser(image_latent, scaled, timestep, self.afim.at(context, timestep))
+            step = sampler.step(prediction, timestep, latent, **extra)
             latent = step.prev_sample
+            if timestep == sampler.timesteps[-1] and not latent.isfinite().all():
+                raise FloatingPointError(
+                    f"Sampling with {type(sampler).__name__} gave numbers that are not finite, as schedulers do "
+                    "that cannot begin at pure noise: choose another `test_cfg.scheduler`."
+                )
             yield SamplingStep(timestep, getattr(step, "pred_original_sample", latent), latent)
+
+    def sampler(self, config: dict | None = None) -> SchedulerMixin:
+        """A scheduler to sample with, a fresh one, since it keeps state between steps.
+
+        Raises:
+            ValueError: If it predicts what cannot be sampled.
+        """
+        if config is None:
+            return deepcopy(self.scheduler)
+        changes = {key: value for key, value in config.items() if key != "type"}
+        cls = get_object_from_string(config["type"]) if "type" in config else type(self.scheduler)
+        if cls is None:
+            raise ValueError(
+                f"`test_cfg.scheduler` must be of a type like 'diffusers.DDIMScheduler', but got {config['type']!r}."
+            )
+        scheduler = cls.from_config(self.scheduler.config, **changes)
+        check_scheduler(scheduler.config)
+        return scheduler
 
     def auxiliary_map(self, features: SalientFeatures) -> Tensor:
         """The mask as f alone shows it, (B, 3, H/8, W/8), about [-1, 1].
@@ -150,7 +209,10 @@ def check_scheduler(config: dict) -> None:
         )
 
 
-def standard_normal(generators: list, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """Noise (len(generators), *shape), each row from its own numpy generator, so the same on every device."""
-    rows = [torch.from_numpy(generator.standard_normal(shape, dtype="float32")) for generator in generators]
-    return torch.stack(rows).to(device)
+def check_one_step(config: dict) -> None:
+    """Raises ValueError for a schedule whose one step does not begin at pure noise."""
+    if not config.get("rescale_betas_zero_snr") or config.get("timestep_spacing") != "trailing":
+        raise ValueError(
+            "`loss_pixel` trains one step from the last timestep, where there is nothing of the mask: the scheduler "
+            "must have `rescale_betas_zero_snr=True` and `timestep_spacing='trailing'`."
+        )

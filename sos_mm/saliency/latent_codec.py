@@ -14,17 +14,27 @@ class StableDiffusionVAE(nn.Module):
     """The frozen variational autoencoder of Stable Diffusion.
 
     Args:
-        pretrained: Folder (diffusers' layout) or hub id of the base model; None for random weights.
-        architecture: Arguments of ``diffusers.AutoencoderKL`` where ``pretrained`` is None.
+        pretrained: Folder (diffusers' layout), hub id or single ``.safetensors`` file of the base model; None for
+            random weights.
+        architecture: Arguments of ``diffusers.AutoencoderKL`` where ``pretrained`` is None or a single file.
         scaling_factor: What latents are multiplied by, so that their variance is near one.
+        checkpoint: Whether to trade time for memory where a gradient goes through the decoder.
     """
 
-    def __init__(self, pretrained: str | None, architecture: dict | None = None, scaling_factor: float = 0.18215):
+    def __init__(
+        self,
+        pretrained: str | None,
+        architecture: dict | None = None,
+        scaling_factor: float = 0.18215,
+        checkpoint: bool = False,
+    ):
         super().__init__()
         if pretrained is not None:
-            self.vae = load_pretrained(AutoencoderKL, pretrained, "vae")
+            self.vae = load_pretrained(AutoencoderKL, pretrained, "vae", architecture)
         else:
             self.vae = AutoencoderKL(**(architecture or {}))
+        if checkpoint:
+            self.vae.enable_gradient_checkpointing()
         self.scaling_factor = scaling_factor
         self.vae.requires_grad_(False)
 

@@ -5,7 +5,7 @@ import torch
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from timm.layers import Format
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @MODELS.register_module()
@@ -21,6 +21,8 @@ class SalientEncoder(BaseModule):
             model, or False for random weights.
         out_indices: Which stages to give, the first being 0. Default: strides 8, 16 and 32.
         checkpoint: Whether to trade time for memory in training (gradient checkpointing).
+        normalize: Whether to apply the backbone's mean and standard deviation; the authors' released code does not.
+        output_norm: Whether each map is given a layer normalisation of its own, as Swin has it in detection.
         **model_args: More arguments of ``timm.create_model``, for example ``img_size``.
 
     Raises:
@@ -33,6 +35,8 @@ class SalientEncoder(BaseModule):
         pretrained: bool | str = False,
         out_indices: tuple[int, ...] = (1, 2, 3),
         checkpoint: bool = False,
+        normalize: bool = True,
+        output_norm: bool = False,
         **model_args,
     ):
         super().__init__()
@@ -50,7 +54,9 @@ class SalientEncoder(BaseModule):
             ) from error
         if checkpoint:
             self.timm_model.set_grad_checkpointing(True)
+        self.normalize = normalize
         self.out_channels = tuple(self.timm_model.feature_info.channels())
+        self.output_norm = nn.ModuleList(nn.LayerNorm(c) for c in self.out_channels) if output_norm else None
         statistics = self.timm_model.pretrained_cfg if hasattr(self.timm_model, "pretrained_cfg") else {}
         for name, default in (("mean", timm.data.IMAGENET_DEFAULT_MEAN), ("std", timm.data.IMAGENET_DEFAULT_STD)):
             value = torch.tensor(statistics.get(name, default)).view(1, 3, 1, 1)
@@ -58,7 +64,9 @@ class SalientEncoder(BaseModule):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """RGB (B, 3, H, W) in [0, 1] -> a map (B, C_i, H/s_i, W/s_i) for each stage."""
-        maps = self.timm_model((images - self.mean) / self.std)
+        maps = self.timm_model((images - self.mean) / self.std if self.normalize else images)
         if self.timm_model.output_fmt == Format.NHWC:
-            return [m.permute(0, 3, 1, 2).contiguous() for m in maps]
-        return maps
+            maps = [m.permute(0, 3, 1, 2).contiguous() for m in maps]
+        if self.output_norm is None:
+            return maps
+        return [norm(m.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) for norm, m in zip(self.output_norm, maps, strict=True)]

@@ -1,23 +1,26 @@
 """Salient object detection as latent diffusion (Computer Graphics Forum 43(7), e15251, 2024)."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from mmengine.registry import MODELS
-from mmengine.structures import PixelData
-from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.nn import functional
 
 from sos_mm.checks import check_choice
+from sos_mm.saliency.afim import Context
+from sos_mm.saliency.base_segmentor import SaliencySegmentor, image_name, to_saliency, to_signed, true_saliency
 from sos_mm.saliency.fusion import SalientFeatures
-from sos_mm.saliency.head import SamplingStep, standard_normal
+from sos_mm.saliency.head import SamplingStep
+from sos_mm.saliency.latent_cache import LatentCache
+from sos_mm.saliency.noise import MultiResolutionNoise, standard_normal
+from sos_mm.saliency.sliding import Window, whole
 from sos_mm.seeding import Purpose, generator, image_id
 from sos_mm.visits import DrawsFromRun
 
-SOURCES = ("diffusion", "auxiliary")
+# How a decoded mask in [-1, 1] is read as logits by a pixel loss: at its ends the mask is 0.02 and 0.98.
+SHARPNESS = 4.0
 
 
 class Conditions(NamedTuple):
@@ -25,7 +28,7 @@ class Conditions(NamedTuple):
 
     Attributes:
         features: The salient features.
-        image_latent: (B, C, H/8, W/8).
+        image_latent: (B, C, H/8, W/8); of several images one after the other along the channels.
     """
 
     features: SalientFeatures
@@ -33,154 +36,171 @@ class Conditions(NamedTuple):
 
 
 @MODELS.register_module()
-class LatentDiffusionSegmentor(DrawsFromRun, BaseSegmentor):
+class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
     """Encodes image and mask to latents, and denoises the mask's given the image's and salient features.
 
     Args:
-        data_preprocessor: Must give RGB in [0, 1]; codec and encoder each apply their own normalisation.
-        backbone: Config of the encoder: (B, 3, H, W) -> stage features.
-        neck: Config of the fusion: stage features -> :class:`SalientFeatures`.
         codec: Config of the latent codec.
-        decode_head: Config of :class:`DiffusionSODHead`.
-        train_cfg: None; there for the signature that OpenMMLab expects.
-        test_cfg: ``steps`` (U-Net passes, default 10), ``ensemble`` (members that are averaged, default 1),
-            ``seed`` of the noise (default 0), ``threshold`` of ``pred_sem_seg`` (default 0.5), and ``source``:
-            ``diffusion`` for the full model or ``auxiliary`` for the encoder's own map.
+        mask_decoder: Config of a light decoder from mask latents to logits, in place of the codec's; None for the
+            codec's. Needs the head's ``loss_pixel``, which trains it.
+        image_range: ``signed`` to give the codec images in [-1, 1], as it was trained; ``unit`` for [0, 1], as the
+            authors' released code does.
+        train_cfg: ``noise``: arguments of :class:`MultiResolutionNoise`, or None for white noise (default).
+        test_cfg: ``steps`` (U-Net passes, default 10), ``ensemble`` (members, default 1), ``reduction`` of the
+            members (``mean``, default, or ``median``), ``seed`` of the noise (default 0), ``noise`` to start from
+            (``normal``, default, or ``zero``), ``scheduler`` (config of another diffusers scheduler, such as
+            ``dict(type='diffusers.UniPCMultistepScheduler')``), ``threshold`` of ``pred_sem_seg`` (default 0.5),
+            ``source`` (``diffusion`` for the full model, default, or ``auxiliary`` for the encoder's own map),
+            ``stretch`` (each map to a minimum of 0 and a maximum of 1, default False), and ``tile``
+            (``dict(size=384, overlap=0.25)`` to predict large inputs in tiles, default None).
+        **parts: Those of :class:`SaliencySegmentor`.
     """
 
     def __init__(
         self,
-        data_preprocessor: dict,
-        backbone: dict,
-        neck: dict,
         codec: dict,
-        decode_head: dict,
+        mask_decoder: dict | None = None,
+        image_range: str = "signed",
         train_cfg: dict | None = None,
-        test_cfg: dict | None = None,
-        init_cfg: dict | None = None,
+        **parts,
     ):
-        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        self.backbone = MODELS.build(backbone)
-        self.neck = MODELS.build(dict(in_channels=self.backbone.out_channels, **neck))
+        super().__init__(**parts)
+        check_choice("image_range", image_range, ("signed", "unit"))
+        self.image_range = image_range
         self.codec = MODELS.build(codec)
-        self.decode_head = MODELS.build(decode_head)
-        expected, got = self.codec.latent_channels, self.decode_head.denoiser.latent_channels
+        self.stride = self.codec.stride
+        latent_channels = self.codec.latent_channels
+        expected, got = latent_channels, self.decode_head.denoiser.latent_channels
         if expected != got:
             raise ValueError(f"The U-Net must predict the codec's {expected} latent channels, but predicts {got}.")
-        self.train_cfg = train_cfg
-        self.test_cfg = checked_test_cfg(test_cfg or {})
+        if mask_decoder is not None and self.decode_head.loss_pixel is None:
+            raise ValueError("`mask_decoder` must be None without the head's `loss_pixel`: nothing would train it.")
+        self.mask_decoder = MODELS.build(dict(in_channels=latent_channels, **mask_decoder)) if mask_decoder else None
+        self.train_cfg = dict(train_cfg or {})
+        for key in self.train_cfg:
+            check_choice("train_cfg key", key, ["noise"])
+        noise = self.train_cfg.get("noise")
+        self.multi_resolution = MultiResolutionNoise(**noise) if noise is not None else None
+        self.latent_cache: LatentCache | None = None  # A hook gives it.
 
-    def extract_feat(self, inputs: Tensor) -> SalientFeatures:
-        """RGB (B, 3, H, W) in [0, 1] -> f and its pyramid."""
-        return self.neck(self.backbone(inputs))
-
-    def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
-        """Named losses of a batch.
-
-        Args:
-            inputs: RGB (B, 3, H, W) in [0, 1].
-            data_samples: With ``gt_saliency`` (1, H, W) float in [0, 1] and the metainfo ``sample_idx``.
-        """
-        indices = [sample.metainfo["sample_idx"] for sample in data_samples]
-        saliency = torch.stack([sample.gt_saliency.data for sample in data_samples]).to(inputs)
+    def named_losses(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
+        """Losses of denoising, or of pixels where the head has ``loss_pixel``."""
+        saliency = true_saliency(data_samples, inputs)
+        if self.decode_head.loss_pixel is not None:
+            return self.pixel_losses(inputs, saliency)
         mask = to_signed(saliency).expand(-1, 3, -1, -1)  # (B, 3, H, W)
-        image_latent = self.codec.encode(to_signed(inputs))  # (B, C, H/8, W/8)
-        mask_latent = self.codec.encode(mask)  # (B, C, H/8, W/8)
-        noise = standard_normal(
-            [self.draw(Purpose.TRAINING_NOISE, index) for index in indices], mask_latent.shape[1:], inputs.device
-        )
+        image_latent, mask_latent = self.training_latents(inputs, mask, data_samples)  # (B, C, H/8, W/8)
+        indices = [sample.sample_idx for sample in data_samples]
         last = self.decode_head.scheduler.config.num_train_timesteps
-        timesteps = torch.tensor([self.draw(Purpose.TRAINING_TIMESTEP, index).integers(last) for index in indices])
+        timesteps = [int(self.draw(Purpose.TRAINING_TIMESTEP, index).integers(last)) for index in indices]
+        noise = self.training_noise(indices, mask_latent, [timestep / last for timestep in timesteps])
         features = self.extract_feat(inputs)
-        return self.decode_head.loss(features, image_latent, mask_latent, mask, noise, timesteps.to(inputs.device))
+        timesteps = torch.tensor(timesteps, device=inputs.device)
+        return self.decode_head.loss(features, image_latent, mask_latent, mask, noise, timesteps)
 
-    def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
-        """Fills each data sample with its saliency at the original size.
+    def pixel_losses(self, inputs: Tensor, saliency: Tensor) -> dict[str, Tensor]:
+        """Losses of a mask made in one step, as inference makes it; saliency (B, 1, H, W)."""
+        features = self.extract_feat(inputs)
+        logits = self.mask_logits(self.decode_head.one_step(features, self.image_latents(inputs)))
+        mask = to_signed(saliency).expand(-1, 3, -1, -1)
+        return self.losses_of_logits(logits, saliency, inputs) | self.decode_head.auxiliary_loss(features, mask)
 
-        Args:
-            inputs: RGB (B, 3, H, W) in [0, 1].
-            data_samples: With the metainfo ``ori_shape`` (h, w), and ``img_path``, whose name seeds the noise;
-                without them the inputs' size and an empty name are taken.
+    def losses_of_logits(self, logits: Tensor, saliency: Tensor, inputs: Tensor) -> dict[str, Tensor]:
+        """Losses of logits and the mask, both (B, 1, H, W)."""
+        return dict(loss_pixel=self.decode_head.loss_pixel(logits, saliency))
 
-        Returns:
-            The samples with ``pred_saliency`` (1, h, w) float in [0, 1], ``pred_sem_seg`` (1, h, w) int64,
-            ``seg_logits`` (the saliency as logits) and, with an ensemble, ``saliency_std`` (1, h, w).
-        """
-        if data_samples is None:
-            data_samples = [SegDataSample(metainfo=dict(ori_shape=tuple(inputs.shape[-2:]))) for _ in inputs]
-        members = self.encode_decode(inputs, data_samples)  # (members, B, 1, H, W)
-        return [self.fill(sample, members[:, index]) for index, sample in enumerate(data_samples)]
+    def training_latents(
+        self, inputs: Tensor, mask: Tensor, data_samples: list[SegDataSample]
+    ) -> tuple[Tensor, Tensor]:
+        """Latents of images and mask, from the cache where there is one."""
+        if self.latent_cache is not None:
+            return self.latent_cache.read(data_samples, inputs)
+        return self.image_latents(inputs), self.codec.encode(mask)
 
-    def fill(self, sample: SegDataSample, members: Tensor) -> SegDataSample:
-        """Writes the ensemble's maps (members, 1, H, W) in [0, 1] into one sample, at its original size."""
-        maps = functional.interpolate(members, sample.ori_shape[:2], mode="bilinear", antialias=True)
-        saliency = maps.mean(0).clamp(0, 1)  # (1, h, w)
-        sample.pred_saliency = PixelData(data=saliency)
-        sample.pred_sem_seg = PixelData(data=(saliency > self.test_cfg["threshold"]).long())
-        sample.seg_logits = PixelData(data=torch.logit(saliency, 1e-6))
-        if len(maps) > 1:
-            sample.saliency_std = PixelData(data=maps.std(0))
-        return sample
+    def training_noise(self, indices: list[int], latent: Tensor, times: list[float]) -> Tensor:
+        """Noise (B, C, h, w) of this epoch's visit to each image."""
+        generators = [self.draw(Purpose.TRAINING_NOISE, index) for index in indices]
+        shape = latent.shape[1:]
+        if self.multi_resolution is None:
+            return standard_normal(generators, shape, latent.device)
+        rows = [self.multi_resolution(*each) for each in zip(generators, [shape] * len(times), times, strict=True)]
+        return torch.stack(rows).to(latent)
 
-    def encode_decode(self, inputs: Tensor, batch_data_samples: list[SegDataSample]) -> Tensor:
-        """Saliency maps of all ensemble members at the inputs' size, (members, B, 1, H, W) in [0, 1]."""
-        return self.decode_conditions(self.encode_conditions(inputs), batch_data_samples)
+    def image_latents(self, inputs: Tensor) -> Tensor:
+        """(B, 3 n, H, W) in [0, 1] -> (B, n C, H/8, W/8)."""
+        images = self.images(inputs)
+        ranged = [to_signed(image) if self.image_range == "signed" else image for image in images]
+        return torch.cat([self.codec.encode(image) for image in ranged], 1)
+
+    def predict_window(self, inputs: Tensor, data_samples: list[SegDataSample], window: Window) -> Tensor:
+        """Maps of all members: (B, 3 n, h, w) -> (members, B, 1, h, w) in [0, 1]."""
+        return self.decode_conditions(self.encode_conditions(inputs), data_samples, window)
 
     def encode_conditions(self, inputs: Tensor) -> Conditions:
         """What the diffusion is conditioned on, computed once for all steps and ensemble members."""
-        return Conditions(self.extract_feat(inputs), self.codec.encode(to_signed(inputs)))
+        return Conditions(self.extract_feat(inputs), self.image_latents(inputs))
 
-    def decode_conditions(self, conditions: Conditions, data_samples: list[SegDataSample]) -> Tensor:
+    def decode_conditions(
+        self, conditions: Conditions, data_samples: list[SegDataSample], window: Window | None = None
+    ) -> Tensor:
         """Saliency maps of all ensemble members, (members, B, 1, H, W) in [0, 1]."""
         if self.test_cfg["source"] == "auxiliary":
             small = to_saliency(self.decode_head.auxiliary_map(conditions.features))
-            return functional.interpolate(small, scale_factor=self.codec.stride, mode="bilinear")[None]
+            return functional.interpolate(small, scale_factor=self.stride, mode="bilinear")[None]
+        context = self.decode_head.condition(conditions.features)
         members = range(self.test_cfg["ensemble"])
-        latents = [self.sample_latents(conditions, data_samples, member)[-1].latent for member in members]
-        return torch.stack([self.decode_mask(latent) for latent in latents])
+        processes = (self.sample_latents(conditions, data_samples, member, context, window) for member in members)
+        return torch.stack([self.decode_mask(process[-1].latent) for process in processes])
 
     def sample_latents(
-        self, conditions: Conditions, data_samples: list[SegDataSample], member: int = 0
+        self,
+        conditions: Conditions,
+        data_samples: list[SegDataSample],
+        member: int = 0,
+        context: Context | None = None,
+        window: Window | None = None,
     ) -> list[SamplingStep]:
-        """Every sampling step of one ensemble member."""
-        seed = self.test_cfg["seed"]
-        names = [Path(sample.metainfo.get("img_path") or "").name for sample in data_samples]
-        generators = [generator(seed, Purpose.SAMPLING_NOISE, image_id(name), member) for name in names]
+        """Every sampling step of one ensemble member.
+
+        Args:
+            conditions: Of the images, or of a tile of them.
+            data_samples: Whose names seed the noise.
+            member: Which member.
+            context: What the head's ``condition`` gave, where it is there already.
+            window: Which part of the images it is; None for the whole.
+        """
         latent = conditions.image_latent
-        noise = standard_normal(generators, latent.shape[1:], latent.device)
-        return list(self.decode_head.sample(conditions.features, latent, noise, self.test_cfg["steps"]))
+        noise = self.starting_noise(data_samples, member, latent, window)
+        steps, scheduler = self.test_cfg["steps"], self.test_cfg["scheduler"]
+        seeds = [self.noise_generator(sample, member).integers(2**63) for sample in data_samples]
+        generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+        context = context or self.decode_head.condition(conditions.features)
+        return list(self.decode_head.sample(context, latent, noise, steps, scheduler, generators))
+
+    def noise_generator(self, sample: SegDataSample, member: int):
+        """The generator of an image's noise: it depends on nothing but seed, file name and member."""
+        return generator(self.test_cfg["seed"], Purpose.SAMPLING_NOISE, image_id(image_name(sample)), member)
+
+    def starting_noise(
+        self, data_samples: list[SegDataSample], member: int, latent: Tensor, window: Window | None
+    ) -> Tensor:
+        """Noise (B, C, h, w), that of a tile being cut out of the whole image's."""
+        window = window or whole(latent)._replace(canvas=tuple(side * self.stride for side in latent.shape[-2:]))
+        shape = (self.codec.latent_channels, *(side // self.stride for side in window.canvas))
+        if self.test_cfg["noise"] == "zero":
+            return torch.zeros(len(latent), shape[0], *latent.shape[-2:]).to(latent)
+        generators = [self.noise_generator(sample, member) for sample in data_samples]
+        noise = standard_normal(generators, shape, latent.device)
+        return noise if noise.shape[-2:] == latent.shape[-2:] else window.cut(noise, self.stride)
 
     def decode_mask(self, mask_latent: Tensor) -> Tensor:
         """(B, C, H/8, W/8) -> saliency (B, 1, H, W) in [0, 1]."""
+        if self.mask_decoder is not None:
+            return self.mask_decoder(mask_latent).sigmoid()
         return to_saliency(self.codec.decode(mask_latent))
 
-    def _forward(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> Tensor:
-        samples = data_samples or [SegDataSample() for _ in inputs]
-        return self.encode_decode(inputs, samples)
-
-
-def to_signed(images: Tensor) -> Tensor:
-    """[0, 1] -> [-1, 1], as latent codecs take them."""
-    return images * 2 - 1
-
-
-def to_saliency(decoded: Tensor) -> Tensor:
-    """Decoded mask (B, 3, H, W), about [-1, 1] -> mean of its channels (B, 1, H, W) in [0, 1]."""
-    return ((decoded.mean(1, keepdim=True) + 1) / 2).clamp(0, 1)
-
-
-def checked_test_cfg(test_cfg: dict) -> dict:
-    """Completes ``test_cfg`` with its defaults.
-
-    Raises:
-        ValueError: If a key is unknown or a value out of range.
-    """
-    defaults = dict(steps=10, ensemble=1, seed=0, threshold=0.5, source="diffusion")
-    for key in test_cfg:
-        check_choice("test_cfg key", key, defaults)
-    complete = {**defaults, **test_cfg}
-    check_choice("test_cfg.source", complete["source"], SOURCES)
-    for key in ("steps", "ensemble"):
-        if complete[key] < 1:
-            raise ValueError(f"`test_cfg.{key}` must be at least 1, but got {complete[key]}.")
-    return complete
+    def mask_logits(self, mask_latent: Tensor) -> Tensor:
+        """(B, C, H/8, W/8) -> logits (B, 1, H, W), as a pixel loss reads them."""
+        if self.mask_decoder is not None:
+            return self.mask_decoder(mask_latent)
+        return SHARPNESS * self.codec.decode(mask_latent).mean(1, keepdim=True)

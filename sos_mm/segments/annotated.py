@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sos_mm.checks import check_folder, check_range
+from sos_mm.checks import FaultyInputError, check_folder, check_range
 from sos_mm.segments.faults import Faults
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.sources import few, read_json_object, without_duplicates
@@ -64,7 +64,9 @@ def read_annotated(
             category = categories[entry["category_id"]]
             records.append(_record(entry, category, paths[image["id"]], Path(annotations).stem, soften))
         except (FileNotFoundError, ValueError) as error:
-            faults.meet(type(error)(f"Annotation {entry.get('id')} of {annotations}: {error}"))
+            text = f"Annotation {entry.get('id')} of {annotations}: {error}"
+            missing = isinstance(error, FileNotFoundError)
+            faults.meet(FileNotFoundError(text) if missing else FaultyInputError("faulty annotation", text))
     if not records:
         raise ValueError(f"{annotations} must hold objects to cut out, but none is left: are the options too strict?")
     return without_duplicates(records, faults)
@@ -113,7 +115,7 @@ def _record(
     entry: Mapping[str, Any], category: Mapping[str, Any], path: Path, stem: str, soften: float
 ) -> SegmentRecord:
     return SegmentRecord(
-        path=path,
+        file=str(path),
         category=category["name"],
         sub_category="",
         phrase=category["name"].replace("_", " "),

@@ -1,6 +1,6 @@
 """A bank of segments: an index, and draws from it in constant time."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, zip_longest
@@ -13,9 +13,11 @@ from sos_mm.checks import check_choice
 from sos_mm.segments.building import measured
 from sos_mm.segments.cache import ByteCache
 from sos_mm.segments.faults import Faults
+from sos_mm.segments.fingerprint import combined, common_root, fingerprint
 from sos_mm.segments.index import IndexedRecords
+from sos_mm.segments.pack import PackedCopy
 from sos_mm.segments.quality import Filters
-from sos_mm.segments.record import SegmentRecord
+from sos_mm.segments.record import Outline, SegmentRecord
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 from sos_mm.segments.segment import Segment
 from sos_mm.segments.selection import SelectedRecords, Selection, kind_of, select
@@ -35,7 +37,14 @@ class SegmentBank:
         cache_bytes: Decoded pixels to keep in memory.
         category_weights: How often to draw each category under the strategy 'weighted', in any unit; 1 for
             those that are not named.
-        skipped: What was wrong with segments that were left out.
+        faults: What was wrong with segments that were left out.
+
+    Attributes:
+        records: All records, sorted by category.
+        categories: Names, sorted.
+        skipped: How many segments were left out as broken, by reason, those of an index when it was made
+            included; for a report.
+        faults: What was wrong with each of those met now; each text names its file.
 
     Raises:
         ValueError: If there are no records, or a weight is negative or all are 0.
@@ -46,15 +55,18 @@ class SegmentBank:
         records: Sequence[SegmentRecord],
         cache_bytes: int = 128 * 2**20,
         category_weights: Mapping[str, float] | None = None,
-        skipped: Iterable[str] = (),
+        faults: Faults | None = None,
     ):
         if not len(records):
             raise ValueError("`records` must name at least one segment, but got none: is a filter too strict?")
-        self.skipped = tuple(skipped)
+        self._faults = faults or Faults()
+        self.faults: tuple[str, ...] = tuple(self._faults.texts)
+        self.skipped: dict[str, int] = dict(self._faults.counts)
         if isinstance(records, IndexedRecords | SelectedRecords):
             self.records: Sequence[SegmentRecord] = records
             self.categories: tuple[str, ...] = records.categories
             self._counts = records.counts
+            self.skipped = dict(self._faults.counts + Counter(records.skipped))
         else:
             self.records = sorted(records, key=lambda record: record.category)
             names, self._counts = np.unique([record.category for record in self.records], return_counts=True)
@@ -65,7 +77,7 @@ class SegmentBank:
         self._cache = ByteCache(cache_bytes)
 
     def __reduce__(self):
-        return SegmentBank, (self.records, self._cache.limit, self.category_weights, self.skipped)
+        return SegmentBank, (self.records, self._cache.limit, self.category_weights, self._faults)
 
     @classmethod
     def from_release_layout(
@@ -114,7 +126,7 @@ class SegmentBank:
         """
         categories = None if vocabulary is None else wanted_categories(vocabulary, self.categories)
         selection = Selection(filters, categories, tuple(attributes))
-        faults = Faults(broken)
+        faults = Faults(broken, self._faults)
         part: Sequence[SegmentRecord]
         if isinstance(self.records, IndexedRecords | SelectedRecords):
             part = SelectedRecords(self.records, selection)
@@ -125,11 +137,11 @@ class SegmentBank:
             part = [whole.records[i] for i in select(whole.records, whole.categories, whole._counts, selection)]
         if not len(part):
             raise ValueError(f"The bank must keep at least one segment, but none of {len(self)} passes {selection}.")
-        return SegmentBank(part, self._cache.limit, self.category_weights, (*self.skipped, *faults.skipped))
+        return SegmentBank(part, self._cache.limit, self.category_weights, faults)
 
     def weighted(self, category_weights: Mapping[str, float]) -> "SegmentBank":
         """The same bank with these weights for the strategy 'weighted'."""
-        return SegmentBank(self.records, self._cache.limit, category_weights, self.skipped)
+        return SegmentBank(self.records, self._cache.limit, category_weights, self._faults)
 
     def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
         """The id of each category in a vocabulary; see `category_ids`."""
@@ -154,18 +166,20 @@ class SegmentBank:
         Raises:
             ValueError: If there is no such strategy, or the bank has no weights for 'weighted'.
         """
-        check_choice("strategy", strategy, STRATEGIES)
+        if strategy not in STRATEGIES:
+            check_choice("strategy", strategy, STRATEGIES)
         if strategy == "uniform":
             return rng.integers(len(self), size=number)
         if strategy == "single_category":
             return self._draw_single(rng, number)
+        draws, within = rng.random((2, number))
         if strategy == "category":
-            category = rng.integers(len(self.categories), size=number)
+            category = _scaled(draws, len(self.categories))
         elif self._edges is None:
             raise ValueError("`strategy` 'weighted' needs the bank's `category_weights`: give it `weights`.")
         else:
-            category = np.searchsorted(self._edges, rng.random(number), side="right")
-        return self._starts[category] + rng.integers(self._counts[category])
+            category = self._edges.searchsorted(draws, side="right")
+        return self._starts[category] + _scaled(within, self._counts[category])
 
     @cached_property
     def _plural(self) -> np.ndarray:
@@ -184,26 +198,72 @@ class SegmentBank:
         in_turn = [row for row in chain.from_iterable(zip_longest(*kinds.values())) if row is not None]
         return np.resize(np.array(in_turn, np.int64), number)
 
-    def load(self, index: int, size: int | None = None) -> Segment:
+    @cached_property
+    def fingerprint(self) -> str:
+        """64 digits that are the same for the same segments, wherever they lie, and others for any others.
+
+        It depends on the segments' order, ids, words, annotated flags and outlines, on the names and sizes of
+        their files or their places in shards, on the weights of categories, and on which reduced copies there
+        are. An index has it ready; of a list, the size of every file is asked for.
+
+        Raises:
+            FileNotFoundError: If a file is gone; names it.
+        """
+        if isinstance(self.records, IndexedRecords | SelectedRecords):
+            own = self.records.fingerprint
+        else:
+            own = fingerprint(self.records, common_root(self.records))
+        return own if self._edges is None else combined(own, self._edges)
+
+    def outline(self, index: int) -> Outline:
+        """What a layout needs to know of a segment; not decoded for it where it was measured, as in an index.
+
+        Raises:
+            IndexError: If there is no such segment.
+            FileNotFoundError, ValueError: If it had to be decoded, and its file is gone or broken.
+        """
+        index = self._checked(index)
+        if isinstance(self.records, IndexedRecords | SelectedRecords):
+            return self.records.outline(index)
+        record = self.records[index]
+        size = self.load(index).size if record.facts is None else (record.facts.box_height, record.facts.box_width)
+        return Outline(size, record.category)
+
+    def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
         """Decodes a segment, or remembers it; transparent margins are trimmed away.
 
         Args:
             index: Which one.
-            size: How many pixels its longer side must have at least; a reduced copy is enough for some. The
-                segment itself if None.
+            at_least: Height and width in pixels that it will be scaled to, for which a reduced copy may do:
+                the smallest one that has twice as many pixels a side, or as many as the segment itself. Its
+                ``size`` is that of the whole segment all the same. The segment's own pixels if None.
 
         Raises:
             IndexError: If there is no such segment.
             FileNotFoundError, ValueError: If its file is gone or broken; names it.
         """
+        index, copy = self._checked(index), None
+        if at_least is not None and min(at_least) < 1:
+            raise ValueError(f"`at_least` must be a height and a width of at least 1, but got {at_least}.")
+        if at_least is not None and getattr(self.records, "copies", ()):
+            copy = self.records.copy(index, at_least)
+        key = index, copy and copy.size
+        return self._cache.get(key, lambda: self._decode(index, copy), lambda segment: segment.rgba.nbytes)
+
+    def _checked(self, index: int) -> int:
         if not 0 <= index < len(self):
             raise IndexError(f"`index` must be in [0, {len(self)}), but got {index}.")
-        index, small = int(index), size is not None and size <= getattr(self.records, "copies", 0)
-        return self._cache.get((index, small), lambda: self._decode(index, small), lambda segment: segment.rgba.nbytes)
+        return int(index)
 
-    def _decode(self, index: int, small: bool) -> Segment:
+    def _decode(self, index: int, copy: PackedCopy | None) -> Segment:
         record = self.records[index]
-        return record.read_copy() if small else record.read()
+        return record.read() if copy is None else record.segment(self.records.read_copy(copy), copy.full_size)
+
+
+def _scaled(draws: np.ndarray, numbers: np.ndarray | int) -> np.ndarray:
+    """Whole numbers, each in [0, number), from draws in [0, 1); half the time of as many ranges of a generator."""
+    # The last draw below 1 may be rounded up to the number itself.
+    return np.minimum((draws * numbers).astype(np.int64), numbers - 1)
 
 
 def wanted_categories(vocabulary: str | Path | Iterable[str], categories: Sequence[str]) -> tuple[str, ...]:

@@ -38,8 +38,8 @@ def build_bank(config: Mapping[str, Any]) -> SegmentBank | MixedBank:
             ``weights``). Each may also have ``filters`` (the fields of `Filters`), ``vocabulary`` and
             ``attributes`` (`SegmentBank.select`); each but 'mix' ``category_weights`` (weights by name, or the
             arguments of `repeat_factors`), ``cache_bytes``, and ``broken``: with 'skip' all segments without
-            an index are read now, and broken ones are left out and counted in ``bank.skipped``; with 'error',
-            the default, the first one that is met is an error.
+            an index are read now, and broken ones are left out, counted in ``bank.skipped`` and told in
+            ``bank.faults``; with 'error', the default, the first one that is met is an error.
 
     Raises:
         FileNotFoundError, ValueError: As the readers do, and for an unknown type or option.
@@ -99,7 +99,7 @@ def _plain_bank(config: Mapping[str, Any]) -> SegmentBank | MixedBank:
     records = _read(kind, options, faults)
     if faults.broken == "skip":
         records = measured(records, faults)
-    return SegmentBank(records, **cache, skipped=faults.skipped)
+    return SegmentBank(records, **cache, faults=faults)
 
 
 def list_records(config: Mapping[str, Any], faults: Faults) -> list[SegmentRecord]:

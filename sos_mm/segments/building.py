@@ -1,6 +1,5 @@
 """Makes an index: reads every segment once, validates and measures it, and packs reduced copies."""
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -11,13 +10,15 @@ from pathlib import Path
 from sos_mm.checks import check_range, writable_folder
 from sos_mm.progress import Progress
 from sos_mm.segments.faults import Faults
-from sos_mm.segments.index import pack_path, write_index
-from sos_mm.segments.pack import encode, reduced
+from sos_mm.segments.fingerprint import common_root
+from sos_mm.segments.index_writer import IndexWriter
+from sos_mm.segments.pack import pack
 from sos_mm.segments.quality import Facts, measure
-from sos_mm.segments.record import PackedCopy, SegmentRecord
+from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.segment import Segment
 
-_BLOCK = 4096
+# Few enough that their copies, which are waited for, take little memory.
+_BLOCK = 256
 # Raised by `SegmentRecord.pixels` for what is wrong with one segment; other errors are not about segments.
 _BROKEN = (FileNotFoundError, ValueError)
 
@@ -34,7 +35,7 @@ def measured(
         progress: Whether to say on stderr how far it is.
     """
     faults, kept = faults or Faults(), []
-    for record, result, _ in _progress(records, progress).over(_examined(records, 0, workers)):
+    for record, result, _ in _progress(records, progress).over(_examined(records, (), workers)):
         if isinstance(result, Exception):
             faults.meet(result)
         else:
@@ -46,17 +47,20 @@ def build_index(
     records: Sequence[SegmentRecord],
     path: str | Path,
     *,
-    copies: int = 0,
+    copies: Sequence[int] = (),
     faults: Faults | None = None,
     workers: int = 1,
     progress: bool = True,
 ) -> None:
     """Reads all segments once and writes their index, and beside it their reduced copies.
 
+    An index that is there already is replaced when the new one is whole, and stays as it is if that fails.
+
     Args:
         records: What to put in; the readers make them.
-        path: The index file, such as ``bank.arrow``; copies go into ``bank.copies`` beside it.
-        copies: Longest side in pixels of the reduced copies of larger segments; 0 makes none.
+        path: The index file, such as ``bank.arrow``; copies go into ``bank.<digits>.copies`` beside it.
+        copies: Longest sides in pixels of the reduced copies, rising; a segment that is no larger than one of
+            them is copied as it is, which is read faster than its file. See `SegmentBank.load`.
         faults: Meets broken segments; raises the first one if None. What it skipped is counted in the index.
         workers: Processes.
         progress: Whether to say on stderr how far it is.
@@ -66,68 +70,53 @@ def build_index(
         ImportError: If pyarrow is not installed.
         OSError: If the files cannot be written; known before the first segment is read.
     """
-    check_range("copies", copies, 0, 4096)
+    copies = tuple(copies)
+    if list(copies) != sorted(set(copies)):
+        raise ValueError(f"`copies` must be rising sides in pixels, but got {copies}.")
+    for side in copies:
+        check_range("copies", side, 8, 4096)
     check_range("workers", workers, 1, 1024)
     faults, path = faults or Faults(), Path(path).absolute()
     writable_folder(path.parent, "The folder of the index")
     records = sorted(records, key=lambda record: record.category)
-    if not copies:
-        kept = measured(records, faults, workers, progress)
-    else:
-        examined = _progress(records, progress).over(_examined(records, copies, workers))
-        kept = _pack(examined, path, faults)
-    if not kept:
-        raise ValueError(f"{path} must hold at least one segment, but all {len(records)} are broken or missing.")
-    write_index(path, kept, copies, len(faults.skipped))
+    if not records:
+        raise ValueError(f"{path} must hold at least one segment, but there is none.")
+    with IndexWriter(path, common_root(records), copies) as writer:
+        for record, result, packed in _progress(records, progress).over(_examined(records, copies, workers)):
+            if isinstance(result, Exception):
+                faults.meet(result)
+            else:
+                writer.add(replace(record, facts=result), packed)
+        if not writer.counts:
+            raise ValueError(f"{path} must hold at least one segment, but all {len(records)} are broken or missing.")
+        writer.finish(faults.counts)
 
 
-def _pack(examined: Iterator, index: Path, faults: Faults) -> list[SegmentRecord]:
-    path = pack_path(index)
-    part, kept = path.with_name(f"{path.name}.part-{os.getpid()}"), []
-    try:
-        with part.open("wb") as file:
-            for record, result, small in examined:
-                if isinstance(result, Exception):
-                    faults.meet(result)
-                    continue
-                copy = PackedCopy(path, file.tell(), len(small)) if small else None
-                file.write(small)
-                kept.append(replace(record, facts=result, copy=copy))
-        # An index that is there already must never be read with other copies than its own.
-        index.unlink(missing_ok=True)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return kept
+Examined = tuple[SegmentRecord, Facts | Exception, list[bytes]]
 
 
-Examined = tuple[SegmentRecord, Facts | Exception, bytes]
-
-
-def _examined(records: Sequence[SegmentRecord], copies: int, workers: int) -> Iterator[Examined]:
-    """Each record with its facts, or what is wrong with it, and the file of its reduced copy."""
+def _examined(records: Sequence[SegmentRecord], copies: Sequence[int], workers: int) -> Iterator[Examined]:
+    """Each record with its facts, or what is wrong with it, and its packed copies."""
     examine = partial(_examine, copies=copies)
     if workers == 1:
         yield from map(examine, records)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for start in range(0, len(records), _BLOCK):
-            yield from pool.map(examine, records[start : start + _BLOCK], chunksize=32)
+            yield from pool.map(examine, records[start : start + _BLOCK], chunksize=8)
 
 
-def _examine(record: SegmentRecord, copies: int) -> Examined:
+def _examine(record: SegmentRecord, copies: Sequence[int]) -> Examined:
     if record.facts and not copies:
-        return record, record.facts, b""
+        return record, record.facts, []
     try:
         rgba = record.pixels()
         Segment(rgba, record.category)
     except _BROKEN as error:
-        named = str(record.path) in str(error)
-        return record, error if named else ValueError(f"The cut-out {record.name} cannot be used: {error}"), b""
+        return record, error if record.file in str(error) else record.unusable(error), []
     facts = measure(rgba)
     box = rgba[facts.box_y : facts.box_y + facts.box_height, facts.box_x : facts.box_x + facts.box_width]
-    small = reduced(box, copies) if copies else None
-    return record, facts, b"" if small is None else encode(small)
+    return record, facts, pack(box, copies)
 
 
 def _progress(records: Sequence[SegmentRecord], shown: bool) -> Progress:

@@ -17,7 +17,10 @@ _SYNONYMS = {
     "golden": "yellow", "tan": "brown", "turquoise": "cyan", "teal": "cyan", "violet": "purple", "gray": "grey",
     "silver": "grey", "crimson": "red", "scarlet": "red", "magenta": "pink", "beige": "brown", "navy": "blue",
     "lime": "green", "gold": "yellow", "multicolored": "", "colorful": "", "multicoloured": "", "colourful": "",
-    "rainbow": "",
+    "rainbow": "", "reddish": "red", "bluish": "blue", "purplish": "purple", "whitish": "white", "orangish": "orange",
+    "maroon": "red", "burgundy": "red", "ruby": "red", "rosy": "pink", "fuchsia": "pink", "amber": "orange",
+    "emerald": "green", "aqua": "cyan", "azure": "blue", "indigo": "blue", "sapphire": "blue", "lilac": "purple",
+    "mauve": "purple", "khaki": "brown", "bronze": "brown", "copper": "brown", "charcoal": "black", "ivory": "white",
 }  # fmt: skip
 _MEANINGS = {**{name: name for name in _NAMES}, **_SYNONYMS}
 _WORD = re.compile(rf"(?<![a-zA-Z])(?:({'|'.join(_MEANINGS)})(?:ish)?)(?![a-zA-Z])", re.IGNORECASE)

@@ -1,5 +1,7 @@
 """What to do with a segment that cannot be used: stop there, or leave it out and count it."""
 
+from collections import Counter
+
 from sos_mm.checks import check_choice
 
 BROKEN = ("error", "skip")
@@ -10,18 +12,23 @@ class Faults:
 
     Args:
         broken: 'error' raises the first one; 'skip' leaves those segments out and remembers why.
+        before: What was met before, to go on from.
 
     Attributes:
-        skipped: What was wrong with each segment that was left out; each text names its file.
+        texts: What was wrong with each segment that was left out; each text names its file.
+        counts: How many were left out, by the reason in few words.
     """
 
-    def __init__(self, broken: str = "error"):
+    def __init__(self, broken: str = "error", before: "Faults | None" = None):
         check_choice("broken", broken, BROKEN)
         self.broken = broken
-        self.skipped: list[str] = []
+        self.texts: list[str] = list(before.texts) if before else []
+        self.counts: Counter[str] = Counter(before.counts if before else {})
 
     def meet(self, error: Exception) -> None:
-        """Raises the error, or counts it."""
+        """Raises the error, or counts it by its ``reason``, as of `FaultyInputError`."""
         if self.broken == "error":
             raise error
-        self.skipped.append(str(error))
+        self.texts.append(str(error))
+        missing = isinstance(error, FileNotFoundError)
+        self.counts["missing file" if missing else getattr(error, "reason", "other")] += 1

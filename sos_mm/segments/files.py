@@ -1,16 +1,17 @@
 """Readers of plain folders and of tar shards."""
 
 import json
+import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from glob import glob
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sos_mm.checks import check_folder
+from sos_mm.checks import FaultyInputError, check_folder
 from sos_mm.segments.faults import Faults
 from sos_mm.segments.record import SegmentRecord
-from sos_mm.segments.sources import SEGMENT_SUFFIXES, without_duplicates
+from sos_mm.segments.sources import SEGMENT_SUFFIXES, read_words, without_duplicates
 
 
 def read_folder(root: str | Path, faults: Faults | None = None) -> list[SegmentRecord]:
@@ -30,15 +31,29 @@ def read_folder(root: str | Path, faults: Faults | None = None) -> list[SegmentR
         ValueError: If it holds no segments.
     """
     root = check_folder(root, "The segments' `root`")
-    paths = sorted(path for path in root.glob("*/**/*") if path.suffix.lower() in SEGMENT_SUFFIXES)
     records = []
-    for path in paths:
-        inside = path.relative_to(root)
-        if not any(part.startswith(".") for part in inside.parts):
-            records.append(_record(path, inside.with_suffix("").as_posix(), {}))
+    with os.scandir(root) as entries:
+        categories = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    for category in categories:
+        for inside in _walk(str(root), category):
+            records.append(_record(os.path.join(root, inside), os.path.splitext(inside)[0], {}))
     if not records:
         raise ValueError(f"{root} must hold <category>/<name>.png or .webp files, but there is none.")
     return without_duplicates(records, faults or Faults())
+
+
+def _walk(root: str, folder: str) -> Iterator[str]:
+    """Names of the cut-outs in a folder and those below it, sorted part by part; links to folders are not followed."""
+    with os.scandir(os.path.join(root, folder)) as entries:
+        found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+    for name, is_folder in found:
+        inside = f"{folder}/{name}"
+        if name.startswith("."):
+            continue
+        if is_folder:
+            yield from _walk(root, inside)
+        elif name.lower().endswith(SEGMENT_SUFFIXES):
+            yield inside
 
 
 def read_tar(shards: str | Path | Sequence[str | Path], faults: Faults | None = None) -> list[SegmentRecord]:
@@ -73,19 +88,27 @@ def read_tar(shards: str | Path | Sequence[str | Path], faults: Faults | None = 
 def _shard(path: Path, faults: Faults) -> Iterator[SegmentRecord]:
     if not path.is_file():
         raise FileNotFoundError(f"The shard {path} does not exist.")
-    images, words = {}, {}
+    images, words, damage = [], {}, None
     try:
         with tarfile.open(path, "r:") as shard:
             for member in shard:
                 name = PurePosixPath(member.name)
                 if member.isfile() and name.suffix.lower() in SEGMENT_SUFFIXES:
-                    images[str(name.with_suffix(""))] = member.offset_data, member.size
+                    images.append((str(name.with_suffix("")), member.offset_data, member.size))
                 elif member.isfile() and name.suffix.lower() == ".json":
                     words[str(name.with_suffix(""))] = shard.extractfile(member).read()
     except tarfile.TarError as error:
-        raise ValueError(f"The shard {path} must be an uncompressed tar file, but is not: {error}.") from error
-    for key, (offset, length) in images.items():
+        if not images:
+            raise ValueError(f"The shard {path} must be an uncompressed tar file, but is not: {error}.") from error
+        damage = FaultyInputError("damaged shard", f"The shard {path} is cut short or damaged ({error}): get it again.")
+    if damage:
+        faults.meet(damage)
+    for key, offset, length in images:
         try:
+            if not length:
+                raise FaultyInputError(
+                    "cannot be decoded", f"The cut-out {key!r} in {path} is empty (0 bytes): remove it."
+                )
             yield _record(path, key, _words(path, key, words.get(key, b"{}")), offset, length)
         except ValueError as error:
             faults.meet(error)
@@ -95,26 +118,31 @@ def _words(path: Path, key: str, text: bytes) -> dict[str, Any]:
     try:
         words = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"{key}.json in {path} must be JSON, but is not: {error}.") from error
+        text = f"{key}.json in {path} must be JSON, but is not: {error}. Mend it or remove the sample."
+        raise FaultyInputError("faulty metadata", text) from error
     if not isinstance(words, dict):
-        raise ValueError(f"{key}.json in {path} must be a JSON object, but is {words!r}.")
+        text = f"{key}.json in {path} must be a JSON object, but is {words!r}: mend it or remove the sample."
+        raise FaultyInputError("faulty metadata", text)
     return words
 
 
-def _record(path: Path, key: str, words: dict[str, Any], offset: int = 0, length: int = 0) -> SegmentRecord:
+def _record(path: str | Path, key: str, words: dict[str, Any], offset: int = 0, length: int = 0) -> SegmentRecord:
     folders = PurePosixPath(key).parent.parts
     if ".." in folders or PurePosixPath(key).is_absolute():
-        raise ValueError(f"The name {key!r} in {path} must stay below its folder, but leads out of it: rename it.")
+        text = f"The name {key!r} in {path} must stay below its folder, but leads out of it: rename it."
+        raise FaultyInputError("name leads out of its folder", text)
+    phrase, description, attributes = read_words(words, f"{key}.json in {path}")
     category = words.get("category") or (folders[0] if folders else "")
     if not category:
-        raise ValueError(f"The category of {key!r} in {path} must be known: put it in {key}.json or in a folder.")
+        text = f"The category of {key!r} in {path} must be known: put it in {key}.json or in a folder."
+        raise FaultyInputError("no category", text)
     return SegmentRecord(
-        path=path,
+        file=str(path),
         category=category,
         sub_category=words.get("sub_category") or "_".join(folders[1:]),
-        phrase=words.get("short_phrase") or category.replace("_", " "),
-        description=words.get("description", ""),
-        attributes=tuple(words.get("features", ())),
+        phrase=phrase or category.replace("_", " "),
+        description=description,
+        attributes=attributes,
         source_id=key,
         offset=offset,
         length=length,

@@ -2,27 +2,28 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, fields
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sos_mm.checks import require
+from sos_mm.segments.column_values import Getters
+from sos_mm.segments.pack import OVERSAMPLING, CopiesFile, PackedCopy, copy_sizes
 from sos_mm.segments.quality import ANNOTATED, Facts
-from sos_mm.segments.record import PackedCopy, SegmentRecord
+from sos_mm.segments.record import Outline, SegmentRecord
 
-_VERSION = 1
+_VERSION = 2
 _KEY = b"sos_mm.segments"
-_ROWS = 2**16
-_WORDS = ("category", "sub_category", "phrase", "description")
+BATCH_ROWS = 2**16
+WORDS = ("category", "sub_category", "phrase", "description")
 _FACTS = {field.name: "int32" for field in fields(Facts)} | {
     "area": "int64", "touching": "bool", "holes": "float64", "soft": "float64", "hash": "uint64",
 }  # fmt: skip
 _TYPES = {
-    **dict.fromkeys(_WORDS, "string"),
+    **dict.fromkeys(WORDS, "string"),
     "features": "list",
     **_FACTS,
     "file": "string",
@@ -31,10 +32,14 @@ _TYPES = {
     "outline": "string",
     "soften": "float64",
     **dict.fromkeys(ANNOTATED, "bool"),
-    "copy_offset": "int64",
-    "copy_length": "int64",
     "source_id": "string",
+    "copy_offset": "int64",
 }
+
+
+def column_types(copies: Sequence[int]) -> dict[str, str]:
+    """Types by name of the columns of an index with copies of these sides; each has the length of its bytes."""
+    return {**_TYPES, **{f"copy_{side}": "int32" for side in copies}}
 
 
 def arrow() -> Any:
@@ -42,85 +47,44 @@ def arrow() -> Any:
     return require("pyarrow", "An index of segments", "pip install pyarrow")
 
 
-def schema(about: dict[str, Any]) -> Any:
-    """The columns of an index, with what its header says."""
+def schema(header: dict[str, Any]) -> Any:
+    """The columns of an index, with its header."""
     pa = arrow()
     kinds = {"list": pa.list_(pa.string()), "bool": pa.bool_()}
-    columns = [(name, kinds[kind] if kind in kinds else getattr(pa, kind)()) for name, kind in _TYPES.items()]
-    return pa.schema(columns, metadata={_KEY: json.dumps(about).encode()})
+    types = column_types(header["copies"])
+    columns = [(name, kinds[kind] if kind in kinds else getattr(pa, kind)()) for name, kind in types.items()]
+    return pa.schema(columns, metadata={_KEY: json.dumps(header).encode()})
 
 
-def about(categories: Sequence[str], counts: Sequence[int], root: str, copies: int = 0, skipped: int = 0) -> dict:
+def make_header(
+    counts: Mapping[str, int],
+    root: str,
+    fingerprint: str,
+    copies: Sequence[int] = (),
+    pack: tuple[str, int] = ("", 0),
+    skipped: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
     """The header of an index.
 
     Args:
-        categories: Names in the order of the rows.
-        counts: Rows of each.
+        counts: Rows of each category, in the order of the rows.
         root: Folder that the names of files begin at.
-        copies: Longest side of the reduced copies, in pixels; 0 if there are none.
-        skipped: Segments that were left out as broken.
+        fingerprint: See `Fingerprint`.
+        copies: Longest sides of the reduced copies, in pixels, rising.
+        pack: What the name of their file ends on, and its bytes.
+        skipped: Segments that were left out as broken, by reason.
     """
     return {
         "version": _VERSION,
-        "categories": list(categories),
-        "counts": list(map(int, counts)),
+        "categories": list(counts),
+        "counts": list(map(int, counts.values())),
         "root": root,
-        "batch_rows": _ROWS,
-        "copies": copies,
-        "skipped": skipped,
+        "batch_rows": BATCH_ROWS,
+        "copies": list(copies),
+        "pack": list(pack),
+        "skipped": dict(skipped or {}),
+        "fingerprint": fingerprint,
     }
-
-
-def write_index(path: str | Path, records: Sequence[SegmentRecord], copies: int = 0, skipped: int = 0) -> None:
-    """Writes an index, whole or not at all.
-
-    Args:
-        path: The file, such as ``bank.arrow``.
-        records: Measured records, sorted by category.
-        copies: Longest side of their reduced copies; 0 if there are none.
-        skipped: Segments that were left out as broken.
-
-    Raises:
-        ImportError: If pyarrow is not installed.
-        OSError: If the file cannot be written.
-    """
-    pa, path = arrow(), Path(path)
-    root = os.path.commonpath([record.path.absolute().parent for record in records])
-    names, counts = np.unique([record.category for record in records], return_counts=True)
-    kind = schema(about(names.tolist(), counts, root, copies, skipped))
-    part = path.with_name(f"{path.name}.part-{os.getpid()}")
-    try:
-        with pa.OSFile(str(part), "wb") as file, pa.ipc.new_file(file, kind) as writer:
-            for start in range(0, len(records), _ROWS):
-                writer.write_batch(_batch(records[start : start + _ROWS], kind, root))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _batch(records: Sequence[SegmentRecord], kind: Any, root: str) -> Any:
-    rows = [_row(record, root) for record in records]
-    columns = [list(values) for values in zip(*rows, strict=True)]
-    pa = arrow()
-    arrays = [pa.array(values, type=field.type) for values, field in zip(columns, kind, strict=True)]
-    return pa.record_batch(arrays, schema=kind)
-
-
-def _row(record: SegmentRecord, root: str) -> tuple:
-    copy = (record.copy.offset, record.copy.length) if record.copy else (0, 0)
-    return (
-        *(getattr(record, name) for name in _WORDS),
-        list(record.attributes),
-        *astuple(record.facts),
-        os.path.relpath(record.path.absolute(), root),
-        record.offset,
-        record.length,
-        record.outline,
-        record.soften,
-        *(record.flags or (None, None, None)),
-        *copy,
-        record.source_id,
-    )
 
 
 class IndexedRecords(Sequence):
@@ -135,28 +99,33 @@ class IndexedRecords(Sequence):
     Attributes:
         categories: Names, sorted.
         counts: (C,) int64 rows of each category.
-        copies: Longest side of the reduced copies in pixels; 0 if there are none.
-        skipped: Segments that were left out as broken when the index was made.
+        copies: Longest sides of the reduced copies in pixels, rising.
+        skipped: How many segments were left out as broken when the index was made, by reason.
+        fingerprint: 64 digits that tell its contents from others; see `Fingerprint`.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If there is no such file, or none with its copies beside it.
         ImportError: If pyarrow is not installed.
-        ValueError: If the file is not an index of this version.
+        ValueError: If the file is not an index of this version, or that of its copies is not whole.
     """
 
     def __init__(self, path: str | Path, root: str | Path | None = None):
         self.path, self._root = Path(path).absolute(), root
         header = self._open()
-        if header.get("version") != _VERSION or self._file.schema.names != list(_TYPES):
+        if header.get("version") != _VERSION or self._file.schema.names != list(column_types(header["copies"])):
             raise ValueError(
                 f"{path} must be an index of version {_VERSION}, but is not: make it anew with tools/index_segments.py."
             )
         self.root = Path(root or header["root"])
+        self._root_text = str(self.root)
         self.categories: tuple[str, ...] = tuple(header["categories"])
         self.counts = np.array(header["counts"], np.int64)
-        self.copies, self.skipped = header["copies"], header["skipped"]
+        self.copies: tuple[int, ...] = tuple(header["copies"])
+        self.skipped: dict[str, int] = header["skipped"]
+        self.fingerprint: str = header["fingerprint"]
+        self._pack = CopiesFile(pack_path(self.path, header["pack"][0]), header["pack"][1]) if self.copies else None
         self._batch_rows, self._length = header["batch_rows"], int(self.counts.sum())
-        self._batches: dict[int, dict[str, Callable[[int], Any]]] = {}
+        self._batches: dict[int, Getters] = {}
 
     def _open(self) -> dict[str, Any]:
         pa = arrow()
@@ -175,39 +144,69 @@ class IndexedRecords(Sequence):
         return self._length
 
     def __getitem__(self, row: int) -> SegmentRecord:
-        if not 0 <= row < self._length:
-            raise IndexError(f"`row` must be in [0, {self._length}), but got {row}.")
-        number, place = divmod(int(row), self._batch_rows)
-        return self._record({name: get(place) for name, get in self._getters(number).items()})
+        get, place = self._at(row)
+        flags = tuple(get[name](place) for name in ANNOTATED)
+        return SegmentRecord(
+            os.path.join(self._root_text, get["file"](place)),
+            get["category"](place),
+            get["sub_category"](place),
+            get["phrase"](place),
+            get["description"](place),
+            get["features"](place),
+            get["source_id"](place),
+            get["offset"](place),
+            get["length"](place),
+            get["outline"](place),
+            get["soften"](place),
+            None if flags[0] is None else flags,
+            Facts(*[get[name](place) for name in _FACTS]),
+        )
 
     def kind(self, row: int) -> tuple[str, tuple[str, ...]]:
         """Sub-category and attributes of a row, at a tenth of the cost of its record."""
-        number, place = divmod(row, self._batch_rows)
-        getters = self._getters(number)
-        return getters["sub_category"](place), tuple(getters["features"](place))
+        get, place = self._at(row)
+        return get["sub_category"](place), get["features"](place)
 
-    def _getters(self, batch: int) -> dict[str, Callable[[int], Any]]:
-        if batch not in self._batches:
-            columns = self._file.get_batch(batch).columns
-            self._batches[batch] = {name: _getter(column) for name, column in zip(_TYPES, columns, strict=True)}
-        return self._batches[batch]
+    def outline(self, row: int) -> Outline:
+        """Size and category of a row, at a tenth of the cost of its record."""
+        get, place = self._at(row)
+        return Outline((get["box_height"](place), get["box_width"](place)), get["category"](place))
 
-    def _record(self, row: dict[str, Any]) -> SegmentRecord:
-        flags = tuple(row[name] for name in ANNOTATED)
-        has_copy = row["copy_length"] > 0
-        return SegmentRecord(
-            path=self.root / row["file"],
-            **{name: row[name] for name in (*_WORDS, "source_id", "offset", "length", "outline", "soften")},
-            attributes=tuple(row["features"]),
-            flags=None if flags[0] is None else flags,
-            facts=Facts(*(row[name] for name in _FACTS)),
-            copy=PackedCopy(self.pack, row["copy_offset"], row["copy_length"]) if has_copy else None,
-        )
+    def copy(self, row: int, at_least: tuple[int, int]) -> PackedCopy | None:
+        """The smallest copy of a row that is large enough to be scaled down to a height and width.
 
-    @cached_property
-    def pack(self) -> Path:
-        """The file of the reduced copies."""
-        return pack_path(self.path)
+        That is one of at least `OVERSAMPLING` times both, or of the segment's own size.
+
+        Returns:
+            None if only the segment itself is large enough.
+        """
+        get, place = self._at(row)
+        offset, size = get["copy_offset"](place), (get["box_height"](place), get["box_width"](place))
+        height, width = at_least[0] * OVERSAMPLING, at_least[1] * OVERSAMPLING
+        for side, own in zip(self.copies, copy_sizes(size, self.copies), strict=False):
+            length = get[f"copy_{side}"](place)
+            if length and (own == size or (own[0] >= height and own[1] >= width)):
+                return PackedCopy(offset, length, own, size)
+            offset += length
+        return None
+
+    @property
+    def pack(self) -> Path | None:
+        """The file of the reduced copies, if there are any."""
+        return self._pack.path if self._pack else None
+
+    def read_copy(self, copy: PackedCopy) -> np.ndarray:
+        """The pixels (h, w, 4) uint8 of a copy; raises as `CopiesFile.read` does."""
+        return self._pack.read(copy)
+
+    def _at(self, row: int) -> tuple[Getters, int]:
+        """What gets the values of the row's batch, by column, and the row's place in it."""
+        if not 0 <= row < self._length:
+            raise IndexError(f"`row` must be in [0, {self._length}), but got {row}.")
+        number, place = divmod(int(row), self._batch_rows)
+        if number not in self._batches:
+            self._batches[number] = Getters(self._file.get_batch(number))
+        return self._batches[number], place
 
     def column(self, name: str) -> np.ndarray:
         """(N,) values of a column; the annotated flags as int8, -1 where nothing was said."""
@@ -222,14 +221,6 @@ class IndexedRecords(Sequence):
             yield from self._file.get_batch(number).column("features").to_pylist()
 
 
-def _getter(column: Any) -> Callable[[int], Any]:
-    """Gives single values of a column; through numpy where it can, which is ten times as fast."""
-    types = arrow().types
-    if column.null_count or not types.is_primitive(column.type):
-        return lambda place: column[place].as_py()
-    return column.to_numpy(zero_copy_only=False).item
-
-
-def pack_path(index: Path) -> Path:
-    """Where the reduced copies of an index are."""
-    return index.with_suffix(".copies")
+def pack_path(index: Path, name: str) -> Path:
+    """Where the reduced copies of an index are: named for what they hold, so that no index meets another's."""
+    return index.with_suffix(f".{name}.copies")

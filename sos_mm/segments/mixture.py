@@ -1,13 +1,17 @@
 """Several banks that are drawn from as one."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sos_mm.segments.bank import SegmentBank, cumulative, wanted_categories
+from sos_mm.segments.fingerprint import combined
 from sos_mm.segments.quality import Filters
+from sos_mm.segments.record import Outline
 from sos_mm.segments.segment import Segment
 from sos_mm.segments.vocabulary import category_ids
 
@@ -21,7 +25,8 @@ class MixedBank:
 
     Attributes:
         categories: Sorted names of all.
-        skipped: What was wrong with segments that the banks left out.
+        skipped: How many segments the banks left out as broken, by reason.
+        faults: What was wrong with each of them, as far as it was met now.
 
     Raises:
         ValueError: If there are no banks, or weights are not as many, negative or all 0.
@@ -35,7 +40,8 @@ class MixedBank:
         self._edges = cumulative("weights", weights)
         self._starts = np.cumsum([0, *map(len, banks)])
         self.categories: tuple[str, ...] = tuple(sorted({name for bank in banks for name in bank.categories}))
-        self.skipped = tuple(text for bank in banks for text in bank.skipped)
+        self.skipped: dict[str, int] = dict(sum((Counter(bank.skipped) for bank in banks), Counter()))
+        self.faults: tuple[str, ...] = tuple(text for bank in banks for text in bank.faults)
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -87,7 +93,17 @@ class MixedBank:
         place = int(np.searchsorted(self._starts, index, side="right")) - 1
         return place, int(index - self._starts[place])
 
-    def load(self, index: int, size: int | None = None) -> Segment:
+    @cached_property
+    def fingerprint(self) -> str:
+        """As `SegmentBank.fingerprint`, of all banks and their weights."""
+        return combined([bank.fingerprint for bank in self.banks], self._edges)
+
+    def outline(self, index: int) -> Outline:
+        """As `SegmentBank.outline`."""
+        place, index = self.origin(index)
+        return self.banks[place].outline(index)
+
+    def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
         """As `SegmentBank.load`."""
         place, index = self.origin(index)
-        return self.banks[place].load(index, size)
+        return self.banks[place].load(index, at_least)

@@ -1,32 +1,164 @@
-"""Reduced copies of segments, packed into one file for uses that need few pixels."""
+"""Reduced copies of segments, packed into one file, for uses that need fewer pixels than there are."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from sos_mm.checks import FaultyInputError, require
 
-def reduced(rgba: np.ndarray, side: int) -> np.ndarray | None:
-    """Scales an RGBA picture down to ``side`` pixels on its longer side; None if it is no larger.
+# A copy is used where it has at least so many pixels a side for one that is wanted. Averaging from fewer to
+# fewer blurs twice: from 1.25 to 1 three tenths of the fine detail are lost, from 2 to 1 less than a tenth.
+OVERSAMPLING = 2
 
-    Colours are averaged by their alpha, so that what lies under transparent pixels does not darken edges.
+# Rows that are shrunk at once, so that a picture of any size takes little memory.
+_STRIP = 256
+
+
+def copy_sizes(size: tuple[int, int], sides: Sequence[int]) -> list[tuple[int, int]]:
+    """Sizes of the copies of a segment: one for each side below its own longest, then one of itself.
+
+    Args:
+        size: Its height and width in pixels.
+        sides: Longest sides of copies, rising.
+
+    Returns:
+        Heights and widths for the first of ``sides``. The segment itself is the last one only if it is no
+        larger than one of them.
+    """
+    height, width = size
+    longest, sizes = max(size), []
+    for side in sides:
+        if side >= longest:
+            sizes.append((height, width))
+            break
+        sizes.append((max(round(height * side / longest), 1), max(round(width * side / longest), 1)))
+    return sizes
+
+
+def shrink(rgba: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scales an RGBA picture down; every pixel counts by its area, and its colour by its alpha too.
+
+    In whole numbers throughout, so that the same picture comes out of any machine.
 
     Args:
         rgba: (H, W, 4) uint8, straight alpha.
-        side: Pixels.
+        size: Height and width in pixels, not above those of ``rgba``.
 
     Returns:
-        (h, w, 4) uint8, straight alpha.
+        (h, w, 4) uint8, straight alpha; black where it is fully transparent.
     """
     height, width = rgba.shape[:2]
-    scale = side / max(height, width)
-    if scale >= 1:
-        return None
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
-    alpha = rgba[..., 3:].astype(np.float32)
-    small = cv2.resize(np.dstack([rgba[..., :3] * alpha, alpha]), size, interpolation=cv2.INTER_AREA)
-    small[..., :3] /= np.maximum(small[..., 3:], 1e-6)
-    return np.clip(np.rint(small), 0, 255).astype(np.uint8)
+    if (height, width) == tuple(size):
+        return without_hidden_colors(rgba)
+    narrow = np.empty((height, size[1], 4), np.int64)
+    for start in range(0, height, _STRIP):
+        strip = rgba[start : start + _STRIP].astype(np.int64)
+        strip[..., :3] *= strip[..., 3:]
+        narrow[start : start + _STRIP] = _sums(strip, size[1], 1)
+    sums = _sums(narrow, size[0], 0)
+    alpha = sums[..., 3:]
+    small = np.concatenate([_divided(sums[..., :3], np.maximum(alpha, 1)), _divided(alpha, height * width)], axis=2)
+    return without_hidden_colors(small.astype(np.uint8))
 
 
-def encode(rgba: np.ndarray) -> bytes:
-    """A PNG file of an RGBA picture."""
-    return cv2.imencode(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))[1].tobytes()
+def without_hidden_colors(rgba: np.ndarray) -> np.ndarray:
+    """A copy that is black where it is fully transparent, which packs better."""
+    return cv2.copyTo(rgba, cv2.merge([rgba[..., 3]] * 4))
+
+
+def _sums(values: np.ndarray, number: int, axis: int) -> np.ndarray:
+    """Sums of (H, W, 4) over ``number`` equal parts of the first or second axis, in units of a ``number``-th."""
+    length = values.shape[axis]
+    whole, part = np.divmod(np.arange(number + 1) * length, number)
+    before = np.cumsum(values, axis)
+    # What lies before each edge: whole values, and a part of the one that it runs through.
+    at_edges = np.take(before, whole - 1, axis, mode="wrap") * number
+    at_edges[(slice(None),) * axis + (0,)] = 0
+    weights = part.reshape((-1, 1, 1) if axis == 0 else (-1, 1))
+    at_edges += np.take(values, np.minimum(whole, length - 1), axis) * weights
+    return np.diff(at_edges, axis=axis)
+
+
+def _divided(values: np.ndarray, by: np.ndarray | int) -> np.ndarray:
+    return (2 * values + by) // (2 * by)
+
+
+def pack(rgba: np.ndarray, sides: Sequence[int]) -> list[bytes]:
+    """The packed copies of a segment without transparent margins, from small to large.
+
+    One on which nothing opaque is left, as of a hair, is empty.
+    """
+    packed, source = [], rgba
+    for size in reversed(copy_sizes(rgba.shape[:2], sides)):
+        # From the copy before where that has at least twice the pixels a side, which is four times as fast.
+        source = source if min(np.divide(source.shape[:2], size)) >= OVERSAMPLING else rgba
+        small = shrink(source, size)
+        source = small if small.shape != rgba.shape else rgba
+        packed.append(_codec().compress(small.tobytes(), asbytes=True) if small[..., 3].max() >= 128 else b"")
+    return packed[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedCopy:
+    """Where a copy is.
+
+    Attributes:
+        offset: Where its bytes begin in the file.
+        length: How many they are.
+        size: Its height and width.
+        full_size: Those of the segment.
+    """
+
+    offset: int
+    length: int
+    size: tuple[int, int]
+    full_size: tuple[int, int]
+
+
+class CopiesFile:
+    """The file of the copies, open for reading.
+
+    Args:
+        path: The file.
+        length: Its bytes.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it has another length.
+    """
+
+    def __init__(self, path: Path, length: int):
+        self.path = path
+        if not path.is_file():
+            raise FileNotFoundError(f"The reduced copies {path} do not exist: move them along with their index.")
+        if path.stat().st_size != length:
+            got = f"{path.stat().st_size} bytes, but must have {length}"
+            raise ValueError(f"The reduced copies {path} have {got}: copy the file again, or make the index anew.")
+        # Not memory-mapped: what was read would count as this process's memory ever after.
+        self._file = path.open("rb", buffering=0)
+
+    def read(self, copy: PackedCopy) -> np.ndarray:
+        """The pixels (h, w, 4) uint8 of a copy.
+
+        Raises:
+            ValueError: If its bytes are damaged; names the file.
+        """
+        height, width = copy.size
+        packed = os.pread(self._file.fileno(), copy.length, copy.offset)
+        try:
+            pixels = np.frombuffer(_codec().decompress(packed, height * width * 4), np.uint8)
+        except (OSError, ValueError) as error:
+            text = f"The copy at byte {copy.offset} of {self.path} is damaged ({error}): make the index anew."
+            raise FaultyInputError("cannot be decoded", text) from error
+        return pixels.reshape(height, width, 4)
+
+
+@cache
+def _codec():
+    # At 128 to 1000 pixels it is unpacked 15 to 30 times as fast as PNG, for about 1.6 times the bytes.
+    return require("pyarrow", "Reduced copies of segments", "pip install pyarrow").Codec("lz4_raw")

@@ -3,22 +3,26 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from sos_mm.checks import decode_image, read_image, require
+from sos_mm.checks import FaultyInputError, decode_image, read_image, require
 from sos_mm.segments.quality import Facts
 from sos_mm.segments.segment import Segment
 
 
-@dataclass(frozen=True, slots=True)
-class PackedCopy:
-    """A reduced copy of a segment: the bytes ``[offset, offset + length)`` of a file."""
+class Outline(NamedTuple):
+    """What a layout needs to know of a segment that is not decoded yet.
 
-    path: Path
-    offset: int
-    length: int
+    Attributes:
+        size: Height and width in pixels without transparent margins, as its `Segment` has them.
+        category: Its category.
+    """
+
+    size: tuple[int, int]
+    category: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +30,17 @@ class SegmentRecord:
     """A segment on disk and the words of `Segment`.
 
     Attributes:
-        path: Its RGBA file; the tar shard that holds it, if ``length``; the photograph that it is cut out of,
-            if ``outline``.
+        file: Path of its RGBA file, as text since lists are long; that of the tar shard that holds it, if
+            ``length``; that of the photograph that it is cut out of, if ``outline``.
         offset: Where its file begins in the shard, in bytes.
         length: How many bytes it has there.
         outline: JSON text of the ``segmentation`` of a COCO or LVIS annotation.
         soften: Standard deviation, in pixels, by which the edge of that outline is softened.
         flags: What people or models said of `quality.ANNOTATED`, in that order; None if nothing.
         facts: What was measured on its pixels; None if that was not done yet.
-        copy: Its reduced copy; None if there is none.
     """
 
-    path: Path
+    file: str
     category: str
     sub_category: str
     phrase: str
@@ -50,7 +53,11 @@ class SegmentRecord:
     soften: float = 0.0
     flags: tuple[bool, bool, bool] | None = None
     facts: Facts | None = None
-    copy: PackedCopy | None = None
+
+    @property
+    def path(self) -> Path:
+        """The path of ``file``."""
+        return Path(self.file)
 
     def read(self) -> Segment:
         """Decodes it, without the transparent margin around it.
@@ -59,14 +66,7 @@ class SegmentRecord:
             FileNotFoundError: If the file is gone.
             ValueError: If it is broken, is not an 8-bit RGBA image, or shows nothing; names the file.
         """
-        return self._segment(self.pixels())
-
-    def read_copy(self) -> Segment:
-        """Decodes its reduced copy, or the segment itself where there is none. Raises as `read` does."""
-        if self.copy is None:
-            return self.read()
-        encoded = _read_part(self.copy.path, self.copy.offset, self.copy.length)
-        return self._segment(decode_image(encoded, f"{self.name} in {self.copy.path}", 4))
+        return self.segment(self.pixels())
 
     @property
     def name(self) -> str:
@@ -81,12 +81,26 @@ class SegmentRecord:
             return decode_image(_read_part(self.path, self.offset, self.length), self.name, 4)
         return read_image(self.path, 4)
 
-    def _segment(self, rgba: np.ndarray) -> Segment:
+    def segment(self, rgba: np.ndarray, full_size: tuple[int, int] | None = None) -> Segment:
+        """The segment of these words with pixels that were decoded before.
+
+        Args:
+            rgba: (H, W, 4) uint8.
+            full_size: Its own height and width where these are the pixels of a reduced copy.
+
+        Raises:
+            ValueError: If the pixels show nothing; names the file.
+        """
         words = (self.category, self.sub_category, self.phrase, self.description, self.attributes, self.source_id)
         try:
-            return Segment(rgba, *words).trimmed()
+            return Segment(rgba, *words, full_size).trimmed()
         except ValueError as error:
-            raise ValueError(f"The cut-out {self.name} cannot be used: {error}") from error
+            raise self.unusable(error) from error
+
+    def unusable(self, error: Exception) -> FaultyInputError:
+        """An error that names this segment."""
+        text = f"The cut-out {self.name} cannot be used: {error} Replace or remove it."
+        return FaultyInputError(getattr(error, "reason", "other"), text)
 
 
 def _read_part(path: Path, offset: int, length: int) -> np.ndarray:
@@ -115,7 +129,8 @@ def cut_out(image: np.ndarray, segmentation: list | dict, soften: float, name: s
     mask = decode_outline(segmentation, *image.shape[:2], name)
     x, y, width, height = cv2.boundingRect(mask)
     if not width:
-        raise ValueError(f"The outline of {name} must hold pixels, but is empty.")
+        text = f"The outline of {name} must hold pixels, but is empty: mend or remove the annotation."
+        raise FaultyInputError("faulty outline", text)
     margin = 1 + int(np.ceil(3 * soften))
     part = np.s_[max(y - margin, 0) : y + height + margin, max(x - margin, 0) : x + width + margin]
     return np.dstack([image[part], soft_alpha(mask[part], soften)])
@@ -140,11 +155,13 @@ def decode_outline(segmentation: list | dict, height: int, width: int, name: str
     tools = require("pycocotools.mask", "Cutting out annotated objects", "pip install pycocotools")
     runs = isinstance(segmentation, dict)
     if not (_is_runs(segmentation) if runs else _is_polygons(segmentation)):
-        raise ValueError(f"The outline of {name} must be polygons or run lengths, but got {str(segmentation)[:80]}.")
+        text = f"The outline of {name} must be polygons or run lengths, but got {str(segmentation)[:80]}."
+        raise FaultyInputError("faulty outline", text)
     if runs and list(segmentation["size"]) != [height, width]:
-        raise ValueError(
+        raise FaultyInputError(
+            "faulty outline",
             f"The outline of {name} is for a photograph of {segmentation['size']} (height, width), but that has "
-            f"{[height, width]}: the images must be those that the annotations were made for."
+            f"{[height, width]}: the images must be those that the annotations were made for.",
         )
     if runs and not isinstance(segmentation["counts"], list):
         return tools.decode(segmentation)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from sos_mm.checks import FaultyInputError
+
 
 @dataclass(frozen=True, eq=False)
 class Segment:
@@ -19,6 +21,7 @@ class Segment:
         description: A sentence; may be empty.
         attributes: Single features, such as ``("red", "round")``.
         source_id: Says where it came from, unique in its bank.
+        full_size: Height and width of the segment that ``rgba`` is a reduced copy of; None if it is no copy.
 
     Raises:
         ValueError: If a field is not as said.
@@ -31,6 +34,7 @@ class Segment:
     description: str = ""
     attributes: tuple[str, ...] = ()
     source_id: str = ""
+    full_size: tuple[int, int] | None = None
 
     def __post_init__(self):
         _check_rgba(self.rgba)
@@ -42,6 +46,8 @@ class Segment:
                 raise ValueError(f"`{name}` must be a string, but got {value!r}.")
         if not isinstance(self.attributes, tuple) or not all(isinstance(word, str) for word in self.attributes):
             raise ValueError(f"`attributes` must be a tuple of strings, but got {self.attributes!r}.")
+        if self.full_size is not None and not all(map(int.__le__, self.rgba.shape[:2], self.full_size)):
+            raise ValueError(f"`full_size` must not be below {self.rgba.shape[:2]}, but got {self.full_size}.")
         # A view of our own, since banks hand the same pixels out again and again.
         rgba = self.rgba.view()
         rgba.flags.writeable = False
@@ -49,11 +55,13 @@ class Segment:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self.rgba.shape[:2]
+        """Height and width in pixels; those of the whole segment where ``rgba`` is a reduced copy."""
+        return self.full_size or self.rgba.shape[:2]
 
     def trimmed(self) -> "Segment":
-        """The same segment without the fully transparent rows and columns around it."""
+        """The same segment without the fully transparent rows and columns around it; a reduced copy has none."""
+        if self.full_size is not None:
+            return self
         x, y, width, height = cv2.boundingRect(self.rgba[..., 3])
         if (height, width) == self.size:
             return self
@@ -69,4 +77,5 @@ def _check_rgba(rgba: np.ndarray) -> None:
     strongest = rgba[..., 3].max()
     if strongest < 128:
         what = "a fully transparent image" if strongest == 0 else f"an alpha of at most {strongest}"
-        raise ValueError(f"`rgba` must show an object (an alpha of at least 128 somewhere), but got {what}.")
+        text = f"`rgba` must show an object (an alpha of at least 128 somewhere), but got {what}."
+        raise FaultyInputError("nothing opaque in it", text)

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
+from sos_mm.segments.fingerprint import combined
 from sos_mm.segments.index import IndexedRecords
+from sos_mm.segments.pack import PackedCopy
 from sos_mm.segments.quality import ANNOTATED, Filters
-from sos_mm.segments.record import SegmentRecord
+from sos_mm.segments.record import Outline, SegmentRecord
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,26 @@ class SelectedRecords(Sequence):
         if not 0 <= place < len(self.rows):
             raise IndexError(f"`place` must be in [0, {len(self.rows)}), but got {place}.")
         return self.base[self.rows[place]]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """That of the index and of the rows that are left of it."""
+        base, rows = self.base, self.rows
+        while isinstance(base, SelectedRecords):
+            base, rows = base.base, base.rows[rows]
+        return base.fingerprint if len(rows) == len(base) else combined(base.fingerprint, rows.astype("<i8"))
+
+    def outline(self, place: int) -> Outline:
+        """Size and category of a record."""
+        return self.base.outline(int(self.rows[place]))
+
+    def copy(self, place: int, at_least: tuple[int, int]) -> PackedCopy | None:
+        """The smallest copy that is large enough, as `IndexedRecords.copy`."""
+        return self.base.copy(int(self.rows[place]), at_least)
+
+    def read_copy(self, copy: PackedCopy) -> np.ndarray:
+        """The pixels of a copy."""
+        return self.base.read_copy(copy)
 
     def kind(self, place: int) -> tuple[str, tuple[str, ...]]:
         """Sub-category and attributes of a record."""

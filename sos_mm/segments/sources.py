@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import check_folder
+from sos_mm.checks import FaultyInputError, check_folder
 from sos_mm.segments.faults import Faults
 from sos_mm.segments.quality import ANNOTATED
 from sos_mm.segments.record import SegmentRecord
@@ -75,15 +75,15 @@ def read_release_layout(
     return records
 
 
-def _walk(root: Path, wanted: set[str] | None) -> Iterator[tuple[str, str, Path]]:
+def _walk(root: Path, wanted: set[str] | None) -> Iterator[tuple[str, str, str]]:
     for category in _sorted_folders(root):
         for sub_category in _sorted_folders(root / category):
             if wanted is not None and f"{category}/{sub_category}" not in wanted:
                 continue
-            folder = root / category / sub_category
+            folder = os.path.join(root, category, sub_category)
             for name in sorted(os.listdir(folder)):
                 if name.lower().endswith(SEGMENT_SUFFIXES) and not name.startswith("."):
-                    yield category, sub_category, folder / name
+                    yield category, sub_category, os.path.join(folder, name)
 
 
 def _sorted_folders(folder: Path) -> list[str]:
@@ -91,21 +91,39 @@ def _sorted_folders(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _record(path: Path, category: str, sub_category: str, words: dict, metadata: str | Path) -> SegmentRecord:
+def _record(path: str, category: str, sub_category: str, words: dict, metadata: str | Path) -> SegmentRecord:
     key = f"{category}_{sub_category}"
     if key not in words:
-        raise ValueError(f"{metadata} must describe every segment, but has no {key!r}, the key of {path}.")
-    entry = words[key]
-    features = entry.get("features", [])
+        text = f"{metadata} must describe every segment, but has no {key!r}, the key of {path}: add it."
+        raise FaultyInputError("no metadata", text)
+    phrase, description, attributes = read_words(words[key], f"{key!r} in {metadata}")
     return SegmentRecord(
-        path=path,
+        file=path,
         category=category,
         sub_category=sub_category,
-        phrase=entry.get("short_phrase", ""),
-        description=entry.get("description", ""),
-        attributes=(features,) if isinstance(features, str) else tuple(features),
-        source_id=f"{category}/{sub_category}/{path.stem}",
+        phrase=phrase,
+        description=description,
+        attributes=attributes,
+        source_id=f"{category}/{sub_category}/{os.path.splitext(os.path.basename(path))[0]}",
     )
+
+
+def read_words(entry: Mapping[str, Any], name: str) -> tuple[str, str, tuple[str, ...]]:
+    """``short_phrase``, ``description`` and ``features`` of a JSON object; empty where they are not there.
+
+    Raises:
+        FaultyInputError: If one is of another kind; names it and, by ``name``, the object.
+    """
+    features = entry.get("features", [])
+    features = [features] if isinstance(features, str) else features
+    for key in ("category", "sub_category", "short_phrase", "description"):
+        if not isinstance(entry.get(key, ""), str):
+            text = f"`{key}` of {name} must be text, but got {entry[key]!r}: mend it."
+            raise FaultyInputError("faulty metadata", text)
+    if not isinstance(features, list) or not all(isinstance(word, str) for word in features):
+        text = f"`features` of {name} must be a list of words, but got {features!r}: mend it."
+        raise FaultyInputError("faulty metadata", text)
+    return entry.get("short_phrase", ""), entry.get("description", ""), tuple(features)
 
 
 def _read_metadata(path: Path) -> dict[str, dict]:
@@ -135,18 +153,28 @@ def read_json_object(path: str | Path, what: str) -> dict[str, Any]:
 
 
 def without_duplicates(records: Iterable[SegmentRecord], faults: Faults) -> list[SegmentRecord]:
-    """The records without those whose ``source_id`` an earlier one has, each of which is a fault."""
+    """The records without those whose ``source_id`` an earlier one has or no text can hold; each is a fault."""
     kept: dict[str, SegmentRecord] = {}
     for record in records:
+        if not _is_text(record.source_id):
+            text = f"The name {record.file!a} must be UTF-8, but is not: rename it."
+            faults.meet(FaultyInputError("name that is not UTF-8", text))
+            continue
         first = kept.setdefault(record.source_id, record)
         if first is not record:
             faults.meet(
-                ValueError(
-                    f"Each segment must have an id of its own, but {record.source_id!r} is that of both {first.path} "
-                    f"and {record.path}: rename or remove one."
+                FaultyInputError(
+                    "id that is there twice",
+                    f"Each segment must have an id of its own, but {record.source_id!r} is that of both {first.file} "
+                    f"and {record.file}: rename or remove one.",
                 )
             )
     return list(kept.values())
+
+
+def _is_text(name: str) -> bool:
+    # Bytes that are no UTF-8 are lone surrogates in the names that Python gives to files.
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _flags(record: SegmentRecord, answers: Mapping[str, Any], path: str | Path) -> tuple[bool, bool, bool] | None:

@@ -1,26 +1,30 @@
 """The engine: makes a data set in shards, with any number of processes, and goes on after an interruption."""
 
-import multiprocessing
-import os
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import cv2
-
-from sos_mm.checks import check_range
+from sos_mm.checks import check_choice, check_range
 from sos_mm.progress import Progress
+from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.recipe import Recipe
-from sos_mm.synthesis.shards import join_run, merge, open_folder, shard_folder, sole_run
+from sos_mm.synthesis.shards import (
+    CHECKSUMS,
+    merge,
+    note_sources,
+    open_folder,
+    shard_folder,
+    sole_run,
+    telling_full_disk,
+)
 
 # Raised whenever the same recipe and seed give other bytes than before.
-FORMAT = 3
+FORMAT = 4
+# Broken segments that the end report names.
+_FAULTS_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -31,15 +35,35 @@ class SynthesisReport:
         out: Folder of the data set.
         images: Images in it.
         objects: Objects in them.
+        categories: Categories with at least one object.
         made: Images that this run made; the others were there already.
         seconds: Time this run took.
+        skipped: How many segments of the bank could not be used, by what was wrong with them.
+        faults: What was wrong with each of the first of them; each text names a file.
     """
 
     out: Path
     images: int
     objects: int
+    categories: int
     made: int
     seconds: float
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """A few lines for people."""
+        rate = f"{self.made} images made in {self.seconds:.1f} s, {self.made / self.seconds:.1f} images/s"
+        lines = [
+            f"{self.out}: {self.images} images, {self.objects} objects ({rate if self.made else 'already there'})",
+            f"{self.objects / self.images:.1f} objects an image of {self.categories} categories; "
+            f"checksums of all files are in {CHECKSUMS}",
+        ]
+        if self.skipped:
+            kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(self.skipped.items()))
+            lines.append(f"{sum(self.skipped.values())} segments of the bank were skipped: {kinds}")
+            lines += [f"  {fault}" for fault in self.faults[:_FAULTS_TOLD]]
+        return "\n".join(lines)
 
 
 def synthesize(
@@ -50,6 +74,7 @@ def synthesize(
     workers: int = 1,
     seed: int = 0,
     shard_size: int = 100,
+    executor: str = "processes",
     progress: bool = True,
 ) -> SynthesisReport:
     """Makes a data set, or finishes one that was interrupted.
@@ -64,12 +89,14 @@ def synthesize(
         workers: Processes; 1 makes everything in this one.
         seed: The seed of the whole data set, at least 0.
         shard_size: Images between two points from which a run can go on.
+        executor: 'processes' of this machine, or 'ray' for a Ray cluster (see `run_ray`).
         progress: Whether to say on stderr how far it is.
 
     Raises:
         ValueError: If a number is out of its range, or a source of segments or backgrounds is faulty.
-        FileExistsError: If the folder holds something else.
+        FileExistsError: If the folder holds something else, or a source changed since the run began.
         NotADirectoryError, PermissionError: If it cannot be written.
+        OSError: If the disk is full; whole shards are kept.
         RuntimeError: If an image cannot be made, or a worker was killed.
     """
     for name, value, low in (
@@ -79,71 +106,37 @@ def synthesize(
         ("shard_size", shard_size, 1),
     ):
         check_range(name, value, low, 2**31 - 1)
+    check_choice("executor", executor, EXECUTORS)
     start, out = time.monotonic(), Path(out)
     identity = {"format": FORMAT, "recipe_sha256": recipe.sha256, "seed": seed, "num": num}
-    manifest = open_folder(out, identity)
-    made = 0
-    if manifest is None:
+    with telling_full_disk(out):
+        manifest = open_folder(out, identity, shard_size)
+        if manifest is not None:
+            return _report(manifest, out, 0, start)
         with sole_run(out):
             maker = ShardMaker(recipe, seed)
+            note_sources(out, maker.sources)
             shards = [range(first, min(first + shard_size, num)) for first in range(0, num, shard_size)]
-            pending = [number for number in range(len(shards)) if not shard_folder(out, number).exists()]
-            line = Progress(sum(len(shards[number]) for number in pending), "images", progress)
-            for written in _make_shards(maker, out, shards, pending, workers):
-                made += written
+            pending = {i: indices for i, indices in enumerate(shards) if not shard_folder(out, i).exists()}
+            line = Progress(sum(map(len, pending.values())), "images", progress)
+            for written in EXECUTORS[executor](maker, out, pending, workers):
                 line.add(written)
-            manifest = merge(out, len(shards), identity, recipe.to_dict(), maker.tables, maker.categories)
+            noted = {**identity, "sources": maker.sources, "skipped": maker.scenes.bank.skipped}
+            manifest = merge(out, len(shards), noted, recipe.to_dict(), maker.tables, maker.categories)
+    return _report(manifest, out, line.done, start, maker.scenes.bank.faults)
+
+
+def _report(
+    manifest: Mapping[str, Any], out: Path, made: int, start: float, faults: tuple[str, ...] = ()
+) -> SynthesisReport:
     counts = manifest["counts"]
-    return SynthesisReport(out, counts["images"], counts["objects"], made, time.monotonic() - start)
-
-
-def _make_shards(
-    maker: "ShardMaker", out: Path, shards: Sequence[range], pending: Sequence[int], workers: int
-) -> Iterator[int]:
-    """Makes the pending shards and yields the number of images of each."""
-    if not pending:
-        return
-    workers = min(workers, len(pending))
-    if workers == 1:
-        for number in pending:
-            yield maker.make(out, number, shards[number])
-        return
-    # Spawned, not forked: OpenCV's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (maker.recipe, maker.seed, out, os.getpid()))
-    try:
-        futures = [pool.submit(_make_shard_in_worker, out, number, shards[number]) for number in pending]
-        for future in as_completed(futures):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise RuntimeError(
-            f"A worker was killed, for want of memory perhaps. Finished shards are kept in {out}: run the same "
-            "command again, with fewer workers if memory is short."
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-# What a worker process works with, made once when it starts.
-_maker: ShardMaker | None = None
-
-
-def _start_worker(recipe: Recipe, seed: int, out: Path, parent: int) -> None:
-    global _maker
-    # The main process alone answers Ctrl-C; shards under way are finished and kept.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    join_run(out)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    cv2.setNumThreads(1)
-    _maker = ShardMaker(recipe, seed)
-
-
-def _end_with(parent: int) -> None:
-    """Ends this process when the main one is gone: a killed main process cannot end its workers."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
-def _make_shard_in_worker(out: Path, number: int, indices: range) -> int:
-    return _maker.make(out, number, indices)
+    return SynthesisReport(
+        out,
+        counts["images"],
+        counts["objects"],
+        len(counts["instances_of"]),
+        made,
+        time.monotonic() - start,
+        manifest["skipped"],
+        faults,
+    )

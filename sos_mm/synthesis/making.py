@@ -1,6 +1,7 @@
 """Makes the images of a shard: their scenes, their files and their records."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -33,6 +34,11 @@ class ShardMaker:
         self.background_ids = recipe.background_ids(self.categories)
         self.formats = recipe.build_formats()
         self.tables = tuple(chain.from_iterable(each.tables for each in self.formats))
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """What the data set is made of: the same for the same segments and backgrounds, wherever they lie."""
+        return {"segments": self.scenes.bank.fingerprint, "backgrounds": self.scenes.backgrounds.fingerprint}
 
     def make(self, out: Path, number: int, indices: range) -> int:
         """Writes a shard of these images; how many they are."""

@@ -11,7 +11,7 @@ from typing import Any
 from sos_mm.checks import check_choice, check_range, require
 from sos_mm.composition.layout import LayoutPrior, build_layout
 from sos_mm.composition.plain_backgrounds import PHOTOGRAPHS, Backgrounds, build_backgrounds, check_backgrounds
-from sos_mm.composition.steps import Step, build_steps, default_light
+from sos_mm.composition.steps import Step, build_steps
 from sos_mm.segments import MixedBank, SegmentBank, build_bank
 from sos_mm.segments.bank import STRATEGIES
 from sos_mm.segments.build import check_bank
@@ -124,10 +124,7 @@ class Recipe:
 
     def build_steps(self) -> tuple[Step, ...]:
         """The steps of light and edges."""
-        if isinstance(self.light, str):
-            check_choice("light", self.light, ("default",))
-            return build_steps(default_light())
-        return build_steps(self.light)
+        return build_steps([self.light] if isinstance(self.light, str) else self.light)
 
     def build_formats(self) -> tuple[Format, ...]:
         """The formats of the data set."""

@@ -10,15 +10,15 @@ from sos_mm.composition.scene import Scene
 from sos_mm.synthesis.engine import FORMAT
 from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.recipe import Recipe
-from sos_mm.synthesis.shards import MANIFEST, ShardImage
+from sos_mm.synthesis.shards import MANIFEST, ShardImage, read_checksums
 from sos_mm.synthesis.tables import encode_record
 
 
 def reproduce(out: str | Path, index: int) -> Scene:
     """The scene of an image, made again from the manifest and the recipe's sources alone.
 
-    Its files must come out with the bytes that the manifest notes, and its lines with those of the files of JSON
-    lines, so that a source or recipe that has changed is found wherever it changes this image.
+    Its files must come out with the bytes that the data set's checksums note, and its lines with those of the files
+    of JSON lines, so that a source or recipe that has changed is found wherever it changes this image.
 
     Args:
         out: Folder of a complete data set.
@@ -35,7 +35,8 @@ def reproduce(out: str | Path, index: int) -> Scene:
         raise IndexError(f"`index` must be in [0, {manifest['num']}), but got {index}.")
     maker = ShardMaker(Recipe.from_dict(manifest["recipe"]), manifest["seed"])
     scene = maker.scenes.make(index)
-    different = _differences(out, index, maker.encode(scene, index), manifest["files"])
+    made = maker.encode(scene, index)
+    different = _differences(out, index, made, read_checksums(out, made.files))
     if different:
         raise ValueError(
             f"Image {index} of {out} did not come out as it was ({', '.join(different)}): the segments, backgrounds "

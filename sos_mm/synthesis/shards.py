@@ -5,15 +5,17 @@ leaves whole shards or none. When all are there, their files move to their final
 written last, says that the data set is complete.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +24,8 @@ from sos_mm.synthesis.tables import Counts, Stream, encode_record, table_parts
 from sos_mm.synthesis.writers.format import Categories, Table, Totals
 
 MANIFEST = "manifest.json"
+# Of all files but itself and the manifest, which holds its own: `sha256sum -c` reads it.
+CHECKSUMS = "checksums.sha256"
 _WORK = ".shards"
 _SYNC_THREADS = 16
 
@@ -31,12 +35,13 @@ def shard_folder(out: Path, number: int) -> Path:
     return out / _WORK / f"{number:06d}"
 
 
-def open_folder(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
+def open_folder(out: Path, identity: dict[str, Any], shard_size: int) -> dict[str, Any] | None:
     """Makes a folder ready for a run, or finds that there is nothing to do.
 
     Args:
         out: The folder; made where there is none.
-        identity: What tells one run from another; has the key 'num', the number of images.
+        identity: What tells one data set from another.
+        shard_size: Images in a shard, which must be the same for a run that goes on.
 
     Returns:
         The manifest if the folder already holds this data set, complete; otherwise None.
@@ -49,11 +54,34 @@ def open_folder(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
     if (out / MANIFEST).exists():
         return _open_complete(out, identity)
     writable_folder(out, "`out`")
+    run = {**identity, "shard_size": shard_size}
     if (out / _WORK / "run.json").exists():
-        _check_same(out, _read_json(out / _WORK / "run.json"), identity)
+        _check_same(out, _read_json(out / _WORK / "run.json"), run)
     else:
-        _claim(out, identity)
+        _claim(out, run)
     return None
+
+
+def note_sources(out: Path, sources: Mapping[str, str]) -> None:
+    """Writes down what a run is made of, or checks that it still is what it was when the run began.
+
+    Args:
+        out: The folder, claimed by `open_folder`.
+        sources: Fingerprint by name of the source.
+
+    Raises:
+        FileExistsError: If a source has changed since.
+    """
+    noted = out / _WORK / "sources.json"
+    if not noted.exists():
+        _replace(out, noted.relative_to(out), [_to_json(dict(sources))])
+        return
+    changed = [name for name, fingerprint in _read_json(noted).items() if sources.get(name) != fingerprint]
+    if changed:
+        raise FileExistsError(
+            f"The {' and the '.join(changed)} of the recipe have changed since the run in {out} began: bring back what "
+            "they were, or remove the folder and begin anew."
+        )
 
 
 @contextmanager
@@ -116,13 +144,20 @@ def write_shard(out: Path, number: int, images: Iterable[ShardImage]) -> int:
     # There already if this process failed here before and goes on with other shards.
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    checksums, counts = {}, Counts()
+    written = _fill(partial, images)
+    partial.rename(folder)
+    _sync(folder.parent)
+    return written
+
+
+def _fill(partial: Path, images: Iterable[ShardImage]) -> int:
+    checksums, counts = [], Counts()
     with ExitStack() as opened:
         streams: dict[Stream, BinaryIO] = {}
         for image in images:
             for name, content in image.files.items():
                 _write(partial / name, content)
-                checksums[name] = hashlib.sha256(content).hexdigest()
+                checksums.append((name, hashlib.sha256(content).hexdigest()))
             for stream, records in image.records.items():
                 if stream not in streams:
                     streams[stream] = opened.enter_context(open(_stream_file(partial, stream), "wb"))
@@ -132,9 +167,26 @@ def write_shard(out: Path, number: int, images: Iterable[ShardImage]) -> int:
     # At once, since a disk takes hardly longer for many files than for one.
     with ThreadPoolExecutor(_SYNC_THREADS) as pool:
         list(pool.map(_sync, partial.rglob("*")))
-    partial.rename(folder)
-    _sync(folder.parent)
     return counts.images
+
+
+@contextmanager
+def telling_full_disk(out: Path) -> Iterator[None]:
+    """Says what to do when the disk is full.
+
+    Raises:
+        OSError: If it is; as it came where it is something else.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(
+            error.errno,
+            f"The disk of {out} is full ({error.strerror}). Finished shards are kept: make room and run the same "
+            "command again, which goes on from there",
+        ) from error
 
 
 def merge(
@@ -156,24 +208,43 @@ def merge(
         FileNotFoundError: If a file of a shard has gone.
     """
     folders = [shard_folder(out, number) for number in range(number_of_shards)]
-    files, counts = {}, Counts()
+    counts, parents = Counts(), set()
     for folder in folders:
         shard = _read_json(folder / "shard.json")
-        files |= shard["files"]
         counts.join(shard)
-        for name in shard["files"]:
+        for name, _ in shard["files"]:
             _move(folder / name, out / name)
+            parents.add((out / name).parent)
     totals = Totals(categories, counts.images, counts.images_with, counts.instances_of)
-    for table in tables:
-        files[table.path] = _write_table(out, table, folders, totals)
-    manifest = {**identity, "counts": counts.to_json(), "recipe": recipe, "files": files}
-    _check_files(out, manifest)
-    for folder in sorted({(out / name).parent for name in files}):
+    tables = {table.path: _write_table(out, table, folders, totals) for table in tables}
+    checksums = _replace(out, CHECKSUMS, _checksum_lines(folders, tables))
+    for folder in sorted(parents | {(out / name).parent for name in tables}):
         _sync(folder)
+    manifest = {**identity, "counts": counts.to_json(), "recipe": recipe, CHECKSUMS: checksums}
     _replace(out, MANIFEST, [_to_json(manifest)])
     _sync(out)
     shutil.rmtree(out / _WORK)
     return manifest
+
+
+def _checksum_lines(folders: Sequence[Path], tables: Mapping[str, str]) -> Iterator[bytes]:
+    """A line a file, in the order of the images, one shard in memory at a time."""
+    for files in chain((_read_json(folder / "shard.json")["files"] for folder in folders), [tables.items()]):
+        yield "".join(f"{sha256}  {name}\n" for name, sha256 in files).encode()
+
+
+def read_checksums(out: Path, names: Collection[str] | None = None) -> dict[str, str]:
+    """SHA-256 by file of a complete data set, of all files or of some.
+
+    Raises:
+        FileNotFoundError: If the list of checksums is missing.
+    """
+    path = out / CHECKSUMS
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing, which holds the files' checksums: make the data set again.")
+    with open(path, encoding="utf-8") as lines:
+        pairs = (line.rstrip("\n").split("  ", 1) for line in lines)
+        return {name: sha256 for sha256, name in pairs if names is None or name in names}
 
 
 def _write_table(out: Path, table: Table, folders: Sequence[Path], totals: Totals) -> str:
@@ -195,7 +266,7 @@ def _stream_file(folder: Path, stream: Stream) -> Path:
     return folder / f"{'#'.join(stream).replace('/', '#')}.jsonl"
 
 
-def _replace(out: Path, name: str, parts: Iterable[bytes]) -> str:
+def _replace(out: Path, name: str | Path, parts: Iterable[bytes]) -> str:
     """Writes a file whole or not at all; its SHA-256."""
     digest, scratch = hashlib.sha256(), out / _WORK / "scratch"
     with open(scratch, "wb") as file:
@@ -210,7 +281,7 @@ def _replace(out: Path, name: str, parts: Iterable[bytes]) -> str:
 def _open_complete(out: Path, identity: dict[str, Any]) -> dict[str, Any]:
     manifest = _read_json(out / MANIFEST)
     _check_same(out, manifest, identity)
-    _check_files(out, manifest)
+    _check_files(out)
     # Left behind when a run was killed after its last act but one.
     shutil.rmtree(out / _WORK, ignore_errors=True)
     return manifest
@@ -241,12 +312,14 @@ def _check_same(out: Path, found: dict[str, Any], identity: dict[str, Any]) -> N
         )
 
 
-def _check_files(out: Path, manifest: dict[str, Any]) -> None:
+def _check_files(out: Path) -> None:
+    wanted = read_checksums(out).keys()
+    folders = {name.rpartition("/")[0] for name in wanted}
     present = set()
-    for folder in sorted({name.rpartition("/")[0] for name in manifest["files"]}):
+    for folder in folders:
         names = os.listdir(out / folder) if (out / folder).is_dir() else ()
         present |= {f"{folder}/{name}" if folder else name for name in names}
-    missing = sorted(manifest["files"].keys() - present)
+    missing = sorted(wanted - present)
     if missing:
         raise FileNotFoundError(
             f"{len(missing)} files of the data set in {out} are missing, {missing[0]} first: remove the folder and "
@@ -262,6 +335,10 @@ def _move(source: Path, target: Path) -> None:
         if source.exists():
             target.parent.mkdir(exist_ok=True)
             os.replace(source, target)
+        elif not target.exists():
+            raise FileNotFoundError(
+                f"{target} is missing, and so is {source}: remove the folder and make the data set again."
+            ) from None
 
 
 def _write(path: Path, content: bytes) -> None:

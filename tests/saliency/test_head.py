@@ -8,7 +8,8 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch.nn import functional
 
-from sos_mm.saliency.head import check_scheduler, standard_normal
+from sos_mm.saliency.head import check_scheduler
+from sos_mm.saliency.noise import standard_normal
 from sos_mm.seeding import Purpose, generator, image_id
 
 from .conftest import small_config

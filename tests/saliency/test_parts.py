@@ -14,7 +14,7 @@ from sos_mm.saliency import (
     SpaceToDepthCodec,
     StableDiffusionVAE,
 )
-from sos_mm.saliency.afim import LevelCrossAttention, grid_positions
+from sos_mm.saliency.afim import Context, ContextAttention, grid_positions
 
 SWIN = dict(embed_dim=16, depths=(1, 1, 1, 1), num_heads=(1, 1, 2, 2), window_size=2, img_size=64)
 
@@ -61,10 +61,10 @@ def test_fusion_gives_a_pyramid_of_halving_maps():
 def test_level_attention_without_positions_is_that_of_diffusers():
     torch.manual_seed(0)
     layer = Attention(query_dim=16, cross_attention_dim=12, heads=2, dim_head=8)
-    processor = LevelCrossAttention(level=1)
+    processor = ContextAttention(level=1, index=0, positions=True)
     torch.nn.init.zeros_(processor.position_scale)
     hidden, context = torch.rand(2, 12, 16), torch.rand(2, 12, 3, 4)
-    ours = processor(layer, hidden, (None, context))
+    ours = processor(layer, hidden, Context((None, context)))
     theirs = AttnProcessor2_0()(layer, hidden, context.flatten(2).transpose(1, 2))
     torch.testing.assert_close(ours, theirs)
 
@@ -72,7 +72,7 @@ def test_level_attention_without_positions_is_that_of_diffusers():
 def test_level_attention_refuses_another_grid():
     layer = Attention(query_dim=16, cross_attention_dim=12, heads=2, dim_head=8)
     with pytest.raises(ValueError, match="context is 3x4"):
-        LevelCrossAttention(level=0)(layer, torch.rand(1, 9, 16), (torch.rand(1, 12, 3, 4),))
+        ContextAttention(0, 0, True)(layer, torch.rand(1, 9, 16), Context((torch.rand(1, 12, 3, 4),)))
 
 
 def test_positions_are_nearest_to_themselves():
@@ -95,18 +95,18 @@ def test_afim_gives_every_cross_attention_the_context_of_its_level():
     afim = AttentionFeatureInteraction(in_channels=4, context_channels=8, levels=3)
     afim.install(unet)
     levels = {
-        name.split(".attentions")[0]: p.level for name, p in unet.named_modules() if isinstance(p, LevelCrossAttention)
+        name.split(".attentions")[0]: p.level for name, p in unet.named_modules() if isinstance(p, ContextAttention)
     }
     assert levels == {"down_blocks.0": 0, "down_blocks.1": 1, "mid_block": 2, "up_blocks.1": 1, "up_blocks.2": 0}
     context = afim(tuple(torch.rand(1, 4, s, s) for s in (16, 8, 4)))
-    assert [tuple(c.shape) for c in context] == [(1, 8, s, s) for s in (16, 8, 4)]
+    assert [tuple(c.shape) for c in context.maps] == [(1, 8, s, s) for s in (16, 8, 4)]
     image = torch.rand(1, 4, 16, 16)
     output = unet(image, 3, encoder_hidden_states=context).sample
     torch.testing.assert_close(unet(image, 3, encoder_hidden_states=context).sample, output)
     # Each level's context matters to the output.
     for level in range(3):
-        other = tuple(c + (i == level) * torch.randn_like(c) for i, c in enumerate(context))
-        assert not torch.allclose(output, unet(image, 3, other).sample, atol=1e-6)
+        other = tuple(c + (i == level) * torch.randn_like(c) for i, c in enumerate(context.maps))
+        assert not torch.allclose(output, unet(image, 3, Context(other)).sample, atol=1e-6)
 
 
 def test_widened_input_keeps_the_pretrained_activations(base_model):
@@ -126,7 +126,7 @@ def test_missing_base_model_says_how_to_get_it(build, tmp_path):
 def test_pickled_weights_are_refused(tmp_path):
     path = tmp_path / "weights.bin"
     path.write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"weights\.bin is a file: convert"):
+    with pytest.raises(ValueError, match=r"weights\.bin is a file of another kind: convert"):
         StableDiffusionVAE(pretrained=str(path))
 
 

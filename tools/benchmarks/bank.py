@@ -1,11 +1,16 @@
-"""How fast a large bank opens and is drawn from: `python tools/benchmarks/bank.py --rows 10000000`.
+"""How fast a large bank opens and is drawn from, how fast segments load, and how much memory an index takes.
 
-Writes an index of made-up rows (about 270 bytes each) and measures in fresh processes.
+python tools/benchmarks/bank.py --rows 10000000   # an index of made-up rows, about 280 bytes each
+python tools/benchmarks/bank.py --loads 40        # made-up cut-outs of 1000 pixels, loaded for smaller uses
+python tools/benchmarks/bank.py --builds 300000   # peak memory of building an index of so many files
+
+Each is measured in a fresh process.
 """
 
 import argparse
 import json
 import pickle
+import resource
 import subprocess
 import sys
 import tempfile
@@ -13,9 +18,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from sos_mm.segments import Filters, SegmentBank
+from sos_mm.segments import Filters, SegmentBank, build_index, read_folder
 from sos_mm.segments import index as index_module
 
 # Calls before the measured ones.
@@ -25,11 +31,15 @@ _WARM = 100
 def parse_args() -> argparse.Namespace:
     """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=0)
     parser.add_argument("--categories", type=int, default=47_000)
     parser.add_argument("--draws", type=int, default=10_000)
-    parser.add_argument("--folder", help="where to write the index (default: a temporary folder)")
+    parser.add_argument("--loads", type=int, default=0, help="cut-outs to load")
+    parser.add_argument("--builds", type=int, default=0, help="files to build an index of")
+    parser.add_argument("--copies", type=int, nargs="+", default=(128, 256, 512, 1024))
+    parser.add_argument("--folder", help="where to write (default: a temporary folder)")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
+    parser.add_argument("--task", default="", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -38,8 +48,8 @@ def write_made_up_index(path: Path, rows: int, categories: int) -> None:
     pa = index_module.arrow()
     counts = np.diff(np.linspace(0, rows, categories + 1).astype(np.int64))
     names = np.array([f"category_{place:06d}" for place in range(categories)])
-    kind = index_module.schema(index_module.about(names.tolist(), counts, "/data"))
-    batch_rows = index_module._ROWS
+    kind = index_module.schema(index_module.make_header(dict(zip(names.tolist(), counts, strict=True)), "/data", ""))
+    batch_rows = index_module.BATCH_ROWS
     edges = np.cumsum(counts)
     same = {
         "sub_category": "small_red_thing",
@@ -81,7 +91,9 @@ def measure(path: Path, draws: int) -> dict[str, float]:
         figures[f"draw one, {strategy}"] = mean(draws, lambda i, strategy=strategy: bank.sample(rng, 1, strategy))
     figures["draw 12 of one category"] = mean(draws // 10, lambda i: bank.sample(rng, 12, "single_category"))
     places = bank.sample(rng, draws).tolist()
-    figures["make a record"] = mean(draws, lambda i: bank.records[places[i]])
+    figures["outline and copy of one"] = mean(draws, lambda i: look_up(bank, places[i]))
+    figures["draw one and look it up"] = mean(draws, lambda i: look_up(bank, int(bank.sample(rng, 1)[0])))
+    figures["make a whole record"] = mean(draws, lambda i: bank.records[places[i]])
     start = time.perf_counter()
     data = pickle.dumps(SegmentBank(bank.records))
     pickle.loads(data)
@@ -93,28 +105,125 @@ def measure(path: Path, draws: int) -> dict[str, float]:
     return figures
 
 
+def look_up(bank: SegmentBank, place: int) -> object:
+    """What is needed to lay a segment out and to find its pixels."""
+    bank.outline(place)
+    return bank.records.copy(place, (100, 100))
+
+
+def write_made_up_cut_outs(folder: Path, number: int, side: int = 1000) -> None:
+    """PNG files of clouds with fine detail, as photographs have them, cut out by a wavy edge."""
+    rng = np.random.default_rng(0)
+    turns = np.linspace(0, 2 * np.pi, 200, endpoint=False)
+    for place in range(number):
+        color = np.zeros((side, side, 3), np.float32)
+        for cells in (4, 16, 64, 256, side):
+            color += cv2.resize(rng.normal(0, 40 / cells**0.35, (cells, cells, 3)).astype(np.float32), (side, side))
+        radius = 0.36 * side * (1 + 0.3 * np.sin(3 * turns + rng.uniform(0, 6)))
+        points = side / 2 + radius[:, None] * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+        alpha = cv2.fillPoly(np.zeros((side, side), np.uint8), [points.astype(np.int32)], 255)
+        rgba = np.dstack([np.clip(color + 128, 0, 255).astype(np.uint8), cv2.GaussianBlur(alpha, (0, 0), 1.5)])
+        path = folder / f"category_{place % 8}" / f"{place}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), rgba)
+
+
+def measure_loads(folder: Path, number: int, copies: tuple[int, ...]) -> None:
+    """Prints how long a segment takes to load for a use of so many pixels, and what copies cost."""
+    cv2.setNumThreads(1)
+    write_made_up_cut_outs(folder / "files", number)
+    start = time.perf_counter()
+    build_index(read_folder(folder / "files"), folder / "bank.arrow", copies=copies, progress=False)
+    print(f"{'build, copies ' + str(copies):34s} {(time.perf_counter() - start) / number * 1e3:8.1f} ms a segment")
+    bank = SegmentBank(SegmentBank.from_index(folder / "bank.arrow").records, cache_bytes=0)
+    files = sum(path.stat().st_size for path in (folder / "files").rglob("*.png"))
+    packed = bank.records.pack.stat().st_size
+    print(f"{'bytes of copies over those of files':34s} {packed / files:8.2f}")
+    for side in (32, 64, 100, 128, 200, 256, 400, 600, 1000, None):
+        wanted = [scaled(bank.outline(place).size, side) for place in range(number)]
+        best = min(whole_mean(bank, wanted) for _ in range(3))
+        found = max(bank.load(0, wanted[0]).rgba.shape[:2])
+        name = "the file itself" if side is None else f"for {side} pixels, from {found}"
+        print(f"{name:34s} {best * 1e3:8.2f} ms")
+
+
+def whole_mean(bank: SegmentBank, wanted: list[tuple[int, int] | None]) -> float:
+    """Mean seconds to load all segments, each for its size."""
+    begun = time.perf_counter()
+    for place, size in enumerate(wanted):
+        bank.load(place, size)
+    return (time.perf_counter() - begun) / len(wanted)
+
+
+def scaled(size: tuple[int, int], side: int | None) -> tuple[int, int] | None:
+    """A size with another longer side, no larger than it is."""
+    part = None if side is None else min(side / max(size), 1)
+    return part and tuple(max(round(each * part), 1) for each in size)
+
+
+def measure_building(folder: Path, number: int) -> None:
+    """Prints the peak memory of listing so many files and of building their index."""
+    rgba = np.zeros((8, 8, 4), np.uint8)
+    rgba[2:6, 2:6] = 255
+    png = cv2.imencode(".png", rgba)[1].tobytes()
+    for place in range(number):
+        path = folder / "files" / f"category_{place % 100:03d}" / "small_red_thing" / f"{place:08d}.png"
+        if place < 100:
+            path.parent.mkdir(parents=True)
+        path.write_bytes(png)
+    for task in ("imports", "lists", "builds"):
+        command = [sys.executable, __file__, "--measure", str(folder), "--task", task]
+        print(
+            f"{task:34s} {subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip():>8s} MiB"
+        )
+
+
+def peak(folder: Path, task: str) -> int:
+    """Largest memory of this process in MiB, after one task."""
+    if task != "imports":
+        records = read_folder(folder / "files")
+        if task == "builds":
+            build_index(records, folder / "bank.arrow", copies=(4096,), progress=False)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
 def mean(number: int, call: Callable[[int], object]) -> float:
-    """Mean seconds of a call, after some that are not counted."""
+    """Mean seconds of a call in the best of five runs, after some calls that are not counted."""
     for place in range(min(_WARM, number)):
         call(place)
-    start = time.perf_counter()
-    for place in range(number):
-        call(place)
-    return (time.perf_counter() - start) / number
+    runs = []
+    for start in range(0, number, max(number // 5, 1)):
+        stop = min(start + max(number // 5, 1), number)
+        begun = time.perf_counter()
+        for place in range(start, stop):
+            call(place)
+        runs.append((time.perf_counter() - begun) / (stop - start))
+    return min(runs)
 
 
 def main() -> None:
-    """Writes the index and prints what a fresh process measures on it."""
+    """Measures what is asked for; rows if nothing is."""
     args = parse_args()
     if args.measure:
-        print(json.dumps(measure(Path(args.measure), args.draws)))
+        path = Path(args.measure)
+        print(peak(path, args.task) if args.task else json.dumps(measure(path, args.draws)))
         return
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-        path = Path(folder) / "made_up.arrow"
-        write_made_up_index(path, args.rows, args.categories)
-        print(f"{args.rows} rows, {args.categories} categories, {path.stat().st_size / 2**20:.0f} MiB")
-        command = [sys.executable, __file__, "--measure", str(path), "--draws", str(args.draws)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        if args.loads:
+            measure_loads(Path(folder), args.loads, tuple(args.copies))
+        if args.builds:
+            measure_building(Path(folder), args.builds)
+        if args.rows or not (args.loads or args.builds):
+            measure_rows(Path(folder) / "made_up.arrow", args)
+
+
+def measure_rows(path: Path, args: argparse.Namespace) -> None:
+    """Writes the index and prints what a fresh process measures on it."""
+    rows = args.rows or 1_000_000
+    write_made_up_index(path, rows, args.categories)
+    print(f"{rows} rows, {args.categories} categories, {path.stat().st_size / 2**20:.0f} MiB")
+    command = [sys.executable, __file__, "--measure", str(path), "--draws", str(args.draws)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     for name, figure in json.loads(done.stdout).items():
         shown = f"{figure:.0f} B" if "bytes" in name else f"{figure * 1e6:.1f} us"
         print(f"{name:26s} {shown:>14s}")

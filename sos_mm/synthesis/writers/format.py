@@ -7,7 +7,7 @@ from typing import Any
 
 from sos_mm.composition.scene import OPAQUE, Scene
 from sos_mm.segments.vocabulary import category_ids, category_key, vocabulary_entries
-from sos_mm.synthesis.writers.rle import rle
+from sos_mm.synthesis.writers.rle import rles
 
 Record = dict[str, Any]
 
@@ -109,22 +109,20 @@ class Entry:
     @cached_property
     def ignored_rles(self) -> tuple[dict[str, Any], ...]:
         """The pixels of the regions to ignore."""
-        return tuple(rle(each.mask, each.box[:2], self.size) for each in self.scene.ignored)
+        return tuple(rles([(each.mask, each.box[:2]) for each in self.scene.ignored], self.size))
 
     @cached_property
     def modal_rles(self) -> tuple[dict[str, Any], ...]:
         """The visible pixels of each object, in COCO's compressed run lengths."""
         owner, objects = self.scene.owner, self.scene.objects
         windows = [(slice(each.box[1], each.box[3]), slice(each.box[0], each.box[2])) for each in objects]
-        return tuple(
-            rle(owner[window] == index + 1, each.box[:2], self.size)
-            for index, (window, each) in enumerate(zip(windows, objects, strict=True))
-        )
+        masks = (owner[window] == index + 1 for index, window in enumerate(windows))
+        return tuple(rles(zip(masks, (each.box[:2] for each in objects), strict=True), self.size))
 
     @cached_property
     def amodal_rles(self) -> tuple[dict[str, Any], ...]:
         """All pixels of each object inside the canvas, seen or hidden by others."""
-        return tuple(rle(each.alpha >= OPAQUE, each.offset, self.size) for each in self.scene.objects)
+        return tuple(rles([(each.alpha >= OPAQUE, each.offset) for each in self.scene.objects], self.size))
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,12 @@ def panoptic_format(background: str | None = None) -> Format:
 
 def ids_to_rgb(ids: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 colours of (H, W) segment ids in [0, 2**24)."""
-    return np.ascontiguousarray(ids.astype("<u4")).view(np.uint8).reshape(*ids.shape, 4)[..., :3]
+    rgb = np.zeros((*ids.shape, 3), np.uint8)
+    for channel in range(3):
+        # Few scenes need the higher bytes.
+        if channel == 0 or ids.max() >= 256**channel:
+            rgb[..., channel] = ids >> 8 * channel
+    return rgb
 
 
 def _encode(background: str | None, entry: Entry) -> Encoded:

@@ -1,0 +1,85 @@
+"""Lighting a whole picture anew: what does it, by name, and a classical one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import cv2
+import numpy as np
+
+from sos_mm.checks import check_choice, check_range
+from sos_mm.composition.scene import Light
+
+
+@runtime_checkable
+class Relighter(Protocol):
+    """What lights a picture anew, such as a generative model."""
+
+    def relight(self, image: np.ndarray, alpha: np.ndarray, light: Light, rng: np.random.Generator) -> np.ndarray:
+        """Lights a scene.
+
+        Args:
+            image: (H, W, 3) uint8 RGB; not to be changed.
+            alpha: (H, W) uint8, where objects are.
+            light: The light that is wanted.
+            rng: Where its draws come from.
+
+        Returns:
+            (H, W, 3) uint8 RGB, everything at its place.
+        """
+
+
+RelighterClass = TypeVar("RelighterClass", bound=type)
+_RELIGHTERS: dict[str, type] = {}
+
+
+def register_relighter(cls: RelighterClass) -> RelighterClass:
+    """Makes a dataclass of settings known to `build_relighter` by its name."""
+    _RELIGHTERS[cls.__name__] = cls
+    return cls
+
+
+def build_relighter(config: Mapping[str, Any]) -> Relighter:
+    """A relighter from ``dict(type='GradientRelighter', strength=0.4)``.
+
+    Raises:
+        ValueError: If the type or a key is unknown, or a value out of its range.
+    """
+    check_choice("relighter.type", config.get("type"), _RELIGHTERS)
+    cls = _RELIGHTERS[config["type"]]
+    options = {key: value for key, value in config.items() if key != "type"}
+    for key in options:
+        check_choice(f"key of {config['type']}", key, [known.name for known in fields(cls)])
+    return cls(**options)
+
+
+@register_relighter
+@dataclass(frozen=True)
+class GradientRelighter:
+    """Brighter towards the light and darker away from it, evenly across the picture, and warmer or colder.
+
+    It needs no network: it stands where a generative one may be put, and gives objects and background one light.
+
+    Args:
+        strength: Largest gain or loss of brightness, as a share of it, in [0, 1].
+        warmth: Largest shift between red and blue, as a share of their brightness, in [0, 1].
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    strength: float = 0.35
+    warmth: float = 0.1
+
+    def __post_init__(self):
+        check_range("strength", self.strength, 0, 1)
+        check_range("warmth", self.warmth, 0, 1)
+
+    def relight(self, image: np.ndarray, alpha: np.ndarray, light: Light, rng: np.random.Generator) -> np.ndarray:
+        """Scales every pixel by one smooth gain; see `Relighter`."""
+        right, down, _ = light.direction
+        rows, columns = (np.linspace(-1, 1, side, dtype=np.float32) for side in image.shape[:2])
+        towards = (rows[:, None] * down + columns * right) / max(abs(down) + abs(right), 1e-6)
+        tint = self.warmth * rng.uniform(-1, 1)
+        gain = (1 + self.strength * towards)[..., None] * np.array([1 + tint, 1, 1 - tint], np.float32)
+        return cv2.multiply(image, gain.astype(np.float32), dtype=cv2.CV_8U)

@@ -1,0 +1,61 @@
+"""The ``test_cfg`` of saliency models: its defaults and what is refused."""
+
+from sos_mm.checks import check_choice, check_range
+
+DEFAULTS = dict(
+    steps=10,
+    ensemble=1,
+    reduction="mean",
+    seed=0,
+    noise="normal",
+    scheduler=None,
+    threshold=0.5,
+    source="diffusion",
+    stretch=False,
+    tile=None,
+)
+CHOICES = dict(
+    source=("diffusion", "auxiliary"),
+    noise=("normal", "zero"),
+    reduction=("mean", "median"),
+)
+
+
+def checked_test_cfg(test_cfg: dict) -> dict:
+    """Completes ``test_cfg`` with its defaults.
+
+    Raises:
+        ValueError: If a key is unknown, a value out of range, or an ensemble would have equal members.
+    """
+    for key in test_cfg:
+        check_choice("test_cfg key", key, DEFAULTS)
+    complete = {**DEFAULTS, **test_cfg}
+    for key, choices in CHOICES.items():
+        check_choice(f"test_cfg.{key}", complete[key], choices)
+    for key in ("steps", "ensemble"):
+        if complete[key] < 1:
+            raise ValueError(f"`test_cfg.{key}` must be at least 1, but got {complete[key]}.")
+    if complete["noise"] == "zero" and complete["ensemble"] > 1:
+        raise ValueError(
+            f"`test_cfg.ensemble` must be 1 with `noise='zero'`, but got {complete['ensemble']}: "
+            "members differ by nothing but their noise."
+        )
+    check_range("test_cfg.threshold", complete["threshold"], 0, 1)
+    if complete["tile"] is not None:
+        complete["tile"] = checked_tile(complete["tile"])
+    return complete
+
+
+def checked_tile(tile: dict) -> dict:
+    """Completes ``test_cfg.tile``.
+
+    Raises:
+        ValueError: If a key is unknown or missing, or a value out of range.
+    """
+    for key in tile:
+        check_choice("test_cfg.tile key", key, ("size", "overlap"))
+    if "size" not in tile:
+        raise ValueError("`test_cfg.tile` must have a `size`, the side of a tile in pixels.")
+    complete = dict(overlap=0.25, **tile) if "overlap" not in tile else dict(tile)
+    check_range("test_cfg.tile.overlap", complete["overlap"], 0, 0.9)
+    return complete

@@ -1,0 +1,226 @@
+"""Composes beside the generator that SOS released, in turn in one run: images a second of both, and their ratio.
+
+git clone https://github.com/weikaih04/SOS peer && git -C peer checkout 31918e0
+pip install pandas shapely matplotlib tqdm
+python tools/benchmarks/composition_peer.py --peer peer --segments CUTOUTS --backgrounds PHOTOS
+python tools/benchmarks/composition_peer.py --peer peer --segments CUTOUTS --backgrounds PHOTOS --enlarge 5000
+
+CUTOUTS holds RGBA files as <category>/<name>.png; PHOTOS photographs. Both make 1024x1024 images of 5 to 19 objects in
+one process: the peer an RGBA image without background and a mask, both PNG; ours a JPEG on a photograph, a panoptic PNG
+and the run lengths of all visible and whole masks.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import resource
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sos_mm.composition.compositor import _find_visible
+from sos_mm.composition.place import place
+from sos_mm.progress import Progress
+from sos_mm.segments import SegmentBank, build_index
+from sos_mm.segments.build import list_records
+from sos_mm.segments.faults import Faults
+from sos_mm.synthesis import Recipe, synthesize
+from sos_mm.synthesis.making import ShardMaker
+from sos_mm.synthesis.shards import open_folder, write_shard
+
+CANVAS = (1024, 1024)
+COUNTS = (5, 19)
+# Longest sides of the reduced copies in our index.
+COPIES = (64, 128, 256, 512)
+_ROUNDS = 5
+
+
+def parse_args() -> argparse.Namespace:
+    """Parses the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", help="checkout of the released generator; without it ours alone is timed")
+    parser.add_argument("--segments", required=True, help="folder of cut-outs, <category>/<name>.png")
+    parser.add_argument("--backgrounds", required=True, help="folder of photographs, for ours")
+    parser.add_argument("--enlarge", type=int, default=0, help="make so many distinct ones with a side of 1000 pixels")
+    parser.add_argument("--images", type=int, default=40, help="images of ours in each of the five rounds")
+    parser.add_argument("--memory", type=int, default=0, help="make so many images and say how memory grows")
+    return parser.parse_args()
+
+
+def lay_out(source: Path, root: Path, enlarge: int) -> Path:
+    """Writes cut-outs as <category>/<sub-category>/<sub-category>_0.png, and their words; the words' file."""
+    records = list_records({"type": "folder", "root": str(source)}, Faults("skip"))
+    words, number = {}, enlarge or len(records)
+    for index in Progress(number, "cut-outs").over(range(number)):
+        record = records[index % len(records)]
+        category, sub = record.category, f"kind{index:05d}"
+        path = root / category / sub / f"{sub}_0.png"
+        path.parent.mkdir(parents=True)
+        write_cutout(record.path, path, 1000 if enlarge else 0, index // len(records))
+        words[f"{category}_{sub}"] = {"description": category, "short_phrase": category, "features": [category]}
+    metadata = root.parent / "metadata.json"
+    metadata.write_text(json.dumps(words))
+    return metadata
+
+
+def write_cutout(source: Path, target: Path, side: int, turn: int) -> None:
+    """A cut-out as an RGBA file, which the peer needs, perhaps with another longer side and other hues."""
+    rgba = cv2.imread(str(source), cv2.IMREAD_UNCHANGED)
+    if side:
+        scale = side / max(rgba.shape[:2])
+        rgba = cv2.resize(rgba, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    hsv = cv2.cvtColor(rgba[..., :3], cv2.COLOR_BGR2HSV)
+    hsv[..., 0] = (hsv[..., 0].astype(int) + 11 * turn) % 180
+    cv2.imwrite(str(target), np.dstack([cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR), rgba[..., 3]]), (16, 1))
+
+
+class Peer:
+    """The released generator over a laid-out folder."""
+
+    def __init__(self, checkout: Path, root: Path, metadata: Path, out: Path):
+        sys.path.insert(0, str(checkout))
+        with contextlib.redirect_stdout(io.StringIO()):
+            from datasets.data_manager import DataManager
+            from datasets.object_datasets import SyntheticDataset
+            from scripts import generate_with_batch as generator
+
+            cache = str(out / "peer.pkl")
+            data = SyntheticDataset(str(root), synthetic_annotation_path=str(metadata), cache_path=cache)
+            keep = {"IsInstance": "non-filter", "Integrity": "non-filter", "QualityAndRegularity": "non-filter"}
+            self.manager = DataManager({"SyntheticDatasetPlaceHolder": data}, {}, keep)
+        self.generator, self.keep, self.done = generator, keep, 0
+        self.folders = [str(out / name) for name in ("images", "masks", "annotations")]
+        for folder in self.folders:
+            os.makedirs(folder)
+
+    def make(self, number: int) -> None:
+        """Makes so many more images."""
+
+        class Counter:
+            def put(self, _):
+                """The peer tells its progress here."""
+
+        span = self.done, self.done + number
+        self.generator.process_image_worker(*span, self.done, self.keep, Counter(), *self.folders, self.manager)
+        self.done += number
+
+
+class Ours:
+    """The engine over an index of the same cut-outs, with or without light."""
+
+    def __init__(self, recipe: Recipe, out: Path):
+        self.maker, self.out, self.done, self.shards = ShardMaker(recipe, 0), out, 0, 0
+        open_folder(out, {"num": 10**6}, 10**6)
+
+    def make(self, number: int) -> None:
+        """Makes so many more images."""
+        write_shard(self.out, self.shards, self.maker._images(range(self.done, self.done + number)))
+        self.done, self.shards = self.done + number, self.shards + 1
+
+
+def timed(call: Callable[[int], None], number: int) -> float:
+    """Images a second."""
+    start = time.perf_counter()
+    call(number)
+    return number / (time.perf_counter() - start)
+
+
+def compare(contestants: dict[str, tuple[Callable[[int], None], int]]) -> dict[str, float]:
+    """Medians over rounds in which each has its turn, and the first round, in which all caches are cold, apart."""
+    rates = {name: [timed(*each) for each in [contestant]] for name, contestant in contestants.items()}
+    for _ in range(_ROUNDS - 1):
+        for name, contestant in contestants.items():
+            rates[name].append(timed(*contestant))
+    print(f"\n{'images a second':32s} {'cold':>8s} {'median':>8s} {'ratio':>8s}")
+    medians = {name: statistics.median(each) for name, each in rates.items()}
+    first = next(iter(medians))
+    for name, each in rates.items():
+        print(f"{name:32s} {each[0]:8.1f} {medians[name]:8.1f} {medians[name] / medians[first]:8.1f}")
+    return medians
+
+
+def time_parts(recipe: Recipe) -> None:
+    """Layout of 12 boxes, and what is seen of 12 sprites."""
+    maker = ShardMaker(recipe, 0).scenes
+    rng = np.random.default_rng(0)
+    plans, checks = [], []
+    for _ in range(100):
+        segments = [maker.bank.load(index) for index in maker.bank.sample(rng, 12)]
+        start = time.perf_counter()
+        layout = maker.layout.plan(rng, segments, CANVAS)
+        plans.append(time.perf_counter() - start)
+        sprites = [place(segments[planned.segment], planned, CANVAS) for planned in layout.placements]
+        start = time.perf_counter()
+        _find_visible(sprites, CANVAS, 0.5, 16, False)
+        checks.append(time.perf_counter() - start)
+    print(f"layout of 12 boxes {statistics.median(plans) * 1e3:.2f} ms, its mask check ", end="")
+    print(f"{statistics.median(checks) * 1e3:.2f} ms")
+
+
+def time_workers(recipe: Recipe, folder: Path, images: int) -> None:
+    """Two processes against one, sources opened and files written."""
+    seconds = {}
+    for workers in (1, 2):
+        report = synthesize(
+            recipe, folder / f"workers{workers}", images, workers=workers, shard_size=25, progress=False
+        )
+        seconds[workers] = report.seconds
+        shutil.rmtree(report.out)
+    print(f"{images} images with one process {seconds[1]:.1f} s, with two {seconds[2]:.1f} s: ", end="")
+    print(f"{seconds[1] / seconds[2]:.2f} times as fast")
+
+
+def watch_memory(ours: Ours, images: int) -> None:
+    """Prints the largest memory so far, at ten points of the way."""
+    for _ in range(10):
+        ours.make(images // 10)
+        shutil.rmtree(ours.out / ".shards" / f"{ours.shards - 1:06d}")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        print(f"{ours.done} images: {peak:.0f} MiB", flush=True)
+
+
+def main() -> None:
+    """Runs everything on one thread."""
+    args = parse_args()
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        metadata = lay_out(Path(args.segments), folder / "segments", args.enlarge)
+        config = {"type": "release", "root": str(folder / "segments"), "metadata": str(metadata)}
+        build_index(list_records(config, Faults()), folder / "bank.arrow", copies=COPIES, workers=2)
+        print(f"{len(SegmentBank.from_index(folder / 'bank.arrow'))} cut-outs, {CANVAS[1]}x{CANVAS[0]}, one process")
+        plain = Recipe(
+            canvas=CANVAS,
+            segments={"type": "index", "path": str(folder / "bank.arrow")},
+            backgrounds={"type": "folder", "root": args.backgrounds},
+            layout={"type": "StructuredLayout", "counts": COUNTS, "crowded": "fewer"},
+            formats=("panoptic", "objects"),
+        )
+        lit = Recipe.from_dict({**plain.to_dict(), "light": "default"})
+        contestants = {}
+        if args.peer:
+            (folder / "peer").mkdir()
+            peer = Peer(Path(args.peer).resolve(), folder / "segments", metadata, folder / "peer")
+            contestants["released generator"] = (peer.make, max(args.images // 5, 1))
+        for what, recipe in (("sos_mm, light off", plain), ("sos_mm, default light", lit)):
+            (folder / what).mkdir()
+            contestants[what] = (Ours(recipe, folder / what).make, args.images)
+        compare(contestants)
+        time_parts(plain)
+        time_workers(plain, folder, 8 * args.images)
+        if args.memory:
+            (folder / "memory").mkdir()
+            watch_memory(Ours(plain, folder / "memory"), args.memory)
+
+
+if __name__ == "__main__":
+    main()
