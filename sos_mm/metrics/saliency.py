@@ -56,7 +56,7 @@ def mean_absolute_error(pair: SaliencyPair) -> float:
     Perazzi et al., "Saliency Filters", CVPR 2012: ``sum |S - GT| / (W H)``.
     """
     off, on = pair.counts
-    return float(off @ pair.values + on @ (1 - pair.values)) / pair.gt.size
+    return float((off * pair.values + on * (1 - pair.values)).sum()) / pair.gt.size
 
 
 def score_image(

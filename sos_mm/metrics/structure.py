@@ -55,9 +55,10 @@ def s_measure(pair: SaliencyPair, alpha: float = 0.5) -> float:
 
 def _moments(counts: np.ndarray, values: np.ndarray) -> Moments:
     """Of values that occur ``counts`` (..., K) times."""
+    # Sums rather than products of matrices, whose last bit hangs on where in memory the arrays lie.
     number = counts.sum(axis=-1)
-    mean = counts @ values / np.maximum(number, 1)
-    deviations = np.einsum("...k,...k->...", counts, (values - mean[..., None]) ** 2)
+    mean = (counts * values).sum(axis=-1) / np.maximum(number, 1)
+    deviations = (counts * (values - mean[..., None]) ** 2).sum(axis=-1)
     return Moments(number, mean, deviations)
 
 
@@ -67,7 +68,7 @@ def _object_similarity(sides: Moments) -> float:
     deviation = np.sqrt(sides.deviations / np.maximum(sides.number - 1, 1))
     # Section 3.2's O_FG and O_BG, with lambda 0.5.
     uniformity = 2 * mean / (mean * mean + 1 + deviation + EPS)
-    return sides.number @ uniformity / sides.number.sum()
+    return (sides.number * uniformity).sum() / sides.number.sum()
 
 
 def _region_similarity(pair: SaliencyPair, moments: Moments) -> float:

@@ -70,7 +70,7 @@ def mean_curves(counts: Sequence[np.ndarray]) -> Curves:
 
 def adaptive_scores(pair: SaliencyPair) -> tuple[float, float]:
     """F-measure and E-measure at the adaptive threshold, twice the map's mean but at most 1 (Achanta et al.)."""
-    mean = pair.counts.sum(axis=0) @ pair.values / pair.gt.size
+    mean = (pair.counts.sum(axis=0) * pair.values).sum() / pair.gt.size
     if np.abs(pair.values - 2 * mean).min() < 1e-9:
         # A value that equals the threshold: rounding decides, and figures of others are computed with numpy's.
         mean = pair.pred.mean()
