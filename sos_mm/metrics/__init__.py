@@ -1,6 +1,7 @@
 """Metrics as pure functions of numpy arrays; their mmengine faces live beside the models."""
 
 from sos_mm.metrics.boundary import boundary_iou
+from sos_mm.metrics.figures import plot_curves
 from sos_mm.metrics.pairs import SaliencyPair, prepare, resize_prediction
 from sos_mm.metrics.saliency import (
     ImageScores,
@@ -25,6 +26,7 @@ __all__ = [
     "level_counts",
     "mean_absolute_error",
     "mean_curves",
+    "plot_curves",
     "prepare",
     "resize_prediction",
     "s_measure",
