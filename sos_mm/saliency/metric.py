@@ -9,27 +9,38 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 from mmengine.structures import BaseDataElement
 
-from sos_mm.metrics.saliency import mean_scores, saliency_scores
+from sos_mm.metrics.figures import plot_curves
+from sos_mm.metrics.saliency import ImageScores, average_curves, score_image, summarize
 
 
 @METRICS.register_module()
 class SODMetric(BaseMetric):
-    """Mean absolute error and S-measure of saliency maps, averaged over images.
+    """The metrics of salient object detection, over a data set.
 
     Each data sample needs ``pred_saliency``, (1, H, W) float in [0, 1], and ``gt_saliency``, (1, H, W), float in
-    [0, 1] or 8-bit, at the size of the original image. What is computed, and from which paper, is said in
-    :mod:`sos_mm.metrics.saliency`. Only the scores of an image are kept, so any number of images fits.
+    [0, 1] or 8-bit, both at the size of the original image. A mask is cut above 128 of 255, as published evaluations
+    do. Of an image its scores and a histogram are kept, 4 KB in all, so any number of images fits.
 
-    The keys are ``sod/MAE`` and ``sod/Smeasure``. mmengine does not know which way they improve:
-    ``save_best='sod/MAE'`` needs ``rule='less'``, ``save_best='sod/Smeasure'`` needs ``rule='greater'``.
+    The keys, after the prefix, are ``MAE``, ``Smeasure``, ``wFmeasure``, ``adpFm``, ``meanFm``, ``maxFm``,
+    ``adpEm``, ``meanEm`` and ``maxEm`` as in papers, and ``maxFm_per_image`` and ``maxEm_per_image``, the means of
+    each image's own maximum; :mod:`sos_mm.metrics.saliency` says what each is. mmengine does not know which way they
+    improve: ``save_best='sod/MAE'`` needs ``rule='less'``, all others ``rule='greater'``.
+
+    Several test sets in one run have a metric each, told apart by ``prefix``.
 
     Args:
         round_to_uint8: Score the maps as they would be saved, as 8-bit PNGs, which is what published figures are
             computed from. With False they are scored unrounded, and the keys say so: ``MAE_unrounded``.
+        weighted: Whether to compute the weighted F-measure, which takes most of the time.
+        boundary: Whether to add the boundary IoU, as ``BIoU``.
         csv: File for the scores of each image, written by the main process after each evaluation.
+        curves: File (.png) for the precision-recall, F- and E-measure curves, written likewise.
         collect_device: See ``mmengine.evaluator.BaseMetric``.
         prefix: First part of the keys, ``sod`` by default; with several test sets, the name of each.
         collect_dir: See ``mmengine.evaluator.BaseMetric``.
+
+    Raises:
+        ValueError: If ``curves`` does not end in ``.png``.
     """
 
     default_prefix = "sod"
@@ -37,14 +48,21 @@ class SODMetric(BaseMetric):
     def __init__(
         self,
         round_to_uint8: bool = True,
+        weighted: bool = True,
+        boundary: bool = False,
         csv: str | Path | None = None,
+        curves: str | Path | None = None,
         collect_device: str = "cpu",
         prefix: str | None = None,
         collect_dir: str | None = None,
     ):
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
-        self.round_to_uint8 = round_to_uint8
+        self.options = {"round_to_uint8": round_to_uint8, "weighted": weighted, "boundary": boundary}
         self.csv = None if csv is None else Path(csv)
+        self.curves = None if curves is None else Path(curves)
+        # Said before hours of testing, not after.
+        if self.curves is not None and self.curves.suffix.lower() != ".png":
+            raise ValueError(f"`curves` must end in .png, but got {curves}.")
 
     def process(self, data_batch: object, data_samples: Sequence[dict | BaseDataElement]) -> None:
         """Scores the images of a batch.
@@ -55,40 +73,52 @@ class SODMetric(BaseMetric):
                 on) or as they come out of the model.
 
         Raises:
-            ValueError: If a sample lacks either, or a map has a wrong shape, type or range of values; the message
-                names the image.
+            ValueError: If a sample lacks either, their sizes differ, or a map has a wrong shape, type or range of
+                values; the message names the image.
         """
         for sample in data_samples:
             sample = sample.to_dict() if isinstance(sample, BaseDataElement) else sample
             image = str(sample.get("img_path", "(without img_path)"))
             try:
-                scores = saliency_scores(
-                    _read_plane(sample, "pred_saliency"),
-                    _read_mask(sample, "gt_saliency"),
-                    round_to_uint8=self.round_to_uint8,
-                )
+                prediction, mask = _read_plane(sample, "pred_saliency"), _read_mask(sample, "gt_saliency")
+                _check_same_size(prediction, mask)
+                scored = score_image(prediction, mask, **self.options)
             except ValueError as error:
                 raise ValueError(f"The saliency map of image {image} cannot be scored: {error}") from error
-            if not self.round_to_uint8:
-                scores = {f"{name}_unrounded": score for name, score in scores.items()}
-            self.results.append((image, scores))
+            self.results.append((image, scored))
 
-    def compute_metrics(self, results: list[tuple[str, dict[str, float]]]) -> dict[str, float]:
-        """The means over all images.
+    def compute_metrics(self, results: list[tuple[str, ImageScores]]) -> dict[str, float]:
+        """The scores of the data set.
 
         Args:
             results: Path and scores of each image, of all processes.
 
         Returns:
-            ``MAE`` and ``Smeasure``.
+            The scores by key, without prefix.
 
         Raises:
             ValueError: If there were no images.
         """
-        means = mean_scores([scores for _, scores in results])
+        images = [scored for _, scored in results]
+        summary = self._labelled(summarize(images))
         if self.csv is not None:
-            _write_csv(self.csv, results)
-        return means
+            _write_csv(self.csv, [(image, self._labelled(scored.scores)) for image, scored in results])
+        if self.curves is not None:
+            name = self.prefix if self.options["round_to_uint8"] else f"{self.prefix}, unrounded"
+            plot_curves({name: average_curves(images)}, self.curves)
+        return summary
+
+    def _labelled(self, scores: dict[str, float]) -> dict[str, float]:
+        return scores if self.options["round_to_uint8"] else {f"{name}_unrounded": scores[name] for name in scores}
+
+
+def _check_same_size(prediction: np.ndarray, mask: np.ndarray) -> None:
+    if prediction.shape != mask.shape:
+        sizes = ["x".join(map(str, plane.shape[::-1])) for plane in (prediction, mask)]
+        raise ValueError(
+            f"`pred_saliency` is {sizes[0]}, but `gt_saliency` is {sizes[1]}: both must be of the original image's "
+            "size, so load the mask after resizing the image, not before."
+        )
 
 
 def _read_plane(sample: dict, key: str) -> np.ndarray:

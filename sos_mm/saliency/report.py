@@ -84,11 +84,11 @@ def score_table(scores: dict[str, dict[str, float]]) -> str:
 
 
 def text_table(scores: dict[str, dict[str, float]]) -> str:
-    """The same for a terminal."""
-    names = list(next(iter(scores.values())))
+    """The same for a terminal, which is too narrow for the means of each image's own maximum."""
+    names = [name for name in next(iter(scores.values())) if not name.endswith("_per_image")]
     width = max(len(who) for who in scores)
-    lines = [" " * width + "".join(f"{name.split('/')[-1]:>12}" for name in names)]
-    lines += [f"{who:<{width}}" + "".join(f"{row[name]:12.4f}" for name in names) for who, row in scores.items()]
+    lines = [" " * width + "".join(f"{name.split('/')[-1]:>10}" for name in names)]
+    lines += [f"{who:<{width}}" + "".join(f"{row[name]:10.4f}" for name in names) for who, row in scores.items()]
     return "\n".join(lines)
 
 

@@ -11,6 +11,6 @@ SOS_MM_CACHE=$scratch/cache bash tools/quickstart.sh --work-dir "$scratch/work" 
     while IFS= read -r line; do
         case $line in
         *'==>'*) printf '%5d s  %s\n' "$SECONDS" "$line" ;;
-        *images\ made* | centre* | auxiliary* | full\ model* | *MAE\ *Smeasure) printf '         %s\n' "$line" ;;
+        *images\ made* | centre* | auxiliary* | full\ model* | *MAE\ *Smeasure*) printf '         %s\n' "$line" ;;
         esac
     done
