@@ -321,6 +321,6 @@ def test_two_processes(tmp_path):
         indices = np.array([index for index, _ in step])
         total += np.bincount(np.searchsorted([40, 70], indices, side="right"), minlength=3)
         assert np.abs(total - number * 10 * due).max() < 1
-    assert max(Counter(map(tuple, sum(steps, []))).values()) == 1
+    assert max(Counter(tuple(each) for step in steps for each in step).values()) == 1
     for epoch in np.array_split(np.arange(len(steps)), 2):
         assert {index for step in epoch for index, _ in steps[step] if index < 40} == set(range(40))
