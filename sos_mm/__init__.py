@@ -22,6 +22,9 @@ _MODULES = {
         "SpaceToDepthCodec StableDiffusionVAE StructureLoss"
     ),
     "sos_mm.augmentation": "SegmentPaste",
+    "sos_mm.detection": (
+        "IntraClassReferringDataset IntraClassReferringMetric SourceRatioBatchSampler SourceRatioSampler"
+    ),
     "sos_mm.visits": "VisitHook",
 }
 _PUBLIC = {name: module for module, names in _MODULES.items() for name in names.split()}

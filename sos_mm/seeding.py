@@ -23,6 +23,8 @@ class Purpose(IntEnum):
     TRAINING_AUGMENTATION = 18
     SAMPLING_NOISE = 19
     PASTE = 20
+    SOURCE_ORDER = 21
+    SUBSET = 22
     NEGATIVES = 32
     CAPTION = 33
     REPORT = 64

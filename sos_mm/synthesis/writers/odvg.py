@@ -1,6 +1,7 @@
 """ODVG: detection and grounding as JSON lines, as mmdet's `ODVGDataset` reads them to train Grounding DINO."""
 
 import re
+from collections.abc import Iterable
 
 from sos_mm.seeding import Purpose, generator
 from sos_mm.segments.vocabulary import category_key
@@ -43,18 +44,32 @@ def _instances(entry: Entry) -> list[Record]:
 
 
 def _grounding(entry: Entry) -> Record:
-    phrases, boxes = {}, {}
-    for each, category in zip(entry.scene.objects, entry.category_ids, strict=True):
-        phrase = clean_phrase(each.phrase) or clean_phrase(category_phrase(entry.categories.names[category]))
-        key = phrase.lower()
-        phrases.setdefault(key, phrase)
-        boxes.setdefault(key, []).append(list(each.box))
-    caption, regions, keys = "", [], list(phrases)
-    for place in generator(entry.seed, Purpose.CAPTION, entry.index).permutation(len(keys)).tolist():
-        key, phrase, start = keys[place], phrases[keys[place]], len(caption)
+    names = entry.categories.names
+    pairs = [
+        (clean_phrase(each.phrase) or clean_phrase(category_phrase(names[category])), list(each.box))
+        for each, category in zip(entry.scene.objects, entry.category_ids, strict=True)
+    ]
+    groups = boxes_by_phrase(pairs)
+    order = generator(entry.seed, Purpose.CAPTION, entry.index).permutation(len(groups)).tolist()
+    return grounding_record([groups[place] for place in order])
+
+
+def boxes_by_phrase(pairs: Iterable[tuple[str, list]]) -> list[tuple[str, list]]:
+    """Each phrase once, as first written, with all its boxes; upper and lower case are the same."""
+    groups: dict[str, tuple[str, list]] = {}
+    for phrase, box in pairs:
+        groups.setdefault(phrase.lower(), (phrase, []))[1].append(box)
+    return list(groups.values())
+
+
+def grounding_record(groups: Iterable[tuple[str, list]]) -> Record:
+    """The caption of some phrases, and a region with its half-open span of characters for each."""
+    caption, regions = "", []
+    for phrase, boxes in groups:
+        start = len(caption)
         caption += phrase + _SEPARATOR
         # A single box stands alone, as mmdet's converters write it.
-        box = boxes[key] if len(boxes[key]) > 1 else boxes[key][0]
+        box = boxes if len(boxes) > 1 else boxes[0]
         regions.append({"bbox": box, "phrase": phrase, "tokens_positive": [[start, start + len(phrase)]]})
     return {"caption": caption.rstrip(), "regions": regions}
 

@@ -1,0 +1,129 @@
+"""Checks of single members that annotation files have in common: sizes, boxes, spans, masks.
+
+Each gives what is wrong, as a reason and a detail, or None.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Complaint = tuple[str, str] | None
+_NUMBERS = {int, float}
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, which true and false are not."""
+    return type(value) is int
+
+
+def size_complaint(record: dict[str, Any]) -> Complaint:
+    """Of ``height`` and ``width``."""
+    height, width = record.get("height"), record.get("width")
+    if is_whole(height) and is_whole(width) and height > 0 and width > 0:
+        return None
+    return "`height` and `width` must be whole numbers over 0", f"height {height!r}, width {width!r}"
+
+
+def box_complaint(box: Any, size: tuple[int, int], tolerance: float, corners: bool = False) -> Complaint:
+    """Of a box in an image.
+
+    Args:
+        box: xywh, or xyxy with ``corners``.
+        size: Height and width of the image.
+        tolerance: How far it may reach over the image's edge, in pixels.
+        corners: Which of both it is.
+    """
+    if not isinstance(box, list) or len(box) != 4 or not set(map(type, box)) <= _NUMBERS or not math.isfinite(sum(box)):
+        return "a box must be four finite numbers", repr(box)
+    x0, y0, x1, y1 = box
+    if not corners:
+        x1, y1 = x0 + x1, y0 + y1
+    if x1 <= x0 or y1 <= y0:
+        return "a box must have an area", f"{box}"
+    if min(x0, y0) < -tolerance or x1 > size[1] + tolerance or y1 > size[0] + tolerance:
+        return "a box must be inside its image", f"{box} in {size[1]}x{size[0]}"
+    return None
+
+
+def spans_complaint(spans: Any, text: str) -> Complaint:
+    """Of half-open spans of characters in a text."""
+    if not isinstance(spans, list) or not spans:
+        return "`tokens_positive` must be a list of spans", repr(spans)
+    for span in spans:
+        if not isinstance(span, list) or len(span) != 2 or not all(map(is_whole, span)):
+            return "a span must be two whole numbers", repr(span)
+        if not 0 <= span[0] < span[1] <= len(text):
+            return "a span must be inside its caption", f"{span} in a caption of {len(text)} characters"
+    return None
+
+
+def phrase_complaint(phrase: Any, spans: Sequence[Sequence[int]], text: str) -> Complaint:
+    """Of spans that are to give back a phrase, or each part of one that is a list."""
+    words = [phrase] if isinstance(phrase, str) else phrase
+    if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
+        return "`phrase` must be words, or a list of them", repr(phrase)
+    given = " ".join(text[start:end] for start, end in spans)
+    if given != " ".join(words):
+        return "spans must give back their phrase", f"{spans} give {given!r}, the phrase is {phrase!r}"
+    return None
+
+
+def mask_complaint(mask: Any, size: tuple[int, int], area: Any, tolerance: float) -> Complaint:
+    """Of a segmentation: polygons, or run lengths as a list or compressed."""
+    if isinstance(mask, dict):
+        return _rle_complaint(mask, size, area)
+    if not isinstance(mask, list) or not mask:
+        return "`segmentation` must be polygons or run lengths; leave it out where there is no mask", repr(mask)
+    for polygon in mask:
+        if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
+            return "a polygon must be at least three points", f"{polygon}"[:80]
+        if not set(map(type, polygon)) <= _NUMBERS or not math.isfinite(sum(polygon)):
+            return "a polygon must be finite numbers", f"{polygon}"[:80]
+        xs, ys = polygon[::2], polygon[1::2]
+        outside = min(min(xs), min(ys)) < -tolerance or max(xs) > size[1] + tolerance or max(ys) > size[0] + tolerance
+        if outside:
+            bounds = [min(xs), min(ys), max(xs), max(ys)]
+            return "a polygon must be inside its image", f"{bounds} in {size[1]}x{size[0]}"
+    return None
+
+
+def _rle_complaint(mask: dict[str, Any], size: tuple[int, int], area: Any) -> Complaint:
+    if mask.get("size") != list(size):
+        return "run lengths must have their image's size", f"{mask.get('size')}, the image has {list(size)}"
+    counts = mask.get("counts")
+    try:
+        lengths = np.array(counts, np.int64) if isinstance(counts, list) else decompress(counts)
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        return "run lengths must be numbers, or COCO's string of them", repr(counts)[:80]
+    total = int(lengths.sum())
+    if lengths.ndim != 1 or (lengths < 0).any() or total != size[0] * size[1]:
+        return "run lengths must cover the image", f"they cover {total} of {size[0] * size[1]} pixels"
+    pixels = int(lengths[1::2].sum())
+    if type(area) in _NUMBERS and abs(area - pixels) > 0.5:
+        return "`area` must be that of the mask", f"{area}, the mask has {pixels} pixels"
+    return None
+
+
+def decompress(counts: str) -> np.ndarray:
+    """(N,) int64 run lengths of COCO's string, as pycocotools decodes it.
+
+    Raises:
+        ValueError: If it is not such a string.
+    """
+    values = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
+    if not len(values) or values.min() < 0 or values.max() > 63 or values[-1] & 32:
+        raise ValueError("Not a string of run lengths.")
+    ends = np.flatnonzero(values & 32 == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    if (ends - starts).max() > 11:
+        raise ValueError("A run length has too many characters.")
+    shifts = 5 * (np.arange(len(values)) - np.repeat(starts, ends - starts + 1))
+    lengths = np.add.reduceat((values & 31) << shifts, starts)
+    # The last group's highest bit is the sign.
+    lengths -= np.where(values[ends] & 16, np.int64(1) << (shifts[ends] + 5), 0)
+    # From the fourth on, each is the difference to the one two before.
+    lengths[1::2] = np.cumsum(lengths[1::2])
+    lengths[2::2] = np.cumsum(lengths[2::2])
+    return lengths

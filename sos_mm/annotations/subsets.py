@@ -1,0 +1,94 @@
+"""Seeded parts of a COCO, LVIS or panoptic annotation file, each inside the next larger one."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sos_mm.annotations.reading import read_lists
+from sos_mm.annotations.writing import write_json_lists
+from sos_mm.checks import writable_folder
+from sos_mm.seeding import Purpose, generator
+
+
+@dataclass(frozen=True)
+class Subset:
+    """A part that was written.
+
+    Attributes:
+        percent: Its size in percent of the images.
+        annotations: Its annotation file.
+        ids: The list of its images' ids, one a line, rising.
+        images: Number of its images.
+    """
+
+    percent: float
+    annotations: Path
+    ids: Path
+    images: int
+
+
+def draw_subsets(image_ids: Sequence[int], percents: Sequence[float], seed: int = 0) -> dict[float, list[int]]:
+    """The images of each part, ids rising: the smaller part is inside the larger one.
+
+    Args:
+        image_ids: Ids of all images, in any order.
+        percents: Sizes over 0, up to 100. A part has as many whole images as that gives, at least one.
+        seed: Of the draw.
+
+    Raises:
+        ValueError: If a size is wrong or given twice, or ids are none or not unique.
+    """
+    if not percents or not all(0 < percent <= 100 for percent in percents) or len(set(percents)) < len(percents):
+        raise ValueError(f"`percents` must be numbers over 0, up to 100, each once, but got {list(percents)}.")
+    ids = sorted(image_ids)
+    if not ids or len(set(ids)) < len(ids):
+        raise ValueError(f"Images must have ids of their own, but {len(ids)} images have {len(set(ids))}.")
+    order = generator(seed, Purpose.SUBSET, 0).permutation(len(ids)).tolist()
+    sizes = {percent: max(int(len(ids) * percent / 100 + 1e-9), 1) for percent in percents}
+    return {percent: sorted(ids[place] for place in order[:size]) for percent, size in sizes.items()}
+
+
+def make_subsets(path: str | Path, out: str | Path, percents: Sequence[float], seed: int = 0) -> list[Subset]:
+    """Writes parts of an annotation file as ``<stem>_<percent>percent.json``, and ``..._ids.txt`` beside each.
+
+    All but ``images`` and ``annotations`` is kept, and their order. LVIS's ``image_count`` and ``instance_count`` are
+    counted anew, its ``frequency`` stays that of the whole. The same file, sizes and seed give the same bytes.
+
+    Args:
+        path: A file with ``images`` and ``annotations``.
+        out: Folder of the parts.
+        percents: As of `draw_subsets`.
+        seed: Of the draw.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not of that kind; names line and column of what is not JSON. Also as of `draw_subsets`.
+    """
+    content, out = read_lists(path, "images", "annotations"), writable_folder(out, "The folder of the subsets")
+    parts = draw_subsets([image["id"] for image in content["images"]], percents, seed)
+    return [_write(content, set(ids), percent, out, Path(path).stem) for percent, ids in parts.items()]
+
+
+def _write(content: dict[str, Any], ids: set[int], percent: float, out: Path, stem: str) -> Subset:
+    part = content | {
+        "images": [image for image in content["images"] if image["id"] in ids],
+        "annotations": [each for each in content["annotations"] if each["image_id"] in ids],
+    }
+    if any("image_count" in each for each in content.get("categories", ())):
+        part["categories"] = _recounted(part)
+    file = out / f"{stem}_{percent:g}percent.json"
+    write_json_lists(file, part)
+    listed = file.with_name(f"{file.stem}_ids.txt")
+    listed.write_text("".join(f"{id}\n" for id in sorted(ids)), encoding="utf-8")
+    return Subset(percent, file, listed, len(ids))
+
+
+def _recounted(part: dict[str, Any]) -> list[dict[str, Any]]:
+    instances = Counter(each["category_id"] for each in part["annotations"])
+    images = Counter(id for id, _ in {(each["category_id"], each["image_id"]) for each in part["annotations"]})
+    return [
+        each | {"image_count": images[each["id"]], "instance_count": instances[each["id"]]}
+        for each in part["categories"]
+    ]

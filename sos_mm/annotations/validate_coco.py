@@ -1,0 +1,325 @@
+"""Checks of files like COCO's: lists of images, annotations and categories; LVIS, panoptic and MDETR's RefCOCO."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sos_mm.annotations.fields import (
+    Complaint,
+    box_complaint,
+    is_whole,
+    mask_complaint,
+    size_complaint,
+    spans_complaint,
+)
+from sos_mm.annotations.findings import Findings
+from sos_mm.annotations.reading import Member
+from sos_mm.annotations.referring import NO_TARGET
+from sos_mm.checks import read_image
+
+if TYPE_CHECKING:
+    from sos_mm.annotations.validate import Options
+
+Record = dict[str, Any]
+
+
+class CocoCheck:
+    """Checks the parts of a COCO instances file one by one, in whatever order its lists come.
+
+    Args:
+        findings: Gets the faults.
+        options: How to check.
+    """
+
+    lists = ("images", "annotations", "categories")
+    # Whether two images may be of one file.
+    shared_files = False
+
+    def __init__(self, findings: Findings, options: "Options"):
+        self.findings, self.options = findings, options
+        self.images: dict[Any, Record] = {}
+        self.places: dict[Any, int] = {}
+        self.categories: dict[Any, str] = {}
+        self.used_categories: dict[Any, int] = {}
+        self._files: set[str] = set()
+        self._names: set[str] = set()
+        self._ids: set[Any] = set()
+        self._waiting: list[Member] = []
+
+    def see(self, member: Member) -> None:
+        """Checks a part."""
+        if member.section not in self.lists:
+            return
+        self.findings.records[member.section] += 1
+        if not isinstance(member.value, dict):
+            self.findings.add(member.offset, f"`{member.section}` must hold JSON objects", repr(member.value)[:80])
+        elif member.section == "images":
+            self.image(member.value, member.offset)
+        elif member.section == "categories":
+            self.category(member.value, member.offset)
+        elif self.images:
+            self.annotation(member.value, member.offset)
+        else:
+            self._waiting.append(member)
+
+    def end(self) -> None:
+        """Checks what needs all parts."""
+        for member in self._waiting:
+            self.annotation(member.value, member.offset)
+        for name in self.lists:
+            if not self.findings.records[name]:
+                self.findings.add(0, f"there must be a list `{name}` that is not empty")
+        for category, place in self.used_categories.items():
+            if category not in self.categories:
+                self.findings.add(place, "`category_id` must be one of `categories`", f"first used here: {category!r}")
+
+    def complain(self, place: int, complaint: Complaint, owner: str) -> bool:
+        """Adds a complaint, if it is one; says whether."""
+        if complaint is not None:
+            self.findings.add(place, complaint[0], f"{owner}: {complaint[1]}")
+        return complaint is not None
+
+    def image(self, record: Record, place: int) -> None:
+        """Checks an image."""
+        id, owner = record.get("id"), f"image {record.get('id')!r}"
+        if not is_whole(id) and not isinstance(id, str):
+            self.findings.add(place, "an image must have an `id`", repr(id))
+        elif id in self.images:
+            self.findings.add(place, "ids of images must differ", f"{id!r} again")
+        if self.complain(place, size_complaint(record), owner):
+            record = record | {"height": 2**31, "width": 2**31}
+        self.file(record, place, owner)
+        if isinstance(id, int | str):
+            self.images[id], self.places[id] = record, place
+
+    def file(self, record: Record, place: int, owner: str) -> None:
+        """Checks the name of an image's file, and that it is there."""
+        name = self.file_name(record)
+        if not isinstance(name, str) or not name:
+            self.findings.add(place, "an image must have a `file_name`", owner)
+            return
+        if name in self._files and not self.shared_files:
+            self.findings.add(place, "files of images must differ", f"{owner}: {name} again")
+        if name not in self._files and self.options.images and not (Path(self.options.images) / name).is_file():
+            self.findings.add(place, "the image file must be there", f"{owner}: {name}")
+        self._files.add(name)
+
+    def file_name(self, record: Record) -> Any:
+        """Where an image's file is."""
+        return record.get("file_name")
+
+    def category(self, record: Record, place: int) -> None:
+        """Checks a category."""
+        id, name = record.get("id"), record.get("name")
+        if not is_whole(id) or not isinstance(name, str) or not name:
+            self.findings.add(place, "a category must have an `id` and a `name`", f"{id!r}, {name!r}")
+        elif id in self.categories:
+            self.findings.add(place, "ids of categories must differ", f"{id} again")
+        elif name in self._names:
+            self.findings.add(place, "names of categories must differ", f"{name!r} again")
+        if is_whole(id):
+            self.categories[id] = name
+        if isinstance(name, str):
+            self._names.add(name)
+
+    def annotation(self, record: Record, place: int) -> None:
+        """Checks an annotation."""
+        owner = f"annotation {record.get('id')!r}"
+        self.own_id(record, place)
+        size = self.size_of_image(record, place, owner)
+        self.category_of(record, place)
+        self.region(record, place, owner, size)
+
+    def own_id(self, record: Record, place: int) -> None:
+        """Checks an annotation's own id."""
+        id = record.get("id")
+        if not is_whole(id):
+            self.findings.add(place, "an annotation must have an `id`", repr(id))
+        elif id in self._ids:
+            self.findings.add(place, "ids of annotations must differ", f"{id} again")
+        else:
+            self._ids.add(id)
+
+    def size_of_image(self, record: Record, place: int, owner: str) -> tuple[int, int]:
+        """Height and width of an annotation's image, which must be there."""
+        id = record.get("image_id")
+        image = self.images.get(id) if isinstance(id, int | str) else None
+        if image is None:
+            self.findings.add(place, "`image_id` must be one of `images`", f"{owner}: {id!r}")
+            return 2**31, 2**31
+        return image["height"], image["width"]
+
+    def category_of(self, record: Record, place: int) -> None:
+        """Notes an annotation's category; whether there is such a one shows in the end."""
+        category = record.get("category_id")
+        if not is_whole(category):
+            self.findings.add(place, "`category_id` must be a whole number", repr(category))
+        else:
+            self.used_categories.setdefault(category, place)
+
+    def region(self, record: Record, place: int, owner: str, size: tuple[int, int]) -> None:
+        """Checks box, area and mask."""
+        box, area = record.get("bbox"), record.get("area")
+        bad_box = self.complain(place, box_complaint(box, size, self.options.tolerance), owner)
+        if type(area) not in (int, float) or not area > 0:
+            self.findings.add(place, "`area` must be over 0", f"{owner}: {area!r}")
+        # A pixel on each side, since masks of polygons are rounded to pixels.
+        elif not bad_box and area > (box[2] + 1) * (box[3] + 1):
+            self.findings.add(place, "`area` must not be larger than the box", f"{owner}: {area} in {box}")
+        if record.get("iscrowd", 0) not in (0, 1):
+            self.findings.add(place, "`iscrowd` must be 0 or 1", f"{owner}: {record['iscrowd']!r}")
+        if record.get("segmentation") is not None and size[0] < 2**31:
+            self.complain(place, mask_complaint(record["segmentation"], size, area, self.options.tolerance), owner)
+
+
+class LvisCheck(CocoCheck):
+    """The same of LVIS, with frequencies and with what an image lacks or does not show in full."""
+
+    def __init__(self, findings: Findings, options: "Options"):
+        super().__init__(findings, options)
+        self._present: dict[Any, set[int]] = defaultdict(set)
+
+    def file_name(self, record: Record) -> Any:
+        """As mmdet's `LVISV1Dataset` finds it: the last two parts of ``coco_url``."""
+        url = record.get("coco_url")
+        return "/".join(url.split("/")[-2:]) if isinstance(url, str) else None
+
+    def category(self, record: Record, place: int) -> None:
+        """Checks a category."""
+        super().category(record, place)
+        if record.get("frequency") not in ("r", "c", "f"):
+            found = f"category {record.get('id')!r}: {record.get('frequency')!r}"
+            self.findings.add(place, "`frequency` must be 'r', 'c' or 'f'", found)
+
+    def category_of(self, record: Record, place: int) -> None:
+        """Notes which categories an image shows."""
+        super().category_of(record, place)
+        if is_whole(record.get("category_id")) and isinstance(record.get("image_id"), int | str):
+            self._present[record["image_id"]].add(record["category_id"])
+
+    def end(self) -> None:
+        """Checks what images lack or do not show in full."""
+        super().end()
+        for id, image in self.images.items():
+            place, present = self.places[id], self._present[id]
+            lists = [image.get(name) for name in ("neg_category_ids", "not_exhaustive_category_ids")]
+            if not all(isinstance(each, list) and all(map(is_whole, each)) for each in lists):
+                self.findings.add(place, "an image must list negative and not exhaustive categories", f"image {id!r}")
+                continue
+            negative, partial = map(set, lists)
+            for reason, wrong in (
+                ("listed categories must be known", (negative | partial) - set(self.categories)),
+                ("negative categories must not be annotated", negative & present),
+                ("not exhaustive categories must be annotated", partial - present),
+            ):
+                if wrong:
+                    self.findings.add(place, reason, f"image {id!r}: {sorted(wrong)[:5]}")
+
+
+class PanopticCheck(CocoCheck):
+    """The same of COCO panoptic, whose annotations are of whole images; with the PNGs if their folder is given."""
+
+    def annotation(self, record: Record, place: int) -> None:
+        """Checks the segments of an image."""
+        owner = f"annotation of image {record.get('image_id')!r}"
+        size = self.size_of_image(record, place, owner)
+        if isinstance(record.get("image_id"), int | str):
+            if record["image_id"] in self._ids:
+                self.findings.add(place, "an image must have one annotation", owner)
+            self._ids.add(record["image_id"])
+        segments, name = record.get("segments_info"), record.get("file_name")
+        if not isinstance(segments, list) or not isinstance(name, str) or not name:
+            self.findings.add(place, "an annotation must have `segments_info` and a `file_name`", owner)
+            return
+        ids = [each.get("id") for each in segments if isinstance(each, dict)]
+        if len(ids) < len(segments) or not all(is_whole(id) and 0 < id < 2**24 for id in ids):
+            self.findings.add(place, "ids of segments must be from 1 to 2**24 - 1", f"{owner}: {ids[:5]}")
+            return
+        if len(set(ids)) < len(ids):
+            self.findings.add(place, "ids of segments must differ in an image", owner)
+        for segment in segments:
+            self.findings.records["segments"] += 1
+            self.category_of(segment, place)
+            self.region(segment, place, f"{owner}, segment {segment['id']}", size)
+        if self.options.masks:
+            self._compare(Path(self.options.masks) / name, segments, size, place, owner)
+
+    def _compare(self, path: Path, segments: list[Record], size: tuple[int, int], place: int, owner: str) -> None:
+        """Compares the ids and areas of segments with the pixels."""
+        try:
+            pixels = read_image(path, 3).astype(np.int64) @ (1, 256, 65536)
+        except (OSError, ValueError) as error:
+            self.findings.add(place, "the mask file must be there", f"{owner}: {error}")
+            return
+        if pixels.shape != size:
+            self.findings.add(place, "the mask must have its image's size", f"{owner}: {pixels.shape}, not {size}")
+        found = dict(zip(*(each.tolist() for each in np.unique(pixels, return_counts=True)), strict=True))
+        found.pop(0, None)
+        listed = {each["id"]: each.get("area") for each in segments}
+        if set(found) != set(listed):
+            odd = sorted(set(found) ^ set(listed))[:5]
+            self.findings.add(place, "the mask must show the segments that are listed", f"{owner}: {odd}")
+        for id in set(found) & set(listed):
+            if found[id] != listed[id]:
+                detail = f"{owner}, segment {id}: {listed[id]}, not {found[id]}"
+                self.findings.add(place, "`area` must be that of the mask", detail)
+
+
+class MdetrCheck(CocoCheck):
+    """The same of RefCOCO and gRefCOCO as MDETR wrote them, each image an expression; and of intra-class referring."""
+
+    lists = ("images", "annotations")
+    shared_files = True
+
+    def __init__(self, findings: Findings, options: "Options"):
+        super().__init__(findings, options)
+        self._targets: dict[Any, list[int]] = defaultdict(list)
+
+    def image(self, record: Record, place: int) -> None:
+        """Checks an expression."""
+        super().image(record, place)
+        owner = f"expression {record.get('id')!r}"
+        if not isinstance(record.get("caption"), str) or not record["caption"].strip():
+            self.findings.add(place, "an expression must have a `caption`", f"{owner}: {record.get('caption')!r}")
+        if not isinstance(record.get("dataset_name"), str):
+            self.findings.add(place, "an expression must have a `dataset_name`", owner)
+        distractors, size = record.get("distractors", []), (record.get("height"), record.get("width"))
+        if not isinstance(distractors, list):
+            self.findings.add(place, "`distractors` must be a list of boxes", f"{owner}: {distractors!r}"[:80])
+        elif all(map(is_whole, size)):
+            for box in distractors:
+                self.complain(place, box_complaint(box, size, self.options.tolerance), f"{owner}, distractor")
+
+    def annotation(self, record: Record, place: int) -> None:
+        """Checks a target."""
+        owner = f"annotation {record.get('id')!r}"
+        self.own_id(record, place)
+        size = self.size_of_image(record, place, owner)
+        self.category_of(record, place)
+        image = record.get("image_id")
+        if isinstance(image, int | str):
+            self._targets[image].append(record.get("category_id"))
+        if record.get("category_id") == NO_TARGET:
+            return
+        self.region(record, place, owner, size)
+        caption = self.images.get(image, {}).get("caption") if isinstance(image, int | str) else None
+        if "tokens_positive" in record and isinstance(caption, str):
+            self.complain(place, spans_complaint(record["tokens_positive"], caption), owner)
+
+    def end(self) -> None:
+        """Checks that each expression has its targets, or none."""
+        # MDETR's own files name categories, but mmdet needs none.
+        if not self.categories:
+            self.used_categories.clear()
+        self.used_categories.pop(NO_TARGET, None)
+        super().end()
+        for id, place in self.places.items():
+            targets = self._targets[id]
+            if not targets:
+                self.findings.add(
+                    place, "an expression must have an annotation", f"{id!r}; without target: category -1"
+                )
+            elif NO_TARGET in targets and len(targets) > 1:
+                self.findings.add(place, "an expression without target must have no other annotation", repr(id))

@@ -1,0 +1,158 @@
+"""Checks of ODVG's JSON lines, and of the lists of RefCOCO's and gRefCOCO's authors."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sos_mm.annotations.fields import Complaint, box_complaint, is_whole, phrase_complaint, size_complaint
+from sos_mm.annotations.fields import spans_complaint as check_spans
+from sos_mm.annotations.findings import Findings
+from sos_mm.annotations.reading import json_lines, members, read_json
+
+if TYPE_CHECKING:
+    from sos_mm.annotations.validate import Options
+
+Record = dict[str, Any]
+
+
+def check_odvg(text: str, findings: Findings, options: "Options") -> None:
+    """Checks each line of an ODVG file.
+
+    Raises:
+        AnnotationFileError: If a line is not JSON.
+    """
+    check = _OdvgCheck(findings, options)
+    for number, record in json_lines(text, findings.path):
+        findings.records["lines"] += 1
+        check.line(record, number)
+
+
+class _OdvgCheck:
+    def __init__(self, findings: Findings, options: "Options"):
+        self.findings, self.options = findings, options
+        self.names: dict[int, str] = {}
+        self._fixed = options.label_map is not None
+        if self._fixed:
+            self.names = {int(label): name for label, name in read_json(options.label_map).items()}
+        self._files: set[str] = set()
+        self._detected: set[str] = set()
+
+    def line(self, record: Any, number: int) -> None:
+        """Checks a line."""
+        if not isinstance(record, dict) or not ({"detection", "grounding"} & record.keys()):
+            self.findings.add(number, "a line must have `detection` or `grounding`", repr(record)[:80])
+            return
+        self._file(record, number)
+        if self._complain(number, size_complaint(record)):
+            return
+        size = record["height"], record["width"]
+        if "detection" in record:
+            self._detection(record, number, size)
+        if "grounding" in record:
+            self._grounding(record["grounding"], number, size)
+
+    def _complain(self, number: int, complaint: Complaint, owner: str = "") -> bool:
+        if complaint is not None:
+            self.findings.add(number, complaint[0], f"{owner}{complaint[1]}")
+        return complaint is not None
+
+    def _file(self, record: Record, number: int) -> None:
+        name = record.get("filename")
+        if not isinstance(name, str) or not name:
+            self.findings.add(number, "a line must have a `filename`", repr(name))
+            return
+        if name not in self._files and self.options.images and not (Path(self.options.images) / name).is_file():
+            self.findings.add(number, "the image file must be there", name)
+        self._files.add(name)
+
+    def _detection(self, record: Record, number: int, size: tuple[int, int]) -> None:
+        name = str(record.get("filename"))
+        if name in self._detected:
+            self.findings.add(number, "an image must have one line of detection", f"{name} again")
+        self._detected.add(name)
+        instances = record["detection"].get("instances") if isinstance(record["detection"], dict) else None
+        if not isinstance(instances, list) or not all(isinstance(each, dict) for each in instances):
+            self.findings.add(number, "`detection` must have a list `instances`", repr(record["detection"])[:80])
+            return
+        for instance in instances:
+            self.findings.records["boxes"] += 1
+            self._complain(number, box_complaint(instance.get("bbox"), size, self.options.tolerance, corners=True))
+            self._label(instance, number)
+
+    def _label(self, instance: Record, number: int) -> None:
+        label, category = instance.get("label"), instance.get("category")
+        if not is_whole(label) or label < 0:
+            self.findings.add(number, "`label` must be a whole number from 0", repr(label))
+        elif self._fixed and label not in self.names:
+            self.findings.add(number, "`label` must be in the label map", repr(label))
+        elif category is not None and self.names.setdefault(label, category) != category:
+            detail = f"{label} is {self.names[label]!r}, here it is {category!r}"
+            self.findings.add(number, "a label must stand for one category", detail)
+
+    def _grounding(self, grounding: Any, number: int, size: tuple[int, int]) -> None:
+        caption, regions = (grounding.get(k) for k in ("caption", "regions")) if isinstance(grounding, dict) else (0, 0)
+        if not isinstance(caption, str) or not caption.strip() or not isinstance(regions, list):
+            self.findings.add(number, "`grounding` must have a `caption` and a list `regions`", repr(grounding)[:80])
+            return
+        for region in regions:
+            self.findings.records["regions"] += 1
+            if not isinstance(region, dict) or "bbox" not in region:
+                released = isinstance(region, dict) and "bboxes" in region
+                remedy = ": it has `bboxes`, as the released sets; convert it with `released-odvg`" if released else ""
+                self.findings.add(number, f"a region must have `bbox`{remedy}", repr(region)[:80])
+                continue
+            self._region(region, caption, number, size)
+
+    def _region(self, region: Record, caption: str, number: int, size: tuple[int, int]) -> None:
+        boxes = region["bbox"]
+        boxes = boxes if isinstance(boxes, list) and boxes and isinstance(boxes[0], list) else [boxes]
+        for box in boxes:
+            self.findings.records["boxes"] += 1
+            self._complain(number, box_complaint(box, size, self.options.tolerance, corners=True))
+        spans = region.get("tokens_positive")
+        if not self._complain(number, check_spans(spans, caption)):
+            self._complain(number, phrase_complaint(region.get("phrase"), spans, caption))
+
+
+def check_refs(text: str, findings: Findings) -> None:
+    """Checks each entry of a list of references.
+
+    Raises:
+        AnnotationFileError: If the text is not JSON.
+    """
+    seen: dict[str, set] = {"ref_id": set(), "sent_id": set()}
+    for member in members(text, findings.path):
+        findings.records["references"] += 1
+        entry, place = member.value, member.offset
+        if not isinstance(entry, dict):
+            findings.add(place, "the list must hold JSON objects", repr(entry)[:80])
+            continue
+        _check_id(entry, "ref_id", seen, findings, place)
+        ids = entry.get("ann_id")
+        ids = ids if isinstance(ids, list) else [ids]
+        if not is_whole(entry.get("image_id")) or not ids or not all(map(is_whole, ids)):
+            detail = f"image {entry.get('image_id')!r}, annotations {ids}"
+            findings.add(place, "`image_id` and `ann_id` must be whole numbers", detail)
+        sentences = entry.get("sentences")
+        if not isinstance(sentences, list) or not sentences:
+            findings.add(place, "a reference must have `sentences`", f"ref_id {entry.get('ref_id')!r}")
+            continue
+        for sentence in sentences:
+            findings.records["sentences"] += 1
+            if (
+                not isinstance(sentence, dict)
+                or not isinstance(sentence.get("sent"), str)
+                or not sentence["sent"].strip()
+            ):
+                findings.add(place, "a sentence must have words in `sent`", repr(sentence)[:80])
+            else:
+                _check_id(sentence, "sent_id", seen, findings, place)
+
+
+def _check_id(record: Record, name: str, seen: dict[str, set], findings: Findings, place: int) -> None:
+    id = record.get(name)
+    if not is_whole(id):
+        findings.add(place, f"`{name}` must be a whole number", repr(id))
+    elif id in seen[name]:
+        findings.add(place, f"`{name}` must differ", f"{id} again")
+    else:
+        seen[name].add(id)

@@ -1,0 +1,144 @@
+"""Intra-class referring in mmdet: words that mean one of several objects of a category, and how well it is told apart.
+
+Both classes read a file in the style of MDETR's RefCOCO files, with one more member: each image, that is each
+expression, has ``distractors``, the xywh boxes of the other objects of the target's category. Its annotations are the
+target. `sos_mm.annotations.referring.intra_class` makes such files from composed data.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmdet.datasets import BaseDetDataset
+from mmengine.evaluator import BaseMetric
+from mmengine.registry import DATASETS, METRICS
+
+from sos_mm.annotations.reading import read_lists
+from sos_mm.metrics.grounding import intra_class_scores, mean_intra_class
+
+Record = dict[str, Any]
+
+
+def read_intra_class(path: str | Path) -> Iterator[tuple[Record, list[Record]]]:
+    """The expressions of a file, each with the annotations that are its target.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not of that kind, or an expression has no target or no distractor; names it.
+    """
+    content = read_lists(path, "images", "annotations")
+    targets: dict[Any, list[Record]] = {}
+    for annotation in content["annotations"]:
+        targets.setdefault(annotation["image_id"], []).append(annotation)
+    for image in content["images"]:
+        if not image.get("distractors") or image["id"] not in targets:
+            missing = "annotation" if image.get("distractors") else "`distractors`"
+            raise ValueError(
+                f"{path} must give each expression a target and distractors; {image['id']} has no {missing}."
+            )
+        yield image, targets[image["id"]]
+
+
+def xyxy(boxes: Sequence[Sequence[float]]) -> np.ndarray:
+    """(N, 4) float64 corners of xywh boxes."""
+    boxes = np.array(boxes, np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes
+
+
+@DATASETS.register_module()
+class IntraClassReferringDataset(BaseDetDataset):
+    """Expressions that mean one of several objects of a category, to be evaluated by `IntraClassReferringMetric`.
+
+    Samples are those of mmdet's `MDETRStyleRefCocoDataset`, so that its pipelines for RefCOCO fit: ``text`` is the
+    expression, ``tokens_positive`` is -1, and instances are the target. ``distractors``, (D, 4) float64 xyxy boxes, are
+    the other objects.
+
+    Args:
+        ann_file: A file as the module describes.
+        **kwargs: See `mmdet.datasets.BaseDetDataset`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not of that kind; names the expression.
+    """
+
+    def load_data_list(self) -> list[Record]:
+        """One sample an expression."""
+        return [self._sample(image, targets) for image, targets in read_intra_class(self.ann_file)]
+
+    def _sample(self, image: Record, targets: list[Record]) -> Record:
+        instances = [
+            {"bbox": xyxy([each["bbox"]])[0].tolist(), "bbox_label": each.get("category_id", 0), "ignore_flag": 0}
+            for each in targets
+        ]
+        return {
+            "img_path": str(Path(self.data_prefix.get("img", "")) / image["file_name"]),
+            "img_id": image["id"],
+            "height": image["height"],
+            "width": image["width"],
+            "dataset_mode": image.get("dataset_name", "intra_class"),
+            "text": image["caption"],
+            "custom_entities": False,
+            "tokens_positive": -1,
+            "instances": instances,
+            "distractors": xyxy(image["distractors"]),
+        }
+
+
+@METRICS.register_module()
+class IntraClassReferringMetric(BaseMetric):
+    """How much higher a detector scores the object that words mean than others of its category.
+
+    The keys are those of `sos_mm.metrics.grounding.mean_intra_class`, in percent: ``intra_class/average_gap``,
+    ``intra_class/positive_gap_ratio``, and the shares of expressions without a box on the target, on a distractor, on
+    either. Each data sample needs ``img_id`` and ``pred_instances`` with ``bboxes``, xyxy at the size of the original
+    image, and ``scores``.
+
+    Args:
+        ann_file: A file as the module describes; the data set's.
+        iou_threshold: Least intersection over union of a box with what it stands for.
+        collect_device: See ``mmengine.evaluator.BaseMetric``.
+        prefix: First part of the keys, ``intra_class`` by default.
+        collect_dir: See ``mmengine.evaluator.BaseMetric``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not of that kind; names the expression.
+    """
+
+    default_prefix = "intra_class"
+
+    def __init__(
+        self,
+        ann_file: str | Path,
+        iou_threshold: float = 0.5,
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+        collect_dir: str | None = None,
+    ):
+        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
+        self.iou_threshold = iou_threshold
+        self._truths = {
+            image["id"]: (xyxy([each["bbox"] for each in targets]), xyxy(image["distractors"]))
+            for image, targets in read_intra_class(ann_file)
+        }
+
+    def process(self, data_batch: object, data_samples: Sequence[Record]) -> None:
+        """Scores the expressions of a batch.
+
+        Raises:
+            ValueError: If a sample's ``img_id`` is not in the file, or its boxes or scores are wrong.
+        """
+        for sample in data_samples:
+            if sample["img_id"] not in self._truths:
+                raise ValueError(f"`ann_file` must be that of the data set, but has no expression {sample['img_id']}.")
+            targets, distractors = self._truths[sample["img_id"]]
+            found = sample["pred_instances"]
+            boxes, scores = (found[name].detach().cpu().double().numpy() for name in ("bboxes", "scores"))
+            self.results.append(intra_class_scores(boxes, scores, targets, distractors, self.iou_threshold))
+
+    def compute_metrics(self, results: list[tuple[float | None, float | None]]) -> dict[str, float]:
+        """The means over all expressions, of all processes."""
+        return mean_intra_class(results)

@@ -1,0 +1,120 @@
+"""Metrics of grounding: how well scores tell the object that words mean from others of its category.
+
+Boxes are (N, 4) xyxy arrays, scores (N,). :func:`intra_class_scores` looks at one sample, :func:`mean_intra_class`
+averages over samples.
+
+Example:
+    >>> boxes, scores = np.array([[0, 0, 4, 4], [6, 0, 10, 4]]), np.array([0.75, 0.5])
+    >>> sample = intra_class_scores(boxes, scores, targets=boxes[:1], distractors=boxes[1:])
+    >>> sample
+    (0.75, 0.5)
+    >>> mean_intra_class([sample])["average_gap"]
+    25.0
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sos_mm.checks import check_range
+
+
+def box_ious(first: ArrayLike, second: ArrayLike) -> np.ndarray:
+    """(N, M) float64 intersections over unions of (N, 4) and (M, 4) half-open xyxy boxes; 0 for empty ones.
+
+    Raises:
+        ValueError: If boxes have another shape or are not finite.
+    """
+    first, second = _boxes("first", first)[:, None], _boxes("second", second)[None]
+    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
+    shared = np.prod(np.maximum(sides, 0), axis=-1)
+    union = _areas(first) + _areas(second) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def intra_class_scores(
+    boxes: ArrayLike, scores: ArrayLike, targets: ArrayLike, distractors: ArrayLike, iou_threshold: float = 0.5
+) -> tuple[float | None, float | None]:
+    """The best score on the target, and the best on an object of its category that is not meant.
+
+    A predicted box stands for what it overlaps most: for the target or for a distractor, never for both. Where it
+    overlaps both the same, it stands for the distractor, so that a box over two objects is no success.
+
+    Args:
+        boxes: (N, 4), predictions.
+        scores: (N,), their scores, in [0, 1].
+        targets: (T, 4), the object meant; several if the words mean several.
+        distractors: (D, 4), the other objects of its category in the image.
+        iou_threshold: Least intersection over union with what a box stands for.
+
+    Returns:
+        Two scores; None where no predicted box stands for the target, or for a distractor.
+
+    Raises:
+        ValueError: If a shape is wrong, scores are not in [0, 1], or there is no target or no distractor.
+    """
+    check_range("iou_threshold", iou_threshold, 0, 1)
+    boxes, scores = _boxes("boxes", boxes), np.asarray(scores, np.float64)
+    if scores.shape != boxes.shape[:1]:
+        raise ValueError(f"`scores` must be one for each of {len(boxes)} boxes, but have the shape {scores.shape}.")
+    if not np.all((scores >= 0) & (scores <= 1)):
+        raise ValueError(f"`scores` must be in [0, 1], but go from {scores.min()} to {scores.max()}.")
+    on_target, on_distractor = (
+        box_ious(boxes, _present(name, sides)).max(axis=1)
+        for name, sides in (("targets", targets), ("distractors", distractors))
+    )
+    is_target = on_target > on_distractor
+    is_match = np.maximum(on_target, on_distractor) >= iou_threshold
+    return _best(scores[is_match & is_target]), _best(scores[is_match & ~is_target])
+
+
+def mean_intra_class(samples: Sequence[tuple[float | None, float | None]]) -> dict[str, float]:
+    """Averages over samples, in percent.
+
+    Args:
+        samples: What `intra_class_scores` gives.
+
+    Returns:
+        ``average_gap``, the mean of score on the target minus score on the distractor, where a miss counts as
+        score 0; ``positive_gap_ratio``, the share of samples whose gap is over 0; and how many were missed:
+        ``target_missed``, ``distractor_missed`` and ``both_missed``, each the share of samples in which that, and
+        nothing else, was missed.
+
+    Raises:
+        ValueError: If there are no samples.
+    """
+    if not samples:
+        raise ValueError("`samples` must hold at least one, but is empty.")
+    gaps = np.array([(target or 0.0) - (distractor or 0.0) for target, distractor in samples])
+    missed = np.array([(target is None, distractor is None) for target, distractor in samples])
+    return {
+        "average_gap": 100 * float(gaps.mean()),
+        "positive_gap_ratio": 100 * float(np.mean(gaps > 0)),
+        "target_missed": 100 * float(np.mean(missed[:, 0] & ~missed[:, 1])),
+        "distractor_missed": 100 * float(np.mean(~missed[:, 0] & missed[:, 1])),
+        "both_missed": 100 * float(np.mean(missed.all(axis=1))),
+    }
+
+
+def _best(scores: np.ndarray) -> float | None:
+    return float(scores.max()) if len(scores) else None
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    return np.prod(np.maximum(boxes[..., 2:] - boxes[..., :2], 0), axis=-1)
+
+
+def _boxes(name: str, boxes: ArrayLike) -> np.ndarray:
+    boxes = np.asarray(boxes, np.float64)
+    boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+        raise ValueError(f"`{name}` must be finite xyxy boxes of shape (N, 4), but have the shape {boxes.shape}.")
+    return boxes
+
+
+def _present(name: str, boxes: ArrayLike) -> np.ndarray:
+    boxes = _boxes(name, boxes)
+    if not len(boxes):
+        raise ValueError(f"`{name}` must hold at least one box, but is empty.")
+    return boxes
