@@ -20,8 +20,8 @@ ARROWS = {
     "metrics": set(),
     "saliency": {"metrics"},
 }
-LEAVES = {"checks", "compat", "progress", "seeding", "visits", "launch"}
-WITHOUT_TORCH = ("segments", "composition", "synthesis", "metrics", "checks", "compat", "progress", "seeding")
+LEAVES = {"checks", "compat", "foreground", "progress", "seeding", "visits", "launch"}
+WITHOUT_TORCH = ("segments", "composition", "synthesis", "metrics", "checks", "compat", "foreground", "progress", "seeding")
 
 
 def python(code: str) -> str:
