@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from sos_mm import foreground
-from sos_mm.foreground import cut_out, estimate_foreground, put_on
+from sos_mm.cutouts import foreground
+from sos_mm.cutouts.foreground import cut_out, estimate_foreground, put_on
 
 
 def composite(rng, height=160, width=200, softness=6.0):
