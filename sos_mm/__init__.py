@@ -11,13 +11,14 @@ __version__ = "0.1.0"
 # Module -> the public names that it defines. Configs use these names; they only ever grow.
 _MODULES = {
     "sos_mm.segments": "MixedBank Segment SegmentBank build_bank",
+    "sos_mm.cutouts": "CutRules CutoutWriter OnnxCutter cut_out cut_segments",
     "sos_mm.composition": "Layout Placement PhotoBackgrounds Scene SceneObject StructuredLayout compose",
     "sos_mm.synthesis": "Recipe synthesize",
     "sos_mm.saliency": (
         "AttentionFeatureInteraction CBAMFusion DiffusionSODHead FlipSaliency LatentDenoiser "
         "LatentDiffusionSegmentor LoadAuxiliaryImage LoadSaliencyImage LoadSaliencyMask PackSaliencyInputs "
-        "ResizeSaliency SODMetric SaliencyDataset SaliencyMSELoss SaliencyVisualizationHook SalientEncoder "
-        "SaveSaliencyHook SpaceToDepthCodec StableDiffusionVAE"
+        "ResizeSaliency SODInferencer SODMetric SaliencyDataset SaliencyMSELoss SaliencyVisualizationHook "
+        "SalientEncoder SaveSaliencyHook SpaceToDepthCodec StableDiffusionVAE"
     ),
     "sos_mm.augmentation": "SegmentPaste",
     "sos_mm.visits": "VisitHook",

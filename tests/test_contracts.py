@@ -22,7 +22,17 @@ ARROWS = {
     "saliency": {"metrics", "segments", "cutouts"},
 }
 LEAVES = {"checks", "compat", "progress", "seeding", "visits", "launch"}
-WITHOUT_TORCH = ("segments", "cutouts", "composition", "synthesis", "metrics", "checks", "compat", "progress", "seeding")
+WITHOUT_TORCH = (
+    "segments",
+    "cutouts",
+    "composition",
+    "synthesis",
+    "metrics",
+    "checks",
+    "compat",
+    "progress",
+    "seeding",
+)
 
 
 def python(code: str) -> str:

@@ -9,6 +9,7 @@ from sos_mm.saliency.datasets import SaliencyDataset  # noqa: E402
 from sos_mm.saliency.denoiser import LatentDenoiser  # noqa: E402
 from sos_mm.saliency.fusion import CBAMFusion  # noqa: E402
 from sos_mm.saliency.head import DiffusionSODHead  # noqa: E402
+from sos_mm.saliency.inferencer import SaliencyPrediction, SODInferencer  # noqa: E402
 from sos_mm.saliency.latent_codec import SpaceToDepthCodec, StableDiffusionVAE  # noqa: E402
 from sos_mm.saliency.losses import SaliencyMSELoss  # noqa: E402
 from sos_mm.saliency.metric import SODMetric  # noqa: E402
@@ -37,9 +38,11 @@ __all__ = [
     "LoadSaliencyMask",
     "PackSaliencyInputs",
     "ResizeSaliency",
+    "SODInferencer",
     "SODMetric",
     "SaliencyDataset",
     "SaliencyMSELoss",
+    "SaliencyPrediction",
     "SaliencyVisualizationHook",
     "SalientEncoder",
     "SaveSaliencyHook",

@@ -1,7 +1,7 @@
 """Saliency of any image in one call: files, folders, arrays; and cut-outs of what is salient."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,6 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import load_checkpoint
 
-from sos_mm.checks import check_choice
 from sos_mm.cutouts.foreground import cut_out
 from sos_mm.cutouts.photographs import Photograph, chunks, find_photographs
 from sos_mm.cutouts.writing import KINDS, CutoutWriter
@@ -155,9 +154,7 @@ class SODInferencer:
         """The alpha of what is salient: (H, W, 3) uint8 RGB -> (H, W) uint8."""
         return next(self.stream([Photograph("image", image)])).alpha
 
-    def _readable(
-        self, photographs: Iterable[Photograph], faults: Faults
-    ) -> Iterator[tuple[Photograph, np.ndarray]]:
+    def _readable(self, photographs: Iterable[Photograph], faults: Faults) -> Iterator[tuple[Photograph, np.ndarray]]:
         for photograph in photographs:
             try:
                 image = photograph.read()
@@ -207,7 +204,7 @@ def _read_config(model: str | Path | Config | dict | None, weights: Path) -> Con
     if isinstance(model, str | Path):
         return Config.fromfile(_existing(model, "The config"))
     if model is not None:
-        return Config(dict(model))
+        return Config(deepcopy(dict(model.items())))
     text = torch.load(weights, map_location="cpu", weights_only=False).get("meta", {}).get("cfg")
     if text is None:
         raise ValueError(f"The checkpoint {weights} holds no config: give the `model`'s.")
@@ -220,11 +217,11 @@ def _pipeline_for_arrays(config: Config) -> list[dict]:
     Raises:
         ValueError: If the model needs a second image (depth or thermal).
     """
-    names = Counter(step["type"].split(".")[-1] for step in config.test_dataloader.dataset.pipeline)
-    if names["LoadAuxiliaryImage"]:
+    steps = config.test_dataloader.dataset.pipeline
+    names = [step["type"].split(".")[-1] for step in steps]
+    if "LoadAuxiliaryImage" in names:
         raise ValueError(
             "The model must need one image alone, but its test pipeline loads a second one (`LoadAuxiliaryImage`): "
             "use `tools/test.py --out` with a data set of pairs."
         )
-    check_choice("last step of the test pipeline", "PackSaliencyInputs", names)
-    return [step for step in config.test_dataloader.dataset.pipeline if step["type"].split(".")[-1] not in _READERS]
+    return [step for step, name in zip(steps, names, strict=True) if name not in _READERS]
