@@ -11,15 +11,23 @@ __version__ = "0.1.0"
 # Module -> the public names that it defines. Configs use these names; they only ever grow.
 _MODULES = {
     "sos_mm.segments": "MixedBank Segment SegmentBank build_bank",
+    "sos_mm.cutouts": "CutRules CutoutWriter OnnxCutter cut_out cut_segments",
     "sos_mm.composition": "Layout Placement PhotoBackgrounds Scene SceneObject StructuredLayout compose",
     "sos_mm.synthesis": "Recipe synthesize",
     "sos_mm.saliency": (
+<<<<<<< HEAD
         "AttentionFeatureInteraction CBAMFusion DiffusionSODHead DistilledSegmentor FlipSaliency "
         "LatentCacheHook LatentDenoiser LatentDiffusionSegmentor LoadAuxiliaryImage LoadSaliencyImage "
         "LoadSaliencyMask MaskDecoder MultiModalPreprocessor PackSaliencyInputs PlainCrossAttention "
         "ReleasedFusion ResizeSaliency SODMetric SaliencyDataset SaliencyMSELoss SaliencyTTAModel "
         "SaliencyVisualizationHook SalientBranchHead SalientBranchSegmentor SalientEncoder SaveSaliencyHook "
         "SpaceToDepthCodec StableDiffusionVAE StructureLoss"
+=======
+        "AttentionFeatureInteraction CBAMFusion DiffusionSODHead FlipSaliency LatentDenoiser "
+        "LatentDiffusionSegmentor LoadAuxiliaryImage LoadSaliencyImage LoadSaliencyMask PackSaliencyInputs "
+        "ResizeSaliency SODInferencer SODMetric SaliencyDataset SaliencyMSELoss SaliencyVisualizationHook "
+        "SalientEncoder SaveSaliencyHook SpaceToDepthCodec StableDiffusionVAE"
+>>>>>>> wip-infer
     ),
     "sos_mm.augmentation": "SegmentPaste",
     "sos_mm.detection": (

@@ -15,13 +15,24 @@ SPELLINGS = ("sos_mm.{}", "{}")
 # Room -> the rooms that it may import from, beside itself and the shared leaves.
 ARROWS = {
     "segments": set(),
+    "cutouts": {"segments"},
     "composition": {"segments"},
     "synthesis": {"segments", "composition"},
     "metrics": set(),
-    "saliency": {"metrics"},
+    "saliency": {"metrics", "segments", "cutouts"},
 }
 LEAVES = {"checks", "compat", "progress", "seeding", "visits", "launch"}
-WITHOUT_TORCH = ("segments", "composition", "synthesis", "metrics", "checks", "compat", "progress", "seeding")
+WITHOUT_TORCH = (
+    "segments",
+    "cutouts",
+    "composition",
+    "synthesis",
+    "metrics",
+    "checks",
+    "compat",
+    "progress",
+    "seeding",
+)
 
 
 def python(code: str) -> str:

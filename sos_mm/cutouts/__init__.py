@@ -1,0 +1,18 @@
+"""From photographs to cut-outs: photographs in, their objects on transparent ground out."""
+
+from sos_mm.cutouts.cutting import CutRules, cut_segments
+from sos_mm.cutouts.foreground import cut_out, estimate_foreground
+from sos_mm.cutouts.onnx_cutter import OnnxCutter
+from sos_mm.cutouts.photographs import Photograph, find_photographs
+from sos_mm.cutouts.writing import CutoutWriter
+
+__all__ = [
+    "CutRules",
+    "CutoutWriter",
+    "OnnxCutter",
+    "Photograph",
+    "cut_out",
+    "cut_segments",
+    "estimate_foreground",
+    "find_photographs",
+]

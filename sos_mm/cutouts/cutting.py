@@ -1,0 +1,181 @@
+"""From photographs to a folder of segments that a bank can read with ``type='folder'``."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sos_mm.checks import FaultyInputError, check_choice, check_range, writable_folder
+from sos_mm.cutouts.foreground import check_image_and_alpha, cut_out
+from sos_mm.cutouts.photographs import Photograph, find_photographs
+from sos_mm.cutouts.writing import save_png
+from sos_mm.progress import Progress
+from sos_mm.segments.cutter import Cutter
+from sos_mm.segments.faults import Faults
+
+COMPONENTS = ("all", "largest", "each", "one")
+
+
+@dataclass(frozen=True)
+class CutRules:
+    """Which cut-outs become segments.
+
+    Attributes:
+        share: Least and largest share of the photograph that the object may cover.
+        touching: Whether it may touch the photograph's frame, so that it may go on beyond it.
+        components: Of several parts that do not touch each other: 'all' keeps them as one segment, 'largest'
+            keeps the largest, 'each' makes a segment of each, and 'one' refuses such photographs.
+        specks: Parts below this share of the largest are no parts but noise, and are taken away.
+        hooks: More judges of the RGBA cut-out: each gives the reason why it is refused, or None.
+
+    Raises:
+        ValueError: If a value is not as said.
+    """
+
+    share: tuple[float, float] = (0.001, 0.95)
+    touching: bool = False
+    components: str = "all"
+    specks: float = 0.01
+    hooks: Sequence[Callable[[np.ndarray], str | None]] = field(default=())
+
+    def __post_init__(self):
+        check_choice("components", self.components, COMPONENTS)
+        check_range("specks", self.specks, 0, 1)
+        if len(self.share) != 2 or not 0 <= self.share[0] <= self.share[1] <= 1:
+            raise ValueError(f"`share` must be a least and a largest share in [0, 1], but got {self.share}.")
+
+
+def cut_segments(
+    photographs: str | Path | Sequence,
+    cutter: Cutter,
+    out: str | Path,
+    category: str | None = None,
+    rules: CutRules | None = None,
+    broken: str = "skip",
+    progress: bool = True,
+) -> tuple[int, Faults]:
+    """Cuts the objects out of photographs and writes them as ``<out>/<category>/<name>.png``, trimmed.
+
+    Args:
+        photographs: What `find_photographs` takes; with ``category=None`` a folder that holds one folder for each
+            category.
+        cutter: What tells objects from backgrounds.
+        out: Folder of the segments.
+        category: What all of them are; None if the first folder of their name says so.
+        rules: Which cut-outs become segments; `CutRules` by default.
+        broken: 'skip' leaves photographs out that are broken or whose cut-outs the rules refuse, and counts them;
+            'error' raises the first one.
+        progress: Whether to say on stderr how far it is.
+
+    Returns:
+        How many segments were written, and what was left out.
+
+    Raises:
+        FileNotFoundError, PermissionError, ValueError: As the reader and the folder do, or if a category is not
+            known; with ``broken='error'`` also `FaultyInputError` naming the photograph.
+    """
+    found, rules, faults = find_photographs(photographs), rules or CutRules(), Faults(broken)
+    targets = [_target(photograph, category) for photograph in found]
+    out, written = writable_folder(out, "The folder of segments (`out`)"), 0
+    pairs = Progress(len(found), "photographs", progress).over(zip(found, targets, strict=True))
+    for photograph, target in pairs:
+        try:
+            segments = list(cut_photograph(photograph, cutter, rules))
+        except (OSError, ValueError) as error:
+            faults.meet(error)
+            continue
+        for index, rgba in enumerate(segments):
+            suffix = f"_{index}" if len(segments) > 1 else ""
+            save_png(out / f"{target}{suffix}.png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))
+        written += len(segments)
+    return written, faults
+
+
+def _target(photograph: Photograph, category: str | None) -> str:
+    """``<category>/<name>``, the rest of the path being kept as folders."""
+    if category is not None:
+        return f"{category}/{photograph.name}"
+    if "/" not in photograph.name:
+        raise ValueError(
+            f"The category of {photograph.path} must be known: give `category`, or put the photographs into one folder "
+            "for each category and give the folder above."
+        )
+    return photograph.name
+
+
+def cut_photograph(photograph: Photograph, cutter: Cutter, rules: CutRules) -> Iterator[np.ndarray]:
+    """The segments of one photograph, each (h, w, 4) uint8, trimmed.
+
+    Raises:
+        FileNotFoundError, ValueError: If it cannot be read.
+        FaultyInputError: If the rules refuse its cut-out; names it and says why.
+    """
+    image = photograph.read()
+    alpha = cutter.cut(image)
+    check_image_and_alpha(image, alpha)
+    parts = object_parts(alpha, rules.specks)
+    if not parts:
+        raise _refused(photograph, "nothing salient", "nothing in it stands out")
+    if len(parts) > 1 and rules.components == "one":
+        raise _refused(photograph, "several components", f"the object is in {len(parts)} parts")
+    if rules.components == "all":
+        parts = [np.maximum.reduce(parts)]
+    elif rules.components != "each":
+        parts = parts[:1]
+    for part in parts:
+        yield _segment(photograph, image, part, rules)
+
+
+def _segment(photograph: Photograph, image: np.ndarray, alpha: np.ndarray, rules: CutRules) -> np.ndarray:
+    solid = alpha >= 128
+    share = np.count_nonzero(solid) / solid.size
+    if not rules.share[0] <= share <= rules.share[1]:
+        what = "too small" if share < rules.share[0] else "too large"
+        raise _refused(photograph, what, f"the object covers {share:.2%} of it")
+    if not rules.touching and (solid[[0, -1]].any() or solid[:, [0, -1]].any()):
+        raise _refused(photograph, "touching the frame", "the object touches its frame")
+    x, y, width, height = cv2.boundingRect(alpha)
+    box = (slice(y, y + height), slice(x, x + width))
+    # Colours come from the whole photograph: around the box they say what the background is.
+    rgba = np.ascontiguousarray(cut_out(image, alpha)[box])
+    for hook in rules.hooks:
+        if (reason := hook(rgba)) is not None:
+            raise _refused(photograph, reason, reason)
+    return rgba
+
+
+def _refused(photograph: Photograph, reason: str, text: str) -> FaultyInputError:
+    return FaultyInputError(reason, f"The photograph {photograph.path} gives no segment: {text}.")
+
+
+def object_parts(alpha: np.ndarray, specks: float) -> list[np.ndarray]:
+    """The alphas of the parts of an object that do not touch each other, largest first.
+
+    Args:
+        alpha: (H, W) uint8. Parts are those of its pixels of at least 128; softer ones go with the nearest.
+        specks: Share of the largest below which a part is taken away.
+
+    Returns:
+        A list of (H, W) uint8, none if no pixel is opaque.
+    """
+    solid = (alpha >= 128).astype(np.uint8)
+    number, labels, facts, _ = cv2.connectedComponentsWithStats(solid, connectivity=8)
+    areas = facts[1:, cv2.CC_STAT_AREA]
+    order = 1 + np.argsort(-areas, kind="stable")
+    if number <= 2:
+        return [alpha] * (number - 1)
+    kept = order[areas[order - 1] >= specks * areas.max()]
+    nearest = _nearest(solid, labels)
+    return [np.where(nearest == label, alpha, 0).astype(np.uint8) for label in kept]
+
+
+def _nearest(solid: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The label of the part nearest to each pixel, (H, W)."""
+    _, near = cv2.distanceTransformWithLabels(1 - solid, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP)
+    # OpenCV numbers the parts in its own way: one look at each part's pixels translates.
+    table = np.zeros(int(near.max()) + 1, labels.dtype)
+    inside = solid > 0
+    table[near[inside]] = labels[inside]
+    return table[near]

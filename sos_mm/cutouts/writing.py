@@ -1,0 +1,79 @@
+"""What is written of a cut-out photograph: its saliency, the object on nothing, and a picture to look at."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sos_mm.checks import check_choice, writable_folder
+from sos_mm.cutouts.foreground import cut_out
+
+KINDS = ("saliency", "cutout", "overlay", "uncertainty")
+_TINT = np.array([255, 64, 64], np.float32)
+
+
+class CutoutWriter:
+    """Writes a folder of PNG files for each kind: ``<out>/<kind>/<name>.png``.
+
+    Args:
+        out: The folder; it is made where there is none.
+        kinds: Which of 'saliency' (grey), 'cutout' (RGBA), 'overlay' (the photograph with its background in grey and
+            the object's outline) and 'uncertainty' (grey; only where there is one).
+
+    Raises:
+        ValueError: If there is no such kind.
+        PermissionError: If the folder cannot be written.
+    """
+
+    def __init__(self, out: str | Path, kinds: Sequence[str] = KINDS):
+        for kind in kinds:
+            check_choice("kind of output", kind, KINDS)
+        self.kinds = tuple(kinds)
+        self.out = writable_folder(out, "The output folder")
+
+    def write(self, name: str, image: np.ndarray, alpha: np.ndarray, uncertainty: np.ndarray | None = None) -> None:
+        """Writes the files of one photograph.
+
+        Args:
+            name: As of `Photograph`.
+            image: (H, W, 3) uint8 RGB.
+            alpha: (H, W) uint8.
+            uncertainty: (H, W) float in [0, 1].
+        """
+        if "saliency" in self.kinds:
+            self._save("saliency", name, alpha)
+        if "cutout" in self.kinds:
+            self._save("cutout", name, cv2.cvtColor(cut_out(image, alpha), cv2.COLOR_RGBA2BGRA))
+        if "overlay" in self.kinds:
+            self._save("overlay", name, cv2.cvtColor(overlay(image, alpha), cv2.COLOR_RGB2BGR))
+        if "uncertainty" in self.kinds and uncertainty is not None:
+            self._save("uncertainty", name, np.rint(np.clip(uncertainty, 0, 1) * 255).astype(np.uint8))
+
+    def _save(self, kind: str, name: str, picture: np.ndarray) -> None:
+        save_png(self.out / kind / f"{name}.png", picture)
+
+
+def save_png(path: Path, picture: np.ndarray) -> None:
+    """Writes a picture in OpenCV's order of channels, whole or not at all.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.tmp")
+    try:
+        scratch.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def overlay(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The photograph with what is not the object in pale grey, and the object's outline: (H, W, 3) uint8 RGB."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32) * 0.35 + 100
+    weight = alpha[..., None].astype(np.float32) / 255
+    mixed = np.rint(image * weight + grey * (1 - weight)).astype(np.uint8)
+    contours, _ = cv2.findContours((alpha >= 128).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    thickness = max(1, round(max(alpha.shape) / 400))
+    return cv2.drawContours(mixed, contours, -1, _TINT.tolist(), thickness, cv2.LINE_AA)
