@@ -9,7 +9,7 @@ import numpy as np
 from sos_mm.checks import check_range
 from sos_mm.composition.layout import Layout
 from sos_mm.composition.place import Sprite, place
-from sos_mm.composition.scene import OPAQUE, Box, IgnoredRegion, Light, Placement, Scene, SceneObject
+from sos_mm.composition.scene import Box, IgnoredRegion, Light, Placement, Scene, SceneObject
 from sos_mm.composition.steps import Lighting, Step
 from sos_mm.segments.colors import vary_hue
 from sos_mm.segments.segment import Segment
@@ -83,8 +83,9 @@ def _find_visible(
         if sprites[index] is None:
             continue
         here = taken[sprites[index].window]
-        opaque = cv2.extractChannel(sprites[index].rgba, 3) >= OPAQUE
-        seen = opaque & ~here
+        opaque = sprites[index].opaque
+        # More than what is taken: in it and not taken.
+        seen = opaque > here
         area = np.count_nonzero(seen)
         if area >= max(min_area, min_visible_share * np.count_nonzero(opaque)):
             kept[index] = seen
@@ -121,24 +122,22 @@ def _coverage(sprites: Iterable[Sprite], canvas: tuple[int, int]) -> np.ndarray:
     """(H, W) uint8: the alpha of all sprites over nothing."""
     alpha = np.zeros((*canvas, 3), np.uint8)
     for sprite in sprites:
-        _paint(alpha, replace(sprite, rgba=cv2.merge([sprite.rgba[..., 3]] * 4)))
+        _paint(alpha, replace(sprite, rgba=cv2.merge([sprite.alpha] * 4)))
     return np.ascontiguousarray(alpha[..., 0])
 
 
 def _paint(image: np.ndarray, sprite: Sprite) -> None:
     """Premultiplied 'over': what is there times (1 - alpha), plus the sprite."""
     window = sprite.window
-    through = cv2.cvtColor(cv2.bitwise_not(sprite.rgba[..., 3]), cv2.COLOR_GRAY2RGB)
-    dimmed = cv2.multiply(image[window], through, scale=1 / 255)
-    image[window] = cv2.add(dimmed, cv2.cvtColor(sprite.rgba, cv2.COLOR_RGBA2RGB))
+    through = cv2.cvtColor(cv2.bitwise_not(sprite.alpha), cv2.COLOR_GRAY2RGB)
+    dimmed = cv2.multiply(image[window], through, dst=through, scale=1 / 255)
+    cv2.add(dimmed, cv2.cvtColor(sprite.rgba, cv2.COLOR_RGBA2RGB), dst=image[window])
 
 
 def _describe(
     sprite: Sprite, planned: Placement, segment: Segment, z_order: int, seen: np.ndarray, box: Box
 ) -> SceneObject:
-    alpha = np.ascontiguousarray(sprite.rgba[..., 3])
-    opaque = alpha >= OPAQUE
-    amodal_area = int(np.count_nonzero(opaque))
+    amodal_area = int(np.count_nonzero(sprite.opaque))
     return SceneObject(
         segment_id=segment.source_id,
         category=segment.category,
@@ -148,11 +147,11 @@ def _describe(
         attributes=segment.attributes,
         placement=planned,
         z_order=z_order,
-        alpha=alpha,
+        alpha=sprite.alpha,
         offset=sprite.offset,
         box=box,
         area=int(np.count_nonzero(seen)),
-        amodal_box=_tight_box(opaque, sprite.offset),
+        amodal_box=_tight_box(sprite.opaque, sprite.offset),
         amodal_area=amodal_area,
         truncation=1 - amodal_area / sprite.whole_area,
     )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -35,6 +36,16 @@ class Sprite:
     extent: Box
     depth: float | None = None
 
+    @cached_property
+    def alpha(self) -> np.ndarray:
+        """(h, w) uint8, its alpha."""
+        return cv2.extractChannel(self.rgba, 3)
+
+    @cached_property
+    def opaque(self) -> np.ndarray:
+        """(h, w) bool, its amodal mask."""
+        return self.alpha >= OPAQUE
+
     @property
     def window(self) -> tuple[slice, slice]:
         """Rows and columns of the canvas that it covers."""
@@ -59,6 +70,16 @@ def fit_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     fitted = np.clip(np.rint(shapes * scale).astype(np.int64), 1, room)
     corner = boxes[:, :2] + (room - fitted) // 2
     return np.concatenate([corner, corner + fitted], axis=1)
+
+
+def _fit_box(box: Box, size: Sequence[float]) -> Box:
+    """`fit_boxes` of one box; in plain numbers, since arrays of four cost more to make than to compute with."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    scale = min(width / size[1], height / size[0])
+    fitted_width = min(max(round(size[1] * scale), 1), width)
+    fitted_height = min(max(round(size[0] * scale), 1), height)
+    x, y = box[0] + (width - fitted_width) // 2, box[1] + (height - fitted_height) // 2
+    return x, y, x + fitted_width, y + fitted_height
 
 
 def resize_premultiplied(rgba: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -117,9 +138,8 @@ def place(segment: Segment, placement: Placement, canvas: tuple[int, int]) -> Sp
         The sprite, or None if it lies wholly outside the canvas.
     """
     turned = placement.rotation % 360 != 0
-    size = np.array(segment.size)
-    box = fit_boxes(np.array([placement.box]), turned_sizes(size[None], placement.rotation)[0] if turned else size)[0]
-    x0, y0, x1, y1 = box.tolist()
+    size = turned_sizes(np.array([segment.size]), placement.rotation)[0].tolist() if turned else segment.size
+    x0, y0, x1, y1 = box = _fit_box(placement.box, size)
     if not _meets(box, canvas):
         return None
     if turned:
@@ -131,7 +151,7 @@ def place(segment: Segment, placement: Placement, canvas: tuple[int, int]) -> Sp
             pixels = cv2.flip(pixels, 1)
     if not _meets((x0, y0, x1, y1), canvas):
         return None
-    whole_area = int(np.count_nonzero(pixels[..., 3] >= OPAQUE))
+    whole_area = int(np.count_nonzero(cv2.extractChannel(pixels, 3) >= OPAQUE))
     left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, canvas[1]), min(y1, canvas[0])
     cut = pixels[top - y0 : bottom - y0, left - x0 : right - x0]
     return Sprite(cut, (left, top), whole_area, (x0, y0, x1, y1), placement.depth)
@@ -141,9 +161,9 @@ def _meets(box: Sequence[int], canvas: tuple[int, int]) -> bool:
     return box[0] < canvas[1] and box[1] < canvas[0] and box[2] > 0 and box[3] > 0
 
 
-def _turn_into(segment: Segment, placement: Placement, box: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+def _turn_into(segment: Segment, placement: Placement, box: Box) -> tuple[np.ndarray, tuple[int, int]]:
     """The segment scaled, mirrored and turned into a box, without transparent margins, and x and y of its corner."""
-    room_height, room_width = int(box[3] - box[1]), int(box[2] - box[0])
+    room_height, room_width = box[3] - box[1], box[2] - box[0]
     needed = turned_sizes(np.array([segment.size]), placement.rotation)[0]
     scale = min(room_height / needed[0], room_width / needed[1])
     height, width = (max(round(side * scale), 1) for side in segment.size)
@@ -154,8 +174,8 @@ def _turn_into(segment: Segment, placement: Placement, box: np.ndarray) -> tuple
     x, y, width, height = cv2.boundingRect(np.ascontiguousarray(pixels[..., 3]))
     # Of an object finer than a pixel nothing may be left: its box then stays as it was.
     if width == 0:
-        return pixels, (int(box[0]), int(box[1]))
-    return pixels[y : y + height, x : x + width], (int(box[0]) + x, int(box[1]) + y)
+        return pixels, box[:2]
+    return pixels[y : y + height, x : x + width], (box[0] + x, box[1] + y)
 
 
 def turn_premultiplied(pixels: np.ndarray, degrees: float, height: int, width: int) -> np.ndarray:

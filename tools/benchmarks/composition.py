@@ -1,24 +1,33 @@
-"""How many images a second one process composes, alone and with writing.
+"""What each part of an image costs: layout, decoding, background, composition, encoding of image, masks and records.
 
 python tools/benchmarks/composition.py                                  # the bundled sample, 384x384, 1-6 objects
-python tools/benchmarks/composition.py --canvas 1024 1024 --counts 12 12
+python tools/benchmarks/composition.py --canvas 1024 1024 --counts 5 19
+python tools/benchmarks/composition.py --canvas 1024 1024 --counts 5 19 --index bank.arrow --backgrounds PHOTOS
+
+Times are of the processor, one thread, means over images of which each is new: all memories are cold at the start.
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import numpy as np
 
-from sos_mm.composition import compose
-from sos_mm.segments import SegmentBank
-from sos_mm.synthesis import Recipe, SceneMaker
-from sos_mm.synthesis.shards import open_folder, write_shard
-from sos_mm.synthesis.writers import saliency_files
+from sos_mm.composition import Scene, compose
+from sos_mm.composition.place import scaled_size
+from sos_mm.seeding import Purpose, generator
+from sos_mm.synthesis import Recipe
+from sos_mm.synthesis.making import ShardMaker
+from sos_mm.synthesis.shards import open_folder
+from sos_mm.synthesis.writers import Entry, encode_image
+from sos_mm.synthesis.writers.objects import objects_format
+from sos_mm.synthesis.writers.panoptic import ids_to_rgb
+from sos_mm.synthesis.writers.png import encode_png
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,61 +36,91 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--canvas", type=int, nargs=2, default=(384, 384), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--counts", type=int, nargs=2, default=(1, 6), metavar=("LEAST", "MOST"))
     parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--index", help="file that tools/index_segments.py wrote, instead of the bundled bank")
     parser.add_argument("--root", help="segments laid out as the released ones, instead of the bundled bank")
     parser.add_argument("--metadata", help="their JSON file")
     parser.add_argument("--backgrounds", help="folder of photographs, instead of the bundled ones")
+    parser.add_argument("--light", action="store_true", help="with the default steps of light")
     return parser.parse_args()
 
 
 def build_recipe(args: argparse.Namespace) -> Recipe:
     """The recipe that the arguments describe."""
     layout = {"type": "StructuredLayout", "counts": tuple(args.counts), "crowded": "fewer"}
-    recipe = Recipe(canvas=tuple(args.canvas), layout=layout)
+    recipe = Recipe(canvas=tuple(args.canvas), layout=layout, formats=("panoptic", "objects"))
+    if args.index:
+        recipe = replace(recipe, segments={"type": "index", "path": args.index})
     if args.root:
         recipe = replace(recipe, segments={"type": "release", "root": args.root, "metadata": args.metadata})
     if args.backgrounds:
         recipe = replace(recipe, backgrounds={"type": "folder", "root": args.backgrounds})
-    return recipe
+    return replace(recipe, light="default") if args.light else recipe
 
 
-def measure(what: str, number: int, call: Callable[[int], object]) -> None:
-    """Prints the mean time of a call."""
-    call(0)
-    start = time.perf_counter()
-    for index in range(number):
-        call(index)
-    seconds = (time.perf_counter() - start) / number
-    print(f"{what:34s} {seconds * 1e3:7.2f} ms {1 / seconds:8.1f} /s")
+class Clock:
+    """Seconds of the processor by part."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Counts what is inside for a part."""
+        start = time.process_time()
+        yield
+        self.seconds[name] += time.process_time() - start
+
+
+def make(maker: ShardMaker, index: int, clock: Clock) -> Scene:
+    """A scene, as `SceneMaker` makes it, part by part."""
+    scenes, canvas = maker.scenes, tuple(maker.recipe.canvas)
+    rng = generator(maker.seed, Purpose.LAYOUT, index)
+    with clock.part("draw and lay out"):
+        drawn = scenes.bank.sample(rng, scenes.layout.draw_count(rng))
+        segments = [scenes.bank.outline(each) for each in drawn]
+        layout = scenes.layout.plan(rng, segments, canvas)
+    with clock.part("decode cut-outs"):
+        for planned in layout.placements:
+            wanted = scaled_size(segments[planned.segment].size, planned.box)
+            segments[planned.segment] = scenes.bank.load(drawn[planned.segment], wanted)
+    with clock.part("background"):
+        background = scenes.backgrounds.sample(rng, canvas)
+    with clock.part("compose"):
+        return compose(background, layout, segments, steps=scenes.steps, rng=rng)
+
+
+def encode(maker: ShardMaker, scene: Scene, index: int, clock: Clock) -> None:
+    """All that is kept of a scene, as `ShardMaker` encodes it, part by part."""
+    entry = Entry(scene, index, maker.seed, ".jpg", maker.categories)
+    with clock.part("run lengths, modal and amodal"):
+        assert len(entry.modal_rles) == len(entry.amodal_rles)
+    with clock.part("image as JPEG"):
+        encode_image(scene)
+    with clock.part("label map as PNG"):
+        encode_png(ids_to_rgb(scene.owner))
+    with clock.part("records"):
+        objects_format().encode(entry)
 
 
 def main() -> None:
-    """Measures the parts one after the other, on one thread."""
+    """Measures the parts, then all of it, files written, on one thread."""
     args = parse_args()
     cv2.setNumThreads(1)
     recipe = build_recipe(args)
-    maker = SceneMaker(recipe, seed=0)
-    cold = SceneMaker(recipe, seed=0)
-    cold.bank = SegmentBank(cold.bank.records, cache_bytes=0)
-    rng = np.random.default_rng(0)
-    number = args.counts[1]
-    segments = [maker.bank.load(index) for index in maker.bank.sample(rng, number)]
-    layouts = [maker.layout.plan(rng, segments, recipe.canvas) for _ in range(args.images)]
-    background = maker.backgrounds.sample(rng, recipe.canvas)
-    scenes = [maker.make(index) for index in range(args.images)]
     print(f"{args.canvas[1]}x{args.canvas[0]}, {args.counts[0]}-{args.counts[1]} objects, one process, one thread")
-    measure(f"plan, {number} objects", args.images, lambda i: maker.layout.plan(rng, segments, recipe.canvas))
-    measure("background", args.images, lambda i: maker.backgrounds.sample(rng, recipe.canvas))
-    measure(f"compose, {number} objects", args.images, lambda i: compose(background, layouts[i], segments))
-    measure("encode", args.images, lambda i: saliency_files(scenes[i], str(i)))
-    measure("scene (plan, background, compose)", args.images, maker.make)
-    measure("scene with decoding", args.images, cold.make)
+    maker, clock = ShardMaker(recipe, 0), Clock()
+    for index in range(args.images):
+        encode(maker, make(maker, index, clock), index, clock)
+    for name, seconds in clock.seconds.items():
+        print(f"{name:34s} {seconds / args.images * 1e3:7.2f} ms")
+    maker = ShardMaker(recipe, 0)
     with tempfile.TemporaryDirectory() as folder:
-        open_folder(Path(folder), {"num": args.images})
-        start = time.perf_counter()
-        images = ((saliency_files(cold.make(i), f"{i:08d}"), 1) for i in range(args.images))
-        write_shard(Path(folder), 0, images)
-        seconds = (time.perf_counter() - start) / args.images
-    print(f"{'scene with decoding and writing':34s} {seconds * 1e3:7.2f} ms {1 / seconds:8.1f} /s")
+        open_folder(Path(folder), {"num": args.images}, args.images)
+        start, wall = time.process_time(), time.perf_counter()
+        maker.make(Path(folder), 0, range(args.images))
+        seconds, wall = (time.process_time() - start) / args.images, (time.perf_counter() - wall) / args.images
+    print(f"{'all, files written':34s} {seconds * 1e3:7.2f} ms, {1 / seconds:.1f} images a second", end="")
+    print(f" of the processor, {1 / wall:.1f} of the clock")
 
 
 if __name__ == "__main__":
