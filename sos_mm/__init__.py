@@ -15,19 +15,12 @@ _MODULES = {
     "sos_mm.composition": "Layout Placement PhotoBackgrounds Scene SceneObject StructuredLayout compose",
     "sos_mm.synthesis": "Recipe synthesize",
     "sos_mm.saliency": (
-<<<<<<< HEAD
         "AttentionFeatureInteraction CBAMFusion DiffusionSODHead DistilledSegmentor FlipSaliency "
         "LatentCacheHook LatentDenoiser LatentDiffusionSegmentor LoadAuxiliaryImage LoadSaliencyImage "
         "LoadSaliencyMask MaskDecoder MultiModalPreprocessor PackSaliencyInputs PlainCrossAttention "
-        "ReleasedFusion ResizeSaliency SODMetric SaliencyDataset SaliencyMSELoss SaliencyTTAModel "
+        "ReleasedFusion ResizeSaliency SODInferencer SODMetric SaliencyDataset SaliencyMSELoss SaliencyTTAModel "
         "SaliencyVisualizationHook SalientBranchHead SalientBranchSegmentor SalientEncoder SaveSaliencyHook "
         "SpaceToDepthCodec StableDiffusionVAE StructureLoss"
-=======
-        "AttentionFeatureInteraction CBAMFusion DiffusionSODHead FlipSaliency LatentDenoiser "
-        "LatentDiffusionSegmentor LoadAuxiliaryImage LoadSaliencyImage LoadSaliencyMask PackSaliencyInputs "
-        "ResizeSaliency SODInferencer SODMetric SaliencyDataset SaliencyMSELoss SaliencyVisualizationHook "
-        "SalientEncoder SaveSaliencyHook SpaceToDepthCodec StableDiffusionVAE"
->>>>>>> wip-infer
     ),
     "sos_mm.augmentation": "SegmentPaste",
     "sos_mm.detection": (

@@ -12,11 +12,8 @@ from sos_mm.saliency.denoiser import LatentDenoiser  # noqa: E402
 from sos_mm.saliency.distillation import DistilledSegmentor  # noqa: E402
 from sos_mm.saliency.fusion import CBAMFusion  # noqa: E402
 from sos_mm.saliency.head import DiffusionSODHead  # noqa: E402
-<<<<<<< HEAD
-from sos_mm.saliency.latent_cache import LatentCacheHook  # noqa: E402
-=======
 from sos_mm.saliency.inferencer import SaliencyPrediction, SODInferencer  # noqa: E402
->>>>>>> wip-infer
+from sos_mm.saliency.latent_cache import LatentCacheHook  # noqa: E402
 from sos_mm.saliency.latent_codec import SpaceToDepthCodec, StableDiffusionVAE  # noqa: E402
 from sos_mm.saliency.losses import SaliencyMSELoss, StructureLoss  # noqa: E402
 from sos_mm.saliency.mask_decoder import MaskDecoder  # noqa: E402
@@ -58,11 +55,8 @@ __all__ = [
     "SODMetric",
     "SaliencyDataset",
     "SaliencyMSELoss",
-<<<<<<< HEAD
-    "SaliencyTTAModel",
-=======
     "SaliencyPrediction",
->>>>>>> wip-infer
+    "SaliencyTTAModel",
     "SaliencyVisualizationHook",
     "SalientBranchHead",
     "SalientBranchSegmentor",
