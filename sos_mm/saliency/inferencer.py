@@ -25,6 +25,8 @@ from sos_mm.segments.faults import Faults
 
 # Steps of a test pipeline whose work is done here, or that need a ground truth.
 _READERS = ("LoadSaliencyImage", "LoadImageFromFile", "LoadSaliencyMask", "LoadAnnotations")
+# Of images that tell whether a pipeline brings all to one size.
+_SHAPES = ((64, 128), (100, 50))
 
 
 @dataclass(frozen=True, eq=False)
