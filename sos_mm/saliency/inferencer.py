@@ -156,6 +156,17 @@ class SODInferencer:
         """The alpha of what is salient: (H, W, 3) uint8 RGB -> (H, W) uint8."""
         return next(self.stream([Photograph("image", image)])).alpha
 
+    def input_size(self) -> tuple[int, int]:
+        """Height and width that the test pipeline brings every image to.
+
+        Raises:
+            ValueError: If they depend on the image.
+        """
+        sizes = {tuple(self._packed("", np.zeros((*shape, 3), np.uint8))["inputs"].shape[1:]) for shape in _SHAPES}
+        if len(sizes) != 1:
+            raise ValueError(f"The test pipeline must bring all images to one size, but gives {sorted(sizes)}.")
+        return sizes.pop()
+
     def _readable(self, photographs: Iterable[Photograph], faults: Faults) -> Iterator[tuple[Photograph, np.ndarray]]:
         for photograph in photographs:
             try:
