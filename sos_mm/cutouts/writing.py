@@ -8,6 +8,7 @@ import numpy as np
 
 from sos_mm.checks import check_choice, writable_folder
 from sos_mm.cutouts.foreground import cut_out
+from sos_mm.cutouts.photographs import Video
 
 KINDS = ("saliency", "cutout", "overlay", "uncertainty")
 _TINT = np.array([255, 64, 64], np.float32)
@@ -77,3 +78,40 @@ def overlay(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     contours, _ = cv2.findContours((alpha >= 128).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     thickness = max(1, round(max(alpha.shape) / 400))
     return cv2.drawContours(mixed, contours, -1, _TINT.tolist(), thickness, cv2.LINE_AA)
+
+
+class OverlayVideo:
+    """Overlays of a video's frames as a video, ``<out>/overlay/<name>.mp4``, where overlays are to be written.
+
+    Args:
+        writer: Says where to, and whether.
+        video: Whose frames they are.
+    """
+
+    def __init__(self, writer: CutoutWriter, video: Video):
+        self.path = writer.out / "overlay" / f"{video.path.stem}.mp4" if "overlay" in writer.kinds else None
+        self.rate = video.rate
+        self._file: cv2.VideoWriter | None = None
+
+    def __enter__(self) -> "OverlayVideo":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._file is not None:
+            self._file.release()
+
+    def add(self, image: np.ndarray, alpha: np.ndarray) -> None:
+        """Adds a frame (H, W, 3) uint8 RGB with its alpha (H, W) uint8.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
+        if self.path is None:
+            return
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            codec, size = cv2.VideoWriter_fourcc(*"mp4v"), (image.shape[1], image.shape[0])
+            self._file = cv2.VideoWriter(str(self.path), codec, self.rate, size)
+            if not self._file.isOpened():
+                raise OSError(f"The video {self.path} cannot be written by OpenCV: leave 'overlay' out of the kinds.")
+        self._file.write(cv2.cvtColor(overlay(image, alpha), cv2.COLOR_RGB2BGR))

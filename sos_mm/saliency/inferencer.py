@@ -25,6 +25,8 @@ from sos_mm.segments.faults import Faults
 
 # Steps of a test pipeline whose work is done here, or that need a ground truth.
 _READERS = ("LoadSaliencyImage", "LoadImageFromFile", "LoadSaliencyMask", "LoadAnnotations")
+# Of images that tell whether a pipeline brings all to one size.
+_SHAPES = ((64, 128), (100, 50))
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +155,17 @@ class SODInferencer:
     def cut(self, image: np.ndarray) -> np.ndarray:
         """The alpha of what is salient: (H, W, 3) uint8 RGB -> (H, W) uint8."""
         return next(self.stream([Photograph("image", image)])).alpha
+
+    def input_size(self) -> tuple[int, int]:
+        """Height and width that the test pipeline brings every image to.
+
+        Raises:
+            ValueError: If they depend on the image.
+        """
+        sizes = {tuple(self._packed("", np.zeros((*shape, 3), np.uint8))["inputs"].shape[1:]) for shape in _SHAPES}
+        if len(sizes) != 1:
+            raise ValueError(f"The test pipeline must bring all images to one size, but gives {sorted(sizes)}.")
+        return sizes.pop()
 
     def _readable(self, photographs: Iterable[Photograph], faults: Faults) -> Iterator[tuple[Photograph, np.ndarray]]:
         for photograph in photographs:
