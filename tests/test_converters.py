@@ -115,6 +115,27 @@ def test_released_sets(composed, with_phrases, tmp_path):
     assert found[0]["filename"] == "00000000.png"
 
 
+def test_released_panoptic_is_repaired(composed, tmp_path):
+    """Areas and boxes come from the masks, so all is as the engine wrote it; what no pixel shows is left out."""
+    right = composed.json("annotations/panoptic.json")
+    content = json.loads(json.dumps(right))
+    for annotation in content["annotations"]:
+        for segment in annotation["segments_info"]:
+            segment |= {"area": 1, "bbox": [0, 0, 0, 0]}
+        annotation["segments_info"].append({"id": 999, "category_id": 2, "bbox": [0, 0, 0, 0], "area": 1, "iscrowd": 0})
+    for category in content["categories"]:
+        del category["isthing"], category["supercategory"]
+    path, out = tmp_path / "released.json", tmp_path / "repaired.json"
+    write_json_lists(path, content)
+    code, said = run("convert_annotations.py", "released-panoptic", path, out, "--masks", composed.path("panoptic"))
+    assert (code, said) == (0, f"{out}: 12 written\nleft out, 12 times: segment that no pixel shows\n")
+    repaired = json.loads(out.read_text(encoding="utf-8"))
+    assert repaired["annotations"] == right["annotations"]
+    assert all(each["isthing"] == 1 for each in repaired["categories"])
+    code, said = run("convert_annotations.py", "released-panoptic", path, out, "--masks", tmp_path)
+    assert (code, "00000000.png does not exist" in said) == (1, True)
+
+
 def as_released(record: dict) -> dict:
     """A line as the released generator writes it."""
     regions, cursor = [], 0
