@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sos_mm.annotations import panoptic, referring
 from sos_mm.annotations.reading import read_lists
-from sos_mm.annotations.released import rebuilt_lines
+from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
 from sos_mm.annotations.writing import write_json_lines, write_json_lists
 
 
@@ -39,6 +39,9 @@ def parse_args() -> argparse.Namespace:
         each.add_argument("--stuff", action="store_true", help="take stuff too")
     for each in (*captions, classes, intra_class):
         each.add_argument("--image-suffix", help="suffix of the image files, if the annotation file has another")
+    added = kind("released-panoptic", released_panoptic, "released panoptic, with areas and boxes as its masks show")
+    added.add_argument("--masks", required=True, help="folder of the masks")
+    added.add_argument("--image-suffix", help="suffix of the image files, if the annotation file has another")
     kind("mdetr-odvg", mdetr_odvg, "referring expressions to ODVG")
     kind("odvg-mdetr", odvg_mdetr, "ODVG for grounding to referring expressions")
     for name, make in (("refs-odvg", refs_odvg), ("refs-mdetr", refs_mdetr)):
@@ -86,6 +89,13 @@ def released_odvg(args: argparse.Namespace, left_out: Counter) -> int:
     return write_json_lines(args.out, lines)
 
 
+def released_panoptic(args: argparse.Namespace, left_out: Counter) -> int:
+    """Writes the file."""
+    content = repaired_panoptic(args.source, args.masks, args.image_suffix, left_out)
+    write_json_lists(args.out, content)
+    return len(content["annotations"])
+
+
 def mdetr_odvg(args: argparse.Namespace, left_out: Counter) -> int:
     """Writes the lines."""
     return write_json_lines(args.out, referring.to_odvg(referring.read_mdetr(args.source), left_out))
@@ -123,7 +133,7 @@ def main() -> None:
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     print(f"{args.out}: {number} written")
-    for reason, times in left_out.most_common():
+    for reason, times in (+left_out).most_common():
         print(f"left out, {times} times: {reason}")
 
 
