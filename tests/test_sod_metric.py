@@ -16,7 +16,7 @@ from mmengine.registry import METRICS
 from mmengine.structures import BaseDataElement, PixelData
 
 from sos_mm.metrics import SaliencyScores
-from sos_mm.saliency.metric import SODMetric
+from sos_mm.saliency.metric import SODMetric, table
 
 NUMBER = 7  # Odd, so that two processes have a sample too many.
 TIMEOUT = 120
@@ -85,6 +85,27 @@ def test_several_test_sets_in_one_run(tmp_path):
     assert results["duts/maxFm"] != results["ecssd/maxFm"]
     assert len(read_csv(tmp_path / "duts.csv")) == 3
     assert len(read_csv(tmp_path / "ecssd.csv")) == NUMBER
+
+
+def test_several_data_sets_in_one_metric(tmp_path, caplog):
+    """Samples that say where they are from are scored apart, and a table of all is told."""
+    metric = SODMetric(csv=tmp_path / "all.csv", curves=tmp_path / "curves.png")
+    evaluator = Evaluator(metric)
+    for index in range(NUMBER):
+        sample = make_sample(index)
+        sample.set_metainfo({"dataset_name": "ECSSD" if index < 4 else "HKU-IS"})
+        evaluator.process([sample], None)
+    with caplog.at_level("INFO"):
+        result = evaluator.evaluate(NUMBER)
+    for name, indices in {"ECSSD": range(4), "HKU-IS": range(4, NUMBER)}.items():
+        alone = evaluate(SODMetric(), indices, len(indices))
+        for key, value in alone.items():
+            assert result[key.replace("sod/", f"sod/{name}/")] == pytest.approx(value, abs=1e-12)
+    assert len(result) == 2 * len(alone)
+    assert len(read_csv(tmp_path / "all.csv")) == NUMBER
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+    text = table({"ECSSD": {"MAE": 0.5}, "HKU-IS": {"MAE": 0.25}})
+    assert text == "          MAE\nECSSD  0.5000\nHKU-IS 0.2500"
 
 
 def two_process_worker(rank, port, folder):
@@ -218,7 +239,7 @@ def test_masks_of_any_type(dtype):
     mask = mask if dtype == torch.uint8 else (mask / 255).to(dtype)
     metric = SODMetric()
     metric.process(None, [make_sample(3, target=mask).to_dict()])
-    image, scored = metric.results[0]
+    image, _, scored = metric.results[0]
     assert image == "images/3.jpg"
     assert_same(scored, SaliencyScores().update(prediction, target))
 
@@ -228,16 +249,16 @@ def test_soft_float_mask_is_cut_as_its_8_bit_levels(level):
     metric = SODMetric()
     mask = torch.full((1, 4, 4), level / 255)
     metric.process(None, [make_sample(0, torch.ones(1, 4, 4), mask).to_dict()])
-    assert metric.results[0][1].scores["MAE"] == (level == 128)
+    assert metric.results[0][2].scores["MAE"] == (level == 128)
 
 
 def test_samples_as_elements_and_as_dicts_of_elements():
     element = make_sample(2)
     metric = SODMetric()
     metric.process(None, [element, element.to_dict(), {key: element.get(key) for key in element.all_keys()}])
-    for image, scored in metric.results[1:]:
+    for image, _, scored in metric.results[1:]:
         assert image == metric.results[0][0]
-        assert_same(scored, metric.results[0][1])
+        assert_same(scored, metric.results[0][2])
 
 
 def test_registered_at_the_root():

@@ -1,11 +1,12 @@
 """The saliency metrics as a metric of mmengine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from csv import writer
 from pathlib import Path
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from mmengine.structures import BaseDataElement
 
@@ -26,7 +27,8 @@ class SODMetric(BaseMetric):
     each image's own maximum; :mod:`sos_mm.metrics.saliency` says what each is. mmengine does not know which way they
     improve: ``save_best='sod/MAE'`` needs ``rule='less'``, all others ``rule='greater'``.
 
-    Several test sets in one run have a metric each, told apart by ``prefix``.
+    Of several test sets in one run (a ``ConcatDataset`` whose samples say their ``dataset_name``) each has its own
+    keys, ``NAME/MAE`` and so on, and a table of all is logged at the end.
 
     Args:
         round_to_uint8: Score the maps as they would be saved, as 8-bit PNGs, which is what published figures are
@@ -85,31 +87,47 @@ class SODMetric(BaseMetric):
                 scored = score_image(prediction, mask, **self.options)
             except ValueError as error:
                 raise ValueError(f"The saliency map of image {image} cannot be scored: {error}") from error
-            self.results.append((image, scored))
+            self.results.append((image, str(sample.get("dataset_name", "")), scored))
 
-    def compute_metrics(self, results: list[tuple[str, ImageScores]]) -> dict[str, float]:
-        """The scores of the data set.
+    def compute_metrics(self, results: list[tuple[str, str, ImageScores]]) -> dict[str, float]:
+        """The scores of each data set.
 
         Args:
-            results: Path and scores of each image, of all processes.
+            results: Path, data set and scores of each image, of all processes.
 
         Returns:
-            The scores by key, without prefix.
+            The scores by key, without prefix; with several data sets by the name of each and the key.
 
         Raises:
             ValueError: If there were no images.
         """
-        images = [scored for _, scored in results]
-        summary = self._labelled(summarize(images))
+        by_name: dict[str, list[ImageScores]] = {}
+        for _, name, scored in results:
+            by_name.setdefault(name, []).append(scored)
+        summaries = {name: self._labelled(summarize(images)) for name, images in by_name.items()}
         if self.csv is not None:
-            _write_csv(self.csv, [(image, self._labelled(scored.scores)) for image, scored in results])
+            _write_csv(self.csv, [(image, self._labelled(scored.scores)) for image, _, scored in results])
         if self.curves is not None:
-            name = self.prefix if self.options["round_to_uint8"] else f"{self.prefix}, unrounded"
-            plot_curves({name: average_curves(images)}, self.curves)
-        return summary
+            unrounded = "" if self.options["round_to_uint8"] else ", unrounded"
+            curves = {f"{name or self.prefix}{unrounded}": average_curves(each) for name, each in by_name.items()}
+            plot_curves(curves, self.curves)
+        if len(summaries) <= 1:
+            return next(iter(summaries.values()), None) or summarize([])
+        print_log("\n" + table(summaries), logger="current")
+        return {f"{name}/{key}": value for name, scores in summaries.items() for key, value in scores.items()}
 
     def _labelled(self, scores: dict[str, float]) -> dict[str, float]:
         return scores if self.options["round_to_uint8"] else {f"{name}_unrounded": scores[name] for name in scores}
+
+
+def table(summaries: Mapping[str, Mapping[str, float]]) -> str:
+    """Scores as a table of text, a line a data set."""
+    keys = list(next(iter(summaries.values())))
+    width = max(map(len, summaries))
+    lines = [" " * width + "".join(f" {key:>{max(len(key), 6)}}" for key in keys)]
+    for name, scores in summaries.items():
+        lines.append(f"{name:{width}}" + "".join(f" {scores[key]:{max(len(key), 6)}.4f}" for key in keys))
+    return "\n".join(lines)
 
 
 def _check_same_size(prediction: np.ndarray, mask: np.ndarray) -> None:
