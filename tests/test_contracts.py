@@ -17,11 +17,23 @@ ARROWS = {
     "segments": set(),
     "composition": {"segments"},
     "synthesis": {"segments", "composition"},
+    "annotations": {"segments", "composition", "synthesis"},
     "metrics": set(),
     "saliency": {"metrics"},
+    "detection": {"annotations", "metrics"},
 }
 LEAVES = {"checks", "compat", "progress", "seeding", "visits", "launch"}
-WITHOUT_TORCH = ("segments", "composition", "synthesis", "metrics", "checks", "compat", "progress", "seeding")
+WITHOUT_TORCH = (
+    "segments",
+    "composition",
+    "synthesis",
+    "annotations",
+    "metrics",
+    "checks",
+    "compat",
+    "progress",
+    "seeding",
+)
 
 
 def python(code: str) -> str:
@@ -78,8 +90,10 @@ def registered() -> list[tuple[str, str]]:
     import mmengine.registry as registries
 
     import_module("sos_mm.saliency")
+    if "mmdet" in scopes():
+        import_module("sos_mm.detection")
     found = []
-    for name in ("MODELS", "DATASETS", "TRANSFORMS", "METRICS", "HOOKS"):
+    for name in ("MODELS", "DATASETS", "TRANSFORMS", "METRICS", "HOOKS", "DATA_SAMPLERS"):
         modules = getattr(registries, name).module_dict
         found += [(name, key) for key, cls in modules.items() if cls.__module__.startswith("sos_mm.")]
     return found
