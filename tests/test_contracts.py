@@ -18,8 +18,11 @@ ARROWS = {
     "cutouts": {"segments"},
     "composition": {"segments"},
     "synthesis": {"segments", "composition"},
+    "annotations": {"segments", "composition", "synthesis"},
     "metrics": set(),
     "saliency": {"metrics", "segments", "cutouts"},
+    "augmentation": {"segments", "composition"},
+    "detection": {"annotations", "metrics"},
 }
 LEAVES = {"checks", "compat", "progress", "seeding", "visits", "launch"}
 WITHOUT_TORCH = (
@@ -27,6 +30,7 @@ WITHOUT_TORCH = (
     "cutouts",
     "composition",
     "synthesis",
+    "annotations",
     "metrics",
     "checks",
     "compat",
@@ -89,8 +93,10 @@ def registered() -> list[tuple[str, str]]:
     import mmengine.registry as registries
 
     import_module("sos_mm.saliency")
+    if "mmdet" in scopes():
+        import_module("sos_mm.detection")
     found = []
-    for name in ("MODELS", "DATASETS", "TRANSFORMS", "METRICS", "HOOKS"):
+    for name in ("MODELS", "DATASETS", "TRANSFORMS", "METRICS", "HOOKS", "DATA_SAMPLERS"):
         modules = getattr(registries, name).module_dict
         found += [(name, key) for key, cls in modules.items() if cls.__module__.startswith("sos_mm.")]
     return found

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sos_mm.metrics.grounding import box_ious, intra_class_scores, mean_intra_class
 
-# The target is 10x10 at the left, the distractor 10x10 at the right; they share [8, 12) in the second geometry.
+# All are 10x10: the target at the left, a distractor far from it, and one that covers two columns of it.
 TARGET, OTHER = [0, 0, 10, 10], [20, 0, 30, 10]
 NEAR = [8, 0, 18, 10]
 # Name, boxes with scores, distractors, score on the target, score on the distractor. IoUs by hand beside them.
@@ -21,9 +21,9 @@ TABLE = [
     ("no boxes", [], [OTHER], None, None),
     ("IoU of just .5 counts: 50 of 100", [([0, 0, 10, 5], 0.8)], [OTHER], 0.8, None),
     ("IoU under .5 does not: 49 of 100", [([0, 0, 10, 4.9], 0.8)], [OTHER], None, None),
-    # Target: 60 of 100 + 100 - 60 = .43 shared; a box over [0, 18) is 10/18 on both: a tie, so the distractor's.
+    # A box over columns [0, 18) has 10/18 on both: a tie, so it is the distractor's.
     ("one box over both, the same", [([0, 0, 18, 10], 0.9)], [NEAR], None, 0.9),
-    # Over [0, 17): 10/17 on the target, 9/18 on the other: the target's alone.
+    # Over columns [0, 17): 10/17 on the target, 9/18 on the other: the target's alone.
     ("one box over both, more on the target", [([0, 0, 17, 10], 0.9)], [NEAR], 0.9, None),
     ("one box over both, more on the other", [([1, 0, 18, 10], 0.9)], [NEAR], None, 0.9),
     ("two boxes, the better one over both", [([1, 0, 18, 10], 0.9), (TARGET, 0.6)], [NEAR], 0.6, 0.9),

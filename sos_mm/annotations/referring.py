@@ -2,7 +2,8 @@
 
 - ``mdetr``: a COCO file with one "image" an expression, ``caption`` its words, its annotations the targets. mmdet's
   `MDETRStyleRefCocoDataset`, `RefExpMetric` and `gRefCOCOMetric` read it. An expression without target has one
-  annotation of category -1 with the box [0, 0, 0, 0].
+  annotation of category -1 with the box [0, 0, 0, 0]. (`gRefCOCOMetric` of mmdet 3.3 and 3.4 looks at the first target
+  only, so its ``F1_score`` is too low where expressions mean several.)
 - ``refs``: the list of the authors of gRefCOCO (``grefs(unc).json``; RefCOCO's, once its pickle is saved as JSON): an
   entry of several sentences names annotations of a COCO instances file. ``ann_id`` [-1] means none.
 - ODVG: a line an expression, so that expressions of an image never are each other's negatives by mistake. mmdet's own
