@@ -134,25 +134,27 @@ class Ours:
 
 
 def timed(call: Callable[[int], None], number: int) -> tuple[float, float]:
-    """Images a second of the clock, and of the processor."""
+    """Seconds an image of the clock, and of the processor."""
     start = time.perf_counter(), time.process_time()
     call(number)
     end = time.perf_counter(), time.process_time()
-    return number / (end[0] - start[0]), number / (end[1] - start[1])
+    return (end[0] - start[0]) / number, (end[1] - start[1]) / number
 
 
 def compare(contestants: dict[str, tuple[Callable[[int], None], int]]) -> None:
-    """Prints medians over rounds in which each has its turn, and the first round alone, when all caches are cold."""
-    rates = {name: [] for name in contestants}
+    """Prints rates of rounds in which each has its turn: the first, when all caches are cold, all, and the median."""
+    seconds = {name: [] for name in contestants}
     for _ in range(_ROUNDS):
         for name, contestant in contestants.items():
-            rates[name].append(timed(*contestant))
+            seconds[name].append(timed(*contestant))
     for what, column in (("second of the clock", 0), ("second of the processor", 1)):
-        print(f"\n{'images a ' + what:34s} {'cold':>8s} {'median':>8s} {'ratio':>8s}")
-        medians = {name: statistics.median(each[column] for each in rates[name]) for name in rates}
+        print(f"\n{'images a ' + what:34s} {'first':>8s} {'all':>8s} {'median':>8s} {'ratio':>8s}")
+        medians = {name: statistics.median(each[column] for each in seconds[name]) for name in seconds}
         first = next(iter(medians.values()))
         for name, median in medians.items():
-            print(f"{name:34s} {rates[name][0][column]:8.1f} {median:8.1f} {median / first:8.1f}")
+            rounds = [each[column] for each in seconds[name]]
+            print(f"{name:34s} {1 / rounds[0]:8.1f} {1 / statistics.mean(rounds):8.1f}", end="")
+            print(f" {1 / median:8.1f} {first / median:8.1f}")
     print()
 
 
