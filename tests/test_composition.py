@@ -22,7 +22,7 @@ from sos_mm.composition import (
     sample_backgrounds,
 )
 from sos_mm.composition.backgrounds import _shift_colors
-from sos_mm.composition.place import fit_boxes, place, resize_premultiplied
+from sos_mm.composition.place import _fit_box, fit_boxes, place, resize_premultiplied
 from sos_mm.segments import Segment
 from sos_mm.segments.sample import SAMPLE_FOLDER
 from tests.conftest import make_segment
@@ -163,6 +163,7 @@ def test_flip_and_fit(rng):
 def test_fitted_boxes(width, height, segment_height, segment_width, corner):
     box = np.array([[corner, corner, corner + width, corner + height]])
     x0, y0, x1, y1 = fit_boxes(box, np.array([segment_height, segment_width]))[0]
+    assert _fit_box(tuple(box[0].tolist()), (segment_height, segment_width)) == (x0, y0, x1, y1)
     assert corner <= x0 < x1 <= corner + width
     assert corner <= y0 < y1 <= corner + height
     # One side fills the box, and the other is right to half a pixel.
@@ -370,12 +371,26 @@ def test_backgrounds_are_the_photograph(photos, rng):
     photo = photos / "0.png"
     still = {"crop": (1, 1), "flip": 0, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
     image = PhotoBackgrounds([Photo(photo)], **still).sample(rng, (120, 200))
-    error = np.abs(image.astype(int) - cv2.imread(str(photo))[..., ::-1])
-    # The way through 8-bit hue and saturation costs a few levels.
-    assert error.max() <= 8
-    assert error.mean() < 1.5
+    np.testing.assert_array_equal(image, cv2.imread(str(photo))[..., ::-1])
     part = PhotoBackgrounds([Photo(photo, (10, 20, 60, 50))], **still).sample(rng, (30, 50))
-    assert np.abs(part.astype(int) - image[20:50, 10:60]).max() <= 8
+    np.testing.assert_array_equal(part, image[20:50, 10:60])
+
+
+@pytest.mark.parametrize("factor", [1.5, 2.0, 3.3, 5.0])
+def test_backgrounds_are_scaled_down_by_areas(tmp_path, rng, factor):
+    """Nothing of a fine pattern is passed over, and a coarse one stays where it was."""
+    size = (round(120 * factor), round(200 * factor))
+    still = {"crop": (1, 1), "flip": 0, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
+    noise, coarse = rng.integers(0, 256, (*size, 3), dtype=np.uint8), rng.random((12, 20, 3)).astype(np.float32) * 255
+    coarse = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+    for name, pixels in (("noise", noise), ("coarse", coarse)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), pixels[..., ::-1])
+        image = PhotoBackgrounds([Photo(tmp_path / f"{name}.png")], **still).sample(rng, (120, 200)).astype(int)
+        exact = cv2.resize(pixels, (200, 120), interpolation=cv2.INTER_AREA)
+        if name == "coarse":
+            assert np.abs(image - exact).mean() < 1
+        # Pixels that were passed over would leave noise as strong as it was, three times what the means have of 5x5.
+        assert image.std() < 1.3 * exact.std()
 
 
 def test_backgrounds_refuse(photos, tmp_path, rng):
