@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sos_mm.annotations.fields import decompress
+from sos_mm.annotations.fields import decompress, rle_totals
 from sos_mm.annotations.validate import Options, find_kind, validate
 from sos_mm.annotations.writing import write_json_lines, write_json_lists
 from sos_mm.synthesis.writers.rle import rle
@@ -56,7 +56,7 @@ def coco() -> dict:
         "categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}],
         "images": [{"id": i, "file_name": f"{i}.jpg", "height": 60, "width": 80} for i in (1, 2)],
         "annotations": [
-            {"id": 1, **annotation, "segmentation": MASK},
+            {"id": 1, **annotation, "segmentation": deepcopy(MASK)},
             {"id": 2, **annotation, "segmentation": polygon},
             {"id": 3, **annotation, "image_id": 2, "category_id": 2},
         ],
@@ -328,15 +328,34 @@ def test_nothing_crashes_it(tmp_path, kind, random, junk):
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32), st.floats(0, 1))
-def test_run_lengths_are_those_of_pycocotools(height, width, seed, share):
-    mask_api = pytest.importorskip("pycocotools.mask")
-    mask = np.asfortranarray(np.random.default_rng(seed).random((height, width)) < share).astype(np.uint8)
-    encoded = mask_api.encode(mask)
-    lengths = decompress(encoded["counts"].decode())
-    flat = np.repeat(np.arange(len(lengths)) % 2, lengths)
-    np.testing.assert_array_equal(flat, mask.ravel(order="F"))
-    assert lengths[1::2].sum() == mask_api.area(encoded)
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40), st.floats(0, 1)), min_size=1, max_size=5), st.integers(0)
+)
+def test_run_lengths_are_those_of_pycocotools(shapes, seed):
+    mask_api, rng = pytest.importorskip("pycocotools.mask"), np.random.default_rng(seed)
+    masks = [np.asfortranarray(rng.random((h, w)) < share).astype(np.uint8) for h, w, share in shapes]
+    encoded = [mask_api.encode(mask) for mask in masks]
+    strings = [each["counts"].decode() for each in encoded]
+    lengths, firsts = decompress(strings)
+    for mask, part in zip(masks, np.split(lengths, firsts[1:]), strict=True):
+        np.testing.assert_array_equal(np.repeat(np.arange(len(part)) % 2, part), mask.ravel(order="F"))
+        assert (part[1:] > 0).all()
+    totals = [(h * w, int(mask_api.area(each))) for (h, w, _), each in zip(shapes, encoded, strict=True)]
+    assert [each[:2] for each in rle_totals(strings)] == totals
+    assert all(least >= 0 for *_, least in rle_totals(strings))
+
+
+def test_one_faulty_mask_among_many(tmp_path):
+    content = coco()
+    content["annotations"] = [dict(content["annotations"][0], id=id) for id in range(1, 2500)]
+    content["annotations"][1700] |= {"segmentation": MASK | {"counts": MASK["counts"] + "~"}}
+    content["annotations"][2300] |= {"area": 25}
+    found = validate(write(tmp_path, "coco", content))
+    assert found.counts == {
+        "run lengths must be numbers, or COCO's string of them": 1,
+        "`area` must be that of the mask": 1,
+    }
+    assert [fault.line for fault in found.first] == [1711, 2311]
 
 
 def test_tool(tmp_path):

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 Complaint = tuple[str, str] | None
+# Of run lengths: their sum, the sum of those inside the mask, and the least.
+Totals = tuple[int, int, int]
 _NUMBERS = {int, float}
 
 
@@ -73,7 +75,7 @@ def phrase_complaint(phrase: Any, spans: Sequence[Sequence[int]], text: str) -> 
 def mask_complaint(mask: Any, size: tuple[int, int], area: Any, tolerance: float) -> Complaint:
     """Of a segmentation: polygons, or run lengths as a list or compressed."""
     if isinstance(mask, dict):
-        return _rle_complaint(mask, size, area)
+        return rle_complaint(mask, size, area)
     if not isinstance(mask, list) or not mask:
         return "`segmentation` must be polygons or run lengths; leave it out where there is no mask", repr(mask)
     for polygon in mask:
@@ -89,41 +91,77 @@ def mask_complaint(mask: Any, size: tuple[int, int], area: Any, tolerance: float
     return None
 
 
-def _rle_complaint(mask: dict[str, Any], size: tuple[int, int], area: Any) -> Complaint:
+def rle_complaint(mask: dict[str, Any], size: tuple[int, int], area: Any, totals: Totals | None = None) -> Complaint:
+    """Of run lengths; ``totals`` are those of its string, if they are known already."""
     if mask.get("size") != list(size):
         return "run lengths must have their image's size", f"{mask.get('size')}, the image has {list(size)}"
     counts = mask.get("counts")
     try:
-        lengths = np.array(counts, np.int64) if isinstance(counts, list) else decompress(counts)
-    except (TypeError, ValueError, AttributeError, OverflowError):
+        if totals is None:
+            totals = _totals_of_list(counts) if isinstance(counts, list) else rle_totals([counts])[0]
+    except (TypeError, ValueError, OverflowError):
         return "run lengths must be numbers, or COCO's string of them", repr(counts)[:80]
-    total = int(lengths.sum())
-    if lengths.ndim != 1 or (lengths < 0).any() or total != size[0] * size[1]:
-        return "run lengths must cover the image", f"they cover {total} of {size[0] * size[1]} pixels"
-    pixels = int(lengths[1::2].sum())
+    covered, pixels, least = totals
+    if least < 0 or covered != size[0] * size[1]:
+        return "run lengths must cover the image", f"they cover {covered} of {size[0] * size[1]} pixels"
     if type(area) in _NUMBERS and abs(area - pixels) > 0.5:
         return "`area` must be that of the mask", f"{area}, the mask has {pixels} pixels"
     return None
 
 
-def decompress(counts: str) -> np.ndarray:
-    """(N,) int64 run lengths of COCO's string, as pycocotools decodes it.
+def _totals_of_list(counts: list) -> Totals:
+    if not all(map(is_whole, counts)):
+        raise ValueError("Not whole numbers.")
+    return sum(counts), sum(counts[1::2]), min(counts, default=0)
+
+
+def rle_totals(strings: Sequence[str]) -> list[Totals]:
+    """Of each of COCO's strings of run lengths: their sum, the sum of those inside the mask, and the least.
 
     Raises:
-        ValueError: If it is not such a string.
+        TypeError: If one is not a string.
+        ValueError: If one is not a string of run lengths.
     """
-    values = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
-    if not len(values) or values.min() < 0 or values.max() > 63 or values[-1] & 32:
+    lengths, firsts = decompress(strings)
+    places = np.arange(len(lengths)) - firsts.repeat(np.diff(firsts, append=len(lengths)))
+    inside = np.add.reduceat(np.where(places % 2, lengths, 0), firsts)
+    sums, least = np.add.reduceat(lengths, firsts), np.minimum.reduceat(lengths, firsts)
+    return list(zip(sums.tolist(), inside.tolist(), least.tolist(), strict=True))
+
+
+def decompress(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Run lengths of COCO's strings, as pycocotools decodes them, all at once.
+
+    Returns:
+        (N,) int64 lengths, those of one string after those of the other; (M,) int64 where each string's begin.
+
+    Raises:
+        TypeError: If one is not a string.
+        ValueError: If one is not a string of run lengths.
+    """
+    values = np.frombuffer("".join(strings).encode("ascii"), np.uint8).astype(np.int64) - 48
+    last = np.cumsum([len(each) for each in strings]) - 1
+    if not all(strings) or values.min() < 0 or values.max() > 63 or values[last].max() > 31:
         raise ValueError("Not a string of run lengths.")
-    ends = np.flatnonzero(values & 32 == 0)
+    ends = np.flatnonzero(values < 32)
     starts = np.concatenate([[0], ends[:-1] + 1])
-    if (ends - starts).max() > 11:
+    sizes = ends - starts + 1
+    if sizes.max() > 12:
         raise ValueError("A run length has too many characters.")
-    shifts = 5 * (np.arange(len(values)) - np.repeat(starts, ends - starts + 1))
-    lengths = np.add.reduceat((values & 31) << shifts, starts)
-    # The last group's highest bit is the sign.
-    lengths -= np.where(values[ends] & 16, np.int64(1) << (shifts[ends] + 5), 0)
-    # From the fourth on, each is the difference to the one two before.
-    lengths[1::2] = np.cumsum(lengths[1::2])
-    lengths[2::2] = np.cumsum(lengths[2::2])
+    # Five bits a character, lowest first; the highest bit of the last is the sign.
+    shifts = 5 * (np.arange(len(values)) - starts.repeat(sizes))
+    changes = np.add.reduceat((values & 31) << shifts, starts) - ((values[ends] & 16) << (5 * sizes - 4))
+    firsts = np.searchsorted(ends, np.concatenate([[0], last[:-1] + 1]))
+    return _summed(changes, firsts), firsts
+
+
+def _summed(changes: np.ndarray, firsts: np.ndarray) -> np.ndarray:
+    """From the fourth of a string on, each is the difference to the one two before."""
+    numbers = np.diff(firsts, append=len(changes))
+    places, lengths = np.arange(len(changes)) - firsts.repeat(numbers), changes.copy()
+    for chain in (np.flatnonzero(places % 2), np.flatnonzero((places % 2 == 0) & (places > 0))):
+        sums = np.cumsum(changes[chain])
+        # What the strings before it have summed up to.
+        before = np.concatenate([[0], sums])[np.searchsorted(chain, firsts)]
+        lengths[chain] = sums - before.repeat(numbers)[chain]
     return lengths

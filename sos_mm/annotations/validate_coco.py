@@ -11,6 +11,8 @@ from sos_mm.annotations.fields import (
     box_complaint,
     is_whole,
     mask_complaint,
+    rle_complaint,
+    rle_totals,
     size_complaint,
     spans_complaint,
 )
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from sos_mm.annotations.validate import Options
 
 Record = dict[str, Any]
+_MASKS_AT_A_TIME = 1000
 
 
 class CocoCheck:
@@ -47,6 +50,7 @@ class CocoCheck:
         self._names: set[str] = set()
         self._ids: set[Any] = set()
         self._waiting: list[Member] = []
+        self._masks: list[tuple] = []
 
     def see(self, member: Member) -> None:
         """Checks a part."""
@@ -65,9 +69,10 @@ class CocoCheck:
             self._waiting.append(member)
 
     def end(self) -> None:
-        """Checks what needs all parts."""
+        """Checks what needs all parts, once they were seen."""
         for member in self._waiting:
             self.annotation(member.value, member.offset)
+        self._check_masks()
         for name in self.lists:
             if not self.findings.records[name]:
                 self.findings.add(0, f"there must be a list `{name}` that is not empty")
@@ -171,7 +176,26 @@ class CocoCheck:
         if record.get("iscrowd", 0) not in (0, 1):
             self.findings.add(place, "`iscrowd` must be 0 or 1", f"{owner}: {record['iscrowd']!r}")
         if record.get("segmentation") is not None and size[0] < 2**31:
-            self.complain(place, mask_complaint(record["segmentation"], size, area, self.options.tolerance), owner)
+            self._mask(record["segmentation"], place, owner, size, area)
+
+    def _mask(self, mask: Any, place: int, owner: str, size: tuple[int, int], area: Any) -> None:
+        """Checks a mask; compressed ones many at a time."""
+        if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str):
+            self.complain(place, mask_complaint(mask, size, area, self.options.tolerance), owner)
+            return
+        self._masks.append((mask, place, owner, size, area))
+        if len(self._masks) == _MASKS_AT_A_TIME:
+            self._check_masks()
+
+    def _check_masks(self) -> None:
+        try:
+            totals = rle_totals([mask["counts"] for mask, *_ in self._masks]) if self._masks else []
+        except ValueError:
+            # One of them is faulty: one by one they show which.
+            totals = [None] * len(self._masks)
+        for (mask, place, owner, size, area), each in zip(self._masks, totals, strict=True):
+            self.complain(place, rle_complaint(mask, size, area, each), owner)
+        self._masks.clear()
 
 
 class LvisCheck(CocoCheck):
