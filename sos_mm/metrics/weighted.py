@@ -29,8 +29,6 @@ _NEAREST_FIRST = sorted(
 def weighted_f_measure(pair: SaliencyPair, beta_squared: float = 1.0) -> float:
     """Weighted F-measure; 1 is best, 0 is worst, and what a mask without salient pixels gets.
 
-    OpenCV's filter rounds by where in memory the map lies, so that the score repeats to about 1e-13.
-
     Args:
         pair: The map and its mask.
         beta_squared: Weight of precision against recall.
@@ -41,9 +39,9 @@ def weighted_f_measure(pair: SaliencyPair, beta_squared: float = 1.0) -> float:
         return 0.0
     outside = ~pair.gt
     error = np.abs(pair.pred - pair.gt)
-    # In 32 bits, whose rounding changes a weight by 2e-8 at most.
-    distance = cv2.distanceTransform(outside.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    weights = 2 - np.exp(_DECAY * distance[outside].astype(np.float64))
+    distance = cv2.distanceTransform(outside.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[outside]
+    # It comes in 32 bits, whose last hangs on where in memory the map lies. Its square is a whole number.
+    weights = 2 - np.exp(_DECAY * np.sqrt(np.rint(np.square(distance, dtype=np.float64))))
     false = float((error[outside] * weights).sum())
     missed = _missed(error, pair.gt)
     true = pair.salient - missed
