@@ -66,8 +66,9 @@ def fit_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """
     room = boxes[:, 2:] - boxes[:, :2]
     shapes = np.asarray(sizes)[..., ::-1]
-    scale = (room / shapes).min(axis=1, keepdims=True)
-    fitted = np.clip(np.rint(shapes * scale).astype(np.int64), 1, room)
+    scales = room / shapes
+    scale = np.minimum(scales[:, :1], scales[:, 1:])
+    fitted = np.minimum(np.maximum(np.rint(shapes * scale).astype(np.int64), 1), room)
     corner = boxes[:, :2] + (room - fitted) // 2
     return np.concatenate([corner, corner + fitted], axis=1)
 

@@ -226,7 +226,7 @@ def main() -> None:
             contestants[what] = (Ours(recipe, folder / what).make, args.images)
         compare(contestants)
         time_parts(plain)
-        time_workers(plain, folder, 8 * args.images)
+        time_workers(plain, folder, 40 * args.images)
         if args.memory:
             (folder / "memory").mkdir()
             watch_memory(Ours(plain, folder / "memory"), args.memory)
