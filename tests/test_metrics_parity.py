@@ -137,7 +137,7 @@ def composed_pairs(rng):
 @pytest.mark.parametrize(
     ("make_pairs", "number"),
     [(degenerate_pairs, 153), (shaped_pairs, 60), (random_pairs, 60), (composed_pairs, 230)],
-    ids=lambda p: str(p),
+    ids=("degenerate", "shaped", "random", "composed"),
 )
 def test_parity_with_pysodmetrics(make_pairs, number, rng):
     counted = 0
