@@ -192,6 +192,22 @@ def test_a_rebuild_in_which_all_are_broken_leaves_what_was_there(folder, tmp_pat
         build_index([], tmp_path / "bank.arrow", progress=False)
 
 
+@pytest.mark.parametrize("content", [b"", b"{}", None, "arrow"])
+def test_only_an_index_is_replaced(folder, tmp_path, content):
+    """A metadata file, a photograph or a folder that was named by mistake stays, and is told before anything is read."""
+    path, pa = tmp_path / "words.json", pytest.importorskip("pyarrow")
+    if content is None:
+        path.mkdir()
+    elif content == "arrow":
+        pa.ipc.new_file(str(path), pa.schema([("x", pa.int8())])).close()
+    else:
+        path.write_bytes(content)
+    before = contents(tmp_path)
+    with pytest.raises(FileExistsError, match=r"words\.json must be a new file or an index to replace, but is neither"):
+        build_index(read_folder(folder), path, progress=False)
+    assert contents(tmp_path) == before
+
+
 def test_copies_that_are_gone_cut_short_or_damaged(folder, tmp_path):
     index = tmp_path / "bank.arrow"
     build_index(read_folder(folder), index, copies=(10,), progress=False)

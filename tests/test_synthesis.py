@@ -133,7 +133,7 @@ def test_other_folders_are_left_alone(recipe, recipe_dict, tmp_path):
         make(recipe, out, num=5)
     with pytest.raises(FileExistsError, match="seed 3 instead of 9"):
         make(recipe, out, num=4, seed=9)
-    with pytest.raises(FileExistsError, match="recipe_sha256"):
+    with pytest.raises(FileExistsError, match="another run \\(of another recipe\\): name another folder"):
         make(Recipe.from_dict({**recipe_dict, "min_area": 99}), out, num=4)
     with pytest.raises((FileExistsError, NotADirectoryError)):
         make(recipe, out / "manifest.json")
@@ -163,6 +163,27 @@ def test_a_faulty_shard_leaves_the_others(recipe, tmp_path, monkeypatch):
     assert made[12:] == list(range(8, 20))
     assert (report.images, report.made) == (20, 12)
     assert folder_hash(out) == folder_hash(tmp_path / "whole")
+
+
+def test_a_run_without_a_shard_gives_the_folder_back(recipe, recipe_dict, tmp_path):
+    """What failed in its sources or in its first shard can be mended and run again: nothing was made yet."""
+    out, segments = tmp_path / "out", recipe_dict["segments"]
+    for change in ({"segments": {**segments, "root": str(tmp_path / "none")}}, {"min_area": 90 * 70}):
+        with pytest.raises((FileNotFoundError, RuntimeError)):
+            make(Recipe.from_dict({**recipe_dict, **change}), out, num=4)
+        assert list(out.iterdir()) == []
+    assert make(recipe, out, num=4).made == 4
+
+
+def test_workers_that_are_still_at_it_keep_the_folder(recipe, tmp_path, monkeypatch):
+    def fail(*_):
+        shards.join_run(tmp_path / "out")
+        raise RuntimeError("the cluster is gone")
+
+    monkeypatch.setattr(SceneMaker, "make", fail)
+    with pytest.raises(RuntimeError, match="the cluster is gone"):
+        make(recipe, tmp_path / "out", num=4)
+    assert (tmp_path / "out/.shards/run.json").exists()
 
 
 @pytest.mark.parametrize("moved", [0, 1, 7, 39])
