@@ -338,6 +338,17 @@ def test_recipe_file(tmp_path):
         load_recipe(SAMPLE_RECIPE, {"groups": "train"})
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.py", "canvas = (2"), ("b.py", "canvas = 1 / 0"), ("c.py", "_base_ = 'no.py'"), ("d.json", "{"), ("e.txt", "")],
+)
+def test_recipe_files_that_cannot_be_read(tmp_path, name, text):
+    pytest.importorskip("mmengine.config")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=rf"{name} must be a config file, but cannot be read: "):
+        load_recipe(tmp_path / name)
+
+
 def test_recipe_file_without_mmengine(monkeypatch):
     monkeypatch.setitem(sys.modules, "mmengine.config", None)
     with pytest.raises(ImportError, match="pip install onedl-mmengine"):
@@ -356,6 +367,15 @@ def test_tool(recipe_dict, tmp_path):
     assert (tmp_path / "page/index.html").is_file()
     done = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True, check=True)
     assert "already there" in done.stdout
+    done = subprocess.run(
+        [*command, str(tmp_path / "more"), "--report", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "folder of the page must be new" in done.stderr
+    assert not (tmp_path / "more").exists()
     done = subprocess.run([*command, str(config)], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")

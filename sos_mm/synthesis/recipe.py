@@ -176,7 +176,15 @@ def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> R
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"The recipe must be a config file, but {path} does not exist.")
-    config = config_module().Config.fromfile(str(path))
+    try:
+        config = config_module().Config.fromfile(str(path))
+    except ImportError:
+        raise
+    except Exception as error:
+        # A config file is a program, in which anything may go wrong.
+        raise ValueError(
+            f"{path} must be a config file, but cannot be read: {error} ({type(error).__name__})."
+        ) from error
     config.merge_from_dict(dict(options or {}))
     return Recipe.from_dict(config.to_dict())
 
