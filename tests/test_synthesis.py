@@ -308,11 +308,32 @@ def test_scenes_without_objects_are_told(recipe_dict):
         ({"backgrounds": {"type": "none"}}, "`image_format` must be 'png'"),
         ({"backgrounds": "white"}, "dict with a `type`"),
         ({"image_format": "jpeg"}, "Did you mean 'jpg'"),
+        ({"layout": 5}, "`layout` cannot be 5"),
+        ({"light": 5}, "`light` cannot be 5"),
+        ({"formats": [5]}, "`formats` cannot be"),
+        ({"segments": {"type": "sample", "filters": 5}}, "`segments` cannot be"),
+        ({"min_area": "x"}, "`min_area` must be in"),
+        ({"layout": {"type": "StructuredLayout", "counts": 5}}, "`counts` must be a pair"),
+        ({"layout": {"type": "StructuredLayout", "counts": (5, "x")}}, "`counts` must be a pair"),
+        ({"light": [{"type": "AreaWeightedBlend"}]}, "`light` cannot be .*'relighter'"),
     ],
 )
 def test_recipes_are_checked(recipe_dict, change, match):
     with pytest.raises(ValueError, match=match):
         Recipe.from_dict({**recipe_dict, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"segments": {"type": "folder", "root": 5}}, "`segments` cannot be"),
+        ({"backgrounds": {"type": "plain", "colors": 5}}, "`backgrounds` cannot be"),
+        ({"vocabulary": 5}, "`vocabulary` must be names"),
+    ],
+)
+def test_sources_are_checked(recipe_dict, change, match):
+    with pytest.raises(ValueError, match=match):
+        ShardMaker(Recipe.from_dict({**recipe_dict, **change}), 0)
 
 
 def test_a_recipe_needs_a_canvas():

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
@@ -275,5 +276,6 @@ def build_layout(config: Mapping[str, Any]) -> LayoutPrior:
 
 def check_pair(name: str, pair: Sequence[float], low: float, high: float) -> None:
     """Raises ValueError unless ``pair`` is two numbers in [low, high], the first not above the second."""
-    if len(pair) != 2 or not low <= pair[0] <= pair[1] <= high:
-        raise ValueError(f"`{name}` must be a pair low <= high in [{low}, {high}], but got {tuple(pair)}.")
+    numbers = isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(each, Real) for each in pair)
+    if not numbers or not low <= pair[0] <= pair[1] <= high:
+        raise ValueError(f"`{name}` must be a pair low <= high in [{low}, {high}], but got {pair!r}.")
