@@ -16,6 +16,7 @@ import pytest
 from sos_mm.segments.sample import SAMPLE_FOLDER
 from sos_mm.synthesis import Recipe, SceneMaker, engine, executors, load_recipe, shards, synthesize
 from sos_mm.synthesis.making import ShardMaker
+from sos_mm.synthesis.report import read_dataset
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLE_RECIPE = REPOSITORY / "configs/synthesis/sample_saliency.py"
@@ -158,6 +159,8 @@ def test_a_faulty_shard_leaves_the_others(recipe, tmp_path, monkeypatch):
     assert made == list(range(10))
     with pytest.raises(FileExistsError, match="belongs to another run"):
         make(recipe, out, seed=1)
+    with pytest.raises(ValueError, match="out is a data set in the making: run the command that began it again"):
+        read_dataset(out)
     made.extend([0] * 2)
     report = make(recipe, out)
     assert made[12:] == list(range(8, 20))

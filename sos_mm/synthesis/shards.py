@@ -35,6 +35,11 @@ def shard_folder(out: Path, number: int) -> Path:
     return out / _WORK / f"{number:06d}"
 
 
+def is_unfinished(out: Path) -> bool:
+    """Whether a run has begun a data set there and not ended it."""
+    return (out / _WORK).is_dir() and not (out / MANIFEST).exists()
+
+
 def open_folder(out: Path, identity: dict[str, Any], shard_size: int) -> dict[str, Any] | None:
     """Makes a folder ready for a run, or finds that there is nothing to do.
 
