@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
+from numbers import Real
 from pathlib import Path
 from types import ModuleType
 
@@ -65,8 +66,8 @@ def check_choice(name: str, value: object, choices: Iterable) -> None:
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
-    """Raises ValueError unless ``low <= value <= high``."""
-    if not low <= value <= high:
+    """Raises ValueError unless it is a number and ``low <= value <= high``."""
+    if not isinstance(value, Real) or not low <= value <= high:
         raise ValueError(f"`{name}` must be in [{low}, {high}], but got {value}.")
 
 

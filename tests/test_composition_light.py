@@ -332,6 +332,22 @@ def test_grain_is_that_of_the_background():
     assert noise_level(clean.image) == 0
 
 
+@pytest.mark.parametrize("name", sorted(steps_module._STEPS))
+@pytest.mark.parametrize("thickness", [1, 2, 3, 7])
+@pytest.mark.parametrize("lying", [False, True])
+def test_long_thin_objects_are_lit(name, thickness, lying):
+    """A knife across the whole picture, of few pixels the other way."""
+    size = (thickness, 900) if lying else (900, thickness)
+    segment = Segment(np.full((*size, 4), (120, 90, 60, 255), np.uint8), "knife")
+    layout = Layout((1000, 1000), (Placement(0, (40, 50, 40 + size[1], 50 + size[0]), depth=2.0),))
+    ground = np.full((1000, 1000, 3), (190, 150, 100), np.uint8)
+    options = {"relighter": Tint((10, 10, 10))} if name == "AreaWeightedBlend" else {}
+    steps = build_steps([{"type": name, **options}])
+    scene = compose(ground, layout, [segment], steps=steps, rng=np.random.default_rng(0))
+    np.testing.assert_array_equal(scene.owner, compose(ground, layout, [segment]).owner)
+    assert scene.objects[0].area == 900 * thickness
+
+
 def test_transparent_scenes():
     _, layout, segments, _ = random_scene(4)
     bare = compose(None, layout, segments)

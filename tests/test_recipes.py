@@ -4,9 +4,11 @@ import ast
 import json
 from pathlib import Path
 
+import cv2
 import pytest
 
-from sos_mm.synthesis import Recipe, load_recipe
+from sos_mm.segments import SegmentBank
+from sos_mm.synthesis import Recipe, load_recipe, synthesize
 
 pytest.importorskip("mmengine.config")
 FOLDER = Path(__file__).resolve().parents[1] / "configs/synthesis"
@@ -26,6 +28,29 @@ def options(tmp_path):
 def test_recipe_is_valid(path, options):
     recipe = load_recipe(path, options.get(path.name))
     assert Recipe.from_dict(recipe.to_dict()).sha256 == recipe.sha256
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.py")), ids=lambda path: path.name)
+def test_recipe_makes_images(path, options, tmp_path):
+    """An image of each, from the bundled objects where it names files that are not here."""
+    recipe = load_recipe(path, options.get(path.name)).to_dict()
+    segments = {"type": "sample"}
+    if path.name == "coco_vocabulary.py":
+        segments["vocabulary"] = recipe["segments"]["vocabulary"]
+    if path.name == "lvis_rare.py":
+        names = enumerate(SegmentBank.sample_bank("train").categories, 1)
+        entries = [{"id": 7 * place, "name": name, "image_count": place} for place, name in names]
+        recipe["vocabulary"] = lvis = str(tmp_path / "lvis.json")
+        Path(lvis).write_text(json.dumps({"images": [{}] * 5000, "categories": entries}))
+        segments |= {"vocabulary": lvis, "category_weights": {"annotations": lvis}}
+    if path.name == "segments_mixed.py":
+        segments = {"type": "mix", "banks": [segments, {"type": "sample", "group": "held_out"}]}
+    recipe |= {"segments": segments, "backgrounds": {"type": "texture"}}
+    report = synthesize(Recipe.from_dict(recipe), tmp_path / "out", 1, progress=False)
+    assert cv2.imread(str(tmp_path / "out/images/00000000.jpg")).shape[:2] == tuple(recipe["canvas"])
+    assert report.objects >= 1
+    if recipe["sampling"] == "single_category":
+        assert report.categories == 1
 
 
 @pytest.mark.parametrize("name", ABLATIONS)

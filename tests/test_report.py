@@ -73,7 +73,7 @@ def test_earlier_page_is_replaced_and_nothing_else(composed, tmp_path):
     assert len(list((page.parent / "pictures").iterdir())) == 2
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "index.html").write_text("mine")
-    with pytest.raises(FileExistsError, match="notes is neither"):
+    with pytest.raises(FileExistsError, match="notes is not: name another"):
         write_report(composed.out, tmp_path / "notes")
     assert (tmp_path / "notes" / "index.html").read_text() == "mine"
 

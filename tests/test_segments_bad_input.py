@@ -192,6 +192,22 @@ def test_a_rebuild_in_which_all_are_broken_leaves_what_was_there(folder, tmp_pat
         build_index([], tmp_path / "bank.arrow", progress=False)
 
 
+@pytest.mark.parametrize("content", [b"", b"{}", None, "arrow"])
+def test_only_an_index_is_replaced(folder, tmp_path, content):
+    """A metadata file, a picture or a folder that was named by mistake stays, and is told before anything is read."""
+    path, pa = tmp_path / "words.json", pytest.importorskip("pyarrow")
+    if content is None:
+        path.mkdir()
+    elif content == "arrow":
+        pa.ipc.new_file(str(path), pa.schema([("x", pa.int8())])).close()
+    else:
+        path.write_bytes(content)
+    before = contents(tmp_path)
+    with pytest.raises(FileExistsError, match=r"words\.json must be a new file or an index to replace, but is neither"):
+        build_index(read_folder(folder), path, progress=False)
+    assert contents(tmp_path) == before
+
+
 def test_copies_that_are_gone_cut_short_or_damaged(folder, tmp_path):
     index = tmp_path / "bank.arrow"
     build_index(read_folder(folder), index, copies=(10,), progress=False)
@@ -346,12 +362,18 @@ def test_metadata_of_another_kind(release, entry):
 def test_nothing_left_or_unknown_words(folder, tmp_path):
     build_index(read_folder(folder), tmp_path / "bank.arrow", progress=False)
     for config in ({"type": "folder", "root": str(folder)}, {"type": "index", "path": str(tmp_path / "bank.arrow")}):
-        with pytest.raises(ValueError, match=r"must keep at least one segment, but none of 3 passes .*area=\(1000000"):
+        with pytest.raises(
+            ValueError, match=r"must keep at least one segment, but none of 3 passes filters.area=\(1000000"
+        ):
             build_bank({**config, "filters": {"area": (1e6, 1e7)}})
         with pytest.raises(ValueError, match=r"names 'hot dgo', but the bank has no such .* nearest .* is 'hot dog'"):
             build_bank({**config, "vocabulary": ["hot dgo"]})
-        with pytest.raises(ValueError, match=r"none of 3 passes .*'purple'"):
+        with pytest.raises(ValueError, match=r"none of 3 passes attributes=\('purple'\)"):
             build_bank({**config, "attributes": ["purple"]})
+        with pytest.raises(
+            ValueError, match=r"must name categories of the bank, which has 'hot dog', 'äpfel', but got"
+        ):
+            build_bank({**config, "vocabulary": []})
         bank = build_bank(config)
         with pytest.raises(ValueError, match=r"The bank holds 'äpfel', but the vocabulary has no such category"):
             bank.category_ids("coco")

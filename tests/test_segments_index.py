@@ -17,8 +17,9 @@ from sos_mm.segments import index as index_module
 from sos_mm.segments.build import list_records
 from sos_mm.segments.building import measured
 from sos_mm.segments.faults import Faults
+from sos_mm.segments.fingerprint import common_root
 from sos_mm.segments.index import IndexedRecords
-from sos_mm.segments.index_writer import write_index
+from sos_mm.segments.index_writer import IndexWriter
 from sos_mm.segments.pack import copy_sizes, shrink
 from sos_mm.segments.record import SegmentRecord
 from tests.conftest import make_rgba, write_rgba
@@ -146,6 +147,14 @@ def test_any_words_come_back(tmp_path_factory, rows):
     records.sort(key=lambda record: record.category)
     write_index(folder / "x.arrow", records)
     assert list(IndexedRecords(folder / "x.arrow")) == records
+
+
+def write_index(path, records):
+    """An index of measured records, without copies."""
+    with IndexWriter(path, common_root(records)) as writer:
+        for record in records:
+            writer.add(record)
+        writer.finish({})
 
 
 def measured_facts(folder):

@@ -16,6 +16,7 @@ import pytest
 from sos_mm.segments.sample import SAMPLE_FOLDER
 from sos_mm.synthesis import Recipe, SceneMaker, engine, executors, load_recipe, shards, synthesize
 from sos_mm.synthesis.making import ShardMaker
+from sos_mm.synthesis.report import read_dataset
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLE_RECIPE = REPOSITORY / "configs/synthesis/sample_saliency.py"
@@ -133,7 +134,7 @@ def test_other_folders_are_left_alone(recipe, recipe_dict, tmp_path):
         make(recipe, out, num=5)
     with pytest.raises(FileExistsError, match="seed 3 instead of 9"):
         make(recipe, out, num=4, seed=9)
-    with pytest.raises(FileExistsError, match="recipe_sha256"):
+    with pytest.raises(FileExistsError, match="another run \\(of another recipe\\): name another folder"):
         make(Recipe.from_dict({**recipe_dict, "min_area": 99}), out, num=4)
     with pytest.raises((FileExistsError, NotADirectoryError)):
         make(recipe, out / "manifest.json")
@@ -158,11 +159,34 @@ def test_a_faulty_shard_leaves_the_others(recipe, tmp_path, monkeypatch):
     assert made == list(range(10))
     with pytest.raises(FileExistsError, match="belongs to another run"):
         make(recipe, out, seed=1)
+    with pytest.raises(ValueError, match="out is a data set in the making: run the command that began it again"):
+        read_dataset(out)
     made.extend([0] * 2)
     report = make(recipe, out)
     assert made[12:] == list(range(8, 20))
     assert (report.images, report.made) == (20, 12)
     assert folder_hash(out) == folder_hash(tmp_path / "whole")
+
+
+def test_a_run_without_a_shard_gives_the_folder_back(recipe, recipe_dict, tmp_path):
+    """What failed in its sources or in its first shard can be mended and run again: nothing was made yet."""
+    out, segments = tmp_path / "out", recipe_dict["segments"]
+    for change in ({"segments": {**segments, "root": str(tmp_path / "none")}}, {"min_area": 90 * 70}):
+        with pytest.raises((FileNotFoundError, RuntimeError)):
+            make(Recipe.from_dict({**recipe_dict, **change}), out, num=4)
+        assert list(out.iterdir()) == []
+    assert make(recipe, out, num=4).made == 4
+
+
+def test_workers_that_are_still_at_it_keep_the_folder(recipe, tmp_path, monkeypatch):
+    def fail(*_):
+        shards.join_run(tmp_path / "out")
+        raise RuntimeError("the cluster is gone")
+
+    monkeypatch.setattr(SceneMaker, "make", fail)
+    with pytest.raises(RuntimeError, match="the cluster is gone"):
+        make(recipe, tmp_path / "out", num=4)
+    assert (tmp_path / "out/.shards/run.json").exists()
 
 
 @pytest.mark.parametrize("moved", [0, 1, 7, 39])
@@ -287,11 +311,32 @@ def test_scenes_without_objects_are_told(recipe_dict):
         ({"backgrounds": {"type": "none"}}, "`image_format` must be 'png'"),
         ({"backgrounds": "white"}, "dict with a `type`"),
         ({"image_format": "jpeg"}, "Did you mean 'jpg'"),
+        ({"layout": 5}, "`layout` cannot be 5"),
+        ({"light": 5}, "`light` cannot be 5"),
+        ({"formats": [5]}, "`formats` cannot be"),
+        ({"segments": {"type": "sample", "filters": 5}}, "`segments` cannot be"),
+        ({"min_area": "x"}, "`min_area` must be in"),
+        ({"layout": {"type": "StructuredLayout", "counts": 5}}, "`counts` must be a pair"),
+        ({"layout": {"type": "StructuredLayout", "counts": (5, "x")}}, "`counts` must be a pair"),
+        ({"light": [{"type": "AreaWeightedBlend"}]}, "`light` cannot be .*'relighter'"),
     ],
 )
 def test_recipes_are_checked(recipe_dict, change, match):
     with pytest.raises(ValueError, match=match):
         Recipe.from_dict({**recipe_dict, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"segments": {"type": "folder", "root": 5}}, "`segments` cannot be"),
+        ({"backgrounds": {"type": "plain", "colors": 5}}, "`backgrounds` cannot be"),
+        ({"vocabulary": 5}, "`vocabulary` must be names"),
+    ],
+)
+def test_sources_are_checked(recipe_dict, change, match):
+    with pytest.raises(ValueError, match=match):
+        ShardMaker(Recipe.from_dict({**recipe_dict, **change}), 0)
 
 
 def test_a_recipe_needs_a_canvas():
@@ -317,6 +362,17 @@ def test_recipe_file(tmp_path):
         load_recipe(SAMPLE_RECIPE, {"groups": "train"})
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.py", "canvas = (2"), ("b.py", "canvas = 1 / 0"), ("c.py", "_base_ = 'no.py'"), ("d.json", "{"), ("e.txt", "")],
+)
+def test_recipe_files_that_cannot_be_read(tmp_path, name, text):
+    pytest.importorskip("mmengine.config")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=rf"{name} must be a config file, but cannot be read: "):
+        load_recipe(tmp_path / name)
+
+
 def test_recipe_file_without_mmengine(monkeypatch):
     monkeypatch.setitem(sys.modules, "mmengine.config", None)
     with pytest.raises(ImportError, match="pip install onedl-mmengine"):
@@ -335,6 +391,15 @@ def test_tool(recipe_dict, tmp_path):
     assert (tmp_path / "page/index.html").is_file()
     done = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True, check=True)
     assert "already there" in done.stdout
+    done = subprocess.run(
+        [*command, str(tmp_path / "more"), "--report", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "folder of the page must be new" in done.stderr
+    assert not (tmp_path / "more").exists()
     done = subprocess.run([*command, str(config)], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")

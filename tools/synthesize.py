@@ -6,7 +6,7 @@ import sys
 from sos_mm.synthesis import load_recipe, synthesize
 from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.recipe import config_module
-from sos_mm.synthesis.report import write_report
+from sos_mm.synthesis.report import page_folder, write_report
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,6 +40,8 @@ def main() -> None:
     try:
         args = parse_args()
         recipe = load_recipe(args.recipe, args.cfg_options)
+        if args.report:
+            page_folder(args.report)
         report = synthesize(recipe, args.out, args.num, workers=args.workers, seed=args.seed, executor=args.executor)
         page = write_report(args.out, args.report) if args.report else None
     except (ImportError, OSError, RuntimeError, ValueError) as error:

@@ -1,7 +1,8 @@
 """Layouts: where objects go in a new image, and priors that plan them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
@@ -87,6 +88,27 @@ class Variation:
 def draw_count(rng: np.random.Generator, counts: tuple[int, int]) -> int:
     """A number of objects, uniform between and with both."""
     return int(rng.integers(counts[0], counts[1] + 1))
+
+
+def first_whole(tries: Iterable[list[Placement]], number: int, canvas: tuple[int, int], fewer: bool) -> Layout:
+    """The first try that placed so many objects, or with ``fewer`` the fullest one, if it placed any.
+
+    Raises:
+        LayoutError: If there is none.
+    """
+    best: list[Placement] = []
+    done = 0
+    for placements in tries:
+        if len(placements) == number:
+            return Layout(canvas, tuple(placements))
+        best, done = max(best, placements, key=len), done + 1
+    if best and fewer:
+        return Layout(canvas, tuple(best))
+    raise LayoutError(
+        f"{number} objects do not fit a canvas of height and width {canvas}: the best of {done} layouts held "
+        f"{len(best)}. Ask for fewer or smaller objects, lower `min_visible` and `min_mean_visible`, or set "
+        "`crowded='fewer'`."
+    )
 
 
 _PRIORS: dict[str, type] = {}
@@ -181,19 +203,8 @@ class StructuredLayout(Variation):
             LayoutError: If no layout was found and ``crowded`` is 'raise', or if not even one object fits.
         """
         sizes = np.array([segment.size for segment in segments]).reshape(-1, 2)
-        best: list[Placement] = []
-        for _ in range(self.restarts):
-            placements = self._try(rng, sizes, canvas)
-            if len(placements) == len(segments):
-                return Layout(canvas, tuple(placements))
-            best = max(best, placements, key=len)
-        if best and self.crowded == "fewer":
-            return Layout(canvas, tuple(best))
-        raise LayoutError(
-            f"{len(segments)} objects do not fit a canvas of height and width {canvas}: the best of {self.restarts} "
-            f"layouts held {len(best)}. Ask for fewer or smaller objects, lower `min_visible` and "
-            "`min_mean_visible`, or set `crowded='fewer'`."
-        )
+        tries = (self._try(rng, sizes, canvas) for _ in range(self.restarts))
+        return first_whole(tries, len(segments), canvas, self.crowded == "fewer")
 
     def _try(self, rng: np.random.Generator, sizes: np.ndarray, canvas: tuple[int, int]) -> list[Placement]:
         """One layout, without the objects that found no place."""
@@ -275,5 +286,6 @@ def build_layout(config: Mapping[str, Any]) -> LayoutPrior:
 
 def check_pair(name: str, pair: Sequence[float], low: float, high: float) -> None:
     """Raises ValueError unless ``pair`` is two numbers in [low, high], the first not above the second."""
-    if len(pair) != 2 or not low <= pair[0] <= pair[1] <= high:
-        raise ValueError(f"`{name}` must be a pair low <= high in [{low}, {high}], but got {tuple(pair)}.")
+    numbers = isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(each, Real) for each in pair)
+    if not numbers or not low <= pair[0] <= pair[1] <= high:
+        raise ValueError(f"`{name}` must be a pair low <= high in [{low}, {high}], but got {pair!r}.")

@@ -8,11 +8,11 @@ import numpy as np
 from sos_mm.checks import check_choice, check_range
 from sos_mm.composition.layout import (
     Layout,
-    LayoutError,
     TakenBoxes,
     Variation,
     check_pair,
     draw_count,
+    first_whole,
     register_layout,
 )
 from sos_mm.composition.place import fit_boxes, turned_sizes
@@ -135,19 +135,8 @@ class DepthLayout(Variation):
         Raises:
             LayoutError: If no layout was found and ``crowded`` is 'raise', or if not even one object fits.
         """
-        best: list[Placement] = []
-        for _ in range(self.restarts):
-            placements = self._try(rng, segments, canvas)
-            if len(placements) == len(segments):
-                return Layout(canvas, tuple(placements))
-            best = max(best, placements, key=len)
-        if best and self.crowded == "fewer":
-            return Layout(canvas, tuple(best))
-        raise LayoutError(
-            f"{len(segments)} objects do not fit a canvas of height and width {canvas}: the best of {self.restarts} "
-            f"layouts held {len(best)}. Ask for fewer objects, lower `side`, `min_visible` and `min_mean_visible`, "
-            "or set `crowded='fewer'`."
-        )
+        tries = (self._try(rng, segments, canvas) for _ in range(self.restarts))
+        return first_whole(tries, len(segments), canvas, self.crowded == "fewer")
 
     def _try(self, rng: np.random.Generator, segments: Sequence[Segment], canvas: tuple[int, int]) -> list[Placement]:
         """One layout, without the objects that found no place."""

@@ -146,7 +146,9 @@ def small_alpha(sprite: Sprite, side: int) -> np.ndarray:
     For soft things: of large sprites not every pixel is looked at, but at least two a pixel of the result.
     """
     step = max(max(sprite.rgba.shape[:2]) // (2 * side), 1)
-    alpha = np.ascontiguousarray(sprite.rgba[step // 2 :: step, step // 2 :: step, 3])
+    # What is thinner than half a step keeps its last row or column.
+    top, left = (min(step // 2, length - 1) for length in sprite.rgba.shape[:2])
+    alpha = np.ascontiguousarray(sprite.rgba[top::step, left::step, 3])
     scale = min(side / max(sprite.rgba.shape[:2]), 1)
     height, width = (max(round(length * scale), 2) for length in sprite.rgba.shape[:2])
     return cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA)

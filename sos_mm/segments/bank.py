@@ -21,7 +21,7 @@ from sos_mm.segments.record import Outline, SegmentRecord
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 from sos_mm.segments.segment import Segment
 from sos_mm.segments.selection import SelectedRecords, Selection, kind_of, select
-from sos_mm.segments.sources import read_release_layout
+from sos_mm.segments.sources import few, read_release_layout
 from sos_mm.segments.vocabulary import category_ids, category_key, find_categories, read_vocabulary
 
 STRATEGIES = ("category", "uniform", "weighted", "single_category")
@@ -125,6 +125,9 @@ class SegmentBank:
                 `Filters.keep` does.
         """
         categories = None if vocabulary is None else wanted_categories(vocabulary, self.categories)
+        if categories == ():
+            has = few(self.categories)
+            raise ValueError(f"`vocabulary` must name categories of the bank, which has {has}, but got {vocabulary!r}.")
         selection = Selection(filters, categories, tuple(attributes))
         faults = Faults(broken, self._faults)
         part: Sequence[SegmentRecord]
@@ -176,7 +179,7 @@ class SegmentBank:
         if strategy == "category":
             category = _scaled(draws, len(self.categories))
         elif self._edges is None:
-            raise ValueError("`strategy` 'weighted' needs the bank's `category_weights`: give it `weights`.")
+            raise ValueError("`strategy` 'weighted' needs the bank's `category_weights`: give it some.")
         else:
             category = self._edges.searchsorted(draws, side="right")
         return self._starts[category] + _scaled(within, self._counts[category])

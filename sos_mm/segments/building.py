@@ -11,6 +11,7 @@ from sos_mm.checks import check_range, writable_folder
 from sos_mm.progress import Progress
 from sos_mm.segments.faults import Faults
 from sos_mm.segments.fingerprint import common_root
+from sos_mm.segments.index import is_index
 from sos_mm.segments.index_writer import IndexWriter
 from sos_mm.segments.pack import pack
 from sos_mm.segments.quality import Facts, measure
@@ -67,6 +68,7 @@ def build_index(
 
     Raises:
         FileNotFoundError, ValueError: If a segment is broken, or none is left; names it.
+        FileExistsError: If something else than an index is there already, which is left as it is.
         ImportError: If pyarrow is not installed.
         OSError: If the files cannot be written; known before the first segment is read.
     """
@@ -77,6 +79,8 @@ def build_index(
         check_range("copies", side, 8, 4096)
     check_range("workers", workers, 1, 1024)
     faults, path = faults or Faults(), Path(path).absolute()
+    if path.exists() and not is_index(path):
+        raise FileExistsError(f"{path} must be a new file or an index to replace, but is neither: name another.")
     writable_folder(path.parent, "The folder of the index")
     records = sorted(records, key=lambda record: record.category)
     if not records:

@@ -37,6 +37,15 @@ _TYPES = {
 }
 
 
+def is_index(path: Path) -> bool:
+    """Whether there is an index of any version."""
+    pa = arrow()
+    try:
+        return _KEY in (pa.ipc.open_file(pa.memory_map(str(path))).schema.metadata or {})
+    except (pa.ArrowInvalid, OSError):
+        return False
+
+
 def column_types(copies: Sequence[int]) -> dict[str, str]:
     """Types by name of the columns of an index with copies of these sides; each has the length of its bytes."""
     return {**_TYPES, **{f"copy_{side}": "int32" for side in copies}}

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import astuple
 from pathlib import Path
 
-from sos_mm.segments.fingerprint import Fingerprint, common_root
+from sos_mm.segments.fingerprint import Fingerprint
 from sos_mm.segments.index import BATCH_ROWS, WORDS, IndexedRecords, arrow, make_header, pack_path, schema
 from sos_mm.segments.record import SegmentRecord
 
@@ -100,14 +100,6 @@ class IndexWriter:
 
     def _part(self, name: str) -> Path:
         return self.path.with_name(f".{self.path.name}.{name}-{os.getpid()}")
-
-
-def write_index(path: str | Path, records: Sequence[SegmentRecord]) -> None:
-    """Writes an index of measured records, sorted by category, without copies; see `IndexWriter`."""
-    with IndexWriter(Path(path), common_root(records)) as writer:
-        for record in records:
-            writer.add(record)
-        writer.finish({})
 
 
 def _copies_of(index: Path) -> Path | None:

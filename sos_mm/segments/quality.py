@@ -124,9 +124,14 @@ class Filters:
         return cls(**config)
 
     @property
+    def changed(self) -> dict[str, Any]:
+        """Those that some segment may fail, by name."""
+        return {each.name: value for each in fields(self) if (value := getattr(self, each.name)) != each.default}
+
+    @property
     def measured(self) -> bool:
         """Whether the pixels must have been measured."""
-        return any(getattr(self, each.name) != each.default for each in fields(self) if each.name != "annotated")
+        return bool(self.changed.keys() - {"annotated"})
 
     def keep(self, column: Callable[[str], np.ndarray], starts: Sequence[int]) -> np.ndarray:
         """Which of N segments, sorted by category, to keep.

@@ -11,6 +11,7 @@ from sos_mm.segments.index import IndexedRecords
 from sos_mm.segments.pack import PackedCopy
 from sos_mm.segments.quality import ANNOTATED, Filters
 from sos_mm.segments.record import Outline, SegmentRecord
+from sos_mm.segments.sources import few
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,15 @@ class Selection:
     filters: Filters | None = None
     categories: tuple[str, ...] | None = None
     attributes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """What is asked for, as an error tells it."""
+        asked = {} if self.filters is None else {f"filters.{k}": v for k, v in self.filters.changed.items()}
+        if self.categories is not None:
+            asked["categories"] = f"({few(self.categories)})"
+        if self.attributes:
+            asked["attributes"] = f"({few(self.attributes)})"
+        return ", ".join(f"{name}={value}" for name, value in asked.items())
 
 
 class SelectedRecords(Sequence):

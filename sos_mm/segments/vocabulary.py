@@ -67,8 +67,10 @@ def vocabulary_entries(vocabulary: str | Path | Mapping[str, int] | Iterable[str
         entries = [{"name": name, "id": id} for id, name in enumerate(_lvis_names(), 1)]
     elif isinstance(vocabulary, str | Path):
         entries = _categories(vocabulary)
-    else:
+    elif isinstance(vocabulary, Iterable):
         entries = [{"name": name, "id": id} for id, name in enumerate(vocabulary, 1)]
+    else:
+        raise ValueError(f"`vocabulary` must be names or where they are, but got {vocabulary!r}.")
     names, ids = {category_key(entry["name"]) for entry in entries}, {entry["id"] for entry in entries}
     if not entries or len(names) != len(entries) or len(ids) != len(entries):
         raise ValueError(f"`vocabulary` must name each category and id once, but got {vocabulary!r}.")

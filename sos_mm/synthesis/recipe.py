@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -74,10 +75,12 @@ class Recipe:
             raise ValueError(f"`canvas` must be a height and a width in whole pixels, but got {canvas!r}.")
         for side in canvas:
             check_range("canvas", side, 16, 16384)
-        check_bank(self._with_group(self.segments))
-        check_backgrounds(self._with_group(self.backgrounds))
+        with _naming("segments", self.segments):
+            check_bank(self._with_group(self.segments))
+        with _naming("backgrounds", self.backgrounds):
+            check_backgrounds(self._with_group(self.backgrounds))
         check_choice("group", self.group, GROUPS)
-        build_layout(self.layout)
+        self.build_layout()
         check_choice("sampling", self.sampling, STRATEGIES)
         self._check_background_categories()
         self.build_steps()
@@ -112,23 +115,28 @@ class Recipe:
 
     def build_bank(self) -> SegmentBank | MixedBank:
         """The segments. Raises what their readers raise."""
-        return build_bank(self._with_group(self.segments))
+        with _naming("segments", self.segments):
+            return build_bank(self._with_group(self.segments))
 
     def build_backgrounds(self) -> Backgrounds:
         """The backgrounds. Raises what their readers raise."""
-        return build_backgrounds(self._with_group(self.backgrounds))
+        with _naming("backgrounds", self.backgrounds):
+            return build_backgrounds(self._with_group(self.backgrounds))
 
     def build_layout(self) -> LayoutPrior:
         """The layout prior."""
-        return build_layout(self.layout)
+        with _naming("layout", self.layout):
+            return build_layout(self.layout)
 
     def build_steps(self) -> tuple[Step, ...]:
         """The steps of light and edges."""
-        return build_steps([self.light] if isinstance(self.light, str) else self.light)
+        with _naming("light", self.light):
+            return build_steps([self.light] if isinstance(self.light, str) else self.light)
 
     def build_formats(self) -> tuple[Format, ...]:
         """The formats of the data set."""
-        return build_formats(self.formats)
+        with _naming("formats", self.formats):
+            return build_formats(self.formats)
 
     def background_ids(self, categories: Categories) -> frozenset[int] | None:
         """Ids of what the backgrounds may show; None for any.
@@ -162,6 +170,15 @@ class Recipe:
         return source
 
 
+@contextmanager
+def _naming(key: str, value: object) -> Iterator[None]:
+    """Says which key of the recipe it was that held a number where a list is due, or the like."""
+    try:
+        yield
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"`{key}` cannot be {value!r}: {error}.") from error
+
+
 def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> Recipe:
     """Reads a recipe from an OpenMMLab config file.
 
@@ -176,7 +193,15 @@ def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> R
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"The recipe must be a config file, but {path} does not exist.")
-    config = config_module().Config.fromfile(str(path))
+    try:
+        config = config_module().Config.fromfile(str(path))
+    except ImportError:
+        raise
+    except Exception as error:
+        # A config file is a program, in which anything may go wrong.
+        raise ValueError(
+            f"{path} must be a config file, but cannot be read: {error} ({type(error).__name__})."
+        ) from error
     config.merge_from_dict(dict(options or {}))
     return Recipe.from_dict(config.to_dict())
 

@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from sos_mm.checks import writable_folder
 from sos_mm.synthesis.tables import Counts, Stream, encode_record, table_parts
@@ -33,6 +33,11 @@ _SYNC_THREADS = 16
 def shard_folder(out: Path, number: int) -> Path:
     """Where a finished shard waits for the others."""
     return out / _WORK / f"{number:06d}"
+
+
+def is_unfinished(out: Path) -> bool:
+    """Whether a run has begun a data set there and not ended it."""
+    return (out / _WORK).is_dir() and not (out / MANIFEST).exists()
 
 
 def open_folder(out: Path, identity: dict[str, Any], shard_size: int) -> dict[str, Any] | None:
@@ -88,6 +93,8 @@ def note_sources(out: Path, sources: Mapping[str, str]) -> None:
 def sole_run(out: Path) -> Iterator[None]:
     """Keeps other runs out of a folder that `open_folder` has claimed, and clears away shards cut short.
 
+    A run that fails before its first shard gives the folder back: a recipe that was mended is another one.
+
     Raises:
         FileExistsError: If another run is at work there.
     """
@@ -101,7 +108,22 @@ def sole_run(out: Path) -> Iterator[None]:
         fcntl.flock(workers, fcntl.LOCK_UN)
         for partial in (out / _WORK).glob("*.partial-*"):
             shutil.rmtree(partial)
-        yield
+        try:
+            yield
+        except BaseException:
+            _give_back(out, workers)
+            raise
+
+
+def _give_back(out: Path, workers: TextIO) -> None:
+    """Unclaims a folder without a whole shard, unless workers are still at it."""
+    if any(path.name.isdigit() for path in (out / _WORK).glob("*")):
+        return
+    try:
+        fcntl.flock(workers, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    shutil.rmtree(out / _WORK, ignore_errors=True)
 
 
 def join_run(out: Path) -> None:
@@ -306,7 +328,10 @@ def _claim(out: Path, identity: dict[str, Any]) -> None:
 def _check_same(out: Path, found: dict[str, Any], identity: dict[str, Any]) -> None:
     different = [key for key in identity if found.get(key) != identity[key]]
     if different:
-        told = ", ".join(f"{key} {found.get(key)} instead of {identity[key]}" for key in different)
+        told = ", ".join(
+            "of another recipe" if key == "recipe_sha256" else f"{key} {found.get(key)} instead of {identity[key]}"
+            for key in different
+        )
         raise FileExistsError(
             f"{out} belongs to another run ({told}): name another folder, or remove this one if it is not needed."
         )

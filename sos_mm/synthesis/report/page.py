@@ -62,7 +62,7 @@ def write_report(
         check_range(name, value, low, 2**31 - 1)
     data_set = read_dataset(data, images, masks, broken=broken, progress=progress)
     other = None if compare is None else figures(read_annotations(compare))
-    told, out, faults = figures(data_set), _check_out(Path(out)), Faults(broken)
+    told, out, faults = figures(data_set), page_folder(out), Faults(broken)
     with TemporaryDirectory(dir=out, prefix=_PARTIAL) as partial:
         samples = sample_records(data_set, num, seed, Path(partial), max_side, faults)
         skipped = (*data_set.faults, *faults.texts)
@@ -83,14 +83,22 @@ def write_report(
     return out / PAGE
 
 
-def _check_out(out: Path) -> Path:
-    writable_folder(out, "`out`")
+def page_folder(out: str | Path) -> Path:
+    """Makes the folder of a page where there is none, and checks that it holds nothing but an earlier page.
+
+    Raises:
+        FileExistsError: If it holds something else.
+        NotADirectoryError, PermissionError: If it cannot be written.
+    """
+    out = writable_folder(out, "The folder of the page")
     page = out / PAGE
     ours = page.is_file() and _SIGN in page.read_text(encoding="utf-8", errors="replace")[:2000]
     # What a run that was killed left behind.
     partial = [child for child in out.iterdir() if child.is_dir() and child.name.startswith(_PARTIAL)]
     if len(list(out.iterdir())) > len(partial) and not ours:
-        raise FileExistsError(f"`out` must be a new or empty folder, or that of an earlier page, but {out} is neither.")
+        raise FileExistsError(
+            f"The folder of the page must be new, empty or that of an earlier page, but {out} is not: name another."
+        )
     for folder in partial:
         shutil.rmtree(folder)
     return out

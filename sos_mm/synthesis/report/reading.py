@@ -11,6 +11,7 @@ from sos_mm.synthesis.report.coco_files import is_coco, read_coco
 from sos_mm.synthesis.report.dataset import AnnotatedImage, DataSet
 from sos_mm.synthesis.report.line_files import line_kind, read_lines, with_sidecar
 from sos_mm.synthesis.report.saliency_folders import find_pair, read_saliency
+from sos_mm.synthesis.shards import is_unfinished
 
 # What composed data sets call their annotations; the first that is there is shown.
 _COMPOSED = (
@@ -66,6 +67,8 @@ def read_annotations(path: str | Path) -> DataSet:
 def _read(data: Path, images: Any, masks: Any, faults: Faults, progress: bool) -> DataSet:
     if not data.exists():
         raise FileNotFoundError(f"`data` must be a data set, but {data} does not exist.")
+    if is_unfinished(data):
+        raise ValueError(f"{data} is a data set in the making: run the command that began it again, which finishes it.")
     if masks is not None:
         return read_saliency(Path(images or data), Path(masks), faults, progress)
     if data.is_file():
