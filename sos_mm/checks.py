@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from types import ModuleType
 
@@ -69,6 +69,12 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raises ValueError unless it is a number and ``low <= value <= high``."""
     if not isinstance(value, Real) or not low <= value <= high:
         raise ValueError(f"`{name}` must be in [{low}, {high}], but got {value}.")
+
+
+def check_whole(name: str, value: int, low: int, high: int) -> None:
+    """Raises ValueError unless it is a whole number and ``low <= value <= high``."""
+    if not isinstance(value, Integral) or not low <= value <= high:
+        raise ValueError(f"`{name}` must be a whole number in [{low}, {high}], but got {value!r}.")
 
 
 def read_image(path: str | Path, channels: int) -> np.ndarray:

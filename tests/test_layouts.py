@@ -337,6 +337,13 @@ def test_depth_layout_refuses(rng):
             DepthLayout(**options)
 
 
+@pytest.mark.parametrize("options", [{"counts": (2.5, 7)}, {"attempts": 1.5}, {"restarts": "2"}])
+def test_numbers_of_objects_and_attempts_are_whole(options):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"`{name}` must be a whole number"):
+        StructuredLayout(**options)
+
+
 def turned_scene(seed: int):
     """Turned ellipses around a canvas."""
     rng = np.random.default_rng(seed)

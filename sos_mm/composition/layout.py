@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sos_mm.checks import check_choice, check_range
+from sos_mm.checks import check_choice, check_range, check_whole
 from sos_mm.composition.place import fit_boxes, turned_sizes
 from sos_mm.composition.scene import Placement
 from sos_mm.segments.segment import Segment
@@ -172,7 +172,7 @@ class StructuredLayout(Variation):
 
     def __post_init__(self):
         super().__post_init__()
-        check_pair("counts", self.counts, 1, 10_000)
+        check_counts(self.counts)
         for name, value in (("shares", self.shares), ("areas", self.areas)):
             if set(value) != set(SIZE_CLASSES):
                 raise ValueError(f"`{name}` must have the keys {SIZE_CLASSES}, but got {tuple(value)}.")
@@ -184,8 +184,8 @@ class StructuredLayout(Variation):
         for name in ("min_mean_visible", "min_visible", "flip"):
             check_range(name, getattr(self, name), 0, 1)
         check_choice("crowded", self.crowded, ("raise", "fewer"))
-        check_range("attempts", self.attempts, 1, 1_000_000)
-        check_range("restarts", self.restarts, 1, 1_000_000)
+        check_whole("attempts", self.attempts, 1, 1_000_000)
+        check_whole("restarts", self.restarts, 1, 1_000_000)
 
     def draw_count(self, rng: np.random.Generator) -> int:
         """How many objects the next image gets, uniform over ``counts``."""
@@ -289,3 +289,10 @@ def check_pair(name: str, pair: Sequence[float], low: float, high: float) -> Non
     numbers = isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(each, Real) for each in pair)
     if not numbers or not low <= pair[0] <= pair[1] <= high:
         raise ValueError(f"`{name}` must be a pair low <= high in [{low}, {high}], but got {pair!r}.")
+
+
+def check_counts(counts: Sequence[int]) -> None:
+    """Raises ValueError unless they are two whole numbers of objects, the first not above the second."""
+    check_pair("counts", counts, 1, 10_000)
+    for each in counts:
+        check_whole("counts", each, 1, 10_000)

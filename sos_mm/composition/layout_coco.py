@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sos_mm.checks import check_choice, check_range
-from sos_mm.composition.layout import Layout, LayoutError, Variation, check_pair, register_layout
+from sos_mm.composition.layout import Layout, LayoutError, Variation, check_counts, register_layout
 from sos_mm.composition.scene import Placement
 from sos_mm.segments.segment import Segment
 
@@ -41,7 +41,7 @@ class CocoLayout(Variation):
 
     def __post_init__(self):
         super().__post_init__()
-        check_pair("counts", self.counts, 1, 10_000)
+        check_counts(self.counts)
         check_range("flip", self.flip, 0, 1)
         check_choice("crowded", self.crowded, ("raise", "fewer"))
         if not self._usable():

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sos_mm.checks import check_choice, check_range
+from sos_mm.checks import check_choice, check_range, check_whole
 from sos_mm.composition.layout import (
     Layout,
     TakenBoxes,
     Variation,
+    check_counts,
     check_pair,
     draw_count,
     first_whole,
@@ -99,7 +100,7 @@ class DepthLayout(Variation):
 
     def __post_init__(self):
         super().__post_init__()
-        check_pair("counts", self.counts, 1, 10_000)
+        check_counts(self.counts)
         for name, value in (("shares", self.shares), ("depths", self.depths)):
             if set(value) != set(ZONES):
                 raise ValueError(f"`{name}` must have the keys {ZONES}, but got {tuple(value)}.")
@@ -117,8 +118,8 @@ class DepthLayout(Variation):
         for name in ("median_side", "min_visible", "min_mean_visible", "flip"):
             check_range(name, getattr(self, name), 0, 1)
         check_choice("crowded", self.crowded, ("raise", "fewer"))
-        check_range("attempts", self.attempts, 1, 1_000_000)
-        check_range("restarts", self.restarts, 1, 1_000_000)
+        check_whole("attempts", self.attempts, 1, 1_000_000)
+        check_whole("restarts", self.restarts, 1, 1_000_000)
 
     def draw_count(self, rng: np.random.Generator) -> int:
         """How many objects the next image gets, uniform over ``counts``."""

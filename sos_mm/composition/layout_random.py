@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sos_mm.checks import check_range
-from sos_mm.composition.layout import Layout, Variation, check_pair, draw_count, register_layout
+from sos_mm.composition.layout import Layout, Variation, check_counts, check_pair, draw_count, register_layout
 from sos_mm.composition.place import fit_boxes, turned_sizes
 from sos_mm.composition.scene import Placement
 from sos_mm.segments.segment import Segment
@@ -33,7 +33,7 @@ class RandomLayout(Variation):
 
     def __post_init__(self):
         super().__post_init__()
-        check_pair("counts", self.counts, 1, 10_000)
+        check_counts(self.counts)
         check_pair("side", self.side, 0.001, 1)
         check_range("flip", self.flip, 0, 1)
 
