@@ -71,6 +71,8 @@ class Variant:
     compared: bool = False
 
 
+# A codec without weights has nothing to check-point, as the one-step configs ask of the VAE.
+PLAIN_CODEC = {"model.codec": dict(_delete_=True, type="SpaceToDepthCodec", stride=8)}
 VARIANTS = {
     "branch": Variant(
         "branch alone", "sod_diffusion_swinb_branch.py", {"model.decode_head.decoder.in_channels": 32}, True
@@ -79,7 +81,7 @@ VARIANTS = {
     "plain_attention": Variant(
         "plain cross-attention for the AFIM", "sod_diffusion_swinb_plain_attention.py", compared=True
     ),
-    "1step": Variant("one step, pixel loss", "sod_diffusion_swinb_1step.py", compared=True),
+    "1step": Variant("one step, pixel loss", "sod_diffusion_swinb_1step.py", PLAIN_CODEC, True),
     "gate": Variant("full, AFIM with its time gate", options={"model.decode_head.afim.gate": True}),
     "no_aux": Variant("full without auxiliary loss", "sod_diffusion_swinb_no_aux.py"),
     "no_cbam": Variant("full without CBAM", "sod_diffusion_swinb_no_cbam.py"),
@@ -89,9 +91,8 @@ VARIANTS = {
         {"model.backbone.model_name": "resnet10t.c3_in1k", "model.backbone.pretrained": False},
     ),
     "light": Variant(
-        "one step, light, distilled from the run above", "sod_diffusion_swinb_light.py", {"model.neck.levels": 2}
+        "one step, light, distilled from the run above", "sod_diffusion_swinb_light.py", {"model.neck.levels": 2, **PLAIN_CODEC}
     ),
-    "released": Variant("as released", "sod_diffusion_swinb_released.py", {"model.neck.out_channels": 32}),
 }
 
 
@@ -201,7 +202,8 @@ def run_config(out: Path, name: str, seed: int, iterations: int, epoch: int = 10
     config = Config.fromfile(TINY if variant.config is None else out / "configs" / variant.config)
     config.merge_from_dict(variant.options)
     if "teacher" in config.model:
-        config.model.teacher.checkpoint = str(out / "runs/1step-0/weights.pth")
+        teacher = run_config(out, "1step", 0, iterations)
+        config.model.teacher = dict(config=teacher.model, checkpoint=f"{teacher.work_dir}/weights.pth")
     batch = config.train_dataloader.batch_size
     epochs = max(round(iterations / epoch), 1)
     config.merge_from_dict(
@@ -214,13 +216,13 @@ def run_config(out: Path, name: str, seed: int, iterations: int, epoch: int = 10
             "train_dataloader.sampler": dict(_delete_=True, type="ShortEpochs", length=epoch * batch),
             "test_dataloader.dataset.data_root": str(out / "data/held_out"),
             "default_hooks.checkpoint": None,
-            "default_hooks.visualization": None,
             "log_level": "WARNING",
         }
     )
     # One recipe for all, whatever a variant's own is at full size.
     config.param_scheduler = Config.fromfile(TINY).param_scheduler
     config.param_scheduler[1].T_max = epochs
+    config.default_hooks.pop("visualization")
     for key in ("val_cfg", "val_dataloader", "val_evaluator"):
         config[key] = None
     return config
@@ -241,7 +243,7 @@ def calibrate(out: Path, rounds: int = 5, steps: int = 3) -> dict[str, float]:
         runner.model.draws = Draws(0)
         if name == "1step":
             torch.save(dict(state_dict=runner.model.state_dict()), teacher)
-        loader = runner.build_dataloader(config.train_dataloader)
+        loader = runner.build_dataloader(config.train_dataloader, seed=0)
         for transform in loader.dataset.pipeline.transforms:
             transform.draws = Draws(0)
         prepared[name] = (runner.model.train(), runner.build_optim_wrapper(config.optim_wrapper), loader)
