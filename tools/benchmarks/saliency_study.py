@@ -73,15 +73,20 @@ class Variant:
 
 # A codec without weights has nothing to check-point, as the one-step configs ask of the VAE.
 PLAIN_CODEC = {"model.codec": dict(_delete_=True, type="SpaceToDepthCodec", stride=8)}
+# F3Net's surroundings of 31 of 352 pixels.
+PIXEL_LOSS = {"model.decode_head.loss_pixel.kernel": 7}
 VARIANTS = {
     "branch": Variant(
-        "branch alone", "sod_diffusion_swinb_branch.py", {"model.decode_head.decoder.in_channels": 32}, True
+        "branch alone",
+        "sod_diffusion_swinb_branch.py",
+        {"model.decode_head.decoder.in_channels": 32, **PIXEL_LOSS},
+        True,
     ),
     "full": Variant("full: AFIM without its time gate, as the tiny config has it", compared=True),
     "plain_attention": Variant(
         "plain cross-attention for the AFIM", "sod_diffusion_swinb_plain_attention.py", compared=True
     ),
-    "1step": Variant("one step, pixel loss", "sod_diffusion_swinb_1step.py", PLAIN_CODEC, True),
+    "1step": Variant("one step, pixel loss", "sod_diffusion_swinb_1step.py", PLAIN_CODEC | PIXEL_LOSS, True),
     "gate": Variant("full, AFIM with its time gate", options={"model.decode_head.afim.gate": True}),
     "no_aux": Variant("full without auxiliary loss", "sod_diffusion_swinb_no_aux.py"),
     "no_cbam": Variant("full without CBAM", "sod_diffusion_swinb_no_cbam.py"),
@@ -91,7 +96,9 @@ VARIANTS = {
         {"model.backbone.model_name": "resnet10t.c3_in1k", "model.backbone.pretrained": False},
     ),
     "light": Variant(
-        "one step, light, distilled from the run above", "sod_diffusion_swinb_light.py", {"model.neck.levels": 2, **PLAIN_CODEC}
+        "one step, light, distilled from the run above",
+        "sod_diffusion_swinb_light.py",
+        {"model.neck.levels": 2, "model.loss_distill.kernel": 7, **PLAIN_CODEC, **PIXEL_LOSS},
     ),
 }
 
@@ -216,6 +223,7 @@ def run_config(out: Path, name: str, seed: int, iterations: int, epoch: int = 10
             "train_dataloader.sampler": dict(_delete_=True, type="ShortEpochs", length=epoch * batch),
             "test_dataloader.dataset.data_root": str(out / "data/held_out"),
             "default_hooks.checkpoint": None,
+            "optim_wrapper.optimizer.fused": True,
             "log_level": "WARNING",
         }
     )
