@@ -15,7 +15,6 @@ Written to the folder: `study.json`, `study.md`, `steps.png` and `runs/`. What i
 import argparse
 import json
 import os
-import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import process_time
@@ -26,32 +25,18 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATA_SAMPLERS, init_default_scope
 from mmengine.runner import Runner
+from saliency_study_data import compose_data, reference_scores
+from saliency_study_report import SHOWN, STEPS, T_95, write_report
+from saliency_study_ways import DISTURBANCES, disturbed, learned
 from torch.utils.data import Sampler
 
 import sos_mm.saliency  # noqa: F401
-from sos_mm.augmentation import SegmentPaste
-from sos_mm.checks import read_image
-from sos_mm.metrics import score_image, summarize
-from sos_mm.saliency.datasets import SaliencyDataset
-from sos_mm.saliency.references import Predictor, centre_prior, evaluate, predict_auxiliary
-from sos_mm.saliency.segmentor import Conditions, LatentDiffusionSegmentor
+from sos_mm.saliency.references import Predictor, evaluate, predict_auxiliary, with_settings
 from sos_mm.seeding import Purpose, generator
-from sos_mm.synthesis import load_recipe, synthesize
 from sos_mm.visits import Draws
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TINY = CONFIGS / "sod_diffusion_tiny_64.py"
-SHOWN = ("Smeasure", "wFmeasure", "MAE", "maxFm")
-STEPS = (1, 2, 4, 10, 20)
-GROUPS = {"train": 0, "held_out": 1}  # With the seed of each.
-DISTRACTORS = dict(
-    type="StructuredLayout",
-    counts=(2, 6),
-    shares=dict(large=0.0, medium=0.0, small=1.0),
-    areas=dict(large=(0.1, 0.4), medium=(0.1, 0.4), small=(0.02, 0.06)),
-    aspect=(0.8, 1.25),
-    crowded="fewer",
-)
 
 
 @dataclass(frozen=True)
@@ -103,67 +88,6 @@ VARIANTS = {
 }
 
 
-# Data
-
-
-def compose_data(folder: Path, group: str, number: int) -> None:
-    """Writes `images`, `masks` and `pasted` (every object, salient or not) of one group of the bundled sample."""
-    if (folder / "done").exists():
-        return
-    plain = folder / "without_distractors"
-    recipe = load_recipe(CONFIGS / "synthesis/sample_study.py", {"group": group})
-    synthesize(recipe, plain, number, seed=GROUPS[group])
-    bank = dict(type="sample", group=group)
-    pastes = [SegmentPaste(bank, prob=1.0, layout=DISTRACTORS, saliency=value) for value in (0.0, 1.0)]
-    for paste in pastes:
-        paste.draws = Draws(GROUPS[group])
-    pipeline = [dict(type="LoadSaliencyImage"), dict(type="LoadSaliencyMask")]
-    for kind in ("images", "masks", "pasted"):
-        (folder / kind).mkdir(exist_ok=True)
-    for results in SaliencyDataset(str(plain), pipeline=pipeline):
-        salient, pasted = (paste(dict(results)) for paste in pastes)
-        name = f"{Path(results['img_path']).stem}.png"
-        cv2.imwrite(str(folder / "images" / name), salient["img"])
-        for kind, found in (("masks", salient), ("pasted", pasted)):
-            cv2.imwrite(str(folder / kind / name), (255 * found["gt_saliency"]).astype(np.uint8))
-    (folder / "done").touch()
-
-
-def read_all(folder: Path) -> np.ndarray:
-    """All PNG files of a folder, (N, H, W, 3) uint8 RGB."""
-    return np.stack([read_image(path, channels=3) for path in sorted(folder.glob("*.png"))])
-
-
-def reference_scores(data: Path) -> dict[str, dict[str, float]]:
-    """What can be had without a network: the centre, each colour's share of saliency, and every pasted object."""
-    images, masks = (read_all(data / "held_out" / kind) for kind in ("images", "masks"))
-    masks = masks[..., 0]
-    centre = centre_prior(*masks.shape[1:])[0].numpy()
-    shares = colour_shares(*(read_all(data / "train" / kind) for kind in ("images", "masks")))
-    maps = {
-        "centre prior": [centre] * len(masks),
-        "colour alone": shares[binned(images)],
-        "every object, distractors too": read_all(data / "held_out/pasted")[..., 0] / 255,
-    }
-    return {
-        name: summarize([score_image(np.asarray(a, np.float32), b) for a, b in zip(found, masks, strict=True)])
-        for name, found in maps.items()
-    }
-
-
-def binned(images: np.ndarray, levels: int = 16) -> np.ndarray:
-    """Number of each pixel's colour out of ``levels`` cubed."""
-    red, green, blue = np.moveaxis(images.astype(np.int64) * levels // 256, -1, 0)
-    return (red * levels + green) * levels + blue
-
-
-def colour_shares(images: np.ndarray, masks: np.ndarray, levels: int = 16) -> np.ndarray:
-    """(levels^3,) share of salient pixels among those of each colour; half where there are none."""
-    colours = binned(images, levels).ravel()
-    salient = np.bincount(colours, masks[..., 0].ravel() > 128, levels**3)
-    return (salient + 0.5) / (np.bincount(colours, minlength=levels**3) + 1)
-
-
 @DATA_SAMPLERS.register_module()
 class ShortEpochs(Sampler):
     """Epochs of a few images that go through the shuffled data set, over and over: iterations can be dosed.
@@ -190,9 +114,6 @@ class ShortEpochs(Sampler):
         orders = [generator(self.seed, Purpose.SOURCE_ORDER, 0, visit).permutation(self.size) for visit in passes]
         start = first % self.size
         yield from np.concatenate(orders)[start : start + self.length].tolist()
-
-
-# Models
 
 
 def tiny_configs(folder: Path) -> None:
@@ -291,9 +212,6 @@ def run(out: Path, name: str, seed: int, iterations: int, epoch: int = 10) -> di
     return result
 
 
-# Judging
-
-
 def judged(model: torch.nn.Module, name: str) -> dict[str, Predictor]:
     """The model as its config has it, and of some variants the same model in other ways."""
     named = {"itself": model.predict}
@@ -304,139 +222,6 @@ def judged(model: torch.nn.Module, name: str) -> dict[str, Predictor]:
         named["auxiliary map"] = predict_auxiliary(model)
         named |= {what: disturbed(model, what) for what in DISTURBANCES}
     return named
-
-
-def with_settings(model: LatentDiffusionSegmentor, **changes) -> Predictor:
-    """The model with another `test_cfg`."""
-
-    def predict(inputs, samples):
-        settings, model.test_cfg = model.test_cfg, {**model.test_cfg, **changes}
-        try:
-            return model.predict(inputs, samples)
-        finally:
-            model.test_cfg = settings
-
-    return predict
-
-
-DISTURBANCES = ("features of another image", "latents of another image", "cross-attention silenced")
-
-
-def disturbed(model: LatentDiffusionSegmentor, what: str) -> Predictor:
-    """The model with one of its conditions taken from another image of the batch, or not listened to."""
-
-    def predict(inputs, samples):
-        own = model.encode_conditions(inputs)
-        features, latent = own
-        if what == "features of another image":
-            features = features._replace(pyramid=tuple(each.roll(1, 0) for each in features.pyramid))
-        if what == "latents of another image":
-            latent = latent.roll(1, 0)
-        context = model.decode_head.condition(features)
-        if what == "cross-attention silenced":
-            context = context._replace(gates=latent.new_zeros(len(latent), model.decode_head.denoiser.levels))
-        process = model.sample_latents(Conditions(features, latent), samples, context=context)
-        members = model.decode_mask(process[-1].latent)[None]
-        return [model.fill(each, members[:, index]) for index, each in enumerate(samples)]
-
-    return predict
-
-
-def learned(model: torch.nn.Module) -> dict:
-    """What the AFIM has learned, where there is one: scales of positions, and gates over time."""
-    found = {name: float(value) for name, value in model.named_parameters() if name.endswith("position_scale")}
-    gate = getattr(getattr(model.decode_head, "afim", None), "gate", None)
-    if gate is not None:
-        times = torch.tensor([999, 749, 499, 249, 0])
-        with torch.no_grad():
-            found["gates"] = {int(t): row.tolist() for t, row in zip(times, gate(times), strict=True)}
-    return found
-
-
-# The report
-
-# Two-sided 95 % points of Student's t by the number of runs.
-T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-
-
-def interval(values: list[float]) -> tuple[float, float | None]:
-    """Mean and half the width of its 95 % interval; None of a single value."""
-    mean = statistics.fmean(values)
-    return mean, T_95[len(values)] * statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
-
-
-def summary(references: dict, results: dict[str, list[dict]]) -> dict:
-    """Means and intervals of all that was judged, by variant."""
-    rows = {name: {key: (scores[key], None) for key in SHOWN} for name, scores in references.items()}
-    judged_as = {}
-    for name, runs in results.items():
-        ways = {
-            way: {key: interval([each["scores"][way][f"sod/{key}"] for each in runs]) for key in SHOWN}
-            for way in runs[0]["scores"]
-        }
-        rows[name] = ways.pop("itself")
-        judged_as[name] = ways
-    keys = ("iterations", "seconds", "parameters")
-    runs = {name: [{key: each[key] for key in keys} for each in runs] for name, runs in results.items()}
-    learned_values = {name: [each["learned"] for each in runs] for name, runs in results.items()}
-    return dict(rows=rows, other_ways=judged_as, runs=runs, learned=learned_values)
-
-
-def as_markdown(found: dict) -> str:
-    """The tables as text."""
-    lines = table_head("model", "runs", "iterations", "processor s")
-    for name, scores in found["rows"].items():
-        runs = found["runs"].get(name)
-        about, facts = name, ["", "", ""]
-        if runs:
-            about = VARIANTS[name].about + ("" if len(runs) > 1 else " (indicative)")
-            facts = [str(len(runs)), str(runs[0]["iterations"]), f"{statistics.fmean(r['seconds'] for r in runs):.0f}"]
-        lines.append(table_row(about, *facts, scores=scores))
-    for name, ways in found["other_ways"].items():
-        if ways:
-            lines += ["", f"`{name}`, the same runs judged in other ways:", "", *table_head("way")]
-            lines += [table_row(way, scores=scores) for way, scores in ways.items()]
-    return "\n".join(lines) + "\n"
-
-
-def table_head(*columns: str) -> list[str]:
-    """Two lines of Markdown; figures to the right."""
-    cells = [*columns, *SHOWN]
-    return [f"| {' | '.join(cells)} |", "| --- |" + " ---: |" * (len(cells) - 1)]
-
-
-def table_row(*cells: str, scores: dict) -> str:
-    """One line of Markdown."""
-    figures = [f"{mean:.3f}" + ("" if half is None else f" ± {half:.3f}") for mean, half in (scores[k] for k in SHOWN)]
-    return f"| {' | '.join([*cells, *figures])} |"
-
-
-def plot_steps(ways: dict, branch: dict, path: Path) -> None:
-    """Quality against the number of steps, with intervals, and the branch alone as a line."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    canvas = FigureCanvasAgg(Figure(figsize=(12, 3.4), layout="constrained"))
-    for panel, key in zip(canvas.figure.subplots(1, len(SHOWN)), SHOWN, strict=True):
-        points = [ways[f"{steps} steps"][key] for steps in STEPS]
-        panel.errorbar(STEPS, [mean for mean, _ in points], [half or 0 for _, half in points], marker="o", capsize=3)
-        panel.axhline(branch[key][0], color="grey", linestyle="--", label="branch alone")
-        panel.set(xscale="log", xticks=STEPS, xticklabels=STEPS, xlabel="steps", title=key)
-        panel.minorticks_off()
-        panel.grid(alpha=0.3)
-    panel.legend(fontsize="small")
-    canvas.figure.savefig(path, dpi=100)
-
-
-def write_report(out: Path, settings: dict, references: dict, results: dict[str, list[dict]]) -> str:
-    """Writes what there is so far; gives the tables."""
-    found = summary(references, results)
-    (out / "study.json").write_text(json.dumps(dict(settings=settings, **found), indent=1))
-    text = as_markdown(found)
-    (out / "study.md").write_text(text, encoding="utf-8")
-    if {"full", "branch"} <= results.keys():
-        plot_steps(found["other_ways"]["full"], found["rows"]["branch"], out / "steps.png")
-    return text
 
 
 def parse_args() -> argparse.Namespace:
@@ -487,13 +272,14 @@ def main() -> None:
     tiny_configs(out / "configs")
     step_seconds = calibrate(out)
     results: dict[str, list[dict]] = {}
+    about = {name: variant.about for name, variant in VARIANTS.items()}
     text = ""
     for name, seed in planned_runs(args.only, args.seeds):
         found = run(out, name, seed, round(args.seconds / step_seconds[name]))
         results.setdefault(name, []).append(found)
         scores = "  ".join(f"{key} {found['scores']['itself'][f'sod/{key}']:.4f}" for key in SHOWN)
         print(f"{name}-{seed}: {found['iterations']} iterations, {found['seconds']:.0f} s  {scores}", flush=True)
-        text = write_report(out, settings, references, results)
+        text = write_report(out, settings, references, results, about)
     print(text)
 
 
