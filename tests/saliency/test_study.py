@@ -47,8 +47,8 @@ def test_distractors_are_background(out, group):
     shown = zip(before, after, were, masks(folder / "masks"), masks(folder / "pasted"), strict=True)
     for plain, image, was, mask, pasted in shown:
         changed = (plain != image).any(2)
-        # What was pasted over took its pixels from what is salient, up to the soft edges, and nothing became salient.
-        inside = cv2.erode(mask, np.ones((3, 3), np.uint8)) > 0
+        # What is still salient was not painted over, but for soft edges of up to two pixels; nothing became salient.
+        inside = cv2.erode(mask, np.ones((5, 5), np.uint8)) > 0
         assert mask.any()
         assert not (changed & inside).any()
         assert not ((mask > 0) & (was == 0)).any()
@@ -62,7 +62,7 @@ def test_held_out_objects_and_backgrounds_are_others():
     ids = {}
     for group in study_data.GROUPS:
         banks = study_data.recipe(group).build_bank(), build_bank(study_data.distractor_paste(group).bank)
-        ids[group] = {record.segment_id for bank in banks for record in bank.records}
+        ids[group] = {record.file for bank in banks for record in bank.records}
         assert study_data.recipe(group).backgrounds == dict(type="sample")
         assert study_data.recipe(group).group == group
     assert len(ids["train"]) > 100
