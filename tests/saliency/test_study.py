@@ -138,6 +138,24 @@ def test_disturbances_disturb_what_they_name(out):
     torch.testing.assert_close(maps("cross-attention silenced", images), silenced)
 
 
+def test_drift_of_a_perfect_denoiser_is_none(out, monkeypatch):
+    config = study.run_config(out, "full", 0, 10)
+    runner = Runner.from_cfg(config)
+    model, scheduler = runner.model.eval(), runner.model.decode_head.scheduler
+    truth = torch.from_numpy(np.stack(masks(out / "data/held_out/masks"))).float()[:, None] / 127.5 - 1
+
+    def perfect(image_latent, noisy, times, context):
+        clean = model.codec.encode(truth.expand(-1, 3, -1, -1))
+        alpha = scheduler.alphas_cumprod[times.reshape(-1)[0]].double()
+        noise = (noisy.double() - alpha.sqrt() * clean) / (1 - alpha).sqrt()
+        return (alpha.sqrt() * noise - (1 - alpha).sqrt() * clean).float()
+
+    monkeypatch.setattr(model.decode_head.denoiser, "forward", perfect)
+    found = study_ways.drift(model, runner.test_dataloader, steps=4)
+    assert [list(errors) for errors in found.values()] == [[999, 749, 499, 249]] * 2
+    assert max(error for errors in found.values() for error in errors.values()) < 1e-4
+
+
 def test_run_trains_judges_reports_and_is_not_done_again(out, monkeypatch):
     found = {name: [study.run(out, name, 0, iterations=2, epoch=2)] for name in ("branch", "1step")}
     assert found["1step"][0]["iterations"] == 2

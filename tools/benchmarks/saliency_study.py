@@ -27,10 +27,11 @@ from mmengine.registry import DATA_SAMPLERS, init_default_scope
 from mmengine.runner import Runner
 from saliency_study_data import compose_data, reference_scores
 from saliency_study_report import SHOWN, STEPS, T_95, write_report
-from saliency_study_ways import DISTURBANCES, disturbed, learned
+from saliency_study_ways import DISTURBANCES, disturbed, drift, learned
 from torch.utils.data import Sampler
 
 import sos_mm.saliency  # noqa: F401
+from sos_mm.launch import build_trained
 from sos_mm.saliency.references import Predictor, evaluate, predict_auxiliary, with_settings
 from sos_mm.seeding import Purpose, generator
 from sos_mm.visits import Draws
@@ -81,7 +82,7 @@ VARIANTS = {
         {"model.backbone.model_name": "resnet10t.c3_in1k", "model.backbone.pretrained": False},
     ),
     "light": Variant(
-        "one step, light, distilled from the run above",
+        "one step, light, distilled from the first one-step run",
         "sod_diffusion_swinb_light.py",
         {"model.neck.levels": 2, "model.loss_distill.kernel": 7, **PLAIN_CODEC, **PIXEL_LOSS},
     ),
@@ -212,6 +213,16 @@ def run(out: Path, name: str, seed: int, iterations: int, epoch: int = 10) -> di
     return result
 
 
+def drift_of(out: Path, name: str, seed: int) -> dict[str, dict[str, float]]:
+    """What `drift` says of a finished run, or said before."""
+    config = run_config(out, name, seed, 1)
+    path = Path(config.work_dir, "drift.json")
+    if not path.exists():
+        runner = build_trained(config, f"{config.work_dir}/weights.pth")
+        path.write_text(json.dumps(drift(runner.model.eval(), runner.test_dataloader), indent=1))
+    return json.loads(path.read_text())
+
+
 def judged(model: torch.nn.Module, name: str) -> dict[str, Predictor]:
     """The model as its config has it, and of some variants the same model in other ways."""
     named = {"itself": model.predict}
@@ -276,6 +287,8 @@ def main() -> None:
     text = ""
     for name, seed in planned_runs(args.only, args.seeds):
         found = run(out, name, seed, round(args.seconds / step_seconds[name]))
+        if name == "full":
+            found["drift"] = drift_of(out, name, seed)
         results.setdefault(name, []).append(found)
         scores = "  ".join(f"{key} {found['scores']['itself'][f'sod/{key}']:.4f}" for key in SHOWN)
         print(f"{name}-{seed}: {found['iterations']} iterations, {found['seconds']:.0f} s  {scores}", flush=True)

@@ -35,7 +35,17 @@ def summary(references: dict, results: dict[str, list[dict]]) -> dict:
     keys = ("iterations", "seconds", "parameters")
     runs = {name: [{key: each[key] for key in keys} for each in runs] for name, runs in results.items()}
     learned_values = {name: [each["learned"] for each in runs] for name, runs in results.items()}
-    return dict(rows=rows, other_ways=judged_as, runs=runs, learned=learned_values)
+    drifts = [each["drift"] for each in results.get("full", []) if "drift" in each]
+    return dict(rows=rows, other_ways=judged_as, runs=runs, learned=learned_values, drift=mean_drift(drifts))
+
+
+def mean_drift(runs: list[dict]) -> dict[str, dict[str, tuple[float, float | None]]]:
+    """Means and intervals of the errors by kind and timestep."""
+    if not runs:
+        return {}
+    return {
+        kind: {time: interval([each[kind][time] for each in runs]) for time in times} for kind, times in runs[0].items()
+    }
 
 
 def as_markdown(found: dict, about: Mapping[str, str]) -> str:
@@ -52,7 +62,27 @@ def as_markdown(found: dict, about: Mapping[str, str]) -> str:
         if ways:
             lines += ["", f"`{name}`, the same runs judged in other ways:", "", *table_head("way")]
             lines += [table_row(way, scores=scores) for way, scores in ways.items()]
+    if found["drift"]:
+        lines += [
+            "",
+            "`full`, mean absolute error of the estimated mask while noise falls:",
+            "",
+            *drift_table(found["drift"]),
+        ]
     return "\n".join(lines) + "\n"
+
+
+def drift_table(drift: dict) -> list[str]:
+    """A line of Markdown a timestep."""
+    lines = [f"| timestep | {' | '.join(drift)} |", "| ---: |" + " ---: |" * len(drift)]
+    for time in next(iter(drift.values())):
+        lines.append(f"| {time} | {' | '.join(figure(*times[time]) for times in drift.values())} |")
+    return lines
+
+
+def figure(mean: float, half: float | None) -> str:
+    """A mean and half the width of its interval."""
+    return f"{mean:.3f}" + ("" if half is None else f" ± {half:.3f}")
 
 
 def table_head(*columns: str) -> list[str]:
@@ -63,7 +93,7 @@ def table_head(*columns: str) -> list[str]:
 
 def table_row(*cells: str, scores: dict) -> str:
     """One line of Markdown."""
-    figures = [f"{mean:.3f}" + ("" if half is None else f" ± {half:.3f}") for mean, half in (scores[k] for k in SHOWN)]
+    figures = [figure(*scores[key]) for key in SHOWN]
     return f"| {' | '.join([*cells, *figures])} |"
 
 
