@@ -49,30 +49,31 @@ class Variant:
         config: The shipped config whose tiny form it is; None for the tiny config itself.
         options: What has to be as small as the tiny model is.
         compared: Whether it is trained with all seeds; with the first alone, its figures are indicative.
+        iterations_of: The variant that it is given as many iterations as, in place of equal compute.
     """
 
     about: str
     config: str | None = None
     options: dict = field(default_factory=dict)
     compared: bool = False
+    iterations_of: str | None = None
 
 
 # A codec without weights has nothing to check-point, as the one-step configs ask of the VAE.
 PLAIN_CODEC = {"model.codec": dict(_delete_=True, type="SpaceToDepthCodec", stride=8)}
 # F3Net's surroundings of 31 of 352 pixels.
 PIXEL_LOSS = {"model.decode_head.loss_pixel.kernel": 7}
+BRANCH = {"model.decode_head.decoder.in_channels": 32, **PIXEL_LOSS}
 VARIANTS = {
-    "branch": Variant(
-        "branch alone",
-        "sod_diffusion_swinb_branch.py",
-        {"model.decode_head.decoder.in_channels": 32, **PIXEL_LOSS},
-        True,
-    ),
+    "branch": Variant("branch alone", "sod_diffusion_swinb_branch.py", BRANCH, True),
     "full": Variant("full: AFIM without its time gate, as the tiny config has it", compared=True),
     "plain_attention": Variant(
         "plain cross-attention for the AFIM", "sod_diffusion_swinb_plain_attention.py", compared=True
     ),
     "1step": Variant("one step, pixel loss", "sod_diffusion_swinb_1step.py", PLAIN_CODEC | PIXEL_LOSS, True),
+    "short_branch": Variant(
+        "branch alone, as many images as full", "sod_diffusion_swinb_branch.py", BRANCH, iterations_of="full"
+    ),
     "gate": Variant("full, AFIM with its time gate", options={"model.decode_head.afim.gate": True}),
     "no_aux": Variant("full without auxiliary loss", "sod_diffusion_swinb_no_aux.py"),
     "no_cbam": Variant("full without CBAM", "sod_diffusion_swinb_no_cbam.py"),
@@ -165,7 +166,7 @@ def calibrate(out: Path, rounds: int = 5, steps: int = 3) -> dict[str, float]:
         return json.loads(path.read_text())
     teacher = out / "untrained_teacher.pth"
     prepared = {}
-    for name in VARIANTS:
+    for name in (name for name, variant in VARIANTS.items() if variant.iterations_of is None):
         config = run_config(out, name, 0, steps)
         if "teacher" in config.model:
             config.model.teacher.checkpoint = str(teacher)
@@ -286,7 +287,8 @@ def main() -> None:
     about = {name: variant.about for name, variant in VARIANTS.items()}
     text = ""
     for name, seed in planned_runs(args.only, args.seeds):
-        found = run(out, name, seed, round(args.seconds / step_seconds[name]))
+        step = step_seconds[VARIANTS[name].iterations_of or name]
+        found = run(out, name, seed, round(args.seconds / step))
         if name == "full":
             found["drift"] = drift_of(out, name, seed)
         results.setdefault(name, []).append(found)
