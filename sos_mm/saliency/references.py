@@ -38,17 +38,22 @@ def predict_centre_prior(inputs: Tensor, samples: list[SegDataSample]) -> list[S
     return samples
 
 
-def predict_auxiliary(model: LatentDiffusionSegmentor) -> Predictor:
-    """The encoder's own map, by the head's auxiliary convolution."""
+def with_settings(model: SaliencySegmentor, **changes) -> Predictor:
+    """The model with other values in its ``test_cfg``, as ``steps=2``."""
 
     def predict(inputs: Tensor, samples: list[SegDataSample]) -> list[SegDataSample]:
-        settings, model.test_cfg = model.test_cfg, {**model.test_cfg, "source": "auxiliary"}
+        settings, model.test_cfg = model.test_cfg, {**model.test_cfg, **changes}
         try:
             return model.predict(inputs, samples)
         finally:
             model.test_cfg = settings
 
     return predict
+
+
+def predict_auxiliary(model: LatentDiffusionSegmentor) -> Predictor:
+    """The encoder's own map, by the head's auxiliary convolution."""
+    return with_settings(model, source="auxiliary")
 
 
 def predict_shuffled(model: LatentDiffusionSegmentor) -> Predictor:

@@ -1,0 +1,12 @@
+# What is salient in tools/benchmarks/saliency_study.py: one or two objects, large for their picture.
+_base_ = "sample_saliency.py"
+
+canvas = (64, 64)
+image_format = "png"
+layout = dict(
+    counts=(1, 2),
+    shares=dict(large=1.0, medium=0.0, small=0.0),
+    areas=dict(large=(0.1, 0.4)),
+    # A segment fills its box, or its size would not be that of the rule.
+    aspect=(0.8, 1.25),
+)

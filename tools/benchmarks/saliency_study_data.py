@@ -1,0 +1,101 @@
+"""The data of the study: large objects, which are salient, among small ones, which are not; and what needs no network.
+
+Both kinds come from one bank. Small objects are pasted by `SegmentPaste` with `saliency=0`.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sos_mm.augmentation import SegmentPaste
+from sos_mm.checks import read_image
+from sos_mm.metrics import score_image, summarize
+from sos_mm.saliency.datasets import SaliencyDataset
+from sos_mm.saliency.references import centre_prior
+from sos_mm.synthesis import Recipe, load_recipe, synthesize
+from sos_mm.visits import Draws
+
+RECIPE = Path(__file__).resolve().parents[2] / "configs/synthesis/sample_study.py"
+GROUPS = {"train": 0, "held_out": 1}  # With the seed of each.
+DISTRACTORS = dict(
+    type="StructuredLayout",
+    counts=(2, 6),
+    shares=dict(large=0.0, medium=0.0, small=1.0),
+    areas=dict(large=(0.1, 0.4), medium=(0.1, 0.4), small=(0.02, 0.06)),
+    aspect=(0.8, 1.25),
+    crowded="fewer",
+)
+
+
+def recipe(group: str) -> Recipe:
+    """Of pictures with what is salient alone."""
+    return load_recipe(RECIPE, {"group": group})
+
+
+def distractor_paste(group: str, saliency: float = 0.0) -> SegmentPaste:
+    """Pastes small objects of one group; the same ones of an image whatever value they are given."""
+    bank = dict(type="sample", group=group)
+    paste = SegmentPaste(bank, prob=1.0, layout=DISTRACTORS, saliency=saliency)
+    paste.draws = Draws(GROUPS[group])
+    return paste
+
+
+def compose_data(folder: Path, group: str, number: int) -> None:
+    """Writes the data of one group of the bundled sample, unless it is there.
+
+    Args:
+        folder: Gets `images`, `masks`, and `pasted` with masks of every object, salient or not.
+        group: 'train' or 'held_out': they share neither objects nor backgrounds.
+        number: Images.
+    """
+    if (folder / "done").exists():
+        return
+    plain = folder / "without_distractors"
+    synthesize(recipe(group), plain, number, seed=GROUPS[group])
+    pipeline = [dict(type="LoadSaliencyImage"), dict(type="LoadSaliencyMask")]
+    pastes = [distractor_paste(group, value) for value in (0.0, 1.0)]
+    for kind in ("images", "masks", "pasted"):
+        (folder / kind).mkdir(exist_ok=True)
+    for results in SaliencyDataset(str(plain), pipeline=pipeline):
+        as_background, as_salient = (paste(results) for paste in pastes)
+        name = f"{Path(results['img_path']).stem}.png"
+        cv2.imwrite(str(folder / "images" / name), as_background["img"])
+        for kind, found in (("masks", as_background), ("pasted", as_salient)):
+            cv2.imwrite(str(folder / kind / name), (255 * found["gt_saliency"]).astype(np.uint8))
+    (folder / "done").touch()
+
+
+def read_all(folder: Path) -> np.ndarray:
+    """All PNG files of a folder, (N, H, W, 3) uint8 RGB."""
+    return np.stack([read_image(path, channels=3) for path in sorted(folder.glob("*.png"))])
+
+
+def reference_scores(data: Path) -> dict[str, dict[str, float]]:
+    """What can be had without a network: the centre, each colour's share of saliency, and every pasted object."""
+    images, masks = (read_all(data / "held_out" / kind) for kind in ("images", "masks"))
+    masks = masks[..., 0]
+    centre = centre_prior(*masks.shape[1:])[0].numpy()
+    shares = colour_shares(*(read_all(data / "train" / kind) for kind in ("images", "masks")))
+    maps = {
+        "centre prior": [centre] * len(masks),
+        "colour alone": shares[binned(images)],
+        "every object, distractors too": read_all(data / "held_out/pasted")[..., 0] / 255,
+    }
+    return {
+        name: summarize([score_image(np.asarray(a, np.float32), b) for a, b in zip(found, masks, strict=True)])
+        for name, found in maps.items()
+    }
+
+
+def binned(images: np.ndarray, levels: int = 16) -> np.ndarray:
+    """Number of each pixel's colour out of ``levels`` cubed."""
+    red, green, blue = np.moveaxis(images.astype(np.int64) * levels // 256, -1, 0)
+    return (red * levels + green) * levels + blue
+
+
+def colour_shares(images: np.ndarray, masks: np.ndarray, levels: int = 16) -> np.ndarray:
+    """(levels^3,) share of salient pixels among those of each colour; half where there are none."""
+    colours = binned(images, levels).ravel()
+    salient = np.bincount(colours, masks[..., 0].ravel() > 128, levels**3)
+    return (salient + 0.5) / (np.bincount(colours, minlength=levels**3) + 1)
