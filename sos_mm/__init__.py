@@ -24,8 +24,8 @@ _MODULES = {
     ),
     "sos_mm.augmentation": "SegmentPaste",
     "sos_mm.detection": (
-        "CappedGroundingDINO CappedGroundingDINOHead IntraClassReferringDataset IntraClassReferringMetric "
-        "SourceRatioBatchSampler SourceRatioSampler"
+        "CappedGroundingDINO CappedGroundingDINOHead CompactODVGDataset IntraClassReferringDataset "
+        "IntraClassReferringMetric SourceRatioBatchSampler SourceRatioSampler"
     ),
     "sos_mm.visits": "VisitHook",
 }

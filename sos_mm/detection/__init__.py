@@ -9,6 +9,7 @@ check_openmmlab("mmengine", "mmcv", "mmdet")
 # mmdet's LVIS data set and metrics use the lvis package, which uses them.
 restore_numpy_aliases()
 
+from sos_mm.detection.composed import CompactODVGDataset  # noqa: E402
 from sos_mm.detection.denoising import CappedGroundingDINO, CappedGroundingDINOHead  # noqa: E402
 from sos_mm.detection.intra_class import IntraClassReferringDataset, IntraClassReferringMetric  # noqa: E402
 from sos_mm.detection.samplers import SourceRatioBatchSampler, SourceRatioSampler  # noqa: E402
@@ -16,6 +17,7 @@ from sos_mm.detection.samplers import SourceRatioBatchSampler, SourceRatioSample
 __all__ = [
     "CappedGroundingDINO",
     "CappedGroundingDINOHead",
+    "CompactODVGDataset",
     "IntraClassReferringDataset",
     "IntraClassReferringMetric",
     "SourceRatioBatchSampler",
