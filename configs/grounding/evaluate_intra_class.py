@@ -1,6 +1,5 @@
 # Telling objects of one category apart by words, on composed images that training has not seen.
-# `python tools/convert_annotations.py panoptic-intra-class DIR/annotations/panoptic.json DIR/annotations/intra_class.json`
-# makes the file; an expression has one target.
+# `python tools/convert_annotations.py panoptic-intra-class DIR/annotations/panoptic.json OUT` makes the file.
 _base_ = "evaluate_refcoco.py"
 # All objects of a category may be found.
 model = dict(test_cfg=dict(max_per_img=300))

@@ -2,7 +2,5 @@
 _base_ = "composed_100k.py"
 train_dataloader = dict(
     sampler=dict(source_ratio=[6, 3, 1, 1, 1]),
-    dataset=dict(
-        datasets=[*_base_.train_dataloader.dataset.datasets, _base_.flickr30k, _base_.objects365, _base_.gqa]
-    ),
+    dataset=dict(datasets=[*_base_.train_dataloader.dataset.datasets, _base_.flickr30k, _base_.objects365, _base_.gqa]),
 )

@@ -35,9 +35,7 @@ phrase = dict(
     return_classes=True,
     pipeline=train_pipeline,
 )
-category = dict(
-    phrase, ann_file="annotations/odvg_detection.jsonl", label_map_file="annotations/odvg_label_map.json"
-)
+category = dict(phrase, ann_file="annotations/odvg_detection.jsonl", label_map_file="annotations/odvg_label_map.json")
 
 # An epoch is one pass over the first source. 128 images a step: 32 GPUs, or what `--auto-scale-lr` makes of it.
 train_dataloader = dict(
