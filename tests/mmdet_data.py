@@ -41,7 +41,11 @@ def make_data(folder: Path) -> None:
     _coco(folder / "data/coco", rng)
     _lvis(folder / "data/lvis_v1", rng)
     _pretraining(folder / "data", rng)
-    composed = {"FC-100K": None, "COCO-50K": "coco", "LVIS-50K": str(folder / "data/lvis_v1/annotations/lvis_v1_train.json")}
+    composed = {
+        "FC-100K": None,
+        "COCO-50K": "coco",
+        "LVIS-50K": str(folder / "data/lvis_v1/annotations/lvis_v1_train.json"),
+    }
     for name, vocabulary in composed.items():
         recipe = Recipe(
             canvas=(HEIGHT, WIDTH),
@@ -96,11 +100,12 @@ def _coco(folder: Path, rng: np.random.Generator) -> None:
 
 
 def _lvis(folder: Path, rng: np.random.Generator) -> None:
-    names = ("apple", "dog", "pizza", "banana")
+    from mmdet.datasets import LVISV1Dataset
+
     categories = [
-        {"id": id, "name": name, "synset": f"{name}.n.01", "synonyms": [name], "def": name, "frequency": "f"}
-        | {"image_count": 4, "instance_count": 4}
-        for id, name in enumerate(names, 1)
+        {"id": id, "name": name, "synset": f"{name}.n.01", "synonyms": [name], "def": name}
+        | {"frequency": "rcf"[id % 3], "image_count": 4, "instance_count": 4}
+        for id, name in enumerate(LVISV1Dataset.METAINFO["classes"], 1)
     ]
     for part in ("train", "val"):
         images, annotations = _instances(folder, f"{part}2017", 4, [1, 2, 3], rng)
@@ -137,7 +142,5 @@ def _grounding(boxes: list[tuple[list[int], int]]) -> dict:
     caption = "a red box and a blue box beside a cup"
     phrases = ("a red box", "a blue box", "a cup")
     spans = [[caption.index(phrase), caption.index(phrase) + len(phrase)] for phrase in phrases]
-    regions = [
-        {"bbox": box, "phrase": phrases[label], "tokens_positive": [spans[label]]} for box, label in boxes
-    ]
+    regions = [{"bbox": box, "phrase": phrases[label], "tokens_positive": [spans[label]]} for box, label in boxes]
     return {"caption": caption, "regions": regions}

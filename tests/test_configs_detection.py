@@ -14,19 +14,17 @@ import mmdet.registry as registries
 from mmdet.models.language_models import bert
 from mmengine.config import Config, ConfigDict
 from mmengine.config import config as config_module
-from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
 
-import sos_mm.detection as detection
-from sos_mm.launch import RUNNER_KEYS, build_runner
-from tests.mmdet_data import make_data, make_language_model
+from sos_mm.launch import RUNNER_KEYS
+from tests.mmdet_data import make_language_model
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 ALL = sorted(
-    str(path.relative_to(CONFIGS)) for room in ("detection", "grounding", "segmentation") for path in (CONFIGS / room).rglob("*.py")
+    str(path.relative_to(CONFIGS))
+    for room in ("detection", "grounding", "segmentation")
+    for path in (CONFIGS / room).rglob("*.py")
 )
-TRAINED = [name for name in ALL if "evaluate" not in name]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -178,7 +176,9 @@ def test_published_recipe():
     negatives = [step for each in sources for step in each.pipeline if step.type == "RandomSamplingNegPos"]
     assert [(each.num_sample_negative, each.max_tokens) for each in negatives] == [(85, 256)] * 5
     assert "obj365_goldg_20231122" in config.load_from
-    assert load("grounding/real_composed_100k_grit_v3det.py").load_from.endswith("goldg_grit9m_v3det_20231204_095047-b448804b.pth")
+    assert load("grounding/real_composed_100k_grit_v3det.py").load_from.endswith(
+        "goldg_grit9m_v3det_20231204_095047-b448804b.pth"
+    )
 
 
 @pytest.mark.parametrize(
@@ -196,11 +196,17 @@ def test_freezing():
     frozen = {"frozen_backbone": {"backbone"}, "frozen_language": {"language_model"}}
     frozen["frozen_encoders"] = frozen["frozen_backbone"] | frozen["frozen_language"]
     for name, parts in {**frozen, "composed_100k": set()}.items():
-        model, keys = build(f"grounding/{name}.py"), load(f"grounding/{name}.py").optim_wrapper.paramwise_cfg.custom_keys
+        model, keys = (
+            build(f"grounding/{name}.py"),
+            load(f"grounding/{name}.py").optim_wrapper.paramwise_cfg.custom_keys,
+        )
         model.train()
-        still = {part for part in ("backbone", "language_model", "neck", "encoder", "decoder", "bbox_head")
-                 if keys.get(part, {}).get("lr_mult") == 0.0
-                 or not any(each.requires_grad for each in getattr(model, part).parameters())}
+        still = {
+            part
+            for part in ("backbone", "language_model", "neck", "encoder", "decoder", "bbox_head")
+            if keys.get(part, {}).get("lr_mult") == 0.0
+            or not any(each.requires_grad for each in getattr(model, part).parameters())
+        }
         assert still == parts, name
 
 

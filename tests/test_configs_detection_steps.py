@@ -1,5 +1,6 @@
 """One config of each family over mmdet trains and validates, shrunk, on data in the layout and places of the real ones."""
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +25,18 @@ def place(tmp_path_factory):
     make_data(folder)
     sizes = dict(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
     make_language_model(folder / "bert", **sizes)
-    return folder
+    # Data sets of mmengine collect garbage, each time among all that was ever imported.
+    gc.freeze()
+    yield folder
+    gc.unfreeze()
 
 
 @pytest.fixture
 def at_place(place, monkeypatch):
     monkeypatch.chdir(place)
     monkeypatch.setenv("SOS_MM_LANGUAGE_MODEL", str(place / "bert"))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    # Runners write their config down, which takes longer than a step.
+    monkeypatch.setattr(Config, "pretty_text", "")
     return place
 
 
@@ -64,28 +69,38 @@ def shrink_grounding(model: Config) -> None:
     model.neck.update(in_channels=[48, 96, 192])
     model.encoder.num_layers = model.decoder.num_layers = 1
     model.num_queries = 20
+    model.test_cfg.max_per_img = 10
 
 
 def shrink_mask2former(model: Config) -> None:
     model.backbone.depth = 18
-    model.panoptic_head.update(in_channels=[64, 128, 256, 512], num_queries=10)
-    model.panoptic_head.pixel_decoder.encoder.num_layers = 1
-    model.panoptic_head.transformer_decoder.num_layers = 1
+    head = model.panoptic_head
+    head.update(in_channels=[64, 128, 256, 512], num_queries=10)
+    head.pixel_decoder.encoder.num_layers = head.transformer_decoder.num_layers = 1
     model.train_cfg.num_points = 64
+    model.test_cfg.max_per_image = 10
 
 
 def shrink_mask_rcnn(model: Config) -> None:
+    channels = 32
     if model.backbone.type == "SwinTransformer":
         model.backbone.update(embed_dims=24, depths=(1, 1, 1, 1), num_heads=(1, 1, 2, 2))
-        model.neck.update(in_channels=[24, 48, 96, 192])
+        model.neck.update(in_channels=[24, 48, 96, 192], out_channels=channels)
     else:
         model.backbone.depth = 18
-        model.neck.update(in_channels=[64, 128, 256, 512])
+        model.neck.update(in_channels=[64, 128, 256, 512], out_channels=channels)
+    model.rpn_head.update(in_channels=channels, feat_channels=channels)
+    roi = model.roi_head
+    roi.bbox_roi_extractor.out_channels = roi.mask_roi_extractor.out_channels = channels
+    roi.bbox_head.update(in_channels=channels, fc_out_channels=channels)
+    roi.mask_head.update(num_convs=1, in_channels=channels, conv_out_channels=channels)
     model.test_cfg.rpn.update(nms_pre=50, max_per_img=50)
+    # Hardly trained, it is sure of nothing.
+    model.test_cfg.rcnn.update(max_per_img=10, score_thr=0.0)
 
 
-def shrink_nothing(model: Config) -> None:
-    """It is small."""
+def shrink_rtmdet(model: Config) -> None:
+    model.test_cfg.update(score_thr=0.0, max_per_img=10)
 
 
 def prepare(name: str, shrink, work_dir: Path) -> Config:
@@ -140,7 +155,10 @@ def scalars(runner: Runner) -> set[str]:
 
 def test_grounding(at_place, tmp_path):
     """Real and composed data through the ratio sampler: all five sources in their places."""
-    runner, watch = train(prepare("grounding/real_composed_100k.py", shrink_grounding, tmp_path / "grounding"))
+    config = prepare("grounding/real_composed_100k.py", shrink_grounding, tmp_path / "grounding")
+    # Fewer than the objects: not all of them are denoised.
+    config.model.dn_cfg.group_cfg.num_dn_queries = 2
+    runner, watch = train(config)
     sources = [next(part for part in parts if part in SOURCES) for parts in watch.files]
     counts = {source: sources.count(source) for source in SOURCES}
     # Two in three of the composed samples are by category, and an epoch is one pass over those four.
@@ -182,7 +200,7 @@ def test_lvis_in_two_stages(at_place, tmp_path):
     ("name", "shrink"),
     [
         ("detection/mask-rcnn_r50_coco_paste.py", shrink_mask_rcnn),
-        ("detection/rtmdet-ins_tiny_coco_paste.py", shrink_nothing),
+        ("detection/rtmdet-ins_tiny_coco_paste.py", shrink_rtmdet),
     ],
 )
 def test_detection_with_pasting(at_place, tmp_path, name, shrink):
