@@ -1,4 +1,4 @@
-"""One config of each family over mmdet trains and validates, shrunk, on data in the layout and places of the real ones."""
+"""One config of each family over mmdet trains and validates, shrunk, on data laid out as the real ones."""
 
 import gc
 from pathlib import Path
