@@ -1,5 +1,5 @@
-# Composed data first (composed_100k.py), then real data alone for as long as mmdet's fine-tuning: 5 epochs of which
-# each passes over Flickr30k once.
+# The second stage, on real data alone, after composed data alone (composed_100k.py). An epoch is one pass over
+# Flickr30k; the number of epochs is ours.
 _base_ = "../_base_/mmdet/grounding.py"
 load_from = "work_dirs/composed_100k/epoch_10.pth"
 train_dataloader = dict(
