@@ -1,6 +1,7 @@
 """Small stand-ins for the data that configs over mmdet name, in the layout and under the paths of the real ones."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -41,21 +42,19 @@ def make_data(folder: Path) -> None:
     _coco(folder / "data/coco", rng)
     _lvis(folder / "data/lvis_v1", rng)
     _pretraining(folder / "data", rng)
-    composed = {
-        "FC-100K": None,
-        "COCO-50K": "coco",
-        "LVIS-50K": str(folder / "data/lvis_v1/annotations/lvis_v1_train.json"),
-    }
-    for name, vocabulary in composed.items():
+    lvis = str(folder / "data/lvis_v1/annotations/lvis_v1_train.json")
+    composed = {"FC-100K": (None, "odvg"), "COCO-50K": ("coco", "coco"), "LVIS-50K": (lvis, "lvis")}
+    for name, (vocabulary, form) in composed.items():
         recipe = Recipe(
             canvas=(HEIGHT, WIDTH),
             segments={"type": "sample", **({"vocabulary": vocabulary} if vocabulary else {})},
             backgrounds={"type": "gradient"},
             layout={"type": "StructuredLayout", "counts": (2, 5), "crowded": "fewer"},
             vocabulary=vocabulary,
-            formats={"coco": ["coco"], None: ["odvg"]}.get(vocabulary, ["lvis"]),
+            formats=[form],
         )
         synthesize(recipe, folder / "data/sos" / name, 4, progress=False)
+    _intra_class(folder / "data/sos/SFC-val", rng)
     build_index(list_records({"type": "sample"}, Faults("error")), folder / "data/sos/FC.arrow")
 
 
@@ -107,12 +106,27 @@ def _lvis(folder: Path, rng: np.random.Generator) -> None:
         | {"frequency": "rcf"[id % 3], "image_count": 4, "instance_count": 4}
         for id, name in enumerate(LVISV1Dataset.METAINFO["classes"], 1)
     ]
-    for part in ("train", "val"):
-        images, annotations = _instances(folder, f"{part}2017", 4, [1, 2, 3], rng)
+    for part, number in (("train", 4), ("val", 2)):
+        images, annotations = _instances(folder, f"{part}2017", number, [1, 2, 3], rng)
         for image in images:
             image |= {"neg_category_ids": [4], "not_exhaustive_category_ids": []}
         content = {"images": images, "annotations": annotations, "categories": categories}
         _write(folder / f"annotations/lvis_v1_{part}.json", content)
+    # Grounding models are judged on the same images where COCO lies.
+    coco = folder.parent / "coco"
+    shutil.copytree(folder / "val2017", coco / "val2017", dirs_exist_ok=True)
+    _write(coco / "annotations/lvis_v1_minival_inserted_image_name.json", content)
+
+
+def _intra_class(folder: Path, rng: np.random.Generator) -> None:
+    """Two expressions, each of one of the three objects in its image."""
+    images, annotations = [], []
+    for index in (1, 2):
+        (target, _), *others = _picture(folder / f"images/{index}.jpg", rng)
+        images.append({"id": index, "file_name": f"{index}.jpg", "height": HEIGHT, "width": WIDTH, "caption": "a box"})
+        images[-1]["distractors"] = [box for box, _ in others]
+        annotations.append({"id": index, "image_id": index, "category_id": 1, "bbox": target})
+    _write(folder / "annotations/intra_class.json", {"images": images, "annotations": annotations})
 
 
 def _pretraining(data: Path, rng: np.random.Generator) -> None:
