@@ -115,6 +115,7 @@ def _lvis(folder: Path, rng: np.random.Generator) -> None:
     # Grounding models are judged on the same images where COCO lies.
     coco = folder.parent / "coco"
     shutil.copytree(folder / "val2017", coco / "val2017", dirs_exist_ok=True)
+    content |= {"images": images[:1], "annotations": [each for each in annotations if each["image_id"] == 1]}
     _write(coco / "annotations/lvis_v1_minival_inserted_image_name.json", content)
 
 
