@@ -3,6 +3,7 @@
 import functools
 import inspect
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 pytest.importorskip("mmdet.datasets", reason="mmdet needs mmcv with compiled operators", exc_type=ImportError)
+import mmdet
 import mmdet.registry as registries
 from mmdet.models.language_models import bert
 from mmengine.config import Config, ConfigDict
@@ -246,3 +248,30 @@ def test_missing_data_is_an_error_that_names_the_file(tmp_path, monkeypatch):
     }.items():
         with pytest.raises(FileNotFoundError, match=missing):
             registries.DATASETS.build(load(name).train_dataloader.dataset)
+
+
+def test_one_line_in_a_copy_of_a_stock_config(tmp_path):
+    """The README's line, written into mmdet's own files, is the same as in the config that inherits them."""
+    line = next(
+        each for each in (CONFIGS.parent / "README.md").read_text().splitlines() if "sos_mm.SegmentPaste" in each
+    )
+    stock = Path(mmdet.__file__).parent / ".mim/configs"
+    for name in ("mask_rcnn", "_base_"):
+        shutil.copytree(stock / name, tmp_path / name)
+    file = tmp_path / "_base_/datasets/coco_instance.py"
+    before = file.read_text()
+    place = "dict(type='LoadAnnotations', with_bbox=True, with_mask=True),\n"
+    file.write_text(before.replace(place, f"{place}{line}\n", 1))
+    assert len(file.read_text().splitlines()) == len(before.splitlines()) + 1
+    copied = Config.fromfile(tmp_path / "mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py")
+    inherited = load("detection/mask-rcnn_r50_coco_paste.py")
+    assert sum(step.type == "sos_mm.SegmentPaste" for step in copied.train_dataloader.dataset.pipeline) == 1
+    for key in RUNNER_KEYS:
+        assert without_scope(copied.get(key)) == without_scope(inherited.get(key)), key
+
+
+def without_scope(part: object) -> object:
+    """A part of a config without the marks of whose it is."""
+    if isinstance(part, dict):
+        return {key: without_scope(value) for key, value in part.items() if key != "_scope_"}
+    return [without_scope(each) for each in part] if isinstance(part, list | tuple) else part
