@@ -24,7 +24,8 @@ _MODULES = {
     ),
     "sos_mm.augmentation": "SegmentPaste",
     "sos_mm.detection": (
-        "IntraClassReferringDataset IntraClassReferringMetric SourceRatioBatchSampler SourceRatioSampler"
+        "CappedGroundingDINO CappedGroundingDINOHead CompactODVGDataset IntraClassReferringDataset "
+        "IntraClassReferringMetric SourceRatioBatchSampler SourceRatioSampler"
     ),
     "sos_mm.visits": "VisitHook",
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from sos_mm.checks import check_choice, writable_folder
@@ -95,7 +96,7 @@ def build_runner(config: Config) -> Runner:
 def build_trained(config: Config, checkpoint: str) -> Runner:
     """A runner whose model holds a checkpoint's weights, all of them and no others.
 
-    Pretrained weights are not loaded first: the checkpoint replaces them.
+    Pretrained weights and those of ``load_from`` are not loaded: the checkpoint's take their place.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
@@ -104,9 +105,22 @@ def build_trained(config: Config, checkpoint: str) -> Runner:
     if not Path(checkpoint).is_file():
         raise FileNotFoundError(f"The checkpoint {checkpoint} does not exist.")
     leave_out_pretrained(config.model)
+    # Weights that training begins with would be loaded over the checkpoint's.
+    config.update(load_from=None, resume=False)
     runner = build_runner(config)
+    runner.register_hook(DropTokenPositions())
     runner.load_checkpoint(checkpoint, map_location="cpu", strict=True)
     return runner
+
+
+class DropTokenPositions(Hook):
+    """Drops the numbers of BERT's tokens, 0, 1, 2, ..., that older transformers saved among the weights."""
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Takes them out of what was read."""
+        state = checkpoint.get("state_dict", checkpoint)
+        for name in [each for each in state if each.endswith("embeddings.position_ids")]:
+            del state[name]
 
 
 def leave_out_pretrained(model: dict) -> None:

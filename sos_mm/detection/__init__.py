@@ -1,4 +1,4 @@
-"""What the detection side adds to mmdet: samplers of several sources, and intra-class referring.
+"""What the detection side adds to mmdet: samplers of several sources, capped denoising, intra-class referring.
 
 The only part of the package that imports mmdet, and so needs mmcv with compiled operators.
 """
@@ -9,10 +9,15 @@ check_openmmlab("mmengine", "mmcv", "mmdet")
 # mmdet's LVIS data set and metrics use the lvis package, which uses them.
 restore_numpy_aliases()
 
+from sos_mm.detection.composed import CompactODVGDataset  # noqa: E402
+from sos_mm.detection.denoising import CappedGroundingDINO, CappedGroundingDINOHead  # noqa: E402
 from sos_mm.detection.intra_class import IntraClassReferringDataset, IntraClassReferringMetric  # noqa: E402
 from sos_mm.detection.samplers import SourceRatioBatchSampler, SourceRatioSampler  # noqa: E402
 
 __all__ = [
+    "CappedGroundingDINO",
+    "CappedGroundingDINOHead",
+    "CompactODVGDataset",
     "IntraClassReferringDataset",
     "IntraClassReferringMetric",
     "SourceRatioBatchSampler",

@@ -1,0 +1,50 @@
+# MM-Grounding-DINO Swin-T, trained as SOS trains it from O365+GoldG weights; children choose the sources.
+_base_ = ["mmdet::mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365_goldg_grit9m_v3det.py", "places.py"]
+
+published = "https://download.openmmlab.com/mmdetection/v3.0/mm_grounding_dino/grounding_dino_swin-t_pretrain_"
+from_o365_goldg = published + "obj365_goldg/grounding_dino_swin-t_pretrain_obj365_goldg_20231122_132602-4ea751ce.pth"
+from_all = (
+    published + "obj365_goldg_grit9m_v3det/"
+    "grounding_dino_swin-t_pretrain_obj365_goldg_grit9m_v3det_20231204_095047-b448804b.pth"
+)
+load_from = from_o365_goldg
+
+model = dict(
+    type="CappedGroundingDINO",
+    bbox_head=dict(type="CappedGroundingDINOHead"),
+    encoder=dict(num_cp=0),  # Check-pointing it would need fairscale.
+    language_model=dict(name=_base_.language_model),
+)
+
+# 85 negatives, 256 tokens.
+train_pipeline = _base_.train_pipeline
+train_pipeline[-2].update(tokenizer_name=_base_.language_model)
+objects365 = dict(_base_.o365v1_od_dataset, pipeline=train_pipeline)
+flickr30k = dict(_base_.flickr30k_dataset, pipeline=train_pipeline)
+gqa = dict(_base_.gqa_dataset, pipeline=train_pipeline)
+grit = dict(_base_.grit_dataset, pipeline=train_pipeline)
+v3det_pipeline = _base_.v3d_train_pipeline
+v3det_pipeline[-2].update(tokenizer_name=_base_.language_model)
+v3det = dict(_base_.v3det_dataset, pipeline=v3det_pipeline)
+# What tools/synthesize.py makes; children add `data_root`.
+phrase = dict(
+    type="CompactODVGDataset",
+    ann_file="annotations/odvg_grounding.jsonl",
+    data_prefix=dict(img="images/"),
+    filter_cfg=dict(filter_empty_gt=False),
+    return_classes=True,
+    pipeline=train_pipeline,
+)
+category = dict(phrase, ann_file="annotations/odvg_detection.jsonl", label_map_file="annotations/odvg_label_map.json")
+
+# An epoch is one pass over the first source. 128 images a step: 32 GPUs, or what `--auto-scale-lr` makes of it.
+train_dataloader = dict(
+    batch_size=4,
+    sampler=dict(_delete_=True, type="SourceRatioSampler", batch_size=4, source_ratio=[2, 1]),
+    batch_sampler=dict(_delete_=True, type="SourceRatioBatchSampler"),
+)
+auto_scale_lr = dict(base_batch_size=128)
+# AdamW at 4e-4, weight decay 1e-4, clipping at 0.1, and a tenth of the rate for both encoders are mmdet's.
+max_epochs = 10
+train_cfg = dict(max_epochs=max_epochs)
+param_scheduler = [dict(type="MultiStepLR", begin=0, end=max_epochs, by_epoch=True, milestones=[6], gamma=0.1)]

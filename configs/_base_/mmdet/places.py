@@ -1,0 +1,7 @@
+# Where things lie for all configs over mmdet, and what they import: the one place to change. The data sets that mmdet's
+# own configs name lie where those say: data/coco, data/lvis_v1, data/objects365v1, data/flickr30k_entities, data/gqa,
+# data/odinw, data/d3.
+custom_imports = dict(imports=["sos_mm.augmentation", "sos_mm.detection"], allow_failed_imports=False)
+composed_root = "{{$SOS_MM_COMPOSED:data/sos/}}"
+# Hub id or local folder.
+language_model = "{{$SOS_MM_LANGUAGE_MODEL:bert-base-uncased}}"

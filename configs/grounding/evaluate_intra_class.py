@@ -1,0 +1,21 @@
+# Telling objects of one category apart by words, on composed images that training has not seen.
+# `python tools/convert_annotations.py panoptic-intra-class DIR/annotations/panoptic.json OUT` makes the file.
+_base_ = "evaluate_refcoco.py"
+# All objects of a category may be found.
+model = dict(test_cfg=dict(max_per_img=300))
+root = _base_.composed_root + "SFC-val/"
+val_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type="IntraClassReferringDataset",
+        data_root=root,
+        ann_file="annotations/intra_class.json",
+        data_prefix=dict(img="images/"),
+        test_mode=True,
+        return_classes=True,
+        pipeline=_base_.test_pipeline,
+    )
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(_delete_=True, type="IntraClassReferringMetric", ann_file=root + "annotations/intra_class.json")
+test_evaluator = val_evaluator

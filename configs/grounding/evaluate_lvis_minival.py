@@ -1,0 +1,6 @@
+# LVIS v1 minival, 5,000 images: fixed AP.
+_base_ = [
+    "mmdet::mm_grounding_dino/lvis/grounding_dino_swin-t_pretrain_zeroshot_mini-lvis.py",
+    "../_base_/mmdet/places.py",
+]
+model = dict(encoder=dict(num_cp=0), language_model=dict(name=_base_.language_model))

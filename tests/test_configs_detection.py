@@ -1,0 +1,277 @@
+"""Configs over mmdet: all load, build at full size without memory, and name only what there is."""
+
+import functools
+import inspect
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("mmdet.datasets", reason="mmdet needs mmcv with compiled operators", exc_type=ImportError)
+import mmdet
+import mmdet.registry as registries
+from mmdet.models.language_models import bert
+from mmengine.config import Config, ConfigDict
+from mmengine.config import config as config_module
+from mmengine.registry import init_default_scope
+
+from sos_mm.launch import RUNNER_KEYS
+from tests.mmdet_data import make_language_model
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+ALL = sorted(
+    str(path.relative_to(CONFIGS))
+    for room in ("detection", "grounding", "segmentation")
+    for path in (CONFIGS / room).rglob("*.py")
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def full_size_language_model(tmp_path_factory):
+    """bert-base-uncased's sizes and a tokenizer, without weights: models are built without memory."""
+    folder = make_language_model(tmp_path_factory.mktemp("language") / "bert")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOS_MM_LANGUAGE_MODEL", str(folder))
+        # A config of mmdet is looked up in a hundred files, each time anew.
+        patch.setattr(config_module, "_get_external_cfg_path", functools.cache(config_module._get_external_cfg_path))
+        yield folder
+    for cached in (load, build_on_meta):
+        cached.cache_clear()
+
+
+@functools.cache
+def load(name: str) -> Config:
+    """A config; not to be changed."""
+    return Config.fromfile(CONFIGS / name)
+
+
+def build(name: str) -> torch.nn.Module:
+    """The model of a config on the meta device; of configs with equal models one is built."""
+    return build_on_meta(json.dumps(load(name).model.to_dict(), sort_keys=True))
+
+
+@functools.cache
+def build_on_meta(model: str) -> torch.nn.Module:
+    init_default_scope("mmdet")
+    with pytest.MonkeyPatch.context() as patch:
+        # Weights cannot be loaded there, and Swin asks for numbers while it is built.
+        make = classmethod(lambda cls, _, add_pooling_layer, config: cls(config, add_pooling_layer))
+        patch.setattr(bert.HFBertModel, "from_pretrained", make)
+        patch.setattr(torch, "linspace", functools.partial(torch.linspace, device="cpu"))
+        with torch.device("meta"):
+            return registries.MODELS.build(ConfigDict(json.loads(model)))
+
+
+def dicts(part: object) -> Iterator[dict]:
+    """All dicts in a config that name a type."""
+    if isinstance(part, dict):
+        if "type" in part:
+            yield part
+        for each in part.values():
+            yield from dicts(each)
+    elif isinstance(part, list | tuple):
+        for each in part:
+            yield from dicts(each)
+
+
+def unknown_arguments(cls: type, given: set[str]) -> set[str]:
+    """Those that neither a class takes nor a parent that it hands others on to."""
+    for each in inspect.getmro(cls)[:-1]:
+        if "__init__" not in vars(each):
+            continue
+        parameters = inspect.signature(each.__init__).parameters.values()
+        given -= {parameter.name for parameter in parameters}
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            return given
+    # Handed on to something else, as resizing is.
+    return set()
+
+
+def check(registry: str, part: dict) -> None:
+    """A part of a config is of a known type and has only arguments that this takes."""
+    cls = getattr(registries, registry).get(part["type"])
+    assert cls is not None, part["type"]
+    # The last is read before a scheduler is made.
+    unknown = unknown_arguments(cls, part.keys() - {"type", "_scope_", "convert_to_iter_based"})
+    assert not unknown, f"{cls.__name__} takes no {sorted(unknown)}"
+
+
+def steps(pipeline: list) -> Iterator[dict]:
+    """The transforms of a pipeline, nested ones too."""
+    for step in pipeline:
+        if isinstance(step, list | tuple):
+            yield from steps(step)
+        elif isinstance(step, dict):
+            yield step
+            yield from steps(step.get("transforms", ()))
+
+
+def data_sets(part: dict) -> Iterator[dict]:
+    """A data set and those that it is made of."""
+    yield part
+    for inner in [part.get("dataset"), *part.get("datasets", ())]:
+        if inner:
+            yield from data_sets(inner)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_builds_at_full_size_and_everything_is_found(name):
+    config = load(name)
+    model = build(name)
+    assert sum(each.numel() for each in model.parameters()) > 1e6
+    pipelines = []
+    for part in ("train", "val", "test"):
+        loader = config[f"{part}_dataloader"]
+        check("DATA_SAMPLERS", loader.sampler)
+        if loader.get("batch_sampler"):
+            check("DATA_SAMPLERS", loader.batch_sampler)
+        for each in data_sets(loader.dataset):
+            check("DATASETS", each)
+            pipelines += [each.pipeline] if "pipeline" in each else []
+    for evaluator in dicts([config.val_evaluator, config.test_evaluator]):
+        check("EVALUATOR" if "metrics" in evaluator else "METRICS", evaluator)
+    for hook in [*config.default_hooks.values(), *config.get("custom_hooks", ())]:
+        check("HOOKS", hook)
+        pipelines += [hook.switch_pipeline] if "switch_pipeline" in hook else []
+    for step in steps(pipelines):
+        check("TRANSFORMS", step)
+    check("OPTIMIZERS", config.optim_wrapper.optimizer)
+    schedulers = config.param_scheduler
+    for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
+        check("PARAM_SCHEDULERS", scheduler)
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if "sample_" not in name])
+def test_short_files_that_inherit(name):
+    assert len((CONFIGS / name).read_text().splitlines()) <= 36
+    assert "_base_ = " in (CONFIGS / name).read_text()
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name.startswith("grounding")])
+def test_the_language_model_has_one_place(name, full_size_language_model):
+    """A local folder replaces the hub's model everywhere."""
+    config = load(name)
+    used = [config.model, *([] if "evaluate" in name else [config.train_dataloader])]
+    named = [each.get("tokenizer_name", each.get("name")) for each in dicts(used)]
+    assert str(full_size_language_model) in named
+    assert "bert-base-uncased" not in named
+
+
+def test_published_recipe():
+    config = load("grounding/real_composed_100k.py")
+    optim = config.optim_wrapper
+    assert optim.optimizer.type == "AdamW"
+    assert (optim.optimizer.lr, optim.optimizer.weight_decay, optim.clip_grad.max_norm) == (4e-4, 1e-4, 0.1)
+    rates = {key: each.lr_mult for key, each in optim.paramwise_cfg.custom_keys.items() if "lr_mult" in each}
+    assert rates == dict(backbone=0.1, language_model=0.1)
+    assert config.auto_scale_lr.base_batch_size == 128
+    assert config.train_cfg.max_epochs == 10
+    assert [each.milestones for each in config.param_scheduler] == [[6]]
+    sources = config.train_dataloader.dataset.datasets
+    assert config.train_dataloader.sampler.source_ratio == [6, 3, 1, 1, 1]
+    places = [Path(each.data_root).name for each in sources]
+    assert places == ["FC-100K", "FC-100K", "flickr30k_entities", "objects365v1", "gqa"]
+    assert [each.ann_file.split("_")[1].split(".")[0] for each in sources[:2]] == ["detection", "grounding"]
+    negatives = [step for each in sources for step in each.pipeline if step.type == "RandomSamplingNegPos"]
+    assert [(each.num_sample_negative, each.max_tokens) for each in negatives] == [(85, 256)] * 5
+    assert "obj365_goldg_20231122" in config.load_from
+    assert load("grounding/real_composed_100k_grit_v3det.py").load_from.endswith(
+        "goldg_grit9m_v3det_20231204_095047-b448804b.pth"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "rate"),
+    [("composed_400k", 10, 4e-4), ("referring", 5, 4e-4), ("single_category", 5, 2e-4), ("staged_100k", 5, 4e-4)],
+)
+def test_rates_and_epochs(name, epochs, rate):
+    config = load(f"grounding/{name}.py")
+    assert (config.train_cfg.max_epochs, config.optim_wrapper.optimizer.lr) == (epochs, rate)
+    assert config.load_from.endswith(".pth")
+
+
+def test_freezing():
+    """What is frozen has no gradient, or no rate; the rest has both."""
+    frozen = {"frozen_backbone": {"backbone"}, "frozen_language": {"language_model"}}
+    frozen["frozen_encoders"] = frozen["frozen_backbone"] | frozen["frozen_language"]
+    for name, parts in {**frozen, "composed_100k": set()}.items():
+        model = build(f"grounding/{name}.py").train()
+        keys = load(f"grounding/{name}.py").optim_wrapper.paramwise_cfg.custom_keys
+        still = {
+            part
+            for part in ("backbone", "language_model", "neck", "encoder", "decoder", "bbox_head")
+            if keys.get(part, {}).get("lr_mult") == 0.0
+            or not any(each.requires_grad for each in getattr(model, part).parameters())
+        }
+        assert still == parts, name
+
+
+def test_ablations_differ_by_one_line():
+    base = load("grounding/ablations/structured.py")
+    recipes = {path.stem for path in (CONFIGS / "synthesis/ablations").glob("*.py")}
+    names = {path.stem for path in (CONFIGS / "grounding/ablations").glob("*.py")} - {"structured"}
+    assert names == recipes
+    for name in sorted(names):
+        config = load(f"grounding/ablations/{name}.py")._cfg_dict.to_dict()
+        assert config["train_dataloader"]["dataset"].pop("data_root") == f"data/sos/ablations/{name}/"
+        expected = base._cfg_dict.to_dict()
+        expected["train_dataloader"]["dataset"].pop("data_root")
+        assert config == expected
+
+
+def test_composed_data_is_beside_the_same_real_data():
+    """With and without composed data, offline and on the fly: all but the training data is equal."""
+    for percent in (1, 10, 50, 100):
+        plain, *others = (
+            load(f"segmentation/mask2former_r50_coco_{percent}{kind}.py")._cfg_dict.to_dict()
+            for kind in ("", "_composed", "_paste")
+        )
+        used = plain["train_dataloader"]["dataset"]["ann_file"]
+        assert used == "annotations/instances_train2017" + (f"_{percent}percent.json" if percent < 100 else ".json")
+        assert others[0]["train_dataloader"]["dataset"]["datasets"][0]["ann_file"] == used
+        assert others[1]["train_dataloader"]["dataset"]["ann_file"] == used
+        for key in RUNNER_KEYS:
+            if key not in ("train_dataloader", "custom_hooks"):
+                assert all(each.get(key) == plain.get(key) for each in others), key
+
+
+def test_missing_data_is_an_error_that_names_the_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    init_default_scope("mmdet")
+    for name, missing in {
+        "grounding/composed_100k.py": "data/sos/FC-100K/annotations/odvg_label_map.json",
+        "segmentation/mask2former_r50_coco_10_composed.py": "data/coco/annotations/instances_train2017_10percent.json",
+        "segmentation/mask-rcnn_swin-s_lvis.py": "data/lvis_v1/annotations/lvis_v1_train.json",
+    }.items():
+        with pytest.raises(FileNotFoundError, match=missing):
+            registries.DATASETS.build(load(name).train_dataloader.dataset)
+
+
+def test_one_line_in_a_copy_of_a_stock_config(tmp_path):
+    """The README's line, written into mmdet's own files, is the same as in the config that inherits them."""
+    line = next(
+        each for each in (CONFIGS.parent / "README.md").read_text().splitlines() if "sos_mm.SegmentPaste" in each
+    )
+    stock = Path(mmdet.__file__).parent / ".mim/configs"
+    for name in ("mask_rcnn", "_base_"):
+        shutil.copytree(stock / name, tmp_path / name)
+    file = tmp_path / "_base_/datasets/coco_instance.py"
+    before = file.read_text()
+    place = "dict(type='LoadAnnotations', with_bbox=True, with_mask=True),\n"
+    file.write_text(before.replace(place, f"{place}{line}\n", 1))
+    assert len(file.read_text().splitlines()) == len(before.splitlines()) + 1
+    copied = Config.fromfile(tmp_path / "mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py")
+    inherited = load("detection/mask-rcnn_r50_coco_paste.py")
+    assert sum(step.type == "sos_mm.SegmentPaste" for step in copied.train_dataloader.dataset.pipeline) == 1
+    for key in RUNNER_KEYS:
+        assert without_scope(copied.get(key)) == without_scope(inherited.get(key)), key
+
+
+def without_scope(part: object) -> object:
+    """A part of a config without the marks of whose it is."""
+    if isinstance(part, dict):
+        return {key: without_scope(value) for key, value in part.items() if key != "_scope_"}
+    return [without_scope(each) for each in part] if isinstance(part, list | tuple) else part
