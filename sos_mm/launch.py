@@ -95,7 +95,9 @@ def build_runner(config: Config) -> Runner:
 def build_trained(config: Config, checkpoint: str) -> Runner:
     """A runner whose model holds a checkpoint's weights, all of them and no others.
 
-    Pretrained weights are not loaded first: the checkpoint replaces them.
+    Pretrained weights are not loaded first: the checkpoint replaces them. Where training averaged weights
+    (``EMAHook``), those of the checkpoint are the average already; the hook, which would copy the model and cannot
+    load before a run, is left out.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
@@ -104,6 +106,8 @@ def build_trained(config: Config, checkpoint: str) -> Runner:
     if not Path(checkpoint).is_file():
         raise FileNotFoundError(f"The checkpoint {checkpoint} does not exist.")
     leave_out_pretrained(config.model)
+    hooks = config.get("custom_hooks") or []
+    config.custom_hooks = [hook for hook in hooks if hook["type"] not in ("EMAHook", "mmengine.EMAHook")]
     runner = build_runner(config)
     runner.load_checkpoint(checkpoint, map_location="cpu", strict=True)
     return runner
