@@ -1,4 +1,4 @@
-"""Pictures of saliency results: rows of image, ground truth and prediction."""
+"""Pictures of saliency results: rows of image, ground truth, prediction and what is uncertain."""
 
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from mmengine.registry import HOOKS
 @HOOKS.register_module()
 class SaliencyVisualizationHook(Hook):
     """Saves image / ground truth / prediction rows of the first images of a validation or test run.
+
+    With an ensemble the rows end with its standard deviation, the uncertainty.
 
     Args:
         number: How many images; None for all.
@@ -68,7 +70,7 @@ class SaveSaliencyHook(Hook):
 
 
 def result_row(sample, height: int) -> np.ndarray:
-    """Image, ground truth (where there is one) and prediction side by side.
+    """Image, ground truth (where there is one), prediction and uncertainty (where there is one) side by side.
 
     Args:
         sample: A predicted ``SegDataSample`` with the metainfo ``img_path``.
@@ -80,6 +82,8 @@ def result_row(sample, height: int) -> np.ndarray:
     image = mmcv.imread(sample.img_path, channel_order="rgb")
     fields = [sample.gt_saliency] if "gt_saliency" in sample else []
     maps = [grey_picture(field.data) for field in (*fields, sample.pred_saliency)]
+    if "saliency_std" in sample:
+        maps.append(uncertainty_picture(sample.saliency_std.data))
     return side_by_side([image, *maps], height)
 
 
@@ -87,6 +91,16 @@ def grey_picture(saliency) -> np.ndarray:
     """A saliency tensor (1, H, W) in [0, 1] -> (H, W, 3) uint8."""
     grey = (saliency[0].clamp(0, 1) * 255).round().byte().cpu().numpy()
     return np.repeat(grey[..., None], 3, axis=2)
+
+
+def uncertainty_picture(deviation) -> np.ndarray:
+    """An ensemble's standard deviation (1, H, W) -> (H, W, 3) uint8 RGB, black for 0 to yellow for 0.5, the most."""
+    return heat((deviation[0] * 2).clamp(0, 1).float().cpu().numpy())
+
+
+def heat(values: np.ndarray) -> np.ndarray:
+    """Values (H, W) in [0, 1] as colours, (H, W, 3) uint8 RGB."""
+    return cv2.applyColorMap(np.rint(values * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
 
 
 def side_by_side(pictures: list[np.ndarray], height: int, gap: int = 4) -> np.ndarray:
