@@ -1,4 +1,8 @@
-"""Tests a model: `python tools/test.py configs/sod_diffusion_swinb.py CHECKPOINT`."""
+"""Tests a model: `python tools/test.py configs/sod_diffusion_swinb.py CHECKPOINT`.
+
+Of several data sets (a ConcatDataset of them) a table is told at the end, and pictures go to a folder each. With an
+ensemble (`--cfg-options model.test_cfg.ensemble=4`) the rows of `--show-dir` end with its uncertainty.
+"""
 
 import argparse
 from pathlib import Path
@@ -10,10 +14,10 @@ from sos_mm.launch import add_common_arguments, build_trained, load_config, star
 
 def parse_args() -> argparse.Namespace:
     """Parses the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_common_arguments(parser)
     parser.add_argument("checkpoint", help="checkpoint file")
-    parser.add_argument("--out", help="folder for the predicted maps, as PNG at the original size")
+    parser.add_argument("--out", help="folder for the maps, as PNG at the original size")
     parser.add_argument("--show-dir", help="folder for rows of image, ground truth and prediction, one an image")
     parser.add_argument("--tta", action="store_true", help="test-time augmentation: the config's `tta_pipeline`")
     return parser.parse_args()

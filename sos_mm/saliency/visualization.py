@@ -10,8 +10,28 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 
+class PictureHook(Hook):
+    """Knows where pictures of a run go: those of several data sets in a folder each, since their names are alike."""
+
+    several = False
+
+    def before_val_epoch(self, runner) -> None:
+        """Looks whether there are several data sets."""
+        self.several = len(getattr(runner.val_dataloader.dataset, "datasets", ())) > 1
+
+    def before_test_epoch(self, runner) -> None:
+        """The same for testing."""
+        self.several = len(getattr(runner.test_dataloader.dataset, "datasets", ())) > 1
+
+    def path(self, folder: Path, sample) -> Path:
+        """The file of a sample's picture; its folder is made."""
+        folder = folder / sample.dataset_name if self.several else folder
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{Path(sample.img_path).stem}.png"
+
+
 @HOOKS.register_module()
-class SaliencyVisualizationHook(Hook):
+class SaliencyVisualizationHook(PictureHook):
     """Saves image / ground truth / prediction rows of the first images of a validation or test run.
 
     With an ensemble the rows end with its standard deviation, the uncertainty.
@@ -30,9 +50,13 @@ class SaliencyVisualizationHook(Hook):
 
     def before_val_epoch(self, runner) -> None:
         """Starts counting."""
+        super().before_val_epoch(runner)
         self._saved = 0
 
-    before_test_epoch = before_val_epoch
+    def before_test_epoch(self, runner) -> None:
+        """Starts counting."""
+        super().before_test_epoch(runner)
+        self._saved = 0
 
     def after_val_iter(self, runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None):
         """Saves rows until ``number`` is reached: the main process does, or every process its own where all are due."""
@@ -42,20 +66,19 @@ class SaliencyVisualizationHook(Hook):
         for sample in outputs or ():
             if self.number is not None and self._saved >= self.number:
                 return
-            folder.mkdir(parents=True, exist_ok=True)
-            path = folder / f"{Path(sample.img_path).stem}.png"
-            mmcv.imwrite(cv2.cvtColor(result_row(sample, self.height), cv2.COLOR_RGB2BGR), str(path))
+            row = cv2.cvtColor(result_row(sample, self.height), cv2.COLOR_RGB2BGR)
+            mmcv.imwrite(row, str(self.path(folder, sample)))
             self._saved += 1
 
     after_test_iter = after_val_iter
 
 
 @HOOKS.register_module()
-class SaveSaliencyHook(Hook):
+class SaveSaliencyHook(PictureHook):
     """Saves every predicted map of a test run as an 8-bit PNG at the image's original size.
 
     Args:
-        folder: Folder for the maps.
+        folder: Folder for the maps; of several data sets each has a folder in it.
     """
 
     def __init__(self, folder: str):
@@ -63,10 +86,8 @@ class SaveSaliencyHook(Hook):
 
     def after_test_iter(self, runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None):
         """Saves the maps of a batch; every process its own."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         for sample in outputs or ():
-            grey = grey_picture(sample.pred_saliency.data)[..., 0]
-            mmcv.imwrite(grey, str(self.folder / f"{Path(sample.img_path).stem}.png"))
+            mmcv.imwrite(grey_picture(sample.pred_saliency.data)[..., 0], str(self.path(self.folder, sample)))
 
 
 def result_row(sample, height: int) -> np.ndarray:

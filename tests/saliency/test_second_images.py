@@ -1,6 +1,7 @@
 """RGB-D and RGB-T: the shipped configs, shrunk, train and test from folders as the data sets are distributed."""
 
 import json
+import runpy
 from pathlib import Path
 
 import cv2
@@ -8,15 +9,16 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS
 from mmengine.runner import Runner
 
 from sos_mm.launch import build_trained, leave_out_pretrained
-from sos_mm.saliency import LetterboxSaliency, SaliencyDataset
+from sos_mm.saliency import FlipSaliency, LetterboxSaliency, SaliencyDataset
 from sos_mm.saliency.inspection import describe, inspect_dataset
 from sos_mm.visits import Draws, drawing_parts
 from tests.test_configs import shrink
 
-from .conftest import CONFIGS
+from .conftest import CONFIGS, small_config, write_saliency_data
 
 # Folder of a data set or of a part of it, its second images, and whether these have 16 bits.
 LAYOUTS = {
@@ -164,3 +166,57 @@ def test_letterbox_keeps_the_shape_and_treats_all_alike(shape):
     for key, within, around in (("img", 200, 127), ("aux", 200, 127), ("gt_saliency", 1, 0)):
         plane = boxed[key] if boxed[key].ndim == 2 else boxed[key][..., 0]
         np.testing.assert_allclose(plane, np.where(inside, within, around), atol=1e-5)
+
+
+def test_a_letterboxed_image_is_flipped_with_its_padding(folders):
+    """So that what is cut off afterwards is what was added, also where one side has a pixel more."""
+    image = np.full((9, 48, 3), 200, np.uint8).transpose(1, 0, 2).copy()
+    results = dict(img=image, img_shape=(48, 9), sample_idx=0)
+    results = FlipSaliency(prob=1.0)(LetterboxSaliency(scale=(48, 48))(results))
+    left, right, _, _ = results["padding_size"]
+    assert (left, right, results["flip_direction"]) == (20, 19, "horizontal")
+    assert (results["img"][:, left : 48 - right] == 200).all()
+
+
+def test_augmented_testing_flips_both_images_and_no_mask(folders):
+    config = shrunk("rgbt", folders / "run")
+    tool = runpy.run_path(str(CONFIGS.parent / "tools/test.py"))
+    with pytest.raises(ValueError, match="`--tta` needs `tta_model`"):
+        tool["augment"](Config(dict(tta_pipeline=[])))
+    tool["augment"](config)
+    assert (config.model.type, config.model.module.type) == ("SaliencyTTAModel", "LatentDiffusionSegmentor")
+    pipelines = [each.pipeline for each in config.test_dataloader.dataset.datasets]
+    assert len(pipelines) == 3
+    dataset = DATASETS.build(config.test_dataloader.dataset)
+    packed = dataset[0]
+    straight, flipped = packed["inputs"]
+    assert straight.shape == (6, 64, 64)
+    assert torch.equal(straight.flip(-1), flipped)
+    masks = [sample.gt_saliency.data for sample in packed["data_samples"]]
+    assert torch.equal(*masks)
+    assert [sample.flip for sample in packed["data_samples"]] == [False, True]
+
+
+def test_augmented_testing_of_several_data_sets_keeps_their_pictures_apart(tmp_path):
+    """By a Runner, with an ensemble of two; both data sets have images of the same names."""
+    roots = [write_saliency_data(tmp_path / name, 2) for name in ("first", "second")]
+    config = small_config(roots[0], tmp_path / "run", **{"model.test_cfg.ensemble": 2, "model.test_cfg.steps": 1})
+    torch.save(dict(state_dict=MODELS.build(config.model).state_dict()), tmp_path / "small.pth")
+    base = config.test_dataloader.dataset
+    sets = [dict(base, data_root=str(root)) for root in roots]
+    config.test_dataloader.dataset = dict(type="ConcatDataset", datasets=sets)
+    scale_to(config.tta_pipeline, (64, 64))
+    config.custom_hooks = [dict(type="SaveSaliencyHook", folder=str(tmp_path / "maps"))]
+    config.custom_hooks.append(dict(type="SaliencyVisualizationHook", number=None, folder=str(tmp_path / "rows")))
+    for name, augmented in (("plain", False), ("augmented", True)):
+        config.experiment_name = f"several-{name}"
+        if augmented:
+            runpy.run_path(str(CONFIGS.parent / "tools/test.py"))["augment"](config)
+        scores = build_trained(config, str(tmp_path / "small.pth")).test()
+        assert {key.split("/")[1] for key in scores} == {"first", "second"}
+        for folder in ("maps", "rows"):
+            files = sorted(
+                path.relative_to(tmp_path / folder).as_posix() for path in (tmp_path / folder).rglob("*.png")
+            )
+            assert files == ["first/0.png", "first/1.png", "second/0.png", "second/1.png"]
+        assert cv2.imread(str(tmp_path / "maps/first/0.png")).shape == (40, 48, 3)
