@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from sos_mm.checks import check_choice, writable_folder
@@ -90,6 +92,32 @@ def build_runner(config: Config) -> Runner:
     from mmengine.registry import RUNNERS
 
     return RUNNERS.build(config)
+
+
+class MatchingCheckpointHook(Hook):
+    """Refuses to train on from a checkpoint of another architecture, of which mmengine only warns.
+
+    Resuming, all parts must be the model's; starting from another training's weights (``load_from``), at least some.
+    """
+
+    priority = "HIGHEST"
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compares names and shapes.
+
+        Raises:
+            RuntimeError: If they differ; names the parts.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        got = {name: tuple(value.shape) for name, value in checkpoint.get("state_dict", checkpoint).items()}
+        different = sorted(name for name in wanted.keys() | got.keys() if wanted.get(name) != got.get(name))
+        if not different or (not runner._resume and wanted.items() & got.items()):
+            return
+        listed = "; ".join(f"{name} must be {wanted.get(name)}, but is {got.get(name)}" for name in different[:5])
+        raise RuntimeError(
+            f"The checkpoint is of another architecture: {len(different)} of {len(wanted)} parts differ: {listed}."
+        )
 
 
 def build_trained(config: Config, checkpoint: str) -> Runner:
