@@ -62,6 +62,7 @@ def shrunk(name: str, work_dir: Path) -> Config:
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
         config[loader].update(batch_size=2, num_workers=0, persistent_workers=False)
         for dataset in config[loader].dataset.datasets:
+            dataset.serialize_data = False
             scale_to(dataset.pipeline, (64, 64))
     scale_to(config.tta_pipeline, (64, 64))
     config.merge_from_dict({"train_cfg.max_epochs": 1, "train_cfg.val_interval": 1, "work_dir": str(work_dir)})
