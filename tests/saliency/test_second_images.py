@@ -209,15 +209,11 @@ def test_augmented_testing_of_several_data_sets_keeps_their_pictures_apart(tmp_p
     scale_to(config.tta_pipeline, (64, 64))
     config.custom_hooks = [dict(type="SaveSaliencyHook", folder=str(tmp_path / "maps"))]
     config.custom_hooks.append(dict(type="SaliencyVisualizationHook", number=None, folder=str(tmp_path / "rows")))
-    for name, augmented in (("plain", False), ("augmented", True)):
-        config.experiment_name = f"several-{name}"
-        if augmented:
-            runpy.run_path(str(CONFIGS.parent / "tools/test.py"))["augment"](config)
-        scores = build_trained(config, str(tmp_path / "small.pth")).test()
-        assert {key.split("/")[1] for key in scores} == {"first", "second"}
-        for folder in ("maps", "rows"):
-            files = sorted(
-                path.relative_to(tmp_path / folder).as_posix() for path in (tmp_path / folder).rglob("*.png")
-            )
-            assert files == ["first/0.png", "first/1.png", "second/0.png", "second/1.png"]
-        assert cv2.imread(str(tmp_path / "maps/first/0.png")).shape == (40, 48, 3)
+    config.experiment_name = "several"
+    runpy.run_path(str(CONFIGS.parent / "tools/test.py"))["augment"](config)
+    scores = build_trained(config, str(tmp_path / "small.pth")).test()
+    assert {key.split("/")[1] for key in scores} == {"first", "second"}
+    for folder in ("maps", "rows"):
+        files = sorted(path.relative_to(tmp_path / folder).as_posix() for path in (tmp_path / folder).rglob("*.png"))
+        assert files == ["first/0.png", "first/1.png", "second/0.png", "second/1.png"]
+    assert cv2.imread(str(tmp_path / "maps/first/0.png")).shape == (40, 48, 3)
