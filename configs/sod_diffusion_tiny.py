@@ -55,6 +55,11 @@ test_pipeline = [
     dict(type="LoadSaliencyMask"),
     dict(type="PackSaliencyInputs"),
 ]
+tta_pipeline = [
+    dict(type="LoadSaliencyImage"),
+    dict(type="ResizeSaliency", scale=(128, 128), keep_ratio=False),
+    _base_.tta_pipeline[-1],
+]
 train_dataloader = dict(
     batch_size=16,
     num_workers=1,

@@ -16,8 +16,8 @@ _MODULES = {
     "sos_mm.synthesis": "Recipe synthesize",
     "sos_mm.saliency": (
         "AttentionFeatureInteraction CBAMFusion DiffusionSODHead DistilledSegmentor FlipSaliency "
-        "LatentCacheHook LatentDenoiser LatentDiffusionSegmentor LoadAuxiliaryImage LoadSaliencyImage "
-        "LoadSaliencyMask MaskDecoder MultiModalPreprocessor PackSaliencyInputs PlainCrossAttention "
+        "LatentCacheHook LatentDenoiser LatentDiffusionSegmentor LetterboxSaliency LoadAuxiliaryImage "
+        "LoadSaliencyImage LoadSaliencyMask MaskDecoder MultiModalPreprocessor PackSaliencyInputs PlainCrossAttention "
         "ReleasedFusion ResizeSaliency SODInferencer SODMetric SaliencyDataset SaliencyMSELoss SaliencyTTAModel "
         "SaliencyVisualizationHook SalientBranchHead SalientBranchSegmentor SalientEncoder SaveSaliencyHook "
         "SpaceToDepthCodec StableDiffusionVAE StructureLoss"

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from sos_mm.checks import check_choice, writable_folder
@@ -93,10 +94,38 @@ def build_runner(config: Config) -> Runner:
     return RUNNERS.build(config)
 
 
+class MatchingCheckpointHook(Hook):
+    """Refuses to train on from a checkpoint of another architecture, of which mmengine only warns.
+
+    Resuming, all parts must be the model's; starting from another training's weights (``load_from``), at least some.
+    """
+
+    priority = "HIGHEST"
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compares names and shapes.
+
+        Raises:
+            RuntimeError: If they differ; names the parts.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        got = {name: tuple(value.shape) for name, value in checkpoint.get("state_dict", checkpoint).items()}
+        different = sorted(name for name in wanted.keys() | got.keys() if wanted.get(name) != got.get(name))
+        if not different or (not runner._resume and wanted.items() & got.items()):
+            return
+        listed = "; ".join(f"{name} must be {wanted.get(name)}, but is {got.get(name)}" for name in different[:5])
+        raise RuntimeError(
+            f"The checkpoint is of another architecture: {len(different)} of {len(wanted)} parts differ: {listed}."
+        )
+
+
 def build_trained(config: Config, checkpoint: str) -> Runner:
     """A runner whose model holds a checkpoint's weights, all of them and no others.
 
-    Pretrained weights and those of ``load_from`` are not loaded: the checkpoint's take their place.
+    Pretrained weights and those of ``load_from`` are not loaded: the checkpoint's take their place. Where training
+    averaged weights (``EMAHook``), those of the checkpoint are the average already; the hook, which would copy the
+    model and cannot load before a run, is left out.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
@@ -107,6 +136,8 @@ def build_trained(config: Config, checkpoint: str) -> Runner:
     leave_out_pretrained(config.model)
     # Weights that training begins with would be loaded over the checkpoint's.
     config.update(load_from=None, resume=False)
+    hooks = config.get("custom_hooks") or []
+    config.custom_hooks = [hook for hook in hooks if hook["type"] not in ("EMAHook", "mmengine.EMAHook")]
     runner = build_runner(config)
     runner.register_hook(DropTokenPositions())
     runner.load_checkpoint(checkpoint, map_location="cpu", strict=True)

@@ -24,6 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--out", help="the page (default: report.html in the work folder)")
     parser.add_argument("--rows", type=int, default=12, help="prediction rows to show")
     parser.add_argument("--pairs", type=int, default=12, help="pairs of training data to show")
+    parser.add_argument("--closely", type=int, default=2, help="images whose sampling and attention are shown")
     parser.add_argument("--sampling-steps", type=int, default=6, help="steps of the sampling strips")
     return parser.parse_args()
 
@@ -49,20 +50,21 @@ def page_sections(runner: Runner, args: argparse.Namespace, scores: dict) -> lis
     model, loader, config = runner.model, runner.test_dataloader, runner.cfg
     batches = list(islice(loader, ceil(args.rows / loader.batch_size)))
     rows = prediction_rows(model, batches)[: args.rows]
-    strips = [
-        report.sampling_strip(model, batches[0], index, args.sampling_steps)
-        for index in range(min(2, len(batches[0]["inputs"])))
-        if isinstance(model, LatentDiffusionSegmentor)
-    ]
+    # Of a branch alone there is neither sampling nor attention.
+    closely = range(min(args.closely, len(batches[0]["inputs"])) if isinstance(model, LatentDiffusionSegmentor) else 0)
+    strips = [report.sampling_strip(model, batches[0], index, args.sampling_steps) for index in closely]
+    attention = [report.attention_row(model, batches[0], index) for index in closely]
     test_root, train_root = (config[f"{kind}_dataloader"].dataset.data_root for kind in ("test", "train"))
     pairs = report.data_pairs(DATASETS.build(config.train_dataloader.dataset), args.pairs)
     logs = sorted(Path(args.checkpoint).parent.glob("*/vis_data/scalars.json"))
     about_rows = "Image, ground truth, auxiliary map of the encoder, full model."
+    about_attention = "What the salient positions read of the image, at each level of the U-Net."
     about_strips = "The estimate of the mask after each step, starting from noise."
     sections = [
         report.Section("Scores", f"On {len(loader.dataset)} images of {test_root}.", [report.score_table(scores)]),
         report.Section("Predictions", about_rows, [report.grid(rows)]),
         report.Section("Sampling", about_strips, strips),
+        report.Section("Attention", about_attention, attention),
         report.Section("Training data", f"From {train_root}.", [report.grid(pairs)]),
     ]
     if logs:

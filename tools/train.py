@@ -4,7 +4,7 @@ import argparse
 
 import torch
 
-from sos_mm.launch import add_common_arguments, build_runner, load_config, start_processes
+from sos_mm.launch import MatchingCheckpointHook, add_common_arguments, build_runner, load_config, start_processes
 
 
 def parse_args() -> argparse.Namespace:
@@ -51,7 +51,9 @@ def main() -> None:
     config = load_config(args)
     apply_arguments(config, args)
     start_processes(config)
-    build_runner(config).train()
+    runner = build_runner(config)
+    runner.register_hook(MatchingCheckpointHook())
+    runner.train()
 
 
 if __name__ == "__main__":

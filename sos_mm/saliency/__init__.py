@@ -24,6 +24,7 @@ from sos_mm.saliency.salient_encoder import SalientEncoder  # noqa: E402
 from sos_mm.saliency.segmentor import LatentDiffusionSegmentor  # noqa: E402
 from sos_mm.saliency.transforms import (  # noqa: E402
     FlipSaliency,
+    LetterboxSaliency,
     LoadAuxiliaryImage,
     LoadSaliencyImage,
     LoadSaliencyMask,
@@ -42,6 +43,7 @@ __all__ = [
     "LatentCacheHook",
     "LatentDenoiser",
     "LatentDiffusionSegmentor",
+    "LetterboxSaliency",
     "LoadAuxiliaryImage",
     "LoadSaliencyImage",
     "LoadSaliencyMask",

@@ -10,6 +10,7 @@ is computed at each step (:meth:`FeatureInteraction.at`).
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -173,7 +174,12 @@ class ContextAttention(nn.Module):
         level: The index of its map and gate in the context.
         index: The index of its keys and values in the context.
         positions: Whether to add positions, with a scale that is learned.
+
+    Attributes:
+        watcher: Where it is set, it is shown the queries and keys, each (B, heads, positions, C/heads).
     """
+
+    watcher: Callable[[Tensor, Tensor], None] | None = None
 
     def __init__(self, level: int, index: int, positions: bool):
         super().__init__()
@@ -192,6 +198,8 @@ class ContextAttention(nn.Module):
             self.keys_and_values(attn, context.maps) if context.projected is None else context.projected[self.index]
         )
         query = self.placed(self.split(attn, attn.to_q(hidden_states)), grid)
+        if self.watcher is not None:
+            self.watcher(query, key)
         mixed = functional.scaled_dot_product_attention(query, key, value)
         output = attn.to_out[0](mixed.transpose(1, 2).flatten(2))
         return output if context.gates is None else output * context.gates[:, self.level, None, None]

@@ -8,7 +8,7 @@ from sos_mm.checks import check_choice, check_folder
 # Folders of images and masks as collections of these sets repack them; with one name for both, images are the JPEGs.
 _REPACKED = (
     ("images", "masks"), ("image", "mask"), ("Image", "Mask"), ("imgs", "gt"), ("Imgs", "GT"), ("RGB", "GT"),
-    ("Image", "GT"), ("img", "gt"), ("Imgs", "Imgs"),
+    ("Image", "GT"), ("img", "gt"), ("RGB", "groundtruth"), ("left", "GT"), ("Imgs", "Imgs"),
 )  # fmt: skip
 _DEPTH = ("depth", "Depth", "depths")
 _THERMAL = ("T", "Thermal", "thermal")
@@ -23,12 +23,14 @@ class Benchmark:
         folders: Folders of images and masks below its root, as distributed; repacked ones are known too.
         auxiliary: Names that the folder of the second modality goes by; none for plain images.
         note: What is peculiar about it.
+        parts: How many images its parts to train and to test hold, which are often distributed apart.
     """
 
     images: int
     folders: tuple[tuple[str, str], ...] = ()
     auxiliary: tuple[str, ...] = ()
     note: str = ""
+    parts: tuple[int, ...] = ()
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -42,13 +44,13 @@ BENCHMARKS: dict[str, Benchmark] = {
         note="masks are grey: means over several people; metrics take what is over 128",
     ),
     "HKU-IS": Benchmark(4_447, (("imgs", "gt"),), note="images are PNG files"),
-    "NJU2K": Benchmark(1_985, auxiliary=_DEPTH, note="1,485 to train and 500 to test in the usual split"),
-    "NLPR": Benchmark(1_000, auxiliary=_DEPTH, note="700 to train and 300 to test in the usual split"),
+    "NJU2K": Benchmark(1_985, auxiliary=_DEPTH, parts=(1_485, 500)),
+    "NLPR": Benchmark(1_000, auxiliary=_DEPTH, parts=(700, 300)),
     "STERE": Benchmark(1_000, auxiliary=_DEPTH),
     "SIP": Benchmark(929, auxiliary=_DEPTH),
     "VT821": Benchmark(821, auxiliary=_THERMAL),
     "VT1000": Benchmark(1_000, auxiliary=_THERMAL),
-    "VT5000": Benchmark(5_000, auxiliary=_THERMAL, note="2,500 to train and 2,500 to test in the usual split"),
+    "VT5000": Benchmark(5_000, auxiliary=_THERMAL, parts=(2_500,)),
 }
 
 

@@ -31,6 +31,7 @@ class Inspection:
         grey: Masks with many shades between 0 and 255.
         empty: Masks without anything salient.
         note: What is known of the data set.
+        parts: How many its parts to train and to test should hold.
     """
 
     name: str
@@ -40,11 +41,12 @@ class Inspection:
     grey: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     note: str = ""
+    parts: tuple[int, ...] = ()
 
     @property
     def complete(self) -> bool:
         """Whether all that is expected is there and can be used."""
-        return not self.faults and self.expected in (None, self.pairs)
+        return not self.faults and (self.expected in (None, self.pairs) or self.pairs in self.parts)
 
 
 def inspect_dataset(dataset: SaliencyDataset, progress: bool = True) -> Inspection:
@@ -55,7 +57,9 @@ def inspect_dataset(dataset: SaliencyDataset, progress: bool = True) -> Inspecti
         progress: Whether to say on stderr how far it is.
     """
     known = BENCHMARKS.get(dataset.benchmark or "")
-    found = Inspection(dataset.name, len(dataset), known and known.images, note=known.note if known else "")
+    found = Inspection(dataset.name, len(dataset))
+    if known:
+        found.expected, found.note, found.parts = known.images, known.note, known.parts
     pairs = (dataset.get_data_info(index) for index in range(len(dataset)))
     for pair in Progress(len(dataset), "pairs", progress).over(pairs):
         try:
@@ -88,7 +92,8 @@ def describe(found: Sequence[Inspection], names: int = 3) -> str:
     """A text for people: one line a data set, then the first files of each kind of fault."""
     lines = []
     for each in found:
-        expected = "" if each.expected is None else f" of {each.expected}"
+        numbers = [str(number) for number in (each.expected, *each.parts) if number]
+        expected = f" of {' or '.join(numbers)}" if numbers else ""
         state = "complete" if each.complete else "INCOMPLETE" if not each.faults else f"{len(each.faults)} FAULTS"
         lines.append(f"{each.name}: {each.pairs}{expected} pairs, {state}" + (f" ({each.note})" if each.note else ""))
         lines += [f"  {fault}" for fault in each.faults[:names]]

@@ -13,8 +13,9 @@ import torch
 from mmengine.dataset import BaseDataset
 
 from sos_mm.checks import read_image
+from sos_mm.saliency.attention import attention_maps, on_image
 from sos_mm.saliency.segmentor import LatentDiffusionSegmentor
-from sos_mm.saliency.visualization import grey_picture, side_by_side
+from sos_mm.saliency.visualization import grey_picture, heat, side_by_side
 
 PAGE = Template(
     """<!doctype html>
@@ -125,6 +126,29 @@ def sampling_strip(model: LatentDiffusionSegmentor, batch: dict, index: int, ste
     strip = side_by_side([image, grey_picture(sample.gt_saliency.data), *estimates], height)
     timesteps = ", ".join(str(int(step.timestep)) for step in process)
     return figure(strip, f"{Path(sample.img_path).stem}: image, ground truth, estimates at timesteps {timesteps}")
+
+
+def attention_row(model: LatentDiffusionSegmentor, batch: dict, index: int, height: int = 150) -> str:
+    """Image, prediction, and what the salient positions attend to at each level of the U-Net, as a figure.
+
+    Args:
+        model: The model.
+        batch: A batch of a test data loader.
+        index: Which image of it.
+        height: The row's height in pixels.
+    """
+    data = model.data_preprocessor(batch, training=False)
+    inputs, sample = data["inputs"][index : index + 1], data["data_samples"][index]
+    maps = attention_maps(model, inputs, sample)
+    image = read_image(sample.img_path, 3)
+    faint = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] * np.float32(0.4)
+    shown = [heat(on_image(each, inputs.shape[-2:], sample)[0].cpu().numpy()) for each in maps.values()]
+    lit = [np.rint(faint + 0.6 * each).astype(np.uint8) for each in shown]
+    with torch.no_grad():
+        predicted = model.predict(inputs, [sample.clone()])[0].pred_saliency.data
+    sizes = ", ".join(f"{each.shape[0]}x{each.shape[1]}" for each in maps.values())
+    text = f"{Path(sample.img_path).stem}: image, prediction, attention at {sizes}"
+    return figure(side_by_side([image, grey_picture(predicted), *lit], height), text)
 
 
 def loss_curve(logs: list[Path]) -> str:

@@ -168,6 +168,56 @@ class ResizeSaliency(Resize):
 
 
 @TRANSFORMS.register_module()
+class LetterboxSaliency(BaseTransform):
+    """Brings images of any aspect to one size without distorting them: resized to fit, the rest grey.
+
+    The model cuts what was added off its maps again. Train and test with the same of this and ``ResizeSaliency``.
+
+    Required Keys:
+
+    - img
+    - gt_saliency (optional)
+    - aux (optional)
+
+    Modified Keys:
+
+    - img, img_shape, gt_saliency, aux
+
+    Added Keys:
+
+    - padding_size (tuple): What was added, (left, right, top, bottom) in pixels.
+
+    Args:
+        scale: Width and height of the result.
+        value: Shade of what is added to images, 0 to 255; 0 is added to masks.
+    """
+
+    def __init__(self, scale: tuple[int, int], value: int = 127):
+        if len(scale) != 2 or min(scale) < 1:
+            raise ValueError(f"`scale` must be a width and a height of at least 1, but got {scale}.")
+        check_range("value", value, 0, 255)
+        self.scale = tuple(scale)
+        self.value = value
+
+    def transform(self, results: dict) -> dict:
+        """Resizes and adds."""
+        height, width = results["img"].shape[:2]
+        factor = min(self.scale[0] / width, self.scale[1] / height)
+        fitted = tuple(max(1, round(side * factor)) for side in (width, height))
+        results = ResizeSaliency(scale=fitted, keep_ratio=False)(results)
+        across, down = (whole - part for whole, part in zip(self.scale, fitted, strict=True))
+        left, top = across // 2, down // 2
+        results["padding_size"] = (left, across - left, top, down - top)
+        for key, value in (("img", (self.value,) * 3), ("aux", (self.value,) * 3), ("gt_saliency", 0)):
+            if key in results:
+                results[key] = cv2.copyMakeBorder(
+                    results[key], top, down - top, left, across - left, cv2.BORDER_CONSTANT, value=value
+                )
+        results["img_shape"] = results["img"].shape[:2]
+        return results
+
+
+@TRANSFORMS.register_module()
 class FlipSaliency(DrawsFromRun, BaseTransform):
     """Flips image and saliency map horizontally, at random.
 
@@ -177,18 +227,19 @@ class FlipSaliency(DrawsFromRun, BaseTransform):
 
     - img
     - sample_idx
-    - gt_saliency, aux (optional)
+    - gt_saliency, aux, padding_size (optional)
 
     Modified Keys:
 
-    - img, gt_saliency, aux
+    - img, gt_saliency, aux, padding_size
 
     Added Keys:
 
     - flip (bool)
+    - flip_direction (str): 'horizontal', where it is flipped.
 
     Args:
-        prob: The probability.
+        prob: The probability. Nothing is drawn for 0 and 1, so that these can stand in test-time augmentation.
     """
 
     def __init__(self, prob: float = 0.5):
@@ -197,12 +248,22 @@ class FlipSaliency(DrawsFromRun, BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Flips or not."""
-        draws = self.draw(Purpose.TRAINING_AUGMENTATION, results["sample_idx"])
-        results["flip"] = bool(draws.random() < self.prob)
+        results["flip"] = self._flips(results)
+        if not results["flip"]:
+            return results
+        results["flip_direction"] = "horizontal"
         for key in ("img", "gt_saliency", "aux"):
-            if results["flip"] and key in results:
+            if key in results:
                 results[key] = cv2.flip(results[key], 1)
+        if "padding_size" in results:
+            left, right, top, bottom = results["padding_size"]
+            results["padding_size"] = (right, left, top, bottom)
         return results
+
+    def _flips(self, results: dict) -> bool:
+        if self.prob in (0, 1):
+            return self.prob == 1
+        return bool(self.draw(Purpose.TRAINING_AUGMENTATION, results["sample_idx"]).random() < self.prob)
 
 
 @TRANSFORMS.register_module()
@@ -229,7 +290,7 @@ class PackSaliencyInputs(BaseTransform):
         self,
         meta_keys: tuple[str, ...] = (
             *("img_path", "mask_path", "aux_path", "dataset_name", "sample_idx"),
-            *("ori_shape", "img_shape", "pad_shape", "flip"),
+            *("ori_shape", "img_shape", "pad_shape", "padding_size", "flip", "flip_direction"),
         ),
         to_rgb: bool = False,
     ):

@@ -1,4 +1,4 @@
-"""Pictures of saliency results: rows of image, ground truth and prediction."""
+"""Pictures of saliency results: rows of image, ground truth, prediction and what is uncertain."""
 
 from pathlib import Path
 
@@ -10,9 +10,31 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 
+class PictureHook(Hook):
+    """Knows where pictures of a run go: those of several data sets in a folder each, since their names are alike."""
+
+    several = False
+
+    def before_val_epoch(self, runner) -> None:
+        """Looks whether there are several data sets."""
+        self.several = len(getattr(runner.val_dataloader.dataset, "datasets", ())) > 1
+
+    def before_test_epoch(self, runner) -> None:
+        """The same for testing."""
+        self.several = len(getattr(runner.test_dataloader.dataset, "datasets", ())) > 1
+
+    def path(self, folder: Path, sample) -> Path:
+        """The file of a sample's picture; its folder is made."""
+        folder = folder / sample.dataset_name if self.several else folder
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{Path(sample.img_path).stem}.png"
+
+
 @HOOKS.register_module()
-class SaliencyVisualizationHook(Hook):
+class SaliencyVisualizationHook(PictureHook):
     """Saves image / ground truth / prediction rows of the first images of a validation or test run.
+
+    With an ensemble the rows end with its standard deviation, the uncertainty.
 
     Args:
         number: How many images; None for all.
@@ -28,9 +50,13 @@ class SaliencyVisualizationHook(Hook):
 
     def before_val_epoch(self, runner) -> None:
         """Starts counting."""
+        super().before_val_epoch(runner)
         self._saved = 0
 
-    before_test_epoch = before_val_epoch
+    def before_test_epoch(self, runner) -> None:
+        """Starts counting."""
+        super().before_test_epoch(runner)
+        self._saved = 0
 
     def after_val_iter(self, runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None):
         """Saves rows until ``number`` is reached: the main process does, or every process its own where all are due."""
@@ -40,20 +66,19 @@ class SaliencyVisualizationHook(Hook):
         for sample in outputs or ():
             if self.number is not None and self._saved >= self.number:
                 return
-            folder.mkdir(parents=True, exist_ok=True)
-            path = folder / f"{Path(sample.img_path).stem}.png"
-            mmcv.imwrite(cv2.cvtColor(result_row(sample, self.height), cv2.COLOR_RGB2BGR), str(path))
+            row = cv2.cvtColor(result_row(sample, self.height), cv2.COLOR_RGB2BGR)
+            mmcv.imwrite(row, str(self.path(folder, sample)))
             self._saved += 1
 
     after_test_iter = after_val_iter
 
 
 @HOOKS.register_module()
-class SaveSaliencyHook(Hook):
+class SaveSaliencyHook(PictureHook):
     """Saves every predicted map of a test run as an 8-bit PNG at the image's original size.
 
     Args:
-        folder: Folder for the maps.
+        folder: Folder for the maps; of several data sets each has a folder in it.
     """
 
     def __init__(self, folder: str):
@@ -61,14 +86,12 @@ class SaveSaliencyHook(Hook):
 
     def after_test_iter(self, runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None):
         """Saves the maps of a batch; every process its own."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         for sample in outputs or ():
-            grey = grey_picture(sample.pred_saliency.data)[..., 0]
-            mmcv.imwrite(grey, str(self.folder / f"{Path(sample.img_path).stem}.png"))
+            mmcv.imwrite(grey_picture(sample.pred_saliency.data)[..., 0], str(self.path(self.folder, sample)))
 
 
 def result_row(sample, height: int) -> np.ndarray:
-    """Image, ground truth (where there is one) and prediction side by side.
+    """Image, ground truth (where there is one), prediction and uncertainty (where there is one) side by side.
 
     Args:
         sample: A predicted ``SegDataSample`` with the metainfo ``img_path``.
@@ -80,6 +103,8 @@ def result_row(sample, height: int) -> np.ndarray:
     image = mmcv.imread(sample.img_path, channel_order="rgb")
     fields = [sample.gt_saliency] if "gt_saliency" in sample else []
     maps = [grey_picture(field.data) for field in (*fields, sample.pred_saliency)]
+    if "saliency_std" in sample:
+        maps.append(uncertainty_picture(sample.saliency_std.data))
     return side_by_side([image, *maps], height)
 
 
@@ -87,6 +112,16 @@ def grey_picture(saliency) -> np.ndarray:
     """A saliency tensor (1, H, W) in [0, 1] -> (H, W, 3) uint8."""
     grey = (saliency[0].clamp(0, 1) * 255).round().byte().cpu().numpy()
     return np.repeat(grey[..., None], 3, axis=2)
+
+
+def uncertainty_picture(deviation) -> np.ndarray:
+    """An ensemble's standard deviation (1, H, W) -> (H, W, 3) uint8 RGB, black for 0 to yellow for 0.5, the most."""
+    return heat((deviation[0] * 2).clamp(0, 1).float().cpu().numpy())
+
+
+def heat(values: np.ndarray) -> np.ndarray:
+    """Values (H, W) in [0, 1] as colours, (H, W, 3) uint8 RGB."""
+    return cv2.applyColorMap(np.rint(values * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
 
 
 def side_by_side(pictures: list[np.ndarray], height: int, gap: int = 4) -> np.ndarray:

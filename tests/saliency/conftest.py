@@ -84,7 +84,8 @@ def small_config(data_root: Path, work_dir: Path, **options) -> Config:
     config.merge_from_dict(SMALL)
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
         config[loader].update(batch_size=2, num_workers=0, persistent_workers=False)
-        config[loader].dataset.data_root = str(data_root)
+        # Serialising collects garbage, which takes seconds beside torch.
+        config[loader].dataset.update(data_root=str(data_root), serialize_data=False)
         for step in config[loader].dataset.pipeline:
             if step.type == "ResizeSaliency":
                 step.scale = (64, 64)

@@ -48,7 +48,8 @@ def test_folders_are_found(tmp_path, name, images, masks, suffix, nested):
     root = tmp_path / name
     extra = (*BENCHMARKS[name].auxiliary, "")[0]
     write(root / name if nested else root, images, masks, suffix, extra)
-    dataset = SaliencyDataset(str(root))
+    # Serialising collects garbage, which takes seconds beside torch.
+    dataset = SaliencyDataset(str(root), serialize_data=False)
     assert len(dataset) == 3
     for index in range(3):
         info = dataset.get_data_info(index)

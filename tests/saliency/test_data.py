@@ -27,7 +27,9 @@ PIPELINE = [
 
 
 def build(root, pipeline=PIPELINE, **options) -> SaliencyDataset:
-    dataset = DATASETS.build(dict(type="SaliencyDataset", data_root=str(root), pipeline=pipeline, **options))
+    # Serialising collects garbage, which takes seconds beside torch.
+    options = dict(data_root=str(root), pipeline=pipeline, serialize_data=False) | options
+    dataset = DATASETS.build(dict(type="SaliencyDataset", **options))
     for part in drawing_parts(dataset):
         part.draws = Draws(0)
     return dataset

@@ -80,7 +80,7 @@ def test_report_is_one_page_that_needs_no_network(trained, tmp_path):
         assert name in done.stdout
     text = page.read_text()
     assert not re.findall(r"(?:src|href)=\"(?!data:)", text)
-    assert text.count("<img") == 5 + 2 + 5 + 1
+    assert text.count("<img") == 5 + 2 + 2 + 5 + 1
 
 
 @pytest.mark.parametrize(

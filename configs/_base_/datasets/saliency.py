@@ -18,6 +18,20 @@ test_pipeline = [
     dict(type="LoadSaliencyMask"),
     dict(type="PackSaliencyInputs"),
 ]
+# Of `tools/test.py --tta`: the mean of the image's prediction and that of the flipped image.
+tta_pipeline = [
+    dict(type="LoadSaliencyImage"),
+    dict(type="ResizeSaliency", scale=input_size, keep_ratio=False),
+    dict(
+        type="TestTimeAug",
+        transforms=[
+            [dict(type="FlipSaliency", prob=0.0), dict(type="FlipSaliency", prob=1.0)],
+            [dict(type="LoadSaliencyMask")],
+            [dict(type="PackSaliencyInputs")],
+        ],
+    ),
+]
+tta_model = dict(type="SaliencyTTAModel")
 train_dataloader = dict(
     batch_size=4,
     num_workers=4,

@@ -1,0 +1,278 @@
+"""Times saliency models against what they replace, and against their own bare parts, in one run.
+
+    python tools/benchmarks/saliency_speed.py --size mid
+
+Three comparisons, random weights, one image, the fastest of a few rounds taken in turns:
+
+- inference: one step (with the VAE's decoder; pruned, with a light decoder) against the released behaviour, 10 steps
+  for each of 10 members, for each of which the image is encoded anew;
+- `predict` against the sum of its parts, each called alone;
+- a training step (losses and gradients) from cached latents against U-Net and Swin alone, forward and backward.
+
+`tiny` and `mid` are the shipped configs with narrower networks on 128 and 256 pixels, `full` is full size on 384.
+There, without a GPU, the released behaviour is not run but added up from its parts, each measured, and is marked so.
+With a GPU, images a second in bf16, memory, and the share of the GPU's measured matrix rate follow. With one thread
+seconds are those of this process alone: what else the machine does is not counted.
+"""
+
+import argparse
+import gc
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from sos_mm.launch import leave_out_pretrained
+from sos_mm.saliency.base_segmentor import to_signed
+from sos_mm.saliency.latent_cache import LatentCache
+from sos_mm.saliency.segmentor import LatentDiffusionSegmentor
+from sos_mm.visits import Draws
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+# Pixels, widths of the U-Net and its heads, of the VAE, and Swin's name and settings.
+SIZES = dict(
+    tiny=(128, (32, 64, 64, 64), (1, 2, 2, 2), (32, 32, 32, 32), "swin_tiny_patch4_window7_224", 4),
+    mid=(256, (96, 192, 384, 384), (3, 6, 12, 12), (32, 64, 128, 128), "swin_tiny_patch4_window7_224", 8),
+    full=(384, None, None, None, None, None),
+)
+STEPS = MEMBERS = 10
+
+
+def parse_args() -> argparse.Namespace:
+    """Parses the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=SIZES, default="mid", help="of the models (default: mid)")
+    parser.add_argument("--rounds", type=int, default=5, help="of each comparison; the fastest counts (default: 5)")
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU (default: 1)")
+    parser.add_argument("--only", nargs="+", choices=("inference", "parts", "training"), help="default: all three")
+    return parser.parse_args()
+
+
+def build(name: str, size: str, device: str) -> LatentDiffusionSegmentor:
+    """The model of ``configs/sod_diffusion_swinb<name>.py`` in one of the sizes, with random weights."""
+    model = Config.fromfile(CONFIGS / f"sod_diffusion_swinb{name}.py").model
+    leave_out_pretrained(model)
+    pixels, widths, heads, vae, swin, window = SIZES[size]
+    if widths is not None:
+        model.backbone.update(model_name=swin, img_size=pixels, window_size=window)
+        model.decode_head.unet.architecture.update(
+            block_out_channels=list(widths), attention_head_dim=list(heads), cross_attention_dim=256
+        )
+        model.codec.architecture.update(block_out_channels=list(vae))
+    if model.type == "DistilledSegmentor":
+        # What is distilled runs without its teacher.
+        model.type = "LatentDiffusionSegmentor"
+        del model.teacher, model.loss_distill
+    built = MODELS.build(model).to(device).eval()
+    built.draws = Draws(0)
+    return built
+
+
+def fastest(rounds: int, *calls: Callable[[], object]) -> list[float]:
+    """Seconds of each call, the least over rounds in which all are called in turns, after one that does not count."""
+    times = [[] for _ in calls]
+    for number in range(rounds + (rounds > 1)):
+        for call, seconds in zip(calls, times, strict=True):
+            start = now()
+            call()
+            if number or rounds == 1:
+                seconds.append(now() - start)
+    return [min(each) for each in times]
+
+
+def now() -> float:
+    """Seconds, when all that was given to the GPU is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    elif torch.get_num_threads() == 1:
+        return time.process_time()
+    return time.perf_counter()
+
+
+def inputs_of(size: str, device: str) -> tuple[Tensor, list[SegDataSample]]:
+    """One image of noise, (1, 3, H, W), and its data sample."""
+    pixels = SIZES[size][0]
+    facts = dict(img_path="0.jpg", sample_idx=0, ori_shape=(pixels, pixels))
+    sample = SegDataSample(metainfo=facts, gt_saliency=PixelData(data=torch.ones(1, pixels, pixels)))
+    return torch.rand(1, 3, pixels, pixels, device=device), [sample]
+
+
+@torch.no_grad()
+def as_released(model: LatentDiffusionSegmentor, image: Tensor, samples: list[SegDataSample]) -> Tensor:
+    """A prediction as the released code makes it: every member encodes the image, every pass its keys and values."""
+    maps = []
+    for member in range(MEMBERS):
+        conditions = model.encode_conditions(image)
+        noise = model.starting_noise(samples, member, conditions.image_latent, None)
+        context = model.decode_head.afim(conditions.features.pyramid)
+        *_, last = model.decode_head.sample(context, conditions.image_latent, noise, STEPS)
+        maps.append(model.decode_mask(last.latent))
+    return torch.stack(maps).median(0).values
+
+
+@torch.no_grad()
+def added_up(model: LatentDiffusionSegmentor, image: Tensor, rounds: int) -> float:
+    """Seconds of `as_released`, from those of encoding, of one pass and of decoding."""
+    conditions = model.encode_conditions(image)
+    latent = torch.randn_like(conditions.image_latent)
+    context = model.decode_head.afim(conditions.features.pyramid)
+    step = torch.tensor(500)
+    encode, unet, decode = fastest(
+        rounds,
+        lambda: model.encode_conditions(image),
+        lambda: model.decode_head.denoiser(conditions.image_latent, latent, step, context),
+        lambda: model.decode_mask(latent),
+    )
+    print(f"  released, its parts: image encoded {encode:.3f} s, U-Net pass {unet:.3f} s, decoded {decode:.3f} s")
+    return MEMBERS * (encode + STEPS * unet + decode)
+
+
+@torch.no_grad()
+def time_released(size: str, rounds: int, device: str) -> float:
+    """Seconds an image of the released behaviour, which are printed."""
+    image, samples = inputs_of(size, device)
+    model = build("_released", size, device)
+    if size == "full" and device == "cpu":
+        seconds, how = added_up(model, image, rounds), ", added up"
+    else:
+        # A hundred passes are a mean of their own.
+        (seconds,), how = fastest(1, lambda: as_released(model, image, samples)), ""
+    print(f"  released, {STEPS} x {MEMBERS} U-Net passes{how}: {seconds:.3f} s an image")
+    return seconds
+
+
+@torch.no_grad()
+def time_predict(name: str, size: str, rounds: int, device: str) -> float:
+    """Seconds an image of a config's `predict`."""
+    image, samples = inputs_of(size, device)
+    model = build(name, size, device)
+    return fastest(rounds, lambda: model.predict(image, samples))[0]
+
+
+def compare_inference(size: str, rounds: int, device: str) -> None:
+    """Prints seconds an image of the released behaviour, of one step, and of the light one."""
+    peer = time_released(size, rounds, device)
+    for name, what in (("_1step", "one step, the VAE's decoder"), ("_light", "one step, pruned, light decoder")):
+        gc.collect()
+        ours = time_predict(name, size, rounds, device)
+        print(f"  {what}: {ours:.3f} s an image, {peer / ours:.1f} times as fast")
+
+
+@torch.no_grad()
+def compare_parts(size: str, rounds: int, device: str) -> None:
+    """Prints `predict` of one step beside the sum of its parts, called alone."""
+    image, samples = inputs_of(size, device)
+    model = build("_1step", size, device)
+    head, vae = model.decode_head, model.codec.vae
+    stages = model.backbone(image)
+    features = model.neck(stages)
+    latent = model.image_latents(image)
+    context, step = head.condition(features), torch.tensor(999, device=device)
+    parts = {
+        "Swin": lambda: model.backbone(image),
+        "fusion": lambda: model.neck(stages),
+        "VAE encoder": lambda: vae.encode(to_signed(image)),
+        "keys and values": lambda: head.condition(features),
+        "U-Net": lambda: head.denoiser.unet(
+            torch.cat([latent, latent], 1), step, encoder_hidden_states=head.afim.at(context, step)
+        ),
+        "VAE decoder": lambda: vae.decode(latent),
+    }
+    whole, *each = fastest(rounds, lambda: model.predict(image, samples), *parts.values())
+    shares = ", ".join(f"{name} {seconds:.3f}" for name, seconds in zip(parts, each, strict=True))
+    print(f"  predict {whole:.3f} s; parts {sum(each):.3f} s ({shares}): {whole / sum(each):.3f} times")
+
+
+def compare_training(size: str, rounds: int, device: str) -> None:
+    """Prints a training step from cached latents beside U-Net and Swin alone, forward and backward."""
+    image, samples = inputs_of(size, device)
+    model = build("", size, device).train()
+    side = SIZES[size][0] // model.codec.stride
+    with tempfile.TemporaryDirectory() as folder:
+        shape = (1, 2, 4, side, side)
+        for name in ("image", "mask"):
+            np.save(Path(folder, f"{name}.npy"), np.random.default_rng(0).normal(size=shape).astype("f2"))
+
+        model.latent_cache = LatentCache(Path(folder))
+    latent, head = torch.randn(1, 4, side, side, device=device), model.decode_head
+    with torch.no_grad():
+        context = head.afim.at(head.afim(model.extract_feat(image).pyramid), torch.tensor([500], device=device))
+
+    def step() -> None:
+        model.zero_grad()
+        sum(model.loss(image, samples).values()).backward()
+
+    def bare() -> None:
+        model.zero_grad()
+        seen = sum(stage.float().square().mean() for stage in model.backbone(image))
+        (seen + head.denoiser(latent, latent, torch.tensor([500], device=device), context).square().mean()).backward()
+
+    ours, theirs = fastest(rounds, step, bare)
+    print(f"  training step {ours:.3f} s; U-Net and Swin alone {theirs:.3f} s: {ours / theirs:.3f} times")
+
+
+def measure_gpu(size: str, rounds: int) -> None:
+    """Prints images a second in bf16, the most memory, and the share of the GPU's own matrix rate."""
+    peak = matrix_rate()
+    print(f"{torch.cuda.get_device_name()}, bf16, batches of 8; products of 8192 x 8192: {peak / 1e12:.0f} TFLOP/s")
+    for name, steps, members in (("_1step", 1, 1), ("_light", 1, 1), ("", 4, 1), ("", 10, 10)):
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        seconds, flops = time_batch(name, size, rounds, dict(steps=steps, ensemble=members))
+        memory, share = torch.cuda.max_memory_allocated() / 2**30, flops / seconds / peak
+        what = f"{name.strip('_') or 'full'} {steps} x {members}"
+        print(f"  {what}: {8 / seconds:.1f} images/s, {memory:.1f} GiB, {share:.0%} of that rate")
+
+
+@torch.no_grad()
+def time_batch(name: str, size: str, rounds: int, test_cfg: dict) -> tuple[float, int]:
+    """Seconds and FLOP of a batch of 8 in bf16."""
+    model = build(name, size, "cuda")
+    model.test_cfg.update(test_cfg)
+    image, samples = inputs_of(size, "cuda")
+    images, samples = image.repeat(8, 1, 1, 1), samples * 8
+    with torch.autocast("cuda", torch.bfloat16):
+        with FlopCounterMode(display=False) as counter:
+            model.predict(images, samples)
+        return fastest(rounds, lambda: model.predict(images, samples))[0], counter.get_total_flops()
+
+
+def matrix_rate(side: int = 8192) -> float:
+    """FLOP a second that the GPU reaches in a product of two square bf16 matrices."""
+    matrix = torch.randn(side, side, device="cuda", dtype=torch.bfloat16)
+    (seconds,) = fastest(5, lambda: matrix @ matrix)
+    return 2 * side**3 / seconds
+
+
+def main() -> None:
+    """Prints the comparisons."""
+    args = parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    init_default_scope("mmseg")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    pixels = SIZES[args.size][0]
+    print(f"{args.size} size, {pixels} x {pixels} pixels, float32, {device}, {args.threads} threads")
+    compare = dict(inference=compare_inference, parts=compare_parts, training=compare_training)
+    for name in args.only or compare:
+        print(name)
+        compare[name](args.size, args.rounds, device)
+        gc.collect()
+    if device == "cuda":
+        measure_gpu(args.size, args.rounds)
+    print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
+
+
+if __name__ == "__main__":
+    main()
