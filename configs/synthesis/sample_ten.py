@@ -1,7 +1,7 @@
 # Ten categories of what is bundled, in images so small that a detector learns them in minutes on two cores.
 # `sample_ten_held_out.py` makes the test images, of other objects of the same categories.
 _base_ = "sample_detection.py"
-canvas = (192, 192)
+canvas = (128, 128)
 objects = dict(
     airplane=["gray_airplane"],
     apple=["red_apple"],
@@ -21,6 +21,10 @@ segments = dict(
     metadata="sos_mm/sample/metadata.json",
     include=[f"{category}/{name}" for category, names in objects.items() for name in names],
 )
-layout = dict(counts=(1, 5), shares=dict(large=0.6, medium=0.4, small=0.0))
+layout = dict(
+    counts=(1, 4),
+    shares=dict(large=0.6, medium=0.4, small=0.0),
+    areas=dict(large=(0.08, 0.4), medium=(0.03, 0.08), small=(0.01, 0.03)),
+)
 formats = ["coco"]
 del objects
