@@ -1,0 +1,135 @@
+"""Runs that count iterations: draws by the sampler's visits, whatever the workers, and after a resume."""
+
+import json
+
+import pytest
+import torch
+
+pytest.importorskip("mmcv.ops")
+pytest.importorskip("mmdet")
+from mmengine.dataset import BaseDataset, ConcatDataset
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, MODELS, TRANSFORMS
+from mmengine.runner import Runner
+
+from sos_mm.seeding import Purpose, generator
+from sos_mm.visits import DrawsFromRun, VisitedIndex
+
+SEED = 5
+
+
+class Numbered(DrawsFromRun):
+    """Draws a number for each image."""
+
+    def __call__(self, info: dict) -> dict:
+        index = info["sample_idx"]
+        return {"inputs": torch.tensor([int(index), index.visit, int(self.draw(Purpose.PASTE, index).integers(2**40))])}
+
+
+class Plain(DrawsFromRun):
+    """Draws for an image whose index forgot its visit."""
+
+    def __call__(self, info: dict) -> dict:
+        return {"inputs": torch.tensor(self.draw(Purpose.PASTE, int(info["sample_idx"])).integers(9, size=3))}
+
+
+class Images(BaseDataset):
+    """So many images."""
+
+    def __init__(self, size: int, **options):
+        self.size = size
+        super().__init__(**options)
+
+    def load_data_list(self) -> list[dict]:
+        return [{"img_path": str(index)} for index in range(self.size)]
+
+
+class Model(BaseModel):
+    """Writes what it gets into a file, with a number of torch's own generator."""
+
+    def __init__(self, out: str):
+        super().__init__()
+        self.out = out
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, inputs, mode="loss"):
+        with open(self.out, "a") as file:
+            file.write(json.dumps([torch.stack(inputs).tolist(), float(torch.rand(()))]) + "\n")
+        return {"loss": self.weight.sum()}
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    parts = [(TRANSFORMS, Numbered), (TRANSFORMS, Plain), (DATASETS, Images), (MODELS, Model)]
+    for registry, part in parts:
+        registry.register_module(module=part)
+    yield
+    for registry, part in parts:
+        del registry._module_dict[part.__name__]
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch):
+    """Trains for some iterations; gives what the model got: rows of (index, visit, number), and torch's numbers."""
+
+    # It waits two seconds at the end of each pass.
+    monkeypatch.setattr("mmengine.runner.loops.time.sleep", lambda seconds: None)
+
+    def run(name: str, iterations: int, workers: int = 0, pipeline: str = "Numbered", **options) -> list:
+        out, folder = tmp_path / f"{name}.jsonl", tmp_path / name
+        loader = dict(
+            dataset=dict(
+                type=ConcatDataset,
+                datasets=[dict(type="Images", size=size, pipeline=[dict(type=pipeline)]) for size in (7, 4)],
+            ),
+            batch_size=3,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            collate_fn=dict(type="pseudo_collate"),
+            sampler=dict(type="sos_mm.SourceRatioSampler", batch_size=3, source_ratio=[2, 1], seed=SEED),
+        ) | options.pop("loader", {})
+        Runner(
+            model=dict(type="Model", out=str(out)),
+            work_dir=str(folder),
+            train_dataloader=loader,
+            train_cfg=dict(type="IterBasedTrainLoop", max_iters=iterations),
+            optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
+            default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=2, by_epoch=False)),
+            custom_hooks=[dict(type="sos_mm.VisitHook")],
+            randomness=dict(seed=SEED),
+            experiment_name=f"{tmp_path.name}-{name}-{iterations}",
+            **options,
+        ).train()
+        return [json.loads(line) for line in out.read_text().splitlines()]
+
+    return run
+
+
+def test_draws_go_by_visits(train):
+    """Each image's number is that of its visit, over the ends of passes over the sources."""
+    rows = [row for batch, _ in train("run", 9) for row in batch]
+    assert len({visit for _, visit, _ in rows}) > 1
+    for index, visit, number in rows:
+        assert number == generator(SEED, Purpose.PASTE, VisitedIndex(index), visit).integers(2**40)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_workers_and_resume_change_nothing(train, grouped, monkeypatch):
+    monkeypatch.setattr(Images, "load_data_list", lambda self: [{"width": 2, "height": 1}] * self.size)
+    loader = {"batch_sampler": dict(type="sos_mm.SourceRatioBatchSampler")} if grouped else {}
+    whole = train("whole", 7, loader=loader)
+    assert len({number for _, number in whole}) == 7
+    assert train("workers", 7, workers=2, loader=loader) == whole
+    train("stopped", 4, workers=2, loader=loader)
+    assert train("stopped", 7, workers=2, loader=loader, resume=True) == whole
+
+
+def test_other_samplers_are_refused(train):
+    loader = dict(sampler=dict(type="DefaultSampler", shuffle=True))
+    with pytest.raises(RuntimeError, match="SourceRatioSampler"):
+        train("run", 2, loader=loader)
+
+
+def test_index_without_visit_is_refused(train):
+    with pytest.raises(RuntimeError, match="lost their visit"):
+        train("run", 2, pipeline="Plain")
