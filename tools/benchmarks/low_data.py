@@ -1,8 +1,8 @@
 """Trains a small detector on few images, with and without SegmentPaste, and prints a table.
 
 The "real" images are composed of the objects and backgrounds that `configs/synthesis/sample_ten.py` holds out: some to
-train on, different ones for each seed, and others to test on. SegmentPaste pastes objects of `sample_ten.py` itself, none
-of which is in any real image, and never sees a background but those of the few images. Both train equally long.
+train on, different ones for each seed, and others to test on. SegmentPaste pastes objects of `sample_ten.py` itself,
+none of which is in any real image, into the few images alone. Both train equally long.
 """
 
 import argparse
@@ -82,14 +82,15 @@ def train(args: argparse.Namespace, data: Path, seed: int, paste: bool) -> list[
 
 def table(found: dict[tuple[int, str], list[float]], seeds: int) -> str:
     """The figures as Markdown, in percent, with the mean gain."""
-    lines = ["| seed | box AP | with | box AP50 | with | mask AP | with |", "| ---: |" + " ---: |" * 6]
-    rows = {str(seed): [found[seed, "without"], found[seed, "with"]] for seed in range(seeds)}
-    rows["mean"] = [[mean(column) for column in zip(*(row[side] for row in rows.values()), strict=True)] for side in (0, 1)]
-    for name, (without, with_) in rows.items():
-        cells = [f"{100 * value:.1f}" for pair in zip(without, with_, strict=True) for value in pair]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    gains = [100 * (after - before) for before, after in zip(*rows["mean"], strict=True)]
-    return "\n".join([*lines, "", "mean gain: " + ", ".join(f"{name} {gain:+.1f}" for name, gain in zip(("box AP", "box AP50", "mask AP"), gains, strict=True))])
+    lines = ["| seed | box AP | with | gain | box AP50 | with | gain | mask AP | with | gain |"]
+    lines.append("| ---: |" + " ---: |" * 9)
+    rows = {}
+    for seed in range(seeds):
+        pairs = zip(found[seed, "without"], found[seed, "with"], strict=True)
+        rows[seed] = [100 * value for before, after in pairs for value in (before, after, after - before)]
+    rows["mean"] = [mean(column) for column in zip(*rows.values(), strict=True)]
+    lines += [f"| {name} | " + " | ".join(f"{value:.1f}" for value in row) + " |" for name, row in rows.items()]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
