@@ -60,7 +60,7 @@ def beside_copy_paste(rounds: int, bank: dict) -> dict[str, list[float]]:
             # Both change the lists of a sample, and CopyPaste its arrays.
             image, other = (as_sample(maker.make(2 * index + k), names) for k in (0, 1))
             decoding[0] = 0.0
-            seconds, pasted = timed(paste, {**image, "img_path": f"{index}.jpg"})
+            seconds, _ = timed(paste, {**image, "img_path": f"{index}.jpg"})
             both = copy.deepcopy(image) | {"mix_results": [copy.deepcopy(other)]}
             seconds_copy, _ = timed(copy_paste.transform, both)
             if index < 3:
@@ -127,8 +127,8 @@ def timed_decoding():
     """A list of one number to which the seconds are added that banks take to load segments."""
     taken, load = [0.0], SegmentBank.load
 
-    def loading(self, index):
-        seconds, segment = timed(load, self, index)
+    def loading(self, *wanted):
+        seconds, segment = timed(load, self, *wanted)
         taken[0] += seconds
         return segment
 
