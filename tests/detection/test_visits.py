@@ -1,7 +1,14 @@
 """Runs that count iterations: draws by the sampler's visits, whatever the workers, and after a resume."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -58,51 +65,53 @@ class Model(BaseModel):
         return {"loss": self.weight.sum()}
 
 
+PARTS = [(TRANSFORMS, Numbered), (TRANSFORMS, Plain), (DATASETS, Images), (MODELS, Model)]
+
+
 @pytest.fixture(autouse=True)
 def registered():
-    parts = [(TRANSFORMS, Numbered), (TRANSFORMS, Plain), (DATASETS, Images), (MODELS, Model)]
-    for registry, part in parts:
+    for registry, part in PARTS:
         registry.register_module(module=part)
     yield
-    for registry, part in parts:
+    for registry, part in PARTS:
         del registry._module_dict[part.__name__]
+
+
+def train_once(
+    folder: Path, name: str, iterations: int, workers: int = 0, pipeline: str = "Numbered", **options
+) -> list:
+    """Trains for some iterations; gives what the model got: rows of (index, visit, number), and torch's numbers."""
+    out = folder / f"{name}.jsonl"
+    images = [dict(type="Images", size=size, pipeline=[dict(type=pipeline)]) for size in (7, 4)]
+    loader = dict(
+        dataset=dict(type=ConcatDataset, datasets=images),
+        batch_size=3,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        collate_fn=dict(type="pseudo_collate"),
+        sampler=dict(type="sos_mm.SourceRatioSampler", batch_size=3, source_ratio=[2, 1], seed=SEED),
+    )
+    Runner(
+        model=dict(type="Model", out=str(out)),
+        work_dir=str(folder / name),
+        train_dataloader=loader | options.pop("loader", {}),
+        train_cfg=dict(type="IterBasedTrainLoop", max_iters=iterations),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
+        default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=2, by_epoch=False)),
+        custom_hooks=[dict(type="sos_mm.VisitHook")],
+        randomness=dict(seed=SEED),
+        experiment_name=f"{folder.name}-{name}-{iterations}",
+        **options,
+    ).train()
+    return [json.loads(line) for line in out.read_text().splitlines()]
 
 
 @pytest.fixture
 def train(tmp_path, monkeypatch):
-    """Trains for some iterations; gives what the model got: rows of (index, visit, number), and torch's numbers."""
-
-    # It waits two seconds at the end of each pass.
+    """`train_once` in a folder of its own."""
+    # mmengine waits two seconds at the end of each pass.
     monkeypatch.setattr("mmengine.runner.loops.time.sleep", lambda seconds: None)
-
-    def run(name: str, iterations: int, workers: int = 0, pipeline: str = "Numbered", **options) -> list:
-        out, folder = tmp_path / f"{name}.jsonl", tmp_path / name
-        loader = dict(
-            dataset=dict(
-                type=ConcatDataset,
-                datasets=[dict(type="Images", size=size, pipeline=[dict(type=pipeline)]) for size in (7, 4)],
-            ),
-            batch_size=3,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            collate_fn=dict(type="pseudo_collate"),
-            sampler=dict(type="sos_mm.SourceRatioSampler", batch_size=3, source_ratio=[2, 1], seed=SEED),
-        ) | options.pop("loader", {})
-        Runner(
-            model=dict(type="Model", out=str(out)),
-            work_dir=str(folder),
-            train_dataloader=loader,
-            train_cfg=dict(type="IterBasedTrainLoop", max_iters=iterations),
-            optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
-            default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=2, by_epoch=False)),
-            custom_hooks=[dict(type="sos_mm.VisitHook")],
-            randomness=dict(seed=SEED),
-            experiment_name=f"{tmp_path.name}-{name}-{iterations}",
-            **options,
-        ).train()
-        return [json.loads(line) for line in out.read_text().splitlines()]
-
-    return run
+    return partial(train_once, tmp_path)
 
 
 def test_draws_go_by_visits(train):
@@ -133,3 +142,47 @@ def test_other_samplers_are_refused(train):
 def test_index_without_visit_is_refused(train):
     with pytest.raises(RuntimeError, match="lost their visit"):
         train("run", 2, pipeline="Plain")
+
+
+_PROCESS = """
+import sys
+from pathlib import Path
+
+import torch
+
+from tests.detection.test_visits import PARTS, train_once
+
+rank, port, folder = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+for registry, part in PARTS:
+    registry.register_module(module=part)
+wrapper = dict(type="MMDistributedDataParallel", device_ids=None)
+options = dict(launcher="pytorch", model_wrapper_cfg=wrapper, loader=dict(num_workers=1))
+train_once(folder, "whole", 6, **options)
+train_once(folder, "stopped", 4, **options)
+train_once(folder, "stopped", 6, resume=True, **options)
+"""
+
+
+def test_two_processes_resume(tmp_path):
+    """Real ones that train: both together hold the ratios at every step, and go on where they stopped."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folders = [tmp_path / str(rank) for rank in range(2)]
+    running = []
+    for rank, folder in enumerate(folders):
+        folder.mkdir()
+        command = [sys.executable, "-W", "ignore", "-c", _PROCESS, str(rank), str(port), str(folder)]
+        environment = {**os.environ, "LOCAL_RANK": "0", "CUDA_VISIBLE_DEVICES": ""}
+        running.append(subprocess.Popen(command, cwd=Path(__file__).parents[2], env=environment))
+    assert [process.wait(timeout=300) for process in running] == [0, 0]
+    got = [[json.loads(line) for line in (folder / "whole.jsonl").open()] for folder in folders]
+    total, seen = np.zeros(2), []
+    for number, steps in enumerate(zip(*got, strict=True), 1):
+        rows = [row for batch, _ in steps for row in batch]
+        total += np.bincount([index >= 7 for index, _, _ in rows], minlength=2)
+        assert np.abs(total - number * 6 * np.array([2, 1]) / 3).max() < 1
+        seen += [(index, visit) for index, visit, _ in rows]
+    assert len(set(seen)) == len(seen) == 36
+    assert [[json.loads(line) for line in (folder / "stopped.jsonl").open()] for folder in folders] == got
