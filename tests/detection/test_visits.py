@@ -78,10 +78,10 @@ def registered():
 
 
 def train_once(
-    folder: Path, name: str, iterations: int, workers: int = 0, pipeline: str = "Numbered", **options
+    folder: Path, name: str, iterations: int, workers: int = 0, pipeline: str = "Numbered", rank: int = 0, **options
 ) -> list:
     """Trains for some iterations; gives what the model got: rows of (index, visit, number), and torch's numbers."""
-    out = folder / f"{name}.jsonl"
+    out = folder / f"{name}_{rank}.jsonl"
     images = [dict(type="Images", size=size, pipeline=[dict(type=pipeline)]) for size in (7, 4)]
     loader = dict(
         dataset=dict(type=ConcatDataset, datasets=images),
@@ -157,7 +157,7 @@ torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port
 for registry, part in PARTS:
     registry.register_module(module=part)
 wrapper = dict(type="MMDistributedDataParallel", device_ids=None)
-options = dict(launcher="pytorch", model_wrapper_cfg=wrapper, loader=dict(num_workers=1))
+options = dict(launcher="pytorch", rank=rank, cfg=dict(model_wrapper_cfg=wrapper), loader=dict(num_workers=1))
 train_once(folder, "whole", 6, **options)
 train_once(folder, "stopped", 4, **options)
 train_once(folder, "stopped", 6, resume=True, **options)
@@ -169,15 +169,18 @@ def test_two_processes_resume(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    folders = [tmp_path / str(rank) for rank in range(2)]
-    running = []
-    for rank, folder in enumerate(folders):
-        folder.mkdir()
-        command = [sys.executable, "-W", "ignore", "-c", _PROCESS, str(rank), str(port), str(folder)]
-        environment = {**os.environ, "LOCAL_RANK": "0", "CUDA_VISIBLE_DEVICES": ""}
-        running.append(subprocess.Popen(command, cwd=Path(__file__).parents[2], env=environment))
+    environment = {**os.environ, "LOCAL_RANK": "0", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-W", "ignore", "-c", _PROCESS]
+    running = [
+        subprocess.Popen([*command, str(r), str(port), str(tmp_path)], cwd=Path(__file__).parents[2], env=environment)
+        for r in range(2)
+    ]
     assert [process.wait(timeout=300) for process in running] == [0, 0]
-    got = [[json.loads(line) for line in (folder / "whole.jsonl").open()] for folder in folders]
+
+    def read(name):
+        return [[json.loads(line) for line in (tmp_path / f"{name}_{rank}.jsonl").open()] for rank in range(2)]
+
+    got = read("whole")
     total, seen = np.zeros(2), []
     for number, steps in enumerate(zip(*got, strict=True), 1):
         rows = [row for batch, _ in steps for row in batch]
@@ -185,4 +188,4 @@ def test_two_processes_resume(tmp_path):
         assert np.abs(total - number * 6 * np.array([2, 1]) / 3).max() < 1
         seen += [(index, visit) for index, visit, _ in rows]
     assert len(set(seen)) == len(seen) == 36
-    assert [[json.loads(line) for line in (folder / "stopped.jsonl").open()] for folder in folders] == got
+    assert read("stopped") == got
