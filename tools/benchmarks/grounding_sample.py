@@ -52,6 +52,7 @@ def run(language_model: str, work_dir: Path, train: int, val: int, options: dict
     # Only the figures below: mmengine's own validation would evaluate LVIS alone.
     config.update(val_cfg=None, val_dataloader=None, val_evaluator=None)
     runner = Runner.from_cfg(config)
+    runner.call_hook("before_run")  # Without it nothing can be logged before training.
     # Half the time goes into it otherwise, and it knows the words already.
     runner.model.language_model.requires_grad_(False)
     rows = {"untrained": evaluate(runner, config)}
