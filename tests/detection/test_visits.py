@@ -26,11 +26,12 @@ SEED = 5
 
 
 class Numbered(DrawsFromRun):
-    """Draws a number for each image."""
+    """Draws a number for each image; beside it the size of the image's source, its index there and its visit."""
 
     def __call__(self, info: dict) -> dict:
         index = info["sample_idx"]
-        return {"inputs": torch.tensor([int(index), index.visit, int(self.draw(Purpose.PASTE, index).integers(2**40))])}
+        number = int(self.draw(Purpose.PASTE, index).integers(2**40))
+        return {"inputs": torch.tensor([info["size"], int(index), index.visit, number])}
 
 
 class Plain(DrawsFromRun):
@@ -48,7 +49,7 @@ class Images(BaseDataset):
         super().__init__(**options)
 
     def load_data_list(self) -> list[dict]:
-        return [{"img_path": str(index)} for index in range(self.size)]
+        return [{"size": self.size, "width": 2, "height": 1} for _ in range(self.size)]
 
 
 class Model(BaseModel):
@@ -80,7 +81,7 @@ def registered():
 def train_once(
     folder: Path, name: str, iterations: int, workers: int = 0, pipeline: str = "Numbered", rank: int = 0, **options
 ) -> list:
-    """Trains for some iterations; gives what the model got: rows of (index, visit, number), and torch's numbers."""
+    """Trains for some iterations; gives what the model got: rows of `Numbered`, and torch's numbers."""
     out = folder / f"{name}_{rank}.jsonl"
     images = [dict(type="Images", size=size, pipeline=[dict(type=pipeline)]) for size in (7, 4)]
     loader = dict(
@@ -117,14 +118,13 @@ def train(tmp_path, monkeypatch):
 def test_draws_go_by_visits(train):
     """Each image's number is that of its visit, over the ends of passes over the sources."""
     rows = [row for batch, _ in train("run", 9) for row in batch]
-    assert len({visit for _, visit, _ in rows}) > 1
-    for index, visit, number in rows:
+    assert len({visit for _, _, visit, _ in rows}) > 1
+    for _, index, visit, number in rows:
         assert number == generator(SEED, Purpose.PASTE, VisitedIndex(index), visit).integers(2**40)
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_workers_and_resume_change_nothing(train, grouped, monkeypatch):
-    monkeypatch.setattr(Images, "load_data_list", lambda self: [{"width": 2, "height": 1}] * self.size)
+def test_workers_and_resume_change_nothing(train, grouped):
     loader = {"batch_sampler": dict(type="sos_mm.SourceRatioBatchSampler")} if grouped else {}
     whole = train("whole", 7, loader=loader)
     assert len({number for _, number in whole}) == 7
@@ -184,8 +184,8 @@ def test_two_processes_resume(tmp_path):
     total, seen = np.zeros(2), []
     for number, steps in enumerate(zip(*got, strict=True), 1):
         rows = [row for batch, _ in steps for row in batch]
-        total += np.bincount([index >= 7 for index, _, _ in rows], minlength=2)
+        total += np.bincount([size == 4 for size, *_ in rows], minlength=2)
         assert np.abs(total - number * 6 * np.array([2, 1]) / 3).max() < 1
-        seen += [(index, visit) for index, visit, _ in rows]
+        seen += [tuple(row[:3]) for row in rows]
     assert len(set(seen)) == len(seen) == 36
     assert read("stopped") == got
