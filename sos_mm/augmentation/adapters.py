@@ -137,19 +137,22 @@ def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -
     """Takes covered pixels out of masks; the boxes of objects that lost some become tight."""
     old = masks.masks
     shown = 1 - pasted.cover
-    before = np.array([np.count_nonzero(mask) for mask in old], np.int64)
-    hidden = np.array([_common(mask, pasted.cover) for mask in old], np.int64)
+    # Masks are empty but for a small part each: nothing outside that is read or written.
+    corners = [_tight_box(mask) for mask in old]
+    parts = [np.s_[y0:y1, x0:x1] for x0, y0, x1, y1 in corners]
+    before = np.array([np.count_nonzero(mask[part]) for mask, part in zip(old, parts, strict=True)], np.int64)
+    pairs = [(mask[part], pasted.cover[part]) for mask, part in zip(old, parts, strict=True)]
+    hidden = np.array([_common(*pair) for pair in pairs], np.int64)
     kept = rules.keep(before, before - hidden)
     places = np.flatnonzero(kept)
-    # Filled piece by piece, since joining arrays afterwards would copy everything once more.
-    new = np.empty((len(places) + len(pasted.labels), *pasted.scene.size), old.dtype if len(old) else np.uint8)
+    new = np.zeros((len(places) + len(pasted.labels), *pasted.scene.size), old.dtype if len(old) else np.uint8)
     boxes = boxes.copy()
     for row, place in enumerate(places):
-        np.copyto(new[row], old[place])
+        inside = new[row][parts[place]]
+        np.copyto(inside, old[place][parts[place]])
         if hidden[place]:
-            new[row] *= shown.astype(new.dtype, copy=False)
-            boxes[place] = _tight_box(new[row])
-    new[len(places) :] = 0
+            inside *= shown[parts[place]].astype(new.dtype, copy=False)
+            boxes[place] = np.array(_tight_box(inside)) + np.tile(corners[place][:2], 2)
     pasted.draw_masks(new[len(places) :])
     return Covered(kept, boxes, type(masks)(new, masks.height, masks.width))
 
@@ -203,7 +206,7 @@ def _check_map(name: str, found: np.ndarray, pasted: Pasted) -> None:
 
 def _common(mask: np.ndarray, other: np.ndarray) -> int:
     """Number of pixels that both have."""
-    if mask.dtype == np.uint8:
+    if mask.dtype == np.uint8 and mask.size:
         return cv2.countNonZero(cv2.multiply(mask, other))
     return int(np.count_nonzero(mask.astype(bool) & (other > 0)))
 
