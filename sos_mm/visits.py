@@ -14,7 +14,8 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop
+from torch.utils.data import DataLoader
 
 from sos_mm.seeding import Purpose, generator
 
@@ -23,15 +24,29 @@ _MOST_REPEATS = 2**20
 
 
 class Draws:
-    """The run seed, and the current epoch in memory that data workers share, persistent ones too."""
+    """The run seed, and the current epoch in memory that data workers share, persistent ones too.
 
-    def __init__(self, run_seed: int):
-        self.run_seed = run_seed
+    Args:
+        run_seed: The run seed.
+        by_epoch: Whether the run counts epochs. Where it counts iterations, indices must know their visits.
+    """
+
+    def __init__(self, run_seed: int, by_epoch: bool = True):
+        self.run_seed, self.by_epoch = run_seed, by_epoch
         self._epoch = Value("q", 0, lock=False)
 
     @property
     def epoch(self) -> int:
-        """The epoch that the main process is in."""
+        """The epoch that the main process is in.
+
+        Raises:
+            RuntimeError: If the run counts iterations.
+        """
+        if not self.by_epoch:
+            raise RuntimeError(
+                "A run that counts iterations has no epochs. Options that go by epoch, and indices that lost their "
+                "visit on the way, need `train_cfg = dict(by_epoch=True, max_epochs=...)`."
+            )
         return self._epoch.value
 
     @epoch.setter
@@ -47,8 +62,9 @@ class Draws:
 class VisitedIndex(int):
     """The index of an image, and which visit to it this is, as a sampler counts them.
 
-    A sampler that yields these makes draws independent of epochs: of loops that count iterations, of sources that are
-    seen more often than others. Data set wrappers compute with indices, hence the operators.
+    A sampler that yields these, and says so by ``counts_visits = True``, makes draws independent of epochs: of loops
+    that count iterations, of sources that are seen more often than others. Data set wrappers compute with indices,
+    hence the operators.
 
     Args:
         index: The index.
@@ -99,7 +115,9 @@ class DrawsFromRun:
 class VisitHook(Hook):
     """Shares the run seed and the epoch with everything that draws, and seeds torch anew each epoch.
 
-    The latter makes dropout and the like the same after a resume: mmengine does not keep random states.
+    The latter makes dropout and the like the same after a resume: mmengine does not keep random states. Loops that
+    count iterations have no epochs: their sampler must count the visits, as `SourceRatioSampler` does, and torch is
+    seeded anew each iteration.
     """
 
     priority = "VERY_HIGH"
@@ -108,14 +126,17 @@ class VisitHook(Hook):
         """Hands one shared :class:`Draws` to the model and to the transforms of the training data.
 
         Raises:
-            RuntimeError: If the loop counts iterations: its workers fetch ahead over the end of an epoch.
+            RuntimeError: If the loop counts iterations and the sampler does not count visits: workers fetch ahead
+                over the end of an epoch, so that nothing else could tell them.
         """
-        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+        loop = runner.train_loop
+        by_epoch = isinstance(loop, EpochBasedTrainLoop)
+        if not by_epoch and not counts_visits(runner.train_dataloader):
             raise RuntimeError(
-                f"VisitHook needs `train_cfg = dict(by_epoch=True, max_epochs=...)`, "
-                f"but the loop is {type(runner.train_loop).__name__}."
+                f"VisitHook needs `train_cfg = dict(by_epoch=True, max_epochs=...)`, or a sampler that counts visits, "
+                f"such as sos_mm.SourceRatioSampler; but the loop is {type(loop).__name__}."
             )
-        self.draws = Draws(runner.seed)
+        self.draws = Draws(runner.seed, by_epoch)
         for part, metainfo in parts_with_metainfo(runner.train_dataloader.dataset):
             if hasattr(part, "metainfo"):
                 part.metainfo = metainfo
@@ -123,12 +144,40 @@ class VisitHook(Hook):
         for drawer in [*drawing_parts(runner.train_dataloader.dataset), *model.modules()]:
             if isinstance(drawer, DrawsFromRun):
                 drawer.draws = self.draws
+        if not by_epoch:
+            start_workers_anew(loop)
 
     def before_train_epoch(self, runner) -> None:
         """Counts the epoch."""
-        self.draws.epoch = runner.epoch
-        entropy = np.random.SeedSequence(entropy=runner.seed, spawn_key=(runner.epoch, get_rank()))
+        if self.draws.by_epoch:
+            self.draws.epoch = runner.epoch
+            self._seed_torch(runner, runner.epoch)
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        """Seeds torch where iterations are counted."""
+        if not self.draws.by_epoch:
+            self._seed_torch(runner, runner.iter)
+
+    def _seed_torch(self, runner, number: int) -> None:
+        entropy = np.random.SeedSequence(entropy=runner.seed, spawn_key=(number, get_rank()))
         torch.manual_seed(int(entropy.generate_state(1)[0]))
+
+
+def counts_visits(dataloader: DataLoader) -> bool:
+    """Whether the sampler yields :class:`VisitedIndex`."""
+    sampler = getattr(dataloader.batch_sampler, "sampler", dataloader.sampler)
+    return getattr(sampler, "counts_visits", False)
+
+
+def start_workers_anew(loop: BaseLoop) -> None:
+    """Starts the data workers of a loop that counts iterations again.
+
+    mmengine 0.10.7 starts them when it builds the loop, before any hook could hand them anything. Nothing was taken
+    from them yet.
+    """
+    # Or the data loader would keep persistent ones.
+    loop.dataloader._iterator = None
+    loop.dataloader_iterator = type(loop.dataloader_iterator)(loop.dataloader)
 
 
 def drawing_parts(part: object) -> Iterator[DrawsFromRun]:

@@ -136,20 +136,21 @@ def cover_boxes(boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Covered:
 def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Covered:
     """Takes covered pixels out of masks; the boxes of objects that lost some become tight."""
     old = masks.masks
-    shown = 1 - pasted.cover
-    before = np.array([np.count_nonzero(mask) for mask in old], np.int64)
-    hidden = np.array([_common(mask, pasted.cover) for mask in old], np.int64)
-    kept = rules.keep(before, before - hidden)
+    shown = (1 - pasted.cover).astype(old.dtype, copy=False)
+    # Masks are empty but for a small part each: nothing outside that is read or written.
+    corners = [_tight_box(mask) for mask in old]
+    parts = [np.s_[y0:y1, x0:x1] for x0, y0, x1, y1 in corners]
+    left = [mask[part] * shown[part] for mask, part in zip(old, parts, strict=True)]
+    before = np.array([_area(mask[part]) for mask, part in zip(old, parts, strict=True)], np.int64)
+    after = np.array([_area(mask) for mask in left], np.int64)
+    kept = rules.keep(before, after)
     places = np.flatnonzero(kept)
-    # Filled piece by piece, since joining arrays afterwards would copy everything once more.
-    new = np.empty((len(places) + len(pasted.labels), *pasted.scene.size), old.dtype if len(old) else np.uint8)
+    new = np.zeros((len(places) + len(pasted.labels), *pasted.scene.size), old.dtype if len(old) else np.uint8)
     boxes = boxes.copy()
     for row, place in enumerate(places):
-        np.copyto(new[row], old[place])
-        if hidden[place]:
-            new[row] *= shown.astype(new.dtype, copy=False)
-            boxes[place] = _tight_box(new[row])
-    new[len(places) :] = 0
+        new[row][parts[place]] = left[place]
+        if after[place] < before[place]:
+            boxes[place] = np.array(_tight_box(left[place])) + np.tile(corners[place][:2], 2)
     pasted.draw_masks(new[len(places) :])
     return Covered(kept, boxes, type(masks)(new, masks.height, masks.width))
 
@@ -203,9 +204,12 @@ def _check_map(name: str, found: np.ndarray, pasted: Pasted) -> None:
 
 def _common(mask: np.ndarray, other: np.ndarray) -> int:
     """Number of pixels that both have."""
-    if mask.dtype == np.uint8:
-        return cv2.countNonZero(cv2.multiply(mask, other))
-    return int(np.count_nonzero(mask.astype(bool) & (other > 0)))
+    return cv2.countNonZero(cv2.multiply(mask, other))
+
+
+def _area(mask: np.ndarray) -> int:
+    """Number of pixels; of parts of masks, which numpy counts slowly."""
+    return cv2.countNonZero(mask) if mask.dtype == np.uint8 and mask.size else int(np.count_nonzero(mask))
 
 
 def _tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:

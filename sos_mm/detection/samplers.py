@@ -46,6 +46,8 @@ class SourceRatioSampler(Sampler):
         ValueError: If an option is wrong, a data set is empty, or one is too small and that is refused.
     """
 
+    counts_visits = True
+
     def __init__(
         self,
         dataset,

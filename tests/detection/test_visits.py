@@ -1,0 +1,191 @@
+"""Runs that count iterations: draws by the sampler's visits, whatever the workers, and after a resume."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("mmcv.ops")
+pytest.importorskip("mmdet")
+from mmengine.dataset import BaseDataset, ConcatDataset
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, MODELS, TRANSFORMS
+from mmengine.runner import Runner
+
+from sos_mm.seeding import Purpose, generator
+from sos_mm.visits import DrawsFromRun, VisitedIndex
+
+SEED = 5
+
+
+class Numbered(DrawsFromRun):
+    """Draws a number for each image; beside it the size of the image's source, its index there and its visit."""
+
+    def __call__(self, info: dict) -> dict:
+        index = info["sample_idx"]
+        number = int(self.draw(Purpose.PASTE, index).integers(2**40))
+        return {"inputs": torch.tensor([info["size"], int(index), index.visit, number])}
+
+
+class Plain(DrawsFromRun):
+    """Draws for an image whose index forgot its visit."""
+
+    def __call__(self, info: dict) -> dict:
+        return {"inputs": torch.tensor(self.draw(Purpose.PASTE, int(info["sample_idx"])).integers(9, size=3))}
+
+
+class Images(BaseDataset):
+    """So many images."""
+
+    def __init__(self, size: int, **options):
+        self.size = size
+        super().__init__(**options)
+
+    def load_data_list(self) -> list[dict]:
+        return [{"size": self.size, "width": 2, "height": 1} for _ in range(self.size)]
+
+
+class Model(BaseModel):
+    """Writes what it gets into a file, with a number of torch's own generator."""
+
+    def __init__(self, out: str):
+        super().__init__()
+        self.out = out
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, inputs, mode="loss"):
+        with open(self.out, "a") as file:
+            file.write(json.dumps([torch.stack(inputs).tolist(), float(torch.rand(()))]) + "\n")
+        return {"loss": self.weight.sum()}
+
+
+PARTS = [(TRANSFORMS, Numbered), (TRANSFORMS, Plain), (DATASETS, Images), (MODELS, Model)]
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    for registry, part in PARTS:
+        registry.register_module(module=part)
+    yield
+    for registry, part in PARTS:
+        del registry._module_dict[part.__name__]
+
+
+def train_once(
+    folder: Path, name: str, iterations: int, workers: int = 0, pipeline: str = "Numbered", rank: int = 0, **options
+) -> list:
+    """Trains for some iterations; gives what the model got: rows of `Numbered`, and torch's numbers."""
+    out = folder / f"{name}_{rank}.jsonl"
+    images = [dict(type="Images", size=size, pipeline=[dict(type=pipeline)]) for size in (7, 4)]
+    loader = dict(
+        dataset=dict(type=ConcatDataset, datasets=images),
+        batch_size=3,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        collate_fn=dict(type="pseudo_collate"),
+        sampler=dict(type="sos_mm.SourceRatioSampler", batch_size=3, source_ratio=[2, 1], seed=SEED),
+    )
+    Runner(
+        model=dict(type="Model", out=str(out)),
+        work_dir=str(folder / name),
+        train_dataloader=loader | options.pop("loader", {}),
+        train_cfg=dict(type="IterBasedTrainLoop", max_iters=iterations),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
+        default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=2, by_epoch=False)),
+        custom_hooks=[dict(type="sos_mm.VisitHook")],
+        randomness=dict(seed=SEED),
+        experiment_name=f"{folder.name}-{name}-{iterations}",
+        **options,
+    ).train()
+    return [json.loads(line) for line in out.read_text().splitlines()]
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch):
+    """`train_once` in a folder of its own."""
+    # mmengine waits two seconds at the end of each pass.
+    monkeypatch.setattr("mmengine.runner.loops.time.sleep", lambda seconds: None)
+    return partial(train_once, tmp_path)
+
+
+def test_draws_go_by_visits(train):
+    """Each image's number is that of its visit, over the ends of passes over the sources."""
+    rows = [row for batch, _ in train("run", 9) for row in batch]
+    assert len({visit for _, _, visit, _ in rows}) > 1
+    for _, index, visit, number in rows:
+        assert number == generator(SEED, Purpose.PASTE, VisitedIndex(index), visit).integers(2**40)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_workers_and_resume_change_nothing(train, grouped):
+    loader = {"batch_sampler": dict(type="sos_mm.SourceRatioBatchSampler")} if grouped else {}
+    whole = train("whole", 7, loader=loader)
+    assert len({number for _, number in whole}) == 7
+    assert train("workers", 7, workers=2, loader=loader) == whole
+    train("stopped", 4, workers=2, loader=loader)
+    assert train("stopped", 7, workers=2, loader=loader, resume=True) == whole
+
+
+def test_other_samplers_are_refused(train):
+    loader = dict(sampler=dict(type="DefaultSampler", shuffle=True))
+    with pytest.raises(RuntimeError, match="SourceRatioSampler"):
+        train("run", 2, loader=loader)
+
+
+def test_index_without_visit_is_refused(train):
+    with pytest.raises(RuntimeError, match="lost their visit"):
+        train("run", 2, pipeline="Plain")
+
+
+_PROCESS = """
+import sys
+from pathlib import Path
+
+import torch
+
+from tests.detection.test_visits import PARTS, train_once
+
+rank, port, folder = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+for registry, part in PARTS:
+    registry.register_module(module=part)
+wrapper = dict(type="MMDistributedDataParallel", device_ids=None)
+options = dict(launcher="pytorch", rank=rank, cfg=dict(model_wrapper_cfg=wrapper), loader=dict(num_workers=1))
+train_once(folder, "whole", 6, **options)
+train_once(folder, "stopped", 4, **options)
+train_once(folder, "stopped", 6, resume=True, **options)
+"""
+
+
+def test_two_processes_resume(tmp_path):
+    """Real ones that train: both together hold the ratios at every step, and go on where they stopped."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "LOCAL_RANK": "0", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-W", "ignore", "-c", _PROCESS]
+    running = [
+        subprocess.Popen([*command, str(r), str(port), str(tmp_path)], cwd=Path(__file__).parents[2], env=environment)
+        for r in range(2)
+    ]
+    assert [process.wait(timeout=300) for process in running] == [0, 0]
+
+    def read(name):
+        return [[json.loads(line) for line in (tmp_path / f"{name}_{rank}.jsonl").open()] for rank in range(2)]
+
+    got = read("whole")
+    total, seen = np.zeros(2), []
+    for number, steps in enumerate(zip(*got, strict=True), 1):
+        rows = [row for batch, _ in steps for row in batch]
+        total += np.bincount([size == 4 for size, *_ in rows], minlength=2)
+        assert np.abs(total - number * 6 * np.array([2, 1]) / 3).max() < 1
+        seen += [tuple(row[:3]) for row in rows]
+    assert len(set(seen)) == len(seen) == 36
+    assert read("stopped") == got
