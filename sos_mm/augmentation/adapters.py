@@ -218,7 +218,7 @@ def _area(mask: np.ndarray) -> int:
 def _find(mask: np.ndarray, area: int, box: np.ndarray) -> tuple[int, int, int, int]:
     """The tight box of a mask, looked for in its xyxy box first: counting all pixels is quicker than searching them."""
     height, width = mask.shape
-    x0, y0, x1, y1 = np.clip(box + (-1, -1, 2, 2), 0, (width, height, width, height)).astype(int).tolist()
+    x0, y0, x1, y1 = np.clip(np.add(box, (-1, -1, 2, 2)), 0, (width, height, width, height)).astype(int).tolist()
     if _area(mask[y0:y1, x0:x1]) != area:
         return _tight_box(mask)
     found = _tight_box(mask[y0:y1, x0:x1])
