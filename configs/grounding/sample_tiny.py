@@ -107,8 +107,7 @@ annotations = data_root + "val/annotations/"
 evaluations = dict(
     lvis=(lvis, dict(type="LVISFixedAPMetric", ann_file=annotations + "lvis_v1.json")),
     refcoco=(refcoco, dict(type="RefExpMetric", ann_file=annotations + "refcoco.json", topk=(1, 5))),
-    # Scores of so small a model stay lower than the 0.7 that published models are cut at.
-    grefcoco=(grefcoco, dict(type="gRefCOCOMetric", ann_file=annotations + "grefcoco.json", thresh_score=0.35)),
+    grefcoco=(grefcoco, dict(type="gRefCOCOMetric", ann_file=annotations + "grefcoco.json")),
     dod=(dod, dict(type="DODCocoMetric", ann_file=annotations + "dod.json")),
 )
 val_dataloader = dict(

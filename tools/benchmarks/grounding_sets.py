@@ -68,13 +68,17 @@ def main() -> None:
 
 
 def make_sets(out: Path, train: int, val: int) -> None:
-    """Writes ``train`` and ``val``, and ``shuffled``: the sets of ``val`` with the words of others."""
+    """Writes ``train`` and ``val``, and ``shuffled``: the sets of ``val`` with the words of others.
+
+    There are expressions in gRefCOCO's form for ``train`` as well, to choose by from which score on an answer counts.
+    """
     recipe = load_recipe(RECIPE)
     for seed, (name, number) in enumerate({"train": train, "val": val}.items()):
         synthesize(recipe, out / name, number, seed=seed, progress=False)
     pictures = read_pictures(out / "train")
     lines = to_odvg(single_expressions(pictures, np.random.default_rng(0)))
     write_json_lines(out / "train/annotations/odvg_referring.jsonl", lines)
+    write_json_lists(out / "train/annotations/grefcoco.json", to_mdetr(numbered(present_and_absent(pictures[:val]))))
     lvis = json.loads((out / "val/annotations/lvis_v1.json").read_text())
     pictures = read_pictures(out / "val")
     for name, shift in (("val", 0), ("shuffled", 1)):
@@ -90,16 +94,23 @@ def write_evaluations(folder: Path, pictures: list[Picture], shift: int) -> None
     """Writes the sets in RefCOCO's, gRefCOCO's and DoD's form; words are those of the ``shift``-th next expression."""
     sets = {
         "refcoco": [*found(pictures, "phrase", "refcoco"), *found(pictures, "description", "refcocog")],
-        "grefcoco": [*found(pictures, "phrase", "refcoco"), *absent(pictures, np.random.default_rng(1))],
+        "grefcoco": present_and_absent(pictures),
     }
     for name, expressions in sets.items():
         texts = rolled([each.text for each in expressions], shift)
-        made = [
-            replace(each, id=number, text=text)
-            for number, (each, text) in enumerate(zip(expressions, texts, strict=True), 1)
-        ]
-        write_json_lists(folder / f"{name}.json", to_mdetr(made))
+        made = [replace(each, text=text) for each, text in zip(expressions, texts, strict=True)]
+        write_json_lists(folder / f"{name}.json", to_mdetr(numbered(made)))
     write_dod(folder, pictures, shift)
+
+
+def present_and_absent(pictures: list[Picture]) -> list[Expression]:
+    """Expressions that mean one object, and as many that mean none."""
+    return [*found(pictures, "phrase", "refcoco"), *absent(pictures, np.random.default_rng(1))]
+
+
+def numbered(expressions: list[Expression]) -> list[Expression]:
+    """The same with ids from 1."""
+    return [replace(each, id=number) for number, each in enumerate(expressions, 1)]
 
 
 def read_pictures(folder: Path) -> list[Picture]:
