@@ -232,7 +232,7 @@ def test_composed_data_is_beside_the_same_real_data():
         used = plain["train_dataloader"]["dataset"]["ann_file"]
         assert used == "annotations/instances_train2017" + (f"_{percent}percent.json" if percent < 100 else ".json")
         assert others[0]["train_dataloader"]["dataset"]["datasets"][0]["ann_file"] == used
-        assert others[1]["train_dataloader"]["dataset"]["ann_file"] == used
+        assert others[1]["train_dataloader"]["dataset"]["datasets"][0]["ann_file"] == used
         for key in RUNNER_KEYS:
             if key not in ("train_dataloader", "custom_hooks"):
                 assert all(each.get(key) == plain.get(key) for each in others), key

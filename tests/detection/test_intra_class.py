@@ -39,7 +39,7 @@ def dataset(file, **changes):
         "ann_file": "annotations/intra_class.json",
         "data_prefix": {"img": "images/"},
         "pipeline": [
-            {"type": "mmdet.LoadImageFromFile"},
+            {"type": "LoadImageFromFile"},
             {"type": "mmdet.LoadAnnotations", "with_bbox": True},
             {"type": "mmdet.PackDetInputs", "meta_keys": ("img_id", "text", "tokens_positive", "ori_shape")},
         ],
