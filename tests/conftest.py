@@ -90,3 +90,10 @@ def recipe_dict(release, photos):
         },
         "formats": ["saliency"],
     }
+
+
+@pytest.fixture
+def bank_config(release):
+    """That collection as a dict that `build_bank` takes."""
+    root, metadata = map(str, release)
+    return {"type": "release", "root": root, "metadata": metadata}

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from sos_mm.cutouts import CutoutWriter, OnnxCutter, Photograph, find_photographs
-from sos_mm.cutouts.photographs import Video, is_video
+from sos_mm.cutouts.photographs import Video, is_video, read_each
 from sos_mm.cutouts.writing import KINDS, OverlayVideo
 from sos_mm.progress import Progress
 from sos_mm.segments.faults import BROKEN, Faults
@@ -52,7 +52,9 @@ def finder_of(args: argparse.Namespace) -> Finder:
     """What finds the salient object of each photograph."""
     if args.onnx:
         cutter = OnnxCutter(args.onnx)
-        return lambda photographs, faults: cut_each(cutter, photographs, faults)
+        return lambda photographs, faults: (
+            (photograph.name, image, cutter.cut(image), None) for photograph, image in read_each(photographs, faults)
+        )
     from sos_mm.saliency import SODInferencer  # Brings torch, which ONNX files do without.
 
     settings = {key: value for key in ("steps", "ensemble") if (value := getattr(args, key)) is not None}
@@ -63,17 +65,6 @@ def finder_of(args: argparse.Namespace) -> Finder:
             yield each.name, each.image, each.alpha, each.uncertainty
 
     return find
-
-
-def cut_each(cutter: OnnxCutter, photographs: Iterable[Photograph], faults: Faults) -> Iterator[Found]:
-    """One photograph after another through a cutter."""
-    for photograph in photographs:
-        try:
-            image = photograph.read()
-        except (OSError, ValueError) as error:
-            faults.meet(error)
-            continue
-        yield photograph.name, image, cutter.cut(image), None
 
 
 def cut_video(path: str, find: Finder, writer: CutoutWriter) -> int:

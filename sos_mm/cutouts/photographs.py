@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import IMAGE_SUFFIXES, FaultyInputError, check_choice, read_image
+from sos_mm.segments.faults import Faults
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 
@@ -109,6 +110,17 @@ def find_photographs(inputs: Any, channel_order: str = "rgb") -> list[Photograph
                 f"called {photograph.name!r}: rename one, or give them apart."
             )
     return found
+
+
+def read_each(photographs: Iterable[Photograph], faults: Faults) -> Iterator[tuple[Photograph, np.ndarray]]:
+    """Each photograph with its (H, W, 3) uint8 RGB pixels; those that cannot be read are left to ``faults``."""
+    for photograph in photographs:
+        try:
+            image = photograph.read()
+        except (OSError, ValueError) as error:
+            faults.meet(error)
+            continue
+        yield photograph, image
 
 
 def _expand(each: Any, index: int, channel_order: str) -> list[Photograph]:

@@ -25,9 +25,14 @@ def read_intra_class(path: str | Path) -> Iterator[tuple[Record, list[Record]]]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind, or an expression has no target or no distractor; names it.
+        ValueError: If it is not of that kind, holds no expression, or one has no target or no distractor; names it.
     """
     content = read_lists(path, "images", "annotations")
+    if not content["images"]:
+        raise ValueError(
+            f"{path} must hold expressions, but its list 'images' is empty: only images with several objects of a "
+            "category give any."
+        )
     targets: dict[Any, list[Record]] = {}
     for annotation in content["annotations"]:
         targets.setdefault(annotation["image_id"], []).append(annotation)

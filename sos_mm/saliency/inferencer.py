@@ -17,7 +17,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import load_checkpoint
 
 from sos_mm.cutouts.foreground import cut_out
-from sos_mm.cutouts.photographs import Photograph, chunks, find_photographs
+from sos_mm.cutouts.photographs import Photograph, chunks, find_photographs, read_each
 from sos_mm.cutouts.writing import KINDS, CutoutWriter
 from sos_mm.launch import leave_out_pretrained
 from sos_mm.progress import Progress
@@ -148,7 +148,7 @@ class SODInferencer:
         """
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be at least 1, but got {batch_size}.")
-        readable = self._readable(photographs, faults or Faults())
+        readable = read_each(photographs, faults or Faults())
         for chunk in chunks(readable, batch_size):
             yield from self._predict(*zip(*chunk, strict=True))
 
@@ -166,15 +166,6 @@ class SODInferencer:
         if len(sizes) != 1:
             raise ValueError(f"The test pipeline must bring all images to one size, but gives {sorted(sizes)}.")
         return sizes.pop()
-
-    def _readable(self, photographs: Iterable[Photograph], faults: Faults) -> Iterator[tuple[Photograph, np.ndarray]]:
-        for photograph in photographs:
-            try:
-                image = photograph.read()
-            except (OSError, ValueError) as error:
-                faults.meet(error)
-                continue
-            yield photograph, image
 
     def _predict(
         self, photographs: tuple[Photograph, ...], images: tuple[np.ndarray, ...]

@@ -112,6 +112,7 @@ def test_faulty_files(file, tmp_path):
         (lambda c: c["images"][0].pop("distractors"), f"{first} has no `distractors`"),
         (lambda c: c["annotations"].pop(0), f"{first} has no annotation"),
         (lambda c: c.pop("images"), "a list 'images'"),
+        (lambda c: c["images"].clear(), "its list 'images' is empty"),
     ):
         broken = json.loads(json.dumps(content))
         change(broken)

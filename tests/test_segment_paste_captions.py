@@ -1,0 +1,76 @@
+"""SegmentPaste and words: captions and label maps of grounding data keep their spans, names and lengths."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mmcv")
+
+from sos_mm.augmentation.captions import append_phrase, estimated_tokens
+from sos_mm.augmentation.class_table import names_of_labels
+from tests.paste_samples import build, random_sample
+
+
+def grounding(seed=0, text="A cat on a lawn", phrase="A cat") -> dict:
+    sample = random_sample(seed, 1)
+    del sample["masks"]
+    start = text.index(phrase)
+    phrases = {0: {"phrase": phrase, "tokens_positive": [[start, start + len(phrase)]]}}
+    return {**sample, "gt_bboxes_labels": np.array([0]), "text": text, "phrases": phrases}
+
+
+def test_captions(bank_config):
+    """Every span gives back its phrase, every label has one, and what stood there stands."""
+    paste = build(bank_config, classes=None)
+    seen = set()
+    for seed in range(500):
+        sample = grounding(seed)
+        results = paste(dict(sample))
+        assert results["text"].startswith("A cat on a lawn")
+        assert set(results["gt_bboxes_labels"]) <= set(results["phrases"])
+        for entry in results["phrases"].values():
+            for start, end in entry["tokens_positive"]:
+                assert results["text"][start:end] == entry["phrase"]
+        seen |= {entry["phrase"] for entry in results["phrases"].values()}
+        assert sample["text"] == "A cat on a lawn"
+        assert list(sample["phrases"]) == [0]
+    assert seen == {"A cat", "a red apple", "a green apple", "a small dog"}
+
+
+def test_a_phrase_that_is_there_stands_for_the_new_object_too(bank_config):
+    results = build({**bank_config, "vocabulary": ["dog"]}, classes=None)(
+        grounding(text="a small dog.", phrase="a small dog")
+    )
+    assert results["text"] == "a small dog."
+    assert len(results["gt_bboxes"]) > 1
+    assert set(results["gt_bboxes_labels"]) == {0}
+
+
+def test_captions_stay_short(bank_config):
+    text = "A cat " * 40
+    paste = build(bank_config, classes=None, max_tokens=estimated_tokens(text) + 4)
+    results = paste(grounding(text=text))
+    assert len(results["phrases"]) <= 2
+    assert estimated_tokens(results["text"]) <= estimated_tokens(text) + 5
+    assert build(bank_config, classes=None, max_tokens=1)(grounding())["text"] == "A cat on a lawn"
+    assert append_phrase("", "a dog") == ("a dog.", (0, 5))
+    assert append_phrase("Two. ", "a dog") == ("Two. a dog.", (5, 10))
+
+
+def test_label_maps_of_grounding_data(bank_config):
+    """Detection data of ODVG name their classes themselves; unknown ones are refused or added to the map."""
+    text = {"0": "cat", "1": "Dog"}
+    sample = {**grounding(), "text": text}
+    del sample["phrases"]
+    with pytest.raises(ValueError, match="'apple', which the data set's classes do not name"):
+        build(bank_config, classes=None)(dict(sample))
+    found = set()
+    for seed in range(20):
+        results = build(bank_config, classes=None, unknown="append")({**sample, "img_path": f"{seed}"})
+        labels = set(results["gt_bboxes_labels"].tolist())
+        found |= labels
+        assert labels <= set(map(int, results["text"]))
+        assert (2 in labels) == (results["text"].get("2") == "apple")
+    assert found == {0, 1, 2}
+    assert text == {"0": "cat", "1": "Dog"}
+    with pytest.raises(ValueError, match="lacks '1'"):
+        names_of_labels({"0": "cat", "2": "dog"})
