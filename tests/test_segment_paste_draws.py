@@ -96,7 +96,7 @@ def test_objects_of_the_image_itself_are_not_pasted(release):
     paths = [str(record.path) for record in source.bank.records]
     rng = np.random.default_rng(0)
     for path in paths:
-        ids = {segment.source_id for _ in range(20) for segment in source.draw(rng, 4, "category", path)}
+        ids = {source.record(index).source_id for _ in range(20) for index in source.draw(rng, 4, "category", path)}
         own = [record.source_id for record in source.bank.records if str(record.path) == path]
         assert ids
         assert not ids & set(own)

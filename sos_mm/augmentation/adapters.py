@@ -29,7 +29,11 @@ class Pasted:
     @cached_property
     def cover(self) -> np.ndarray:
         """(H, W) uint8: 1 where an object is."""
-        return (self.scene.owner > 0).view(np.uint8)
+        cover = np.zeros(self.scene.size, np.uint8)
+        for each in self.scene.objects:
+            x0, y0, x1, y1 = each.box
+            np.not_equal(self.scene.owner[y0:y1, x0:x1], 0, out=cover[y0:y1, x0:x1].view(bool))
+        return cover
 
     @cached_property
     def boxes(self) -> np.ndarray:
@@ -141,8 +145,8 @@ def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -
     old = masks.masks
     shown = (1 - pasted.cover).astype(old.dtype, copy=False)
     # Masks are empty but for a small part each: nothing outside that is written.
-    before = np.array([_area(mask) for mask in old], np.int64)
-    corners = [_find(mask, *each) for mask, *each in zip(old, before, boxes, strict=True)]
+    found = [_find(mask, box) for mask, box in zip(old, boxes, strict=True)]
+    before, corners = np.array([area for area, _ in found], np.int64), [corner for _, corner in found]
     parts = [np.s_[y0:y1, x0:x1] for x0, y0, x1, y1 in corners]
     left = [mask[part] * shown[part] for mask, part in zip(old, parts, strict=True)]
     after = np.array([_area(mask) for mask in left], np.int64)
@@ -215,14 +219,12 @@ def _area(mask: np.ndarray) -> int:
     return cv2.countNonZero(mask) if mask.dtype == np.uint8 and mask.size else int(np.count_nonzero(mask))
 
 
-def _find(mask: np.ndarray, area: int, box: np.ndarray) -> tuple[int, int, int, int]:
-    """The tight box of a mask, looked for in its xyxy box first: counting all pixels is quicker than searching them."""
-    height, width = mask.shape
+def _find(mask: np.ndarray, box: np.ndarray) -> tuple[int, tuple[int, int, int, int]]:
+    """Area of a mask and a box that holds all of it: its xyxy box and a pixel around, or the tight one if not."""
+    (height, width), area = mask.shape, _area(mask)
     x0, y0, x1, y1 = np.clip(np.add(box, (-1, -1, 2, 2)), 0, (width, height, width, height)).astype(int).tolist()
-    if _area(mask[y0:y1, x0:x1]) != area:
-        return _tight_box(mask)
-    found = _tight_box(mask[y0:y1, x0:x1])
-    return found[0] + x0, found[1] + y0, found[2] + x0, found[3] + y0
+    # Counting pixels is quicker than searching them.
+    return area, (x0, y0, x1, y1) if _area(mask[y0:y1, x0:x1]) == area else _tight_box(mask)
 
 
 def _tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:

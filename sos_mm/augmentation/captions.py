@@ -6,7 +6,7 @@ from math import ceil
 from typing import Any
 
 from sos_mm.composition.scene import SceneObject
-from sos_mm.segments.segment import Segment
+from sos_mm.segments.record import SegmentRecord
 
 _LETTERS_A_TOKEN = 4
 
@@ -41,7 +41,7 @@ class Caption:
         return Caption(text, phrases), labels
 
 
-def phrase_of(each: SceneObject | Segment) -> str:
+def phrase_of(each: SceneObject | SegmentRecord) -> str:
     """What an object is called in a caption, in lower case, as language models of grounding are fed."""
     phrase = (each.phrase or each.category.replace("_", " ")).lower().strip()
     return phrase.rstrip(". ") or each.category.lower()
@@ -59,24 +59,21 @@ def append_phrase(text: str, phrase: str) -> tuple[str, tuple[int, int]]:
     return f"{text}{phrase}.", (len(text), len(text) + len(phrase))
 
 
-def within_tokens(
-    text: str, segments: Iterable[Segment], max_tokens: int, count: Callable[[str], int]
-) -> list[Segment]:
-    """Those of the segments, in their order, whose phrases fit a caption's limit together.
+def within_tokens(text: str, phrases: Iterable[str], max_tokens: int, count: Callable[[str], int]) -> list[int]:
+    """Places of those of some phrases that fit a caption's limit together.
 
     Args:
         text: The caption as it is.
-        segments: Candidates; one whose phrase does not fit is left out, shorter ones behind it may still fit.
+        phrases: Candidates; one that does not fit is left out, shorter ones behind it may still fit.
         max_tokens: The limit.
         count: Counts the tokens of a text.
     """
     chosen, seen = [], set()
     left = max_tokens - count(text)
-    for segment in segments:
-        phrase = phrase_of(segment)
+    for place, phrase in enumerate(phrases):
         cost = 0 if phrase in seen else count(f"{phrase}. ")
         if cost <= left:
-            chosen.append(segment)
+            chosen.append(place)
             seen.add(phrase)
             left -= cost
     return chosen

@@ -1,6 +1,7 @@
 """What is pasted: the segments of a bank, and the labels they get in a sample."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,8 @@ import numpy as np
 from sos_mm.augmentation.captions import Caption
 from sos_mm.augmentation.class_table import find_labels
 from sos_mm.composition.scene import Scene
-from sos_mm.segments import MixedBank, Segment, SegmentBank, build_bank
+from sos_mm.segments import MixedBank, build_bank
+from sos_mm.segments.record import SegmentRecord
 
 # A segment cut out of the image itself is drawn anew, at most so often.
 _REDRAWS = 8
@@ -34,8 +36,8 @@ class PasteSource:
             if len(self.labels) < len(self.bank.categories):
                 self.bank = self.bank.select(vocabulary=list(self.labels))
 
-    def draw(self, rng: np.random.Generator, number: int, sampling: str, image: str | None) -> list[Segment]:
-        """Draws segments, none of them cut out of this very image.
+    def draw(self, rng: np.random.Generator, number: int, sampling: str, image: str | None) -> list[int]:
+        """Draws segments of ``bank``, none of them cut out of this very image; gives their indices.
 
         Args:
             rng: Where the draws come from.
@@ -45,13 +47,21 @@ class PasteSource:
         """
         drawn = self.bank.sample(rng, number, sampling)
         for _ in range(_REDRAWS):
-            own = [place for place, index in enumerate(drawn) if image and _path(self.bank, index) == str(image)]
+            own = [place for place, index in enumerate(drawn) if image and Path(self.bank.file(index)) == Path(image)]
             if not own:
                 break
             drawn[own] = self.bank.sample(rng, len(own), sampling)
         else:
             drawn = np.delete(drawn, own)
-        return [self.bank.load(index) for index in drawn]
+        return drawn.tolist()
+
+    def record(self, index: int) -> SegmentRecord:
+        """Where a segment is, and its words."""
+        bank, index = self.bank, int(index)
+        while isinstance(bank, MixedBank):
+            place, index = bank.origin(index)
+            bank = bank.banks[place]
+        return bank.records[index]
 
     def name(self, results: dict, scene: Scene) -> list[int]:
         """The label of each object of a scene; words that a sample lacks are added to it, in ``results`` itself."""
@@ -67,11 +77,3 @@ class PasteSource:
             new = {str(label): each.category for label, each in zip(labels, scene.objects, strict=True)}
             results["text"] = {**new, **text}
         return labels
-
-
-def _path(bank: SegmentBank | MixedBank, index: int) -> str:
-    """The file that a segment is in."""
-    if isinstance(bank, MixedBank):
-        place, index = bank.origin(int(index))
-        return _path(bank.banks[place], index)
-    return str(bank.records[int(index)].path)

@@ -21,12 +21,13 @@ from sos_mm.augmentation.adapters import (
     paint_saliency,
     plain_boxes,
 )
-from sos_mm.augmentation.captions import estimated_tokens, within_tokens
+from sos_mm.augmentation.captions import estimated_tokens, phrase_of, within_tokens
 from sos_mm.augmentation.class_table import UNKNOWN, class_names, names_of_labels
 from sos_mm.augmentation.paste_source import PasteSource
 from sos_mm.checks import check_choice, check_range, require
 from sos_mm.composition.compositor import compose
 from sos_mm.composition.layout import LayoutError, build_layout
+from sos_mm.composition.planning import plan_and_load
 from sos_mm.composition.scene import Scene
 from sos_mm.composition.steps import build_steps
 from sos_mm.seeding import Purpose, generator, image_id
@@ -150,11 +151,11 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
                 ``with_mask`` asks for them, or the bank has a category that is none of the classes.
             RuntimeError: If epochs are asked for and `VisitHook` is missing.
         """
-        image = self._image(results)
+        self._check(results)
         rng = self._generator(results)
         if rng.random() >= self.prob * self._progress():
             return results
-        source = self._source(results)
+        source, image = self._source(results), self._image(results["img"])
         scene = self._compose(image, source, results, rng)
         if scene is None or not scene.objects:
             return results
@@ -164,8 +165,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         results["img"] = self._to_pipeline(results["img"], image, scene.image)
         return results
 
-    def _image(self, results: dict) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, a copy."""
+    def _check(self, results: dict) -> None:
         image = results["img"]
         if image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f"`img` must be of shape (H, W, 3), but got {image.shape}.")
@@ -173,9 +173,17 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             raise ValueError(
                 "`gt_masks` must be in the sample (`with_mask=True`), but is not: load annotations with masks."
             )
+
+    def _image(self, image: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8, a copy, as it is composed on."""
         if image.dtype != np.uint8:
             image = np.rint(image).clip(0, 255).astype(np.uint8)
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if self.channel_order == "bgr" else image.copy()
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if self._turned else image.copy()
+
+    @property
+    def _turned(self) -> bool:
+        """Whether the order of colours is another than where it is composed; steps want RGB, painting alone any."""
+        return self.channel_order == "bgr" and bool(self.steps)
 
     def _generator(self, results: dict) -> np.random.Generator:
         """The draws for this image: by its name, so that they do not depend on its place in a data set."""
@@ -238,11 +246,13 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
     def _compose(self, image: np.ndarray, source: PasteSource, results: dict, rng: np.random.Generator) -> Scene | None:
         """The image with objects; None if it is too small to hold even one."""
         number = self.layout.draw_count(rng)
-        segments = source.draw(rng, number, self.sampling, results.get("img_path"))
+        drawn = source.draw(rng, number, self.sampling, results.get("img_path"))
         if "phrases" in results:
-            segments = within_tokens(results["text"], segments, self.max_tokens, self._count_tokens)
+            phrases = (phrase_of(source.record(index)) for index in drawn)
+            fitting = within_tokens(results["text"], phrases, self.max_tokens, self._count_tokens)
+            drawn = [drawn[place] for place in fitting]
         try:
-            layout = self.layout.plan(rng, segments, image.shape[:2])
+            layout, segments = plan_and_load(self.layout, rng, source.bank, drawn, image.shape[:2])
         except LayoutError:
             return None
         return compose(
@@ -253,6 +263,8 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             min_area=min(self.rules.min_area, image.shape[0] * image.shape[1]),
             steps=self.steps,
             rng=rng,
+            channel_order="rgb" if self._turned else self.channel_order,
+            in_place=results["img"].dtype == np.uint8,  # Of floats the image before is needed once more.
         )
 
     def _count_tokens(self, text: str) -> int:
@@ -284,8 +296,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
 
     def _to_pipeline(self, original: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """The new image in the order and type of the pipeline; floats change only where something was pasted."""
-        turn = cv2.COLOR_RGB2BGR if self.channel_order == "bgr" else None
-        image = after if turn is None else cv2.cvtColor(after, turn)
+        image = cv2.cvtColor(after, cv2.COLOR_RGB2BGR) if self._turned else after
         if original.dtype == np.uint8:
             return image
         changed = (before != after).any(axis=2, keepdims=True)

@@ -6,13 +6,15 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from sos_mm.checks import check_range
+from sos_mm.checks import check_choice, check_range
 from sos_mm.composition.layout import Layout
 from sos_mm.composition.place import Sprite, place
 from sos_mm.composition.scene import Box, IgnoredRegion, Light, Placement, Scene, SceneObject
 from sos_mm.composition.steps import Lighting, Step
 from sos_mm.segments.colors import vary_hue
 from sos_mm.segments.segment import Segment
+
+_TO_ORDER = {"rgb": cv2.COLOR_RGBA2RGB, "bgr": cv2.COLOR_RGBA2BGR}
 
 
 def compose(
@@ -25,6 +27,8 @@ def compose(
     keep_ignored: bool = False,
     steps: Sequence[Step] = (),
     rng: np.random.Generator | None = None,
+    in_place: bool = False,
+    channel_order: str = "rgb",
 ) -> Scene:
     """Puts segments on a background, later placements in front of earlier ones.
 
@@ -32,7 +36,7 @@ def compose(
     the image holds no object without a label.
 
     Args:
-        background: (H, W, 3) uint8 RGB of the layout's canvas; not changed. None gives a transparent scene.
+        background: (H, W, 3) uint8 of the layout's canvas. None gives a transparent scene.
         layout: Where the segments go, from back to front.
         segments: What the placements' ``segment`` index points into.
         min_visible_share: Least share of an object's pixels inside the canvas that must be seen, in [0, 1].
@@ -41,19 +45,30 @@ def compose(
             them as the scene's ``ignored`` masks.
         steps: Light and edges, from `build_steps`; without any, objects are painted as they are.
         rng: Where the steps' draws come from; needed with steps.
+        in_place: Paint on the background itself, which then is the scene's image, rather than on a copy.
+        channel_order: Of the background, and so of the scene's image: 'rgb', or 'bgr' where there are no steps.
 
     Raises:
         ValueError: If an argument is not as said.
     """
     _check_inputs(background, layout, segments, min_visible_share, min_area)
+    check_choice("channel_order", channel_order, ("rgb",) if steps else tuple(_TO_ORDER))
     if steps and rng is None:
         raise ValueError("`rng` must be a generator where there are `steps`, but got None.")
     shown = [vary_hue(segments[planned.segment], planned.hue) for planned in layout.placements]
     sprites = [place(*pair, layout.canvas) for pair in zip(shown, layout.placements, strict=True)]
     seen, ignored = _find_visible(sprites, layout.canvas, min_visible_share, min_area, keep_ignored)
     painted = {index: sprites[index] for index in sorted([*seen, *ignored])}
-    image = np.zeros((*layout.canvas, 3), np.uint8) if background is None else background.copy()
-    light = _paint_all(image, painted, background is None, steps, rng)
+    if background is None:
+        image = np.zeros((*layout.canvas, 3), np.uint8)
+    else:
+        image = background if in_place else background.copy()
+    if steps:
+        light = _paint_lit(image, painted, background is None, steps, rng)
+    else:
+        light = None
+        for sprite in painted.values():
+            _paint(image, sprite, channel_order)
     owner = np.zeros(layout.canvas, np.int32)
     objects = []
     for z_order, index in enumerate(sorted(seen)):
@@ -87,7 +102,7 @@ def _find_visible(
         # More than what is taken: in it and not taken.
         seen = opaque > here
         area = np.count_nonzero(seen)
-        if area >= max(min_area, min_visible_share * np.count_nonzero(opaque)):
+        if area >= max(min_area, min_visible_share * sprites[index].area):
             kept[index] = seen
         elif keep_ignored and area:
             ignored[index] = seen
@@ -97,18 +112,10 @@ def _find_visible(
     return kept, ignored
 
 
-def _paint_all(
-    image: np.ndarray,
-    sprites: dict[int, Sprite],
-    bare: bool,
-    steps: Sequence[Step],
-    rng: np.random.Generator | None,
-) -> Light | None:
-    """Paints sprites from back to front; with steps, ``sprites`` then holds them as painted."""
-    if not steps:
-        for sprite in sprites.values():
-            _paint(image, sprite)
-        return None
+def _paint_lit(
+    image: np.ndarray, sprites: dict[int, Sprite], bare: bool, steps: Sequence[Step], rng: np.random.Generator
+) -> Light:
+    """Paints sprites from back to front with light and edges; ``sprites`` then holds them as painted."""
     lighting = Lighting(steps, rng)
     frame = lighting.frame(image, bare, sprites.values())
     for index, sprite in sprites.items():
@@ -126,18 +133,18 @@ def _coverage(sprites: Iterable[Sprite], canvas: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray(alpha[..., 0])
 
 
-def _paint(image: np.ndarray, sprite: Sprite) -> None:
+def _paint(image: np.ndarray, sprite: Sprite, channel_order: str = "rgb") -> None:
     """Premultiplied 'over': what is there times (1 - alpha), plus the sprite."""
     window = sprite.window
     through = cv2.cvtColor(cv2.bitwise_not(sprite.alpha), cv2.COLOR_GRAY2RGB)
     dimmed = cv2.multiply(image[window], through, dst=through, scale=1 / 255)
-    cv2.add(dimmed, cv2.cvtColor(sprite.rgba, cv2.COLOR_RGBA2RGB), dst=image[window])
+    cv2.add(dimmed, cv2.cvtColor(sprite.rgba, _TO_ORDER[channel_order]), dst=image[window])
 
 
 def _describe(
     sprite: Sprite, planned: Placement, segment: Segment, z_order: int, seen: np.ndarray, box: Box
 ) -> SceneObject:
-    amodal_area = int(np.count_nonzero(sprite.opaque))
+    area = int(np.count_nonzero(seen))
     return SceneObject(
         segment_id=segment.source_id,
         category=segment.category,
@@ -150,10 +157,10 @@ def _describe(
         alpha=sprite.alpha,
         offset=sprite.offset,
         box=box,
-        area=int(np.count_nonzero(seen)),
-        amodal_box=_tight_box(sprite.opaque, sprite.offset),
-        amodal_area=amodal_area,
-        truncation=1 - amodal_area / sprite.whole_area,
+        area=area,
+        amodal_box=box if area == sprite.area else _tight_box(sprite.opaque, sprite.offset),
+        amodal_area=sprite.area,
+        truncation=1 - sprite.area / (sprite.area + sprite.area_outside),
     )
 
 

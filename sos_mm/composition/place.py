@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -25,14 +25,14 @@ class Sprite:
     Attributes:
         rgba: (h, w, 4) uint8, premultiplied: no colour value exceeds the alpha.
         offset: x and y of its first pixel on the canvas.
-        whole_area: Pixels with an alpha of at least 128 before it was cut off.
+        area_outside: Pixels with an alpha of at least 128 that were cut off.
         extent: Half-open xyxy box of all of it on the canvas before it was cut off.
         depth: That of its placement.
     """
 
     rgba: np.ndarray
     offset: tuple[int, int]
-    whole_area: int
+    area_outside: int
     extent: Box
     depth: float | None = None
 
@@ -45,6 +45,11 @@ class Sprite:
     def opaque(self) -> np.ndarray:
         """(h, w) bool, its amodal mask."""
         return self.alpha >= OPAQUE
+
+    @cached_property
+    def area(self) -> int:
+        """Pixels of its amodal mask."""
+        return int(np.count_nonzero(self.opaque))
 
     @property
     def window(self) -> tuple[slice, slice]:
@@ -152,10 +157,12 @@ def place(segment: Segment, placement: Placement, canvas: tuple[int, int]) -> Sp
             pixels = cv2.flip(pixels, 1)
     if not _meets((x0, y0, x1, y1), canvas):
         return None
-    whole_area = int(np.count_nonzero(cv2.extractChannel(pixels, 3) >= OPAQUE))
+    whole = Sprite(pixels, (x0, y0), 0, (x0, y0, x1, y1), placement.depth)
     left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, canvas[1]), min(y1, canvas[0])
-    cut = pixels[top - y0 : bottom - y0, left - x0 : right - x0]
-    return Sprite(cut, (left, top), whole_area, (x0, y0, x1, y1), placement.depth)
+    if (left, top, right, bottom) == whole.extent:
+        return whole
+    cut = replace(whole, rgba=pixels[top - y0 : bottom - y0, left - x0 : right - x0], offset=(left, top))
+    return replace(cut, area_outside=whole.area - cut.area)
 
 
 def _meets(box: Sequence[int], canvas: tuple[int, int]) -> bool:

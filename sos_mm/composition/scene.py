@@ -145,7 +145,7 @@ class Scene:
     """An image and all that is known about it.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB, unless its background came in another order.
         objects: From back to front.
         owner: (H, W) int32, who owns each pixel: 0 the background, k + 1 ``objects[k]``.
         ignored: What is seen of things without a label, from back to front; their owner is 0.

@@ -218,6 +218,17 @@ class SegmentBank:
             own = fingerprint(self.records, common_root(self.records))
         return own if self._edges is None else combined(own, self._edges)
 
+    def file(self, index: int) -> str:
+        """Path of the file that a segment is in: its own, a shard, or the photograph that it is cut out of.
+
+        Raises:
+            IndexError: If there is no such segment.
+        """
+        index = self._checked(index)
+        if isinstance(self.records, IndexedRecords | SelectedRecords):
+            return self.records.file(index)
+        return self.records[index].file
+
     def outline(self, index: int) -> Outline:
         """What a layout needs to know of a segment; not decoded for it where it was measured, as in an index.
 

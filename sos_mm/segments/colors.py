@@ -69,8 +69,10 @@ def vary_hue(segment: Segment, degrees: float, min_share: float = 0.5) -> Segmen
         min_share: Least share of the opaque pixels that must show the colour, before and after.
     """
     steps = round(degrees / 2) % 180
+    if steps == 0:
+        return segment
     words = _color_words(segment)
-    if steps == 0 or len(words) != 1 or _WORD.search(segment.category.replace("_", " ")):
+    if len(words) != 1 or _WORD.search(segment.category.replace("_", " ")):
         return segment
     name, share = dominant_color(segment)
     if name in _ACHROMATIC or words != {name} or share < min_share:

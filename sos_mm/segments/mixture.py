@@ -98,6 +98,11 @@ class MixedBank:
         """As `SegmentBank.fingerprint`, of all banks and their weights."""
         return combined([bank.fingerprint for bank in self.banks], self._edges)
 
+    def file(self, index: int) -> str:
+        """As `SegmentBank.file`."""
+        place, index = self.origin(index)
+        return self.banks[place].file(index)
+
     def outline(self, index: int) -> Outline:
         """As `SegmentBank.outline`."""
         place, index = self.origin(index)

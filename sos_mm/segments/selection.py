@@ -79,6 +79,10 @@ class SelectedRecords(Sequence):
             base, rows = base.base, base.rows[rows]
         return base.fingerprint if len(rows) == len(base) else combined(base.fingerprint, rows.astype("<i8"))
 
+    def file(self, place: int) -> str:
+        """Path of the file that a record is in."""
+        return self.base.file(int(self.rows[place]))
+
     def outline(self, place: int) -> Outline:
         """Size and category of a record."""
         return self.base.outline(int(self.rows[place]))

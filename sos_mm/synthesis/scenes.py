@@ -1,7 +1,7 @@
 """From a recipe and an image's number to its scene."""
 
 from sos_mm.composition.compositor import compose
-from sos_mm.composition.place import scaled_size
+from sos_mm.composition.planning import plan_and_load
 from sos_mm.composition.scene import Scene
 from sos_mm.seeding import Purpose, generator
 from sos_mm.synthesis.recipe import Recipe
@@ -49,12 +49,7 @@ class SceneMaker:
         canvas = tuple(self.recipe.canvas)
         number = self.layout.draw_count(layout_rng)
         drawn = self.bank.sample(segment_rng, number, self.recipe.sampling)
-        # Sizes and words first: pixels are then read as large as they are needed, and only of what found a place.
-        segments = [self.bank.outline(index) for index in drawn]
-        layout = self.layout.plan(layout_rng, segments, canvas)
-        for planned in layout.placements:
-            wanted = scaled_size(segments[planned.segment].size, planned.box)
-            segments[planned.segment] = self.bank.load(drawn[planned.segment], wanted)
+        layout, segments = plan_and_load(self.layout, layout_rng, self.bank, drawn, canvas)
         return compose(
             self.backgrounds.sample(background_rng, canvas),
             layout,

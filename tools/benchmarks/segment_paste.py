@@ -1,8 +1,9 @@
 """Times SegmentPaste beside mmdet's CopyPaste, and a training pipeline with it beside the detector that it feeds.
 
 First: ten objects into an image of 1024x1024 that shows ten, with bitmap masks, SegmentPaste and CopyPaste in turn.
-Each segment is decoded anew; CopyPaste gets its ten objects decoded. Then: what each step of the small detector's
-pipeline takes an image, and what the detector does. Times are of the processor, one thread; medians.
+The bank is an index with reduced copies, and each segment is decoded anew; CopyPaste gets its ten objects decoded.
+Then: what each step of the small detector's pipeline takes an image, and what the detector does. Times are of the
+processor, one thread; medians.
 """
 
 import argparse
@@ -24,13 +25,17 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from sos_mm import SegmentPaste
-from sos_mm.segments import SegmentBank
+from sos_mm.segments import SegmentBank, build_bank, build_index
+from sos_mm.segments.build import list_records
+from sos_mm.segments.faults import Faults
 from sos_mm.synthesis import Recipe, SceneMaker, synthesize
 from sos_mm.synthesis.recipe import load_recipe
+from sos_mm.visits import Draws
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TEN = dict(type="StructuredLayout", counts=(10, 10), crowded="fewer")
 SIDE = 1024
+COPIES = (64, 128, 256, 512)
 
 
 def main() -> None:
@@ -44,17 +49,24 @@ def main() -> None:
     torch.set_num_threads(1)
     register_all_modules()
     bank = dict(option.split("=", 1) for option in args.bank)
-    show(beside_copy_paste(args.rounds, {**bank, "cache_bytes": 0}))
+    show(beside_copy_paste(args.rounds, indexed(bank, args.data.with_suffix(".arrow"))))
     show(beside_a_detector(args.rounds, args.data))
+
+
+def indexed(bank: dict, path: Path) -> dict:
+    """An index of a bank, from which every segment is decoded each time that it is drawn."""
+    build_index(list_records(bank, Faults()), path, copies=COPIES, progress=False)
+    return dict(type="index", path=str(path), cache_bytes=0)
 
 
 def beside_copy_paste(rounds: int, bank: dict) -> dict[str, list[float]]:
     """Seconds of each, an entry an image."""
     maker = SceneMaker(Recipe(canvas=(SIDE, SIDE), layout=TEN), 0)
-    names = list(SegmentBank.sample_bank("all").categories)
+    names = list(build_bank(bank).categories)
     times = defaultdict(list)
     with timed_decoding() as decoding:
         paste = SegmentPaste(bank=bank, classes=names, prob=1.0, layout=TEN)
+        paste.draws = Draws(0)  # As `VisitHook` shares them.
         copy_paste = CopyPaste(selected=False)
         for index in range(rounds + 3):
             # Both change the lists of a sample, and CopyPaste its arrays.
