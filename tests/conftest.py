@@ -1,6 +1,7 @@
 """Small real things that tests are made of. Imports no torch: some tests run where there is none."""
 
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -28,6 +29,14 @@ def write_rgba(path, rgba: np.ndarray) -> None:
     """Writes an RGBA picture."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))
+
+
+@pytest.fixture(autouse=True)
+def default_scope():
+    """Leaves mmengine's default scope unset, as a new process has it; runners set theirs for good."""
+    yield
+    if "mmengine.registry" in sys.modules:
+        sys.modules["mmengine.registry"].DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture

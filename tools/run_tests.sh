@@ -8,7 +8,8 @@
 #   --help      this text
 #
 # The first run installs for about 3 minutes and compiles mmcv for 12 to 18 on two cores; MMCV_FIND_LINKS
-# names prebuilt wheels to take instead. `-m slow` runs what the default leaves out.
+# names prebuilt wheels to take instead. `-m slow` runs what the default leaves out, `--cov=sos_mm` tells what of
+# the package is run, `--numprocesses 0` needs one process.
 # SOS_MM_VENV, SOS_MM_CACHE and SOS_MM_PYTHON: see tools/environment.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -30,4 +31,6 @@ export CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES-}"
 say "ruff"
 ruff check . && ruff format --check .
 say "pytest ($LINEAGE)"
-exec python -m pytest --cov=sos_mm --cov-report=term:skip-covered "$@"
+# Two processes of one thread each; the tests of a file share what it sets up, and the slowest files come first.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+exec python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder "$@"
