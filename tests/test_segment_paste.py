@@ -84,6 +84,25 @@ def test_mmdet_polygons(bank_config):
     check_bitmaps(wrap, lambda found: found.to_ndarray(), build(bank_config))
 
 
+@pytest.mark.parametrize(
+    "polygons", [[], [[5.0, 5.0]], [[5.0, 5.0, 9.0, 9.0]], [[0.0] * 6], [[5.0, 5.0, 5.0, 9.0, 5.0, 30.0]]]
+)
+def test_degenerate_polygons_hold_nothing_and_stay(bank_config, polygons):
+    structures = pytest.importorskip("mmdet.structures.mask", exc_type=ImportError)
+    polygons = [np.array(each) for each in polygons]
+    whole = [np.array([10.0, 10.0, 60.0, 10.0, 60.0, 60.0])]
+    for seed in range(20):
+        sample = random_sample(seed, 0)
+        del sample["masks"]
+        sample.update(gt_bboxes=np.array([[5, 5, 9, 9], [10, 10, 60, 60]], np.float32))
+        sample.update(gt_bboxes_labels=np.array([0, 1]), gt_ignore_flags=np.zeros(2, bool))
+        results = build(bank_config)({**sample, "gt_masks": structures.PolygonMasks([polygons, whole], *SIZE)})
+        masks = results["gt_masks"].masks
+        assert len(masks) == len(results["gt_bboxes"]) == len(results["gt_bboxes_labels"]) > 1
+        assert masks[0] is polygons or [each.tolist() for each in masks[0]] == [each.tolist() for each in polygons]
+        np.testing.assert_array_equal(results["gt_bboxes"][0], [5, 5, 9, 9])
+
+
 def test_mmdet_boxes(bank_config):
     boxes = pytest.importorskip("mmdet.structures.bbox", exc_type=ImportError)
     paste = build(bank_config)

@@ -1,11 +1,13 @@
 """SegmentPaste and words: captions and label maps of grounding data keep their spans, names and lengths."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 pytest.importorskip("mmcv")
 
-from sos_mm.augmentation.captions import append_phrase, estimated_tokens
+from sos_mm.augmentation.captions import append_phrase, estimated_tokens, phrase_of
 from sos_mm.augmentation.class_table import names_of_labels
 from tests.paste_samples import build, random_sample
 
@@ -47,13 +49,46 @@ def test_a_phrase_that_is_there_stands_for_the_new_object_too(bank_config):
 
 def test_captions_stay_short(bank_config):
     text = "A cat " * 40
-    paste = build(bank_config, classes=None, max_tokens=estimated_tokens(text) + 4)
+    paste = build(bank_config, classes=None, max_tokens=estimated_tokens(text) + 7)
     results = paste(grounding(text=text))
     assert len(results["phrases"]) <= 2
-    assert estimated_tokens(results["text"]) <= estimated_tokens(text) + 5
+    assert estimated_tokens(results["text"]) + 2 <= paste.max_tokens
     assert build(bank_config, classes=None, max_tokens=1)(grounding())["text"] == "A cat on a lawn"
     assert append_phrase("", "a dog") == ("a dog.", (0, 5))
     assert append_phrase("Two. ", "a dog") == ("Two. a dog.", (5, 10))
+
+
+def test_captions_with_the_ends_that_are_added_are_within_the_limit(bank_config):
+    """What is pasted is never beyond the place where a language model cuts the caption off."""
+    grown = 0
+    for limit in range(4, 40):
+        paste = build(bank_config, classes=None, max_tokens=limit)
+        for seed in range(10):
+            before = grounding(seed)
+            after = paste(dict(before))
+            if after["text"] != before["text"]:
+                assert estimated_tokens(after["text"]) + 2 <= limit
+                grown += 1
+    assert grown > 100
+
+
+def test_phrases_of_the_caption_cost_nothing(bank_config):
+    paste = build({**bank_config, "vocabulary": ["dog"]}, classes=None, max_tokens=9)
+    sample = grounding(text="a small dog. ", phrase="a small dog")
+    results = paste(dict(sample))
+    assert len(results["gt_bboxes"]) > 1
+    assert results["text"] == sample["text"]
+
+
+def test_phrases_are_those_that_the_engine_writes():
+    words = {"phrase": "", "category": "bat_(animal)"}
+    assert phrase_of(SimpleNamespace(**words)) == "bat"
+    assert phrase_of(SimpleNamespace(**words | {"phrase": "A  red bat. "})) == "a red bat"
+
+
+def test_chosen_phrases_are_refused(bank_config):
+    with pytest.raises(ValueError, match="before RandomSamplingNegPos"):
+        build(bank_config, classes=None)({**grounding(), "tokens_positive": {0: [[0, 5]]}})
 
 
 def test_label_maps_of_grounding_data(bank_config):

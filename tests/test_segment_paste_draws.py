@@ -1,6 +1,8 @@
 """SegmentPaste: what is drawn when, of which classes, and what is refused."""
 
+import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ import torch
 
 from sos_mm.augmentation.class_table import class_names, find_labels
 from sos_mm.augmentation.paste_source import PasteSource
+from sos_mm.composition.layout import LayoutError
 from sos_mm.visits import VisitedIndex
-from tests.paste_samples import Bitmaps, build, random_sample
+from tests.paste_samples import LAYOUT, SIZE, Bitmaps, build, random_sample
 
 
 def test_classes():
@@ -104,6 +107,50 @@ def test_objects_of_the_image_itself_are_not_pasted(release):
         {"type": "release", "root": root, "metadata": metadata, "attributes": ["green"]}, None, "error"
     )
     assert single.draw(rng, 3, "category", str(single.bank.records[0].path)) == []
+
+
+def test_other_spellings_of_a_path_are_the_same_image(release, monkeypatch):
+    root, metadata = map(str, release)
+    monkeypatch.chdir(release[0])
+    source = PasteSource({"type": "release", "root": root, "metadata": metadata}, None, "error")
+    file = source.bank.file(0)
+    for path in (file, os.path.relpath(file), f"{Path(file).parent}/../{Path(file).parent.name}/{Path(file).name}"):
+        drawn = [index for _ in range(20) for index in source.draw(np.random.default_rng(0), 4, "category", path)]
+        assert drawn
+        assert 0 not in drawn
+
+
+def test_crowded_layouts(bank_config):
+    """Fewer objects are pasted where not all find a place, unless that is to be an error."""
+    crowd = {"type": "StructuredLayout", "counts": (9, 9), "areas": {**LAYOUT["areas"], "large": (0.4, 0.6)}}
+    crowd["shares"] = {"large": 1.0, "medium": 0.0, "small": 0.0}
+    number = len(build(bank_config, layout=crowd)(random_sample(0, 0))["gt_bboxes"])
+    assert 0 < number < 9
+    with pytest.raises(LayoutError, match="9 objects do not fit"):
+        build(bank_config, layout={**crowd, "crowded": "raise"})(random_sample(0, 0))
+
+
+def test_what_is_not_true_or_cannot_be_kept_so_is_refused(bank_config):
+    paste, sample = build(bank_config), random_sample(0, 1)
+    masks = Bitmaps(sample.pop("masks"), *SIZE)
+    without = {key: value for key, value in sample.items() if key != "gt_bboxes"}
+    for broken, said in (
+        ({**without, "gt_masks": masks}, "`gt_bboxes` must be in the sample"),
+        (without, "`gt_bboxes` must be in the sample"),
+        ({**sample, "img": sample["img"] / 255.0}, "paste before normalising"),
+        ({**sample, "img": sample["img"] - 120.0}, "paste before normalising"),
+        ({**sample, "img": sample["img"][..., 0]}, "must be of shape"),
+        ({**sample, "gt_bboxes": np.array([[0, 0, np.nan, 5]], np.float32)}, "`gt_bboxes` must be finite"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            paste(broken)
+    for metainfo in ({}, {"classes": None}):
+        unnamed = build(bank_config, classes=None)
+        unnamed.metainfo = metainfo
+        with pytest.raises(ValueError, match="`classes` must name"):
+            unnamed(dict(sample))
+    dark = paste({"img": np.zeros((*SIZE, 3), np.float32), "img_path": "dark.jpg"})
+    assert dark["img"].max() > 1
 
 
 def test_missing_masks_are_told(bank_config):

@@ -14,7 +14,8 @@ from sos_mm.annotations.boxes import Box, clip, xywh_to_xyxy, xyxy_to_xywh
 from sos_mm.annotations.reading import read_lists
 from sos_mm.checks import check_range
 from sos_mm.seeding import Purpose, generator
-from sos_mm.synthesis.writers.odvg import boxes_by_phrase, category_phrase, clean_phrase, grounding_record
+from sos_mm.segments.phrases import caption_phrase
+from sos_mm.synthesis.writers.odvg import boxes_by_phrase, grounding_record
 
 Record = dict[str, Any]
 
@@ -87,7 +88,7 @@ class PanopticFile:
     def phrase(self, segment: Record) -> str:
         """A segment's phrase, as it stands in a caption; its category's name if it has none."""
         phrase = segment.get("phrase") or segment.get("short_phrase") or ""
-        return clean_phrase(phrase) or clean_phrase(category_phrase(self.names[segment["category_id"]]))
+        return caption_phrase(phrase, self.names[segment["category_id"]])
 
 
 def detection_lines(file: PanopticFile) -> Iterator[Record]:

@@ -16,7 +16,8 @@ from sos_mm.annotations.boxes import clip, xywh_to_xyxy
 from sos_mm.annotations.panoptic import chunks
 from sos_mm.annotations.reading import json_lines, read_lists, read_text
 from sos_mm.checks import check_folder, read_image
-from sos_mm.synthesis.writers.odvg import boxes_by_phrase, clean_phrase, grounding_record
+from sos_mm.segments.phrases import clean_phrase
+from sos_mm.synthesis.writers.odvg import boxes_by_phrase, grounding_record
 
 Record = dict[str, Any]
 

@@ -93,7 +93,10 @@ def plain_boxes(boxes: Any) -> np.ndarray:
     upright = isinstance(boxes, np.ndarray) or type(boxes).__name__ == "HorizontalBoxes"
     if found is None or not upright or found.ndim != 2 or found.shape[1] != 4:
         raise ValueError(f"`gt_bboxes` must be HorizontalBoxes or an (N, 4) array, but got {type(boxes).__name__}.")
-    return np.array(found, np.float32)
+    plain = np.array(found, np.float32)
+    if not np.isfinite(plain).all():
+        raise ValueError(f"`gt_bboxes` must be finite, but got {plain[~np.isfinite(plain).all(axis=1)][0].tolist()}.")
+    return plain
 
 
 def boxes_like(boxes: Any, values: np.ndarray) -> Any:
@@ -163,13 +166,17 @@ def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -
 
 
 def cover_polygons(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Covered:
-    """The same for polygons; those that lose nothing stay as they are, others are drawn anew around their pixels."""
+    """The same for polygons; those that lose nothing stay as they are, others are drawn anew around their pixels.
+
+    Polygons of fewer than three points hold no pixel, so they hide nothing and lose nothing.
+    """
     from mmdet.structures.mask import polygon_to_bitmap
 
     size = pasted.scene.size
     kept, boxes, new = np.ones(len(boxes), bool), boxes.copy(), []
     for place, polygons in enumerate(masks.masks):
-        bitmap = polygon_to_bitmap(polygons, *size).view(np.uint8)
+        whole = [polygon for polygon in polygons if len(polygon) >= 6]
+        bitmap = polygon_to_bitmap(whole, *size).view(np.uint8) if whole else np.zeros(size, np.uint8)
         before, hidden = np.count_nonzero(bitmap), _common(bitmap, pasted.cover)
         kept[place] = rules.keep(np.array(before), np.array(before - hidden))
         if hidden and kept[place]:

@@ -6,9 +6,12 @@ from math import ceil
 from typing import Any
 
 from sos_mm.composition.scene import SceneObject
+from sos_mm.segments.phrases import caption_phrase
 from sos_mm.segments.record import SegmentRecord
 
 _LETTERS_A_TOKEN = 4
+# BERT's [CLS] and [SEP].
+_END_TOKENS = 2
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,18 @@ class Caption:
     text: str
     phrases: Mapping[int, Mapping[str, Any]]
 
+    @property
+    def known(self) -> dict[str, int]:
+        """The label of each phrase, which is in lower case here."""
+        return {str(entry["phrase"]).lower(): label for label, entry in self.phrases.items()}
+
     def add(self, objects: Sequence[SceneObject]) -> tuple["Caption", list[int]]:
         """The caption with the objects' phrases behind, and the label of each object.
 
         A phrase that is there already is not written again: it then stands for the new object as well.
         """
         text, phrases = self.text, dict(self.phrases)
-        known = {str(entry["phrase"]).lower(): label for label, entry in phrases.items()}
+        known = self.known
         labels = []
         for each in objects:
             phrase = phrase_of(each)
@@ -43,8 +51,7 @@ class Caption:
 
 def phrase_of(each: SceneObject | SegmentRecord) -> str:
     """What an object is called in a caption, in lower case, as language models of grounding are fed."""
-    phrase = (each.phrase or each.category.replace("_", " ")).lower().strip()
-    return phrase.rstrip(". ") or each.category.lower()
+    return caption_phrase(each.phrase, each.category).lower()
 
 
 def append_phrase(text: str, phrase: str) -> tuple[str, tuple[int, int]]:
@@ -59,17 +66,18 @@ def append_phrase(text: str, phrase: str) -> tuple[str, tuple[int, int]]:
     return f"{text}{phrase}.", (len(text), len(text) + len(phrase))
 
 
-def within_tokens(text: str, phrases: Iterable[str], max_tokens: int, count: Callable[[str], int]) -> list[int]:
+def within_tokens(caption: Caption, phrases: Iterable[str], max_tokens: int, count: Callable[[str], int]) -> list[int]:
     """Places of those of some phrases that fit a caption's limit together.
 
     Args:
-        text: The caption as it is.
+        caption: The caption as it is; its own phrases are not written again.
         phrases: Candidates; one that does not fit is left out, shorter ones behind it may still fit.
-        max_tokens: The limit.
-        count: Counts the tokens of a text.
+        max_tokens: The limit, with the two tokens that language models add at the ends.
+        count: Counts the tokens of a text, without those.
     """
-    chosen, seen = [], set()
-    left = max_tokens - count(text)
+    chosen, seen = [], set(caption.known)
+    # Where phrases are added, a stop closes what was there.
+    left = max_tokens - _END_TOKENS - count(append_phrase(caption.text, "")[0].removesuffix(" ."))
     for place, phrase in enumerate(phrases):
         cost = 0 if phrase in seen else count(f"{phrase}. ")
         if cost <= left:

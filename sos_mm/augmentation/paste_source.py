@@ -1,7 +1,7 @@
 """What is pasted: the segments of a bank, and the labels they get in a sample."""
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,7 @@ class PasteSource:
         """
         drawn = self.bank.sample(rng, number, sampling)
         for _ in range(_REDRAWS):
-            own = [place for place, index in enumerate(drawn) if image and Path(self.bank.file(index)) == Path(image)]
+            own = [place for place, index in enumerate(drawn) if image and _same_file(self.bank.file(index), image)]
             if not own:
                 break
             drawn[own] = self.bank.sample(rng, len(own), sampling)
@@ -74,6 +74,13 @@ class PasteSource:
         labels = [self.labels[each.category] for each in scene.objects]
         text = results.get("text")
         if isinstance(text, Mapping):
-            new = {str(label): each.category for label, each in zip(labels, scene.objects, strict=True)}
-            results["text"] = {**new, **text}
+            named = zip(map(str, labels), scene.objects, strict=True)
+            new = {label: each.category for label, each in named if label not in text}
+            if new:
+                results["text"] = {**text, **new}
         return labels
+
+
+def _same_file(path: str, other: str) -> bool:
+    """Whether two paths, however written, are one file's; its name is compared first, which costs nothing."""
+    return os.path.basename(path) == os.path.basename(other) and os.path.realpath(path) == os.path.realpath(other)

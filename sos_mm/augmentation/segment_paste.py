@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ from sos_mm.augmentation.adapters import (
     paint_saliency,
     plain_boxes,
 )
-from sos_mm.augmentation.captions import estimated_tokens, phrase_of, within_tokens
+from sos_mm.augmentation.captions import Caption, estimated_tokens, phrase_of, within_tokens
 from sos_mm.augmentation.class_table import UNKNOWN, class_names, names_of_labels
 from sos_mm.augmentation.paste_source import PasteSource
 from sos_mm.checks import check_choice, check_range, require
 from sos_mm.composition.compositor import compose
-from sos_mm.composition.layout import LayoutError, build_layout
+from sos_mm.composition.layout import LayoutError, LayoutPrior, build_layout
 from sos_mm.composition.planning import plan_and_load
 from sos_mm.composition.scene import Scene
 from sos_mm.composition.steps import build_steps
@@ -41,7 +42,8 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
     """Pastes objects into an image, and keeps all its annotations true.
 
     Layout, scaling, masks, light and edges are those of the composition engine. What was in the image before loses the
-    pixels that are covered; what is then seen too little of is dropped. Put it behind the annotations' loading, before
+    pixels that are covered; what is then seen too little of is dropped; its phrase stays in a caption, as one of what
+    is not shown. Put it behind the annotations' loading, before
     or after resizing. Input arrays are never changed in place, and keep their types.
 
     Required Keys:
@@ -68,7 +70,8 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         unknown: What to do with categories that are none of the classes: 'error'; 'skip' does not paste them; 'append'
             gives them labels behind the last class.
         prob: Probability that anything is pasted.
-        layout: Where objects go, and how many: a dict that `build_layout` takes. By default 1 to 10 objects.
+        layout: Where objects go, and how many: a dict that `build_layout` takes. By default 1 to 10 objects. Where not
+            all find a place, fewer are pasted, unless it says ``crowded='raise'``.
         sampling: How segments are drawn: 'category', 'uniform', 'weighted' or 'single_category'.
         light: Steps of light and edges: a list that `build_steps` takes, or 'default'. None by default.
         min_visible_share: Least share of an object, pasted or not, that must be seen.
@@ -78,14 +81,15 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         stop_epoch: Epoch in which pasting ends; None for never.
         saliency: Value of pasted objects in ``gt_saliency``: 0 makes them distractors.
         with_mask: Whether ``gt_masks`` must be there; by default they are kept where they are there.
-        max_tokens: Longest caption; objects whose phrases would make it longer are not pasted.
+        max_tokens: Longest caption, with the two tokens that language models add at its ends; objects whose phrases
+            would make it longer are not pasted.
         tokenizer: Name or folder of the tokenizer that counts; an estimate by letters without it.
         channel_order: 'bgr', as OpenMMLab's pipelines have it, or 'rgb'.
         seed: Seed of the draws where no `VisitHook` shares that of the run.
 
     With ``custom_hooks=[dict(type='sos_mm.VisitHook')]`` every draw depends on (run seed; image, epoch) alone, whatever
-    the number of workers. Without it the epoch is not known: draws then also come from the worker's torch seed, as
-    those of other transforms do.
+    the number of workers; images are told apart by their file names, wherever they lie. Without it the epoch is not
+    known: draws then also come from the worker's torch seed, as those of other transforms do.
 
     Raises:
         ValueError: If an argument is not as said.
@@ -126,7 +130,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             check_range("stop_epoch", stop_epoch, start_epoch, 2**31)
         self.bank, self.classes, self.unknown = bank, classes, unknown
         self.prob, self.sampling = prob, sampling
-        self.layout = build_layout(layout or {"type": "StructuredLayout", "counts": (1, 10), "crowded": "fewer"})
+        self.layout = _build_layout(layout or {"type": "StructuredLayout", "counts": (1, 10)})
         self.steps = build_steps([light] if isinstance(light, str) else light)
         self.rules = Rules(min_visible_share, min_area)
         self.start_epoch, self.warmup_epochs, self.stop_epoch = start_epoch, warmup_epochs, stop_epoch
@@ -135,13 +139,14 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         self.channel_order, self.seed = channel_order, seed
         self.metainfo: Mapping[str, Any] | None = None
         self._opened: dict[tuple[str, ...] | None, PasteSource] = {}
-        self._named: dict[str, tuple[str, ...]] = {}
+        self._label_maps: list[tuple[Mapping[str, str], PasteSource]] = []
+        self._named: tuple[str, ...] | None = None
         self._tokenize: Callable[[str], Sequence] | None = None
         self._told = False
 
     def __getstate__(self) -> dict[str, Any]:
         # Each process opens its own bank, which costs nothing where it is mapped from an index.
-        return {**self.__dict__, "_opened": {}, "_tokenize": None}
+        return {**self.__dict__, "_opened": {}, "_label_maps": [], "_tokenize": None}
 
     def transform(self, results: dict) -> dict:
         """Pastes, or hands the sample on as it is.
@@ -150,6 +155,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             ValueError: If an annotation is of a kind or size that cannot be kept true, masks are missing where
                 ``with_mask`` asks for them, or the bank has a category that is none of the classes.
             RuntimeError: If epochs are asked for and `VisitHook` is missing.
+            LayoutError: If not all objects find a place and the layout says ``crowded='raise'``.
         """
         self._check(results)
         rng = self._generator(results)
@@ -169,6 +175,21 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         image = results["img"]
         if image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f"`img` must be of shape (H, W, 3), but got {image.shape}.")
+        if image.dtype != np.uint8 and image.size and (image.min() < 0 or 0 < image.max() <= 1):
+            raise ValueError(
+                f"`img` must hold values in [0, 255], but got {image.min():g} to {image.max():g}: paste before "
+                "normalising."
+            )
+        if "tokens_positive" in results:
+            raise ValueError(
+                "`text` must be the data set's own, but phrases were chosen from it already: put SegmentPaste before "
+                "RandomSamplingNegPos."
+            )
+        if "gt_bboxes" not in results and ({"gt_masks", "gt_bboxes_labels"} & results.keys()):
+            raise ValueError(
+                "`gt_bboxes` must be in the sample where masks or labels of objects are, but is not: load annotations "
+                "with boxes."
+            )
         if self.with_mask and "gt_masks" not in results:
             raise ValueError(
                 "`gt_masks` must be in the sample (`with_mask=True`), but is not: load annotations with masks."
@@ -219,41 +240,51 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
 
     def _source(self, results: dict) -> PasteSource:
         """The segments that fit this sample's classes; opened once for each table of classes."""
-        classes = self._classes(results)
+        if "phrases" in results or not ({"gt_bboxes_labels", "gt_seg_map"} & results.keys()):
+            return self._open(None)
+        text = results.get("text")
+        if not isinstance(text, Mapping):
+            return self._open(self._classes())
+        # Compared rather than turned into names: there may be tens of thousands, for each image.
+        for known, source in self._label_maps:
+            if text == known:
+                return source
+        source = self._open(names_of_labels(text))
+        self._label_maps.append((dict(text), source))
+        return source
+
+    def _open(self, classes: tuple[str, ...] | None) -> PasteSource:
         if classes not in self._opened:
             self._opened[classes] = PasteSource(self.bank, classes, self.unknown)
         return self._opened[classes]
 
-    def _classes(self, results: dict) -> tuple[str, ...] | None:
-        if "phrases" in results or not ({"gt_bboxes_labels", "gt_seg_map"} & results.keys()):
-            return None
-        if isinstance(results.get("text"), Mapping):
-            return names_of_labels(results["text"])
-        classes = self.classes
-        if classes is None and self.metainfo is None:
+    def _classes(self) -> tuple[str, ...]:
+        if self.classes is not None:
+            if self._named is None:
+                self._named = class_names(self.classes)
+            return self._named
+        classes = (self.metainfo or {}).get("classes")
+        if not classes:
             raise ValueError(
                 "`classes` must name the data set's classes, such as `classes='coco'`; with "
-                "`custom_hooks = [dict(type='sos_mm.VisitHook')]` they are those of its metainfo."
+                "`custom_hooks = [dict(type='sos_mm.VisitHook')]` they are those of its metainfo, if it has any."
             )
-        if classes is None:
-            return tuple(self.metainfo["classes"])
-        if isinstance(classes, str):
-            if classes not in self._named:
-                self._named[classes] = class_names(classes)
-            return self._named[classes]
         return tuple(classes)
 
     def _compose(self, image: np.ndarray, source: PasteSource, results: dict, rng: np.random.Generator) -> Scene | None:
-        """The image with objects; None if it is too small to hold even one."""
+        """The image with objects; None if not even one finds a place."""
         number = self.layout.draw_count(rng)
         drawn = source.draw(rng, number, self.sampling, results.get("img_path"))
         if "phrases" in results:
             phrases = (phrase_of(source.record(index)) for index in drawn)
-            fitting = within_tokens(results["text"], phrases, self.max_tokens, self._count_tokens)
+            caption = Caption(results["text"], results["phrases"])
+            fitting = within_tokens(caption, phrases, self.max_tokens, self._count_tokens)
             drawn = [drawn[place] for place in fitting]
         try:
             layout, segments = plan_and_load(self.layout, rng, source.bank, drawn, image.shape[:2])
         except LayoutError:
+            if getattr(self.layout, "crowded", "fewer") == "raise":
+                raise
             return None
         return compose(
             image,
@@ -301,3 +332,9 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             return image
         changed = (before != after).any(axis=2, keepdims=True)
         return np.where(changed, image.astype(original.dtype), original)
+
+
+def _build_layout(config: Mapping[str, Any]) -> LayoutPrior:
+    """A prior that places fewer objects where not all fit, unless the config says what to do."""
+    prior = build_layout(config)
+    return replace(prior, crowded="fewer") if hasattr(prior, "crowded") and "crowded" not in config else prior

@@ -45,7 +45,7 @@ from sos_mm.synthesis.shards import open_folder, write_shard
 CANVAS = (1024, 1024)
 COUNTS = (5, 19)
 # Longest sides of the reduced copies in our index.
-COPIES = (64, 128, 256, 512)
+COPIES = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _ROUNDS = 5
 
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from sos_mm.annotations.referring import Expression, Target, to_mdetr, to_odvg
 from sos_mm.annotations.writing import write_json_lines, write_json_lists
+from sos_mm.segments.phrases import clean_phrase
 from sos_mm.synthesis import synthesize
 from sos_mm.synthesis.recipe import load_recipe
-from sos_mm.synthesis.writers.odvg import clean_phrase
 
 RECIPE = Path(__file__).parents[2] / "configs/synthesis/sample_grounding.py"
 

@@ -1,10 +1,9 @@
 """ODVG: detection and grounding as JSON lines, as mmdet's `ODVGDataset` reads them to train Grounding DINO."""
 
-import re
 from collections.abc import Iterable
 
 from sos_mm.seeding import Purpose, generator
-from sos_mm.segments.vocabulary import category_key
+from sos_mm.segments.phrases import caption_phrase
 from sos_mm.synthesis.writers.format import Encoded, Entry, Format, Record, Table, Totals
 
 DETECTION = "annotations/odvg_detection.jsonl"
@@ -46,7 +45,7 @@ def _instances(entry: Entry) -> list[Record]:
 def _grounding(entry: Entry) -> Record:
     names = entry.categories.names
     pairs = [
-        (clean_phrase(each.phrase) or clean_phrase(category_phrase(names[category])), list(each.box))
+        (caption_phrase(each.phrase, names[category]), list(each.box))
         for each, category in zip(entry.scene.objects, entry.category_ids, strict=True)
     ]
     groups = boxes_by_phrase(pairs)
@@ -72,20 +71,6 @@ def grounding_record(groups: Iterable[tuple[str, list]]) -> Record:
         box = boxes if len(boxes) > 1 else boxes[0]
         regions.append({"bbox": box, "phrase": phrase, "tokens_positive": [[start, start + len(phrase)]]})
     return {"caption": caption.rstrip(), "regions": regions}
-
-
-def clean_phrase(phrase: str) -> str:
-    """A phrase as it stands in a caption: single spaces, no stop at its end.
-
-    It is in lower case where mmdet, which makes captions so, would otherwise change its length.
-    """
-    phrase = " ".join(phrase.split()).rstrip(". ")
-    return phrase if len(phrase.lower()) == len(phrase) else phrase.lower()
-
-
-def category_phrase(name: str) -> str:
-    """A category's name as a phrase, without what LVIS adds in brackets: ``"bat (animal)"`` becomes ``"bat"``."""
-    return re.sub(r"\s*\([^()]*\)", "", category_key(name)) or name
 
 
 def _label_map(totals: Totals) -> Record:
