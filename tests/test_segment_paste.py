@@ -85,7 +85,7 @@ def test_mmdet_polygons(bank_config):
 
 
 @pytest.mark.parametrize(
-    "polygons", [[], [[5.0, 5.0]], [[5.0, 5.0, 9.0, 9.0]], [[0.0] * 6], [[5.0, 5.0, 5.0, 9.0, 5.0, 30.0]]]
+    "polygons", [[[5.0, 5.0]], [[5.0, 5.0, 9.0, 9.0]], [[0.0] * 6], [[5.0, 5.0, 5.0, 9.0, 5.0, 30.0]]]
 )
 def test_degenerate_polygons_hold_nothing_and_stay(bank_config, polygons):
     structures = pytest.importorskip("mmdet.structures.mask", exc_type=ImportError)
@@ -101,6 +101,17 @@ def test_degenerate_polygons_hold_nothing_and_stay(bank_config, polygons):
         assert len(masks) == len(results["gt_bboxes"]) == len(results["gt_bboxes_labels"])
         place = results["gt_bboxes"].tolist().index([5, 5, 9, 9])
         assert [each.tolist() for each in masks[place]] == [each.tolist() for each in polygons]
+
+
+def test_objects_without_polygons_are_dropped(bank_config):
+    structures = pytest.importorskip("mmdet.structures.mask", exc_type=ImportError)
+    sample = random_sample(0, 0)
+    sample.update(gt_bboxes=np.array([[1, 1, 5, 5], [5, 5, 9, 9]], np.float32), gt_bboxes_labels=np.array([0, 1]))
+    del sample["masks"], sample["gt_ignore_flags"]
+    masks = structures.PolygonMasks([[np.array([1.0, 1, 5, 1, 5, 5])], []], *SIZE)
+    results = build(bank_config)({**sample, "gt_masks": masks})
+    assert [5, 5, 9, 9] not in results["gt_bboxes"].tolist()
+    assert len(results["gt_masks"]) == len(results["gt_bboxes"]) == len(results["gt_bboxes_labels"])
 
 
 def test_mmdet_boxes(bank_config):

@@ -168,7 +168,8 @@ def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -
 def cover_polygons(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Covered:
     """The same for polygons; those that lose nothing stay as they are, others are drawn anew around their pixels.
 
-    Polygons of fewer than three points hold no pixel, so they hide nothing and lose nothing.
+    Polygons of fewer than three points hold no pixel, so they lose nothing. An object without any is dropped, since
+    mmdet's `PolygonMasks` may not begin with one.
     """
     from mmdet.structures.mask import polygon_to_bitmap
 
@@ -178,7 +179,7 @@ def cover_polygons(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) 
         whole = [polygon for polygon in polygons if len(polygon) >= 6]
         bitmap = polygon_to_bitmap(whole, *size).view(np.uint8) if whole else np.zeros(size, np.uint8)
         before, hidden = np.count_nonzero(bitmap), _common(bitmap, pasted.cover)
-        kept[place] = rules.keep(np.array(before), np.array(before - hidden))
+        kept[place] = len(polygons) > 0 and rules.keep(np.array(before), np.array(before - hidden))
         if hidden and kept[place]:
             bitmap = bitmap & (1 - pasted.cover)
             boxes[place], polygons = _tight_box(bitmap), outlines(bitmap)
