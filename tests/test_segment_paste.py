@@ -194,11 +194,21 @@ def test_float_images_keep_their_values_elsewhere(bank_config, dtype):
     assert np.abs(whole[inside] - results["img"][inside]).max() <= 0.5
 
 
-def test_channel_order(bank_config):
+@pytest.mark.parametrize("light", [(), "default"])
+def test_channel_order(bank_config, light):
     image = random_sample(0)["img"]
-    bgr = build(bank_config)({"img": image, "img_path": "a"})["img"]
-    rgb = build(bank_config, channel_order="rgb")({"img": image[..., ::-1], "img_path": "a"})["img"]
+    bgr = build(bank_config, light=light)({"img": image, "img_path": "a"})["img"]
+    rgb = build(bank_config, light=light, channel_order="rgb")({"img": image[..., ::-1], "img_path": "a"})["img"]
     np.testing.assert_array_equal(bgr, rgb[..., ::-1])
+
+
+def test_colors_are_those_of_the_segments():
+    """The mean of what was pasted over black is the apple's own red, in the pipeline's order."""
+    bank = {"type": "sample", "vocabulary": ["apple"], "attributes": ["red"]}
+    image = {"img": np.zeros((*SIZE, 3), np.uint8), "img_path": "a.jpg", "gt_saliency": np.zeros(SIZE, np.float32)}
+    results = build(bank, classes=None)(image)
+    blue, green, red = results["img"][results["gt_saliency"] > 0].mean(axis=0)
+    assert red > 2 * max(blue, green)
 
 
 def test_samples_that_cannot_hold_an_object_are_handed_on(bank_config):
