@@ -145,13 +145,12 @@ def cover_boxes(boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Covered:
 
 def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Covered:
     """Takes covered pixels out of masks; the boxes of objects that lost some become tight."""
-    old = masks.masks
-    shown = (1 - pasted.cover).astype(old.dtype, copy=False)
+    old, owner = masks.masks, pasted.scene.owner
     # Masks are empty but for a small part each: nothing outside that is written.
     found = [_find(mask, box) for mask, box in zip(old, boxes, strict=True)]
     before, corners = np.array([area for area, _ in found], np.int64), [corner for _, corner in found]
     parts = [np.s_[y0:y1, x0:x1] for x0, y0, x1, y1 in corners]
-    left = [mask[part] * shown[part] for mask, part in zip(old, parts, strict=True)]
+    left = [mask[part] * (owner[part] == 0) for mask, part in zip(old, parts, strict=True)]
     after = np.array([_area(mask) for mask in left], np.int64)
     kept = rules.keep(before, after)
     places = np.flatnonzero(kept)
