@@ -5,3 +5,5 @@ custom_imports = dict(imports=["sos_mm.augmentation", "sos_mm.detection"], allow
 composed_root = "{{$SOS_MM_COMPOSED:data/sos/}}"
 # Hub id or local folder.
 language_model = "{{$SOS_MM_LANGUAGE_MODEL:bert-base-uncased}}"
+# A run that is resumed draws on as if it had not stopped: without a seed, mmengine draws a new one for the sampler.
+randomness = dict(seed=0)
