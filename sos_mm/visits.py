@@ -14,13 +14,15 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
-from mmengine.runner import BaseLoop, EpochBasedTrainLoop
-from torch.utils.data import DataLoader
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
+from torch.utils.data import DataLoader, Sampler
 
 from sos_mm.seeding import Purpose, generator
 
 # Repetitions of a data set within an epoch that can be told apart.
 _MOST_REPEATS = 2**20
+# In what mmengine saves with a checkpoint.
+_SAMPLER_SEED = "sampler_seed"
 
 
 class Draws:
@@ -118,6 +120,9 @@ class VisitHook(Hook):
     The latter makes dropout and the like the same after a resume: mmengine does not keep random states. Loops that
     count iterations have no epochs: their sampler must count the visits, as `SourceRatioSampler` does, and torch is
     seeded anew each iteration.
+
+    A run that is resumed takes its sampler's seed from the checkpoint, so that the order of images goes on also where
+    the config sets no seed: mmengine draws a new one for the sampler before it reads the checkpoint.
     """
 
     priority = "VERY_HIGH"
@@ -136,6 +141,7 @@ class VisitHook(Hook):
                 f"VisitHook needs `train_cfg = dict(by_epoch=True, max_epochs=...)`, or a sampler that counts visits, "
                 f"such as sos_mm.SourceRatioSampler; but the loop is {type(loop).__name__}."
             )
+        keep_sampler_seed(runner)
         self.draws = Draws(runner.seed, by_epoch)
         for part, metainfo in parts_with_metainfo(runner.train_dataloader.dataset):
             if hasattr(part, "metainfo"):
@@ -154,19 +160,48 @@ class VisitHook(Hook):
             self._seed_torch(runner, runner.epoch)
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        """Seeds torch where iterations are counted."""
+        """Seeds torch where iterations are counted, and again at the first of an epoch.
+
+        Data workers that were started since then drew from it, and persistent ones are not started in every epoch.
+        """
         if not self.draws.by_epoch:
             self._seed_torch(runner, runner.iter)
+        elif batch_idx == 0:
+            self._seed_torch(runner, runner.epoch)
 
     def _seed_torch(self, runner, number: int) -> None:
         entropy = np.random.SeedSequence(entropy=runner.seed, spawn_key=(number, get_rank()))
         torch.manual_seed(int(entropy.generate_state(1)[0]))
 
 
+def sampler_of(dataloader: DataLoader) -> Sampler:
+    """The sampler that chooses images, on its own or below one of batches."""
+    return getattr(dataloader.batch_sampler, "sampler", dataloader.sampler)
+
+
 def counts_visits(dataloader: DataLoader) -> bool:
     """Whether the sampler yields :class:`VisitedIndex`."""
-    sampler = getattr(dataloader.batch_sampler, "sampler", dataloader.sampler)
-    return getattr(sampler, "counts_visits", False)
+    return getattr(sampler_of(dataloader), "counts_visits", False)
+
+
+def keep_sampler_seed(runner: Runner) -> None:
+    """Has checkpoints keep the sampler's seed, and a resumed run take it from there; it is that of all processes.
+
+    A checkpoint without it, since it was saved without :class:`VisitHook`, is warned of.
+    """
+    sampler, kept = sampler_of(runner.train_dataloader), runner.message_hub.runtime_info
+    if not hasattr(sampler, "seed"):
+        return
+    # Read from the checkpoint before this, and only where a run is resumed.
+    if runner.iter > 0 and _SAMPLER_SEED in kept:
+        sampler.seed = kept[_SAMPLER_SEED]
+    elif runner.iter > 0 and sampler.seed != runner.seed:
+        runner.logger.warning(
+            f"The checkpoint does not say its sampler's seed, since it was saved without VisitHook. The one of now, "
+            f"{sampler.seed}, draws another order, unless the config gave it; the run's own was {runner.seed}: set "
+            "`train_dataloader.sampler.seed`."
+        )
+    runner.message_hub.update_info(_SAMPLER_SEED, sampler.seed)
 
 
 def start_workers_anew(loop: BaseLoop) -> None:

@@ -59,3 +59,4 @@ param_scheduler = [
 optim_wrapper = dict(optimizer=dict(lr=0.002))
 default_hooks = dict(logger=dict(interval=25), checkpoint=dict(interval=3, max_keep_ckpts=1))
 custom_hooks = [dict(type="sos_mm.VisitHook")]
+randomness = dict(seed=0)

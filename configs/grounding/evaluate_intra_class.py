@@ -1,5 +1,7 @@
 # Telling objects of one category apart by words, on composed images that training has not seen.
-# `python tools/convert_annotations.py panoptic-intra-class DIR/annotations/panoptic.json OUT` makes the file.
+#   python tools/synthesize.py configs/synthesis/sfc.py --out data/sos/SFC-val --num 1000 --seed 1
+#   python tools/convert_annotations.py panoptic-intra-class data/sos/SFC-val/annotations/panoptic.json \
+#       data/sos/SFC-val/annotations/intra_class.json
 _base_ = "evaluate_refcoco.py"
 # All objects of a category may be found.
 model = dict(test_cfg=dict(max_per_img=300))

@@ -1,5 +1,8 @@
 # Fine-tuning on referring expressions over composed images, after composed_100k.py: 5 epochs at 4e-4. Left and right
 # are words there, so nothing is flipped.
+# Expressions that a language model wrote, once they are ODVG with one a line, or each phrase of the images by itself:
+#   python tools/convert_annotations.py odvg-mdetr data/sos/FC-100K/annotations/odvg_grounding.jsonl referring.json
+#   python tools/convert_annotations.py mdetr-odvg referring.json data/sos/FC-100K/annotations/odvg_referring.jsonl
 _base_ = "composed_100k.py"
 load_from = "work_dirs/composed_100k/epoch_10.pth"
 pipeline = _base_.train_pipeline

@@ -142,3 +142,4 @@ default_hooks = dict(
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
 custom_hooks = [dict(type="sos_mm.VisitHook")]
+randomness = dict(seed=0)

@@ -12,3 +12,4 @@ train_dataloader = dict(
     batch_sampler=dict(_delete_=True, type="SourceRatioBatchSampler"),
     dataset=dict(_delete_=True, type="ConcatDataset", datasets=[coco, composed]),
 )
+custom_hooks = [dict(type="VisitHook")]

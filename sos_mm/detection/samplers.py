@@ -30,7 +30,9 @@ class SourceRatioSampler(Sampler):
     configs often have, collects batches until they are full and so loses the ratios: it is refused.
 
     ``set_epoch(e)`` gives the samples of epoch ``e`` whatever came before, so a run that is resumed goes on as if it
-    had not stopped. ``skip`` does so within an epoch.
+    had not stopped. ``skip`` does so within an epoch. Both need the seed that the run began with. Set it in the config,
+    ``randomness = dict(seed=0)``, or have `sos_mm.VisitHook`, which takes it from the checkpoint: without either,
+    mmengine draws a new one before it reads the checkpoint, and a resumed run begins a new row.
 
     Args:
         dataset: A ``ConcatDataset``, mmengine's or one like it.
@@ -39,7 +41,7 @@ class SourceRatioSampler(Sampler):
         clock: The data set, from 0, whose passes are the epochs.
         small_sources: 'repeat', or 'error' to refuse a source that is smaller than its share of a step.
         shuffle: Whether to draw the order of each pass.
-        seed: The same on all processes; one is drawn and shared if None.
+        seed: The same on all processes. mmengine hands on the run's; one is drawn and shared if None.
 
     Raises:
         TypeError: If ``dataset`` has no data sets.
@@ -65,9 +67,9 @@ class SourceRatioSampler(Sampler):
         check_choice("small_sources", small_sources, ("repeat", "error"))
         self.rank, self.world_size = get_dist_info()
         self.batch_size, self.sources = batch_size, dataset
-        self.seed = sync_random_seed() if seed is None else seed
+        seed = sync_random_seed() if seed is None else seed
         sizes = [len(each) for each in dataset.datasets]
-        self.schedule = SourceSchedule(sizes, source_ratio, batch_size * self.world_size, clock, self.seed, shuffle)
+        self.schedule = SourceSchedule(sizes, source_ratio, batch_size * self.world_size, clock, seed, shuffle)
         self._starts = np.cumsum([0, *sizes[:-1]])
         self._epoch = self._skipped_epochs = self._skipped_samples = 0
         if small_sources == "error":
@@ -93,6 +95,15 @@ class SourceRatioSampler(Sampler):
             "`batch_sampler=dict(type='sos_mm.SourceRatioBatchSampler')`: AspectRatioBatchSampler and the like collect "
             "batches of their own and lose the ratios."
         )
+
+    @property
+    def seed(self) -> int:
+        """The seed of the row; another holds from the next iteration on."""
+        return self.schedule.seed
+
+    @seed.setter
+    def seed(self, seed: int) -> None:
+        self.schedule.seed = seed
 
     @property
     def epoch(self) -> int:

@@ -191,6 +191,18 @@ def test_resuming_goes_on(grouped):
             next(iter(SourceRatioBatchSampler(sampler, 4)))
 
 
+def test_another_seed_holds_from_the_next_iteration_on():
+    dataset = concat(23, 11)
+    sampler, truth = (SourceRatioSampler(dataset, 4, [2, 1], seed=seed) for seed in (8, 9))
+    batches = SourceRatioBatchSampler(sampler, 4)
+    before = list(sampler), list(batches)
+    sampler.seed = 9
+    after = list(sampler), list(batches)
+    assert after == (list(truth), list(SourceRatioBatchSampler(truth, 4)))
+    assert after[0] != before[0]
+    assert after[1] != before[1]
+
+
 @pytest.mark.parametrize("batch_sampler", [None, {"type": "sos_mm.SourceRatioBatchSampler"}])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_in_a_data_loader(batch_sampler, workers):

@@ -41,6 +41,13 @@ class Plain(DrawsFromRun):
         return {"inputs": torch.tensor(self.draw(Purpose.PASTE, int(info["sample_idx"])).integers(9, size=3))}
 
 
+class Still:
+    """Draws nothing."""
+
+    def __call__(self, info: dict) -> dict:
+        return {"inputs": torch.tensor([info["size"], int(info["sample_idx"])])}
+
+
 class Images(BaseDataset):
     """So many images."""
 
@@ -66,7 +73,7 @@ class Model(BaseModel):
         return {"loss": self.weight.sum()}
 
 
-PARTS = [(TRANSFORMS, Numbered), (TRANSFORMS, Plain), (DATASETS, Images), (MODELS, Model)]
+PARTS = [(TRANSFORMS, Numbered), (TRANSFORMS, Plain), (TRANSFORMS, Still), (DATASETS, Images), (MODELS, Model)]
 
 
 @pytest.fixture(autouse=True)
@@ -79,9 +86,16 @@ def registered():
 
 
 def train_once(
-    folder: Path, name: str, iterations: int, workers: int = 0, pipeline: str = "Numbered", rank: int = 0, **options
+    folder: Path,
+    name: str,
+    number: int,
+    workers: int = 0,
+    pipeline: str = "Numbered",
+    rank: int = 0,
+    by_epoch: bool = False,
+    **options,
 ) -> list:
-    """Trains for some iterations; gives what the model got: rows of `Numbered`, and torch's numbers."""
+    """Trains for so many iterations or epochs; gives what the model got: rows of `Numbered`, and torch's numbers."""
     out = folder / f"{name}_{rank}.jsonl"
     images = [dict(type="Images", size=size, pipeline=[dict(type=pipeline)]) for size in (7, 4)]
     loader = dict(
@@ -90,19 +104,20 @@ def train_once(
         num_workers=workers,
         persistent_workers=workers > 0,
         collate_fn=dict(type="pseudo_collate"),
-        sampler=dict(type="sos_mm.SourceRatioSampler", batch_size=3, source_ratio=[2, 1], seed=SEED),
+        sampler=dict(type="sos_mm.SourceRatioSampler", batch_size=3, source_ratio=[2, 1]),
     )
+    iterations = dict(type="IterBasedTrainLoop", max_iters=number)
     Runner(
         model=dict(type="Model", out=str(out)),
         work_dir=str(folder / name),
         train_dataloader=loader | options.pop("loader", {}),
-        train_cfg=dict(type="IterBasedTrainLoop", max_iters=iterations),
+        train_cfg=dict(by_epoch=True, max_epochs=number) if by_epoch else iterations,
         optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
-        default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=2, by_epoch=False)),
-        custom_hooks=[dict(type="sos_mm.VisitHook")],
-        randomness=dict(seed=SEED),
-        experiment_name=f"{folder.name}-{name}-{iterations}",
-        **options,
+        default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=2, by_epoch=by_epoch)),
+        experiment_name=f"{folder.name}-{name}-{number}",
+        # Resuming writes the seed into what is handed in.
+        randomness=dict(options.pop("randomness", dict(seed=SEED))),
+        **{"custom_hooks": [dict(type="sos_mm.VisitHook")], **options},
     ).train()
     return [json.loads(line) for line in out.read_text().splitlines()]
 
@@ -133,6 +148,29 @@ def test_workers_and_resume_change_nothing(train, grouped):
     assert train("stopped", 7, workers=2, loader=loader, resume=True) == whole
 
 
+@pytest.mark.parametrize(("by_epoch", "grouped"), [(False, True), (True, False)])
+@pytest.mark.parametrize("own_seed", [None, SEED])
+def test_resume_without_a_seed(train, by_epoch, grouped, own_seed):
+    """The whole run had nobody's seed, or one of its sampler alone; its checkpoint is what stopping it leaves."""
+    loader = {"batch_sampler": dict(type="sos_mm.SourceRatioBatchSampler")} if grouped else {}
+    if own_seed is not None:
+        loader["sampler"] = dict(type="sos_mm.SourceRatioSampler", batch_size=3, source_ratio=[2, 1], seed=own_seed)
+    options = dict(by_epoch=by_epoch, randomness=dict(seed=None), workers=1, loader=loader)
+    whole = train("whole", 3 if by_epoch else 7, **options)
+    stopped = Path(train.args[0]) / "whole" / ("epoch_2.pth" if by_epoch else "iter_4.pth")
+    resumed = train("resumed", 3 if by_epoch else 7, resume=True, load_from=str(stopped), **options)
+    assert len(resumed) == (len(whole) // 3 if by_epoch else 3)
+    assert resumed == whole[-len(resumed) :]
+
+
+def test_checkpoint_without_the_seed_is_warned_of(train, capfd):
+    """Nobody knows the order of a run without the hook and without a seed."""
+    options = dict(by_epoch=True, randomness=dict(seed=None))
+    train("whole", 2, **options, pipeline="Still", custom_hooks=[])
+    train("resumed", 3, resume=True, load_from=str(Path(train.args[0]) / "whole/epoch_2.pth"), **options)
+    assert "saved without VisitHook" in capfd.readouterr().out
+
+
 def test_other_samplers_are_refused(train):
     loader = dict(sampler=dict(type="DefaultSampler", shuffle=True))
     with pytest.raises(RuntimeError, match="SourceRatioSampler"):
@@ -158,13 +196,15 @@ for registry, part in PARTS:
     registry.register_module(module=part)
 wrapper = dict(type="MMDistributedDataParallel", device_ids=None)
 options = dict(launcher="pytorch", rank=rank, cfg=dict(model_wrapper_cfg=wrapper), loader=dict(num_workers=1))
+# No seed: the processes must agree on one, and on the one in the checkpoint.
+options["randomness"] = dict(seed=None, diff_rank_seed=sys.argv[4] == "True")
 train_once(folder, "whole", 6, **options)
-train_once(folder, "stopped", 4, **options)
-train_once(folder, "stopped", 6, resume=True, **options)
+train_once(folder, "resumed", 6, resume=True, load_from=str(folder / "whole/iter_4.pth"), **options)
 """
 
 
-def test_two_processes_resume(tmp_path):
+@pytest.mark.parametrize("diff_rank_seed", [False, True])
+def test_two_processes_resume(tmp_path, diff_rank_seed):
     """Real ones that train: both together hold the ratios at every step, and go on where they stopped."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -172,7 +212,11 @@ def test_two_processes_resume(tmp_path):
     environment = {**os.environ, "LOCAL_RANK": "0", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-W", "ignore", "-c", _PROCESS]
     running = [
-        subprocess.Popen([*command, str(r), str(port), str(tmp_path)], cwd=Path(__file__).parents[2], env=environment)
+        subprocess.Popen(
+            [*command, str(r), str(port), str(tmp_path), str(diff_rank_seed)],
+            cwd=Path(__file__).parents[2],
+            env=environment,
+        )
         for r in range(2)
     ]
     assert [process.wait(timeout=300) for process in running] == [0, 0]
@@ -188,4 +232,4 @@ def test_two_processes_resume(tmp_path):
         assert np.abs(total - number * 6 * np.array([2, 1]) / 3).max() < 1
         seen += [tuple(row[:3]) for row in rows]
     assert len(set(seen)) == len(seen) == 36
-    assert read("stopped") == got
+    assert read("resumed") == [each[4:] for each in got]

@@ -43,6 +43,7 @@ train_dataloader = dict(
     sampler=dict(_delete_=True, type="SourceRatioSampler", batch_size=4, source_ratio=[2, 1]),
     batch_sampler=dict(_delete_=True, type="SourceRatioBatchSampler"),
 )
+custom_hooks = [dict(type="VisitHook")]
 auto_scale_lr = dict(base_batch_size=128)
 # AdamW at 4e-4, weight decay 1e-4, clipping at 0.1, and a tenth of the rate for both encoders are mmdet's.
 max_epochs = 10

@@ -1,5 +1,6 @@
-# SegmentPaste on the fly, of segments with COCO's categories:
-# `python tools/index_segments.py data/sos/FC.arrow type=release root=cutouts metadata=cutouts.json`.
+# SegmentPaste on the fly, of segments with COCO's categories. The index is made of what configs/synthesis/fc_like.py
+# reads: `python tools/index_segments.py data/sos/FC.arrow type=release root=data/sos/FC/segments
+# metadata=data/sos/FC/metadata.json`.
 _base_ = "places.py"
 paste = dict(
     type="SegmentPaste",

@@ -1,6 +1,6 @@
 # The base of the ablations: 50,000 images as configs/synthesis/fc_like.py makes them, by category alone, judged on LVIS
-# minival. The detector starts from the weights of its encoders alone, as that of the paper must have: its figures lie
-# below those of the O365+GoldG weights.
+# minival (data/coco/annotations/lvis_v1_minival_inserted_image_name.json). The detector starts from the weights of its
+# encoders alone, as that of the paper must have: its figures lie below those of the O365+GoldG weights.
 _base_ = [
     "mmdet::mm_grounding_dino/lvis/grounding_dino_swin-t_pretrain_zeroshot_mini-lvis.py",
     "../../_base_/mmdet/places.py",

@@ -18,7 +18,8 @@ def panoptic_format(background: str | None = None) -> Format:
     """COCO panoptic: ``annotations/panoptic.json`` and ``panoptic/NAME.png``.
 
     A pixel's segment is R + 256 G + 65536 B: k + 1 for the k-th object from the back, unique in its image as
-    COCO's are. All objects are things. Regions to ignore are void (0).
+    COCO's are. All objects are things. Regions to ignore are void (0). A segment's ``phrase`` says its object in words,
+    where those are known; COCO's readers pass over it.
 
     Args:
         background: Name of the stuff category of all other pixels, the last of the file's categories: one of
@@ -44,7 +45,7 @@ def ids_to_rgb(ids: np.ndarray) -> np.ndarray:
 def _encode(background: str | None, entry: Entry) -> Encoded:
     scene, ids = entry.scene, entry.scene.owner
     segments = [
-        _segment(index + 1, category, xywh(each.box), each.area)
+        _segment(index + 1, category, xywh(each.box), each.area) | ({"phrase": each.phrase} if each.phrase else {})
         for index, (each, category) in enumerate(zip(scene.objects, entry.category_ids, strict=True))
     ]
     if background is not None:
