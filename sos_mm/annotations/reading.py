@@ -173,7 +173,7 @@ def read_lists(path: str | Path, *names: str, **fields: Fields) -> dict[str, Any
             line.
     """
     content = read_json(path)
-    check_lists(content, path, **dict.fromkeys(names, {}), **fields)
+    check_lists(content, path, **{name: {} for name in names}, **fields)
     return content
 
 
