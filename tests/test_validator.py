@@ -60,7 +60,7 @@ FAULTS = [
     ("coco", "images 1 file_name", "1.jpg", "files of images must differ"),
     ("coco", "images 1 file_name", ..., "an image must have a `file_name`"),
     ("coco", "images 1 width", 80.5, "`height` and `width` must be whole numbers over 0"),
-    ("coco", "images 1 width", 10**400, "`height` and `width` must be whole numbers over 0, below 2**31"),
+    pytest.param("coco", "images 1 width", 10**400, "`height` and `width` must be whole numbers", id="width"),
     ("coco", "images 1 height", 0, "`height` and `width` must be whole numbers over 0"),
     ("coco", "images 1", "no object", "`images` must hold JSON objects"),
     ("coco", "annotations 1 id", 1, "ids of annotations must differ"),

@@ -161,8 +161,16 @@ def test_the_kind_is_found_without_reading_it_all(monkeypatch):
         (b'{"images": []} {}', "something follows the end"),
         (b'{"images": [\n"\xff"]}', "not UTF-8"),
         (b"3", "must be a JSON object or list"),
-        (b'{"images": [\n{"id": ' + b"1" * 5000 + b"}]}", "x.json:2: column 1: not JSON: a number here has too many"),
-        (b'{"images": [\n' + b"[" * 10**5 + b"]}", "x.json:2: column 1: not JSON: what begins here is nested too"),
+        pytest.param(
+            b'{"images": [\n{"id": ' + b"1" * 5000 + b"}]}",
+            "x.json:2: column 1: not JSON: a number in what begins here has too many digits",
+            id="number",
+        ),
+        pytest.param(
+            b'{"images": [\n' + b"[" * 10**5 + b"]}",
+            "x.json:2: column 1: not JSON: what begins here is nested too deeply",
+            id="nested",
+        ),
     ],
 )
 def test_text_that_is_not_json(tmp_path, content, said):

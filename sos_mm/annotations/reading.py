@@ -217,7 +217,7 @@ def _value(text: str, start: int) -> tuple[Any, int]:
     except json.JSONDecodeError:
         raise
     except ValueError:
-        raise json.JSONDecodeError("a number here has too many digits", text, start) from None
+        raise json.JSONDecodeError("a number in what begins here has too many digits", text, start) from None
     except RecursionError:
         raise json.JSONDecodeError("what begins here is nested too deeply", text, start) from None
 
