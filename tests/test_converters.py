@@ -1,7 +1,6 @@
-"""Converters: equal to what the engine writes by itself, round trips, spans that give back their phrases; subsets."""
+"""Converters: equal to what the engine writes by itself, round trips, spans that give back their phrases."""
 
 import json
-import re
 import subprocess
 import sys
 from collections import Counter
@@ -13,9 +12,7 @@ from hypothesis import strategies as st
 
 from sos_mm.annotations import panoptic, referring
 from sos_mm.annotations.panoptic import PanopticFile
-from sos_mm.annotations.reading import AnnotationFileError
 from sos_mm.annotations.released import rebuilt_lines
-from sos_mm.annotations.subsets import draw_subsets, make_subsets
 from sos_mm.annotations.validate import validate
 from sos_mm.annotations.writing import write_json_lines, write_json_lists
 from tests.composed import Composed
@@ -178,7 +175,7 @@ def test_released_odvg_is_rebuilt(composed, tmp_path):
     assert sorted(left_out.values()) == [1, 2]
     kept = right[0]["grounding"]["regions"][1:]
     assert regions_of([rebuilt])[rebuilt["filename"]] == sorted((r["phrase"], str(r["bbox"])) for r in kept)
-    with pytest.raises(ValueError, match=r"line 1, must have `grounding` with `regions` with `bboxes`"):
+    with pytest.raises(ValueError, match=r"own\.jsonl, line 1: a region must have `bboxes`"):
         list(rebuilt_lines(write_lines(tmp_path / "own.jsonl", right)))
 
 
@@ -239,8 +236,7 @@ def test_odvg_of_phrases_to_referring(composed, tmp_path):
     assert not validate(out).counts
 
 
-@pytest.fixture
-def refs(tmp_path):
+def refs_and_instances() -> tuple[list, dict]:
     """A list like gRefCOCO's, with its instances: one target, two, none."""
     instances = {
         "images": [{"id": 7, "file_name": "7.jpg", "height": 60, "width": 80}],
@@ -263,8 +259,13 @@ def refs(tmp_path):
         {"ref_id": 2, "image_id": 7, "ann_id": [-1], "no_target": True, "split": "val"},
     ]
     entries[2]["sentences"] = [{"sent": "a cat", "sent_id": 13}]
+    return entries, instances
+
+
+@pytest.fixture
+def refs(tmp_path):
     paths = tmp_path / "refs.json", tmp_path / "instances.json"
-    for path, content in zip(paths, (entries, instances), strict=True):
+    for path, content in zip(paths, refs_and_instances(), strict=True):
         path.write_text(json.dumps(content))
     return paths
 
@@ -305,7 +306,7 @@ def test_expressions_with_faulty_targets_are_left_out(refs):
     assert list(left_out.values()) == [1]
     content["annotations"].pop()
     instances.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"names the annotation 2 \(ref_id 1\), but .*instances\.json has none such"):
+    with pytest.raises(ValueError, match=r"ref_id 1: it names the annotation 2, but .*instances\.json has none such"):
         list(referring.read_refs(path, instances))
 
 
@@ -328,84 +329,16 @@ def test_intra_class(composed, with_phrases, tmp_path):
     assert not validate(out, "mdetr").counts
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ('{"images": [], "annotations": [', "line 1, column 32: it was cut short here"),
-        ("", "the file is empty"),
-        ('{"images": []}', "a list 'annotations'"),
-        ("[]", "a list 'images'"),
-        ('{"images": [], "annotations": [{"id": 1}], "categories": []}', "no `segments_info`"),
-        ('{"images": [], "annotations": [{"image_id": 1, "segments_info": []}], "categories": []}', "no such image"),
-        ('{"images": [], "annotations": [{"segments_info": []}], "categories": []}', "has no 'image_id'.*validate"),
-    ],
-)
-def test_faulty_sources(tmp_path, content, said):
-    path, out = tmp_path / "x.json", tmp_path / "out.jsonl"
-    path.write_text(content)
-    code, printed = run("convert_annotations.py", "panoptic-odvg", path, out)
-    assert code == 1
-    assert re.search(said, printed), printed
-    assert "Traceback" not in printed
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["x.json"]
-
-
-def test_lines_that_are_not_grounding(composed):
-    with pytest.raises(AnnotationFileError, match=r"line 1, column 1: not a line of ODVG for grounding"):
-        list(referring.read_odvg(composed.path("annotations/odvg_detection.jsonl")))
-
-
-@given(st.sets(st.integers(0, 10**6), min_size=1, max_size=300), st.integers(0, 9))
-def test_subsets_are_nested(ids, seed):
-    parts = draw_subsets(sorted(ids), [50, 1, 10, 100], seed)
-    assert {percent: len(part) for percent, part in parts.items()} == {
-        percent: max(len(ids) * percent // 100, 1) for percent in (1, 10, 50, 100)
-    }
-    assert set(parts[1]) <= set(parts[10]) <= set(parts[50]) <= set(parts[100]) == ids
-    assert parts == draw_subsets(list(ids)[::-1], [50, 1, 10, 100], seed)
-
-
-def test_subsets_on_disk(composed, tmp_path):
-    source = composed.path("annotations/lvis_v1.json")
-    code, said = run("make_subsets.py", source, "--out", tmp_path, "--percents", 25, 50)
-    assert code == 0
-    assert said.startswith("25 %: 3 images")
-    whole = composed.json("annotations/lvis_v1.json")
-    for percent, number in ((25, 3), (50, 6)):
-        path = tmp_path / f"lvis_v1_{percent}percent.json"
-        part = json.loads(path.read_text(encoding="utf-8"))
-        ids = [int(line) for line in (tmp_path / f"lvis_v1_{percent}percent_ids.txt").read_text().split()]
-        assert len(ids) == number
-        assert part["images"] == [image for image in whole["images"] if image["id"] in ids]
-        assert part["annotations"] == [each for each in whole["annotations"] if each["image_id"] in ids]
-        counted = Counter(each["category_id"] for each in part["annotations"])
-        assert {each["id"]: each["instance_count"] for each in part["categories"] if each["instance_count"]} == counted
-        pycocotools = pytest.importorskip("pycocotools.coco")
-        assert sorted(pycocotools.COCO(str(path)).imgs) == ids
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    make_subsets(source, tmp_path, [25, 50])
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    assert draw_subsets(range(100), [10], 0) != draw_subsets(range(100), [10], 1)
-
-
-@pytest.mark.parametrize(
-    ("ids", "percents", "said"),
-    [
-        ([1, 1], [10], "ids of their own"),
-        ([], [10], "ids of their own"),
-        ([1], [0], "percents"),
-        ([1], [101], "percents"),
-        ([1], [10, 10], "percents"),
-        ([1], [], "percents"),
-    ],
-)
-def test_wrong_subsets(ids, percents, said):
-    with pytest.raises(ValueError, match=said):
-        draw_subsets(ids, percents)
-
-
-def test_subsets_of_a_file_cut_short(tmp_path):
-    path = tmp_path / "cut.json"
-    path.write_text('{"images": [{"id": 1}],\n "annotations": [{"id"')
-    code, said = run("make_subsets.py", path, "--out", tmp_path / "out")
-    assert (code, said) == (1, f"error: {path}, line 2, column 23: it was cut short here.\n")
+def test_names_of_categories(refs, tmp_path):
+    """ODVG has their ids alone: the names come back with the file that has them."""
+    path, instances = refs
+    mdetr, odvg, back = tmp_path / "mdetr.json", tmp_path / "odvg.jsonl", tmp_path / "back.json"
+    content = json.loads(instances.read_text())
+    content["annotations"][1]["bbox"] = [60, 5, 20, 20]
+    instances.write_text(json.dumps(content))
+    assert run("convert_annotations.py", "refs-mdetr", path, mdetr, "--instances", instances)[0] == 0
+    assert run("convert_annotations.py", "mdetr-odvg", mdetr, odvg) == (0, f"{odvg}: 4 written\n")
+    assert run("convert_annotations.py", "odvg-mdetr", odvg, back)[0] == 0
+    assert json.loads(back.read_text())["categories"] == [{"id": 3, "name": "3"}]
+    assert run("convert_annotations.py", "odvg-mdetr", odvg, back, "--categories", mdetr)[0] == 0
+    assert back.read_text() == mdetr.read_text()

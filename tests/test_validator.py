@@ -1,6 +1,6 @@
 """The validator: nothing is wrong with what the engine writes, every fault is found in its line, nothing crashes it."""
 
-import json
+import re
 import subprocess
 import sys
 from copy import deepcopy
@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from sos_mm.annotations.fields import decompress, rle_totals
 from sos_mm.annotations.validate import Options, find_kind, validate
-from sos_mm.annotations.writing import write_json_lines, write_json_lists
-from sos_mm.synthesis.writers.rle import rle
+from tests.annotation_samples import MAKERS, MASK, coco, lvis, mdetr, mutate, odvg, write
 from tests.composed import Composed
 
 TOOL = Path(__file__).parents[1] / "tools/validate_annotations.py"
@@ -46,101 +45,12 @@ def test_what_the_engine_writes_is_right(composed, name):
     assert found.describe().endswith(": no faults")
 
 
-MASK = rle(np.ones((4, 6), bool), (3, 2), (60, 80))
-
-
-def coco() -> dict:
-    annotation = {"image_id": 1, "category_id": 1, "bbox": [3, 2, 6, 4], "area": 24, "iscrowd": 0}
-    polygon = [[3, 2, 9, 2, 9, 6, 3, 6]]
-    return {
-        "categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}],
-        "images": [{"id": i, "file_name": f"{i}.jpg", "height": 60, "width": 80} for i in (1, 2)],
-        "annotations": [
-            {"id": 1, **annotation, "segmentation": deepcopy(MASK)},
-            {"id": 2, **annotation, "segmentation": polygon},
-            {"id": 3, **annotation, "image_id": 2, "category_id": 2},
-        ],
-    }
-
-
-def lvis() -> dict:
-    content = coco()
-    for each in content["categories"]:
-        each["frequency"] = "r"
-    for each in content["images"]:
-        each["coco_url"] = f"http://there/val2017/{each['id']}.jpg"
-        each["neg_category_ids"], each["not_exhaustive_category_ids"] = [], []
-    return content
-
-
-def panoptic() -> dict:
-    segment = {"category_id": 1, "bbox": [3, 2, 6, 4], "area": 24, "iscrowd": 0}
-    segments = [{"id": 1, **segment}, {"id": 2, **segment}]
-    annotations = [{"image_id": i, "file_name": f"{i}.png", "segments_info": deepcopy(segments)} for i in (1, 2)]
-    return coco() | {"annotations": annotations}
-
-
-def mdetr() -> dict:
-    size = {"height": 60, "width": 80, "dataset_name": "refcoco"}
-    annotation = {"bbox": [3, 2, 6, 4], "area": 24, "iscrowd": 0, "category_id": 1}
-    spans, nothing = {"tokens_positive": [[0, 7]]}, {"category_id": -1, "bbox": [0, 0, 0, 0], "area": 0}
-    return {
-        "images": [{"id": i, "file_name": "1.jpg", "caption": "the dog on grass", **size} for i in (1, 2)],
-        "annotations": [{"id": 1, "image_id": 1, **annotation, **spans}, {"id": 2, "image_id": 2, **nothing}],
-    }
-
-
-def refs() -> list:
-    sentences = [{"sent": "the dog", "sent_id": 5}]
-    return [{"ref_id": i, "image_id": 1, "ann_id": [1], "sentences": [sentences[0] | {"sent_id": i}]} for i in (1, 2)]
-
-
-def odvg() -> list:
-    image = {"filename": "1.jpg", "height": 60, "width": 80}
-    regions = [
-        {"bbox": [3, 2, 9, 6], "phrase": "a dog", "tokens_positive": [[0, 5]]},
-        {"bbox": [[3, 2, 9, 6], [0, 0, 80, 60]], "phrase": ["red", "cats"], "tokens_positive": [[7, 10], [15, 19]]},
-    ]
-    instance = {"bbox": [3, 2, 9, 6], "label": 0, "category": "dog"}
-    return [
-        image | {"grounding": {"caption": "a dog. red and cats", "regions": regions}},
-        image | {"detection": {"instances": [instance, dict(instance)]}},
-    ]
-
-
-MAKERS = {"coco": coco, "lvis": lvis, "panoptic": panoptic, "mdetr": mdetr, "refs": refs, "odvg": odvg}
-
-
-def write(folder: Path, kind: str, content) -> Path:
-    """Writes each record in a line of its own."""
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{kind}.json"
-    if kind == "odvg":
-        write_json_lines(path, content)
-    elif kind == "refs":
-        path.write_text("[\n" + ",\n".join(map(json.dumps, content)) + "\n]\n")
-    else:
-        write_json_lists(path, content)
-    return path
-
-
 @pytest.mark.parametrize("kind", MAKERS)
 def test_small_right_files(tmp_path, kind):
     path = write(tmp_path, kind, MAKERS[kind]())
     assert find_kind(path.read_text()) == kind
     found = validate(path)
     assert not found.counts, found.describe()
-
-
-def mutate(content, keys: str, value) -> None:
-    """Sets what stands under keys such as 'images 0 id'; deletes it for `...`."""
-    *way, last = (int(key) if key.isdigit() else key for key in keys.split())
-    for key in way:
-        content = content[key]
-    if value is ...:
-        del content[last]
-    else:
-        content[last] = value
 
 
 # Kind, where, what instead, the fault.
@@ -150,6 +60,7 @@ FAULTS = [
     ("coco", "images 1 file_name", "1.jpg", "files of images must differ"),
     ("coco", "images 1 file_name", ..., "an image must have a `file_name`"),
     ("coco", "images 1 width", 80.5, "`height` and `width` must be whole numbers over 0"),
+    pytest.param("coco", "images 1 width", 10**400, "`height` and `width` must be whole numbers", id="width"),
     ("coco", "images 1 height", 0, "`height` and `width` must be whole numbers over 0"),
     ("coco", "images 1", "no object", "`images` must hold JSON objects"),
     ("coco", "annotations 1 id", 1, "ids of annotations must differ"),
@@ -160,6 +71,8 @@ FAULTS = [
     ("coco", "annotations 1 bbox", ..., "a box must be four finite numbers"),
     ("coco", "annotations 1 bbox", [3, 2, 6], "a box must be four finite numbers"),
     ("coco", "annotations 1 bbox", [3, 2, float("nan"), 4], "a box must be four finite numbers"),
+    ("coco", "annotations 1 bbox", [3, 2, 10**400, 4], "a box must be four finite numbers"),
+    ("coco", "annotations 1 bbox", [3.5, 2, 10**400, 4], "a box must be four finite numbers"),
     ("coco", "annotations 1 bbox", [3, 2, 0, 4], "a box must have an area"),
     ("coco", "annotations 1 bbox", [-1, 2, 9, 4], "a box must be inside its image"),
     ("coco", "annotations 1 bbox", [3, 2, 77.6, 4], "a box must be inside its image"),
@@ -170,6 +83,7 @@ FAULTS = [
     ("coco", "annotations 1 segmentation", [], "`segmentation` must be polygons or run lengths; leave it out where"),
     ("coco", "annotations 1 segmentation", [[1, 2, 3, 4]], "a polygon must be at least three points"),
     ("coco", "annotations 1 segmentation", [[1, 2, 3, 4, 5, None]], "a polygon must be finite numbers"),
+    ("coco", "annotations 1 segmentation", [[1, 2, 3, 4, 5, 10**400]], "a polygon must be finite numbers"),
     ("coco", "annotations 1 segmentation", [[1, 2, 90, 4, 5, 6]], "a polygon must be inside its image"),
     ("coco", "annotations 0 segmentation size", [80, 60], "run lengths must have their image's size"),
     ("coco", "annotations 0 segmentation counts", MASK["counts"][:-1], "run lengths must"),
@@ -248,6 +162,10 @@ def test_lists_in_any_order(tmp_path):
     found = validate(write(tmp_path, "lvis", {"annotations": content["annotations"], "images": content["images"]}))
     assert found.counts["a box must be inside its image"] == 1
     assert found.counts["there must be a list `categories` that is not empty"] == 1
+    # Of referring expressions too, whose files need no categories.
+    content = mdetr()
+    found = validate(write(tmp_path, "mdetr", {key: content[key] for key in ("annotations", "images")}))
+    assert not found.counts, found.describe()
 
 
 def test_missing_images_and_wrong_masks(composed, tmp_path):
@@ -269,45 +187,10 @@ def test_missing_images_and_wrong_masks(composed, tmp_path):
     }
 
 
-@pytest.mark.parametrize("kind", MAKERS)
-def test_files_cut_short_anywhere(tmp_path, kind):
-    """The line and column are where the file ends; faults before that are told too."""
-    whole = write(tmp_path, kind, MAKERS[kind]()).read_text()
-    path = tmp_path / "cut.json"
-    for end in range(1, len(whole.rstrip()), 7):
-        path.write_text(whole[:end])
-        found = validate(path, kind)
-        reason = "the file must be text of JSON to its end"
-        if kind == "odvg" and whole[:end].endswith(("\n", "}}}", "}]}}")):
-            continue  # Cut between two lines, which is a file of fewer lines.
-        assert found.counts[reason] == 1, (end, found.describe())
-        (fault,) = [fault for fault in found.first if fault.reason == reason]
-        assert fault.line >= whole[:end].rstrip().count("\n") + 1 - (whole[:end][-1] == "\n")
-        assert "cut short" in fault.detail or "must stand here" in fault.detail or "Expecting" in fault.detail.title()
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "line 1|the file is empty"),
-        (b"  \n", "the file is empty"),
-        (b'{"images": [\n {"id": 1,}\n]}', "column"),
-        (b'{"images": []} {}', "something follows the end"),
-        (b'{"images": [\n"\xff"]}', "not UTF-8"),
-        (b"3", "must be a JSON object or list"),
-    ],
-)
-def test_text_that_is_not_json(tmp_path, content, said):
-    path = tmp_path / "x.json"
-    path.write_bytes(content)
-    found = validate(path)
-    assert found.counts.total() >= 1
-    assert any(part in found.describe() for part in said.split("|"))
-
-
 JUNK = st.one_of(
     *(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=4)),
     *(st.lists(st.integers(-5, 100), max_size=5), st.just({}), st.just([[]]), st.just([None])),
+    *(st.just(10**400), st.just([10**400, 0, 1.5, 1]), st.just([[0, 10**400, 1.5, 1, 2, 3]])),
 )
 
 
@@ -374,3 +257,24 @@ def test_tool(tmp_path):
     code, said = run(tmp_path / "none.json")
     assert (code, said) == (1, f"error: The annotation file {tmp_path / 'none.json'} does not exist.\n")
     assert run(right, "--images", tmp_path / "nowhere")[0] == 1
+    # What was found before is printed.
+    code, said = run(wrong, tmp_path / "none.json")
+    assert (code, f"{wrong}:12: annotation 2" in said, said.endswith("none.json does not exist.\n")) == (1, True, True)
+
+
+@pytest.mark.parametrize(
+    ("label_map", "said"),
+    [
+        ('["a"]', "The label map {path} must be a JSON object"),
+        ('{"a": "b"}', "The label map {path} must give names to whole numbers from 0, but has 'a': 'b'."),
+        ('{"0": 1}', "The label map {path} must give names to whole numbers from 0, but has '0': 1."),
+        ('{"0": "a"', "The label map cannot be read: {path}, line 1, column 10: it was cut short here."),
+        (None, "The label map {path} does not exist."),
+    ],
+)
+def test_faults_of_the_label_map_are_its_own(tmp_path, label_map, said):
+    path, names = write(tmp_path, "odvg", odvg()), tmp_path / "names.json"
+    if label_map is not None:
+        names.write_text(label_map)
+    with pytest.raises((ValueError, FileNotFoundError), match="^" + re.escape(said.format(path=names))):
+        validate(path, options=Options(label_map=names))

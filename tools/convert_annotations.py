@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sos_mm.annotations import panoptic, referring
 from sos_mm.annotations.reading import read_lists
+from sos_mm.annotations.records import CATEGORY
 from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
 from sos_mm.annotations.writing import write_json_lines, write_json_lists
 
@@ -43,7 +44,9 @@ def parse_args() -> argparse.Namespace:
     added.add_argument("--masks", required=True, help="folder of the masks")
     added.add_argument("--image-suffix", help="suffix of the image files, if the annotation file has another")
     kind("mdetr-odvg", mdetr_odvg, "referring expressions to ODVG")
-    kind("odvg-mdetr", odvg_mdetr, "ODVG for grounding to referring expressions")
+    added = kind("odvg-mdetr", odvg_mdetr, "ODVG for grounding to referring expressions")
+    names = "file with the list `categories`, such as the mdetr file that was turned into ODVG, or COCO instances: ODVG"
+    added.add_argument("--categories", help=f"{names} holds ids alone, which are the names too where no file gives any")
     for name, make in (("refs-odvg", refs_odvg), ("refs-mdetr", refs_mdetr)):
         added = kind(name, make, f"lists of RefCOCO or gRefCOCO to {name.removeprefix('refs-')}")
         added.add_argument("--instances", required=True, help="COCO instances that the list names")
@@ -103,7 +106,8 @@ def mdetr_odvg(args: argparse.Namespace, left_out: Counter) -> int:
 
 def odvg_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
     """Writes the expressions."""
-    content = referring.to_mdetr(referring.read_odvg(args.source))
+    categories = read_lists(args.categories, categories=CATEGORY)["categories"] if args.categories else ()
+    content = referring.to_mdetr(referring.read_odvg(args.source), categories)
     write_json_lists(args.out, content)
     return len(content["images"])
 
@@ -117,7 +121,7 @@ def refs_odvg(args: argparse.Namespace, left_out: Counter) -> int:
 def refs_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
     """Writes the expressions."""
     expressions = referring.read_refs(args.source, args.instances, args.split, args.name)
-    categories = read_lists(args.instances, "images").get("categories", ())
+    categories = read_lists(args.instances, categories=CATEGORY)["categories"]
     content = referring.to_mdetr(expressions, categories)
     write_json_lists(args.out, content)
     return len(content["images"])
@@ -128,8 +132,6 @@ def main() -> None:
     args, left_out = parse_args(), Counter()
     try:
         number = args.make(args, left_out)
-    except KeyError as error:
-        sys.exit(f"error: a record of {args.source} has no {error}: see `python tools/validate_annotations.py`.")
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     print(f"{args.out}: {number} written")

@@ -26,15 +26,17 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     """Prints what was found; 1 if there are faults."""
-    args = parse_args()
+    args, code = parse_args(), 0
     try:
         options = Options(args.images, args.masks, args.label_map, args.tolerance, args.show)
-        found = [validate(path, args.kind, options) for path in args.files]
+        for path in args.files:
+            found = validate(path, args.kind, options)
+            print(found.describe(), flush=True)
+            code |= bool(found.counts)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print("\n".join(each.describe() for each in found))
-    return int(any(each.counts for each in found))
+    return code
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ Complaint = tuple[str, str] | None
 # Of run lengths: their sum, the sum of those inside the mask, and the least.
 Totals = tuple[int, int, int]
 _NUMBERS = {int, float}
+# Sizes are below: what has no known one is given this.
+NO_LIMIT = 2**31
 
 
 def is_whole(value: Any) -> bool:
@@ -20,12 +22,32 @@ def is_whole(value: Any) -> bool:
     return type(value) is int
 
 
+def is_size(value: Any) -> bool:
+    """Whether a value can be the height or width of an image."""
+    return is_whole(value) and 0 < value < NO_LIMIT
+
+
+def are_finite(values: list) -> bool:
+    """Whether all of a list are numbers, and finite, as a float holds them."""
+    try:
+        return set(map(type, values)) <= _NUMBERS and math.isfinite(sum(values))
+    except OverflowError:
+        # A whole number in JSON may have any number of digits.
+        return False
+
+
+def is_box(value: Any) -> bool:
+    """Whether a value is a list of four finite numbers."""
+    return isinstance(value, list) and len(value) == 4 and are_finite(value)
+
+
 def size_complaint(record: dict[str, Any]) -> Complaint:
     """Of ``height`` and ``width``."""
     height, width = record.get("height"), record.get("width")
-    if is_whole(height) and is_whole(width) and height > 0 and width > 0:
+    if is_size(height) and is_size(width):
         return None
-    return "`height` and `width` must be whole numbers over 0", f"height {height!r}, width {width!r}"
+    found = f"height {height!r}, width {width!r}"
+    return "`height` and `width` must be whole numbers over 0, below 2**31", found[:80]
 
 
 def box_complaint(box: Any, size: tuple[int, int], tolerance: float, corners: bool = False) -> Complaint:
@@ -37,8 +59,8 @@ def box_complaint(box: Any, size: tuple[int, int], tolerance: float, corners: bo
         tolerance: How far it may reach over the image's edge, in pixels.
         corners: Which of both it is.
     """
-    if not isinstance(box, list) or len(box) != 4 or not set(map(type, box)) <= _NUMBERS or not math.isfinite(sum(box)):
-        return "a box must be four finite numbers", repr(box)
+    if not is_box(box):
+        return "a box must be four finite numbers", repr(box)[:80]
     x0, y0, x1, y1 = box
     if not corners:
         x1, y1 = x0 + x1, y0 + y1
@@ -81,7 +103,7 @@ def mask_complaint(mask: Any, size: tuple[int, int], area: Any, tolerance: float
     for polygon in mask:
         if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
             return "a polygon must be at least three points", f"{polygon}"[:80]
-        if not set(map(type, polygon)) <= _NUMBERS or not math.isfinite(sum(polygon)):
+        if not are_finite(polygon):
             return "a polygon must be finite numbers", f"{polygon}"[:80]
         xs, ys = polygon[::2], polygon[1::2]
         outside = min(min(xs), min(ys)) < -tolerance or max(xs) > size[1] + tolerance or max(ys) > size[0] + tolerance

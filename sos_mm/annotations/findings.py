@@ -50,11 +50,11 @@ class Findings:
         if self.counts[reason] <= self.show:
             self.first.append(Fault(self._line_of(place), reason, detail))
 
-    def add_error(self, error: AnnotationFileError) -> None:
-        """Counts that the file is not JSON from some place on."""
-        reason = "the file must be text of JSON to its end"
+    def add_error(self, error: AnnotationFileError, reason: str = "the file must be text of JSON to its end") -> None:
+        """Counts that the file, or a line of it, is not JSON from some place on."""
         self.counts[reason] += 1
-        self.first.append(Fault(error.line, reason, f"column {error.column}: {error.what}"))
+        if self.counts[reason] <= self.show:
+            self.first.append(Fault(error.line, reason, f"column {error.column}: {error.what}"))
 
     def describe(self) -> str:
         """All of it as text: a line of counts, then each reason with its first faults by file and line."""

@@ -8,16 +8,28 @@ mask, and the ODVG files beside them are broken (see `sos_mm.annotations.release
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from sos_mm.annotations.boxes import Box, clip, xywh_to_xyxy, xyxy_to_xywh
 from sos_mm.annotations.reading import read_lists
+from sos_mm.annotations.records import (
+    BOX,
+    CATEGORY,
+    ID,
+    IMAGE,
+    OBJECTS,
+    TEXT,
+    WHOLE,
+    Record,
+    by_id,
+    check_record,
+    optional,
+)
 from sos_mm.checks import check_range
 from sos_mm.seeding import Purpose, generator
 from sos_mm.segments.phrases import caption_phrase
 from sos_mm.synthesis.writers.odvg import boxes_by_phrase, grounding_record
 
-Record = dict[str, Any]
+_SEGMENT = {"category_id": WHOLE, "bbox": BOX, "phrase": optional(TEXT), "short_phrase": optional(TEXT)}
 
 
 class PanopticFile:
@@ -33,17 +45,16 @@ class PanopticFile:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a panoptic annotation file.
+        ValueError: If it is not a panoptic annotation file; names the line.
     """
 
     def __init__(self, path: str | Path, image_suffix: str | None = None, stuff: bool = False):
-        content = read_lists(path, "images", "annotations", "categories")
-        if content["annotations"] and "segments_info" not in content["annotations"][0]:
-            raise ValueError(f"{path} must be a COCO panoptic file, but its annotations have no `segments_info`.")
+        annotation = {"image_id": ID, "segments_info": OBJECTS}
+        content = read_lists(path, images=IMAGE, annotations=annotation, categories=CATEGORY)
         self.path, self.suffix, self.stuff, self.left_out = path, image_suffix, stuff, Counter[str]()
         self.names = {each["id"]: each["name"] for each in sorted(content["categories"], key=lambda each: each["id"])}
         self._stuff = {each["id"] for each in content["categories"] if not each.get("isthing", 1)}
-        self._images = {each["id"]: each for each in content["images"]}
+        self._images = by_id(content["images"], f"Images of {path}")
         self._annotations = content["annotations"]
 
     @property
@@ -60,7 +71,7 @@ class PanopticFile:
         """Each image, with its segments and their xyxy boxes.
 
         Raises:
-            ValueError: If an annotation is of an unknown image, or a segment of an unknown category.
+            ValueError: If an annotation is of an unknown image, or a segment is faulty or of an unknown category.
         """
         for annotation in self._annotations:
             image = self._images.get(annotation["image_id"])
@@ -74,6 +85,7 @@ class PanopticFile:
 
     def _segments(self, image: Record, segments: list[Record]) -> Iterator[tuple[Record, Box]]:
         for segment in segments:
+            check_record(segment, _SEGMENT, f"{self.path}, image {image['id']!r}: a segment")
             category = segment["category_id"]
             if category not in self.names:
                 raise ValueError(f"{self.path}, image {image['id']}: category {category} is not in `categories`.")

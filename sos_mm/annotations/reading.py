@@ -4,12 +4,18 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from json.decoder import scanstring
 from pathlib import Path
 from typing import Any
 
+from sos_mm.annotations.records import Fields, complaint
+
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
+_OF_LISTS = ("images", "annotations", "categories")
+_OF_LINES = ("filename", "detection", "grounding")
+_LINE = re.compile(rf'^[ \t]*\{{[ \t]*"({"|".join(_OF_LINES)})"[ \t]*:', re.MULTILINE)
 
 
 class AnnotationFileError(ValueError):
@@ -99,21 +105,42 @@ def json_lines(text: str, path: str | Path) -> Iterator[tuple[int, Any]]:
     Raises:
         AnnotationFileError: If a line is not JSON.
     """
+    for number, value in try_json_lines(text, path):
+        if isinstance(value, AnnotationFileError):
+            raise value
+        yield number, value
+
+
+def try_json_lines(text: str, path: str | Path) -> Iterator[tuple[int, Any]]:
+    """The same, with the error in place of the value of a line that is not JSON."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                yield number, _DECODER.decode(line)
+                value = _decode(line)
             except json.JSONDecodeError as error:
-                raise _error(line, path, error, number) from None
+                value = _error(line, path, error, number)
+            yield number, value
 
 
 def is_json_lines(text: str) -> bool:
-    """Whether a text is one JSON object a line, rather than one for all."""
+    """Whether a text is one JSON object a line, rather than one for all, as its first name of either kind tells.
+
+    Lists are read to their first record only, since in a file without line breaks the first line is all of it.
+    """
+    if text.lstrip()[:1] == "[":
+        return False
+    try:
+        for member in members(text, ""):
+            if member.section in _OF_LISTS or member.section in _OF_LINES:
+                return member.section in _OF_LINES
+    except AnnotationFileError:
+        pass
     first, _, rest = text.lstrip().partition("\n")
     try:
-        alone = isinstance(_DECODER.decode(first), dict)
+        alone = isinstance(_decode(first), dict)
     except json.JSONDecodeError:
-        return False
+        # The first line may be the broken one.
+        return _LINE.search(text) is not None
     return alone and (bool(rest.strip()) or not re.search(r'"(images|annotations|categories)"\s*:', first))
 
 
@@ -126,28 +153,45 @@ def read_json(path: str | Path) -> Any:
     """
     text = read_text(path)
     try:
-        return _DECODER.decode(text)
+        return _decode(text)
     except json.JSONDecodeError as error:
         raise _error(text, path, error) from None
 
 
-def read_lists(path: str | Path, *names: str) -> dict[str, Any]:
+def read_lists(path: str | Path, *names: str, **fields: Fields) -> dict[str, Any]:
     """The content of an annotation file like COCO's: a JSON object with lists of records.
 
     Args:
         path: The file.
-        names: The lists that it must have.
+        names: Lists that it must have.
+        fields: By the name of a list that it must have too, what each record there must have.
 
     Raises:
         FileNotFoundError: If there is no such file.
         AnnotationFileError: If it is not JSON; names line and column.
-        ValueError: If one of the lists is missing.
+        ValueError: If one of the lists is missing, or a record there is no JSON object or lacks something; names its
+            line.
     """
     content = read_json(path)
-    for name in names:
+    check_lists(content, path, **{name: {} for name in names}, **fields)
+    return content
+
+
+def check_lists(content: Any, path: str | Path, **fields: Fields) -> None:
+    """Checks the lists of a file that was read already, as `read_lists` does."""
+    for name, needed in fields.items():
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
             raise ValueError(f"{path} must be a JSON object with a list {name!r}, but has none.")
-    return content
+        for place, record in enumerate(content[name]):
+            if (wrong := complaint(record, needed)) is not None:
+                raise ValueError(f"{path}, line {_line_of(path, name, place)}: an entry of {name!r} {wrong}.")
+
+
+def _line_of(path: str | Path, section: str, place: int) -> int:
+    """The line of a record, which only a second reading tells."""
+    text = read_text(path)
+    records = (member for member in members(text, path) if member.section == section)
+    return position(text, next(islice(records, place, None)).offset)[0]
 
 
 def _error(text: str, path: str | Path, error: json.JSONDecodeError, first_line: int = 1) -> AnnotationFileError:
@@ -156,6 +200,26 @@ def _error(text: str, path: str | Path, error: json.JSONDecodeError, first_line:
     cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
     what = "it was cut short here" if cut else f"not JSON: {error.msg[0].lower()}{error.msg[1:]}"
     return AnnotationFileError(path, line + first_line - 1, column, what)
+
+
+def _decode(text: str) -> Any:
+    """The value that a text is."""
+    value, end = _value(text, _skip(text, 0))
+    if (end := _skip(text, end)) != len(text):
+        raise json.JSONDecodeError("something follows the end", text, end)
+    return value
+
+
+def _value(text: str, start: int) -> tuple[Any, int]:
+    """The value at ``start``, and where it ends."""
+    try:
+        return _DECODER.raw_decode(text, start)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        raise json.JSONDecodeError("a number in what begins here has too many digits", text, start) from None
+    except RecursionError:
+        raise json.JSONDecodeError("what begins here is nested too deeply", text, start) from None
 
 
 def _skip(text: str, offset: int) -> int:
@@ -175,7 +239,7 @@ def _members(text: str, start: int) -> Iterator[Member]:
         if text[place : place + 1] == "[":
             place = yield from _elements(text, place, name)
         else:
-            value, end = _DECODER.raw_decode(text, place)
+            value, end = _value(text, place)
             yield Member(name, place, value)
             place = end
         place = _skip(text, place)
@@ -190,7 +254,7 @@ def _elements(text: str, start: int, section: str) -> Iterator[Member]:
     if text[place : place + 1] == "]":
         return place + 1
     while True:
-        value, end = _DECODER.raw_decode(text, place)
+        value, end = _value(text, place)
         yield Member(section, place, value)
         place = _skip(text, end)
         if text[place : place + 1] == "]":

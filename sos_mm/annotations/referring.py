@@ -18,10 +18,35 @@ from pathlib import Path
 from typing import Any
 
 from sos_mm.annotations.boxes import Box, clip, xywh_to_xyxy, xyxy_to_xywh
-from sos_mm.annotations.reading import AnnotationFileError, json_lines, read_json, read_lists, read_text
+from sos_mm.annotations.fields import is_box, spans_complaint
+from sos_mm.annotations.reading import json_lines, read_json, read_lists, read_text
+from sos_mm.annotations.records import (
+    BOX,
+    BOXES,
+    ID,
+    IMAGE,
+    OBJECT,
+    OBJECTS,
+    SIZE,
+    TEXT,
+    WHOLE,
+    WHOLES,
+    WORDS,
+    Field,
+    Record,
+    by_id,
+    check_record,
+    optional,
+)
 
-Record = dict[str, Any]
 NO_TARGET = -1
+_EXPRESSION = IMAGE | {"caption": WORDS, "original_id": optional(ID), "dataset_name": optional(TEXT)}
+_LINE = {"filename": WORDS, "height": SIZE, "width": SIZE, "grounding": OBJECT}
+_LINE |= {"expression_id": optional(ID), "image_id": optional(ID), "dataset_name": optional(TEXT)}
+_GROUNDING = {"caption": WORDS, "regions": OBJECTS}
+_PHRASE = Field("words, or a list of them", lambda value: bool(value) and all(map(WORDS.holds, _listed(value))))
+_IDS = Field("a whole number, or a list of them", lambda value: WHOLES.holds(_listed(value)))
+_BOX_OR_BOXES = Field("a box, or a list of boxes", lambda value: is_box(value) or (bool(value) and BOXES.holds(value)))
 
 
 @dataclass(frozen=True)
@@ -65,27 +90,47 @@ def read_mdetr(path: str | Path) -> Iterator[Expression]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind; names line and column of what is not JSON.
+        ValueError: If it is not of that kind, two expressions have the same id, an annotation is of an unknown one, or
+            an expression has no annotation: that none is meant must be said. Names the record.
     """
-    content = read_lists(path, "images", "annotations")
-    targets: dict[Any, list[Target]] = {}
-    captions = {image["id"]: image.get("caption") for image in content["images"]}
-    if None in captions.values():
-        raise ValueError(f"{path} must have a `caption` for each image, but some have none.")
+    content = read_lists(path, images=_EXPRESSION, annotations={"image_id": ID, "category_id": WHOLE})
+    captions = {id: each["caption"] for id, each in by_id(content["images"], f"Images of {path}").items()}
+    targets: dict[Any, list[Target | None]] = {id: [] for id in captions}
     for each in content["annotations"]:
-        if each["category_id"] != NO_TARGET:
-            spans = each.get("tokens_positive") or [[0, len(captions[each["image_id"]])]]
-            target = Target(xywh_to_xyxy(each["bbox"]), each["category_id"], spans)
-            targets.setdefault(each["image_id"], []).append(target)
+        id, name = each["image_id"], f"{path}: an annotation of the image {each['image_id']!r}"
+        if id not in captions:
+            raise ValueError(f"{path} has an annotation of the image {id!r}, but no such image.")
+        targets[id].append(None if each["category_id"] == NO_TARGET else _target(each, captions[id], name))
     for image in content["images"]:
+        found = targets[image["id"]]
+        _check_none(found, f"{path}: the image {image['id']!r}", "an annotation of category -1")
         yield Expression(
             image["id"],
             image["caption"],
             {key: image[key] for key in ("file_name", "height", "width")},
             image.get("original_id"),
-            image.get("dataset_name", "refcoco"),
-            targets.get(image["id"], []),
+            image.get("dataset_name") or "refcoco",
+            [target for target in found if target is not None],
         )
+
+
+def _target(annotation: Record, caption: str, name: str) -> Target:
+    check_record(annotation, {"bbox": BOX}, name)
+    spans = annotation.get("tokens_positive") or [[0, len(caption)]]
+    _check_spans(spans, caption, name)
+    return Target(xywh_to_xyxy(annotation["bbox"]), annotation["category_id"], spans)
+
+
+def _check_none(targets: list[Any], name: str, mark: str) -> None:
+    """Raises ValueError unless there are targets, or None alone, which says that there is no target."""
+    if not targets or (None in targets and len(targets) > 1):
+        found = "a target beside that mark" if targets else "neither"
+        raise ValueError(f"{name} must have targets, or {mark} if it means nothing, but has {found}.")
+
+
+def _check_spans(spans: Any, caption: str, name: str) -> None:
+    if (wrong := spans_complaint(spans, caption)) is not None:
+        raise ValueError(f"{name}: {wrong[0]}, but got {wrong[1]}.")
 
 
 def read_refs(
@@ -101,39 +146,59 @@ def read_refs(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind, names an unknown image or annotation, or has nothing of the split.
+        ValueError: If it is not of that kind, names an unknown image or annotation, or one of another image, has two
+            sentences of the same id, or nothing of the split. Names the record.
     """
-    refs, content = read_json(path), read_lists(instances, "images", "annotations")
+    refs, fields = read_json(path), {"id": WHOLE, "image_id": ID, "category_id": WHOLE, "bbox": BOX}
+    content = read_lists(instances, images=IMAGE, annotations=fields)
     if not isinstance(refs, list) or not all(isinstance(ref, dict) and "sentences" in ref for ref in refs):
         raise ValueError(f"{path} must be a list of entries with `sentences`, but is not.")
-    images = {image["id"]: image for image in content["images"]}
-    annotations = {each["id"]: each for each in content["annotations"]}
+    images = by_id(content["images"], f"Images of {instances}")
+    annotations = by_id(content["annotations"], f"Annotations of {instances}")
     kept = [ref for ref in refs if split is None or ref.get("split") == split]
     if not kept:
         splits = ", ".join(sorted({str(ref.get("split")) for ref in refs}))
         raise ValueError(f"`split` must be one of those of {path} ({splits}), but got {split!r}.")
+    seen: set[int | str] = set()
     for ref in kept:
-        ids = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
-        ids = [] if ref.get("no_target") else [id for id in ids if id != NO_TARGET]
-        unknown = [id for id in ids if id not in annotations]
-        if unknown or ref["image_id"] not in images:
-            what = f"the annotation {unknown[0]}" if unknown else f"the image {ref['image_id']}"
-            raise ValueError(f"{path} names {what} (ref_id {ref.get('ref_id')}), but {instances} has none such.")
+        name = f"{path}, ref_id {ref.get('ref_id')!r}:"
+        check_record(ref, {"image_id": ID, "ann_id": _IDS, "sentences": OBJECTS}, f"{name} the entry")
+        if ref["image_id"] not in images:
+            raise ValueError(f"{name} it names the image {ref['image_id']!r}, but {instances} has none such.")
         image = {key: images[ref["image_id"]][key] for key in ("file_name", "height", "width")}
+        meant = _meant(ref, annotations, name, instances)
         for sentence in ref["sentences"]:
-            text = sentence["sent"]
-            targets = [
-                Target(xywh_to_xyxy(annotations[id]["bbox"]), annotations[id]["category_id"], [[0, len(text)]])
-                for id in ids
-            ]
-            yield Expression(sentence["sent_id"], text, image, ref["image_id"], dataset_name, targets)
+            check_record(sentence, {"sent": WORDS, "sent_id": ID}, f"{name} a sentence")
+            text, id = sentence["sent"], sentence["sent_id"]
+            if id in seen:
+                raise ValueError(f"{name} sentences must have ids of their own, but two have the `sent_id` {id!r}.")
+            seen.add(id)
+            targets = [Target(xywh_to_xyxy(each["bbox"]), each["category_id"], [[0, len(text)]]) for each in meant]
+            yield Expression(id, text, image, ref["image_id"], dataset_name, targets)
+
+
+def _meant(ref: Record, annotations: dict[int, Record], name: str, instances: str | Path) -> list[Record]:
+    """The annotations that an entry names; none if it says so."""
+    ids = [None if id == NO_TARGET else id for id in _listed(ref["ann_id"])]
+    if ref.get("no_target") and None not in ids:
+        ids.append(None)
+    _check_none(ids, f"{name} the entry", "`ann_id` [-1]")
+    for id in ids:
+        if id is not None and id not in annotations:
+            raise ValueError(f"{name} it names the annotation {id}, but {instances} has none such.")
+        if id is not None and annotations[id]["image_id"] != ref["image_id"]:
+            other = annotations[id]["image_id"]
+            raise ValueError(
+                f"{name} it is of the image {ref['image_id']!r}, but names the annotation {id}, which is of {other!r}."
+            )
+    return [annotations[id] for id in ids if id is not None]
 
 
 def to_odvg(expressions: Iterable[Expression], left_out: Counter | None = None) -> Iterator[Record]:
     """ODVG lines, one an expression.
 
     What ODVG has no place for stands in members that mmdet passes over: ``expression_id``, ``image_id``,
-    ``dataset_name``, and ``category_ids`` of a region's boxes.
+    ``dataset_name``, and ``category_ids`` of a region's boxes. The names of categories do not: `to_mdetr` takes them.
 
     Args:
         expressions: The expressions.
@@ -174,25 +239,29 @@ def read_odvg(path: str | Path, dataset_name: str = "refcoco") -> Iterator[Expre
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a line is not of that kind; names the line.
+        ValueError: If a line is not JSON or not of that kind; names the line.
     """
     found = 0
     for number, line in json_lines(read_text(path), path):
-        try:
-            image = {"file_name": line["filename"], "height": line["height"], "width": line["width"]}
-            caption, regions = line["grounding"]["caption"], line["grounding"]["regions"]
-            if "expression_id" in line:
-                targets = [target for region in regions for target in _targets(region, region["tokens_positive"])]
-                name = line.get("dataset_name", dataset_name)
-                yield Expression(line["expression_id"], caption, image, line.get("image_id"), name, targets)
-                continue
+        name = f"{path}, line {number}:"
+        check_record(line, _LINE, f"{name} the line")
+        check_record(line["grounding"], _GROUNDING, f"{name} `grounding`")
+        image = {"file_name": line["filename"], "height": line["height"], "width": line["width"]}
+        caption, regions = line["grounding"]["caption"], line["grounding"]["regions"]
+        if line.get("expression_id") is not None:
+            targets = []
             for region in regions:
-                found += 1
-                phrase = region["phrase"] if isinstance(region["phrase"], str) else " ".join(region["phrase"])
-                targets = _targets(region, [[0, len(phrase)]])
-                yield Expression(found, phrase, image, line.get("image_id"), dataset_name, targets)
-        except (KeyError, TypeError) as error:
-            raise AnnotationFileError(path, number, 1, f"not a line of ODVG for grounding: {error!r}") from error
+                _check_spans(region.get("tokens_positive"), caption, f"{name} a region")
+                targets += _targets(region, region["tokens_positive"], f"{name} a region")
+            belongs = line.get("dataset_name") or dataset_name
+            yield Expression(line["expression_id"], caption, image, line.get("image_id"), belongs, targets)
+            continue
+        for region in regions:
+            found += 1
+            check_record(region, {"phrase": _PHRASE}, f"{name} a region")
+            phrase = region["phrase"] if isinstance(region["phrase"], str) else " ".join(region["phrase"])
+            targets = _targets(region, [[0, len(phrase)]], f"{name} a region")
+            yield Expression(found, phrase, image, line.get("image_id"), dataset_name, targets)
 
 
 def to_mdetr(expressions: Iterable[Expression], categories: Iterable[Record] = ()) -> Record:
@@ -200,7 +269,7 @@ def to_mdetr(expressions: Iterable[Expression], categories: Iterable[Record] = (
 
     Args:
         expressions: The expressions; their ids must differ.
-        categories: Entries of ``categories``; those of unknown name are added.
+        categories: Entries of ``categories``; those that they lack are added, with their ids as names.
 
     Raises:
         ValueError: If two expressions have the same id.
@@ -231,6 +300,10 @@ def to_mdetr(expressions: Iterable[Expression], categories: Iterable[Record] = (
     return {"categories": listed, "images": images, "annotations": annotations}
 
 
+def _listed(value: Any) -> list:
+    return value if isinstance(value, list) else [value]
+
+
 def _key(spans: list[list[int]]) -> tuple:
     return tuple(tuple(span) for span in spans)
 
@@ -241,7 +314,10 @@ def _region(text: str, spans: list[list[int]]) -> Record:
     return {"bbox": [], "phrase": phrase, "tokens_positive": spans, "category_ids": []}
 
 
-def _targets(region: Record, spans: list[list[int]]) -> list[Target]:
-    boxes = region["bbox"] if not region["bbox"] or isinstance(region["bbox"][0], list) else [region["bbox"]]
-    categories = region.get("category_ids", [1] * len(boxes))
+def _targets(region: Record, spans: list[list[int]], name: str) -> list[Target]:
+    check_record(region, {"bbox": _BOX_OR_BOXES, "category_ids": optional(WHOLES)}, name)
+    boxes = region["bbox"] if isinstance(region["bbox"][0], list) else [region["bbox"]]
+    categories = region.get("category_ids") or [1] * len(boxes)
+    if len(categories) != len(boxes):
+        raise ValueError(f"{name} must have a category for each box, but has {len(categories)} of {len(boxes)}.")
     return [Target(box, category, spans) for box, category in zip(boxes, categories, strict=True)]

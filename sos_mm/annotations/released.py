@@ -8,18 +8,19 @@ panoptic files have areas of 1, such boxes too, and categories that do not say `
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
 from sos_mm.annotations.boxes import clip, xywh_to_xyxy
 from sos_mm.annotations.panoptic import chunks
 from sos_mm.annotations.reading import json_lines, read_lists, read_text
+from sos_mm.annotations.records import BOXES, OBJECT, OBJECTS, SIZE, TEXT, WHOLE, WORDS, Record, check_record
 from sos_mm.checks import check_folder, read_image
 from sos_mm.segments.phrases import clean_phrase
 from sos_mm.synthesis.writers.odvg import boxes_by_phrase, grounding_record
 
-Record = dict[str, Any]
+_LINE = {"filename": WORDS, "height": SIZE, "width": SIZE, "grounding": OBJECT}
+_REGION = {"phrase": TEXT, "bboxes": BOXES}
 
 
 def rebuilt_lines(
@@ -42,11 +43,11 @@ def rebuilt_lines(
     """
     left_out = Counter() if left_out is None else left_out
     for number, line in json_lines(read_text(path), path):
-        regions = line.get("grounding", {}).get("regions") if isinstance(line, dict) else None
-        if regions is None or not all("bboxes" in region for region in regions):
-            raise ValueError(f"{path}, line {number}, must have `grounding` with `regions` with `bboxes`, but has not.")
+        check_record(line, _LINE, f"{path}, line {number}: the line")
+        check_record(line["grounding"], {"regions": OBJECTS}, f"{path}, line {number}: `grounding`")
         pairs = []
-        for region in regions:
+        for region in line["grounding"]["regions"]:
+            check_record(region, _REGION, f"{path}, line {number}: a region")
             boxes = [clip(xywh_to_xyxy(box), line["width"], line["height"]) for box in region["bboxes"]]
             phrase = clean_phrase(region["phrase"])
             if not phrase or not boxes or None in boxes:
@@ -82,9 +83,13 @@ def repaired_panoptic(
         FileNotFoundError: If the file, the folder or a mask does not exist.
         ValueError: If the file is not of that kind.
     """
-    content, folder = read_lists(path, "images", "annotations", "categories"), check_folder(masks, "`masks`")
+    annotation = {"file_name": WORDS, "segments_info": OBJECTS}
+    content = read_lists(path, images={"file_name": WORDS}, annotations=annotation, categories={"name": WORDS})
+    folder = check_folder(masks, "`masks`")
     left_out = Counter() if left_out is None else left_out
     for annotation in content["annotations"]:
+        for segment in annotation["segments_info"]:
+            check_record(segment, {"id": WHOLE}, f"{path}, mask {annotation['file_name']}: a segment")
         shown = _shown(read_image(folder / annotation["file_name"], 3))
         kept = [each | shown[each["id"]] for each in annotation["segments_info"] if each["id"] in shown]
         left_out["segment that no pixel shows"] += len(annotation["segments_info"]) - len(kept)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sos_mm.annotations.reading import read_lists
+from sos_mm.annotations.reading import check_lists, read_lists
+from sos_mm.annotations.records import ID, WHOLE
 from sos_mm.annotations.writing import write_json_lists
 from sos_mm.checks import writable_folder
 from sos_mm.seeding import Purpose, generator
@@ -38,10 +39,12 @@ def draw_subsets(image_ids: Sequence[int], percents: Sequence[float], seed: int 
         seed: Of the draw.
 
     Raises:
-        ValueError: If a size is wrong or given twice, or ids are none or not unique.
+        ValueError: If a size is wrong or given twice, or ids are none, not unique, or numbers and text mixed.
     """
     if not percents or not all(0 < percent <= 100 for percent in percents) or len(set(percents)) < len(percents):
         raise ValueError(f"`percents` must be numbers over 0, up to 100, each once, but got {list(percents)}.")
+    if len({isinstance(id, str) for id in image_ids}) > 1:
+        raise ValueError("Ids of images must be all numbers or all text, but some are the one, some the other.")
     ids = sorted(image_ids)
     if not ids or len(set(ids)) < len(ids):
         raise ValueError(f"Images must have ids of their own, but {len(ids)} images have {len(set(ids))}.")
@@ -64,9 +67,14 @@ def make_subsets(path: str | Path, out: str | Path, percents: Sequence[float], s
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind; names line and column of what is not JSON. Also as of `draw_subsets`.
+        ValueError: If it is not of that kind; names the line of what is wrong. Also as of `draw_subsets`.
     """
-    content, out = read_lists(path, "images", "annotations"), writable_folder(out, "The folder of the subsets")
+    content = read_lists(path, images={"id": ID}, annotations={"image_id": ID})
+    if "categories" in content:
+        check_lists(content, path, categories={})
+    if _has_counts(content):
+        check_lists(content, path, categories={"id": WHOLE}, annotations={"category_id": WHOLE})
+    out = writable_folder(out, "The folder of the subsets")
     parts = draw_subsets([image["id"] for image in content["images"]], percents, seed)
     return [_write(content, set(ids), percent, out, Path(path).stem) for percent, ids in parts.items()]
 
@@ -76,13 +84,17 @@ def _write(content: dict[str, Any], ids: set[int], percent: float, out: Path, st
         "images": [image for image in content["images"] if image["id"] in ids],
         "annotations": [each for each in content["annotations"] if each["image_id"] in ids],
     }
-    if any("image_count" in each for each in content.get("categories", ())):
+    if _has_counts(content):
         part["categories"] = _recounted(part)
     file = out / f"{stem}_{percent:g}percent.json"
     write_json_lists(file, part)
     listed = file.with_name(f"{file.stem}_ids.txt")
     listed.write_text("".join(f"{id}\n" for id in sorted(ids)), encoding="utf-8")
     return Subset(percent, file, listed, len(ids))
+
+
+def _has_counts(content: dict[str, Any]) -> bool:
+    return any("image_count" in each for each in content.get("categories", ()))
 
 
 def _recounted(part: dict[str, Any]) -> list[dict[str, Any]]:

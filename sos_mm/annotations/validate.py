@@ -7,7 +7,7 @@ from pathlib import Path
 from sos_mm.annotations.findings import Findings
 from sos_mm.annotations.reading import AnnotationFileError, is_json_lines, members, position, read_text
 from sos_mm.annotations.validate_coco import CocoCheck, LvisCheck, MdetrCheck, PanopticCheck
-from sos_mm.annotations.validate_lines import check_odvg, check_refs
+from sos_mm.annotations.validate_lines import check_odvg, check_refs, read_label_map
 from sos_mm.checks import check_choice, check_folder, check_range
 
 _LISTS = {"coco": CocoCheck, "lvis": LvisCheck, "panoptic": PanopticCheck, "mdetr": MdetrCheck}
@@ -50,11 +50,12 @@ def validate(path: str | Path, kind: str | None = None, options: Options | None 
         options: How to check.
 
     Returns:
-        What was found. A file that is not JSON from some place on has that as a fault, beside what came before it.
+        What was found. A file that is not JSON from some place on has that as a fault, beside what came before it:
+        what may stand behind that place is not missed. In JSON lines it is a fault of the line alone.
 
     Raises:
         FileNotFoundError: If there is no such file or folder.
-        ValueError: If the kind or an option is wrong.
+        ValueError: If the kind, an option or the label map is wrong.
     """
     options = options or Options()
     try:
@@ -66,15 +67,13 @@ def validate(path: str | Path, kind: str | None = None, options: Options | None 
     kind = kind or find_kind(text)
     check_choice("kind", kind, KINDS)
     findings = Findings(path, kind, _line_of(text, kind), options.show)
-    try:
-        if kind == "odvg":
-            check_odvg(text, findings, options)
-        elif kind == "refs":
-            check_refs(text, findings)
-        else:
-            _check_lists(text, findings, options)
-    except AnnotationFileError as error:
-        findings.add_error(error)
+    if kind == "odvg":
+        names = None if options.label_map is None else read_label_map(options.label_map)
+        check_odvg(text, findings, options, names)
+    elif kind == "refs":
+        check_refs(text, findings)
+    else:
+        _check_lists(text, findings, options)
     return findings
 
 
@@ -98,6 +97,11 @@ def find_kind(text: str) -> str:
 
 def _check_lists(text: str, findings: Findings, options: Options) -> None:
     check = _LISTS[findings.kind](findings, options)
-    for member in members(text, findings.path):
-        check.see(member)
-    check.end()
+    whole = True
+    try:
+        for member in members(text, findings.path):
+            check.see(member)
+    except AnnotationFileError as error:
+        findings.add_error(error)
+        whole = False
+    check.end(whole)

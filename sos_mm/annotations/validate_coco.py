@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sos_mm.annotations.fields import (
+    NO_LIMIT,
     Complaint,
     box_complaint,
+    is_size,
     is_whole,
     mask_complaint,
     rle_complaint,
@@ -51,9 +53,11 @@ class CocoCheck:
         self._ids: set[Any] = set()
         self._waiting: list[Member] = []
         self._masks: list[tuple] = []
+        self._section, self._whole = "", False
 
     def see(self, member: Member) -> None:
         """Checks a part."""
+        self._section = member.section
         if member.section not in self.lists:
             return
         self.findings.records[member.section] += 1
@@ -68,17 +72,31 @@ class CocoCheck:
         else:
             self._waiting.append(member)
 
-    def end(self) -> None:
-        """Checks what needs all parts, once they were seen."""
+    def end(self, whole: bool) -> None:
+        """Checks what needs all parts, once they were seen.
+
+        Args:
+            whole: Whether the file was read to its end. What one that is not may have lost is not missed.
+        """
+        self._whole = whole
         for member in self._waiting:
             self.annotation(member.value, member.offset)
         self._check_masks()
         for name in self.lists:
-            if not self.findings.records[name]:
+            if whole and not self.findings.records[name]:
                 self.findings.add(0, f"there must be a list `{name}` that is not empty")
-        for category, place in self.used_categories.items():
-            if category not in self.categories:
-                self.findings.add(place, "`category_id` must be one of `categories`", f"first used here: {category!r}")
+        for category, place in self.unknown_categories().items():
+            self.findings.add(place, "`category_id` must be one of `categories`", f"first used here: {category!r}")
+
+    def complete(self, section: str) -> bool:
+        """Whether a list was seen to its end: the file was, or something came behind the list."""
+        return self._whole or (self.findings.records[section] > 0 and self._section != section)
+
+    def unknown_categories(self) -> dict[int, int]:
+        """Categories that annotations have and no list names, each with the place where it is used first."""
+        if not self.complete("categories"):
+            return {}
+        return {id: place for id, place in self.used_categories.items() if id not in self.categories}
 
     def complain(self, place: int, complaint: Complaint, owner: str) -> bool:
         """Adds a complaint, if it is one; says whether."""
@@ -94,7 +112,7 @@ class CocoCheck:
         elif id in self.images:
             self.findings.add(place, "ids of images must differ", f"{id!r} again")
         if self.complain(place, size_complaint(record), owner):
-            record = record | {"height": 2**31, "width": 2**31}
+            record = record | {"height": NO_LIMIT, "width": NO_LIMIT}
         self.file(record, place, owner)
         if isinstance(id, int | str):
             self.images[id], self.places[id] = record, place
@@ -148,12 +166,13 @@ class CocoCheck:
             self._ids.add(id)
 
     def size_of_image(self, record: Record, place: int, owner: str) -> tuple[int, int]:
-        """Height and width of an annotation's image, which must be there."""
+        """Height and width of an annotation's image, which must be there; without limit if they are not known."""
         id = record.get("image_id")
         image = self.images.get(id) if isinstance(id, int | str) else None
         if image is None:
-            self.findings.add(place, "`image_id` must be one of `images`", f"{owner}: {id!r}")
-            return 2**31, 2**31
+            if self.complete("images") or not isinstance(id, int | str):
+                self.findings.add(place, "`image_id` must be one of `images`", f"{owner}: {id!r}"[:80])
+            return NO_LIMIT, NO_LIMIT
         return image["height"], image["width"]
 
     def category_of(self, record: Record, place: int) -> None:
@@ -175,7 +194,7 @@ class CocoCheck:
             self.findings.add(place, "`area` must not be larger than the box", f"{owner}: {area} in {box}")
         if record.get("iscrowd", 0) not in (0, 1):
             self.findings.add(place, "`iscrowd` must be 0 or 1", f"{owner}: {record['iscrowd']!r}")
-        if record.get("segmentation") is not None and size[0] < 2**31:
+        if record.get("segmentation") is not None and size[0] < NO_LIMIT:
             self._mask(record["segmentation"], place, owner, size, area)
 
     def _mask(self, mask: Any, place: int, owner: str, size: tuple[int, int], area: Any) -> None:
@@ -223,9 +242,10 @@ class LvisCheck(CocoCheck):
         if is_whole(record.get("category_id")) and isinstance(record.get("image_id"), int | str):
             self._present[record["image_id"]].add(record["category_id"])
 
-    def end(self) -> None:
+    def end(self, whole: bool) -> None:
         """Checks what images lack or do not show in full."""
-        super().end()
+        super().end(whole)
+        known, seen = self.complete("categories"), self.complete("annotations")
         for id, image in self.images.items():
             place, present = self.places[id], self._present[id]
             lists = [image.get(name) for name in ("neg_category_ids", "not_exhaustive_category_ids")]
@@ -234,9 +254,9 @@ class LvisCheck(CocoCheck):
                 continue
             negative, partial = map(set, lists)
             for reason, wrong in (
-                ("listed categories must be known", (negative | partial) - set(self.categories)),
+                ("listed categories must be known", known and (negative | partial) - set(self.categories)),
                 ("negative categories must not be annotated", negative & present),
-                ("not exhaustive categories must be annotated", partial - present),
+                ("not exhaustive categories must be annotated", seen and partial - present),
             ):
                 if wrong:
                     self.findings.add(place, reason, f"image {id!r}: {sorted(wrong)[:5]}")
@@ -277,7 +297,7 @@ class PanopticCheck(CocoCheck):
         except (OSError, ValueError) as error:
             self.findings.add(place, "the mask file must be there", f"{owner}: {error}")
             return
-        if pixels.shape != size:
+        if size[0] < NO_LIMIT and pixels.shape != size:
             self.findings.add(place, "the mask must have its image's size", f"{owner}: {pixels.shape}, not {size}")
         found = dict(zip(*(each.tolist() for each in np.unique(pixels, return_counts=True)), strict=True))
         found.pop(0, None)
@@ -312,7 +332,7 @@ class MdetrCheck(CocoCheck):
         distractors, size = record.get("distractors", []), (record.get("height"), record.get("width"))
         if not isinstance(distractors, list):
             self.findings.add(place, "`distractors` must be a list of boxes", f"{owner}: {distractors!r}"[:80])
-        elif all(map(is_whole, size)):
+        elif all(map(is_size, size)):
             for box in distractors:
                 self.complain(place, box_complaint(box, size, self.options.tolerance), f"{owner}, distractor")
 
@@ -332,18 +352,18 @@ class MdetrCheck(CocoCheck):
         if "tokens_positive" in record and isinstance(caption, str):
             self.complain(place, spans_complaint(record["tokens_positive"], caption), owner)
 
-    def end(self) -> None:
+    def end(self, whole: bool) -> None:
         """Checks that each expression has its targets, or none."""
-        # MDETR's own files name categories, but mmdet needs none.
-        if not self.categories:
-            self.used_categories.clear()
-        self.used_categories.pop(NO_TARGET, None)
-        super().end()
+        super().end(whole)
         for id, place in self.places.items():
             targets = self._targets[id]
-            if not targets:
-                self.findings.add(
-                    place, "an expression must have an annotation", f"{id!r}; without target: category -1"
-                )
+            if not targets and self.complete("annotations"):
+                detail = f"{id!r}; without target: category -1"
+                self.findings.add(place, "an expression must have an annotation", detail)
             elif NO_TARGET in targets and len(targets) > 1:
                 self.findings.add(place, "an expression without target must have no other annotation", repr(id))
+
+    def unknown_categories(self) -> dict[int, int]:
+        """MDETR's own files name categories, but mmdet needs none."""
+        unknown = super().unknown_categories() if self.categories else {}
+        return {id: place for id, place in unknown.items() if id != NO_TARGET}

@@ -1,12 +1,13 @@
 """Checks of ODVG's JSON lines, and of the lists of RefCOCO's and gRefCOCO's authors."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sos_mm.annotations.fields import Complaint, box_complaint, is_whole, phrase_complaint, size_complaint
 from sos_mm.annotations.fields import spans_complaint as check_spans
 from sos_mm.annotations.findings import Findings
-from sos_mm.annotations.reading import json_lines, members, read_json
+from sos_mm.annotations.reading import AnnotationFileError, members, read_json, try_json_lines
 
 if TYPE_CHECKING:
     from sos_mm.annotations.validate import Options
@@ -14,25 +15,43 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 
-def check_odvg(text: str, findings: Findings, options: "Options") -> None:
-    """Checks each line of an ODVG file.
+def read_label_map(path: str | Path) -> dict[int, str]:
+    """The names of ODVG's labels, from a file as mmdet's `ODVGDataset` takes it.
 
     Raises:
-        AnnotationFileError: If a line is not JSON.
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not of that kind.
     """
-    check = _OdvgCheck(findings, options)
-    for number, record in json_lines(text, findings.path):
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"The label map {path} does not exist.")
+    try:
+        content = read_json(path)
+    except AnnotationFileError as error:
+        raise ValueError(f"The label map cannot be read: {error}") from error
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f'The label map {path} must be a JSON object such as {{"0": "dog"}}, but is not.')
+    for label, name in content.items():
+        if not re.fullmatch("[0-9]+", label) or not isinstance(name, str):
+            entry = f"{label!r}: {name!r}"[:80]
+            raise ValueError(f"The label map {path} must give names to whole numbers from 0, but has {entry}.")
+    return {int(label): name for label, name in content.items()}
+
+
+def check_odvg(text: str, findings: Findings, options: "Options", names: dict[int, str] | None) -> None:
+    """Checks each line of an ODVG file; ``names`` are those of its labels, None if not known."""
+    check = _OdvgCheck(findings, options, names)
+    for number, record in try_json_lines(text, findings.path):
         findings.records["lines"] += 1
-        check.line(record, number)
+        if isinstance(record, AnnotationFileError):
+            findings.add_error(record, "a line must be JSON")
+        else:
+            check.line(record, number)
 
 
 class _OdvgCheck:
-    def __init__(self, findings: Findings, options: "Options"):
+    def __init__(self, findings: Findings, options: "Options", names: dict[int, str] | None):
         self.findings, self.options = findings, options
-        self.names: dict[int, str] = {}
-        self._fixed = options.label_map is not None
-        if self._fixed:
-            self.names = {int(label): name for label, name in read_json(options.label_map).items()}
+        self.names, self._fixed = dict(names or {}), names is not None
         self._files: set[str] = set()
         self._detected: set[str] = set()
 
@@ -114,38 +133,37 @@ class _OdvgCheck:
 
 
 def check_refs(text: str, findings: Findings) -> None:
-    """Checks each entry of a list of references.
-
-    Raises:
-        AnnotationFileError: If the text is not JSON.
-    """
+    """Checks each entry of a list of references."""
     seen: dict[str, set] = {"ref_id": set(), "sent_id": set()}
-    for member in members(text, findings.path):
-        findings.records["references"] += 1
-        entry, place = member.value, member.offset
-        if not isinstance(entry, dict):
-            findings.add(place, "the list must hold JSON objects", repr(entry)[:80])
-            continue
-        _check_id(entry, "ref_id", seen, findings, place)
-        ids = entry.get("ann_id")
-        ids = ids if isinstance(ids, list) else [ids]
-        if not is_whole(entry.get("image_id")) or not ids or not all(map(is_whole, ids)):
-            detail = f"image {entry.get('image_id')!r}, annotations {ids}"
-            findings.add(place, "`image_id` and `ann_id` must be whole numbers", detail)
-        sentences = entry.get("sentences")
-        if not isinstance(sentences, list) or not sentences:
-            findings.add(place, "a reference must have `sentences`", f"ref_id {entry.get('ref_id')!r}")
-            continue
-        for sentence in sentences:
-            findings.records["sentences"] += 1
-            if (
-                not isinstance(sentence, dict)
-                or not isinstance(sentence.get("sent"), str)
-                or not sentence["sent"].strip()
-            ):
-                findings.add(place, "a sentence must have words in `sent`", repr(sentence)[:80])
+    try:
+        for member in members(text, findings.path):
+            findings.records["references"] += 1
+            if isinstance(member.value, dict):
+                _check_reference(member.value, seen, findings, member.offset)
             else:
-                _check_id(sentence, "sent_id", seen, findings, place)
+                findings.add(member.offset, "the list must hold JSON objects", repr(member.value)[:80])
+    except AnnotationFileError as error:
+        findings.add_error(error)
+
+
+def _check_reference(entry: Record, seen: dict[str, set], findings: Findings, place: int) -> None:
+    _check_id(entry, "ref_id", seen, findings, place)
+    ids = entry.get("ann_id")
+    ids = ids if isinstance(ids, list) else [ids]
+    if not is_whole(entry.get("image_id")) or not ids or not all(map(is_whole, ids)):
+        detail = f"image {entry.get('image_id')!r}, annotations {ids}"
+        findings.add(place, "`image_id` and `ann_id` must be whole numbers", detail)
+    sentences = entry.get("sentences")
+    if not isinstance(sentences, list) or not sentences:
+        findings.add(place, "a reference must have `sentences`", f"ref_id {entry.get('ref_id')!r}")
+        return
+    for sentence in sentences:
+        findings.records["sentences"] += 1
+        words = sentence.get("sent") if isinstance(sentence, dict) else None
+        if not isinstance(words, str) or not words.strip():
+            findings.add(place, "a sentence must have words in `sent`", repr(sentence)[:80])
+        else:
+            _check_id(sentence, "sent_id", seen, findings, place)
 
 
 def _check_id(record: Record, name: str, seen: dict[str, set], findings: Findings, place: int) -> None:

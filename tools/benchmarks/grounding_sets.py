@@ -98,9 +98,15 @@ def write_evaluations(folder: Path, pictures: list[Picture], shift: int) -> None
     }
     for name, expressions in sets.items():
         texts = rolled([each.text for each in expressions], shift)
-        made = [replace(each, text=text) for each, text in zip(expressions, texts, strict=True)]
+        made = [reworded(each, text) for each, text in zip(expressions, texts, strict=True)]
         write_json_lists(folder / f"{name}.json", to_mdetr(numbered(made)))
     write_dod(folder, pictures, shift)
+
+
+def reworded(expression: Expression, text: str) -> Expression:
+    """The same with other words, all of which mean its targets."""
+    targets = [replace(each, spans=[[0, len(text)]]) for each in expression.targets]
+    return replace(expression, text=text, targets=targets)
 
 
 def present_and_absent(pictures: list[Picture]) -> list[Expression]:
