@@ -45,8 +45,8 @@ def parse_args() -> argparse.Namespace:
     added.add_argument("--image-suffix", help="suffix of the image files, if the annotation file has another")
     kind("mdetr-odvg", mdetr_odvg, "referring expressions to ODVG")
     added = kind("odvg-mdetr", odvg_mdetr, "ODVG for grounding to referring expressions")
-    names = "file with the list `categories`, such as the mdetr file that was turned into ODVG, or COCO instances: ODVG"
-    added.add_argument("--categories", help=f"{names} holds ids alone, which are the names too where no file gives any")
+    names = "file whose list `categories` has their names, such as COCO instances or an mdetr file"
+    added.add_argument("--categories", help=f"{names}; ODVG has their ids only, which become the names without it")
     for name, make in (("refs-odvg", refs_odvg), ("refs-mdetr", refs_mdetr)):
         added = kind(name, make, f"lists of RefCOCO or gRefCOCO to {name.removeprefix('refs-')}")
         added.add_argument("--instances", required=True, help="COCO instances that the list names")
