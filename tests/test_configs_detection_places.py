@@ -63,7 +63,7 @@ def place(tmp_path):
         (tmp_path / name).symlink_to(ROOT / name)
     data = tmp_path / "data/sos"
     segments(data / "FC/segments", data / "FC/metadata.json")
-    segments(data / "GC/segments", data / "GC.json")
+    segments(data / "GC/segments", data / "GC/metadata.json")
     (data / "backgrounds").mkdir()
     cv2.imwrite(str(data / "backgrounds/grey.png"), np.full((1100, 1100, 3), 128, np.uint8))
     coco(tmp_path / "data/coco")

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -308,6 +309,17 @@ def test_expressions_with_faulty_targets_are_left_out(refs):
     instances.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"ref_id 1: it names the annotation 2, but .*instances\.json has none such"):
         list(referring.read_refs(path, instances))
+
+
+def test_nothing_to_write_is_an_error(composed, tmp_path):
+    """Without phrases no object of a category can be told from the others."""
+    content = deepcopy(composed.json("annotations/panoptic.json"))
+    for segment in (each for image in content["annotations"] for each in image["segments_info"]):
+        segment.pop("phrase", None)
+    path = tmp_path / "panoptic.json"
+    path.write_text(json.dumps(content))
+    code, said = run("convert_annotations.py", "panoptic-intra-class", path, tmp_path / "out.json")
+    assert (code, "nothing of" in said) == (1, True)
 
 
 def test_intra_class(composed, with_phrases, tmp_path):

@@ -128,7 +128,7 @@ def refs_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
 
 
 def main() -> None:
-    """Converts and says what was left out."""
+    """Converts and says what was left out; nothing at all is an error."""
     args, left_out = parse_args(), Counter()
     try:
         number = args.make(args, left_out)
@@ -137,6 +137,8 @@ def main() -> None:
     print(f"{args.out}: {number} written")
     for reason, times in (+left_out).most_common():
         print(f"left out, {times} times: {reason}")
+    if not number:
+        sys.exit(f"error: nothing of {args.source} fits this kind, so {args.out} is empty")
 
 
 if __name__ == "__main__":
