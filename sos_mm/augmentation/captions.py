@@ -60,10 +60,16 @@ def append_phrase(text: str, phrase: str) -> tuple[str, tuple[int, int]]:
     >>> append_phrase("a dog", "a red apple")
     ('a dog. a red apple.', (7, 18))
     """
-    text = text.rstrip()
+    text = _closed(text)
     if text:
-        text += " " if text.endswith(".") else ". "
+        text += " "
     return f"{text}{phrase}.", (len(text), len(text) + len(phrase))
+
+
+def _closed(text: str) -> str:
+    """A caption as it stands before a phrase that is added: ended by a full stop, if it says anything."""
+    text = text.rstrip()
+    return text if not text or text.endswith(".") else f"{text}."
 
 
 def within_tokens(caption: Caption, phrases: Iterable[str], max_tokens: int, count: Callable[[str], int]) -> list[int]:
@@ -76,8 +82,7 @@ def within_tokens(caption: Caption, phrases: Iterable[str], max_tokens: int, cou
         count: Counts the tokens of a text, without those.
     """
     chosen, seen = [], set(caption.known)
-    # Where phrases are added, a stop closes what was there.
-    left = max_tokens - _END_TOKENS - count(append_phrase(caption.text, "")[0].removesuffix(" ."))
+    left = max_tokens - _END_TOKENS - count(_closed(caption.text))
     for place, phrase in enumerate(phrases):
         cost = 0 if phrase in seen else count(f"{phrase}. ")
         if cost <= left:

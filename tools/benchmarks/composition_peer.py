@@ -55,7 +55,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--peer", help="checkout of the released generator; without it ours alone is timed")
     parser.add_argument("--segments", required=True, help="folder of cut-outs, <category>/<name>.png")
     parser.add_argument("--backgrounds", required=True, help="folder of photographs, for ours")
-    parser.add_argument("--folder", help="where to write what is needed on the way, up to 4 GB; removed at the end")
+    parser.add_argument("--folder", help="where to write what is needed on the way, up to 14 GB; removed at the end")
     parser.add_argument("--enlarge", type=int, default=0, help="make so many distinct ones with a side of 1000 pixels")
     parser.add_argument("--images", type=int, default=40, help="images of ours in each of the five rounds")
     parser.add_argument("--memory", type=int, default=0, help="make so many images and say how memory grows")
