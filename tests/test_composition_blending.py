@@ -99,6 +99,58 @@ def test_area_weighted_blend():
     assert np.abs(same.astype(int) - image).max() <= 1
 
 
+class Recorder:
+    """A relighter that turns colours round, and keeps what it was given."""
+
+    def relight(self, image, alpha, light, rng):
+        self.given = image, alpha, light
+        return 255 - image
+
+
+def test_relight_takes_all_of_the_relit_picture():
+    """Objects and background alike, to the last level; the relighter sees the painted scene and where objects are."""
+    segments = [make_segment(np.random.default_rng(seed), 30, 20) for seed in (0, 1)]
+    layout = Layout((60, 60), (Placement(0, (5, 5, 35, 25)), Placement(1, (20, 10, 50, 30))))
+    ground, recorder = np.random.default_rng(2).integers(0, 256, (60, 60, 3), dtype=np.uint8), Recorder()
+    plain, relit = (
+        compose(ground, layout, segments, steps=steps, rng=np.random.default_rng(3))
+        for steps in ((), build_steps([{"type": "Relight", "relighter": recorder}]))
+    )
+    np.testing.assert_array_equal(relit.image, 255 - plain.image)
+    image, alpha, light = recorder.given
+    np.testing.assert_array_equal(image, plain.image)
+    assert isinstance(light, Light)
+    objects = np.any([plain.modal_mask(index) for index in range(2)], axis=0)
+    assert (alpha[objects] >= 128).all()
+    assert (alpha[40:] == 0).all()
+    np.testing.assert_array_equal(relit.modal_mask(0), plain.modal_mask(0))
+    # A blend that keeps nothing comes to the same but for the rounding on the way through Lab.
+    blend = [{"type": "AreaWeightedBlend", "relighter": recorder, "low": 0, "high": 0}]
+    blended_away = compose(ground, layout, segments, steps=build_steps(blend), rng=np.random.default_rng(3))
+    assert np.abs(blended_away.image.astype(int) - relit.image).max() <= 1
+
+
+def test_overlapping_soft_objects_cover_the_ground_together():
+    """Two sheets of half alpha leave a quarter of the ground."""
+    recorder = Recorder()
+    sheet = np.full((40, 40, 4), (200, 60, 60, 153), np.uint8)
+    layout = Layout((60, 60), (Placement(0, (0, 0, 40, 40)), Placement(1, (20, 0, 60, 40))))
+    steps = build_steps([{"type": "Relight", "relighter": recorder}])
+    segments = [Segment(sheet, "sheet"), Segment(sheet, "sheet")]
+    compose(np.zeros((60, 60, 3), np.uint8), layout, segments, steps=steps, rng=np.random.default_rng(0))
+    alpha = recorder.given[1]
+    # 153 of 255 is 0.6: together 1 - 0.4 * 0.4 = 0.84.
+    assert (alpha[20, 5], alpha[20, 30], alpha[20, 55], alpha[50, 30]) == (153, 214, 153, 0)
+
+
+@pytest.mark.parametrize("step", ["Relight", "AreaWeightedBlend"])
+def test_what_lights_anew_needs_a_relighter(step):
+    with pytest.raises(ValueError, match="`relighter` must have a method `relight`"):
+        build_steps([{"type": step, "relighter": 3}])
+    with pytest.raises(ValueError, match="Did you mean 'GradientRelighter'"):
+        build_steps([{"type": step, "relighter": {"type": "GradientRelight"}}])
+
+
 def test_blend_refuses_another_shape():
     class Crop:
         def relight(self, image, alpha, light, rng):

@@ -1,7 +1,7 @@
 """Composition: from a background, a layout and segments to an image whose masks are exact."""
 
 from sos_mm.composition.backgrounds import Photo, PhotoBackgrounds, sample_backgrounds
-from sos_mm.composition.blending import AreaWeightedBlend, PoissonBlend
+from sos_mm.composition.blending import AreaWeightedBlend, PoissonBlend, Relight
 from sos_mm.composition.compositor import compose
 from sos_mm.composition.edges import DepthOfField, EdgeFeather
 from sos_mm.composition.grain import GrainMatch, JpegMatch
@@ -50,6 +50,7 @@ __all__ = [
     "PlainBackgrounds",
     "PoissonBlend",
     "RandomLayout",
+    "Relight",
     "Relighter",
     "Scene",
     "SceneObject",

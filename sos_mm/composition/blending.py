@@ -108,27 +108,65 @@ def _resize(values: np.ndarray, size: tuple[int, int], method: int) -> np.ndarra
 
 @register_step
 @dataclass(frozen=True)
-class AreaWeightedBlend(Step):
-    """Lights the scene with any `Relighter` and keeps some of the picture before it, by object, in Lab.
-
-    An object's weight, the share that is kept of its pixels as they were, comes from the rank of its area
-    through a sigmoid; the background is taken as it was lit.
+class Relight(Step):
+    """Lights the scene with any `Relighter` and takes all of what it gives: relit, but not blended.
 
     Args:
         relighter: What lights the scene: a `Relighter`, or a dict that `build_relighter` takes.
-        low: Least weight.
-        high: Largest weight.
-        steepness: Of the sigmoid over ranks from 0 to 1.
-        keep: Whose details are kept most: those of 'small' objects, as the paper says, or of 'large' ones, as
-            its released code does.
-        chroma: Whether colour is blended like lightness ('blend'), or stays the object's own ('original'), as
-            in the released code.
-        background: 'relit', or 'original' to leave it as it was.
+
+    Raises:
+        ValueError: If ``relighter`` is neither.
 
     Source: "SOS: Synthetic Object Segments", arXiv 2510.09110.
     """
 
     relighter: Relighter | Mapping[str, Any]
+
+    def __post_init__(self):
+        if isinstance(self.relighter, Mapping):
+            object.__setattr__(self, "relighter", build_relighter(self.relighter))
+        if not isinstance(self.relighter, Relighter):
+            raise ValueError(f"`relighter` must have a method `relight`, but got {self.relighter!r}.")
+
+    def finish(self, sprites: Sequence[Sprite], frame: Frame, rng: np.random.Generator) -> None:
+        """Replaces the picture by the relit one.
+
+        Raises:
+            ValueError: If the relit picture has another shape or type.
+        """
+        frame.image[:] = self._relit(frame, scene_alpha(sprites, frame.image.shape[:2]), rng)
+
+    def _relit(self, frame: Frame, alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The relighter's picture, checked; it gets a copy of the scene's."""
+        relit = self.relighter.relight(frame.image.copy(), alpha, frame.light, rng)
+        if relit.dtype != np.uint8 or relit.shape != frame.image.shape:
+            got = f"{relit.dtype} of shape {relit.shape}"
+            raise ValueError(f"The relit image must be a uint8 array of shape {frame.image.shape}, but got {got}.")
+        return relit
+
+
+@register_step
+@dataclass(frozen=True)
+class AreaWeightedBlend(Relight):
+    """Lights the scene as `Relight` does and keeps some of the picture before it, by object, in Lab.
+
+    An object's weight, the share that is kept of its pixels as they were, comes from the rank of its area
+    through a sigmoid; the background is taken as it was lit.
+
+    The paper's form is the default. Its released code has ``low=0.1, high=0.7, keep='large', chroma='original'``.
+
+    Args:
+        relighter: See `Relight`.
+        low: Least weight.
+        high: Largest weight.
+        steepness: Of the sigmoid over ranks from 0 to 1.
+        keep: Whose details are kept most: those of 'small' objects or of 'large' ones.
+        chroma: Whether colour is blended like lightness ('blend'), or stays the object's own ('original').
+        background: 'relit', or 'original' to leave it as it was.
+
+    Source: "SOS: Synthetic Object Segments", arXiv 2510.09110.
+    """
+
     low: float = 0.3
     high: float = 0.9
     steepness: float = 10.0
@@ -137,10 +175,7 @@ class AreaWeightedBlend(Step):
     background: str = "relit"
 
     def __post_init__(self):
-        if isinstance(self.relighter, Mapping):
-            object.__setattr__(self, "relighter", build_relighter(self.relighter))
-        if not isinstance(self.relighter, Relighter):
-            raise ValueError(f"`relighter` must have a method `relight`, but got {self.relighter!r}.")
+        super().__post_init__()
         check_shares(self, "low", "high")
         check_range("steepness", self.steepness, 0, 1000)
         check_choice("keep", self.keep, ("small", "large"))
@@ -156,11 +191,7 @@ class AreaWeightedBlend(Step):
             ValueError: If the relit picture has another shape or type.
         """
         weights, alpha = self._weight_map(sprites, frame.image.shape[:2])
-        before = frame.image.copy()
-        relit = self.relighter.relight(before, alpha, frame.light, rng)
-        if relit.dtype != np.uint8 or relit.shape != before.shape:
-            got = f"{relit.dtype} of shape {relit.shape}"
-            raise ValueError(f"The relit image must be a uint8 array of shape {before.shape}, but got {got}.")
+        relit = self._relit(frame, alpha, rng)
         frame.image[:] = blend_lab(frame.image, relit, weights, self.chroma == "original", alpha)
 
     def _weight_map(self, sprites: Sequence[Sprite], canvas: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -168,12 +199,18 @@ class AreaWeightedBlend(Step):
         areas = _seen_areas(sprites, canvas)
         shares = area_weights(areas, self.low, self.high, self.steepness, self.keep)
         weights = np.full(canvas, self.background == "original", np.float32)
-        through = np.ones(canvas, np.float32)
         for sprite, share in zip(sprites, shares, strict=True):
             alpha = sprite.rgba[..., 3] / np.float32(255)
             weights[sprite.window] += alpha * (share - weights[sprite.window])
-            through[sprite.window] *= 1 - alpha
-        return weights, np.rint(255 * (1 - through)).astype(np.uint8)
+        return weights, scene_alpha(sprites, canvas)
+
+
+def scene_alpha(sprites: Sequence[Sprite], canvas: tuple[int, int]) -> np.ndarray:
+    """(H, W) uint8 alpha of all objects together: where the background does not show through."""
+    through = np.ones(canvas, np.float32)
+    for sprite in sprites:
+        through[sprite.window] *= 1 - sprite.rgba[..., 3] / np.float32(255)
+    return np.rint(255 * (1 - through)).astype(np.uint8)
 
 
 def _seen_areas(sprites: Sequence[Sprite], canvas: tuple[int, int]) -> np.ndarray:
