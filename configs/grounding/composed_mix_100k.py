@@ -2,6 +2,6 @@
 _base_ = "../_base_/mmdet/grounding.py"
 roots = [_base_.composed_root + "FC-50K/", _base_.composed_root + "GC-50K/"]
 train_dataloader = dict(
-    sampler=dict(source_ratio=[2, 2, 1, 1]),
-    dataset=dict(datasets=[dict(kind, data_root=root) for kind in (_base_.category, _base_.phrase) for root in roots]),
+    sampler=dict(source_ratio=[2, 1, 2, 1]),
+    dataset=dict(datasets=[dict(kind, data_root=root) for root in roots for kind in (_base_.category, _base_.phrase)]),
 )

@@ -1,4 +1,4 @@
-# COCO and 50,000 composed images of its categories (configs/synthesis/coco_vocabulary.py), half and half.
+# COCO and 50,000 composed images of synthetic objects alone (configs/synthesis/coco_vocabulary.py), half and half.
 _base_ = "mask2former_r50_coco_100.py"
 coco = _base_.train_dataloader.dataset
 composed = dict(

@@ -1,6 +1,6 @@
-# The base of the ablations: 50,000 images as configs/synthesis/fc_like.py makes them, by category alone, judged on LVIS
-# minival (data/coco/annotations/lvis_v1_minival_inserted_image_name.json). The detector starts from the weights of its
-# encoders alone, as that of the paper must have: its figures lie below those of the O365+GoldG weights.
+# Ablations of ours, of MM-Grounding-DINO on LVIS minival; those of SOS are in configs/segmentation/ablations. The base:
+# 50,000 images as configs/synthesis/fc_like.py makes them, by category alone. The detector starts from the weights of
+# its encoders alone, so that all it knows of detection comes from composed images.
 _base_ = [
     "mmdet::mm_grounding_dino/lvis/grounding_dino_swin-t_pretrain_zeroshot_mini-lvis.py",
     "../../_base_/mmdet/places.py",

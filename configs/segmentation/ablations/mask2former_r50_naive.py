@@ -1,0 +1,10 @@
+# SOS's ablations: Mask2Former on composed images of COCO's categories alone, judged on COCO val2017. Recipes of the
+# same names in configs/synthesis/ablations make the images. How many there are, 50,000, and the length, mmdet's, are ours.
+_base_ = "../mask2former_r50_coco_100.py"
+train_dataloader = dict(
+    dataset=dict(
+        data_root=_base_.composed_root + "ablations/naive/",
+        ann_file="annotations/instances.json",
+        data_prefix=dict(img="images/"),
+    )
+)

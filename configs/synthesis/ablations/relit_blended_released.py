@@ -1,0 +1,12 @@
+# The blend of SOS's released code: most is kept of large objects, and all keep their colour.
+_base_ = "relit_blended.py"
+light = [
+    dict(
+        type="AreaWeightedBlend",
+        relighter=dict(type="GradientRelighter"),
+        low=0.1,
+        high=0.7,
+        keep="large",
+        chroma="original",
+    )
+]

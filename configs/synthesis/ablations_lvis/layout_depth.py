@@ -1,0 +1,2 @@
+_base_ = "../fc_like.py"
+layout = dict(_delete_=True, type="DepthLayout", counts=(5, 20), crowded="fewer", flip=0.0)
