@@ -22,6 +22,7 @@ from sos_mm.launch import RUNNER_KEYS
 from tests.mmdet_data import make_language_model
 
 CONFIGS = Path(__file__).parents[1] / "configs"
+PLAIN = "mask2former_r50_coco"
 ALL = sorted(
     str(path.relative_to(CONFIGS))
     for room in ("detection", "grounding", "segmentation")
@@ -162,6 +163,19 @@ def test_the_language_model_has_one_place(name, full_size_language_model):
     assert "bert-base-uncased" not in named
 
 
+def sources(name: str) -> list[tuple[str, str]]:
+    """Where the samples of a training come from: the folder, and what their annotations are by."""
+    return [
+        (Path(each.data_root).name, Path(each.ann_file).stem.removeprefix("odvg_"))
+        for each in load(f"grounding/{name}.py").train_dataloader.dataset.datasets
+    ]
+
+
+FLICKR30K = ("flickr30k_entities", "final_flickr_separateGT_train_vg")
+GQA = ("gqa", "final_mixed_train_no_coco_vg")
+REPLAY = [FLICKR30K, ("objects365v1", "o365v1_train_odvg"), GQA]
+
+
 def test_published_recipe():
     config = load("grounding/real_composed_100k.py")
     optim = config.optim_wrapper
@@ -172,27 +186,107 @@ def test_published_recipe():
     assert config.auto_scale_lr.base_batch_size == 128
     assert config.train_cfg.max_epochs == 10
     assert [each.milestones for each in config.param_scheduler] == [[6]]
-    sources = config.train_dataloader.dataset.datasets
-    assert config.train_dataloader.sampler.source_ratio == [6, 3, 1, 1, 1]
-    places = [Path(each.data_root).name for each in sources]
-    assert places == ["FC-100K", "FC-100K", "flickr30k_entities", "objects365v1", "gqa"]
-    assert [each.ann_file.split("_")[1].split(".")[0] for each in sources[:2]] == ["detection", "grounding"]
-    negatives = [step for each in sources for step in each.pipeline if step.type == "RandomSamplingNegPos"]
+    datasets = config.train_dataloader.dataset.datasets
+    negatives = [step for each in datasets for step in each.pipeline if step.type == "RandomSamplingNegPos"]
     assert [(each.num_sample_negative, each.max_tokens) for each in negatives] == [(85, 256)] * 5
     assert "obj365_goldg_20231122" in config.load_from
-    assert load("grounding/real_composed_100k_grit_v3det.py").load_from.endswith(
-        "goldg_grit9m_v3det_20231204_095047-b448804b.pth"
-    )
+    more = load("grounding/real_composed_mix_100k_grit_v3det.py")
+    assert more.load_from.endswith("goldg_grit9m_v3det_20231204_095047-b448804b.pth")
+    assert more.train_dataloader.sampler.source_ratio == [4, 2, 4, 2, 1, 1, 1, 1, 1]
+    mixed = sources("real_composed_mix_100k_grit_v3det")
+    assert [place for place, _ in mixed[-2:]] == ["V3Det", "grit_processed"]
+    assert mixed[:-2] == sources("real_composed_mix_100k")
+
+
+@pytest.mark.parametrize("size", ["50k", "100k", "400k"])
+@pytest.mark.parametrize("kind", ["", "_gc", "_mix"])
+def test_joint_training_replays_real_data(kind, size):
+    """Each size of each kind: composed data alone, and the same with real data at the published ratios."""
+    half = {"50k": "25K", "100k": "50K", "400k": "200K"}[size]
+    folders = {"": [f"FC-{size.upper()}"], "_gc": [f"GC-{size.upper()}"], "_mix": [f"FC-{half}", f"GC-{half}"]}[kind]
+    composed = [(folder, by) for folder in folders for by in ("detection", "grounding")]
+    assert sources(f"composed{kind}_{size}") == composed
+    assert sources(f"real_composed{kind}_{size}") == composed + REPLAY
+    alone, joint = (load(f"grounding/{name}composed{kind}_{size}.py") for name in ("", "real_"))
+    ratio = {"": [6, 3], "_gc": [6, 3], "_mix": [4, 2, 4, 2]}[kind]
+    assert joint.train_dataloader.sampler.source_ratio == [*ratio, 1, 1, 1]
+    assert alone.train_dataloader.sampler.source_ratio == [each / ratio[1] for each in ratio]
+    # An epoch is a pass over the first source.
+    assert joint.train_dataloader.sampler.get("clock", 0) == 0
+    for config in (alone, joint):
+        # Of the published sizes, 50,000 and 500,000, the next one.
+        epochs, milestone = (6, 4) if size == "400k" else (10, 6)
+        assert (config.train_cfg.max_epochs, config.train_cfg.val_interval) == (epochs, 5)
+        assert [(each.milestones, each.end) for each in config.param_scheduler] == [([milestone], epochs)]
+        assert config.load_from.endswith("obj365_goldg_20231122_132602-4ea751ce.pth")
 
 
 @pytest.mark.parametrize(
-    ("name", "epochs", "rate"),
-    [("composed_400k", 10, 4e-4), ("referring", 5, 4e-4), ("single_category", 5, 2e-4), ("staged_100k", 5, 4e-4)],
+    ("name", "rate", "ratio", "composed", "begins_at"),
+    [
+        ("referring", 2e-4, [5, 1, 1, 1], [("FC-100K", "referring")], "real_composed_100k"),
+        ("referring_50k", 2e-4, [5, 1, 1, 1], [("FC-50K", "referring")], "real_composed_50k"),
+        (
+            "referring_mix_100k",
+            4e-4,
+            [3, 3, 1, 1, 1],
+            [("FC-50K", "referring"), ("GC-50K", "referring")],
+            "real_composed_mix_100k",
+        ),
+        (
+            "single_category",
+            2e-4,
+            [3, 3, 1, 1, 1],
+            [("SFC-50K", "grounding"), ("SGC-50K", "grounding")],
+            "real_composed_100k",
+        ),
+        (
+            "single_category_with_categories",
+            2e-4,
+            [4, 2, 4, 2, 1, 1, 1],
+            [(folder, by) for folder in ("SFC-50K", "SGC-50K") for by in ("detection", "grounding")],
+            "real_composed_100k",
+        ),
+    ],
 )
-def test_rates_and_epochs(name, epochs, rate):
+def test_fine_tuning(name, rate, ratio, composed, begins_at):
+    """5 epochs with replay, the language model at full rate, and no expression's image mirrored."""
     config = load(f"grounding/{name}.py")
-    assert (config.train_cfg.max_epochs, config.optim_wrapper.optimizer.lr) == (epochs, rate)
-    assert config.load_from.endswith(".pth")
+    assert sources(name) == composed + REPLAY
+    assert config.train_dataloader.sampler.source_ratio == ratio
+    assert (config.train_cfg.max_epochs, config.optim_wrapper.optimizer.lr) == (5, rate)
+    keys = config.optim_wrapper.paramwise_cfg.custom_keys
+    assert (keys.language_model.lr_mult, keys.backbone.lr_mult) == (1.0, 0.1)
+    before = load(f"grounding/{begins_at}.py")
+    assert config.load_from == f"work_dirs/{begins_at}/epoch_{before.train_cfg.max_epochs}.pth"
+    for each in config.train_dataloader.dataset.datasets:
+        words = each.data_root.startswith("data/sos/") and "label_map_file" not in each
+        (flip,) = (step for step in each.pipeline if step.type == "RandomFlip")
+        assert flip.prob == (0.0 if words else 0.5)
+
+
+def test_staged_schedule():
+    """3 epochs of mixed data along a cosine, then 3 of real data at half the rate."""
+    first, second = (load(f"grounding/staged_100k_stage{number}.py") for number in (1, 2))
+    assert sources("staged_100k_stage1") == sources("real_composed_100k")
+    assert sources("staged_100k_stage2") == REPLAY
+    for config in (first, second):
+        assert config.train_cfg.max_epochs == 3
+        assert [(each.type, each.T_max) for each in config.param_scheduler] == [("CosineAnnealingLR", 3)]
+    assert first.optim_wrapper.optimizer.lr == 2 * second.optim_wrapper.optimizer.lr == 4e-4
+    assert second.load_from == "work_dirs/staged_100k_stage1/epoch_3.pth"
+
+
+def test_grounding_is_judged_on_lvis_minival():
+    """Every training as `evaluate_lvis_minival.py` judges."""
+    judged = load("grounding/evaluate_lvis_minival.py")
+    names = [name for name in ALL if name.startswith("grounding/") and not ("evaluate" in name or "sample" in name)]
+    assert len(names) > 30
+    for name in names:
+        config = load(name)
+        for key in ("val_dataloader", "val_evaluator", "test_dataloader", "test_evaluator"):
+            assert without_scope(config[key]) == without_scope(judged[key]), (name, key)
+        assert config.model.test_cfg == judged.model.test_cfg, name
 
 
 def test_freezing():
@@ -211,30 +305,52 @@ def test_freezing():
         assert still == parts, name
 
 
-def test_ablations_differ_by_one_line():
-    base = load("grounding/ablations/structured.py")
-    recipes = {path.stem for path in (CONFIGS / "synthesis/ablations").glob("*.py")}
-    names = {path.stem for path in (CONFIGS / "grounding/ablations").glob("*.py")} - {"structured"}
-    assert names == recipes
+@pytest.mark.parametrize(
+    ("folder", "recipes", "prefix", "base_name"),
+    [
+        ("grounding/ablations_lvis", "ablations_lvis", "", "structured"),
+        ("segmentation/ablations", "ablations", "mask2former_r50_", "naive"),
+    ],
+)
+def test_ablations_differ_by_one_line(folder, recipes, prefix, base_name):
+    """Each has the recipe of its name, and all but the place of its images is the base's."""
+    base = load(f"{folder}/{prefix}{base_name}.py")
+    made = {path.stem for path in (CONFIGS / "synthesis" / recipes).glob("*.py")} - {base_name}
+    names = {path.stem.removeprefix(prefix) for path in (CONFIGS / folder).glob("*.py")} - {base_name}
+    assert names == made
     for name in sorted(names):
-        config = load(f"grounding/ablations/{name}.py")._cfg_dict.to_dict()
-        assert config["train_dataloader"]["dataset"].pop("data_root") == f"data/sos/ablations/{name}/"
+        config = load(f"{folder}/{prefix}{name}.py")._cfg_dict.to_dict()
+        assert config["train_dataloader"]["dataset"].pop("data_root") == f"data/sos/{recipes}/{name}/"
         expected = base._cfg_dict.to_dict()
         expected["train_dataloader"]["dataset"].pop("data_root")
         assert config == expected
+
+
+def test_ablations_of_the_paper():
+    """Mask2Former on composed images alone, with COCO's categories, judged on COCO."""
+    config, coco = (load(f"segmentation/{name}.py") for name in ("ablations/mask2former_r50_naive", f"{PLAIN}_100"))
+    data = config.train_dataloader.dataset
+    assert (data.data_root, data.ann_file) == ("data/sos/ablations/naive/", "annotations/instances.json")
+    assert config.val_evaluator.ann_file == "data/coco/annotations/instances_val2017.json"
+    assert config.load_from is None
+    for key in set(RUNNER_KEYS) - {"train_dataloader"}:
+        assert config.get(key) == coco.get(key), key
 
 
 def test_composed_data_is_beside_the_same_real_data():
     """With and without composed data, offline and on the fly: all but the training data is equal."""
     for percent in (1, 10, 50, 100):
         plain, *others = (
-            load(f"segmentation/mask2former_r50_coco_{percent}{kind}.py")._cfg_dict.to_dict()
-            for kind in ("", "_composed", "_paste")
+            load(f"segmentation/{PLAIN}_{percent}{kind}.py")._cfg_dict.to_dict()
+            for kind in ("", "_composed", "_composed_mix", "_paste")
         )
         used = plain["train_dataloader"]["dataset"]["ann_file"]
         assert used == "annotations/instances_train2017" + (f"_{percent}percent.json" if percent < 100 else ".json")
-        assert others[0]["train_dataloader"]["dataset"]["datasets"][0]["ann_file"] == used
-        assert others[1]["train_dataloader"]["dataset"]["datasets"][0]["ann_file"] == used
+        data = [each["train_dataloader"]["dataset"]["datasets"] for each in others]
+        assert [each[0]["ann_file"] for each in data] == [used] * 3
+        # Real objects come from the same part as the real images.
+        part = f"{percent}percent-" if percent < 100 else ""
+        assert [each[1]["data_root"] for each in data[:2]] == ["data/sos/COCO-50K/", f"data/sos/COCO-mix-{part}50K/"]
         for key in RUNNER_KEYS:
             if key not in ("train_dataloader", "custom_hooks"):
                 assert all(each.get(key) == plain.get(key) for each in others), key
