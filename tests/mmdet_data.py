@@ -44,6 +44,7 @@ def make_data(folder: Path) -> None:
     _pretraining(folder / "data", rng)
     lvis = str(folder / "data/lvis_v1/annotations/lvis_v1_train.json")
     composed = {"FC-100K": (None, "odvg"), "COCO-50K": ("coco", "coco"), "LVIS-50K": (lvis, "lvis")}
+    composed["ablations/naive"] = composed["COCO-50K"]
     for name, (vocabulary, form) in composed.items():
         recipe = Recipe(
             canvas=(HEIGHT, WIDTH),
