@@ -12,7 +12,7 @@ from sos_mm.synthesis import Recipe, load_recipe, synthesize
 
 pytest.importorskip("mmengine.config")
 FOLDER = Path(__file__).resolve().parents[1] / "configs/synthesis"
-ABLATIONS = sorted(path.name for path in (FOLDER / "ablations").glob("*.py"))
+ABLATIONS = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.glob("ablations*/*.py"))
 
 
 @pytest.fixture
@@ -35,16 +35,17 @@ def test_recipe_makes_images(path, options, tmp_path):
     """An image of each, from the bundled objects where it names files that are not here."""
     recipe = load_recipe(path, options.get(path.name)).to_dict()
     segments = {"type": "sample"}
-    if path.name == "coco_vocabulary.py":
-        segments["vocabulary"] = recipe["segments"]["vocabulary"]
+    if recipe["segments"].get("vocabulary") == "coco":
+        segments["vocabulary"] = "coco"
     if path.name == "lvis_rare.py":
         names = enumerate(SegmentBank.sample_bank("train").categories, 1)
         entries = [{"id": 7 * place, "name": name, "image_count": place} for place, name in names]
         recipe["vocabulary"] = lvis = str(tmp_path / "lvis.json")
         Path(lvis).write_text(json.dumps({"images": [{}] * 5000, "categories": entries}))
         segments |= {"vocabulary": lvis, "category_weights": {"annotations": lvis}}
-    if path.name == "segments_mixed.py":
-        segments = {"type": "mix", "banks": [segments, {"type": "sample", "group": "held_out"}]}
+    if recipe["segments"]["type"] == "mix":
+        groups = ["train", "held_out", "all"][: len(recipe["segments"]["banks"])]
+        segments |= {"type": "mix", "banks": [{"type": "sample", "group": group} for group in groups]}
     recipe |= {"segments": segments, "backgrounds": {"type": "texture"}}
     report = synthesize(Recipe.from_dict(recipe), tmp_path / "out", 1, progress=False)
     (image,) = (tmp_path / "out/images").iterdir()
@@ -55,14 +56,49 @@ def test_recipe_makes_images(path, options, tmp_path):
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
-def test_ablation_differs_in_one_line(name, options):
-    path = FOLDER / "ablations" / name
-    body = ast.parse(path.read_text()).body
-    assert len(body) == 2
-    assert all(node.lineno == node.end_lineno for node in body)
-    base = load_recipe(FOLDER / "fc_like.py").to_dict()
-    changed = load_recipe(path, options.get(name)).to_dict()
-    assert [key for key in base if base[key] != changed[key]] == [body[1].targets[0].id]
+def test_ablation_differs_in_one_key(name, options):
+    """From the recipe that it inherits."""
+    path = FOLDER / name
+    base_line, change = ast.parse(path.read_text()).body
+    base = load_recipe(path.parent / ast.literal_eval(base_line.value)).to_dict()
+    changed = load_recipe(path, options.get(path.name)).to_dict()
+    assert [key for key in base if base[key] != changed[key]] == [change.targets[0].id]
+
+
+def test_ablations_of_the_paper(options):
+    """Rows of one table differ in what the table is about; see configs/published_figures.json for the rows."""
+    recipes = {path.stem: load_recipe(path, options.get(path.name)) for path in (FOLDER / "ablations").glob("*.py")}
+    naive, blended = recipes["naive"], recipes["relit_blended"]
+    assert (naive.vocabulary, naive.layout["type"], naive.light) == ("coco", "StructuredLayout", [])
+    for name in ("layout_random", "layout_coco", "layout_depth"):
+        assert (recipes[name].light, recipes[name].segments) == (naive.light, naive.segments)
+        assert recipes[name].layout["flip"] == 0.0
+    assert recipes["layout_random"].layout["sizes"] == "own"
+    for name, step in (("relit", "Relight"), ("relit_blended", "AreaWeightedBlend")):
+        assert (recipes[name].layout, recipes[name].segments) == (naive.layout, naive.segments)
+        assert [each["type"] for each in recipes[name].light] == [step]
+    released = recipes["relit_blended_released"].build_steps()[0]
+    assert (released.low, released.high, released.keep, released.chroma) == (0.1, 0.7, "large", "original")
+    paper = blended.build_steps()[0]
+    assert (paper.low, paper.high, paper.keep, paper.chroma) == (0.3, 0.9, "small", "blend")
+    real, subjects, synthetic = "data/coco.arrow", "data/subject200k.arrow", "data/sos/FC/segments"
+    for name, places in {
+        "segments_real": {real},
+        "segments_real_subject200k": {real, subjects},
+        "relit_blended": {real, synthetic},
+        "segments_real_subject200k_sos": {real, subjects, synthetic},
+    }.items():
+        banks = recipes[name].segments.get("banks", [recipes[name].segments])
+        assert {bank.get("path", bank.get("root")) for bank in banks} == places
+        assert (recipes[name].layout, recipes[name].light) == (blended.layout, blended.light)
+
+
+def test_real_objects_of_a_part():
+    """Beside a part of COCO, one option takes real objects from that part alone."""
+    mixed = load_recipe(FOLDER / "coco_vocabulary_mix.py", {"segments.banks.1.path": "data/coco_1percent.arrow"})
+    alone = load_recipe(FOLDER / "coco_vocabulary.py")
+    assert mixed.segments["banks"] == [alone.segments, {"type": "index", "path": "data/coco_1percent.arrow"}]
+    assert {**mixed.to_dict(), "segments": 0} == {**alone.to_dict(), "segments": 0}
 
 
 def test_recipes_of_the_paper():
