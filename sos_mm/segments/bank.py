@@ -218,6 +218,13 @@ class SegmentBank:
             own = fingerprint(self.records, common_root(self.records))
         return own if self._edges is None else combined(own, self._edges)
 
+    @cached_property
+    def has_source_sizes(self) -> bool:
+        """Whether of every segment it is known how large the image is that it was cut out of."""
+        if isinstance(self.records, IndexedRecords | SelectedRecords):
+            return self.records.has_source_sizes
+        return all(record.source_size is not None for record in self.records)
+
     def file(self, index: int) -> str:
         """Path of the file that a segment is in: its own, a shard, or the photograph that it is cut out of.
 
@@ -241,7 +248,7 @@ class SegmentBank:
             return self.records.outline(index)
         record = self.records[index]
         size = self.load(index).size if record.facts is None else (record.facts.box_height, record.facts.box_width)
-        return Outline(size, record.category)
+        return Outline(size, record.category, record.source_size)
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
         """Decodes a segment, or remembers it; transparent margins are trimmed away.

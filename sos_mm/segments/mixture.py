@@ -98,6 +98,11 @@ class MixedBank:
         """As `SegmentBank.fingerprint`, of all banks and their weights."""
         return combined([bank.fingerprint for bank in self.banks], self._edges)
 
+    @property
+    def has_source_sizes(self) -> bool:
+        """As `SegmentBank.has_source_sizes`, of all banks."""
+        return all(bank.has_source_sizes for bank in self.banks)
+
     def file(self, index: int) -> str:
         """As `SegmentBank.file`."""
         place, index = self.origin(index)
