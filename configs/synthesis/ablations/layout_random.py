@@ -1,2 +1,2 @@
 _base_ = "../fc_like.py"
-layout = dict(_delete_=True, type="RandomLayout", counts=(5, 20))
+layout = dict(_delete_=True, type="RandomLayout", sizes="own", counts=(5, 20), flip=0.0)
