@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -43,14 +44,14 @@ def boxes_of(layout: Layout) -> np.ndarray:
 def sides_of(layout: Layout, segments) -> np.ndarray:
     """(N,) longer sides of what is placed."""
     sizes = np.array([segments[planned.segment].size for planned in layout.placements])
-    boxes = fit_boxes(boxes_of(layout), sizes)
+    boxes, _ = fit_boxes(boxes_of(layout), sizes)
     return (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
 
 
 def visible_shares(layout: Layout, segments) -> list[float]:
     """Share of each fitted box that no later one covers, counted pixel by pixel."""
     sizes = np.array([segments[planned.segment].size for planned in layout.placements])
-    boxes = fit_boxes(boxes_of(layout), sizes)
+    boxes, _ = fit_boxes(boxes_of(layout), sizes)
     top = np.full(layout.canvas, -1)
     for index, (x0, y0, x1, y1) in enumerate(boxes):
         top[y0:y1, x0:x1] = index
@@ -80,7 +81,7 @@ def test_structured_figures(rng):
     areas, aspects = [], []
     # Few objects, so that all find a place and none of a class is lost.
     for _ in range(1500):
-        layout = StructuredLayout().plan(rng, shapes(rng, 2), (960, 1280))
+        layout = StructuredLayout(max_enlargement=None).plan(rng, shapes(rng, 2), (960, 1280))
         extents = np.diff(boxes_of(layout).reshape(-1, 2, 2), axis=1)[:, 0]
         areas += (extents.prod(axis=1) / (960 * 1280)).tolist()
         aspects += (extents[:, 0] / extents[:, 1]).tolist()
@@ -114,7 +115,7 @@ def test_structured_shares_by_brute_force(seed, number, least, mean):
 def test_random_layout(seed, number, height, width):
     rng = np.random.default_rng(seed)
     segments = shapes(rng, number)
-    layout = RandomLayout().plan(rng, segments, (height, width))
+    layout = RandomLayout(max_enlargement=None).plan(rng, segments, (height, width))
     assert [planned.segment for planned in layout.placements] == list(range(number))
     if number:
         boxes = boxes_of(layout)
@@ -128,7 +129,8 @@ def test_random_layout(seed, number, height, width):
 
 def test_random_sides_are_uniform_in_the_logarithm(rng):
     segments = shapes(rng, 20)
-    sides = np.concatenate([sides_of(RandomLayout().plan(rng, segments, (2000, 2000)), segments) for _ in range(60)])
+    prior = RandomLayout(max_enlargement=None)
+    sides = np.concatenate([sides_of(prior.plan(rng, segments, (2000, 2000)), segments) for _ in range(60)])
     places = np.sort(np.log(sides / 100) / np.log(12))
     # Kolmogorov-Smirnov at a level of 0.1 %.
     assert np.abs(places - (np.arange(1200) + 0.5) / 1200).max() < 1.95 / np.sqrt(1200)
@@ -189,7 +191,7 @@ def test_coco_layout_refuses(tmp_path, annotations):
 
 def one_lens(**options) -> DepthLayout:
     """No lens, no zoom, no limit on sides: what is left is depth and size."""
-    return DepthLayout(focal=(24, 24), zoom=(1, 1), side=(0.001, 1), **options)
+    return DepthLayout(focal=(24, 24), zoom=(1, 1), side=(0.001, 1), max_enlargement=None, **options)
 
 
 def test_depth_zones(rng):
@@ -212,7 +214,8 @@ def test_depth_layout_sees_real_sizes(seed, number, focal, zoom):
     rng = np.random.default_rng(seed)
     names = rng.choice(["dog", "cat", "chair", "person"], number)
     segments = [shapes(rng, 1, str(name))[0] for name in names]
-    prior = DepthLayout(focal=(focal, focal), zoom=(zoom, zoom), side=(0.001, 1), median_side=0.04, crowded="fewer")
+    options = {"side": (0.001, 1), "median_side": 0.04, "max_enlargement": None, "crowded": "fewer"}
+    prior = DepthLayout(focal=(focal, focal), zoom=(zoom, zoom), **options)
     layout = prior.plan(rng, segments, (1000, 1000))
     depths = np.array([planned.depth for planned in layout.placements])
     sizes = np.array([PHYSICAL_SIZES[segments[planned.segment].category] for planned in layout.placements])
@@ -237,9 +240,7 @@ def test_longer_lenses_flatten(rng):
 def test_zoom_enlarges(rng):
     segments = shapes(rng, 5, "dog")
     one, two = (
-        DepthLayout(focal=(24, 24), zoom=(zoom, zoom), side=(0.001, 1), median_side=0.04).plan(
-            np.random.default_rng(3), segments, (1000, 1000)
-        )
+        replace(one_lens(median_side=0.04), zoom=(zoom, zoom)).plan(np.random.default_rng(3), segments, (1000, 1000))
         for zoom in (1, 2)
     )
     assert [planned.segment for planned in one.placements] == [planned.segment for planned in two.placements]

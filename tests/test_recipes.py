@@ -78,7 +78,13 @@ def test_ablations_of_the_paper(options):
         assert (recipes[name].layout, recipes[name].segments) == (naive.layout, naive.segments)
         assert [each["type"] for each in recipes[name].light] == [step]
     released = recipes["relit_blended_released"].build_steps()[0]
-    assert (released.low, released.high, released.keep, released.chroma) == (0.1, 0.7, "large", "original")
+    assert (released.low, released.high, released.keep, released.lone_rank, released.chroma) == (
+        0.1,
+        0.7,
+        "large",
+        0.0,
+        "original",
+    )
     paper = blended.build_steps()[0]
     assert (paper.low, paper.high, paper.keep, paper.chroma) == (0.3, 0.9, "small", "blend")
     real, subjects, synthetic = "data/coco.arrow", "data/subject200k.arrow", "data/sos/FC/segments"

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sos_mm.segments import Segment, SegmentBank, read_release_layout
+from sos_mm.segments import Segment, SegmentBank, SegmentRecord, read_release_layout
 from sos_mm.segments.cache import ByteCache
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 from tests.conftest import make_rgba, make_segment, write_rgba
@@ -50,6 +50,22 @@ def test_segment_refuses_pixels(rgba, match):
 def test_segment_refuses_words(rng, words):
     with pytest.raises(ValueError, match=f"`{next(iter(words))}` must be"):
         make_segment(rng, **words)
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5,), (5, 4, 3), [60, 80], (6.5, 8), "60x80", 60])
+def test_segment_refuses_source_sizes(rng, size):
+    with pytest.raises(ValueError, match=r"`source_size` must be a height and a width in pixels, but got"):
+        make_segment(rng, source_size=size)
+
+
+def test_source_sizes_stay_with_trimmed_and_reduced_segments(rng):
+    rgba = np.zeros((30, 40, 4), np.uint8)
+    rgba[5:12, 7:20] = 200
+    assert Segment(rgba, "ball").source_size is None
+    assert Segment(rgba, "ball", source_size=(60, 80)).trimmed().source_size == (60, 80)
+    record = SegmentRecord("a.png", "ball", "", "", "", (), "ball/0", source_size=(60, 80))
+    assert record.segment(rgba).source_size == (60, 80)
+    assert record.segment(rgba[5:12, 7:20], full_size=(14, 26)).source_size == (60, 80)
 
 
 def test_trimmed_removes_only_what_is_transparent(rng):

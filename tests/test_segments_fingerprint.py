@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -121,6 +122,15 @@ def test_copies_are_seen_but_not_their_bytes(copied):
     assert first.fingerprint == second.fingerprint
     assert first.fingerprint != indexed(copied[0]).fingerprint
     assert first.fingerprint != indexed(copied[0], "c.arrow", (20,)).fingerprint
+
+
+def test_source_sizes_are_seen(copied, tmp_path):
+    records = release_bank(copied[0]).records
+    sized = [replace(record, source_size=(300, 400)) for record in records]
+    other = [replace(record, source_size=(300, 401)) for record in records]
+    assert len({SegmentBank(each).fingerprint for each in (records, sized, other)}) == 3
+    build_index(sized, tmp_path / "sized.arrow", progress=False)
+    assert SegmentBank.from_index(tmp_path / "sized.arrow").fingerprint == SegmentBank(sized).fingerprint
 
 
 def test_places_in_shards_and_missing_files(tmp_path, rng):

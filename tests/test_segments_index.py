@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,15 @@ from hypothesis import strategies as st
 
 from sos_mm.composition import place as placing
 from sos_mm.composition.scene import Placement
-from sos_mm.segments import SegmentBank, build_bank, build_index, index_writer, read_folder, read_release_layout
+from sos_mm.segments import (
+    MixedBank,
+    SegmentBank,
+    build_bank,
+    build_index,
+    index_writer,
+    read_folder,
+    read_release_layout,
+)
 from sos_mm.segments import index as index_module
 from sos_mm.segments.build import list_records
 from sos_mm.segments.building import measured
@@ -55,7 +64,7 @@ def test_the_smallest_copy_that_is_large_enough_is_read(index):
     bank = SegmentBank.from_index(index)
     for place in range(len(bank)):
         whole, outline = bank.load(place), bank.outline(place)
-        assert outline == (whole.size, whole.category)
+        assert outline == (whole.size, whole.category, None)
         assert bank.load(place, (1, 1)).size == whole.size
         for part in np.linspace(0.05, 1, 20):
             wanted = tuple(max(round(side * part), 1) for side in whole.size)
@@ -75,7 +84,8 @@ def test_without_an_index_there_are_no_copies_to_read(bank):
     assert bank.load(0, (5, 5)) is bank.load(0)
     measured_bank = SegmentBank(measured(bank.records, progress=False))
     for place in range(len(bank)):
-        assert bank.outline(place) == measured_bank.outline(place) == (bank.load(place).size, bank.load(place).category)
+        expected = bank.load(place).size, bank.load(place).category, None
+        assert bank.outline(place) == measured_bank.outline(place) == expected
 
 
 def test_placed_copies_look_like_the_whole(index):
@@ -174,6 +184,34 @@ def test_rows_are_found_in_every_batch(release, tmp_path, monkeypatch):
     assert list(indexed) == records
 
 
+def test_source_sizes_come_back(release, tmp_path, monkeypatch):
+    records = read_release_layout(*release)
+    sizes = [(200 + place, 300 + place) for place in range(len(records))]
+    sized = [replace(record, source_size=size) for record, size in zip(records, sizes, strict=True)]
+    build_index(sized, tmp_path / "all.arrow", copies=(25,), progress=False)
+    build_index([*sized[:-1], records[-1]], tmp_path / "most.arrow", progress=False)
+    build_index(records, tmp_path / "none.arrow", progress=False)
+    every, most, none = (SegmentBank.from_index(tmp_path / f"{name}.arrow") for name in ("all", "most", "none"))
+    assert [record.source_size for record in every.records] == sizes
+    assert [record.source_size for record in most.records] == [*sizes[:-1], None]
+    assert [every.outline(place).source_size for place in range(6)] == sizes
+    assert most.outline(5).source_size is None
+    assert every.load(0).source_size == every.load(0, (4, 4)).source_size == sizes[0]
+    assert SegmentBank(sized).outline(2).source_size == sizes[2]
+    assert [bank.has_source_sizes for bank in (every, most, none)] == [True, False, False]
+    assert [SegmentBank(each).has_source_sizes for each in (sized, records)] == [True, False]
+    # Of a part, those that are left in it count.
+    apples = [bank.select(vocabulary=["apple"]) for bank in (every, most, none)]
+    assert [bank.has_source_sizes for bank in apples] == [True, True, False]
+    assert not most.select(vocabulary=["dog"]).has_source_sizes
+    assert MixedBank([every, apples[1]]).has_source_sizes
+    assert not MixedBank([every, none]).has_source_sizes
+    # The header says it: no column is read.
+    monkeypatch.setattr(IndexedRecords, "column", None)
+    assert every.has_source_sizes
+    assert not most.has_source_sizes
+
+
 def test_travels_as_a_path(index):
     bank = SegmentBank.from_index(index).select(attributes=["red"])
     bank.load(0)
@@ -256,7 +294,7 @@ def test_other_files_are_refused(tmp_path):
     table = pa.table({"category": ["a"]})
     with pa.ipc.new_file(str(tmp_path / "other.arrow"), table.schema) as writer:
         writer.write_table(table)
-    with pytest.raises(ValueError, match=r"other\.arrow must be an index of version 2"):
+    with pytest.raises(ValueError, match=r"other\.arrow must be an index of version 3"):
         IndexedRecords(tmp_path / "other.arrow")
 
 

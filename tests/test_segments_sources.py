@@ -110,6 +110,13 @@ def test_crowds_and_truncated_objects_are_left_out(photograph):
         ids(include=["cat"])
 
 
+def test_the_photograph_s_size_is_kept(photograph):
+    _, folder, write = photograph
+    (record,) = read_annotated(write([annotation(1)]), folder)
+    assert record.source_size == (60, 80)
+    assert record.read().source_size == (60, 80)
+
+
 def test_lvis_photographs_are_found_by_their_url(photograph):
     _, folder, write = photograph
     path = write([annotation(1)], file_name=None, coco_url="http://images.example/train2017/a photo é.png")
@@ -123,6 +130,8 @@ def test_lvis_photographs_are_found_by_their_url(photograph):
         ({"image_id": 9}, {}, "`image_id` must be .* but got 9"),
         ({"segmentation": []}, {}, "`segmentation` must be there"),
         ({"bbox": None}, {}, "`bbox` must be there"),
+        ({}, {"height": None}, "`height` of image 1 must be its pixels, but got None"),
+        ({}, {"width": "80"}, "`width` of image 1 must be its pixels, but got '80'"),
         ({}, {"file_name": "gone.jpg"}, r"photograph .*gone\.jpg does not exist"),
         ({}, {"file_name": "../images/a photo é.png"}, r"must lead to a file below .* but is '\.\./"),
         ({}, {"file_name": "/etc/x.png"}, "must lead to a file below"),

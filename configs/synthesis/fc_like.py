@@ -3,8 +3,9 @@
 canvas = (1024, 1024)
 segments = dict(type="release", root="data/sos/FC/segments", metadata="data/sos/FC/metadata.json")
 backgrounds = dict(type="folder", root="data/sos/backgrounds")
-# Sizes, aspects and visible shares are the published ones, which are the prior's defaults.
-layout = dict(type="StructuredLayout", counts=(5, 20), crowded="fewer")
+# Sizes, aspects and visible shares are the published ones, the defaults of the prior. As in the released code every
+# image has its share of large objects, and nothing is mirrored: words such as "left" stay true.
+layout = dict(type="StructuredLayout", counts=(5, 20), classes="rounded", flip=0.0, crowded="fewer")
 sampling = "category"
 light = "default"
 min_visible_share = 0.5

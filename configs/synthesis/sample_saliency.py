@@ -12,6 +12,8 @@ layout = dict(
     shares=dict(large=0.6, medium=0.4, small=0.0),
     areas=dict(large=(0.08, 0.5), medium=(0.025, 0.08), small=(0.006, 0.025)),
     crowded="fewer",
+    # The bundled segments have up to 256 pixels; large ones may fill half of an image all the same.
+    max_enlargement=3.0,
 )
 sampling = "category"
 min_visible_share = 0.5

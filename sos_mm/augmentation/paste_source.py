@@ -47,13 +47,17 @@ class PasteSource:
         """
         drawn = self.bank.sample(rng, number, sampling)
         for _ in range(_REDRAWS):
-            own = [place for place, index in enumerate(drawn) if image and _same_file(self.bank.file(index), image)]
+            own = [place for place, index in enumerate(drawn) if not self.is_foreign(image, index)]
             if not own:
                 break
             drawn[own] = self.bank.sample(rng, len(own), sampling)
         else:
             drawn = np.delete(drawn, own)
         return drawn.tolist()
+
+    def is_foreign(self, image: str | None, index: int) -> bool:
+        """Says whether a segment was not cut out of this very image; of an image without a path none was."""
+        return not image or not _same_file(self.bank.file(index), image)
 
     def record(self, index: int) -> SegmentRecord:
         """Where a segment is, and its words."""

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from sos_mm.augmentation.paste_source import PasteSource
 from sos_mm.checks import check_choice, check_range, require
 from sos_mm.composition.compositor import compose
 from sos_mm.composition.layout import LayoutError, LayoutPrior, build_layout
-from sos_mm.composition.planning import plan_and_load
+from sos_mm.composition.layout_source_size import SourceSizeLayout
+from sos_mm.composition.layout_structured import StructuredLayout
+from sos_mm.composition.planning import Bank, draft_and_redraw, plan_and_load
 from sos_mm.composition.scene import Scene
 from sos_mm.composition.steps import build_steps
 from sos_mm.seeding import Purpose, generator, image_id
@@ -70,8 +73,11 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         unknown: What to do with categories that are none of the classes: 'error'; 'skip' does not paste them; 'append'
             gives them labels behind the last class.
         prob: Probability that anything is pasted.
-        layout: Where objects go, and how many: a dict that `build_layout` takes. By default 1 to 10 objects. Where not
-            all find a place, fewer are pasted, unless it says ``crowded='raise'``.
+        layout: Where objects go, and how many: a dict that `build_layout` takes. By default 1 to 10 objects, placed by
+            `SourceSizeLayout` where the bank was cut from images, such as a data set's own, and by `StructuredLayout`
+            elsewhere. Where not all find a place, fewer are pasted, unless it says ``crowded='raise'``.
+        max_enlargement: Largest factor by which the pixels of a segment are enlarged, unless ``layout`` says another;
+            None for no limit.
         sampling: How segments are drawn: 'category', 'uniform', 'weighted' or 'single_category'.
         light: Steps of light and edges: a list that `build_steps` takes, or 'default'. None by default.
         min_visible_share: Least share of an object, pasted or not, that must be seen.
@@ -102,6 +108,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         unknown: str = "error",
         prob: float = 0.5,
         layout: Mapping[str, Any] | None = None,
+        max_enlargement: float | None = 1.5,
         sampling: str = "category",
         light: str | Sequence[Mapping[str, Any]] = (),
         min_visible_share: float = 0.5,
@@ -130,7 +137,10 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             check_range("stop_epoch", stop_epoch, start_epoch, 2**31)
         self.bank, self.classes, self.unknown = bank, classes, unknown
         self.prob, self.sampling = prob, sampling
-        self.layout = _build_layout(layout or {"type": "StructuredLayout", "counts": (1, 10)})
+        if max_enlargement is not None:
+            check_range("max_enlargement", max_enlargement, 0.01, 1000)
+        self.max_enlargement = max_enlargement
+        self.layout = None if layout is None else _build_layout(layout, max_enlargement)
         self.steps = build_steps([light] if isinstance(light, str) else light)
         self.rules = Rules(min_visible_share, min_area)
         self.start_epoch, self.warmup_epochs, self.stop_epoch = start_epoch, warmup_epochs, stop_epoch
@@ -273,17 +283,19 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
 
     def _compose(self, image: np.ndarray, source: PasteSource, results: dict, rng: np.random.Generator) -> Scene | None:
         """The image with objects; None if not even one finds a place."""
-        number = self.layout.draw_count(rng)
-        drawn = source.draw(rng, number, self.sampling, results.get("img_path"))
-        if "phrases" in results:
-            phrases = (phrase_of(source.record(index)) for index in drawn)
-            caption = Caption(results["text"], results["phrases"])
-            fitting = within_tokens(caption, phrases, self.max_tokens, self._count_tokens)
-            drawn = [drawn[place] for place in fitting]
+        prior, canvas = self.layout or default_layout(source.bank, self.max_enlargement), image.shape[:2]
+        drawn = source.draw(rng, prior.draw_count(rng), self.sampling, results.get("img_path"))
+        allowed = partial(source.is_foreign, results.get("img_path"))
         try:
-            layout, segments = plan_and_load(self.layout, rng, source.bank, drawn, image.shape[:2])
+            draft, drawn = draft_and_redraw(prior, rng, source.bank, drawn, canvas, allowed=allowed)
+            if "phrases" in results:
+                phrases = (phrase_of(source.record(index)) for index in drawn)
+                caption = Caption(results["text"], results["phrases"])
+                fitting = within_tokens(caption, phrases, self.max_tokens, self._count_tokens)
+                draft, drawn = draft.take(fitting), [drawn[place] for place in fitting]
+            layout, segments = plan_and_load(prior, rng, source.bank, drawn, canvas, draft)
         except LayoutError:
-            if getattr(self.layout, "crowded", "fewer") == "raise":
+            if getattr(prior, "crowded", "fewer") == "raise":
                 raise
             return None
         return compose(
@@ -334,7 +346,15 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         return np.where(changed, image.astype(original.dtype), original)
 
 
-def _build_layout(config: Mapping[str, Any]) -> LayoutPrior:
-    """A prior that places fewer objects where not all fit, unless the config says what to do."""
-    prior = build_layout(config)
+def _build_layout(config: Mapping[str, Any], max_enlargement: float | None) -> LayoutPrior:
+    """Builds a prior that places fewer objects where not all fit and enlarges none too far, unless the config says
+    what to do."""
+    prior = build_layout({"max_enlargement": max_enlargement, **config})
     return replace(prior, crowded="fewer") if hasattr(prior, "crowded") and "crowded" not in config else prior
+
+
+def default_layout(bank: Bank, max_enlargement: float | None) -> LayoutPrior:
+    """Chooses the layout of a bank where none was asked for: 1 to 10 objects, of which cut-outs keep the size relative
+    to their image."""
+    kind = SourceSizeLayout if bank.has_source_sizes else StructuredLayout
+    return kind(counts=(1, 10), max_enlargement=max_enlargement, crowded="fewer")

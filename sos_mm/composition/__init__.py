@@ -5,10 +5,12 @@ from sos_mm.composition.blending import AreaWeightedBlend, PoissonBlend, Relight
 from sos_mm.composition.compositor import compose
 from sos_mm.composition.edges import DepthOfField, EdgeFeather
 from sos_mm.composition.grain import GrainMatch, JpegMatch
-from sos_mm.composition.layout import Layout, LayoutError, LayoutPrior, StructuredLayout, build_layout
+from sos_mm.composition.layout import Draft, Layout, LayoutError, LayoutPrior, build_layout
 from sos_mm.composition.layout_coco import CocoLayout
 from sos_mm.composition.layout_depth import DepthLayout
 from sos_mm.composition.layout_random import RandomLayout
+from sos_mm.composition.layout_source_size import SourceSizeLayout
+from sos_mm.composition.layout_structured import StructuredLayout
 from sos_mm.composition.light import DirectionalShading, Harmonize
 from sos_mm.composition.plain_backgrounds import (
     Backgrounds,
@@ -32,6 +34,7 @@ __all__ = [
     "DepthLayout",
     "DepthOfField",
     "DirectionalShading",
+    "Draft",
     "EdgeFeather",
     "GradientBackgrounds",
     "GradientRelighter",
@@ -54,6 +57,7 @@ __all__ = [
     "Relighter",
     "Scene",
     "SceneObject",
+    "SourceSizeLayout",
     "Step",
     "StructuredLayout",
     "TextureBackgrounds",

@@ -153,30 +153,33 @@ class AreaWeightedBlend(Relight):
     An object's weight, the share that is kept of its pixels as they were, comes from the rank of its area
     through a sigmoid; the background is taken as it was lit.
 
-    The paper's form is the default. Its released code has ``low=0.1, high=0.7, keep='large', chroma='original'``.
-
     Args:
         relighter: See `Relight`.
         low: Least weight.
         high: Largest weight.
         steepness: Of the sigmoid over ranks from 0 to 1.
         keep: Whose details are kept most: those of 'small' objects or of 'large' ones.
+        lone_rank: Rank of the only object of an image, in [0, 1].
         chroma: Whether colour is blended like lightness ('blend'), or stays the object's own ('original').
         background: 'relit', or 'original' to leave it as it was.
 
-    Source: "SOS: Synthetic Object Segments", arXiv 2510.09110.
+    The defaults are the paper's text. Its released code does otherwise: ``low=0.1, high=0.7, keep="large",
+    lone_rank=0.0, chroma="original"``.
+
+    Source: "SOS: Synthetic Object Segments", arXiv 2510.09110; its code at commit 31918e0.
     """
 
     low: float = 0.3
     high: float = 0.9
     steepness: float = 10.0
     keep: str = "small"
+    lone_rank: float = 0.5
     chroma: str = "blend"
     background: str = "relit"
 
     def __post_init__(self):
         super().__post_init__()
-        check_shares(self, "low", "high")
+        check_shares(self, "low", "high", "lone_rank")
         check_range("steepness", self.steepness, 0, 1000)
         check_choice("keep", self.keep, ("small", "large"))
         check_choice("chroma", self.chroma, ("blend", "original"))
@@ -197,7 +200,7 @@ class AreaWeightedBlend(Relight):
     def _weight_map(self, sprites: Sequence[Sprite], canvas: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """(H, W) float32 share to keep, with the objects' soft edges, and (H, W) uint8 alpha of them all."""
         areas = _seen_areas(sprites, canvas)
-        shares = area_weights(areas, self.low, self.high, self.steepness, self.keep)
+        shares = area_weights(areas, self.low, self.high, self.steepness, self.keep, self.lone_rank)
         weights = np.full(canvas, self.background == "original", np.float32)
         for sprite, share in zip(sprites, shares, strict=True):
             alpha = sprite.rgba[..., 3] / np.float32(255)
@@ -222,7 +225,12 @@ def _seen_areas(sprites: Sequence[Sprite], canvas: tuple[int, int]) -> np.ndarra
 
 
 def area_weights(
-    areas: np.ndarray, low: float = 0.3, high: float = 0.9, steepness: float = 10.0, keep: str = "small"
+    areas: np.ndarray,
+    low: float = 0.3,
+    high: float = 0.9,
+    steepness: float = 10.0,
+    keep: str = "small",
+    lone_rank: float = 0.5,
 ) -> np.ndarray:
     """Weights from the ranks of areas, through a sigmoid.
 
@@ -232,9 +240,10 @@ def area_weights(
         high: Limit from above.
         steepness: Of the sigmoid over ranks, which go from 0, the smallest, to 1.
         keep: 'small' gives small objects the larger weights, 'large' the large ones.
+        lone_rank: Rank of a single object.
 
     Returns:
-        (N,) float64 in [low, high]; equal areas share a weight, and a single object has the middle one.
+        (N,) float64 in [low, high]; equal areas share a weight.
 
     >>> area_weights(np.array([10, 500, 90])).round(2)
     array([0.9, 0.3, 0.6])
@@ -242,7 +251,7 @@ def area_weights(
     _, places, counts = np.unique(areas, return_inverse=True, return_counts=True)
     # The mean rank of equals: no weight depends on the order in which they come.
     mean_ranks = np.cumsum(counts) - (counts + 1) / 2
-    ranks = mean_ranks[places] / (len(areas) - 1) if len(areas) > 1 else np.full(len(areas), 0.5)
+    ranks = mean_ranks[places] / (len(areas) - 1) if len(areas) > 1 else np.full(len(areas), lone_rank)
     sign = 1 if keep == "small" else -1
     return low + (high - low) / (1 + np.exp(steepness * sign * (ranks - 0.5)))
 

@@ -10,24 +10,25 @@ from pathlib import Path
 
 import numpy as np
 
-from sos_mm.checks import check_choice, check_range
-from sos_mm.composition.layout import Layout, LayoutError, Variation, check_counts, register_layout
-from sos_mm.composition.scene import Placement
-from sos_mm.segments.segment import Segment
+from sos_mm.checks import check_choice
+from sos_mm.composition.enlargement import assign_boxes
+from sos_mm.composition.layout import Draft, Layout, LayoutError, PriorOptions, SizedSegment, register_layout, sizes_of
+from sos_mm.composition.place import fit_boxes, turned_sizes
 
 
 @register_layout
 @dataclass(frozen=True, kw_only=True)
-class CocoLayout(Variation):
+class CocoLayout(PriorOptions):
     """The boxes of a real image that has as many objects; larger ones behind.
 
+    Of an image's segments those get the large boxes that can fill them within ``max_enlargement``.
+
     Args:
-        annotations: A COCO annotation file. Crowds and empty boxes are left out.
-        counts: Least and largest number of objects; images with other numbers are not used.
-        flip: Probability of a mirrored segment.
+        annotations: A COCO annotation file. Crowds and empty boxes are left out, and so are images with other numbers
+            of objects than ``counts`` allows.
         crowded: What to do when no image has so many objects: 'raise' a LayoutError, or place 'fewer', as many
             as the image with the most has.
-        rotation, hue: See `Variation`.
+        counts, flip, max_enlargement, rotation, hue: See `PriorOptions`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -35,14 +36,10 @@ class CocoLayout(Variation):
     """
 
     annotations: str
-    counts: tuple[int, int] = (5, 20)
-    flip: float = 0.5
     crowded: str = "raise"
 
     def __post_init__(self):
         super().__post_init__()
-        check_counts(self.counts)
-        check_range("flip", self.flip, 0, 1)
         check_choice("crowded", self.crowded, ("raise", "fewer"))
         if not self._usable():
             raise ValueError(f"{self.annotations} must have an image with {self.counts} objects, but has none.")
@@ -71,21 +68,14 @@ class CocoLayout(Variation):
         usable = self._usable()
         return len(usable[rng.integers(len(usable))])
 
-    def plan(self, rng: np.random.Generator, segments: Sequence[Segment], canvas: tuple[int, int]) -> Layout:
-        """Puts the segments, in any order, into the boxes of an image with as many.
+    def draft(self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int]) -> Draft:
+        """Draws an image with as many objects and gives the segments its boxes.
 
         An image with more objects gives its largest ones where none has that number.
-
-        Args:
-            rng: Where the draws come from.
-            segments: What to place.
-            canvas: Height and width in pixels; boxes are stretched to it.
 
         Raises:
             LayoutError: If no image has so many objects and ``crowded`` is 'raise'.
         """
-        if not segments:
-            return Layout(canvas, ())
         groups, number = self._groups(), len(segments)
         count = min((known for known in groups if known >= number), default=max(groups))
         if count < number and self.crowded == "raise":
@@ -93,17 +83,44 @@ class CocoLayout(Variation):
                 f"No image of {self.annotations} has {number} objects, at most {count}. Ask for fewer, or set "
                 "`crowded='fewer'`."
             )
-        rotations, hues = self.draw_variants(rng, number)
-        boxes = groups[count][rng.integers(len(groups[count]))][:number]
-        order, flips = rng.permutation(number)[: len(boxes)].tolist(), rng.random(number) < self.flip
-        boxes = _to_pixels(boxes, canvas).tolist()
-        return Layout(
-            canvas,
-            tuple(
-                Placement(index, tuple(box), bool(flips[index]), float(rotations[index]), float(hues[index]))
-                for index, box in zip(order, boxes, strict=True)
-            ),
-        )
+        taken = _to_pixels(groups[count][rng.integers(len(groups[count]))][:number], canvas)
+        extents = (taken[:, 2:] - taken[:, :2])[:, ::-1].astype(float)
+        chosen = assign_boxes(rng, extents, sizes_of(segments), self.limit)
+        # A segment that gets no box has an empty one, and the last place.
+        boxes, orders = np.zeros((number, 4), np.int64), np.full(number, number)
+        boxes[chosen], orders[chosen] = taken, np.arange(len(taken))
+        return Draft((boxes[:, 2:] - boxes[:, :2])[:, ::-1].astype(float), {"boxes": boxes, "orders": orders})
+
+    def plan(
+        self,
+        rng: np.random.Generator,
+        segments: Sequence[SizedSegment],
+        canvas: tuple[int, int],
+        draft: Draft | None = None,
+    ) -> Layout:
+        """Puts the segments into the boxes of an image.
+
+        Args:
+            rng: Where the draws come from.
+            segments: What to place.
+            canvas: Height and width in pixels; boxes are stretched to it.
+            draft: What `draft` gave for these segments; made here if None.
+
+        Raises:
+            LayoutError: If no image has so many objects and ``crowded`` is 'raise'.
+        """
+        if not segments:
+            return Layout(canvas, ())
+        draft = self.draft(rng, segments, canvas) if draft is None else draft
+        variants = self.draw_variants(rng, len(segments))
+        order = np.argsort(draft.columns["orders"], kind="stable")
+        order = order[draft.boxes[order].all(axis=1)]
+        turned = turned_sizes(sizes_of(segments), variants.rotations)
+        boxes = draft.columns["boxes"][order]
+        fitted, limited = fit_boxes(boxes, turned[order], self.limit)
+        boxes = np.where(limited[:, None], fitted, boxes)
+        placements = (variants.place(*each) for each in zip(order.tolist(), boxes, limited, strict=True))
+        return Layout(canvas, tuple(placements))
 
 
 def _to_pixels(boxes: np.ndarray, canvas: tuple[int, int]) -> np.ndarray:

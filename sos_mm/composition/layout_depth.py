@@ -5,20 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sos_mm.checks import check_choice, check_range, check_whole
-from sos_mm.composition.layout import (
-    Layout,
-    TakenBoxes,
-    Variation,
-    check_counts,
-    check_pair,
-    draw_count,
-    first_whole,
-    register_layout,
-)
+from sos_mm.checks import check_range
+from sos_mm.composition.layout import Draft, OcclusionOptions, SizedSegment, check_pair, register_layout, sizes_of
 from sos_mm.composition.place import fit_boxes, turned_sizes
 from sos_mm.composition.scene import Placement
-from sos_mm.segments.segment import Segment
+from sos_mm.composition.taken_boxes import TakenBoxes
 
 ZONES = ("near", "mid", "far")
 _BATCH = 32
@@ -47,18 +38,17 @@ def _default_depths() -> dict[str, tuple[float, float]]:
 
 
 @register_layout
-@dataclass(frozen=True)
-class DepthLayout(Variation):
+@dataclass(frozen=True, kw_only=True)
+class DepthLayout(OcclusionOptions):
     """Objects near, in the middle and far away, as large as a camera would see them; far ones behind.
 
     A scene has a distance of its own, at which its median object would take ``median_side`` of the canvas with
     the widest lens: apples make a table, cars a street. Depths are drawn as multiples of it. With a longer lens
     the camera stands back until what is at that distance is as large as before, so near and far grow alike in
     size. The ground rises from the canvas's lower edge, where the nearest depth stands, to a horizon. Boxes are
-    judged as in `StructuredLayout`.
+    judged by the rules of `OcclusionOptions`; what the limit of enlargement makes smaller stays where it is.
 
     Args:
-        counts: Least and largest number of objects an image.
         shares: Probability of each zone.
         depths: Range of depth of each zone with the widest lens, uniform in the inverse, as multiples of the
             scene's distance.
@@ -69,19 +59,13 @@ class DepthLayout(Variation):
         median_side: See above, a fraction of the canvas's shorter side.
         side: Sides are held in this range, as fractions of the canvas's shorter side.
         horizon: Range of the horizon's height from above, as a fraction of the canvas.
-        min_visible: Least share of each box that shows.
-        min_mean_visible: Least mean of them.
-        flip: Probability of a mirrored segment.
-        crowded: 'raise' a LayoutError when not all objects find a place, or place 'fewer'.
-        attempts: Boxes to try for an object.
-        restarts: Layouts to begin before giving up.
-        rotation, hue: See `Variation`.
+        counts, flip, max_enlargement, rotation, hue: See `PriorOptions`.
+        min_mean_visible, min_visible, crowded, attempts, restarts: See `OcclusionOptions`.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
 
-    counts: tuple[int, int] = (5, 20)
     shares: Mapping[str, float] = field(default_factory=_default_shares)
     depths: Mapping[str, tuple[float, float]] = field(default_factory=_default_depths)
     sizes: Mapping[str, float] = field(default_factory=dict)
@@ -91,16 +75,9 @@ class DepthLayout(Variation):
     median_side: float = 0.1
     side: tuple[float, float] = (0.03, 0.7)
     horizon: tuple[float, float] = (0.2, 0.5)
-    min_visible: float = 0.5
-    min_mean_visible: float = 0.8
-    flip: float = 0.5
-    crowded: str = "raise"
-    attempts: int = 96
-    restarts: int = 20
 
     def __post_init__(self):
         super().__post_init__()
-        check_counts(self.counts)
         for name, value in (("shares", self.shares), ("depths", self.depths)):
             if set(value) != set(ZONES):
                 raise ValueError(f"`{name}` must have the keys {ZONES}, but got {tuple(value)}.")
@@ -115,53 +92,39 @@ class DepthLayout(Variation):
         check_pair("zoom", self.zoom, 1, 100)
         check_pair("side", self.side, 0.001, 1)
         check_pair("horizon", self.horizon, 0, 0.95)
-        for name in ("median_side", "min_visible", "min_mean_visible", "flip"):
-            check_range(name, getattr(self, name), 0, 1)
-        check_choice("crowded", self.crowded, ("raise", "fewer"))
-        check_whole("attempts", self.attempts, 1, 1_000_000)
-        check_whole("restarts", self.restarts, 1, 1_000_000)
+        check_range("median_side", self.median_side, 0, 1)
 
-    def draw_count(self, rng: np.random.Generator) -> int:
-        """How many objects the next image gets, uniform over ``counts``."""
-        return draw_count(rng, self.counts)
-
-    def plan(self, rng: np.random.Generator, segments: Sequence[Segment], canvas: tuple[int, int]) -> Layout:
-        """Places every segment once; their sizes and categories are looked at.
-
-        Args:
-            rng: Where the draws come from.
-            segments: What to place.
-            canvas: Height and width in pixels.
-
-        Raises:
-            LayoutError: If no layout was found and ``crowded`` is 'raise', or if not even one object fits.
-        """
-        tries = (self._try(rng, segments, canvas) for _ in range(self.restarts))
-        return first_whole(tries, len(segments), canvas, self.crowded == "fewer")
-
-    def _try(self, rng: np.random.Generator, segments: Sequence[Segment], canvas: tuple[int, int]) -> list[Placement]:
-        """One layout, without the objects that found no place."""
-        number = len(segments)
-        rotations, hues = self.draw_variants(rng, number)
-        flips = rng.random(number) < self.flip
-        shapes = turned_sizes(np.array([segment.size for segment in segments]).reshape(-1, 2), rotations)
+    def draft(self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int]) -> Draft:
+        """Draws the depth of each object and the longer side that it has there, a square box."""
         depths, sides = self._draw_sides(rng, segments, min(canvas))
+        sides = np.maximum(np.rint(sides), 1)
+        return Draft(np.stack([sides, sides], axis=1), {"depths": depths})
+
+    def try_once(
+        self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int], draft: Draft
+    ) -> list[Placement]:
+        """Tries one layout; gives the placements of the objects that found a place."""
+        variants = self.draw_variants(rng, len(segments))
+        shapes = turned_sizes(sizes_of(segments), variants.rotations)
+        depths = draft.columns["depths"]
         horizon = _between(self.horizon, rng.random())
-        taken = TakenBoxes(number, self.min_visible, self.min_mean_visible)
+        taken = TakenBoxes(len(segments), self.min_visible, self.min_mean_visible)
         placements = []
         for index in np.argsort(-depths, kind="stable").tolist():
             ground = horizon + (1 - horizon) * depths.min() / depths[index]
+            square = np.array([[0, 0, *draft.boxes[index, ::-1].astype(np.int64)]])
+            fitted, limited = fit_boxes(square, shapes[index], self.limit)
+            extent = np.minimum(fitted[0, 2:] - fitted[0, :2], canvas[::-1])
             for _ in range(-(-self.attempts // _BATCH)):
-                boxes = _draw_boxes(rng, shapes[index], sides[index], ground, canvas)
+                boxes = _draw_boxes(rng, extent, ground, canvas)
                 chosen = taken.add_first(boxes)
                 if chosen is not None:
-                    box, words = tuple(boxes[chosen].tolist()), (rotations[index], hues[index], depths[index])
-                    placements.append(Placement(index, box, bool(flips[index]), *map(float, words)))
+                    placements.append(variants.place(index, boxes[chosen], limited[0], float(depths[index])))
                     break
         return placements
 
     def _draw_sides(
-        self, rng: np.random.Generator, segments: Sequence[Segment], canvas_side: int
+        self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas_side: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """(N,) depths in metres and (N,) longer sides in pixels."""
         number = len(segments)
@@ -184,14 +147,9 @@ class DepthLayout(Variation):
         return depths, np.clip(sides, self.side[0] * canvas_side, self.side[1] * canvas_side)
 
 
-def _draw_boxes(
-    rng: np.random.Generator, shape: np.ndarray, side: float, ground: float, canvas: tuple[int, int]
-) -> np.ndarray:
-    """(N, 4) int64 boxes of one object inside the canvas, standing at about that height of it."""
+def _draw_boxes(rng: np.random.Generator, extent: np.ndarray, ground: float, canvas: tuple[int, int]) -> np.ndarray:
+    """(N, 4) int64 boxes of one width and height inside the canvas, standing at about that height of it."""
     height, width = canvas
-    square = max(round(side), 1)
-    extent = fit_boxes(np.array([[0, 0, square, square]]), shape)[0]
-    extent = np.minimum(extent[2:] - extent[:2], (width, height))
     draws = rng.random((2, _BATCH))
     x = np.floor(draws[0] * (width - extent[0] + 1))
     # Nothing stands exactly on the plane: shelves, slopes, and room for crowded scenes.

@@ -5,64 +5,81 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sos_mm.checks import check_range
-from sos_mm.composition.layout import Layout, Variation, check_counts, check_pair, draw_count, register_layout
+from sos_mm.checks import check_choice
+from sos_mm.composition.enlargement import assign_boxes
+from sos_mm.composition.layout import Draft, Layout, PriorOptions, SizedSegment, check_pair, register_layout, sizes_of
 from sos_mm.composition.place import fit_boxes, turned_sizes
-from sos_mm.composition.scene import Placement
-from sos_mm.segments.segment import Segment
 
 
 @register_layout
-@dataclass(frozen=True)
-class RandomLayout(Variation):
-    """Objects of any size anywhere inside the canvas, in any order.
+@dataclass(frozen=True, kw_only=True)
+class RandomLayout(PriorOptions):
+    """Objects anywhere, in any order.
 
     Args:
-        counts: Least and largest number of objects an image.
-        side: Range of an object's longer side, uniform in its logarithm, as a fraction of the canvas's shorter.
-        flip: Probability of a mirrored segment.
-        rotation, hue: See `Variation`.
+        sizes: 'log-uniform' draws the sizes of objects, which lie inside the canvas; 'own' leaves each segment at its
+            own size in pixels, with its centre at a uniform pixel of the canvas, whose border may cut it off, as in
+            the released code of SOS.
+        side: With 'log-uniform', the range of an object's longer side, uniform in its logarithm, as a fraction of the
+            canvas's shorter.
+        counts, flip, max_enlargement, rotation, hue: See `PriorOptions`.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
 
-    counts: tuple[int, int] = (5, 20)
+    sizes: str = "log-uniform"
     side: tuple[float, float] = (0.05, 0.6)
-    flip: float = 0.5
 
     def __post_init__(self):
         super().__post_init__()
-        check_counts(self.counts)
+        check_choice("sizes", self.sizes, ("log-uniform", "own"))
         check_pair("side", self.side, 0.001, 1)
-        check_range("flip", self.flip, 0, 1)
 
-    def draw_count(self, rng: np.random.Generator) -> int:
-        """How many objects the next image gets, uniform over ``counts``."""
-        return draw_count(rng, self.counts)
+    def draft(self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int]) -> Draft:
+        """Draws the longer side of each object, a square box; own sizes are those of the segments."""
+        own = sizes_of(segments)
+        if self.sizes == "own":
+            return Draft(own)
+        low, high = self.side
+        sides = np.maximum(np.rint(min(canvas) * low * (high / low) ** rng.random(len(own))), 1)
+        boxes = np.stack([sides, sides], axis=1)
+        return Draft(boxes[np.argsort(assign_boxes(rng, boxes, own, self.limit))])
 
-    def plan(self, rng: np.random.Generator, segments: Sequence[Segment], canvas: tuple[int, int]) -> Layout:
+    def plan(
+        self,
+        rng: np.random.Generator,
+        segments: Sequence[SizedSegment],
+        canvas: tuple[int, int],
+        draft: Draft | None = None,
+    ) -> Layout:
         """Places every segment once; only their sizes are looked at. There is always room.
 
         Args:
             rng: Where the draws come from.
             segments: What to place.
             canvas: Height and width in pixels.
+            draft: What `draft` gave for these segments; made here if None.
         """
+        draft = self.draft(rng, segments, canvas) if draft is None else draft
         variants = self.draw_variants(rng, len(segments))
-        sizes = np.array([segment.size for segment in segments], float).reshape(-1, 2)
-        draws = rng.random((4, len(segments)))
-        longest = min(canvas) * np.exp(np.log(self.side[0]) + draws[0] * np.log(self.side[1] / self.side[0]))
-        squares = np.zeros((len(segments), 4), np.int64)
-        squares[:, 2:] = np.maximum(np.rint(longest), 1)[:, None]
-        extent = fit_boxes(squares, turned_sizes(sizes, variants[0]))
-        extent = extent[:, 2:] - extent[:, :2]
-        corner = np.floor(draws[1:3].T * (np.array(canvas[::-1]) - extent + 1)).astype(np.int64)
-        boxes = np.concatenate([corner, corner + extent], axis=1).tolist()
-        return Layout(
-            canvas,
-            tuple(
-                Placement(index, tuple(box), bool(draws[3, index] < self.flip), *(float(v[index]) for v in variants))
-                for index, box in enumerate(boxes)
-            ),
-        )
+        draws = rng.random((2, len(segments))).T
+        size = np.array(canvas[::-1])
+        extents, limited = self._extents(draft.boxes, turned_sizes(sizes_of(segments), variants.rotations))
+        if self.sizes == "own":
+            corners = np.floor(draws * size).astype(np.int64) - extents // 2
+        else:
+            corners = np.floor(draws * (size - extents + 1)).astype(np.int64)
+        boxes = np.concatenate([corners, corners + extents], axis=1)
+        placements = (variants.place(index, *each) for index, each in enumerate(zip(boxes, limited, strict=True)))
+        return Layout(canvas, tuple(placements))
+
+    def _extents(self, drafted: np.ndarray, turned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N, 2) int64 widths and heights of turned segments, and (N,) bool, where the limit made them smaller."""
+        if self.sizes == "own":
+            extents = np.maximum(np.rint(turned[:, ::-1] * min(self.limit, 1)), 1).astype(np.int64)
+            return extents, np.full(len(extents), self.limit < 1)
+        squares = np.zeros((len(drafted), 4), np.int64)
+        squares[:, 2:] = drafted[:, ::-1]
+        fitted, limited = fit_boxes(squares, turned, self.limit)
+        return fitted[:, 2:] - fitted[:, :2], limited

@@ -59,23 +59,26 @@ class Sprite:
         return slice(y, y + height), slice(x, x + width)
 
 
-def fit_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """The largest box of a given aspect inside each box, centred.
+def fit_boxes(boxes: np.ndarray, sizes: np.ndarray, limit: float = math.inf) -> tuple[np.ndarray, np.ndarray]:
+    """Fits the largest box of a given aspect into each box, centred.
 
     Args:
         boxes: (N, 4) integer half-open xyxy boxes, at least one pixel wide and high.
         sizes: (N, 2) or (2,) heights and widths whose aspect is kept, but for rounding to whole pixels.
+        limit: Largest factor by which sizes may grow; a box that asks for more shrinks about its centre.
 
     Returns:
-        (N, 4) int64 boxes, each inside its own of ``boxes`` and at least one pixel wide and high.
+        (N, 4) int64 boxes, each inside its own of ``boxes`` and at least one pixel wide and high, and (N,) bool, which
+        of them the limit made smaller.
     """
     room = boxes[:, 2:] - boxes[:, :2]
     shapes = np.asarray(sizes)[..., ::-1]
     scales = room / shapes
     scale = np.minimum(scales[:, :1], scales[:, 1:])
-    fitted = np.minimum(np.maximum(np.rint(shapes * scale).astype(np.int64), 1), room)
+    limited = scale[:, 0] > limit
+    fitted = np.minimum(np.maximum(np.rint(shapes * np.minimum(scale, limit)).astype(np.int64), 1), room)
     corner = boxes[:, :2] + (room - fitted) // 2
-    return np.concatenate([corner, corner + fitted], axis=1)
+    return np.concatenate([corner, corner + fitted], axis=1), limited
 
 
 def _fit_box(box: Box, size: Sequence[float]) -> Box:

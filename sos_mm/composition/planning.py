@@ -1,11 +1,11 @@
 """From drawn segments to a layout and the pixels that it needs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 
-from sos_mm.composition.layout import Layout, LayoutPrior
+from sos_mm.composition.layout import Draft, Layout, LayoutPrior
 from sos_mm.composition.place import scaled_size
 from sos_mm.segments.record import Outline
 from sos_mm.segments.segment import Segment
@@ -14,15 +14,64 @@ from sos_mm.segments.segment import Segment
 class Bank(Protocol):
     """What segments are read from; `SegmentBank` and `MixedBank` do so."""
 
+    @property
+    def has_source_sizes(self) -> bool:
+        """Whether of every segment it is known how large the image is that it was cut from."""
+
     def outline(self, index: int) -> Outline:
         """A segment's size."""
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
         """A segment's pixels, enough of them for a height and a width."""
 
+    def redraw(
+        self,
+        rng: np.random.Generator,
+        drawn: Sequence[int],
+        boxes: np.ndarray,
+        max_enlargement: float,
+        allowed: Callable[[int], bool] | None = None,
+    ) -> list[int]:
+        """Others of the same categories for segments that boxes would enlarge too far."""
+
+
+def draft_and_redraw(
+    prior: LayoutPrior,
+    rng: np.random.Generator,
+    bank: Bank,
+    drawn: Sequence[int],
+    canvas: tuple[int, int],
+    *,
+    segment_rng: np.random.Generator | None = None,
+    allowed: Callable[[int], bool] | None = None,
+) -> tuple[Draft, list[int]]:
+    """Decides how large each object is to be, and draws anew the segments that are too small for that.
+
+    Args:
+        prior: What decides.
+        rng: Where its draws come from.
+        bank: What the segments are in.
+        drawn: Which of them.
+        canvas: Height and width in pixels.
+        segment_rng: Where new segments are drawn from; ``rng`` if None.
+        allowed: Says of a segment of the bank whether it may be drawn; all may if None.
+
+    Returns:
+        The draft, and the segments: those drawn, or others of the same categories.
+    """
+    draft = prior.draft(rng, [bank.outline(index) for index in drawn], canvas)
+    if prior.max_enlargement is None:
+        return draft, list(drawn)
+    return draft, bank.redraw(segment_rng or rng, drawn, draft.boxes, prior.max_enlargement, allowed)
+
 
 def plan_and_load(
-    prior: LayoutPrior, rng: np.random.Generator, bank: Bank, drawn: Sequence[int], canvas: tuple[int, int]
+    prior: LayoutPrior,
+    rng: np.random.Generator,
+    bank: Bank,
+    drawn: Sequence[int],
+    canvas: tuple[int, int],
+    draft: Draft | None = None,
 ) -> tuple[Layout, list[Segment | Outline]]:
     """Plans by sizes alone; pixels are then read as large as they are needed, and only of what found a place.
 
@@ -32,6 +81,7 @@ def plan_and_load(
         bank: What the segments are in.
         drawn: Which of them.
         canvas: Height and width in pixels.
+        draft: What `draft_and_redraw` gave with these segments; the prior makes one if None.
 
     Returns:
         The layout, and what its placements' ``segment`` index points into; the others stay outlines.
@@ -41,7 +91,7 @@ def plan_and_load(
         FileNotFoundError, ValueError: If a segment's file is gone or broken; names it.
     """
     segments = [bank.outline(index) for index in drawn]
-    layout = prior.plan(rng, segments, canvas)
+    layout = prior.plan(rng, segments, canvas, draft)
     for planned in layout.placements:
         wanted = scaled_size(segments[planned.segment].size, planned.box)
         segments[planned.segment] = bank.load(drawn[planned.segment], wanted)

@@ -27,6 +27,7 @@ class Placement:
             the rectangle around the turned segment.
         hue: By how many degrees its hues are turned, where its words can follow; see `vary_hue`.
         depth: How far it is from the camera, in the layout's own unit; None if the layout knows no depth.
+        limited: Whether the layout's ``max_enlargement`` made the box smaller than the one it drew.
 
     Raises:
         ValueError: If an angle is not finite, or the depth is not above 0.
@@ -38,6 +39,7 @@ class Placement:
     rotation: float = 0.0
     hue: float = 0.0
     depth: float | None = None
+    limited: bool = False
 
     def __post_init__(self):
         for name in ("rotation", "hue"):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -61,8 +62,9 @@ def read_annotated(
                 continue
             if image["id"] not in paths:
                 paths[image["id"]] = _path(images, image)
-            category = categories[entry["category_id"]]
-            records.append(_record(entry, category, paths[image["id"]], Path(annotations).stem, soften))
+            category, path = categories[entry["category_id"]], paths[image["id"]]
+            record = _record(entry, category, path, Path(annotations).stem, soften)
+            records.append(replace(record, source_size=(image["height"], image["width"])))
         except (FileNotFoundError, ValueError) as error:
             text = f"Annotation {entry.get('id')} of {annotations}: {error}"
             missing = isinstance(error, FileNotFoundError)
@@ -91,7 +93,11 @@ def _photograph(entry: Mapping[str, Any], photographs: Mapping, categories: Coll
         raise ValueError(f"`category_id` must be that of a category of the file, but got {entry['category_id']}.")
     if entry["image_id"] not in photographs:
         raise ValueError(f"`image_id` must be that of an image of the file, but got {entry['image_id']}.")
-    return photographs[entry["image_id"]]
+    image = photographs[entry["image_id"]]
+    for side in ("height", "width"):
+        if not isinstance(image.get(side), int) or image[side] < 1:
+            raise ValueError(f"`{side}` of image {image['id']} must be its pixels, but got {image.get(side)!r}.")
+    return image
 
 
 def _is_truncated(entry: Mapping[str, Any], image: Mapping[str, Any]) -> bool:

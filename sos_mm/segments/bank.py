@@ -1,7 +1,7 @@
 """A bank of segments: an index, and draws from it in constant time."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -27,6 +27,8 @@ from sos_mm.segments.vocabulary import category_ids, category_key, find_categori
 STRATEGIES = ("category", "uniform", "weighted", "single_category")
 # Of a category, so many times the wanted number are looked at to find different kinds.
 _CANDIDATES = 8
+# Of a category, so many segments are looked at to find one that is large enough.
+_REDRAWS = 12
 
 
 class SegmentBank:
@@ -202,6 +204,63 @@ class SegmentBank:
         return np.resize(np.array(in_turn, np.int64), number)
 
     @cached_property
+    def sized(self) -> bool:
+        """Whether `outline` is cheap: the segments are in an index, or all of them were measured."""
+        records = self.records
+        return isinstance(records, IndexedRecords | SelectedRecords) or all(record.facts for record in records)
+
+    def redraw(
+        self,
+        rng: np.random.Generator,
+        drawn: Sequence[int],
+        boxes: np.ndarray,
+        max_enlargement: float,
+        allowed: Callable[[int], bool] | None = None,
+    ) -> list[int]:
+        """Replaces drawn segments that are too small for their boxes by larger ones of the same categories.
+
+        Of a category so many segments are looked at, drawn uniformly, as cost the same whatever its size; the first
+        that can fill the box is taken, or the one that is enlarged least. Segments whose sizes are not known without
+        decoding them stay (see `sized`).
+
+        Args:
+            rng: Where the draws come from.
+            drawn: (N) indices, as `sample` gives them.
+            boxes: (N, 2) heights and widths in pixels that the segments are to fit into.
+            max_enlargement: Largest factor by which a segment's pixels may be enlarged.
+            allowed: Says of an index whether it may be drawn; all may if None.
+
+        Returns:
+            (N) indices; none is there more often than before.
+        """
+        chosen = [int(index) for index in drawn]
+        if not self.sized:
+            return chosen
+        used = set(chosen)
+        for place, box in enumerate(np.asarray(boxes, float).tolist()):
+            first = self._enlargement(chosen[place], box)
+            if first <= max_enlargement:
+                continue
+            category = int(self._starts.searchsorted(chosen[place], side="right")) - 1
+            draws = self._starts[category] + rng.integers(self._counts[category], size=_REDRAWS)
+            best, least = chosen[place], first
+            for index in draws.tolist():
+                if index in used or (allowed is not None and not allowed(index)):
+                    continue
+                factor = self._enlargement(index, box)
+                if factor < least:
+                    best, least = index, factor
+                if least <= max_enlargement:
+                    break
+            used.add(best)
+            chosen[place] = best
+        return chosen
+
+    def _enlargement(self, index: int, box: Sequence[float]) -> float:
+        height, width = self.outline(index).size
+        return min(box[0] / height, box[1] / width)
+
+    @cached_property
     def fingerprint(self) -> str:
         """64 digits that are the same for the same segments, wherever they lie, and others for any others.
 
@@ -217,6 +276,13 @@ class SegmentBank:
         else:
             own = fingerprint(self.records, common_root(self.records))
         return own if self._edges is None else combined(own, self._edges)
+
+    @cached_property
+    def has_source_sizes(self) -> bool:
+        """Whether of every segment it is known how large the image is that it was cut out of."""
+        if isinstance(self.records, IndexedRecords | SelectedRecords):
+            return self.records.has_source_sizes
+        return all(record.source_size is not None for record in self.records)
 
     def file(self, index: int) -> str:
         """Path of the file that a segment is in: its own, a shard, or the photograph that it is cut out of.
@@ -241,7 +307,7 @@ class SegmentBank:
             return self.records.outline(index)
         record = self.records[index]
         size = self.load(index).size if record.facts is None else (record.facts.box_height, record.facts.box_width)
-        return Outline(size, record.category)
+        return Outline(size, record.category, record.source_size)
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
         """Decodes a segment, or remembers it; transparent margins are trimmed away.

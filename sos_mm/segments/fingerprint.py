@@ -15,8 +15,8 @@ from sos_mm.segments.record import SegmentRecord
 class Fingerprint:
     """Sums up records one after the other.
 
-    It depends on their order, words, annotated flags and outlines, on the names of their files below a folder,
-    and on the files' sizes or their places in a shard. It reads no pixels: a file that was changed without a
+    It depends on their order, words, annotated flags, outlines and source sizes, on the names of their files below
+    a folder, and on the files' sizes or their places in a shard. It reads no pixels: a file that was changed without a
     change of its size is not noticed.
 
     Args:
@@ -39,7 +39,7 @@ class Fingerprint:
         words = (record.category, record.sub_category, record.phrase, record.description, record.attributes)
         name = Path(os.path.relpath(record.file, self._root)).as_posix()
         place = (record.source_id, name, record.offset, size, record.outline, record.soften, record.flags)
-        self._hash.update(_encoded((*words, *place)))
+        self._hash.update(_encoded((*words, *place, record.source_size)))
 
     def hexdigest(self, *more: Any) -> str:
         """The 64 digits, of the records and of what else JSON can hold."""

@@ -15,7 +15,7 @@ from sos_mm.segments.pack import OVERSAMPLING, CopiesFile, PackedCopy, copy_size
 from sos_mm.segments.quality import ANNOTATED, Facts
 from sos_mm.segments.record import Outline, SegmentRecord
 
-_VERSION = 2
+_VERSION = 3
 _KEY = b"sos_mm.segments"
 BATCH_ROWS = 2**16
 WORDS = ("category", "sub_category", "phrase", "description")
@@ -33,6 +33,8 @@ _TYPES = {
     "soften": "float64",
     **dict.fromkeys(ANNOTATED, "bool"),
     "source_id": "string",
+    "source_height": "int32",
+    "source_width": "int32",
     "copy_offset": "int64",
 }
 
@@ -72,6 +74,7 @@ def make_header(
     copies: Sequence[int] = (),
     pack: tuple[str, int] = ("", 0),
     skipped: Mapping[str, int] | None = None,
+    has_source_sizes: bool = False,
 ) -> dict[str, Any]:
     """The header of an index.
 
@@ -82,6 +85,7 @@ def make_header(
         copies: Longest sides of the reduced copies, in pixels, rising.
         pack: What the name of their file ends on, and its bytes.
         skipped: Segments that were left out as broken, by reason.
+        has_source_sizes: Whether of every row it is known how large the image is that it was cut out of.
     """
     return {
         "version": _VERSION,
@@ -92,6 +96,7 @@ def make_header(
         "copies": list(copies),
         "pack": list(pack),
         "skipped": dict(skipped or {}),
+        "has_source_sizes": has_source_sizes,
         "fingerprint": fingerprint,
     }
 
@@ -110,6 +115,7 @@ class IndexedRecords(Sequence):
         counts: (C,) int64 rows of each category.
         copies: Longest sides of the reduced copies in pixels, rising.
         skipped: How many segments were left out as broken when the index was made, by reason.
+        has_source_sizes: Whether of every row it is known how large the image is that it was cut out of.
         fingerprint: 64 digits that tell its contents from others; see `Fingerprint`.
 
     Raises:
@@ -131,6 +137,7 @@ class IndexedRecords(Sequence):
         self.counts = np.array(header["counts"], np.int64)
         self.copies: tuple[int, ...] = tuple(header["copies"])
         self.skipped: dict[str, int] = header["skipped"]
+        self.has_source_sizes: bool = header["has_source_sizes"]
         self.fingerprint: str = header["fingerprint"]
         self._pack = CopiesFile(pack_path(self.path, header["pack"][0]), header["pack"][1]) if self.copies else None
         self._batch_rows, self._length = header["batch_rows"], int(self.counts.sum())
@@ -169,6 +176,7 @@ class IndexedRecords(Sequence):
             get["soften"](place),
             None if flags[0] is None else flags,
             Facts(*[get[name](place) for name in _FACTS]),
+            _source_size(get, place),
         )
 
     def kind(self, row: int) -> tuple[str, tuple[str, ...]]:
@@ -182,9 +190,10 @@ class IndexedRecords(Sequence):
         return os.path.join(self._root_text, get["file"](place))
 
     def outline(self, row: int) -> Outline:
-        """Size and category of a row, at a tenth of the cost of its record."""
+        """What a layout needs to know of a row, at a tenth of the cost of its record."""
         get, place = self._at(row)
-        return Outline((get["box_height"](place), get["box_width"](place)), get["category"](place))
+        size = get["box_height"](place), get["box_width"](place)
+        return Outline(size, get["category"](place), _source_size(get, place))
 
     def copy(self, row: int, at_least: tuple[int, int]) -> PackedCopy | None:
         """The smallest copy of a row that is large enough to be scaled down to a height and width.
@@ -233,6 +242,12 @@ class IndexedRecords(Sequence):
         """The attributes of each row, in turn."""
         for number in range(self._file.num_record_batches):
             yield from self._file.get_batch(number).column("features").to_pylist()
+
+
+def _source_size(get: Getters, place: int) -> tuple[int, int] | None:
+    """Height and width of the image that a row was cut out of; 0 stands for none."""
+    height = get["source_height"](place)
+    return (height, get["source_width"](place)) if height else None
 
 
 def pack_path(index: Path, name: str) -> Path:

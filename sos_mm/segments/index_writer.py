@@ -32,6 +32,7 @@ class IndexWriter:
         self.path, self.root, self.copies = path, root, tuple(copies)
         self.counts: dict[str, int] = {}
         self._rows: list[tuple] = []
+        self._has_source_sizes = True
         self._fingerprint = Fingerprint(root)
         self._digest, self._packed = hashlib.sha256(), 0
         self._plain = schema(make_header({}, root, "", self.copies))
@@ -60,6 +61,7 @@ class IndexWriter:
             self._digest.update(packed)
             self._packed += len(packed)
         self._fingerprint.add(record)
+        self._has_source_sizes &= record.source_size is not None
         self.counts[record.category] = self.counts.get(record.category, 0) + 1
         if len(self._rows) == BATCH_ROWS:
             self._flush()
@@ -72,7 +74,8 @@ class IndexWriter:
         old = _copies_of(self.path)
         name = self._digest.hexdigest()[:16]
         fingerprint = self._fingerprint.hexdigest(list(self.copies))
-        header = make_header(self.counts, self.root, fingerprint, self.copies, (name, self._packed), skipped)
+        pack = name, self._packed
+        header = make_header(self.counts, self.root, fingerprint, self.copies, pack, skipped, self._has_source_sizes)
         self._copy_rows(header)
         new = pack_path(self.path, name) if self.copies else None
         if new:
@@ -122,4 +125,5 @@ def _row(record: SegmentRecord, root: str) -> tuple:
         record.soften,
         *(record.flags or (None, None, None)),
         record.source_id,
+        *(record.source_size or (0, 0)),
     )

@@ -1,8 +1,8 @@
 """Several banks that are drawn from as one."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,24 @@ class MixedBank:
             drawn[here] = self._starts[place] + self.banks[place].sample(rng, int(here.sum()), strategy)
         return drawn
 
+    def redraw(
+        self,
+        rng: np.random.Generator,
+        drawn: Sequence[int],
+        boxes: np.ndarray,
+        max_enlargement: float,
+        allowed: Callable[[int], bool] | None = None,
+    ) -> list[int]:
+        """As `SegmentBank.redraw`; new segments come from the same banks as the old ones."""
+        banks, own = np.array([self.origin(index) for index in drawn], np.int64).reshape(-1, 2).T
+        chosen, boxes = np.array(drawn, np.int64), np.asarray(boxes, float)
+        for place in np.unique(banks).tolist():
+            here, start = banks == place, int(self._starts[place])
+            fits = None if allowed is None else partial(_allowed_from, allowed, start)
+            chosen[here] = self.banks[place].redraw(rng, own[here], boxes[here], max_enlargement, fits)
+            chosen[here] += start
+        return chosen.tolist()
+
     def origin(self, index: int) -> tuple[int, int]:
         """Which bank a segment is from, and its index there.
 
@@ -98,6 +116,11 @@ class MixedBank:
         """As `SegmentBank.fingerprint`, of all banks and their weights."""
         return combined([bank.fingerprint for bank in self.banks], self._edges)
 
+    @property
+    def has_source_sizes(self) -> bool:
+        """As `SegmentBank.has_source_sizes`, of all banks."""
+        return all(bank.has_source_sizes for bank in self.banks)
+
     def file(self, index: int) -> str:
         """As `SegmentBank.file`."""
         place, index = self.origin(index)
@@ -112,3 +135,8 @@ class MixedBank:
         """As `SegmentBank.load`."""
         place, index = self.origin(index)
         return self.banks[place].load(index, at_least)
+
+
+def _allowed_from(allowed: Callable[[int], bool], start: int, index: int) -> bool:
+    """Whether a segment may be drawn, by its index in a bank that begins at ``start``."""
+    return allowed(start + index)

@@ -19,10 +19,12 @@ class Outline(NamedTuple):
     Attributes:
         size: Height and width in pixels without transparent margins, as its `Segment` has them.
         category: Its category.
+        source_size: Height and width of the image that it was cut out of; None if it was not, or if that is not known.
     """
 
     size: tuple[int, int]
     category: str
+    source_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class SegmentRecord:
         soften: Standard deviation, in pixels, by which the edge of that outline is softened.
         flags: What people or models said of `quality.ANNOTATED`, in that order; None if nothing.
         facts: What was measured on its pixels; None if that was not done yet.
+        source_size: Height and width of the image that it was cut out of; None if it was not, or if that is not known.
     """
 
     file: str
@@ -53,6 +56,7 @@ class SegmentRecord:
     soften: float = 0.0
     flags: tuple[bool, bool, bool] | None = None
     facts: Facts | None = None
+    source_size: tuple[int, int] | None = None
 
     @property
     def path(self) -> Path:
@@ -93,7 +97,7 @@ class SegmentRecord:
         """
         words = (self.category, self.sub_category, self.phrase, self.description, self.attributes, self.source_id)
         try:
-            return Segment(rgba, *words, full_size).trimmed()
+            return Segment(rgba, *words, full_size, source_size=self.source_size).trimmed()
         except ValueError as error:
             raise self.unusable(error) from error
 

@@ -1,6 +1,7 @@
 """Contract 1: what every maker of segments gives and every user of them may rely on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from numbers import Integral
 
 import cv2
 import numpy as np
@@ -22,6 +23,8 @@ class Segment:
         attributes: Single features, such as ``("red", "round")``.
         source_id: Says where it came from, unique in its bank.
         full_size: Height and width of the segment that ``rgba`` is a reduced copy of; None if it is no copy.
+        source_size: Height and width of the image that the segment was cut out of; None if it was not cut out of an
+            image, or if that is not known.
 
     Raises:
         ValueError: If a field is not as said.
@@ -35,6 +38,7 @@ class Segment:
     attributes: tuple[str, ...] = ()
     source_id: str = ""
     full_size: tuple[int, int] | None = None
+    source_size: tuple[int, int] | None = field(default=None, kw_only=True)
 
     def __post_init__(self):
         _check_rgba(self.rgba)
@@ -48,6 +52,8 @@ class Segment:
             raise ValueError(f"`attributes` must be a tuple of strings, but got {self.attributes!r}.")
         if self.full_size is not None and not all(map(int.__le__, self.rgba.shape[:2], self.full_size)):
             raise ValueError(f"`full_size` must not be below {self.rgba.shape[:2]}, but got {self.full_size}.")
+        if self.source_size is not None and not _is_size(self.source_size):
+            raise ValueError(f"`source_size` must be a height and a width in pixels, but got {self.source_size!r}.")
         # A view of our own, since banks hand the same pixels out again and again.
         rgba = self.rgba.view()
         rgba.flags.writeable = False
@@ -66,6 +72,12 @@ class Segment:
         if (height, width) == self.size:
             return self
         return replace(self, rgba=np.ascontiguousarray(self.rgba[y : y + height, x : x + width]))
+
+
+def _is_size(size: object) -> bool:
+    """Whether it is a tuple of two whole numbers of at least 1."""
+    whole = isinstance(size, tuple) and len(size) == 2 and all(isinstance(side, Integral) for side in size)
+    return whole and min(size) >= 1
 
 
 def _check_rgba(rgba: np.ndarray) -> None:

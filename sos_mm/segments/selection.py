@@ -72,6 +72,11 @@ class SelectedRecords(Sequence):
         return self.base[self.rows[place]]
 
     @cached_property
+    def has_source_sizes(self) -> bool:
+        """As of `IndexedRecords`; its columns are asked only where some row has none."""
+        return self.base.has_source_sizes or bool(self.column("source_height").all())
+
+    @cached_property
     def fingerprint(self) -> str:
         """That of the index and of the rows that are left of it."""
         base, rows = self.base, self.rows
@@ -84,7 +89,7 @@ class SelectedRecords(Sequence):
         return self.base.file(int(self.rows[place]))
 
     def outline(self, place: int) -> Outline:
-        """Size and category of a record."""
+        """What a layout needs to know of a record."""
         return self.base.outline(int(self.rows[place]))
 
     def copy(self, place: int, at_least: tuple[int, int]) -> PackedCopy | None:

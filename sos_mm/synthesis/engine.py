@@ -22,7 +22,7 @@ from sos_mm.synthesis.shards import (
 )
 
 # Raised whenever the same recipe and seed give other bytes than before.
-FORMAT = 4
+FORMAT = 5
 # Broken segments that the end report names.
 _FAULTS_TOLD = 3
 
@@ -35,6 +35,7 @@ class SynthesisReport:
         out: Folder of the data set.
         images: Images in it.
         objects: Objects in them.
+        limited: Objects that the layout's ``max_enlargement`` made smaller than the layout drew them.
         categories: Categories with at least one object.
         made: Images that this run made; the others were there already.
         seconds: Time this run took.
@@ -45,6 +46,7 @@ class SynthesisReport:
     out: Path
     images: int
     objects: int
+    limited: int
     categories: int
     made: int
     seconds: float
@@ -59,6 +61,11 @@ class SynthesisReport:
             f"{self.objects / self.images:.1f} objects an image of {self.categories} categories; "
             f"checksums of all files are in {CHECKSUMS}",
         ]
+        if self.limited:
+            share = f"{self.limited / self.objects:.1%}"
+            lines.append(
+                f"{self.limited} objects ({share}) are smaller than drawn, since `max_enlargement` holds them so"
+            )
         if self.skipped:
             kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(self.skipped.items()))
             lines.append(f"{sum(self.skipped.values())} segments of the bank were skipped: {kinds}")
@@ -134,6 +141,7 @@ def _report(
         out,
         counts["images"],
         counts["objects"],
+        counts["limited"],
         len(counts["instances_of"]),
         made,
         time.monotonic() - start,

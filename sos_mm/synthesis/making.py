@@ -61,7 +61,8 @@ class ShardMaker:
             encoded = each.encode(entry)
             files.update(encoded.files)
             records.update(encoded.records)
-        return ShardImage(files, records, entry.category_ids)
+        limited = sum(each.placement.limited for each in scene.objects)
+        return ShardImage(files, records, entry.category_ids, limited)
 
     def _images(self, indices: range) -> Iterator[ShardImage]:
         for index in indices:

@@ -1,7 +1,7 @@
 """From a recipe and an image's number to its scene."""
 
 from sos_mm.composition.compositor import compose
-from sos_mm.composition.planning import plan_and_load
+from sos_mm.composition.planning import draft_and_redraw, plan_and_load
 from sos_mm.composition.scene import Scene
 from sos_mm.seeding import Purpose, generator
 from sos_mm.synthesis.recipe import Recipe
@@ -49,7 +49,8 @@ class SceneMaker:
         canvas = tuple(self.recipe.canvas)
         number = self.layout.draw_count(layout_rng)
         drawn = self.bank.sample(segment_rng, number, self.recipe.sampling)
-        layout, segments = plan_and_load(self.layout, layout_rng, self.bank, drawn, canvas)
+        draft, drawn = draft_and_redraw(self.layout, layout_rng, self.bank, drawn, canvas, segment_rng=segment_rng)
+        layout, segments = plan_and_load(self.layout, layout_rng, self.bank, drawn, canvas, draft)
         return compose(
             self.backgrounds.sample(background_rng, canvas),
             layout,

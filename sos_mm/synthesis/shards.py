@@ -140,11 +140,13 @@ class ShardImage:
         files: Contents by path in the data set.
         records: Records by (path of the table, section).
         category_ids: The category of each of its objects.
+        limited: How many of them the layout's ``max_enlargement`` made smaller.
     """
 
     files: Mapping[str, bytes]
     records: Mapping[Stream, Sequence[Mapping[str, Any]]]
     category_ids: Sequence[int]
+    limited: int = 0
 
 
 def write_shard(out: Path, number: int, images: Iterable[ShardImage]) -> int:
@@ -184,7 +186,7 @@ def _fill(partial: Path, images: Iterable[ShardImage]) -> int:
                 if stream not in streams:
                     streams[stream] = opened.enter_context(open(_stream_file(partial, stream), "wb"))
                 streams[stream].writelines(encode_record(record) + b"\n" for record in records)
-            counts.add(image.category_ids)
+            counts.add(image.category_ids, image.limited)
     _write(partial / "shard.json", _to_json({**counts.to_json(), "files": checksums}))
     # At once, since a disk takes hardly longer for many files than for one.
     with ThreadPoolExecutor(_SYNC_THREADS) as pool:

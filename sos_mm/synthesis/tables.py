@@ -53,22 +53,24 @@ def _listed(records: Iterable[bytes], numbered: bool) -> Iterator[bytes]:
 
 
 class Counts:
-    """Counts images, and by category the objects and the images that they are in."""
+    """Counts images, by category the objects and the images that they are in, and objects held small."""
 
     def __init__(self):
-        self.images = 0
+        self.images = self.limited = 0
         self.images_with: Counter[int] = Counter()
         self.instances_of: Counter[int] = Counter()
 
-    def add(self, category_ids: Sequence[int]) -> None:
-        """Counts an image with objects of these categories."""
+    def add(self, category_ids: Sequence[int], limited: int) -> None:
+        """Counts an image with objects of these categories, so many of them held small by the limit of enlargement."""
         self.images += 1
+        self.limited += limited
         self.images_with.update(set(category_ids))
         self.instances_of.update(category_ids)
 
     def join(self, counted: Mapping[str, Any]) -> None:
         """Adds what `to_json` gave."""
         self.images += counted["images"]
+        self.limited += counted["limited"]
         for name in ("images_with", "instances_of"):
             getattr(self, name).update({int(id): number for id, number in counted[name].items()})
 
@@ -77,6 +79,7 @@ class Counts:
         return {
             "images": self.images,
             "objects": self.instances_of.total(),
+            "limited": self.limited,
             "images_with": {str(id): number for id, number in sorted(self.images_with.items())},
             "instances_of": {str(id): number for id, number in sorted(self.instances_of.items())},
         }

@@ -7,6 +7,7 @@ light = [
         low=0.1,
         high=0.7,
         keep="large",
+        lone_rank=0.0,
         chroma="original",
     )
 ]

@@ -27,6 +27,7 @@ class Annotation:
         visible_share: How much of it is not hidden by others, in [0, 1]; None where the data set does not say.
         truncation: How much of it is outside the image, in [0, 1]; None likewise.
         segment_id: The cut-out that it was made of, if it was.
+        limited: Whether a limit of enlargement made it smaller; None where the data set does not say.
 
     Raises:
         ValueError: If the box is none.
@@ -41,6 +42,7 @@ class Annotation:
     visible_share: float | None = None
     truncation: float | None = None
     segment_id: str = ""
+    limited: bool | None = None
 
     def __post_init__(self):
         if not all(map(math.isfinite, self.box)) or self.box[0] > self.box[2] or self.box[1] > self.box[3]:

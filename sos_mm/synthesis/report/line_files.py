@@ -69,7 +69,7 @@ def _numbers(box: Box) -> tuple[float, ...]:
 
 
 def _joined(annotation: Annotation, known: Annotation) -> Annotation:
-    keys = ("phrase", "visible_share", "truncation", "segment_id")
+    keys = ("phrase", "visible_share", "truncation", "segment_id", "limited")
     return replace(annotation, **{key: getattr(known, key) for key in keys})
 
 
@@ -111,6 +111,7 @@ def _objects(record: Mapping[str, Any]) -> AnnotatedImage:
             visible_share=each["visible_share"],
             truncation=each["truncation"],
             segment_id=each["segment_id"],
+            limited=each.get("placement", {}).get("limited"),
         )
         for each in record["objects"]
     ]

@@ -68,6 +68,8 @@ def tiles(data_set: DataSet, told: Figures) -> str:
         ]
     if objects and not np.isnan(told.visible_share).all():
         shown.append(("mean visible share", f"{np.nanmean(told.visible_share):.0%}", "of an object's pixels"))
+    if np.nansum(told.limited):
+        shown.append(("held small", f"{np.nanmean(told.limited):.1%}", "of the objects, by max_enlargement"))
     return _tiles(shown)
 
 

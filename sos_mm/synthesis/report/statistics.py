@@ -28,6 +28,7 @@ class Figures:
         area: (N,) float64, pixels of its mask, or of its box where there are no masks.
         size: (I, 2) float64, height and width of each image.
         visible_share, truncation: (N,) float64, in [0, 1]; NaN where the data set does not say.
+        limited: (N,) float64, 1 for those that a limit of enlargement made smaller, else 0; NaN likewise.
         segment_id: Cut-outs that the objects were made of; '' where it does not say.
         stuff, ignored: How many such regions there are.
     """
@@ -40,6 +41,7 @@ class Figures:
     size: np.ndarray
     visible_share: np.ndarray
     truncation: np.ndarray
+    limited: np.ndarray
     segment_id: tuple[str, ...]
     stuff: int
     ignored: int
@@ -64,6 +66,7 @@ def figures(data_set: DataSet) -> Figures:
         np.array([image.size for image in data_set.images], float).reshape(-1, 2),
         column(each.visible_share for _, each in objects),
         column(each.truncation for _, each in objects),
+        column(each.limited for _, each in objects),
         tuple(each.segment_id for _, each in objects),
         roles["stuff"],
         roles["ignore"],

@@ -1,0 +1,48 @@
+"""How far boxes enlarge segments, and which segment gets which box so that it is enlarged least."""
+
+import numpy as np
+
+
+def enlargements(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Computes the factors by which segments are scaled to fit into boxes, their aspects kept.
+
+    Args:
+        boxes: (..., 2) heights and widths of boxes in pixels.
+        sizes: (..., 2) heights and widths of segments in pixels, broadcast against ``boxes``.
+
+    Returns:
+        (...) float64; above 1 where a segment is enlarged.
+
+    >>> enlargements(np.array([[50, 100], [0, 0]]), np.array([25, 20])).tolist()
+    [2.0, 0.0]
+    """
+    return (np.asarray(boxes) / np.asarray(sizes)).min(axis=-1)
+
+
+def assign_boxes(rng: np.random.Generator, boxes: np.ndarray, sizes: np.ndarray, limit: float) -> np.ndarray:
+    """Gives each segment a box that it can fill, as far as there are such segments.
+
+    Boxes choose in turn, from the largest, among the segments that are left, in random order: the first that is not
+    enlarged further than the limit, or else the one that is enlarged least. Where every segment can fill every box the
+    assignment is uniform over all of them.
+
+    Args:
+        rng: Where the random order comes from.
+        boxes: (M, 2) heights and widths in pixels, M <= N.
+        sizes: (N, 2) heights and widths of segments.
+        limit: Largest enlargement.
+
+    Returns:
+        (M,) int64, the segment of each box, all different.
+    """
+    left = rng.permutation(len(sizes))
+    factors = enlargements(boxes[:, None], sizes[None])
+    if factors.max(initial=0) <= limit:
+        return left[: len(boxes)]
+    chosen = np.empty(len(boxes), np.int64)
+    for box in np.argsort(-boxes.prod(axis=1), kind="stable"):
+        fits = factors[box, left] <= limit
+        place = int(fits.argmax() if fits.any() else factors[box, left].argmin())
+        chosen[box] = left[place]
+        left = np.delete(left, place)
+    return chosen

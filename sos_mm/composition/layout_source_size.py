@@ -1,0 +1,80 @@
+"""The layout that keeps cut-outs as large, relative to the new image, as they were in their own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sos_mm.composition.layout import Draft, OcclusionOptions, SizedSegment, check_pair, register_layout, sizes_of
+from sos_mm.composition.place import fit_boxes, turned_sizes
+from sos_mm.composition.scene import Placement
+from sos_mm.composition.taken_boxes import TakenBoxes
+
+_BATCH = 16
+
+
+@register_layout
+@dataclass(frozen=True, kw_only=True)
+class SourceSizeLayout(OcclusionOptions):
+    """Objects at their own size relative to the image that they were cut from, times a jitter; larger ones behind.
+
+    A cut-out takes the share of the canvas that it took of its own image, when that is scaled to lie inside the canvas;
+    the jitter is that of large-scale jittering. Positions are uniform, under the rules of `OcclusionOptions`.
+
+    Args:
+        jitter: Range of the factor on each object's size, uniform in its logarithm.
+        counts, flip, max_enlargement, rotation, hue: See `PriorOptions`.
+        min_mean_visible, min_visible, crowded, attempts, restarts: See `OcclusionOptions`.
+
+    Source: the jitter of "Simple Copy-Paste is a Strong Data Augmentation Method", CVPR 2021, in a narrower range.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    jitter: tuple[float, float] = (0.5, 1.5)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_pair("jitter", self.jitter, 0.01, 100)
+
+    def draft(self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int]) -> Draft:
+        """Draws the size of each object.
+
+        Raises:
+            ValueError: If a segment was not cut from an image.
+        """
+        for segment in segments:
+            if segment.source_size is None:
+                raise ValueError(
+                    "`SourceSizeLayout` needs segments that were cut from images, such as those of a bank of type "
+                    f"'coco', but got one of category {segment.category!r} that was not: use `StructuredLayout`."
+                )
+        sources = np.array([segment.source_size for segment in segments], float).reshape(-1, 2)
+        low, high = self.jitter
+        factors = low * (high / low) ** rng.random(len(segments))
+        scales = (np.array(canvas) / sources).min(axis=1) * factors
+        return Draft(np.clip(sizes_of(segments) * scales[:, None], 1, canvas))
+
+    def try_once(
+        self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int], draft: Draft
+    ) -> list[Placement]:
+        """Tries one layout; gives the placements of the objects that found a place."""
+        variants = self.draw_variants(rng, len(segments))
+        turned = turned_sizes(sizes_of(segments), variants.rotations)
+        rooms = np.minimum(turned_sizes(draft.boxes, variants.rotations), canvas)
+        boxes = np.zeros((len(segments), 4), np.int64)
+        boxes[:, 2:] = np.maximum(np.rint(rooms[:, ::-1]), 1)
+        fitted, limited = fit_boxes(boxes, turned, self.limit)
+        taken = TakenBoxes(len(segments), self.min_visible, self.min_mean_visible)
+        placements = []
+        for index in np.argsort(-draft.boxes.prod(axis=1), kind="stable").tolist():
+            extent = fitted[index, 2:] - fitted[index, :2]
+            for _ in range(-(-self.attempts // _BATCH)):
+                corners = np.floor(rng.random((_BATCH, 2)) * (np.array(canvas[::-1]) - extent + 1)).astype(np.int64)
+                tried = np.concatenate([corners, corners + extent], axis=1)
+                chosen = taken.add_first(tried)
+                if chosen is not None:
+                    placements.append(variants.place(index, tried[chosen], limited[index]))
+                    break
+        return placements

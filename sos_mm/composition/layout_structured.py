@@ -1,0 +1,134 @@
+"""The structured layout of SOS: objects of three sizes, larger ones behind."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sos_mm.checks import check_choice
+from sos_mm.composition.enlargement import assign_boxes
+from sos_mm.composition.layout import Draft, OcclusionOptions, SizedSegment, check_pair, register_layout, sizes_of
+from sos_mm.composition.place import fit_boxes, turned_sizes
+from sos_mm.composition.scene import Placement
+from sos_mm.composition.taken_boxes import TakenBoxes
+
+SIZE_CLASSES = ("large", "medium", "small")
+# Boxes that are tried at once: whole arrays cost hardly more than single boxes.
+_BATCH = 16
+
+
+def _default_shares() -> dict[str, float]:
+    return {"large": 0.24, "medium": 0.34, "small": 0.42}
+
+
+def _default_areas() -> dict[str, tuple[float, float]]:
+    frame = 640 * 480
+    return {"large": (9216 / frame, 0.5), "medium": (1024 / frame, 9216 / frame), "small": (512 / frame, 1024 / frame)}
+
+
+@register_layout
+@dataclass(frozen=True, kw_only=True)
+class StructuredLayout(OcclusionOptions):
+    """The layout prior of SOS: objects of three sizes, larger ones behind, none hidden too far.
+
+    Every object gets a size class; boxes are placed from large to small, each one in front of those before, at a
+    uniform position inside the canvas, under the rules of `OcclusionOptions`. Of an image's segments those get the
+    large boxes that can fill them within ``max_enlargement``.
+
+    Args:
+        shares: Share of each size class.
+        classes: 'rounded' gives each image its classes in these shares, the numbers of large and medium objects being
+            rounded (so that every image of three objects or more has a large one), as the released code does;
+            'independent' draws the class of each object by itself.
+        areas: Range of a box's area for each size class, uniform, as a fraction of the canvas.
+        aspect: Range of a box's width over its height, uniform. The segment keeps its own inside the box.
+        counts, flip, max_enlargement, rotation, hue: See `PriorOptions`.
+        min_mean_visible, min_visible, crowded, attempts, restarts: See `OcclusionOptions`.
+
+    Source: "SOS: Synthetic Object Segments", arXiv 2510.09110; the areas are those of its 640x480 frame.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    shares: Mapping[str, float] = field(default_factory=_default_shares)
+    classes: str = "independent"
+    areas: Mapping[str, tuple[float, float]] = field(default_factory=_default_areas)
+    aspect: tuple[float, float] = (0.5, 2.0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name, value in (("shares", self.shares), ("areas", self.areas)):
+            if set(value) != set(SIZE_CLASSES):
+                raise ValueError(f"`{name}` must have the keys {SIZE_CLASSES}, but got {tuple(value)}.")
+        if min(self.shares.values()) < 0 or abs(sum(self.shares.values()) - 1) > 1e-6:
+            raise ValueError(f"`shares` must be at least 0 and add up to 1, but got {dict(self.shares)}.")
+        check_choice("classes", self.classes, ("rounded", "independent"))
+        for name in SIZE_CLASSES:
+            check_pair(f"areas[{name!r}]", self.areas[name], 0, 1)
+        check_pair("aspect", self.aspect, 0.01, 100)
+
+    def draft(self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int]) -> Draft:
+        """Draws the size class of each object; its box is the mean one of that class, taken as a square."""
+        classes = self._draw_classes(rng, len(segments))
+        sides = np.sqrt([np.mean(self.areas[name]) * canvas[0] * canvas[1] for name in SIZE_CLASSES])[classes]
+        boxes = np.stack([sides, sides], axis=1)
+        chosen = assign_boxes(rng, boxes, sizes_of(segments), self.limit)
+        of_segment = np.argsort(chosen)
+        return Draft(boxes[of_segment], {"classes": classes[of_segment]})
+
+    def _draw_classes(self, rng: np.random.Generator, number: int) -> np.ndarray:
+        """(number,) int64 indices into `SIZE_CLASSES`."""
+        shares = [self.shares[name] for name in SIZE_CLASSES]
+        if self.classes == "independent":
+            return rng.choice(len(SIZE_CLASSES), size=number, p=shares)
+        return np.repeat(np.arange(len(SIZE_CLASSES)), rounded_counts(number, shares))
+
+    def try_once(
+        self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int], draft: Draft
+    ) -> list[Placement]:
+        """Tries one layout; gives the placements of the objects that found a place."""
+        variants = self.draw_variants(rng, len(segments))
+        sizes = sizes_of(segments)
+        if self.rotation:
+            sizes = turned_sizes(sizes, variants.rotations)
+        taken = TakenBoxes(len(sizes), self.min_visible, self.min_mean_visible)
+        classes, placements = draft.columns["classes"], []
+        for index in np.argsort(classes, kind="stable").tolist():
+            areas = self.areas[SIZE_CLASSES[classes[index]]]
+            for _ in range(-(-self.attempts // _BATCH)):
+                boxes = self._draw_boxes(rng, areas, canvas)
+                fitted, limited = fit_boxes(boxes, sizes[index], self.limit)
+                chosen = taken.add_first(fitted) if len(boxes) else None
+                if chosen is not None:
+                    placements.append(
+                        variants.place(index, (fitted if limited[chosen] else boxes)[chosen], limited[chosen])
+                    )
+                    break
+        return placements
+
+    def _draw_boxes(self, rng: np.random.Generator, areas: tuple[float, float], canvas: tuple[int, int]) -> np.ndarray:
+        """(N, 4) int64 boxes inside the canvas; those that would not fit it are dropped."""
+        height, width = canvas
+        draws = rng.random((4, _BATCH))
+        area = (areas[0] + draws[0] * (areas[1] - areas[0])) * height * width
+        aspect = self.aspect[0] + draws[1] * (self.aspect[1] - self.aspect[0])
+        extent = np.maximum(np.rint(np.sqrt([area * aspect, area / aspect])), 1).astype(np.int64)
+        room = np.array([[width], [height]]) - extent
+        corner = np.floor(draws[2:] * (room + 1)).astype(np.int64)
+        return np.concatenate([corner, corner + extent]).T[(room >= 0).all(axis=0)]
+
+
+def rounded_counts(number: int, shares: Sequence[float]) -> list[int]:
+    """Rounds shares of a number of objects to whole objects; the last class that has a share gets the rest.
+
+    >>> rounded_counts(12, (0.24, 0.34, 0.42))
+    [3, 4, 5]
+    """
+    last = max(place for place, share in enumerate(shares) if share)
+    counts, left = [0] * len(shares), number
+    for place, share in enumerate(shares[:last]):
+        counts[place] = min(round(number * share), left)
+        left -= counts[place]
+    counts[last] = left
+    return counts

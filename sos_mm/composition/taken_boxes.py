@@ -1,0 +1,36 @@
+"""The rule of occlusion: which boxes may be added in front of others so that none is hidden too far."""
+
+import numpy as np
+
+
+class TakenBoxes:
+    """The boxes taken so far and how much of each is hidden at most."""
+
+    def __init__(self, number: int, min_visible: float, min_mean_visible: float):
+        self.boxes = np.empty((number, 4), np.int64)
+        self.areas = np.empty(number)
+        self.hidden = np.zeros(number)
+        self.number = 0
+        self.min_visible, self.min_mean_visible = min_visible, min_mean_visible
+
+    def add_first(self, candidates: np.ndarray) -> int | None:
+        """Takes the first of (N, 4) boxes that keeps the rules, in front of all others; its index, or None."""
+        boxes = self.boxes[: self.number]
+        # Wide and high apart: numpy is slow over a last axis of two.
+        wide, high = (
+            np.minimum(candidates[:, axis + 2, None], boxes[:, axis + 2])
+            - np.maximum(candidates[:, axis, None], boxes[:, axis])
+            for axis in (0, 1)
+        )
+        hidden = self.hidden[: self.number] + np.maximum(wide, 0) * np.maximum(high, 0)
+        visible = np.maximum(1 - hidden / self.areas[: self.number], 0)
+        mean = (visible.sum(axis=1) + 1) / (self.number + 1)
+        good = (visible >= self.min_visible).all(axis=1) & (mean >= self.min_mean_visible)
+        if not good.any():
+            return None
+        chosen = int(good.argmax())
+        self.hidden[: self.number] = hidden[chosen]
+        self.boxes[self.number] = candidates[chosen]
+        self.areas[self.number] = (candidates[chosen, 2:] - candidates[chosen, :2]).prod()
+        self.number += 1
+        return chosen
