@@ -47,6 +47,19 @@ def test_table(name, found, distractors, on_target, on_other):
     assert score(found, distractors) == (on_target, on_other)
 
 
+@pytest.mark.parametrize(("name", "found", "distractors", "on_target", "on_other"), TABLE)
+def test_where_the_score_of_sos_differs(name, found, distractors, on_target, on_other):
+    """In theirs one box may count for both sides: the scores are the same unless a box overlaps both by half."""
+    overlaps = [(box_ious([box], [TARGET])[0, 0], box_ious([box], distractors).max(), each) for box, each in found]
+    theirs = (
+        max((each for target, _, each in overlaps if target >= 0.5), default=None),
+        max((each for _, distractor, each in overlaps if distractor >= 0.5), default=None),
+    )
+    shared = any(min(target, distractor) >= 0.5 for target, distractor, _ in overlaps)
+    assert shared == ("over both" in name)
+    assert (theirs == (on_target, on_other)) != shared
+
+
 def test_means_of_the_table():
     """Gaps by hand: .5 .1 0 -.3 .3 0 0 .8 0 -.9 .9 -.9 -.3 .1, which sum to .3; over 0 are six of fourteen."""
     means = mean_intra_class([score(found, distractors) for _, found, distractors, _, _ in TABLE])
