@@ -101,10 +101,11 @@ class IntraClassReferringMetric(BaseMetric):
     either. Each data sample needs ``img_id`` and ``pred_instances`` with ``bboxes``, xyxy at the size of the original
     image, and ``scores``.
 
-    The figures of SOS are not to be compared with these. Its task 5 shows photographs of COCO and OpenImages V7, and its
-    score is another: each side has the best score among all boxes that overlap it enough, so that one box may count for
-    the target and for a distractor. Here a box counts for what it overlaps most. It matters where a box overlaps both:
-    one that lies on the target (IoU 1) and over a distractor (IoU 0.67) makes a gap of 0 there, and of its score here.
+    The figures of SOS are not to be compared with these. Its task 5 shows photographs of COCO and OpenImages V7, and
+    its score is another: each side has the best score among all boxes that overlap it enough, so that one box may count
+    for the target and for a distractor. Here a box counts for what it overlaps most. It matters where a box overlaps
+    both: one that lies on the target (IoU 1) and over a distractor (IoU 0.67) makes a gap of 0 there, and of its score
+    here.
 
     Args:
         ann_file: A file as the module describes; the data set's.
