@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sos_mm.composition import Layout, Light, Placement, build_steps, compose, default_light
+from sos_mm.composition import Layout, Light, Placement, Relight, build_steps, compose, default_light
 from sos_mm.composition import steps as steps_module
 from sos_mm.composition.compositor import _paint
 from sos_mm.composition.edges import soften
@@ -250,7 +250,7 @@ def test_harmonisation_keeps_the_order_of_levels(seed, strength, chroma, limit):
 @pytest.mark.parametrize("name", sorted(steps_module._STEPS))
 def test_each_step_does_something_and_can_be_switched_off(name):
     """Each of the registered steps alone, and switched off by one value of its config."""
-    options = {"relighter": Tint((10, 10, 10))} if name == "AreaWeightedBlend" else {}
+    options = {"relighter": Tint((10, 10, 10))} if issubclass(steps_module._STEPS[name], Relight) else {}
     rng = np.random.default_rng(1)
     segments = [make_segment(rng, 60, 60)]
     placements = tuple(Placement(0, (x, 20, x + 60, 80), depth=depth) for x, depth in ((10, 40.0), (80, 1.0)))
@@ -341,7 +341,7 @@ def test_long_thin_objects_are_lit(name, thickness, lying):
     segment = Segment(np.full((*size, 4), (120, 90, 60, 255), np.uint8), "knife")
     layout = Layout((1000, 1000), (Placement(0, (40, 50, 40 + size[1], 50 + size[0]), depth=2.0),))
     ground = np.full((1000, 1000, 3), (190, 150, 100), np.uint8)
-    options = {"relighter": Tint((10, 10, 10))} if name == "AreaWeightedBlend" else {}
+    options = {"relighter": Tint((10, 10, 10))} if issubclass(steps_module._STEPS[name], Relight) else {}
     steps = build_steps([{"type": name, **options}])
     scene = compose(ground, layout, [segment], steps=steps, rng=np.random.default_rng(0))
     np.testing.assert_array_equal(scene.owner, compose(ground, layout, [segment]).owner)
