@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from mmengine.model import BaseModule
@@ -148,8 +149,23 @@ class PlainCrossAttention(FeatureInteraction):
         return 0
 
 
+def remove_cross_attention(unet: UNet2DConditionModel) -> None:
+    """Takes the cross-attention layers and their normalisations out of a U-Net, which then reads no context.
+
+    A context of zeros would come to the same but for a constant: without it keys and values are zero, since their
+    projections have no bias, and what such a layer adds is its last projection's bias.
+    """
+    for _, layer in transformer_layers(unet):
+        layer.attn2 = layer.norm2 = None
+
+
 def cross_attentions(unet: UNet2DConditionModel) -> list[tuple[int, Attention]]:
     """Every cross-attention layer with its level, in the order of the forward pass."""
+    return [(level, layer.attn2) for level, layer in transformer_layers(unet) if layer.attn2 is not None]
+
+
+def transformer_layers(unet: UNet2DConditionModel) -> list[tuple[int, BasicTransformerBlock]]:
+    """Every transformer layer with its level, in the order of the forward pass."""
     last = len(unet.down_blocks) - 1
     blocks = [
         *enumerate(unet.down_blocks),
@@ -157,7 +173,7 @@ def cross_attentions(unet: UNet2DConditionModel) -> list[tuple[int, Attention]]:
         *((last - index, block) for index, block in enumerate(unet.up_blocks)),
     ]
     return [
-        (level, layer.attn2)
+        (level, layer)
         for level, block in blocks
         for transformer in getattr(block, "attentions", None) or ()
         for layer in transformer.transformer_blocks
