@@ -198,7 +198,7 @@ def resized(saliency: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     """Brings a map (1, H, W) to another size, (1, h, w), by PIL's filter of that name.
 
     With ``antialias`` torch has PIL's filters: they widen where a side shrinks, and the cubic one has its parameter of
-    -0.5. On float maps in [0, 1] both agree to 1e-5. The cubic filter overshoots at edges.
+    -0.5. On maps in [0, 1] both agree to 5e-5 in 32 bits, and to 1e-6 in 64. The cubic filter overshoots at edges.
 
     Args:
         saliency: The map.
