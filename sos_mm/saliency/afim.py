@@ -2,7 +2,8 @@
 
 At the U-Net's cross-attention layers queries come from the U-Net's features, keys and values from the salient feature
 pyramid. Each layer is given the pyramid's map of its own resolution (pooled below stride 32), and a gate that knows
-the timestep says how much of what it reads is taken.
+the timestep says how much of what it reads is taken. As published it is cross-attention to one map, f, at every layer
+(:class:`PlainCrossAttention`); the pyramid, positions and the gate are ours.
 
 The image's features do not change while its mask is denoised. So keys and values are computed once an image
 (:meth:`FeatureInteraction.with_projections`) and reused by all steps and all members of an ensemble; only the gate

@@ -145,13 +145,13 @@ class SaliencySegmentor(BaseSegmentor):
         if stretch in ("member", "released"):
             upright = torch.stack([stretched(member) for member in upright])
         middle = reduced(upright, settings["reduction"], stretch == "released")  # (1, H, W)
-        saliency = resized(middle, sample.ori_shape[:2], settings["upsampling"])  # (1, h, w)
+        saliency = resized(middle[None], sample.ori_shape[:2], settings["upsampling"])[0]  # (1, h, w)
         saliency = (stretched(saliency) if stretch == "result" else saliency).clamp(0, 1)
         sample.pred_saliency = PixelData(data=saliency)
-        sample.pred_sem_seg = PixelData(data=(saliency > self.test_cfg["threshold"]).long())
+        sample.pred_sem_seg = PixelData(data=(saliency > settings["threshold"]).long())
         sample.seg_logits = PixelData(data=torch.logit(saliency, 1e-6))
         if len(upright) > 1:
-            maps = torch.stack([resized(member, sample.ori_shape[:2], settings["upsampling"]) for member in upright])
+            maps = resized(upright, sample.ori_shape[:2], settings["upsampling"])  # (members, 1, h, w)
             sample.saliency_std = PixelData(data=maps.std(0))
         return sample
 
@@ -194,18 +194,18 @@ def reduced(members: Tensor, reduction: str, stretch: bool = False) -> Tensor:
     return stretched(middle) if stretch else middle
 
 
-def resized(saliency: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    """Brings a map (1, H, W) to another size, (1, h, w), by PIL's filter of that name.
+def resized(maps: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """Brings maps (B, 1, H, W) to another size, (B, 1, h, w), by PIL's filter of that name.
 
     With ``antialias`` torch has PIL's filters: they widen where a side shrinks, and the cubic one has its parameter of
     -0.5. On maps in [0, 1] both agree to 5e-5 in 32 bits, and to 1e-6 in 64. The cubic filter overshoots at edges.
 
     Args:
-        saliency: The map.
+        maps: The maps.
         size: (h, w).
         mode: ``bilinear`` or ``bicubic``.
     """
-    return functional.interpolate(saliency[None], size, mode=mode, antialias=True)[0]
+    return functional.interpolate(maps, size, mode=mode, antialias=True)
 
 
 def stretched(saliency: Tensor) -> Tensor:

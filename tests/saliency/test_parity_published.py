@@ -260,9 +260,10 @@ def test_photographs_and_masks_are_resized_by_pil(tmp_path, before, after):
 def test_maps_are_resized_as_by_pil(before, after, mode):
     saliency = np.random.default_rng(1).random(before, np.float32)
     expected = np.asarray(Image.fromarray(saliency).resize(after[::-1], getattr(Image, mode.upper())))
-    found = resized(torch.from_numpy(saliency)[None], after, mode)[0].numpy()
+    maps = torch.from_numpy(saliency)[None, None]
+    found = resized(maps, after, mode)[0, 0].numpy()
     np.testing.assert_allclose(found, expected, atol=5e-5)
-    exact = resized(torch.from_numpy(saliency)[None].double(), after, mode)[0].numpy()
+    exact = resized(maps.double(), after, mode)[0, 0].numpy()
     np.testing.assert_allclose(exact, expected, atol=1e-6)
 
 
@@ -467,7 +468,7 @@ def test_prediction_is_a_loop_written_from_the_description(trained):
 
 
 def reference_prediction(model: torch.nn.Module, unet: UNet2DConditionModel, path: str) -> np.ndarray:
-    """The released inference, 10 steps for each of 10 members, from METHODS' words: a map at the photograph's size."""
+    """The released inference, 10 steps for each of 10 members, from its description: a map at the photograph's size."""
     photograph = Image.open(path).convert("RGB")
     pixels = np.asarray(photograph.resize((64, 64), Image.BICUBIC))
     image = torch.from_numpy(pixels / np.float32(255)).permute(2, 0, 1)[None]
