@@ -277,6 +277,8 @@ def main() -> None:
     # Equal compute is counted in processor seconds.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     settings = dict(seconds=args.seconds, train_images=args.train_images, test_images=args.test_images)
+    # A name may have stood for another model once: what is there must not be taken for this one's.
+    settings["configs"] = {name: variant.config for name, variant in VARIANTS.items()}
     same_settings(out, settings)
     init_default_scope("mmseg")
     for group, number in (("train", args.train_images), ("held_out", args.test_images)):
