@@ -32,7 +32,9 @@ def saliency_model(name: str) -> Config:
 def shrink(model: Config) -> Config:
     """Makes a model small, leaving in place what makes it that variant."""
     backbone = model.backbone
-    if backbone.model_name.startswith("swin"):
+    if backbone is None:
+        pass
+    elif backbone.model_name.startswith("swin"):
         backbone.update(model_name="swin_tiny_patch4_window7_224", img_size=64, embed_dim=16, depths=(1, 1, 1, 1))
         backbone.update(num_heads=(1, 1, 2, 2), window_size=2)
     else:

@@ -53,7 +53,9 @@ def page_sections(runner: Runner, args: argparse.Namespace, scores: dict) -> lis
     # Of a branch alone there is neither sampling nor attention.
     closely = range(min(args.closely, len(batches[0]["inputs"])) if isinstance(model, LatentDiffusionSegmentor) else 0)
     strips = [report.sampling_strip(model, batches[0], index, args.sampling_steps) for index in closely]
-    attention = [report.attention_row(model, batches[0], index) for index in closely]
+    # Nor is there attention to features where there are none.
+    attends = getattr(model.decode_head, "afim", None) is not None
+    attention = [report.attention_row(model, batches[0], index) for index in closely if attends]
     test_root, train_root = (config[f"{kind}_dataloader"].dataset.data_root for kind in ("test", "train"))
     pairs = report.data_pairs(DATASETS.build(config.train_dataloader.dataset), args.pairs)
     logs = sorted(Path(args.checkpoint).parent.glob("*/vis_data/scalars.json"))

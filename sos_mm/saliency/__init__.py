@@ -7,6 +7,7 @@ check_openmmlab("mmengine", "mmcv", "mmseg")
 from sos_mm.saliency.afim import AttentionFeatureInteraction, PlainCrossAttention  # noqa: E402
 from sos_mm.saliency.augmented_test import SaliencyTTAModel  # noqa: E402
 from sos_mm.saliency.branch import SalientBranchHead, SalientBranchSegmentor  # noqa: E402
+from sos_mm.saliency.clipping import PartClippingConstructor  # noqa: E402
 from sos_mm.saliency.datasets import SaliencyDataset  # noqa: E402
 from sos_mm.saliency.denoiser import LatentDenoiser  # noqa: E402
 from sos_mm.saliency.distillation import DistilledSegmentor  # noqa: E402
@@ -50,6 +51,7 @@ __all__ = [
     "MaskDecoder",
     "MultiModalPreprocessor",
     "PackSaliencyInputs",
+    "PartClippingConstructor",
     "PlainCrossAttention",
     "ReleasedFusion",
     "ResizeSaliency",

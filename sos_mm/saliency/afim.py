@@ -2,7 +2,8 @@
 
 At the U-Net's cross-attention layers queries come from the U-Net's features, keys and values from the salient feature
 pyramid. Each layer is given the pyramid's map of its own resolution (pooled below stride 32), and a gate that knows
-the timestep says how much of what it reads is taken.
+the timestep says how much of what it reads is taken. As published it is cross-attention to one map, f, at every layer
+(:class:`PlainCrossAttention`); the pyramid, positions and the gate are ours.
 
 The image's features do not change while its mask is denoised. So keys and values are computed once an image
 (:meth:`FeatureInteraction.with_projections`) and reused by all steps and all members of an ensemble; only the gate
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from mmengine.model import BaseModule
@@ -148,8 +150,23 @@ class PlainCrossAttention(FeatureInteraction):
         return 0
 
 
+def remove_cross_attention(unet: UNet2DConditionModel) -> None:
+    """Takes the cross-attention layers and their normalisations out of a U-Net, which then reads no context.
+
+    A context of zeros would come to the same but for a constant: without it keys and values are zero, since their
+    projections have no bias, and what such a layer adds is its last projection's bias.
+    """
+    for _, layer in transformer_layers(unet):
+        layer.attn2 = layer.norm2 = None
+
+
 def cross_attentions(unet: UNet2DConditionModel) -> list[tuple[int, Attention]]:
     """Every cross-attention layer with its level, in the order of the forward pass."""
+    return [(level, layer.attn2) for level, layer in transformer_layers(unet) if layer.attn2 is not None]
+
+
+def transformer_layers(unet: UNet2DConditionModel) -> list[tuple[int, BasicTransformerBlock]]:
+    """Every transformer layer with its level, in the order of the forward pass."""
     last = len(unet.down_blocks) - 1
     blocks = [
         *enumerate(unet.down_blocks),
@@ -157,7 +174,7 @@ def cross_attentions(unet: UNet2DConditionModel) -> list[tuple[int, Attention]]:
         *((last - index, block) for index, block in enumerate(unet.up_blocks)),
     ]
     return [
-        (level, layer.attn2)
+        (level, layer)
         for level, block in blocks
         for transformer in getattr(block, "attentions", None) or ()
         for layer in transformer.transformer_blocks

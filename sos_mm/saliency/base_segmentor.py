@@ -12,24 +12,27 @@ from torch import Tensor
 from torch.nn import functional
 
 from sos_mm.saliency.fusion import SalientFeatures
-from sos_mm.saliency.settings import checked_test_cfg
+from sos_mm.saliency.settings import checked_stretch, checked_test_cfg
 from sos_mm.saliency.sliding import Window, blend_tiles, whole
 
 
 class SaliencySegmentor(BaseSegmentor):
-    """An encoder, a fusion and a head that gives saliency maps.
+    """An encoder and a fusion, where there are any, and a head that gives saliency maps.
 
     mmseg's ``SegTTAModel`` averages its predictions over augmentations: it gives one channel of logits.
 
     Args:
         data_preprocessor: Must give RGB in [0, 1]; the parts each apply their own normalisation.
-        backbone: Config of the encoder: (B, 3, H, W) -> stage features.
+        backbone: Config of the encoder: (B, 3, H, W) -> stage features. None for no encoder, and then no neck.
         neck: Config of the fusion: stage features -> :class:`SalientFeatures`.
         decode_head: Config of the head.
         modalities: Images that the model is given, each of three channels: 1 for RGB, 2 for RGB and depth or thermal.
             The encoder sees each by itself, and the fusion is given the features of all, joined stage by stage.
         test_cfg: See :class:`LatentDiffusionSegmentor`.
         init_cfg: mmengine's.
+
+    Raises:
+        ValueError: If there is an encoder without a fusion, or the other way round.
     """
 
     out_channels = 1
@@ -38,8 +41,8 @@ class SaliencySegmentor(BaseSegmentor):
     def __init__(
         self,
         data_preprocessor: dict,
-        backbone: dict,
-        neck: dict,
+        backbone: dict | None,
+        neck: dict | None,
         decode_head: dict,
         modalities: int = 1,
         test_cfg: dict | None = None,
@@ -47,8 +50,13 @@ class SaliencySegmentor(BaseSegmentor):
     ):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.modalities = modalities
-        self.backbone = MODELS.build(backbone)
-        self.neck = MODELS.build(dict(in_channels=[c * modalities for c in self.backbone.out_channels], **neck))
+        if (backbone is None) != (neck is None):
+            raise ValueError("`backbone` and `neck` must both be configs or both be None: the one reads the other.")
+        self.backbone = self.neck = None
+        if backbone is not None:
+            self.backbone = MODELS.build(backbone)
+            channels = [number * modalities for number in self.backbone.out_channels]
+            self.neck = MODELS.build(dict(in_channels=channels, **neck))
         self.decode_head = MODELS.build(decode_head)
         self.test_cfg = checked_test_cfg(test_cfg or {})
         self.decode_head.threshold = self.test_cfg["threshold"]  # Where mmseg's SegTTAModel looks for it.
@@ -65,8 +73,10 @@ class SaliencySegmentor(BaseSegmentor):
             )
         return inputs.split(3, 1)
 
-    def extract_feat(self, inputs: Tensor) -> SalientFeatures:
-        """Images (B, 3 n, H, W) in [0, 1] -> f and its pyramid."""
+    def extract_feat(self, inputs: Tensor) -> SalientFeatures | None:
+        """Images (B, 3 n, H, W) in [0, 1] -> f and its pyramid; None without an encoder."""
+        if self.backbone is None:
+            return None
         seen = [self.backbone(image) for image in self.images(inputs)]
         return self.neck([torch.cat(stages, 1) if len(stages) > 1 else stages[0] for stages in zip(*seen, strict=True)])
 
@@ -130,14 +140,18 @@ class SaliencySegmentor(BaseSegmentor):
 
     def fill(self, sample: SegDataSample, members: Tensor) -> SegDataSample:
         """Writes the ensemble's maps (members, 1, H, W) in [0, 1] into one sample, at its original size."""
-        upright = turned_back(without_padding(members, sample), sample)
-        maps = functional.interpolate(upright, sample.ori_shape[:2], mode="bilinear", antialias=True)
-        middle = maps.median(0).values if self.test_cfg["reduction"] == "median" else maps.mean(0)
-        saliency = (stretched(middle) if self.test_cfg["stretch"] else middle).clamp(0, 1)  # (1, h, w)
+        settings, stretch = self.test_cfg, checked_stretch(self.test_cfg["stretch"])
+        upright = turned_back(without_padding(members, sample), sample)  # (members, 1, H, W)
+        if stretch in ("member", "released"):
+            upright = torch.stack([stretched(member) for member in upright])
+        middle = reduced(upright, settings["reduction"], stretch == "released")  # (1, H, W)
+        saliency = resized(middle[None], sample.ori_shape[:2], settings["upsampling"])[0]  # (1, h, w)
+        saliency = (stretched(saliency) if stretch == "result" else saliency).clamp(0, 1)
         sample.pred_saliency = PixelData(data=saliency)
-        sample.pred_sem_seg = PixelData(data=(saliency > self.test_cfg["threshold"]).long())
+        sample.pred_sem_seg = PixelData(data=(saliency > settings["threshold"]).long())
         sample.seg_logits = PixelData(data=torch.logit(saliency, 1e-6))
-        if len(maps) > 1:
+        if len(upright) > 1:
+            maps = resized(upright, sample.ori_shape[:2], settings["upsampling"])  # (members, 1, h, w)
             sample.saliency_std = PixelData(data=maps.std(0))
         return sample
 
@@ -163,6 +177,35 @@ def turned_back(maps: Tensor, sample: SegDataSample) -> Tensor:
         return maps
     sides = dict(horizontal=[-1], vertical=[-2], diagonal=[-2, -1])
     return maps.flip(sides[sample.flip_direction])
+
+
+def reduced(members: Tensor, reduction: str, stretch: bool = False) -> Tensor:
+    """Reduces an ensemble's maps to one, pixel by pixel.
+
+    Args:
+        members: (members, 1, H, W).
+        reduction: ``mean`` or ``median``; of an even number the median is the lower of the two in the middle.
+        stretch: Whether to stretch the one map as well.
+
+    Returns:
+        (1, H, W).
+    """
+    middle = members.median(0).values if reduction == "median" else members.mean(0)
+    return stretched(middle) if stretch else middle
+
+
+def resized(maps: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """Brings maps (B, 1, H, W) to another size, (B, 1, h, w), by PIL's filter of that name.
+
+    With ``antialias`` torch has PIL's filters: they widen where a side shrinks, and the cubic one has its parameter of
+    -0.5. On maps in [0, 1] both agree to 5e-5 in 32 bits, and to 1e-6 in 64. The cubic filter overshoots at edges.
+
+    Args:
+        maps: The maps.
+        size: (h, w).
+        mode: ``bilinear`` or ``bicubic``.
+    """
+    return functional.interpolate(maps, size, mode=mode, antialias=True)
 
 
 def stretched(saliency: Tensor) -> Tensor:

@@ -30,16 +30,21 @@ class SalientBranchSegmentor(SaliencySegmentor):
     """The branch beside the U-Net by itself, trained by a pixel loss.
 
     It takes the same inputs as :class:`LatentDiffusionSegmentor` and fills the same fields; of ``test_cfg`` it reads
-    ``threshold``, ``stretch`` and ``tile``.
+    ``threshold``, ``stretch``, ``upsampling`` and ``tile``.
 
     Args:
         codec: None; there so that a config can inherit the full model's.
         train_cfg: None; there for the signature that OpenMMLab expects.
         **parts: Those of :class:`SaliencySegmentor`.
+
+    Raises:
+        ValueError: If there is no encoder.
     """
 
     def __init__(self, codec: None = None, train_cfg: None = None, **parts):
         super().__init__(**parts)
+        if self.backbone is None:
+            raise ValueError("`backbone` must be a config, but got None: a branch alone is its encoder.")
         self.train_cfg = train_cfg
 
     def logits(self, inputs: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from sos_mm.checks import check_choice
-from sos_mm.saliency.afim import cross_attentions
+from sos_mm.saliency.afim import Context, cross_attentions
 from sos_mm.saliency.pretrained import load_pretrained
 
 
@@ -26,7 +26,7 @@ class LatentDenoiser(BaseModule):
         image_latents: Latents of images that the mask's is denoised beside: one an image that the model is given.
         widen: What becomes of the first convolution, which is made for one latent. ``duplicate``: its kernel is
             repeated over all and divided by their number, so that the first step starts from the activations the rest
-            was trained on. ``random``: it is thrown away, as the authors' released code does.
+            was trained on. ``random``: the kernel is drawn anew and the bias kept, as the authors' released code does.
         layers_per_block: Prunes the base model to so many layers a block: the first ones are kept, and in the
             upward half the last one, which reads the block below. None keeps all.
         middle: Whether to keep the middle block.
@@ -80,16 +80,16 @@ class LatentDenoiser(BaseModule):
     @property
     def levels(self) -> int:
         """Resolutions at which the U-Net has cross-attention."""
-        return 1 + max(level for level, _ in cross_attentions(self.unet))
+        return 1 + max((level for level, _ in cross_attentions(self.unet)), default=-1)
 
-    def forward(self, image_latent: Tensor, noisy_latent: Tensor, timesteps: Tensor, context: tuple) -> Tensor:
+    def forward(self, image_latent: Tensor, noisy_latent: Tensor, timesteps: Tensor, context: Context | None) -> Tensor:
         """Denoises.
 
         Args:
             image_latent: (B, n C, h, w), those of n images.
             noisy_latent: (B, C, h, w).
             timesteps: (B,) or ().
-            context: What the cross-attention layers read.
+            context: What the cross-attention layers read; None where there are none.
 
         Returns:
             The prediction, (B, C, h, w).
@@ -99,13 +99,16 @@ class LatentDenoiser(BaseModule):
 
 
 def widen_input(unet: UNet2DConditionModel, times: int = 2, fresh: bool = False) -> None:
-    """Multiplies a U-Net's input channels: the first kernel is repeated and divided, or (``fresh``) drawn anew."""
+    """Multiplies a U-Net's input channels: the first kernel is repeated and divided, or (``fresh``) drawn anew.
+
+    The bias, whose shape does not change, is kept.
+    """
     old = unet.conv_in
     new = nn.Conv2d(times * old.in_channels, old.out_channels, old.kernel_size, padding=old.padding)
-    if not fresh:
-        with torch.no_grad():
+    with torch.no_grad():
+        new.bias.copy_(old.bias)
+        if not fresh:
             new.weight.copy_(old.weight.repeat(1, times, 1, 1) / times)
-            new.bias.copy_(old.bias)
     unet.conv_in = new
     unet.register_to_config(in_channels=new.in_channels)
 

@@ -12,7 +12,8 @@ from mmengine.utils import get_object_from_string
 from torch import Generator, Tensor, nn, zeros_like
 from torch.nn import functional
 
-from sos_mm.saliency.afim import Context
+from sos_mm.checks import check_choice
+from sos_mm.saliency.afim import Context, FeatureInteraction, remove_cross_attention
 from sos_mm.saliency.fusion import SalientFeatures
 
 
@@ -38,37 +39,43 @@ class DiffusionSODHead(BaseModule):
     which never hands the image to its head: use :class:`LatentDiffusionSegmentor`.
 
     Args:
-        in_channels: Channels of the salient feature f.
+        in_channels: Channels of the salient feature f; None where there is no f.
         unet: Config of the denoiser.
-        afim: Config of the module that brings f into the U-Net.
+        afim: Config of the module that brings f into the U-Net. None where there is no f: the U-Net's cross-attention
+            is taken out, and it is given the latents alone.
         scheduler: Config of a diffusers scheduler, for example ``type='diffusers.DDIMScheduler'``.
         loss_diffusion: Config of the loss between the U-Net's prediction and its target; None to train by pixels.
         loss_aux: Config of the loss between a 3x3 convolution of f and the mask at f's stride; None to leave
             it out.
+        aux_target: How the mask is brought to f's size for ``loss_aux``: ``area`` (the mean over each cell, default)
+            or ``bilinear`` (between the four pixels in the middle of each cell, as the authors' released code does).
         loss_pixel: Config of the loss between the logits of a mask that was made in one step from zero noise, and
             the true mask. The gradient reaches the U-Net through the mask's decoder.
 
     Raises:
-        ValueError: If the scheduler predicts epsilon and has zero terminal SNR, where epsilon says nothing
-            of the mask; if there is not exactly one of ``loss_diffusion`` and ``loss_pixel``; or if one step is to
-            be trained and the schedule does not begin at pure noise.
+        ValueError: If the scheduler predicts epsilon and has zero terminal SNR, where epsilon says nothing of the mask;
+            if there is an auxiliary loss and no f; if there is not exactly one of ``loss_diffusion`` and
+            ``loss_pixel``; or if one step is to be trained and the schedule does not begin at pure noise.
     """
 
     def __init__(
         self,
-        in_channels: int,
+        in_channels: int | None,
         unet: dict,
-        afim: dict,
+        afim: dict | None,
         scheduler: dict,
         loss_diffusion: dict | None,
         loss_aux: dict | None,
         loss_pixel: dict | None = None,
+        aux_target: str = "area",
     ):
         super().__init__()
+        check_choice("aux_target", aux_target, ("area", "bilinear"))
+        self.aux_target = aux_target
         self.denoiser = MODELS.build(unet)
-        sizes = dict(context_channels=self.denoiser.context_channels, levels=self.denoiser.levels)
-        self.afim = MODELS.build(dict(in_channels=in_channels, **sizes, **afim))
-        self.afim.install(self.denoiser.unet)
+        self.afim = self._build_afim(in_channels, afim)
+        if self.afim is None and loss_aux is not None:
+            raise ValueError("`loss_aux` must be None where `afim` is: there is no feature that could show the mask.")
         self.scheduler = MODELS.build(scheduler)
         check_scheduler(self.scheduler.config)
         if (loss_diffusion is None) == (loss_pixel is None):
@@ -80,9 +87,19 @@ class DiffusionSODHead(BaseModule):
         self.auxiliary = nn.Conv2d(in_channels, 3, 3, padding=1) if loss_aux is not None else None
         self.loss_pixel = MODELS.build(loss_pixel) if loss_pixel is not None else None
 
+    def _build_afim(self, in_channels: int | None, afim: dict | None) -> FeatureInteraction | None:
+        """Builds the interaction and installs it in the U-Net, or takes cross-attention out of that."""
+        if afim is None:
+            remove_cross_attention(self.denoiser.unet)
+            return None
+        sizes = dict(context_channels=self.denoiser.context_channels, levels=self.denoiser.levels)
+        built = MODELS.build(dict(in_channels=in_channels, **sizes, **afim))
+        built.install(self.denoiser.unet)
+        return built
+
     def loss(
         self,
-        features: SalientFeatures,
+        features: SalientFeatures | None,
         image_latent: Tensor,
         mask_latent: Tensor,
         mask: Tensor,
@@ -92,7 +109,7 @@ class DiffusionSODHead(BaseModule):
         """Named losses of denoising.
 
         Args:
-            features: f and its pyramid.
+            features: f and its pyramid; None where there is no f.
             image_latent: (B, C, h, w).
             mask_latent: (B, C, h, w).
             mask: (B, 3, H, W) in [-1, 1], three equal channels.
@@ -100,16 +117,16 @@ class DiffusionSODHead(BaseModule):
             timesteps: (B,) int64.
         """
         noisy = self.scheduler.add_noise(mask_latent, noise, timesteps)
-        context = self.afim.at(self.afim(features.pyramid), timesteps)
-        prediction = self.denoiser(image_latent, noisy, timesteps, context)
+        context = None if self.afim is None else self.afim(features.pyramid)
+        prediction = self.denoiser(image_latent, noisy, timesteps, self.context_at(context, timesteps))
         target = self._target(mask_latent, noise, timesteps)
         return dict(loss_diffusion=self.loss_diffusion(prediction, target), **self.auxiliary_loss(features, mask))
 
-    def auxiliary_loss(self, features: SalientFeatures, mask: Tensor) -> dict[str, Tensor]:
+    def auxiliary_loss(self, features: SalientFeatures | None, mask: Tensor) -> dict[str, Tensor]:
         """The auxiliary loss, where there is one, of f and the mask (B, 3, H, W) in [-1, 1]."""
         if self.auxiliary is None:
             return {}
-        small = functional.interpolate(mask, features.f.shape[-2:], mode="area")
+        small = functional.interpolate(mask, features.f.shape[-2:], mode=self.aux_target)
         return dict(loss_aux=self.loss_aux(self.auxiliary(features.f), small))
 
     def _target(self, mask_latent: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
@@ -118,18 +135,24 @@ class DiffusionSODHead(BaseModule):
             return self.scheduler.get_velocity(mask_latent, noise, timesteps)
         return noise if kind == "epsilon" else mask_latent
 
-    def condition(self, features: SalientFeatures) -> Context:
+    def condition(self, features: SalientFeatures | None) -> Context | None:
         """What the U-Net's cross-attention reads: keys and values, computed once for all steps and members."""
+        if self.afim is None:
+            return None
         return self.afim.with_projections(self.afim(features.pyramid), self.denoiser.unet)
 
-    def one_step(self, features: SalientFeatures, image_latent: Tensor) -> Tensor:
+    def context_at(self, context: Context | None, timesteps: Tensor) -> Context | None:
+        """The context at a timestep, () or (B,) int64."""
+        return None if self.afim is None else self.afim.at(context, timesteps)
+
+    def one_step(self, features: SalientFeatures | None, image_latent: Tensor) -> Tensor:
         """The mask latent (B, C, h, w) in one step from zero noise at the last timestep, with its gradient."""
         noise = zeros_like(image_latent[:, : self.denoiser.latent_channels])
         return next(self.sample(self.condition(features), image_latent, noise, 1)).latent
 
     def sample(
         self,
-        context: Context,
+        context: Context | None,
         image_latent: Tensor,
         noise: Tensor,
         steps: int,
@@ -155,7 +178,7 @@ class DiffusionSODHead(BaseModule):
         latent = noise * sampler.init_noise_sigma
         for timestep in sampler.timesteps:
             scaled = sampler.scale_model_input(latent, timestep)
-            prediction = self.denoiser(image_latent, scaled, timestep, self.afim.at(context, timestep))
+            prediction = self.denoiser(image_latent, scaled, timestep, self.context_at(context, timestep))
             step = sampler.step(prediction, timestep, latent, **extra)
             latent = step.prev_sample
             if timestep == sampler.timesteps[-1] and not latent.isfinite().all():

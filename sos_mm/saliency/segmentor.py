@@ -27,17 +27,20 @@ class Conditions(NamedTuple):
     """What the diffusion is conditioned on.
 
     Attributes:
-        features: The salient features.
+        features: The salient features; None without an encoder.
         image_latent: (B, C, H/8, W/8); of several images one after the other along the channels.
     """
 
-    features: SalientFeatures
+    features: SalientFeatures | None
     image_latent: Tensor
 
 
 @MODELS.register_module()
 class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
     """Encodes image and mask to latents, and denoises the mask's given the image's and salient features.
+
+    With ``backbone``, ``neck`` and the head's ``afim`` None there are no salient features: the U-Net is given the
+    latents alone.
 
     Args:
         codec: Config of the latent codec.
@@ -51,7 +54,10 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
             (``normal``, default, or ``zero``), ``scheduler`` (config of another diffusers scheduler, such as
             ``dict(type='diffusers.UniPCMultistepScheduler')``), ``threshold`` of ``pred_sem_seg`` (default 0.5),
             ``source`` (``diffusion`` for the full model, default, or ``auxiliary`` for the encoder's own map),
-            ``stretch`` (each map to a minimum of 0 and a maximum of 1, default False), and ``tile``
+            ``stretch`` (what is stretched to a minimum of 0 and a maximum of 1: None, default; ``member``, each
+            member before they are reduced; ``released``, as the authors' released code does, each member and what
+            they are reduced to, both before it is brought to the original size; ``result``, the final map alone),
+            ``upsampling`` to the original size (PIL's ``bilinear``, default, or ``bicubic`` filter), and ``tile``
             (``dict(size=384, overlap=0.25)`` to predict large inputs in tiles, default None).
         **parts: Those of :class:`SaliencySegmentor`.
     """
@@ -65,6 +71,11 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
         **parts,
     ):
         super().__init__(**parts)
+        if (self.backbone is None) != (self.decode_head.afim is None):
+            raise ValueError(
+                "`backbone` and the head's `afim` must both be configs or both be None: "
+                "the one brings the features of the other into the U-Net."
+            )
         check_choice("image_range", image_range, ("signed", "unit"))
         self.image_range = image_range
         self.codec = MODELS.build(codec)

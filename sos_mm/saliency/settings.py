@@ -11,14 +11,17 @@ DEFAULTS = dict(
     scheduler=None,
     threshold=0.5,
     source="diffusion",
-    stretch=False,
+    stretch=None,
+    upsampling="bilinear",
     tile=None,
 )
 CHOICES = dict(
     source=("diffusion", "auxiliary"),
     noise=("normal", "zero"),
     reduction=("mean", "median"),
+    upsampling=("bilinear", "bicubic"),
 )
+STRETCHES = (None, "member", "result", "released")
 
 
 def checked_test_cfg(test_cfg: dict) -> dict:
@@ -41,9 +44,22 @@ def checked_test_cfg(test_cfg: dict) -> dict:
             "members differ by nothing but their noise."
         )
     check_range("test_cfg.threshold", complete["threshold"], 0, 1)
+    complete["stretch"] = checked_stretch(complete["stretch"])
     if complete["tile"] is not None:
         complete["tile"] = checked_tile(complete["tile"])
     return complete
+
+
+def checked_stretch(stretch: str | bool | None) -> str | None:
+    """Names what is stretched; booleans are the older spelling of ``result`` and None.
+
+    Raises:
+        ValueError: If it is none of the choices.
+    """
+    if isinstance(stretch, bool):
+        return "result" if stretch else None
+    check_choice("test_cfg.stretch", stretch, STRETCHES)
+    return stretch
 
 
 def checked_tile(tile: dict) -> dict:

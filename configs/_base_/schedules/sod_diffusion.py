@@ -1,4 +1,5 @@
-# 90 epochs of DUTS-TR at 32 images a step are 30,000 iterations.
+# Optimiser, rate and clipping of 1 are published; ours are the clipping of all gradients together, the warm-up, the
+# decay and the length: 90 epochs of DUTS-TR at 32 images a step are 30,000 iterations.
 max_epochs = 90
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=10)
 val_cfg = dict(type="ValLoop")
