@@ -27,7 +27,7 @@ _MODULES = {
         "CappedGroundingDINO CappedGroundingDINOHead CompactODVGDataset IntraClassReferringDataset "
         "IntraClassReferringMetric SourceRatioBatchSampler SourceRatioSampler"
     ),
-    "sos_mm.visits": "VisitHook",
+    "sos_mm.engine.hooks": "VisitHook",
 }
 _PUBLIC = {name: module for module, names in _MODULES.items() for name in names.split()}
 

@@ -5,7 +5,7 @@ import numpy as np
 from mmengine.registry import TRANSFORMS
 
 from sos_mm.augmentation import SegmentPaste
-from sos_mm.visits import Draws
+from sos_mm.engine.randomness import RunRandomness
 
 SIZE = (90, 110)
 CLASSES = ("dog", "cat", "apple")
@@ -21,7 +21,7 @@ LAYOUT = {
 def build(bank_config, **options) -> SegmentPaste:
     given = {"classes": CLASSES, "prob": 1.0, "layout": LAYOUT, **options}
     paste = TRANSFORMS.build(dict(type="sos_mm.SegmentPaste", bank=bank_config, **given))
-    paste.draws = Draws(0)
+    paste.draws = RunRandomness(0)
     return paste
 
 

@@ -9,8 +9,8 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from sos_mm.launch import leave_out_pretrained
-from sos_mm.visits import Draws
+from sos_mm.engine.launch import leave_out_pretrained
+from sos_mm.engine.randomness import RunRandomness
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 # These inherit mmdet's, which may be missing: test_configs_detection.py has them.
@@ -99,7 +99,7 @@ def test_base_models_are_those_that_their_names_say():
 @pytest.mark.parametrize("name", SALIENCY)
 def test_shrunk_model_makes_a_step(name, tmp_path):
     model = MODELS.build(with_teacher(shrink(saliency_model(name)), tmp_path)).train()
-    model.draws = Draws(0)
+    model.draws = RunRandomness(0)
     sample = SegDataSample(
         metainfo=dict(sample_idx=0, ori_shape=(64, 64)), gt_saliency=PixelData(data=torch.ones(1, 64, 64))
     )

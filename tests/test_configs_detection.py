@@ -18,7 +18,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.config import config as config_module
 from mmengine.registry import init_default_scope
 
-from sos_mm.launch import RUNNER_KEYS
+from sos_mm.engine.launch import RUNNER_KEYS
 from tests.mmdet_data import make_language_model
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from sos_mm.launch import build_runner, build_trained
+from sos_mm.engine.launch import build_runner, build_trained
 from tests.mmdet_data import make_data, make_language_model
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -20,11 +20,12 @@ ARROWS = {
     "synthesis": {"segments", "composition"},
     "annotations": {"segments", "composition", "synthesis"},
     "metrics": set(),
-    "saliency": {"metrics", "segments", "cutouts"},
-    "augmentation": {"segments", "composition"},
-    "detection": {"annotations", "metrics"},
+    "saliency": {"metrics", "segments", "cutouts", "engine"},
+    "augmentation": {"segments", "composition", "engine"},
+    "detection": {"annotations", "metrics", "engine"},
+    "engine": set(),
 }
-LEAVES = {"checks", "compat", "progress", "seeding", "visits", "launch"}
+LEAVES = {"checks", "compat", "progress", "seeding"}
 WITHOUT_TORCH = (
     "segments",
     "cutouts",

@@ -13,7 +13,7 @@ import torch
 from sos_mm.augmentation.class_table import class_names, find_labels
 from sos_mm.augmentation.paste_source import PasteSource
 from sos_mm.composition.layout import LayoutError
-from sos_mm.visits import VisitedIndex
+from sos_mm.engine.randomness import RepeatIndex
 from tests.paste_samples import LAYOUT, SIZE, Bitmaps, build, random_sample
 
 
@@ -55,7 +55,7 @@ def test_draws_depend_on_image_and_epoch_alone(bank_config):
     later = {sample["img_path"]: first(dict(sample))["img"] for sample in samples}
     assert not any((one[name] == later[name]).all() for name in one)
     # A sampler that counts visits is believed, whatever the epoch.
-    visited = first({**samples[0], "sample_idx": VisitedIndex(0, 0)})["img"]
+    visited = first({**samples[0], "sample_idx": RepeatIndex(0, 0)})["img"]
     np.testing.assert_array_equal(visited, one[samples[0]["img_path"]])
 
 

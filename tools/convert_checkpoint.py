@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from sos_mm.launch import leave_out_pretrained
+from sos_mm.engine.launch import leave_out_pretrained
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs/sod_diffusion_swinb_released.py"
 

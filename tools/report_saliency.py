@@ -10,7 +10,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from sos_mm.checks import read_image
-from sos_mm.launch import add_common_arguments, build_trained, load_config
+from sos_mm.engine.launch import add_common_arguments, build_trained, load_config
 from sos_mm.saliency import references, report
 from sos_mm.saliency.segmentor import LatentDiffusionSegmentor
 from sos_mm.saliency.visualization import grey_picture, side_by_side

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from sos_mm.launch import add_common_arguments, build_trained, load_config, start_processes
+from sos_mm.engine.launch import add_common_arguments, build_trained, load_config, start_processes
 
 
 def parse_args() -> argparse.Namespace:

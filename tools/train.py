@@ -4,7 +4,8 @@ import argparse
 
 import torch
 
-from sos_mm.launch import MatchingCheckpointHook, add_common_arguments, build_runner, load_config, start_processes
+from sos_mm.engine.hooks import MatchingCheckpointHook
+from sos_mm.engine.launch import add_common_arguments, build_runner, load_config, start_processes
 
 
 def parse_args() -> argparse.Namespace:

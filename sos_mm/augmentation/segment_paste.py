@@ -34,10 +34,10 @@ from sos_mm.composition.layout_structured import StructuredLayout
 from sos_mm.composition.planning import Bank, draft_and_redraw, plan_and_load
 from sos_mm.composition.scene import Scene
 from sos_mm.composition.steps import build_steps
+from sos_mm.engine.randomness import DrawsFromRun, RepeatIndex
 from sos_mm.seeding import Purpose, generator, image_id
 from sos_mm.segments.bank import STRATEGIES
 from sos_mm.segments.build import check_bank
-from sos_mm.visits import DrawsFromRun, VisitedIndex
 
 
 @TRANSFORMS.register_module()
@@ -219,7 +219,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
     def _generator(self, results: dict) -> np.random.Generator:
         """The draws for this image: by its name, so that they do not depend on its place in a data set."""
         name, index = results.get("img_path"), results.get("sample_idx", 0)
-        key = VisitedIndex(image_id(Path(name).name) if name else index, getattr(index, "visit", None))
+        key = RepeatIndex(image_id(Path(name).name) if name else index, getattr(index, "visit", None))
         if self.draws is not None:
             return self.draw(Purpose.PASTE, key)
         if key.visit is not None:

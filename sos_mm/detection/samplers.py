@@ -8,9 +8,9 @@ from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import BatchSampler, Sampler
 
 from sos_mm.checks import check_choice
-from sos_mm.detection.source_schedule import Draws, SourceSchedule
+from sos_mm.detection.source_schedule import ScheduledSamples, SourceSchedule
+from sos_mm.engine.randomness import RepeatIndex
 from sos_mm.seeding import Purpose, generator
-from sos_mm.visits import VisitedIndex
 
 
 @DATA_SAMPLERS.register_module()
@@ -23,8 +23,8 @@ class SourceRatioSampler(Sampler):
     epochs have the same length on every process. The other sources are passed over in a new order whenever they end.
     A source that is smaller than its share of a step is repeated within it, unless ``small_sources='error'``.
 
-    Indices are `sos_mm.visits.VisitedIndex`: their visit counts the times that the image was drawn before in the whole
-    run, so that ``SegmentPaste`` and the like draw anew however often a source is repeated.
+    Indices are `sos_mm.engine.randomness.RepeatIndex`: their visit counts the times that the image was drawn before in
+    the whole run, so that ``SegmentPaste`` and the like draw anew however often a source is repeated.
 
     Use it with ``batch_sampler=None`` or with `SourceRatioBatchSampler`. mmdet's `AspectRatioBatchSampler`, which base
     configs often have, collects batches until they are full and so loses the ratios: it is refused.
@@ -70,7 +70,7 @@ class SourceRatioSampler(Sampler):
         seed = sync_random_seed() if seed is None else seed
         sizes = [len(each) for each in dataset.datasets]
         self.schedule = SourceSchedule(sizes, source_ratio, batch_size * self.world_size, clock, seed, shuffle)
-        self._starts = np.cumsum([0, *sizes[:-1]])
+        self.dataset_starts = np.cumsum([0, *sizes[:-1]])
         self._epoch = self._skipped_epochs = self._skipped_samples = 0
         if small_sources == "error":
             self._refuse_small_sources(sizes)
@@ -132,11 +132,11 @@ class SourceRatioSampler(Sampler):
         """Samples of this process in an epoch."""
         return self.schedule.steps * self.batch_size
 
-    def __iter__(self) -> Iterator[VisitedIndex]:
+    def __iter__(self) -> Iterator[RepeatIndex]:
         draws = self.schedule.epoch(self.epoch)
         mine = self.batches().reshape(-1)[self.take_skipped() :]
-        indices = draws.indices[mine] + self._starts[draws.sources[mine]]
-        yield from map(VisitedIndex, indices.tolist(), draws.visits[mine].tolist())
+        indices = draws.indices[mine] + self.dataset_starts[draws.sources[mine]]
+        yield from map(RepeatIndex, indices.tolist(), draws.visits[mine].tolist())
 
     def batches(self) -> np.ndarray:
         """(steps, batch_size) int64: places in the epoch's row of this process's batches."""
@@ -181,17 +181,17 @@ class SourceRatioBatchSampler(BatchSampler):
         """Batches of this process in an epoch."""
         return self.sampler.schedule.steps
 
-    def __iter__(self) -> Iterator[list[VisitedIndex]]:
+    def __iter__(self) -> Iterator[list[RepeatIndex]]:
         sampler, epoch = self.sampler, self.sampler.epoch
         skipped = sampler.take_skipped()
         if skipped % self.batch_size:
             raise ValueError(f"`skip` must go to the start of a batch of {self.batch_size}, but went to {skipped}.")
         draws = sampler.schedule.epoch(epoch)
-        indices = draws.indices + sampler._starts[draws.sources]
+        indices = draws.indices + sampler.dataset_starts[draws.sources]
         rng = generator(sampler.seed, Purpose.SOURCE_ORDER, len(sampler.schedule.sizes) + 1, epoch)
         order = _grouped(draws, self._wide(indices), self.batch_size, rng)
         for places in order[sampler.batches()][skipped // self.batch_size :]:
-            yield list(map(VisitedIndex, indices[places].tolist(), draws.visits[places].tolist()))
+            yield list(map(RepeatIndex, indices[places].tolist(), draws.visits[places].tolist()))
 
     def _wide(self, indices: np.ndarray) -> np.ndarray:
         """(N,) int8: whether each image is at least as wide as high."""
@@ -204,7 +204,7 @@ class SourceRatioBatchSampler(BatchSampler):
         return self._shapes[indices]
 
 
-def _grouped(draws: Draws, wide: np.ndarray, batch_size: int, rng: np.random.Generator) -> np.ndarray:
+def _grouped(draws: ScheduledSamples, wide: np.ndarray, batch_size: int, rng: np.random.Generator) -> np.ndarray:
     """(N,) int64: an order in which batches, those of all processes, are of one shape wherever they can be.
 
     A batch takes the shape that every source still has enough of. Where that is both, or neither, it is drawn by how

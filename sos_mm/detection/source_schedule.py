@@ -17,7 +17,7 @@ _LONGEST_PERIOD = 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class Draws:
+class ScheduledSamples:
     """A stretch of the row.
 
     Attributes:
@@ -81,12 +81,12 @@ class SourceSchedule:
         starts = np.arange(0, lcm(self.step, len(self.turns)), self.step)
         return (self.counts(starts + self.step) - self.counts(starts)).max(axis=0)
 
-    def epoch(self, number: int) -> Draws:
+    def epoch(self, number: int) -> ScheduledSamples:
         """The samples of one epoch, ``steps * step`` of them."""
         start = number * self.steps * self.step
         stop = start + self.steps * self.step
         sources = self.turns[np.arange(start, stop) % len(self.turns)]
-        draws = Draws(sources, np.empty_like(sources), np.empty_like(sources))
+        draws = ScheduledSamples(sources, np.empty_like(sources), np.empty_like(sources))
         firsts, lasts = self.counts(start).tolist(), self.counts(stop).tolist()
         for source, (first, last) in enumerate(zip(firsts, lasts, strict=True)):
             row = self._clock_row(number, first, last) if source == self.clock else self._row(source, first, last)

@@ -4,6 +4,7 @@ from sos_mm.compat import check_openmmlab
 
 check_openmmlab("mmengine", "mmcv", "mmseg")
 
+from sos_mm.engine.hooks import VisitHook  # noqa: E402
 from sos_mm.saliency.afim import AttentionFeatureInteraction, PlainCrossAttention  # noqa: E402
 from sos_mm.saliency.augmented_test import SaliencyTTAModel  # noqa: E402
 from sos_mm.saliency.branch import SalientBranchHead, SalientBranchSegmentor  # noqa: E402
@@ -33,7 +34,6 @@ from sos_mm.saliency.transforms import (  # noqa: E402
     ResizeSaliency,
 )
 from sos_mm.saliency.visualization import SaliencyVisualizationHook, SaveSaliencyHook  # noqa: E402
-from sos_mm.visits import VisitHook  # noqa: E402
 
 __all__ = [
     "AttentionFeatureInteraction",

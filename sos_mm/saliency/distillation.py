@@ -8,7 +8,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from sos_mm.checks import check_choice
-from sos_mm.launch import leave_out_pretrained
+from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.saliency.base_segmentor import SaliencySegmentor
 from sos_mm.saliency.segmentor import LatentDiffusionSegmentor
 

@@ -19,7 +19,7 @@ from mmengine.runner import load_checkpoint
 from sos_mm.cutouts.foreground import cut_out
 from sos_mm.cutouts.photographs import Photograph, chunks, find_photographs, read_each
 from sos_mm.cutouts.writing import KINDS, CutoutWriter
-from sos_mm.launch import leave_out_pretrained
+from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.progress import Progress
 from sos_mm.segments.faults import Faults
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sos_mm.checks import check_choice
+from sos_mm.engine.randomness import DrawsFromRun
 from sos_mm.saliency.afim import Context
 from sos_mm.saliency.base_segmentor import SaliencySegmentor, image_name, to_saliency, to_signed, true_saliency
 from sos_mm.saliency.fusion import SalientFeatures
@@ -17,7 +18,6 @@ from sos_mm.saliency.latent_cache import LatentCache
 from sos_mm.saliency.noise import MultiResolutionNoise, standard_normal
 from sos_mm.saliency.sliding import Window, whole
 from sos_mm.seeding import Purpose, generator, image_id
-from sos_mm.visits import DrawsFromRun
 
 # How a decoded mask in [-1, 1] is read as logits by a pixel loss: at its ends the mask is 0.02 and 0.98.
 SHARPNESS = 4.0

@@ -14,8 +14,8 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from sos_mm.checks import check_range, read_image
+from sos_mm.engine.randomness import DrawsFromRun
 from sos_mm.seeding import Purpose
-from sos_mm.visits import DrawsFromRun
 
 # Masks whose values do not exceed this hold numbers of labels, not shades.
 _LABELS = 32

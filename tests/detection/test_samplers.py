@@ -21,7 +21,7 @@ from mmengine.runner import Runner
 
 from sos_mm.detection import SourceRatioBatchSampler, SourceRatioSampler
 from sos_mm.detection.source_schedule import SourceSchedule
-from sos_mm.visits import VisitedIndex
+from sos_mm.engine.randomness import RepeatIndex
 
 
 class Source(BaseDataset):
@@ -286,7 +286,7 @@ def test_batch_sampler_wrong_options():
 
 
 def test_visited_index_survives_nested_data_sets():
-    index = VisitedIndex(7, 2)
+    index = RepeatIndex(7, 2)
     assert ((index - 4).visit, int(index - 4)) == (2, 3)
 
 

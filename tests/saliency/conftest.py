@@ -99,9 +99,9 @@ def small_model(data_root, tmp_path):
     """The tiny model, made smaller, with draws as in a run of seed 0."""
     import torch
 
-    from sos_mm.visits import Draws
+    from sos_mm.engine.randomness import RunRandomness
 
     torch.manual_seed(0)
     model = MODELS.build(small_config(data_root, tmp_path).model)
-    model.draws = Draws(0)
+    model.draws = RunRandomness(0)
     return model.eval()

@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from sos_mm.launch import leave_out_pretrained
+from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.saliency.released_checkpoint import from_released, import_released, to_released
 
 from .conftest import CONFIGS, UNET, VAE

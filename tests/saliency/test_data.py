@@ -7,6 +7,8 @@ import pytest
 import torch
 from mmengine.registry import DATASETS, TRANSFORMS
 
+from sos_mm.engine.hooks import drawing_parts
+from sos_mm.engine.randomness import RunRandomness
 from sos_mm.saliency import (
     FlipSaliency,
     LoadSaliencyImage,
@@ -15,7 +17,6 @@ from sos_mm.saliency import (
     ResizeSaliency,
     SaliencyDataset,
 )
-from sos_mm.visits import Draws, drawing_parts
 
 PIPELINE = [
     dict(type="LoadSaliencyImage"),
@@ -31,7 +32,7 @@ def build(root, pipeline=PIPELINE, **options) -> SaliencyDataset:
     options = dict(data_root=str(root), pipeline=pipeline, serialize_data=False) | options
     dataset = DATASETS.build(dict(type="SaliencyDataset", **options))
     for part in drawing_parts(dataset):
-        part.draws = Draws(0)
+        part.draws = RunRandomness(0)
     return dataset
 
 
@@ -66,7 +67,7 @@ def test_resizing_keeps_the_mask_under_the_image():
 
 def test_flip_turns_image_and_mask_alike_and_repeats():
     flip = FlipSaliency(prob=0.5)
-    flip.draws = Draws(7)
+    flip.draws = RunRandomness(7)
     image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
 
     def run(index: int, epoch: int) -> dict:

@@ -12,10 +12,11 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
 from mmengine.runner import Runner
 
-from sos_mm.launch import build_trained, leave_out_pretrained
+from sos_mm.engine.hooks import drawing_parts
+from sos_mm.engine.launch import build_trained, leave_out_pretrained
+from sos_mm.engine.randomness import RunRandomness
 from sos_mm.saliency import FlipSaliency, LetterboxSaliency, SaliencyDataset
 from sos_mm.saliency.inspection import describe, inspect_dataset
-from sos_mm.visits import Draws, drawing_parts
 from tests.test_configs import shrink
 
 from .conftest import CONFIGS, small_config, write_saliency_data
@@ -94,7 +95,7 @@ def test_configs_train_and_test_from_folders_as_distributed(folders, name):
     images = runner.train_dataloader.dataset
     assert len(images) == 2 * sum(root.lower().endswith("/train") for root in LAYOUTS[name])
     for part in drawing_parts(images):
-        part.draws = Draws(0)
+        part.draws = RunRandomness(0)
     packed = images[0]
     assert packed["inputs"].shape == (6, 64, 64)
     # The second image lies on the mask, flipped or not, and over all 8 bits.

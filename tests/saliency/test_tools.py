@@ -89,7 +89,7 @@ def test_report_is_one_page_that_needs_no_network(trained, tmp_path):
         (["nowhere.py"], "nowhere.py does not exist"),
         ([CONFIG, "--amp"], "`--amp` needs a GPU"),
         ([CONFIG, "--cfg-options", "train_dataloder.batch_size=1"], "Did you mean 'train_dataloader'"),
-        ([CONFIG, "--cfg-options", "max_epochs=8"], "`--cfg-options` must be one of"),
+        ([CONFIG, "--cfg-options", "max_epochs=8"], "Override `train_cfg.max_epochs`"),
         ([CONFIG, "--work-dir", "README.md/run"], "README.md/run is a file|README.md' is a file|must be a folder"),
         ([CONFIG, "--cfg-options", "train_dataloader.dataset.data_root=/nowhere"], "/nowhere/images does not exist"),
     ],

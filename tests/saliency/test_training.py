@@ -18,9 +18,9 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch.nn import functional
 
-from sos_mm.launch import MatchingCheckpointHook
+from sos_mm.engine.hooks import MatchingCheckpointHook
+from sos_mm.engine.randomness import RunRandomness
 from sos_mm.seeding import Purpose, generator
-from sos_mm.visits import Draws
 
 from .conftest import CONFIGS, small_config
 
@@ -154,7 +154,7 @@ def build(data_root, tmp_path):
     def built(**options) -> torch.nn.Module:
         torch.manual_seed(0)
         model = MODELS.build(small_config(data_root, tmp_path, **options).model)
-        model.draws = Draws(0)
+        model.draws = RunRandomness(0)
         return model.train()
 
     return built

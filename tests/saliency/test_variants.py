@@ -13,6 +13,7 @@ from mmseg.structures import SegDataSample
 from safetensors.torch import save_file
 from torch.nn import functional
 
+from sos_mm.engine.randomness import RunRandomness
 from sos_mm.saliency import (
     CBAMFusion,
     LatentDenoiser,
@@ -28,7 +29,6 @@ from sos_mm.saliency.noise import MultiResolutionNoise
 from sos_mm.saliency.pretrained import load_pretrained
 from sos_mm.saliency.references import predictors
 from sos_mm.seeding import Purpose, generator
-from sos_mm.visits import Draws
 
 from .conftest import UNET, VAE, small_config
 
@@ -56,7 +56,7 @@ def build(data_root, tmp_path):
     def built(**options) -> torch.nn.Module:
         torch.manual_seed(0)
         model = MODELS.build(small_config(data_root, tmp_path, **options).model)
-        model.draws = Draws(0)
+        model.draws = RunRandomness(0)
         return model
 
     return built

@@ -32,11 +32,11 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from sos_mm.launch import leave_out_pretrained
+from sos_mm.engine.launch import leave_out_pretrained
+from sos_mm.engine.randomness import RunRandomness
 from sos_mm.saliency.base_segmentor import to_signed
 from sos_mm.saliency.latent_cache import LatentCache
 from sos_mm.saliency.segmentor import LatentDiffusionSegmentor
-from sos_mm.visits import Draws
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 # Pixels, widths of the U-Net and its heads, of the VAE, and Swin's name and settings.
@@ -74,7 +74,7 @@ def build(name: str, size: str, device: str) -> LatentDiffusionSegmentor:
         model.type = "LatentDiffusionSegmentor"
         del model.teacher, model.loss_distill
     built = MODELS.build(model).to(device).eval()
-    built.draws = Draws(0)
+    built.draws = RunRandomness(0)
     return built
 
 

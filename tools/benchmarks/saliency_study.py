@@ -31,10 +31,10 @@ from saliency_study_ways import DISTURBANCES, disturbed, drift, learned
 from torch.utils.data import Sampler
 
 import sos_mm.saliency  # noqa: F401
-from sos_mm.launch import build_trained
+from sos_mm.engine.launch import build_trained
+from sos_mm.engine.randomness import RunRandomness
 from sos_mm.saliency.references import Predictor, evaluate, predict_auxiliary, with_settings
 from sos_mm.seeding import Purpose, generator
-from sos_mm.visits import Draws
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TINY = CONFIGS / "sod_diffusion_tiny_64.py"
@@ -172,12 +172,12 @@ def calibrate(out: Path, rounds: int = 5, steps: int = 3) -> dict[str, float]:
         if "teacher" in config.model:
             config.model.teacher.checkpoint = str(teacher)
         runner = Runner.from_cfg(config)
-        runner.model.draws = Draws(0)
+        runner.model.draws = RunRandomness(0)
         if name == "1step":
             torch.save(dict(state_dict=runner.model.state_dict()), teacher)
         loader = runner.build_dataloader(config.train_dataloader, seed=0)
         for transform in loader.dataset.pipeline.transforms:
-            transform.draws = Draws(0)
+            transform.draws = RunRandomness(0)
         prepared[name] = (runner.model.train(), runner.build_optim_wrapper(config.optim_wrapper), loader)
     least = dict.fromkeys(prepared, float("inf"))
     for _ in range(rounds):

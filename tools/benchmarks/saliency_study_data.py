@@ -10,11 +10,11 @@ import numpy as np
 
 from sos_mm.augmentation import SegmentPaste
 from sos_mm.checks import read_image
+from sos_mm.engine.randomness import RunRandomness
 from sos_mm.metrics import score_image, summarize
 from sos_mm.saliency.datasets import SaliencyDataset
 from sos_mm.saliency.references import centre_prior
 from sos_mm.synthesis import Recipe, load_recipe, synthesize
-from sos_mm.visits import Draws
 
 RECIPE = Path(__file__).resolve().parents[2] / "configs/synthesis/sample_study.py"
 GROUPS = {"train": 0, "held_out": 1}  # With the seed of each.
@@ -37,7 +37,7 @@ def distractor_paste(group: str, saliency: float = 0.0) -> SegmentPaste:
     """Pastes small objects of one group; the same ones of an image whatever value they are given."""
     bank = dict(type="sample", group=group)
     paste = SegmentPaste(bank, prob=1.0, layout=DISTRACTORS, saliency=saliency)
-    paste.draws = Draws(GROUPS[group])
+    paste.draws = RunRandomness(GROUPS[group])
     return paste
 
 

@@ -25,12 +25,12 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from sos_mm import SegmentPaste
+from sos_mm.engine.randomness import RunRandomness
 from sos_mm.segments import SegmentBank, build_bank, build_index
 from sos_mm.segments.build import list_records
 from sos_mm.segments.faults import Faults
 from sos_mm.synthesis import Recipe, SceneMaker, synthesize
 from sos_mm.synthesis.recipe import load_recipe
-from sos_mm.visits import Draws
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TEN = dict(type="StructuredLayout", counts=(10, 10), crowded="fewer")
@@ -66,7 +66,7 @@ def beside_copy_paste(rounds: int, bank: dict) -> dict[str, list[float]]:
     times = defaultdict(list)
     with timed_decoding() as decoding:
         paste = SegmentPaste(bank=bank, classes=names, prob=1.0, layout=TEN)
-        paste.draws = Draws(0)  # As `VisitHook` shares them.
+        paste.draws = RunRandomness(0)  # As `VisitHook` shares them.
         copy_paste = CopyPaste(selected=False)
         for index in range(rounds + 3):
             # Both change the lists of a sample, and CopyPaste its arrays.

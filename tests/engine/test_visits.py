@@ -19,8 +19,8 @@ from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, MODELS, TRANSFORMS
 from mmengine.runner import Runner
 
+from sos_mm.engine.randomness import DrawsFromRun, RepeatIndex
 from sos_mm.seeding import Purpose, generator
-from sos_mm.visits import DrawsFromRun, VisitedIndex
 
 SEED = 5
 
@@ -135,7 +135,7 @@ def test_draws_go_by_visits(train):
     rows = [row for batch, _ in train("run", 9) for row in batch]
     assert len({visit for _, _, visit, _ in rows}) > 1
     for _, index, visit, number in rows:
-        assert number == generator(SEED, Purpose.PASTE, VisitedIndex(index), visit).integers(2**40)
+        assert number == generator(SEED, Purpose.PASTE, RepeatIndex(index), visit).integers(2**40)
 
 
 @pytest.mark.parametrize("grouped", [False, True])

@@ -1,11 +1,6 @@
-"""Random draws in training that depend on nothing but (run seed; purpose, image, epoch).
-
-A hook shares the epoch with the model and with the transforms in the data workers, so that an image is seen
-differently from epoch to epoch, and yet no draw depends on the number of workers or on a restart.
-"""
+"""Hooks of mmengine's runner: shared random draws, and checks and repairs of checkpoints that are loaded."""
 
 from collections.abc import Iterator, Mapping
-from multiprocessing import Value
 from typing import Any
 
 import numpy as np
@@ -17,100 +12,10 @@ from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader, Sampler
 
-from sos_mm.seeding import Purpose, generator
+from sos_mm.engine.randomness import DrawsFromRun, RunRandomness
 
-# Repetitions of a data set within an epoch that can be told apart.
-_MOST_REPEATS = 2**20
 # In what mmengine saves with a checkpoint.
 _SAMPLER_SEED = "sampler_seed"
-
-
-class Draws:
-    """The run seed, and the current epoch in memory that data workers share, persistent ones too.
-
-    Args:
-        run_seed: The run seed.
-        by_epoch: Whether the run counts epochs. Where it counts iterations, indices must know their visits.
-    """
-
-    def __init__(self, run_seed: int, by_epoch: bool = True):
-        self.run_seed, self.by_epoch = run_seed, by_epoch
-        self._epoch = Value("q", 0, lock=False)
-
-    @property
-    def epoch(self) -> int:
-        """The epoch that the main process is in.
-
-        Raises:
-            RuntimeError: If the run counts iterations.
-        """
-        if not self.by_epoch:
-            raise RuntimeError(
-                "A run that counts iterations has no epochs. Options that go by epoch, and indices that lost their "
-                "visit on the way, need `train_cfg = dict(by_epoch=True, max_epochs=...)`."
-            )
-        return self._epoch.value
-
-    @epoch.setter
-    def epoch(self, epoch: int) -> None:
-        self._epoch.value = epoch
-
-    def generator(self, purpose: Purpose, image_index: int) -> np.random.Generator:
-        """The generator of one purpose for one image in this epoch, or for the visit that its index knows."""
-        visit = getattr(image_index, "visit", None)
-        return generator(self.run_seed, purpose, image_index, self.epoch if visit is None else visit)
-
-
-class VisitedIndex(int):
-    """The index of an image, and which visit to it this is, as a sampler counts them.
-
-    A sampler that yields these, and says so by ``counts_visits = True``, makes draws independent of epochs: of loops
-    that count iterations, of sources that are seen more often than others. Data set wrappers compute with indices,
-    hence the operators.
-
-    Args:
-        index: The index.
-        visit: How often the image was visited before; None if nobody counted.
-    """
-
-    visit: int | None
-
-    def __new__(cls, index: int, visit: int | None = None):  # noqa: D102
-        made = super().__new__(cls, index)
-        made.visit = visit
-        return made
-
-    def __getnewargs__(self) -> tuple[int, int | None]:
-        return int(self), self.visit
-
-    def __sub__(self, other: int) -> "VisitedIndex":
-        """As a ``ConcatDataset`` computes the index in one of its data sets."""
-        return VisitedIndex(int(self) - other, self.visit)
-
-    def __mod__(self, length: int) -> "VisitedIndex":
-        """As a ``RepeatDataset`` computes it; each repetition within a visit is a visit of its own."""
-        if self.visit is None:
-            return VisitedIndex(int(self) % length)
-        return VisitedIndex(int(self) % length, self.visit * _MOST_REPEATS + int(self) // length)
-
-
-class DrawsFromRun:
-    """Mixin of models and transforms that draw: :class:`VisitHook` gives them their ``draws``."""
-
-    draws: Draws | None = None
-
-    def draw(self, purpose: Purpose, image_index: int) -> np.random.Generator:
-        """The generator of one purpose for one image in this epoch, or for the visit that its index knows.
-
-        Raises:
-            RuntimeError: If nothing shared the run's seed and epoch.
-        """
-        if self.draws is None:
-            raise RuntimeError(
-                f"{type(self).__name__} draws at random, but was given no run seed and epoch: "
-                "add `custom_hooks = [dict(type='sos_mm.VisitHook')]` to the config."
-            )
-        return self.draws.generator(purpose, image_index)
 
 
 @HOOKS.register_module()
@@ -128,7 +33,7 @@ class VisitHook(Hook):
     priority = "VERY_HIGH"
 
     def before_train(self, runner) -> None:
-        """Hands one shared :class:`Draws` to the model and to the transforms of the training data.
+        """Hands one shared :class:`RunRandomness` to the model and to the transforms of the training data.
 
         Raises:
             RuntimeError: If the loop counts iterations and the sampler does not count visits: workers fetch ahead
@@ -142,7 +47,7 @@ class VisitHook(Hook):
                 f"such as sos_mm.SourceRatioSampler; but the loop is {type(loop).__name__}."
             )
         keep_sampler_seed(runner)
-        self.draws = Draws(runner.seed, by_epoch)
+        self.draws = RunRandomness(runner.seed, by_epoch)
         for part, metainfo in parts_with_metainfo(runner.train_dataloader.dataset):
             if hasattr(part, "metainfo"):
                 part.metainfo = metainfo
@@ -180,7 +85,7 @@ def sampler_of(dataloader: DataLoader) -> Sampler:
 
 
 def counts_visits(dataloader: DataLoader) -> bool:
-    """Whether the sampler yields :class:`VisitedIndex`."""
+    """Whether the sampler yields :class:`RepeatIndex`."""
     return getattr(sampler_of(dataloader), "counts_visits", False)
 
 
@@ -241,3 +146,39 @@ def parts_with_metainfo(dataset: object) -> Iterator[tuple[DrawsFromRun, Mapping
 def callable_method(part: object) -> bool:
     """Whether a part is a bound method, as ``transform`` is on every mmcv transform."""
     return hasattr(part, "__self__")
+
+
+class MatchingCheckpointHook(Hook):
+    """Refuses to train on from a checkpoint of another architecture, of which mmengine only warns.
+
+    Resuming, all parts must be the model's; starting from another training's weights (``load_from``), at least some.
+    """
+
+    priority = "HIGHEST"
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compares names and shapes.
+
+        Raises:
+            RuntimeError: If they differ; names the parts.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        got = {name: tuple(value.shape) for name, value in checkpoint.get("state_dict", checkpoint).items()}
+        different = sorted(name for name in wanted.keys() | got.keys() if wanted.get(name) != got.get(name))
+        if not different or (not runner._resume and wanted.items() & got.items()):
+            return
+        listed = "; ".join(f"{name} must be {wanted.get(name)}, but is {got.get(name)}" for name in different[:5])
+        raise RuntimeError(
+            f"The checkpoint is of another architecture: {len(different)} of {len(wanted)} parts differ: {listed}."
+        )
+
+
+class DropTokenPositions(Hook):
+    """Drops the numbers of BERT's tokens, 0, 1, 2, ..., that older transformers saved among the weights."""
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Takes them out of what was read."""
+        state = checkpoint.get("state_dict", checkpoint)
+        for name in [each for each in state if each.endswith("embeddings.position_ids")]:
+            del state[name]

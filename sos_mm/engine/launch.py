@@ -2,19 +2,21 @@
 
 import argparse
 import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from sos_mm.checks import check_choice, writable_folder
+from sos_mm.checks import writable_folder
 from sos_mm.compat import check_openmmlab
+from sos_mm.engine.hooks import DropTokenPositions
 
-# What the runner and these tools read of a config; all else at its top level are the config's own variables.
+# What the runner and these tools read of a config. All else at its top level are the config's own variables, which are
+# consumed while it loads, or settings that a user's hooks and evaluators read.
 RUNNER_KEYS = [
     *("model", "work_dir", "data_preprocessor", "load_from", "resume", "launcher", "log_level", "log_processor"),
     *("visualizer", "default_scope", "randomness", "experiment_name", "env_cfg", "default_hooks", "custom_hooks"),
@@ -46,8 +48,8 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such config.
-        ValueError: If an override is of something that nothing reads (variables of a config are read while it is
-            loaded, so overriding them changes nothing), or a key of the config looks like a misspelt one.
+        ValueError: If an override is of a variable that was consumed while the config was loaded (names the setting to
+            override instead), or a key of the config or of an override looks like a misspelt one.
         PermissionError: If the work folder cannot be written.
     """
     check_openmmlab("mmengine", "mmcv")
@@ -55,16 +57,65 @@ def load_config(args: argparse.Namespace) -> Config:
     if not Path(args.config).is_file():
         raise FileNotFoundError(f"The config {args.config} does not exist.")
     config = Config.fromfile(args.config)
-    for key in args.cfg_options or {}:
-        check_choice("--cfg-options", key.split(".")[0], RUNNER_KEYS)
     for key in config:
         if key not in RUNNER_KEYS and (near := get_close_matches(key, RUNNER_KEYS, n=1, cutoff=0.95)):
             raise ValueError(f"{args.config} sets `{key}`, which nothing reads. Did you mean {near[0]!r}?")
+    for key in args.cfg_options or {}:
+        check_override(config, key)
     config.merge_from_dict(args.cfg_options or {})
     config.launcher = args.launcher
     config.work_dir = args.work_dir or config.get("work_dir") or f"work_dirs/{Path(args.config).stem}"
     writable_folder(config.work_dir, "The work folder (--work-dir)")
     return config
+
+
+def check_override(config: Config, key: str) -> None:
+    """Checks that overriding a key of a config has an effect.
+
+    Args:
+        config: The config, before the override.
+        key: Dotted name of what is overridden.
+
+    Raises:
+        ValueError: If the top level of the key is a variable that was consumed while the config was loaded, or is not
+            in the config and looks like a misspelt one.
+    """
+    name = key.split(".")[0]
+    if name in RUNNER_KEYS:
+        return
+    if name not in config:
+        if near := get_close_matches(name, [*RUNNER_KEYS, *config], n=1, cutoff=0.85):
+            raise ValueError(f"`--cfg-options` sets `{key}`, which nothing reads. Did you mean {near[0]!r}?")
+        return
+    if effective := settings_made_of(config, name):
+        raise ValueError(
+            f"`--cfg-options` cannot set `{key}`: `{name}` is a variable that was consumed while the config was "
+            f"loaded. Override {' or '.join(f'`{each}`' for each in effective[:3])} instead."
+        )
+
+
+def settings_made_of(config: Config, name: str) -> list[str]:
+    """Finds the settings that the runner reads and that hold the value of a variable of a config.
+
+    Returns:
+        Dotted names: those that end in the variable's own name, or else, where the value is not a plain number, all.
+    """
+    plain = config.to_dict()
+    found = [path for path, value in _settings(plain, RUNNER_KEYS) if value == plain[name]]
+    same = [path for path in found if path.rsplit(".", 1)[-1] == name]
+    return same or ([] if isinstance(plain[name], int | float | None) else found)
+
+
+def _settings(part: Mapping | Sequence, keys: Iterable) -> Iterator[tuple[str, Any]]:
+    """Dotted name and value of everything in a part of a config, from the outside in."""
+    for key in keys:
+        if isinstance(part, Mapping) and key not in part:
+            continue
+        value = part[key]
+        yield str(key), value
+        if isinstance(value, Mapping | list | tuple):
+            inner = value if isinstance(value, Mapping) else range(len(value))
+            yield from ((f"{key}.{path}", each) for path, each in _settings(value, inner))
 
 
 def start_processes(config: Config) -> None:
@@ -94,32 +145,6 @@ def build_runner(config: Config) -> Runner:
     return RUNNERS.build(config)
 
 
-class MatchingCheckpointHook(Hook):
-    """Refuses to train on from a checkpoint of another architecture, of which mmengine only warns.
-
-    Resuming, all parts must be the model's; starting from another training's weights (``load_from``), at least some.
-    """
-
-    priority = "HIGHEST"
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compares names and shapes.
-
-        Raises:
-            RuntimeError: If they differ; names the parts.
-        """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-        got = {name: tuple(value.shape) for name, value in checkpoint.get("state_dict", checkpoint).items()}
-        different = sorted(name for name in wanted.keys() | got.keys() if wanted.get(name) != got.get(name))
-        if not different or (not runner._resume and wanted.items() & got.items()):
-            return
-        listed = "; ".join(f"{name} must be {wanted.get(name)}, but is {got.get(name)}" for name in different[:5])
-        raise RuntimeError(
-            f"The checkpoint is of another architecture: {len(different)} of {len(wanted)} parts differ: {listed}."
-        )
-
-
 def build_trained(config: Config, checkpoint: str) -> Runner:
     """A runner whose model holds a checkpoint's weights, all of them and no others.
 
@@ -142,16 +167,6 @@ def build_trained(config: Config, checkpoint: str) -> Runner:
     runner.register_hook(DropTokenPositions())
     runner.load_checkpoint(checkpoint, map_location="cpu", strict=True)
     return runner
-
-
-class DropTokenPositions(Hook):
-    """Drops the numbers of BERT's tokens, 0, 1, 2, ..., that older transformers saved among the weights."""
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Takes them out of what was read."""
-        state = checkpoint.get("state_dict", checkpoint)
-        for name in [each for each in state if each.endswith("embeddings.position_ids")]:
-            del state[name]
 
 
 def leave_out_pretrained(model: dict) -> None:
