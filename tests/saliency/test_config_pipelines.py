@@ -12,9 +12,9 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, FUNCTIONS, MODELS, init_default_scope
 
+from sos_mm.engine.randomness import RunRandomness, drawing_parts
 from sos_mm.saliency.base_segmentor import true_saliency
 from sos_mm.saliency.benchmarks import BENCHMARKS
-from sos_mm.visits import Draws, drawing_parts
 
 from .conftest import CONFIGS
 
@@ -68,7 +68,7 @@ def first_samples(loader: Config) -> tuple[list[dict], dict]:
     """A sample of every size as a loader's data set gives it, and all of them collated."""
     dataset = DATASETS.build(loader.dataset)
     for part in drawing_parts(dataset):
-        part.draws = Draws(0)
+        part.draws = RunRandomness(0)
     packed = [dataset[index] for index in range(len(SIZES))]
     collate = FUNCTIONS.get(loader.collate_fn.type) if "collate_fn" in loader else pseudo_collate
     return packed, collate(packed)

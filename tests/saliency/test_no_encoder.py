@@ -12,7 +12,7 @@ from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from mmseg.structures import SegDataSample
 
-from sos_mm.launch import build_trained
+from sos_mm.engine.launch import build_trained
 from sos_mm.saliency.attention import attention_maps
 from sos_mm.saliency.references import evaluate, predictors
 

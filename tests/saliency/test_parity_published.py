@@ -21,7 +21,8 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 from torch.nn import functional
 
-from sos_mm.launch import leave_out_pretrained
+from sos_mm.engine.launch import leave_out_pretrained
+from sos_mm.engine.randomness import RunRandomness
 from sos_mm.saliency import (
     LatentDenoiser,
     LoadSaliencyImage,
@@ -33,7 +34,6 @@ from sos_mm.saliency.base_segmentor import resized
 from sos_mm.saliency.noise import MultiResolutionNoise
 from sos_mm.saliency.settings import checked_test_cfg
 from sos_mm.seeding import Purpose, generator, image_id
-from sos_mm.visits import Draws
 from tests.test_configs import shrink
 
 from .conftest import CONFIGS
@@ -64,7 +64,7 @@ def pipelines(config: Config) -> list:
 def small_model(name: str) -> torch.nn.Module:
     torch.manual_seed(0)
     model = MODELS.build(small_config(name).model)
-    model.draws = Draws(0)
+    model.draws = RunRandomness(0)
     return model
 
 
