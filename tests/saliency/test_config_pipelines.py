@@ -12,7 +12,8 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, FUNCTIONS, MODELS, init_default_scope
 
-from sos_mm.engine.randomness import RunRandomness, drawing_parts
+from sos_mm.engine.hooks import drawing_parts
+from sos_mm.engine.randomness import RunRandomness
 from sos_mm.saliency.base_segmentor import true_saliency
 from sos_mm.saliency.benchmarks import BENCHMARKS
 
