@@ -25,6 +25,11 @@ class Faults:
         self.texts: list[str] = list(before.texts) if before else []
         self.counts: Counter[str] = Counter(before.counts if before else {})
 
+    def leave_out(self, reason: str, number: int) -> None:
+        """Counts segments that are not broken, but that an option leaves out."""
+        if number:
+            self.counts[reason] += number
+
     def meet(self, error: Exception) -> None:
         """Raises the error, or counts it by its ``reason``, as of `FaultyInputError`."""
         if self.broken == "error":
