@@ -12,7 +12,7 @@ from pycocotools import mask as tools
 
 from sos_mm.segments import Filters, SegmentBank, build_bank, build_index, read_annotated
 from sos_mm.segments.annotated import BORDERING
-from sos_mm.segments.annotation_masks import decode_outline
+from sos_mm.segments.annotation_masks import decode_near, decode_outline
 from sos_mm.segments.bordering import bordering_share, bordering_shares
 from sos_mm.segments.faults import Faults
 
@@ -86,6 +86,11 @@ def test_windows_hold_the_whole_mask(points):
             decode_outline(polygons, *SIZE, "it")
         return
     window = decode_outline(polygons, *SIZE, "it")
+    near = decode_near(polygons, *SIZE, "it")
+    pasted = np.zeros(SIZE, np.uint8)
+    pasted[near.part] = near.mask
+    # Edges that run exactly between two pixels may be rounded otherwise.
+    assert np.count_nonzero(pasted != whole) <= 2
     for margin in (0, 3, 200):
         grown = window.grown(margin, SIZE)
         pasted = np.zeros(SIZE, np.uint8)

@@ -68,6 +68,23 @@ def decode_outline(segmentation: list | dict, height: int, width: int, name: str
     return MaskWindow(window[top : top + box_height, left : left + box_width], x + left, y + top)
 
 
+def decode_near(segmentation: list | dict, height: int, width: int, name: str) -> MaskWindow:
+    """As `decode_outline`, but of polygons only the part of the image around them is decoded.
+
+    That takes a tenth of the time. Where an edge runs exactly between two pixels, rounding may decide otherwise.
+    """
+    if isinstance(segmentation, dict) or not _is_polygons(segmentation):
+        return decode_outline(segmentation, height, width, name)
+    polygons = [np.array(polygon, np.float64).reshape(-1, 2) for polygon in segmentation]
+    points = np.concatenate(polygons)
+    x, y = np.clip(np.floor(points.min(0)) - 1, 0, (width - 1, height - 1)).astype(int).tolist()
+    right, bottom = np.clip(np.ceil(points.max(0)) + 1, (x + 1, y + 1), (width, height)).astype(int).tolist()
+    # Pycocotools rounds to fifths of a pixel: before, so that moving changes nothing.
+    moved = [((np.trunc(5 * polygon + 0.5) - (5 * x, 5 * y)) / 5).ravel().tolist() for polygon in polygons]
+    window = decode_outline(moved, bottom - y, right - x, name)
+    return MaskWindow(window.mask, window.x + x, window.y + y)
+
+
 def _packed(segmentation: list | dict, height: int, width: int) -> dict:
     """The run lengths as pycocotools packs them."""
     if isinstance(segmentation, dict) and not isinstance(segmentation["counts"], list):
