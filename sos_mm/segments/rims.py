@@ -23,8 +23,6 @@ _CONTRAST = (8.0, 32.0)
 _KEPT = (0.7, 1.0)
 # Below which share of that way, from the background's colour in any direction, a colour is the background's.
 _ALIKE = 0.5
-# What a pixel counts among the inside if it is less than twice as deep as the rim, where it may be background too.
-_UNSURE = 0.1
 
 
 def cut_out(
@@ -87,13 +85,15 @@ def own_colors(image: np.ndarray, mask: np.ndarray, alpha: np.ndarray, rim: floa
     # Of a part that is thinner than two rims, the middle half is its inside.
     begins = np.minimum(cv2.dilate(depth, np.ones((side, side), np.uint8)) / 2, rim)
     inside, background = depth > begins, cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3) > rim
-    deep = depth > 2 * begins
     places = np.nonzero((alpha > 0) & (depth <= 2 * begins))
     if not background.any() or not places[0].size:
         return image
     found = image[places].astype(np.float32)
-    front = _nearby(image, ((deep, 1), (inside & ~deep, _UNSURE)), places, side)
-    back = _nearby(image, ((background, 1),), places, side)
+    # What is less than twice as deep as the rim may be background, too.
+    front, back = (
+        _nearby(image, (depth > 2 * begins, inside), places, side),
+        _nearby(image, (background,), places, side),
+    )
     contrast = np.linalg.norm(front - back, axis=1, keepdims=True)
     way = np.sum((found - back) * (front - back), axis=1, keepdims=True) / np.maximum(contrast**2, 1)
     way = np.clip(way, 0, 1)
@@ -117,30 +117,26 @@ def _joined(alike: np.ndarray, mask: np.ndarray, places: tuple[np.ndarray, np.nd
 
 
 def _nearby(
-    image: np.ndarray,
-    parts: Sequence[tuple[np.ndarray, float]],
-    places: tuple[np.ndarray, np.ndarray],
-    reach: int,
+    image: np.ndarray, parts: Sequence[np.ndarray], places: tuple[np.ndarray, np.ndarray], reach: int
 ) -> np.ndarray:
-    """Mean colours (N, 3) float32 of parts of an image, in squares around N places, as near as there is some of them.
+    """Mean colours (N, 3) float32 of a part of an image, in squares around N places.
 
     Args:
         image: (H, W, 3) uint8.
-        parts: Some (H, W) bool, not all empty, and how much their pixels count.
+        parts: Some (H, W) bool, not all empty. Where a square holds nothing of the first, the next is asked.
         places: (N,) rows and (N,) columns.
-        reach: Of the square to begin with, in pixels; where it holds nothing, one of four times that is taken.
+        reach: Of the squares in pixels; where one holds nothing of any part, one of four times that is taken.
     """
-    layers = []
-    for part, weight in parts:
-        where = part.view(np.uint8)
-        layers.append((cv2.merge([cv2.copyTo(image, where), where]), weight))
-    sums = np.zeros((len(places[0]), 4), np.float32)
-    while (missing := sums[:, 3] == 0).any():
+    layers = [cv2.merge([cv2.copyTo(image, part), part]) for part in (part.view(np.uint8) for part in parts)]
+    sums, missing = np.zeros((len(places[0]), 4), np.float32), np.arange(len(places[0]))
+    while missing.size:
         window = (2 * min(reach, max(image.shape)) + 1,) * 2
-        here = tuple(at[missing] for at in places)
-        for layer, weight in layers:
+        for layer in layers:
             box = cv2.boxFilter(layer, cv2.CV_32F, window, normalize=False, borderType=cv2.BORDER_CONSTANT)
-            sums[missing] += weight * box[here]
+            sums[missing] = box[places[0][missing], places[1][missing]]
+            missing = missing[sums[missing, 3] == 0]
+            if not missing.size:
+                break
         reach *= 4
     return sums[:, :3] / sums[:, 3:]
 
