@@ -1,4 +1,4 @@
-"""What to do with a segment that cannot be used: stop there, or leave it out and count it."""
+"""What to do with a segment that cannot or shall not be used: stop there, or leave it out and count it."""
 
 from collections import Counter
 

@@ -87,7 +87,7 @@ def make_header(
         fingerprint: See `Fingerprint`.
         copies: Longest sides of the reduced copies, in pixels, rising.
         pack: What the name of their file ends on, and its bytes.
-        skipped: Segments that were left out as broken, by reason.
+        skipped: Segments that were left out, by reason.
         has_source_sizes: Whether of every row it is known how large the image is that it was cut out of.
     """
     return {
@@ -117,7 +117,7 @@ class IndexedRecords(Sequence):
         categories: Names, sorted.
         counts: (C,) int64 rows of each category.
         copies: Longest sides of the reduced copies in pixels, rising.
-        skipped: How many segments were left out as broken when the index was made, by reason.
+        skipped: How many segments were left out when the index was made, by reason.
         has_source_sizes: Whether of every row it is known how large the image is that it was cut out of.
         fingerprint: 64 digits that tell its contents from others; see `Fingerprint`.
 
