@@ -79,8 +79,9 @@ def decode_near(segmentation: list | dict, height: int, width: int, name: str) -
     points = np.concatenate(polygons)
     x, y = np.clip(np.floor(points.min(0)) - 1, 0, (width - 1, height - 1)).astype(int).tolist()
     right, bottom = np.clip(np.ceil(points.max(0)) + 1, (x + 1, y + 1), (width, height)).astype(int).tolist()
-    # Pycocotools rounds to fifths of a pixel: before, so that moving changes nothing.
-    moved = [((np.trunc(5 * polygon + 0.5) - (5 * x, 5 * y)) / 5).ravel().tolist() for polygon in polygons]
+    # Pycocotools takes the whole part of 5 v + 1/2: it is taken here, before moving, and given so that it stays.
+    fifths = [np.trunc(5 * polygon + 0.5) - (5 * x, 5 * y) for polygon in polygons]
+    moved = [((each - 0.75 * (each < 0)) / 5).ravel().tolist() for each in fifths]
     window = decode_outline(moved, bottom - y, right - x, name)
     return MaskWindow(window.mask, window.x + x, window.y + y)
 
