@@ -21,6 +21,8 @@ _EDGE_LIMITS, _RIM_LIMITS = (0.5, 2.0), (2.0, 12.0)
 _CONTRAST = (8.0, 32.0)
 # From which share of the way from the background's colour to the inside's a colour is kept, first in part, then whole.
 _KEPT = (0.7, 1.0)
+# From which distance of all mixtures, as a share of that way, a colour is kept, first in part, then whole.
+_ASIDE = (0.5, 1.0)
 # Below which share of that way, from the background's colour in any direction, a colour is the background's.
 _ALIKE = 0.5
 
@@ -68,7 +70,7 @@ def own_colors(image: np.ndarray, mask: np.ndarray, alpha: np.ndarray, rim: floa
     What lies deeper than the rim is taken for the object, and what lies as far outside for the background. Each colour
     between is compared with the means of both nearby: the more it looks like the background, the more of it is
     replaced, by the inside's mean and what the mixture of both does not explain (see `unmix`); what looks like the
-    inside is kept, and so is all where both look alike. Where what looks like the background goes on through the rim,
+    inside or like neither is kept, and so is all where both look alike. Where what looks like the background goes on through the rim,
     it is replaced up to twice as deep.
 
     Args:
@@ -97,7 +99,9 @@ def own_colors(image: np.ndarray, mask: np.ndarray, alpha: np.ndarray, rim: floa
     contrast = np.linalg.norm(front - back, axis=1, keepdims=True)
     way = np.sum((found - back) * (front - back), axis=1, keepdims=True) / np.maximum(contrast**2, 1)
     way = np.clip(way, 0, 1)
-    replaced = _ramp(contrast, *_CONTRAST) * (1 - _ramp(way, *_KEPT))
+    # Far from all mixtures of both are marks of the object's own, such as the white border of a red sign.
+    aside = np.linalg.norm(found - way * front - (1 - way) * back, axis=1, keepdims=True)
+    replaced = _ramp(contrast, *_CONTRAST) * (1 - _ramp(way, *_KEPT)) * (1 - _ramp(aside / (contrast + 1), *_ASIDE))
     alike = np.linalg.norm(found - back, axis=1) < _ALIKE * contrast[:, 0]
     replaced[inside[places] & ~_joined(alike, mask, places)] = 0
     colors = image.copy()
