@@ -70,8 +70,8 @@ def own_colors(image: np.ndarray, mask: np.ndarray, alpha: np.ndarray, rim: floa
     What lies deeper than the rim is taken for the object, and what lies as far outside for the background. Each colour
     between is compared with the means of both nearby: the more it looks like the background, the more of it is
     replaced, by the inside's mean and what the mixture of both does not explain (see `unmix`); what looks like the
-    inside or like neither is kept, and so is all where both look alike. Where what looks like the background goes on through the rim,
-    it is replaced up to twice as deep.
+    inside or like neither is kept, and so is all where both look alike. Where what looks like the background goes on
+    through the rim, it is replaced up to twice as deep.
 
     Args:
         image: (H, W, 3) uint8, the object and some background around it.
@@ -92,10 +92,8 @@ def own_colors(image: np.ndarray, mask: np.ndarray, alpha: np.ndarray, rim: floa
         return image
     found = image[places].astype(np.float32)
     # What is less than twice as deep as the rim may be background, too.
-    front, back = (
-        _nearby(image, (depth > 2 * begins, inside), places, side),
-        _nearby(image, (background,), places, side),
-    )
+    front = _nearby(image, (depth > 2 * begins, inside), places, side)
+    back = _nearby(image, (background,), places, side)
     contrast = np.linalg.norm(front - back, axis=1, keepdims=True)
     way = np.sum((found - back) * (front - back), axis=1, keepdims=True) / np.maximum(contrast**2, 1)
     way = np.clip(way, 0, 1)
