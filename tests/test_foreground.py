@@ -4,8 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from sos_mm.cutouts import foreground
-from sos_mm.cutouts.foreground import cut_out, estimate_foreground, put_on
+from sos_mm import cutouts
+from sos_mm.cutouts import foreground as old_place
+from sos_mm.segments import foreground
+from sos_mm.segments.foreground import cut_out, estimate_foreground, put_on
 
 
 def composite(rng, height=160, width=200, softness=6.0):
@@ -23,6 +25,12 @@ def composite(rng, height=160, width=200, softness=6.0):
     weight = alpha[..., None] / 255
     image = np.rint(front * weight + back * (1 - weight)).astype(np.uint8)
     return image, alpha, front, back
+
+
+def test_cut_outs_of_photographs_use_the_same():
+    assert (cutouts.cut_out, cutouts.estimate_foreground) == (cut_out, estimate_foreground)
+    for name in old_place.__all__:
+        assert getattr(old_place, name) is getattr(foreground, name)
 
 
 def error(estimate, truth, where):

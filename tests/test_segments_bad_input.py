@@ -304,7 +304,6 @@ def jpeg(thumbnail=False):
 @pytest.mark.parametrize("thumbnail", [False, True])
 @pytest.mark.parametrize("progressive", [False, True])
 def test_photographs_cut_short(tmp_path, thumbnail, progressive):
-    pytest.importorskip("pycocotools.mask")
     data = jpeg(thumbnail)
     if progressive:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
@@ -320,7 +319,7 @@ def test_photographs_cut_short(tmp_path, thumbnail, progressive):
     (tmp_path / "1 é.jpg").write_bytes(data + b"what a camera adds")
     for keep in (0.5, 0.9, 1 - 1 / len(data)):
         (tmp_path / "2 é.jpg").write_bytes(data[: int(len(data) * keep)])
-        bank = SegmentBank(read_annotated(file, tmp_path))
+        bank = SegmentBank(read_annotated(file, tmp_path, soften=0))
         assert bank.load(0).size == (14, 20)
         with pytest.raises(FaultyInputError, match=r"2 é\.jpg .* cannot be decoded: replace or remove it"):
             bank.load(1)

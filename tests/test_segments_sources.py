@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocotools import mask as tools
 
 from sos_mm.segments import build_bank, read_annotated, read_folder, read_release_layout, read_tar
 from sos_mm.segments.faults import Faults
-from sos_mm.segments.record import cut_out, soft_alpha
+from sos_mm.segments.rims import cut_out
 from tests.conftest import make_rgba, write_rgba
 
 SQUARE = [[10, 10, 30, 10, 30, 24, 10, 24]]
@@ -48,15 +49,14 @@ def photograph(tmp_path):
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 80), st.floats(0, 60)), min_size=3, max_size=8), st.sampled_from([0.0, 1.5]))
 def test_cut_out_is_the_mask_of_pycocotools(points, soften):
-    tools = pytest.importorskip("pycocotools.mask")
     image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     polygons = [[float(each) for point in points for each in point]]
     mask = tools.decode(tools.merge(tools.frPyObjects(polygons, 60, 80)))
     if not mask.any():
         with pytest.raises(ValueError, match="outline of it must hold pixels"):
-            cut_out(image, polygons, soften, "it")
+            cut_out(image, polygons, soften, False, "it")
         return
-    rgba = cut_out(image, polygons, soften, "it")
+    rgba = cut_out(image, polygons, soften, False, "it")
     solid = rgba[..., 3] >= 128
     rows, columns = np.nonzero(mask)
     found_rows, found_columns = np.nonzero(solid)
@@ -65,17 +65,7 @@ def test_cut_out_is_the_mask_of_pycocotools(points, soften):
     np.testing.assert_array_equal(image[mask == 1], rgba[..., :3][solid])
 
 
-def test_soft_edge_keeps_the_mask():
-    mask = np.zeros((20, 20), np.uint8)
-    mask[5:15, 5:15] = 1
-    mask[2, 2] = 1
-    np.testing.assert_array_equal(soft_alpha(mask, 2.0) >= 128, mask == 1)
-    assert len(np.unique(soft_alpha(mask, 2.0))) > 8
-    assert set(np.unique(soft_alpha(mask, 0))) == {0, 255}
-
-
 def test_polygons_and_both_run_lengths_are_the_same(photograph):
-    tools = pytest.importorskip("pycocotools.mask")
     image, folder, write = photograph
     mask = np.zeros((60, 80), np.uint8)
     mask[10:24, 10:30] = 1
@@ -84,7 +74,8 @@ def test_polygons_and_both_run_lengths_are_the_same(photograph):
     runs = np.flatnonzero(np.diff(mask.ravel(order="F"), prepend=0, append=0))
     counts = np.diff([0, *runs, mask.size]).tolist()
     outlines = [SQUARE, packed, {"size": [60, 80], "counts": counts}]
-    records = read_annotated(write([annotation(i, segmentation=o) for i, o in enumerate(outlines)]), folder)
+    path = write([annotation(i, segmentation=o) for i, o in enumerate(outlines)])
+    records = read_annotated(path, folder, max_bordering=None, soften=0, decontaminate=False)
     for record in records:
         segment = record.read()
         assert (segment.category, segment.phrase, segment.description) == ("dog", "dog", "a pet")
@@ -100,7 +91,8 @@ def test_crowds_and_truncated_objects_are_left_out(photograph):
     path = write(entries)
 
     def ids(**options):
-        return [int(record.source_id.split("/")[1]) for record in read_annotated(path, folder, **options)]
+        records = read_annotated(path, folder, max_bordering=None, **options)
+        return [int(record.source_id.split("/")[1]) for record in records]
 
     assert ids() == [1, 5]
     assert ids(crowd=True) == [1, 2, 5]
@@ -144,13 +136,13 @@ def test_faulty_annotations_are_named_or_skipped(photograph, change, image_chang
     entries = [faulty] if image_change else [annotation(1), faulty]
     path = write(entries, **image_change)
     with pytest.raises((FileNotFoundError, ValueError), match=match):
-        read_annotated(path, folder)
+        read_annotated(path, folder, max_bordering=None)
     faults = Faults("skip")
     if image_change:
         with pytest.raises(ValueError, match="none is left"):
-            read_annotated(path, folder, faults=faults)
+            read_annotated(path, folder, max_bordering=None, faults=faults)
     else:
-        assert len(read_annotated(path, folder, faults=faults)) == 1
+        assert len(read_annotated(path, folder, max_bordering=None, faults=faults)) == 1
     assert len(faults.texts) == 1
 
 
@@ -164,18 +156,9 @@ def test_faulty_annotations_are_named_or_skipped(photograph, change, image_chang
     ],
 )
 def test_faulty_outlines_are_named(photograph, segmentation, match):
-    pytest.importorskip("pycocotools.mask")
     _, folder, write = photograph
     (record,) = read_annotated(write([annotation(3, segmentation=segmentation)]), folder)
     with pytest.raises(ValueError, match=match):
-        record.read()
-
-
-def test_pycocotools_is_asked_for(photograph, monkeypatch):
-    _, folder, write = photograph
-    (record,) = read_annotated(write([annotation(3)]), folder)
-    monkeypatch.setitem(__import__("sys").modules, "pycocotools.mask", None)
-    with pytest.raises(ImportError, match="pip install pycocotools"):
         record.read()
 
 

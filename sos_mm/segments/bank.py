@@ -44,8 +44,8 @@ class SegmentBank:
     Attributes:
         records: All records, sorted by category.
         categories: Names, sorted.
-        skipped: How many segments were left out as broken, by reason, those of an index when it was made
-            included; for a report.
+        skipped: How many segments were left out, by reason: broken ones, and those that a limit of their reader
+            leaves out; those of an index when it was made included; for a report.
         faults: What was wrong with each of those met now; each text names its file.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What to do with a segment that cannot be used: stop there, or leave it out and count it."""
+"""What to do with a segment that cannot or shall not be used: stop there, or leave it out and count it."""
 
 from collections import Counter
 
@@ -24,6 +24,11 @@ class Faults:
         self.broken = broken
         self.texts: list[str] = list(before.texts) if before else []
         self.counts: Counter[str] = Counter(before.counts if before else {})
+
+    def leave_out(self, reason: str, number: int) -> None:
+        """Counts segments that are not broken, but that an option leaves out."""
+        if number:
+            self.counts[reason] += number
 
     def meet(self, error: Exception) -> None:
         """Raises the error, or counts it by its ``reason``, as of `FaultyInputError`."""

@@ -39,7 +39,7 @@ class Fingerprint:
         words = (record.category, record.sub_category, record.phrase, record.description, record.attributes)
         name = Path(os.path.relpath(record.file, self._root)).as_posix()
         place = (record.source_id, name, record.offset, size, record.outline, record.soften, record.flags)
-        self._hash.update(_encoded((*words, *place, record.source_size)))
+        self._hash.update(_encoded((*words, *place, record.source_size, record.decontaminate)))
 
     def hexdigest(self, *more: Any) -> str:
         """The 64 digits, of the records and of what else JSON can hold."""

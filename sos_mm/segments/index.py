@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ _TYPES = {
     "length": "int64",
     "outline": "string",
     "soften": "float64",
+    "decontaminate": "bool",
+    "bordering": "float64",
     **dict.fromkeys(ANNOTATED, "bool"),
     "source_id": "string",
     "source_height": "int32",
@@ -84,7 +87,7 @@ def make_header(
         fingerprint: See `Fingerprint`.
         copies: Longest sides of the reduced copies, in pixels, rising.
         pack: What the name of their file ends on, and its bytes.
-        skipped: Segments that were left out as broken, by reason.
+        skipped: Segments that were left out, by reason.
         has_source_sizes: Whether of every row it is known how large the image is that it was cut out of.
     """
     return {
@@ -114,7 +117,7 @@ class IndexedRecords(Sequence):
         categories: Names, sorted.
         counts: (C,) int64 rows of each category.
         copies: Longest sides of the reduced copies in pixels, rising.
-        skipped: How many segments were left out as broken when the index was made, by reason.
+        skipped: How many segments were left out when the index was made, by reason.
         has_source_sizes: Whether of every row it is known how large the image is that it was cut out of.
         fingerprint: 64 digits that tell its contents from others; see `Fingerprint`.
 
@@ -173,10 +176,12 @@ class IndexedRecords(Sequence):
             get["offset"](place),
             get["length"](place),
             get["outline"](place),
-            get["soften"](place),
+            _known(get["soften"](place)),
             None if flags[0] is None else flags,
             Facts(*[get[name](place) for name in _FACTS]),
             _source_size(get, place),
+            get["decontaminate"](place),
+            _known(get["bordering"](place)),
         )
 
     def kind(self, row: int) -> tuple[str, tuple[str, ...]]:
@@ -232,7 +237,7 @@ class IndexedRecords(Sequence):
         return self._batches[number], place
 
     def column(self, name: str) -> np.ndarray:
-        """(N,) values of a column; the annotated flags as int8, -1 where nothing was said."""
+        """(N,) values of a column; flags as int8, -1 where nothing was said; NaN for numbers that are not known."""
         column = self._file.read_all().column(name)
         if name in ANNOTATED:
             return column.cast("int8").fill_null(-1).to_numpy()
@@ -242,6 +247,11 @@ class IndexedRecords(Sequence):
         """The attributes of each row, in turn."""
         for number in range(self._file.num_record_batches):
             yield from self._file.get_batch(number).column("features").to_pylist()
+
+
+def _known(value: float) -> float | None:
+    """A number of a column where NaN stands for none."""
+    return None if isnan(value) else value
 
 
 def _source_size(get: Getters, place: int) -> tuple[int, int] | None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import astuple
+from math import nan
 from pathlib import Path
 
 from sos_mm.segments.fingerprint import Fingerprint
@@ -122,7 +123,9 @@ def _row(record: SegmentRecord, root: str) -> tuple:
         record.offset,
         record.length,
         record.outline,
-        record.soften,
+        nan if record.soften is None else record.soften,
+        record.decontaminate,
+        nan if record.bordering is None else record.bordering,
         *(record.flags or (None, None, None)),
         record.source_id,
         *(record.source_size or (0, 0)),

@@ -25,8 +25,8 @@ class MixedBank:
 
     Attributes:
         categories: Sorted names of all.
-        skipped: How many segments the banks left out as broken, by reason.
-        faults: What was wrong with each of them, as far as it was met now.
+        skipped: How many segments the banks left out, by reason.
+        faults: What was wrong with each broken one, as far as it was met now.
 
     Raises:
         ValueError: If there are no banks, or weights are not as many, negative or all 0.

@@ -87,6 +87,8 @@ class Filters:
         touching: Whether it may touch the picture's border.
         holes: Largest share of holes.
         soft: Largest share of soft pixels.
+        bordering: Largest share of the outline that borders on other objects of the photograph, which may hide a part
+            of it. Known of objects that `read_annotated` cut out; others, cut out in other ways, pass.
         duplicates: Of the segments of a category whose hashes differ in at most so many of 64 bits, only the
             first one is kept; None keeps all. The hash does not see colour.
 
@@ -100,6 +102,7 @@ class Filters:
     touching: bool = True
     holes: float = 1.0
     soft: float = 1.0
+    bordering: float = 1.0
     duplicates: int | None = None
 
     def __post_init__(self):
@@ -113,6 +116,7 @@ class Filters:
             object.__setattr__(self, name, bounds)
         check_range("filters.holes", self.holes, 0, 1)
         check_range("filters.soft", self.soft, 0, 1)
+        check_range("filters.bordering", self.bordering, 0, 1)
         if self.duplicates is not None:
             check_range("filters.duplicates", self.duplicates, 0, 31)
 
@@ -131,14 +135,14 @@ class Filters:
     @property
     def measured(self) -> bool:
         """Whether the pixels must have been measured."""
-        return bool(self.changed.keys() - {"annotated"})
+        return bool(self.changed.keys() - {"annotated", "bordering"})
 
     def keep(self, column: Callable[[str], np.ndarray], starts: Sequence[int]) -> np.ndarray:
         """Which of N segments, sorted by category, to keep.
 
         Args:
-            column: Gives the (N,) values of a name of `Facts`, and those of a name of `ANNOTATED` as int8: 1
-                for yes, 0 for no, -1 where nothing was said.
+            column: Gives the (N,) values of a name of `Facts`, those of 'bordering', NaN where they are not known,
+                and those of a name of `ANNOTATED` as int8: 1 for yes, 0 for no, -1 where nothing was said.
             starts: First segment of each category.
 
         Returns:
@@ -150,6 +154,8 @@ class Filters:
         kept = np.ones(len(column("area" if self.measured else ANNOTATED[0])), bool)
         for name in self.annotated:
             kept &= _said(column(name), name)
+        if self.bordering < 1:
+            kept &= ~(column("bordering") > self.bordering)
         if self.measured:
             area, aspect = column("area"), column("box_width") / column("box_height")
             kept &= (self.area[0] <= area) & (area <= self.area[1])

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
-from sos_mm.checks import FaultyInputError, decode_image, read_image, require
+from sos_mm.checks import FaultyInputError, decode_image, read_image
 from sos_mm.segments.quality import Facts
+from sos_mm.segments.rims import cut_out
 from sos_mm.segments.segment import Segment
 
 
@@ -37,10 +37,13 @@ class SegmentRecord:
         offset: Where its file begins in the shard, in bytes.
         length: How many bytes it has there.
         outline: JSON text of the ``segmentation`` of a COCO or LVIS annotation.
-        soften: Standard deviation, in pixels, by which the edge of that outline is softened.
+        soften: Standard deviation, in pixels, by which the edge of that outline is softened; by the object's size if
+            None.
         flags: What people or models said of `quality.ANNOTATED`, in that order; None if nothing.
         facts: What was measured on its pixels; None if that was not done yet.
         source_size: Height and width of the image that it was cut out of; None if it was not, or if that is not known.
+        decontaminate: Whether colours of the background are replaced at the rim of that outline.
+        bordering: Share of that outline that borders on other objects, in [0, 1]; None if it is not known.
     """
 
     file: str
@@ -53,10 +56,12 @@ class SegmentRecord:
     offset: int = 0
     length: int = 0
     outline: str = ""
-    soften: float = 0.0
+    soften: float | None = 0.0
     flags: tuple[bool, bool, bool] | None = None
     facts: Facts | None = None
     source_size: tuple[int, int] | None = None
+    decontaminate: bool = False
+    bordering: float | None = None
 
     @property
     def path(self) -> Path:
@@ -80,7 +85,9 @@ class SegmentRecord:
     def pixels(self) -> np.ndarray:
         """Decodes it as it is, margin included: (H, W, 4) uint8 RGB and straight alpha. Raises as `read` does."""
         if self.outline:
-            return cut_out(read_image(self.path, 3), json.loads(self.outline), self.soften, self.name)
+            return cut_out(
+                read_image(self.path, 3), json.loads(self.outline), self.soften, self.decontaminate, self.name
+            )
         if self.length:
             return decode_image(_read_part(self.path, self.offset, self.length), self.name, 4)
         return read_image(self.path, 4)
@@ -111,73 +118,3 @@ def _read_part(path: Path, offset: int, length: int) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f"The file {path} does not exist.")
     return np.fromfile(path, np.uint8, count=length, offset=offset)
-
-
-def cut_out(image: np.ndarray, segmentation: list | dict, soften: float, name: str) -> np.ndarray:
-    """Cuts an annotated object out of its photograph.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        segmentation: Polygons or run lengths, as COCO has them.
-        soften: Standard deviation of the softened edge in pixels. Alpha stays at least 128 on the pixels of
-            the mask, and below on all others.
-        name: What an error names.
-
-    Returns:
-        (h, w, 4) uint8, the object and a margin of a pixel or more, where the photograph goes on so far.
-
-    Raises:
-        ImportError: If pycocotools is not installed.
-        ValueError: If the outline is empty or does not fit the photograph.
-    """
-    mask = decode_outline(segmentation, *image.shape[:2], name)
-    x, y, width, height = cv2.boundingRect(mask)
-    if not width:
-        text = f"The outline of {name} must hold pixels, but is empty: mend or remove the annotation."
-        raise FaultyInputError("faulty outline", text)
-    margin = 1 + int(np.ceil(3 * soften))
-    part = np.s_[max(y - margin, 0) : y + height + margin, max(x - margin, 0) : x + width + margin]
-    return np.dstack([image[part], soft_alpha(mask[part], soften)])
-
-
-def soft_alpha(mask: np.ndarray, soften: float) -> np.ndarray:
-    """Alpha (H, W) uint8 of a mask (H, W) uint8 of 0 and 1, with an edge of that standard deviation in pixels."""
-    alpha = mask * np.uint8(255)
-    if not soften:
-        return alpha
-    blurred = cv2.GaussianBlur(alpha, (0, 0), soften)
-    return np.where(mask == 1, np.maximum(blurred, 128), np.minimum(blurred, 127))
-
-
-def decode_outline(segmentation: list | dict, height: int, width: int, name: str) -> np.ndarray:
-    """Mask (H, W) uint8 of 0 and 1 of polygons or run lengths.
-
-    Raises:
-        ImportError: If pycocotools is not installed.
-        ValueError: If they are faulty or meant for another size; names whose they are.
-    """
-    tools = require("pycocotools.mask", "Cutting out annotated objects", "pip install pycocotools")
-    runs = isinstance(segmentation, dict)
-    if not (_is_runs(segmentation) if runs else _is_polygons(segmentation)):
-        text = f"The outline of {name} must be polygons or run lengths, but got {str(segmentation)[:80]}."
-        raise FaultyInputError("faulty outline", text)
-    if runs and list(segmentation["size"]) != [height, width]:
-        raise FaultyInputError(
-            "faulty outline",
-            f"The outline of {name} is for a photograph of {segmentation['size']} (height, width), but that has "
-            f"{[height, width]}: the images must be those that the annotations were made for.",
-        )
-    if runs and not isinstance(segmentation["counts"], list):
-        return tools.decode(segmentation)
-    encoded = tools.frPyObjects(segmentation, height, width)
-    return tools.decode(encoded if runs else tools.merge(encoded))
-
-
-def _is_runs(segmentation: dict) -> bool:
-    return isinstance(segmentation.get("counts"), list | str) and isinstance(segmentation.get("size"), list)
-
-
-def _is_polygons(segmentation: list) -> bool:
-    # Four numbers would be taken for a box.
-    polygons = isinstance(segmentation, list) and segmentation
-    return bool(polygons) and all(isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in segmentation)

@@ -159,4 +159,6 @@ def _column(records: Sequence[SegmentRecord], name: str) -> np.ndarray:
     if name in ANNOTATED:
         place = ANNOTATED.index(name)
         return np.array([-1 if record.flags is None else record.flags[place] for record in records], np.int8)
+    if name == "bordering":
+        return np.array([record.bordering for record in records], np.float64)
     return np.array([getattr(record.facts, name) for record in records], np.uint64 if name == "hash" else None)

@@ -1,0 +1,156 @@
+"""How much of an annotated object's outline borders on other objects, which may hide a part of it.
+
+Annotations do not say who is in front. An object with nobody beside it is whole; the more of its outline runs along
+others, the likelier it is that the outline is theirs and the object is bitten.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from sos_mm.checks import check_folder, read_image
+from sos_mm.segments.annotation_masks import MaskWindow, decode_near
+from sos_mm.segments.sources import read_json_object
+
+# How far from another object, in pixels, an outline still borders on it: polygons of neighbours leave gaps.
+REACH = 2
+# Boxes are rounded, so that a mask may go on a pixel beyond its own.
+_BOX_REACH = REACH + 1
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+_DISC = np.uint8(np.add.outer(np.arange(-REACH, REACH + 1) ** 2, np.arange(-REACH, REACH + 1) ** 2) <= REACH**2)
+
+
+def bordering_share(mask: np.ndarray, others: np.ndarray) -> float:
+    """Share of a mask's outline that is within `REACH` pixels of other objects, in [0, 1].
+
+    Args:
+        mask: (H, W) uint8 of 0 and 1, not empty. Its outline are those of its pixels that have one of the four
+            beside them outside it; the window's border counts as outside.
+        others: (H, W) uint8 of 0 and 1, all other objects; they may overlap the mask.
+    """
+    outline = mask - cv2.erode(mask, _CROSS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    near = cv2.dilate(others, _DISC)
+    return np.count_nonzero(outline & near) / np.count_nonzero(outline)
+
+
+def bordering_shares(
+    objects: Sequence[Mapping[str, Any]],
+    wanted: Collection[int],
+    size: tuple[int, int],
+    things: "Things | None" = None,
+) -> dict[int, float | ValueError]:
+    """That share of some of the objects of an image.
+
+    Only objects whose boxes come close to another's are decoded.
+
+    Args:
+        objects: All annotations of the image, each with ``bbox`` and ``segmentation``; groups (``iscrowd``) are
+            others too.
+        wanted: Places of those to judge.
+        size: Height and width of the image.
+        things: More truth on who is beside.
+
+    Returns:
+        Of each wanted place its share, or what is wrong with its outline. Others whose outlines are faulty count
+        for nothing.
+    """
+    near = _near([entry["bbox"] for entry in objects])
+    decoded = {place for place in wanted if things or near[place].any()}
+    windows, shares = {}, dict.fromkeys(wanted, 0.0)
+    for place in decoded.union(*(np.flatnonzero(near[place]).tolist() for place in decoded)):
+        try:
+            windows[place] = decode_near(objects[place]["segmentation"], *size, "the object")
+        except ValueError as error:
+            if place in shares:
+                shares[place] = error
+    owners = np.zeros(size, np.uint16)
+    for window in windows.values():
+        owners[window.part] += window.mask
+    for place in decoded & windows.keys():
+        own = windows[place].grown(REACH, size)
+        others = (owners[own.part] > own.mask).view(np.uint8)
+        if things:
+            others |= things.beside(own)
+        shares[place] = bordering_share(own.mask, others)
+    return shares
+
+
+def _near(boxes: Sequence[Sequence[float]]) -> np.ndarray:
+    """(N, N) bool: whether two boxes (x, y, width, height) come within reach of each other."""
+    x, y, width, height = np.asarray(boxes, np.float64).reshape(-1, 4).T
+    apart_x = np.subtract.outer(x, x + width)
+    apart_y = np.subtract.outer(y, y + height)
+    near = np.maximum(np.maximum(apart_x, apart_x.T), np.maximum(apart_y, apart_y.T)) <= _BOX_REACH
+    np.fill_diagonal(near, False)
+    return near
+
+
+class Things:
+    """The things in a panoptic map of an image.
+
+    Args:
+        ids: (H, W) int32 segment ids.
+        things: Ids of the segments of things (not stuff).
+    """
+
+    def __init__(self, ids: np.ndarray, things: Collection[int]):
+        self._ids, self._things = ids, np.array(sorted(things), np.int32)
+
+    def beside(self, own: MaskWindow) -> np.ndarray:
+        """(h, w) uint8 of 0 and 1: all things in an object's window but the one that the object itself is.
+
+        That is the one whose intersection with the object is more than half of their union. Where there is none, the
+        map shows something else than the annotation, and nothing is taken from it.
+        """
+        ids = self._ids[own.part]
+        found, inside = np.unique(ids[own.mask > 0], return_counts=True)
+        most, common = found[inside.argmax()], inside.max()
+        union = np.count_nonzero(own.mask) + np.count_nonzero(self._ids == most) - common
+        if 2 * common <= union or most not in self._things:
+            return np.zeros_like(own.mask)
+        return (np.isin(ids, self._things) & (ids != most)).view(np.uint8)
+
+
+class PanopticMaps:
+    """A COCO panoptic file and its maps, each read when it is asked for.
+
+    Args:
+        annotations: The JSON file.
+        maps: Folder of its PNG files.
+
+    Raises:
+        FileNotFoundError: If there is no such file or folder.
+        ValueError: If the file is not of that kind.
+    """
+
+    def __init__(self, annotations: str | Path, maps: str | Path):
+        data = read_json_object(annotations, "The `panoptic` annotations")
+        self._maps = check_folder(maps, "The `panoptic` maps")
+        try:
+            things = {entry["id"] for entry in data["categories"] if entry.get("isthing", 1)}
+            self._entries = {
+                entry["image_id"]: (
+                    entry["file_name"],
+                    [each["id"] for each in entry["segments_info"] if each["category_id"] in things],
+                )
+                for entry in data["annotations"]
+            }
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{annotations} must be a COCO panoptic file, but is not: {error!r}.") from error
+
+    def things(self, image_id: Any, size: tuple[int, int]) -> Things | None:
+        """The things of an image of that height and width; None if the file does not have it.
+
+        Raises:
+            FileNotFoundError, ValueError: If its map is gone, broken or of another size; names it.
+        """
+        if image_id not in self._entries:
+            return None
+        name, things = self._entries[image_id]
+        red, green, blue = cv2.split(read_image(path := self._maps / name, 3).astype(np.int32))
+        if red.shape != tuple(size):
+            raise ValueError(f"The panoptic map {path} must be of its image's size {size}, but is of {red.shape}.")
+        return Things(red + 256 * green + 65536 * blue, things)
