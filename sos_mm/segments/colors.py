@@ -21,10 +21,22 @@ _SYNONYMS = {
     "maroon": "red", "burgundy": "red", "ruby": "red", "rosy": "pink", "fuchsia": "pink", "amber": "orange",
     "emerald": "green", "aqua": "cyan", "azure": "blue", "indigo": "blue", "sapphire": "blue", "lilac": "purple",
     "mauve": "purple", "khaki": "brown", "bronze": "brown", "copper": "brown", "charcoal": "black", "ivory": "white",
+    "auburn": "brown", "tawny": "brown", "ebony": "black", "lavender": "purple", "blond": "", "blonde": "",
 }  # fmt: skip
 _MEANINGS = {**{name: name for name in _NAMES}, **_SYNONYMS}
-_WORD = re.compile(rf"(?<![a-zA-Z])(?:({'|'.join(_MEANINGS)})(?:ish)?)(?![a-zA-Z])", re.IGNORECASE)
+COLOR_WORD = re.compile(
+    rf"(?<![a-zA-Z])(?:({'|'.join(_MEANINGS)})(?:ish)?|[a-z]+-colou?red)(?![a-zA-Z])", re.IGNORECASE
+)
 _PIXELS = 4096
+
+
+def color_meaning(word: str) -> str:
+    """Which of the names of `color_names` a word of colour means; empty for none of them, or for several.
+
+    >>> color_meaning("Crimson"), color_meaning("peach-colored")
+    ('red', '')
+    """
+    return _MEANINGS.get((COLOR_WORD.fullmatch(word)[1] or "").lower(), "")
 
 
 def color_names(rgb: np.ndarray) -> np.ndarray:
@@ -72,7 +84,7 @@ def vary_hue(segment: Segment, degrees: float, min_share: float = 0.5) -> Segmen
     if steps == 0:
         return segment
     words = _color_words(segment)
-    if len(words) != 1 or _WORD.search(segment.category.replace("_", " ")):
+    if len(words) != 1 or COLOR_WORD.search(segment.category.replace("_", " ")):
         return segment
     name, share = dominant_color(segment)
     if name in _ACHROMATIC or words != {name} or share < min_share:
@@ -90,7 +102,7 @@ def _texts(segment: Segment) -> tuple[str, ...]:
 
 def _color_words(segment: Segment) -> set[str]:
     """What the colour words of all its texts mean."""
-    return {_MEANINGS[word.lower()] for text in _texts(segment) for word in _WORD.findall(text)}
+    return {color_meaning(found[0]) for text in _texts(segment) for found in COLOR_WORD.finditer(text)}
 
 
 def _turn(rgba: np.ndarray, steps: int) -> np.ndarray:
@@ -102,15 +114,24 @@ def _turn(rgba: np.ndarray, steps: int) -> np.ndarray:
 
 
 def _renamed(segment: Segment, name: str) -> Segment:
-    def change(text: str) -> str:
-        text = _WORD.sub(lambda found: name.capitalize() if found[0][0].isupper() else name, text)
-        article = "an" if name[0] in "aeiou" else "a"
-        return re.sub(rf"\b(a)n?(?= {name}\b)", lambda found: found[1] + article[1:], text, flags=re.IGNORECASE)
-
     return replace(
         segment,
-        sub_category=change(segment.sub_category),
-        phrase=change(segment.phrase),
-        description=change(segment.description),
-        attributes=tuple(map(change, segment.attributes)),
+        sub_category=_recolored(segment.sub_category, name),
+        phrase=_recolored(segment.phrase, name),
+        description=_recolored(segment.description, name),
+        attributes=tuple(_recolored(each, name) for each in segment.attributes),
     )
+
+
+def _recolored(text: str, name: str) -> str:
+    """A text whose words of colour are all that one."""
+    text = COLOR_WORD.sub(lambda found: name.capitalize() if found[0][0].isupper() else name, text)
+    article = "an" if name[0] in "aeiou" else "a"
+    return re.sub(rf"\b(a)n?(?= {name}\b)", lambda found: found[1] + article[1:], text, flags=re.IGNORECASE)
+
+
+def recolored(phrase: str) -> tuple[str, ...]:
+    """What `vary_hue` may make of a phrase: one for each colour, or none if it names no colour."""
+    if not COLOR_WORD.search(phrase):
+        return ()
+    return tuple(_recolored(phrase, name) for name in _NAMES if name not in _ACHROMATIC)
