@@ -11,7 +11,7 @@ from sos_mm.composition.layout import Layout
 from sos_mm.composition.place import Sprite, place
 from sos_mm.composition.scene import Box, IgnoredRegion, Light, Placement, Scene, SceneObject
 from sos_mm.composition.steps import Lighting, Step
-from sos_mm.composition.true_words import carry_out, endangered_kinds, true_words
+from sos_mm.composition.true_words import WordCheck, carry_out
 from sos_mm.segments.segment import Segment
 from sos_mm.segments.words import Words
 
@@ -38,7 +38,7 @@ def compose(
 
     No word about an object becomes false: a placement's mirroring, turn or hue is not carried out where it
     endangers one (the object's ``placement`` says what was done), and words that the steps made false are dropped
-    from it; see `carry_out` and `true_words`. Its category stays.
+    from it; see `carry_out` and `WordCheck`. Its category stays.
 
     Args:
         background: (H, W, 3) uint8 of the layout's canvas. None gives a transparent scene.
@@ -75,15 +75,14 @@ def compose(
         for sprite in painted.values():
             _paint(image, sprite, channel_order)
     alpha = _coverage(painted.values(), layout.canvas) if background is None else None
-    kinds, colors = endangered_kinds(steps), image if channel_order == "rgb" else image[..., ::-1]
+    check = WordCheck(image if channel_order == "rgb" else image[..., ::-1], alpha, steps)
+    words = check.true_words([(carried[index][1], sprites[index], seen[index]) for index in sorted(seen)])
     owner = np.zeros(layout.canvas, np.int32)
     objects = []
     for z_order, index in enumerate(sorted(seen)):
         np.copyto(owner[sprites[index].window], z_order + 1, where=seen[index])
         box = _tight_box(seen[index], sprites[index].offset)
-        planned, shown = carried[index]
-        words = true_words(shown, sprites[index], seen[index], colors, kinds, alpha)
-        objects.append(_describe(painted[index], planned, shown.source_id, words, z_order, seen[index], box))
+        objects.append(_describe(painted[index], *carried[index], words[z_order], z_order, seen[index], box))
     regions = [_ignore(carried[index][1], mask, sprites[index].offset) for index, mask in sorted(ignored.items())]
     return Scene(image, tuple(objects), owner, tuple(regions), light, alpha)
 
@@ -150,11 +149,11 @@ def _paint(image: np.ndarray, sprite: Sprite, channel_order: str = "rgb") -> Non
 
 
 def _describe(
-    sprite: Sprite, planned: Placement, segment_id: str, words: Words, z_order: int, seen: np.ndarray, box: Box
+    sprite: Sprite, planned: Placement, segment: Segment, words: Words, z_order: int, seen: np.ndarray, box: Box
 ) -> SceneObject:
     area = int(np.count_nonzero(seen))
     return SceneObject(
-        segment_id=segment_id,
+        segment_id=segment.source_id,
         **words._asdict(),
         placement=planned,
         z_order=z_order,

@@ -1,25 +1,26 @@
 """Words stay true: what would falsify them is not carried out, and words that light falsifies are dropped."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 from math import isqrt
 
+import cv2
 import numpy as np
 
 from sos_mm.composition.place import Sprite
-from sos_mm.composition.scene import Placement
+from sos_mm.composition.scene import OPAQUE, Placement
 from sos_mm.composition.steps import Step
 from sos_mm.segments.colors import vary_hue
 from sos_mm.segments.segment import Segment
-from sos_mm.segments.truth import claims, still_true
+from sos_mm.segments.truth import claims, measure, still_true
 from sos_mm.segments.words import ENDANGERED, Words, endangered, kinds_of
 
 # Field of a placement -> the operation on the segment that it asks for. The other fields change no pixel of it.
 OPERATIONS = {"flipped": "mirror", "rotation": "rotate", "hue": "hue"}
 # Degrees. What stands and is turned by so little still stands, and an arrow still points to the left.
 SLIGHT_TURN = 5.0
-# Of an object, about so many visible pixels are looked at.
-_PIXELS = 1000
+# Of an object's window about so many pixels are looked at, where they are its own.
+_PIXELS = 600
 # From this alpha on an object counts as opaque; so much of it must be less for the background to change its colours.
 _NEARLY_OPAQUE, _SEE_THROUGH = 230, 0.1
 
@@ -51,47 +52,72 @@ def endangered_kinds(steps: Iterable[Step]) -> frozenset[str]:
     return kinds
 
 
-def true_words(
-    segment: Segment,
-    sprite: Sprite,
-    seen: np.ndarray,
-    image: np.ndarray,
-    kinds: frozenset[str],
-    alpha: np.ndarray | None = None,
-) -> Words:
-    """The words about an object that hold in the finished image.
+class WordCheck:
+    """Compares what is seen of objects with their cut-outs, and says which words still hold.
 
-    The pixels that are seen of it are compared with the same ones as they were cut out, about a thousand of them;
-    see `still_true`.
+    Of each object with words that are endangered about 400 visible pixels are looked at, those of all objects at
+    once; see `still_true`.
 
     Args:
-        segment: What was placed.
-        sprite: It at its place, before any step.
-        seen: (h, w) bool, what is seen of it in the sprite's window.
         image: (H, W, 3) uint8 RGB, the finished image.
-        kinds: Kinds of words that the scene's steps endanger. Without any, words of tone are still endangered
-            where the background is seen through the object.
-        alpha: (H, W) uint8, by which the image is premultiplied; None where there is a background.
+        alpha: (H, W) uint8, by which it is premultiplied; None where there is a background.
+        steps: The steps that made it.
     """
-    words = Words.of(segment)
-    claimed = claims(words).keys()
-    if not claimed & (kinds | ENDANGERED["see_through"]):
+
+    def __init__(self, image: np.ndarray, alpha: np.ndarray | None, steps: Sequence[Step]):
+        self._image, self._alpha, self._kinds = image, alpha, endangered_kinds(steps)
+
+    def true_words(self, seen: Sequence[tuple[Segment, Sprite, np.ndarray]]) -> list[Words]:
+        """The words about each object that hold.
+
+        Args:
+            seen: For each object the segment as it was placed, it at its place before any step, and (h, w) bool,
+                what is seen of it in that window.
+        """
+        words = [Words.of(segment) for segment, _, _ in seen]
+        samples = {}
+        for index, (_, sprite, mask) in enumerate(seen):
+            kinds = self._endangered(sprite, claims(words[index]).keys())
+            if kinds:
+                samples[index] = *self._sample(sprite, mask), kinds
+        if not samples:
+            return words
+        before, after = (np.concatenate([each[side] for each in samples.values()]) for side in (0, 1))
+        change = measure(_straight(before), _straight(after) if self._alpha is not None else after)
+        start = 0
+        for index, (sample, _, kinds) in samples.items():
+            part = change.part(start, start := start + len(sample))
+            words[index] = still_true(words[index], part, kinds)
         return words
-    step = max(isqrt(np.count_nonzero(seen) // _PIXELS), 1)
-    # Of what is thinner than a step nothing may be met.
-    step = step if seen[::step, ::step].any() else 1
-    chosen = seen[::step, ::step]
-    before = sprite.rgba[::step, ::step][chosen]
-    if alpha is None and np.mean(before[:, 3] < _NEARLY_OPAQUE) > _SEE_THROUGH:
-        kinds |= ENDANGERED["see_through"]
-    if not claimed & kinds:
-        return words
-    after = image[sprite.window][::step, ::step][chosen]
-    if alpha is not None:
-        after = _straight(after, alpha[sprite.window][::step, ::step][chosen])
-    return still_true(words, _straight(before[:, :3], before[:, 3]), after, kinds)
+
+    def _endangered(self, sprite: Sprite, claimed: Set[str]) -> frozenset[str]:
+        """Which kinds of what is said of an object are endangered."""
+        tone = ENDANGERED["see_through"]
+        # Without steps too an object takes colours from what is seen through it.
+        if self._alpha is None and not tone <= self._kinds and claimed & tone and _is_see_through(sprite):
+            return tone.union(self._kinds).intersection(claimed)
+        return self._kinds.intersection(claimed)
+
+    def _sample(self, sprite: Sprite, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n, 4) uint8 premultiplied RGBA before, and (n, 3 or 4) uint8 after, with alpha if there is no background."""
+        step = max(isqrt(mask.size // _PIXELS), 1)
+        chosen = mask[::step, ::step]
+        # Of what is thinner than a step nothing may be met.
+        if not chosen.any():
+            step, chosen = 1, mask
+        before, after = (each[::step, ::step][chosen] for each in (sprite.rgba, self._image[sprite.window]))
+        if self._alpha is not None:
+            after = np.column_stack([after, self._alpha[sprite.window][::step, ::step][chosen]])
+        return before, after
 
 
-def _straight(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """(N, 3) uint8 straight colours of premultiplied ones with that alpha."""
-    return np.rint(rgb * (255 / np.maximum(alpha, 1).astype(np.float32))[:, None]).clip(0, 255).astype(np.uint8)
+def _is_see_through(sprite: Sprite) -> bool:
+    step = max(isqrt(sprite.alpha.size // _PIXELS), 1)
+    alpha = sprite.alpha[::step, ::step]
+    inside = np.count_nonzero(alpha >= OPAQUE)
+    return inside - np.count_nonzero(alpha >= _NEARLY_OPAQUE) > _SEE_THROUGH * inside
+
+
+def _straight(rgba: np.ndarray) -> np.ndarray:
+    """(N, 3) uint8 straight colours of (N, 4) uint8 premultiplied ones."""
+    return cv2.cvtColor(rgba[None], cv2.COLOR_mRGBA2RGBA)[0, :, :3]

@@ -10,7 +10,10 @@ from sos_mm.segments.segment import Segment
 
 # Chromatic words by the hue, in degrees, up to which they reach; what lies above the last is red again.
 _HUES = (("red", 14), ("orange", 42), ("yellow", 68), ("green", 165), ("cyan", 195), ("blue", 255), ("purple", 310))
-_NAMES = (*(name for name, _ in _HUES), "red", "pink", "brown", "black", "grey", "white")
+COLOR_NAMES = (*(name for name, _ in _HUES), "pink", "brown", "black", "grey", "white")
+_PINK, _BROWN, _BLACK, _GREY, _WHITE = range(len(_HUES), len(COLOR_NAMES))
+# By OpenCV's hue, in steps of two degrees.
+_BY_HUE = np.searchsorted([end for _, end in _HUES], 2 * np.arange(180), side="right") % len(_HUES)
 _ACHROMATIC = ("black", "grey", "white")
 # Other words of a colour, which are understood but never written.
 _SYNONYMS = {
@@ -23,7 +26,7 @@ _SYNONYMS = {
     "mauve": "purple", "khaki": "brown", "bronze": "brown", "copper": "brown", "charcoal": "black", "ivory": "white",
     "auburn": "brown", "tawny": "brown", "ebony": "black", "lavender": "purple", "blond": "", "blonde": "",
 }  # fmt: skip
-_MEANINGS = {**{name: name for name in _NAMES}, **_SYNONYMS}
+_MEANINGS = {**{name: name for name in COLOR_NAMES}, **_SYNONYMS}
 COLOR_WORD = re.compile(
     rf"(?<![a-zA-Z])(?:({'|'.join(_MEANINGS)})(?:ish)?|[a-z]+-colou?red)(?![a-zA-Z])", re.IGNORECASE
 )
@@ -48,17 +51,22 @@ def color_names(rgb: np.ndarray) -> np.ndarray:
     Returns:
         (N,) strings: red, orange, yellow, green, cyan, blue, purple, pink, brown, black, grey or white.
     """
-    hsv = cv2.cvtColor(np.ascontiguousarray(rgb).reshape(1, -1, 3), cv2.COLOR_RGB2HSV)[0].astype(int)
+    return np.array(COLOR_NAMES)[color_indices(rgb)]
+
+
+def color_indices(rgb: np.ndarray) -> np.ndarray:
+    """(N,) int64 places in `COLOR_NAMES` of what `color_names` gives."""
+    hsv = cv2.cvtColor(np.ascontiguousarray(rgb).reshape(1, -1, 3), cv2.COLOR_RGB2HSV)[0].astype(np.int32)
     hue, saturation, value = hsv[:, 0] * 2, hsv[:, 1], hsv[:, 2]
-    index = np.searchsorted([end for _, end in _HUES], hue, side="right")
+    index = _BY_HUE[hsv[:, 0]]
     # Dark and middling oranges are brown, pale reds pink.
-    index[(hue >= 10) & (hue < 50) & ((value < 150) | ((saturation < 130) & (value < 230)))] = _NAMES.index("brown")
+    index[(hue >= 10) & (hue < 50) & ((value < 150) | ((saturation < 130) & (value < 230)))] = _BROWN
     pale = ((hue >= 340) | (hue < 10)) & (saturation < 130) & (value > 160)
-    index[pale | ((hue >= 310) & (hue < 345))] = _NAMES.index("pink")
+    index[pale | ((hue >= 310) & (hue < 345))] = _PINK
     grey = (saturation < 40) | (saturation * value < 40 * 100)
-    index[grey] = np.where(value > 205, _NAMES.index("white"), _NAMES.index("grey"))[grey]
-    index[value < 45] = _NAMES.index("black")
-    return np.array(_NAMES)[index]
+    index[grey] = np.where(value > 205, _WHITE, _GREY)[grey]
+    index[value < 45] = _BLACK
+    return index
 
 
 def dominant_color(segment: Segment) -> tuple[str, float]:
@@ -134,4 +142,4 @@ def recolored(phrase: str) -> tuple[str, ...]:
     """What `vary_hue` may make of a phrase: one for each colour, or none if it names no colour."""
     if not COLOR_WORD.search(phrase):
         return ()
-    return tuple(_recolored(phrase, name) for name in _NAMES if name not in _ACHROMATIC)
+    return tuple(_recolored(phrase, name) for name in COLOR_NAMES if name not in _ACHROMATIC)

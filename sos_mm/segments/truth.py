@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from sos_mm.segments.colors import color_meaning, color_names
+from sos_mm.segments.colors import COLOR_NAMES, color_indices, color_meaning
 from sos_mm.segments.words import LIGHTNESS, PIXELS, Words, find
 
 # Pixels that moved by less, as a distance in CIELAB, are still what they were called: names have sharp borders.
@@ -31,62 +32,85 @@ def claims(words: Words) -> Mapping[str, frozenset[str]]:
     return {kind: left for kind, each in found.items() if (left := each - frozenset(find(words.category, kind)))}
 
 
-def still_true(words: Words, before: np.ndarray, after: np.ndarray, kinds: frozenset[str]) -> Words:
-    """The words that still hold once the pixels have changed.
+class Change(NamedTuple):
+    """A change of N pixels, as far as words go.
+
+    Attributes:
+        names: (N,) integer, the places in `COLOR_NAMES` of what the colours were called.
+        kept: (N,) bool, whether they are still called so, or have moved by less than `STILL_ALIKE`.
+        moved: (N,) bool, whether they have moved by that or more.
+        old: (N, 3) float32 CIELAB before, lightness in [0, 100].
+        new: (N, 3) float32 CIELAB after.
+    """
+
+    names: np.ndarray
+    kept: np.ndarray
+    moved: np.ndarray
+    old: np.ndarray
+    new: np.ndarray
+
+    def part(self, start: int, stop: int) -> "Change":
+        """That of some of the pixels."""
+        return Change(*(each[start:stop] for each in self))
+
+
+def measure(before: np.ndarray, after: np.ndarray) -> Change:
+    """Measures how pixels changed, those of many objects at once.
+
+    Args:
+        before: (N, 3) uint8 RGB.
+        after: (N, 3) uint8 RGB of the same pixels.
+    """
+    both = np.concatenate([before, after])
+    (old, new), (old_names, new_names) = np.split(_lab(both), 2), np.split(color_indices(both), 2)
+    moved = ((new - old) ** 2).sum(axis=1) >= STILL_ALIKE**2
+    return Change(old_names, (old_names == new_names) | ~moved, moved, old, new)
+
+
+def still_true(words: Words, change: Change, kinds: frozenset[str]) -> Words:
+    """The words that still hold once an object's visible pixels have changed.
 
     A word of colour holds while at least half of the pixels that had its name keep that name, or have moved by
     less than 10 in CIELAB; where too few had it for a measurement (as of a small part, or where the word is finer
     than the twelve names), at least half of all pixels must keep their names so. A word of lightness, such as
     "dark" or "pale", holds unless the mean lightness or chroma moves against it by more than 12. Words of text and
-    focus hold where at most one pixel in twenty has moved by more than 10.
+    focus hold where at most one pixel in twenty has moved by 10 or more.
 
     Args:
         words: What was said before.
-        before: (N, 3) uint8 RGB of the object's visible pixels before the change, N at least 1.
-        after: (N, 3) uint8 RGB of the same pixels.
+        change: That of the pixels, at least one.
         kinds: Which kinds of words are endangered; of others none is dropped.
 
     Returns:
         The words without the false ones; see `Words.without`.
     """
-    claimed = {kind: each for kind, each in claims(words).items() if kind in kinds}
-    if not claimed:
-        return words
-    lab = _lab(np.concatenate([before, after]))
-    old, new = lab[: len(before)], lab[len(before) :]
-    alike = np.linalg.norm(new - old, axis=1) < STILL_ALIKE
-    for kind, each in claimed.items():
+    for kind, said in claims(words).items():
+        if kind not in kinds:
+            continue
         if kind == "color":
-            lost = lost_names(before, after, alike, each)
-            false = {word for word in each if color_meaning(word) in lost}
+            false = {word for word in said if not _keeps(change, color_meaning(word))}
         elif kind == "lightness":
-            false = _false_tones(old, new, each)
+            false = _false_tones(change, said)
         else:
-            false = each if (~alike).mean() > _MOVED_SHARE else ()
-        words = words.without(kind, false)
+            false = said if change.moved.mean() > _MOVED_SHARE else ()
+        if false:
+            words = words.without(kind, false)
     return words
 
 
-def lost_names(before: np.ndarray, after: np.ndarray, alike: np.ndarray, said: frozenset[str]) -> set[str]:
-    """Those of the meanings of some words of colour that no longer hold; see `still_true`."""
-    names = color_names(np.concatenate([before, after]))
-    old, new = names[: len(before)], names[len(before) :]
-    kept = (old == new) | alike
-    fewest = max(_FEWEST, _LEAST_SHARE * len(old))
-    lost = set()
-    for meaning in {color_meaning(word) for word in said}:
-        own = old == meaning
-        if np.count_nonzero(own) < fewest:
-            own[:] = True
-        if kept[own].mean() < STILL_TRUE:
-            lost.add(meaning)
-    return lost
+def _keeps(change: Change, meaning: str) -> bool:
+    """Whether the pixels still show the colour."""
+    own = change.names == COLOR_NAMES.index(meaning) if meaning else np.zeros(len(change.names), bool)
+    if np.count_nonzero(own) < max(_FEWEST, _LEAST_SHARE * len(own)):
+        own[:] = True
+    return change.kept[own].mean() >= STILL_TRUE
 
 
-def _false_tones(old: np.ndarray, new: np.ndarray, said: frozenset[str]) -> set[str]:
-    shift = new.mean(axis=0) - old.mean(axis=0)
-    strength = np.hypot(new[:, 1], new[:, 2]).mean() - np.hypot(old[:, 1], old[:, 2]).mean()
-    return {word for word in said if min(np.multiply(LIGHTNESS[word], (shift[0], strength))) < -TONE_LIMIT}
+def _false_tones(change: Change, said: frozenset[str]) -> set[str]:
+    old, new = change.old, change.new
+    lightness = (new - old)[:, 0].mean()
+    chroma = (np.hypot(new[:, 1], new[:, 2]) - np.hypot(old[:, 1], old[:, 2])).mean()
+    return {word for word in said if min(np.multiply(LIGHTNESS[word], (lightness, chroma))) < -TONE_LIMIT}
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:

@@ -114,10 +114,10 @@ _SUFFIXES = frozenset({"color", "colored", "coloured", "toned", "tinted", "hued"
 # Behind an adjective there is a noun or another adjective, none of these; nor what is another thing without it.
 _NO_NOUN = frozenset(
     {
-        "a", "all", "an", "and", "are", "around", "as", "at", "but", "by", "for", "from", "has", "have", "in", "inside",
-        "into", "is", "it", "its", "like", "made", "near", "of", "on", "one", "ones", "onto", "or", "out", "over", "seen",
-        "such", "than", "that", "the", "then", "to", "under", "was", "were", "when", "where", "which", "while", "who",
-        "whose", "with", "without", "panda", "widow",
+        "a", "all", "an", "and", "are", "around", "as", "at", "but", "by", "for", "from", "has", "have", "in",
+        "inside", "into", "is", "it", "its", "like", "made", "near", "of", "on", "one", "ones", "onto", "or", "out",
+        "over", "panda", "seen", "such", "than", "that", "the", "then", "to", "under", "was", "were", "when", "where",
+        "which", "while", "who", "whose", "widow", "with", "without",
     }
 )  # fmt: skip
 _AND = ("and", "or", "&")
