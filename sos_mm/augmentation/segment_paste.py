@@ -22,18 +22,21 @@ from sos_mm.augmentation.adapters import (
     paint_saliency,
     plain_boxes,
 )
-from sos_mm.augmentation.captions import Caption, estimated_tokens, phrase_of, within_tokens
+from sos_mm.augmentation.captions import Caption, caption_holds, estimated_tokens, possible_phrases, within_tokens
 from sos_mm.augmentation.class_table import UNKNOWN, class_names, names_of_labels
 from sos_mm.augmentation.paste_source import PasteSource
+from sos_mm.augmentation.word_safe import collect_words
 from sos_mm.checks import check_choice, check_range, require
 from sos_mm.composition.compositor import compose
 from sos_mm.composition.layout import LayoutError, LayoutPrior, build_layout
 from sos_mm.composition.planning import plan_and_load
 from sos_mm.composition.scene import Scene
 from sos_mm.composition.steps import build_steps
+from sos_mm.composition.true_words import endangered_kinds
 from sos_mm.seeding import Purpose, generator, image_id
 from sos_mm.segments.bank import STRATEGIES
 from sos_mm.segments.build import check_bank
+from sos_mm.segments.words import ENDANGERED
 from sos_mm.visits import DrawsFromRun, VisitedIndex
 
 
@@ -41,10 +44,12 @@ from sos_mm.visits import DrawsFromRun, VisitedIndex
 class SegmentPaste(DrawsFromRun, BaseTransform):
     """Pastes objects into an image, and keeps all its annotations true.
 
-    Layout, scaling, masks, light and edges are those of the composition engine. What was in the image before loses the
-    pixels that are covered; what is then seen too little of is dropped; its phrase stays in a caption, as one of what
-    is not shown. Put it behind the annotations' loading, before
-    or after resizing. Input arrays are never changed in place, and keep their types.
+    Layout, scaling, masks, light and edges are those of the composition engine, and so is what becomes of words that
+    would be false: an object is not mirrored or turned where that would falsify one, and words that its pixels no
+    longer bear out are dropped from its phrase; see `compose`. Where light would falsify a word of the sample's own
+    caption, nothing is pasted. What was in the image before loses the pixels that are covered; what is then seen too
+    little of is dropped; its phrase stays in a caption, as one of what is not shown. Put it behind the annotations'
+    loading, before or after resizing. Input arrays are never changed in place, and keep their types.
 
     Required Keys:
 
@@ -132,6 +137,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         self.prob, self.sampling = prob, sampling
         self.layout = _build_layout(layout or {"type": "StructuredLayout", "counts": (1, 10)})
         self.steps = build_steps([light] if isinstance(light, str) else light)
+        self._kinds = endangered_kinds(self.steps) | ENDANGERED["see_through"]
         self.rules = Rules(min_visible_share, min_area)
         self.start_epoch, self.warmup_epochs, self.stop_epoch = start_epoch, warmup_epochs, stop_epoch
         self.saliency, self.with_mask = saliency, with_mask
@@ -163,7 +169,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             return results
         source, image = self._source(results), self._image(results["img"])
         scene = self._compose(image, source, results, rng)
-        if scene is None or not scene.objects:
+        if scene is None or not scene.objects or self._falsifies(results, scene):
             return results
         results = dict(results)
         labels = source.name(results, scene)
@@ -276,7 +282,8 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         number = self.layout.draw_count(rng)
         drawn = source.draw(rng, number, self.sampling, results.get("img_path"))
         if "phrases" in results:
-            phrases = (phrase_of(source.record(index)) for index in drawn)
+            recolors = getattr(self.layout, "hue", 0) > 0
+            phrases = (possible_phrases(source.record(index), self._kinds, recolors) for index in drawn)
             caption = Caption(results["text"], results["phrases"])
             fitting = within_tokens(caption, phrases, self.max_tokens, self._count_tokens)
             drawn = [drawn[place] for place in fitting]
@@ -305,6 +312,17 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             transformers = require("transformers", "`tokenizer`", "pip install transformers")
             self._tokenize = transformers.AutoTokenizer.from_pretrained(self.tokenizer).tokenize
         return len(self._tokenize(text))
+
+    def _falsifies(self, results: dict, scene: Scene) -> bool:
+        """Whether light makes words of a caption false about what was in the image before."""
+        said: list[str] = []
+        for key in ("text", "phrases"):
+            collect_words(results.get(key), said, [])
+        if not self.steps or not said:
+            return False
+        boxes = plain_boxes(results["gt_bboxes"]) if "gt_bboxes" in results else np.zeros((0, 4), np.float32)
+        kinds = endangered_kinds(self.steps)
+        return not caption_holds(said, self._image(results["img"]), scene, boxes, kinds)
 
     def _annotate(self, results: dict, pasted: Pasted) -> None:
         """Replaces the annotations in a sample by new ones."""

@@ -22,7 +22,7 @@ TONE_LIMIT = 12.0
 _MOVED_SHARE = 0.05
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=2**14)
 def claims(words: Words) -> Mapping[str, frozenset[str]]:
     """By kind, the words in an object's texts that its pixels can make false, in lower case.
 

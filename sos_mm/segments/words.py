@@ -171,7 +171,7 @@ def endangered(operation: str) -> frozenset[str]:
     return ENDANGERED.get(operation, PIXELS)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=2**14)
 def find(text: str, kind: str) -> tuple[str, ...]:
     """The words of one kind in a text, in lower case, in their order.
 
@@ -184,13 +184,13 @@ def find(text: str, kind: str) -> tuple[str, ...]:
     return tuple(found[0].lower() for found in _COMPILED[kind].finditer(text.replace("_", " ")))
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=2**14)
 def kinds_in(texts: tuple[str, ...]) -> frozenset[str]:
     """Kinds of words in texts."""
     return frozenset(kind for kind in KINDS if any(find(text, kind) for text in texts))
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=2**14)
 def kinds_of(words: Words) -> frozenset[str]:
     """Kinds of words about an object, its category included."""
     return kinds_in((words.category, *words.texts))
