@@ -7,9 +7,7 @@ from mmcv.transforms import BaseTransform, Compose
 from mmengine.registry import TRANSFORMS
 
 from sos_mm.checks import check_choice
-from sos_mm.segments.words import ENDANGERED, kinds_in
-
-OPERATIONS = ("mirror", "vertical_flip", "rotate", "crop", "color", "blur")
+from sos_mm.segments.words import ENDANGERED, IMAGE_OPERATIONS, kinds_in
 
 
 @TRANSFORMS.register_module()
@@ -59,7 +57,7 @@ class WordSafeTransform(BaseTransform):
     ):
         self.operations = (operation,) if isinstance(operation, str) else tuple(operation)
         for each in self.operations:
-            check_choice("operation", each, OPERATIONS)
+            check_choice("operation", each, IMAGE_OPERATIONS)
         self.endangered = frozenset().union(*(ENDANGERED[each] for each in self.operations))
         self.keys = tuple(keys)
         # Under this name `VisitHook` finds what draws.

@@ -15,7 +15,7 @@ STILL_ALIKE = 10.0
 # Share of the pixels that made a word true which must still do so.
 STILL_TRUE = 0.5
 # A colour with fewer pixels, or a smaller share of them, was not found: its word is judged by all pixels.
-_FEWEST, _LEAST_SHARE = 8, 0.02
+_FEWEST, _LEAST_SHARE = 3, 0.02
 # By how much the mean lightness, in [0, 100], or the mean chroma, in the same unit, may move against a word.
 TONE_LIMIT = 12.0
 # Words of text and focus cannot be measured: they hold where no more than this share of the pixels moved.
@@ -39,6 +39,7 @@ class Change(NamedTuple):
         names: (N,) integer, the places in `COLOR_NAMES` of what the colours were called.
         kept: (N,) bool, whether they are still called so, or have moved by less than `STILL_ALIKE`.
         moved: (N,) bool, whether they have moved by that or more.
+        tinted: (N,) bool, whether their chroma, a* and b* alone, has.
         old: (N, 3) float32 CIELAB before, lightness in [0, 100].
         new: (N, 3) float32 CIELAB after.
     """
@@ -46,6 +47,7 @@ class Change(NamedTuple):
     names: np.ndarray
     kept: np.ndarray
     moved: np.ndarray
+    tinted: np.ndarray
     old: np.ndarray
     new: np.ndarray
 
@@ -63,18 +65,20 @@ def measure(before: np.ndarray, after: np.ndarray) -> Change:
     """
     both = np.concatenate([before, after])
     (old, new), (old_names, new_names) = np.split(_lab(both), 2), np.split(color_indices(both), 2)
-    moved = ((new - old) ** 2).sum(axis=1) >= STILL_ALIKE**2
-    return Change(old_names, (old_names == new_names) | ~moved, moved, old, new)
+    squares = (new - old) ** 2
+    tint = squares[:, 1] + squares[:, 2]
+    moved, tinted = squares[:, 0] + tint >= STILL_ALIKE**2, tint >= STILL_ALIKE**2
+    return Change(old_names, (old_names == new_names) | ~moved, moved, tinted, old, new)
 
 
 def still_true(words: Words, change: Change, kinds: frozenset[str]) -> Words:
     """The words that still hold once an object's visible pixels have changed.
 
     A word of colour holds while at least half of the pixels that had its name keep that name, or have moved by
-    less than 10 in CIELAB; where too few had it for a measurement (as of a small part, or where the word is finer
-    than the twelve names), at least half of all pixels must keep their names so. A word of lightness, such as
-    "dark" or "pale", holds unless the mean lightness or chroma moves against it by more than 12. Words of text and
-    focus hold where at most one pixel in twenty has moved by 10 or more.
+    less than 10 in CIELAB. Where too few had it for a measurement (as of a small part, or where the word is finer
+    than the twelve names), at least half of all pixels must do so, and their chroma move by less than 10 as well.
+    A word of lightness, such as "dark" or "pale", holds unless the mean lightness or chroma moves against it by
+    more than 12. Words of text and focus hold where at most one pixel in twenty has moved by 10 or more.
 
     Args:
         words: What was said before.
@@ -102,7 +106,7 @@ def _keeps(change: Change, meaning: str) -> bool:
     """Whether the pixels still show the colour."""
     own = change.names == COLOR_NAMES.index(meaning) if meaning else np.zeros(len(change.names), bool)
     if np.count_nonzero(own) < max(_FEWEST, _LEAST_SHARE * len(own)):
-        own[:] = True
+        return (change.kept & ~change.tinted).mean() >= STILL_TRUE
     return change.kept[own].mean() >= STILL_TRUE
 
 

@@ -41,6 +41,9 @@ ENDANGERED = MappingProxyType(
     }
 )
 
+# The first rows: what is done to whole images.
+IMAGE_OPERATIONS = ("mirror", "vertical_flip", "rotate", "crop", "color", "blur")
+
 _ALONE = r"(?<![a-z])(?:{})(?![a-z])"
 # Letters that are others, or none, in a mirror.
 _UNEVEN = "[bcdefgjklnpqrsz]"
@@ -235,7 +238,7 @@ def _take_out(tokens: list[str], first: int, last: int) -> list[str]:
     """The tokens without an adjective; none where it is not a plain one before its noun."""
     if last != first + 1 or not re.fullmatch(r"[A-Za-z]+(?:-[A-Za-z]+)*", tokens[first]):
         return []
-    capital = tokens[first][0].isupper()
+    capital, is_color = tokens[first][0].isupper(), COLOR_WORD.search(tokens[first])
     last += last < len(tokens) and tokens[last].lower() in _SUFFIXES
     while first and tokens[first - 1].lower() in _MODIFIERS:
         first -= 1
@@ -246,7 +249,7 @@ def _take_out(tokens: list[str], first: int, last: int) -> list[str]:
         before = before[:-1]
     elif len(behind) > 1 and behind[0].lower() in _AND and _is_color(behind[1]):
         behind = behind[1:]
-    elif _is_tied(before[-1:]) or any(map(_is_color, behind[:1])):
+    elif _is_tied(before[-1:]) or (is_color and any(map(_is_color, behind[:1]))):
         return []
     if not behind or not behind[0][:1].isalpha() or behind[0].lower().rstrip(".,;:!") in _NO_NOUN:
         return []
