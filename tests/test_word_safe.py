@@ -90,6 +90,11 @@ def test_operations(operation, text, endangered):
     assert build(operation).is_endangered({"text": text}) == endangered
 
 
+def test_positions_in_names_of_classes_are_none():
+    assert not build("crop").is_endangered({"text": {"0": "side table", "1": "other shoes"}})
+    assert build("crop").is_endangered({"text": "a side table beside other shoes"})
+
+
 def test_what_is_done_otherwise():
     """A crop that includes a resize needs the resize all the same."""
     crop = [dict(type="Resize", scale=(12, 8)), dict(type="CenterCrop", crop_size=(4, 4))]

@@ -9,6 +9,9 @@ from mmengine.registry import TRANSFORMS
 from sos_mm.checks import check_choice
 from sos_mm.segments.words import ENDANGERED, IMAGE_OPERATIONS, kinds_in
 
+# Kinds of words that say something of an image, but not in the name of a class.
+_NOT_OF_CLASSES = frozenset({"text", "position"})
+
 
 @TRANSFORMS.register_module()
 class WordSafeTransform(BaseTransform):
@@ -19,9 +22,9 @@ class WordSafeTransform(BaseTransform):
     `sos_mm.segments.words.ENDANGERED`.
 
     Captions are looked at as a whole: strings, lists of them, and ODVG's ``phrases``. Of a label map, which names the
-    classes of detection data by label, only the classes of the sample's own boxes are, and not for words of text:
-    a "stop sign" is annotated as one in any mirror, but a class "left shoe" is not. Put it before
-    `RandomSamplingNegPos`, which makes one string of words that are there and words that are not.
+    classes of detection data by label, only the classes of the sample's own boxes are, and not for words of text or
+    position: a "stop sign" is one in any mirror and a "side table" in any crop, but a "left shoe" in a mirror is not.
+    Put it before `RandomSamplingNegPos`, which makes one string of words that are there and words that are not.
 
     Required Keys:
 
@@ -72,7 +75,7 @@ class WordSafeTransform(BaseTransform):
         said, classes = [], []
         for key in self.keys:
             collect_words(results.get(key), said, classes, _labels(results))
-        return bool(self.endangered & (kinds_in(tuple(said)) | kinds_in(tuple(classes)) - {"text"}))
+        return bool(self.endangered & (kinds_in(tuple(said)) | kinds_in(tuple(classes)) - _NOT_OF_CLASSES))
 
     def __repr__(self) -> str:
         inner, otherwise = self.transforms
@@ -97,12 +100,12 @@ def collect_words(value: Any, said: list[str], classes: list[str], labels: Colle
     elif isinstance(value, list | tuple):
         for each in value:
             collect_words(each, said, classes, labels)
+    elif isinstance(value, Mapping) and isinstance(next(iter(value.values()), None), Mapping):
+        for each in value.values():
+            collect_words(each["phrase"], said, classes, labels)
     elif isinstance(value, Mapping):
-        for label, each in value.items():
-            if isinstance(each, Mapping):
-                collect_words(each.get("phrase"), said, classes, labels)
-            elif isinstance(each, str) and (labels is None or str(label) in labels):
-                classes.append(each)
+        # Of the tens of thousands that a map may name, only those that are there are looked up.
+        classes += value.values() if labels is None else [value[label] for label in labels if label in value]
 
 
 def _labels(results: Mapping[str, Any]) -> set[str] | None:
