@@ -69,6 +69,11 @@ def color_indices(rgb: np.ndarray) -> np.ndarray:
     return index
 
 
+def is_achromatic(indices: np.ndarray) -> np.ndarray:
+    """(N,) bool: whether what `color_indices` gives are black, grey or white."""
+    return indices >= _BLACK
+
+
 def dominant_color(segment: Segment) -> tuple[str, float]:
     """The commonest colour name among a segment's opaque pixels, and its share of them in (0, 1]."""
     opaque = segment.rgba[segment.rgba[..., 3] >= 128][:, :3]

@@ -7,11 +7,14 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from sos_mm.segments.colors import COLOR_NAMES, color_indices, color_meaning
+from sos_mm.segments.colors import COLOR_NAMES, color_indices, color_meaning, is_achromatic
 from sos_mm.segments.words import LIGHTNESS, PIXELS, Words, find
 
-# Pixels that moved by less, as a distance in CIELAB, are still what they were called: names have sharp borders.
-STILL_ALIKE = 10.0
+# Distances in CIELAB. Names have sharp borders, and eyes make allowance for shade: a colour counts as the same while it
+# leaves its hue by less, keeps half its chroma or moves by less in a* and b*, ...
+SAME_TINT = 10.0
+# ... and becomes lighter or darker by less; black, grey and white, which differ in nothing else, by no more than 10.
+SAME_LIGHTNESS = 25.0
 # Share of the pixels that made a word true which must still do so.
 STILL_TRUE = 0.5
 # A colour with fewer pixels, or a smaller share of them, was not found: its word is judged by all pixels.
@@ -37,19 +40,17 @@ class Change(NamedTuple):
 
     Attributes:
         names: (N,) integer, the places in `COLOR_NAMES` of what the colours were called.
-        kept: (N,) bool, whether they are still called so, or have moved by less than `STILL_ALIKE`.
-        moved: (N,) bool, whether they have moved by that or more.
-        tinted: (N,) bool, whether their chroma, a* and b* alone, has.
-        old: (N, 3) float32 CIELAB before, lightness in [0, 100].
-        new: (N, 3) float32 CIELAB after.
+        called: (N,) bool, whether they are still called so.
+        alike: (N,) bool, whether they are the same colour, in another light at most.
+        moved: (N,) bool, whether they have moved by `SAME_TINT` or more.
+        tone: (N, 2) float32, by how much the lightness, in [0, 100], and the chroma have grown.
     """
 
     names: np.ndarray
-    kept: np.ndarray
+    called: np.ndarray
+    alike: np.ndarray
     moved: np.ndarray
-    tinted: np.ndarray
-    old: np.ndarray
-    new: np.ndarray
+    tone: np.ndarray
 
     def part(self, start: int, stop: int) -> "Change":
         """That of some of the pixels."""
@@ -64,19 +65,29 @@ def measure(before: np.ndarray, after: np.ndarray) -> Change:
         after: (N, 3) uint8 RGB of the same pixels.
     """
     both = np.concatenate([before, after])
-    (old, new), (old_names, new_names) = np.split(_lab(both), 2), np.split(color_indices(both), 2)
-    squares = (new - old) ** 2
-    tint = squares[:, 1] + squares[:, 2]
-    moved, tinted = squares[:, 0] + tint >= STILL_ALIKE**2, tint >= STILL_ALIKE**2
-    return Change(old_names, (old_names == new_names) | ~moved, moved, tinted, old, new)
+    (old_names, new_names), (old, new) = np.split(color_indices(both), 2), np.split(_lab(both), 2)
+    chroma, new_chroma = np.hypot(old[:, 1], old[:, 2]), np.hypot(new[:, 1], new[:, 2])
+    shift = new - old
+    tint = np.hypot(shift[:, 1], shift[:, 2])
+    along = (old[:, 1:] * new[:, 1:]).sum(axis=1) / np.maximum(chroma, 1e-6)
+    across = np.sqrt(np.maximum(new_chroma**2 - along**2, 0))
+    same = (tint < SAME_TINT) | ((across < SAME_TINT) & (along > chroma / 2))
+    limit = np.where(is_achromatic(old_names), SAME_TINT, SAME_LIGHTNESS)
+    return Change(
+        names=old_names,
+        called=old_names == new_names,
+        alike=same & (np.abs(shift[:, 0]) < limit),
+        moved=np.hypot(tint, shift[:, 0]) >= SAME_TINT,
+        tone=np.stack([shift[:, 0], new_chroma - chroma], axis=1),
+    )
 
 
 def still_true(words: Words, change: Change, kinds: frozenset[str]) -> Words:
     """The words that still hold once an object's visible pixels have changed.
 
-    A word of colour holds while at least half of the pixels that had its name keep that name, or have moved by
-    less than 10 in CIELAB. Where too few had it for a measurement (as of a small part, or where the word is finer
-    than the twelve names), at least half of all pixels must do so, and their chroma move by less than 10 as well.
+    A word of colour holds while at least half of the pixels that had its name keep that name, or their tint: a hue
+    and chroma that differ no more than in another light. Where too few had the name for a measurement (as of a small
+    part, or where the word is finer than the twelve names), at least half of all pixels must keep their tint.
     A word of lightness, such as "dark" or "pale", holds unless the mean lightness or chroma moves against it by
     more than 12. Words of text and focus hold where at most one pixel in twenty has moved by 10 or more.
 
@@ -106,15 +117,13 @@ def _keeps(change: Change, meaning: str) -> bool:
     """Whether the pixels still show the colour."""
     own = change.names == COLOR_NAMES.index(meaning) if meaning else np.zeros(len(change.names), bool)
     if np.count_nonzero(own) < max(_FEWEST, _LEAST_SHARE * len(own)):
-        return (change.kept & ~change.tinted).mean() >= STILL_TRUE
-    return change.kept[own].mean() >= STILL_TRUE
+        return change.alike.mean() >= STILL_TRUE
+    return (change.called | change.alike)[own].mean() >= STILL_TRUE
 
 
 def _false_tones(change: Change, said: frozenset[str]) -> set[str]:
-    old, new = change.old, change.new
-    lightness = (new - old)[:, 0].mean()
-    chroma = (np.hypot(new[:, 1], new[:, 2]) - np.hypot(old[:, 1], old[:, 2])).mean()
-    return {word for word in said if min(np.multiply(LIGHTNESS[word], (lightness, chroma))) < -TONE_LIMIT}
+    shift = change.tone.mean(axis=0)
+    return {word for word in said if min(np.multiply(LIGHTNESS[word], shift)) < -TONE_LIMIT}
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:
