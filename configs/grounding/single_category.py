@@ -4,5 +4,5 @@ _base_ = "referring.py"
 roots = [_base_.composed_root + "SFC-50K/", _base_.composed_root + "SGC-50K/"]
 train_dataloader = dict(
     sampler=dict(source_ratio=_base_.joint_pair_ratio),
-    dataset=dict(datasets=[*(dict(_base_.unflipped, data_root=root) for root in roots), *_base_.replay]),
+    dataset=dict(datasets=[*(dict(_base_.uncropped, data_root=root) for root in roots), *_base_.replay]),
 )

@@ -1,9 +1,10 @@
-"""On-the-fly augmentation: pastes objects into the images of any mmdet, mmseg or saliency pipeline."""
+"""On-the-fly augmentation of any mmdet, mmseg or saliency pipeline: pasted objects, and words that stay true."""
 
 from sos_mm.compat import check_openmmlab
 
 check_openmmlab("mmengine", "mmcv")
 
 from sos_mm.augmentation.segment_paste import SegmentPaste  # noqa: E402
+from sos_mm.augmentation.word_safe import WordSafeTransform  # noqa: E402
 
-__all__ = ["SegmentPaste"]
+__all__ = ["SegmentPaste", "WordSafeTransform"]

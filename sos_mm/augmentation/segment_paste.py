@@ -23,9 +23,10 @@ from sos_mm.augmentation.adapters import (
     paint_saliency,
     plain_boxes,
 )
-from sos_mm.augmentation.captions import Caption, estimated_tokens, phrase_of, within_tokens
+from sos_mm.augmentation.captions import Caption, caption_holds, estimated_tokens, possible_phrases, within_tokens
 from sos_mm.augmentation.class_table import UNKNOWN, class_names, names_of_labels
 from sos_mm.augmentation.paste_source import PasteSource
+from sos_mm.augmentation.word_safe import collect_words
 from sos_mm.checks import check_choice, check_range, require
 from sos_mm.composition.compositor import compose
 from sos_mm.composition.layout import LayoutError, LayoutPrior, build_layout
@@ -34,20 +35,24 @@ from sos_mm.composition.layout_structured import StructuredLayout
 from sos_mm.composition.planning import Bank, draft_and_redraw, plan_and_load
 from sos_mm.composition.scene import Scene
 from sos_mm.composition.steps import build_steps
+from sos_mm.composition.true_words import endangered_kinds
 from sos_mm.engine.randomness import DrawsFromRun, RepeatIndex
 from sos_mm.seeding import Purpose, generator, image_id
 from sos_mm.segments.bank import STRATEGIES
 from sos_mm.segments.build import check_bank
+from sos_mm.segments.words import ENDANGERED
 
 
 @TRANSFORMS.register_module()
 class SegmentPaste(DrawsFromRun, BaseTransform):
     """Pastes objects into an image, and keeps all its annotations true.
 
-    Layout, scaling, masks, light and edges are those of the composition engine. What was in the image before loses the
-    pixels that are covered; what is then seen too little of is dropped; its phrase stays in a caption, as one of what
-    is not shown. Put it behind the annotations' loading, before
-    or after resizing. Input arrays are never changed in place, and keep their types.
+    Layout, scaling, masks, light and edges are those of the composition engine, and so is what becomes of words that
+    would be false: an object is not mirrored or turned where that would falsify one, and words that its pixels no
+    longer bear out are dropped from its phrase; see `compose`. Where light would falsify a word of the sample's own
+    caption, nothing is pasted. What was in the image before loses the pixels that are covered; what is then seen too
+    little of is dropped; its phrase stays in a caption, as one of what is not shown. Put it behind the annotations'
+    loading, before or after resizing. Input arrays are never changed in place, and keep their types.
 
     Required Keys:
 
@@ -142,6 +147,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         self.max_enlargement = max_enlargement
         self.layout = None if layout is None else _build_layout(layout, max_enlargement)
         self.steps = build_steps([light] if isinstance(light, str) else light)
+        self._kinds = endangered_kinds(self.steps) | ENDANGERED["see_through"]
         self.rules = Rules(min_visible_share, min_area)
         self.start_epoch, self.warmup_epochs, self.stop_epoch = start_epoch, warmup_epochs, stop_epoch
         self.saliency, self.with_mask = saliency, with_mask
@@ -173,7 +179,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             return results
         source, image = self._source(results), self._image(results["img"])
         scene = self._compose(image, source, results, rng)
-        if scene is None or not scene.objects:
+        if scene is None or not scene.objects or self._falsifies(results, scene):
             return results
         results = dict(results)
         labels = source.name(results, scene)
@@ -289,7 +295,8 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         try:
             draft, drawn = draft_and_redraw(prior, rng, source.bank, drawn, canvas, allowed=allowed)
             if "phrases" in results:
-                phrases = (phrase_of(source.record(index)) for index in drawn)
+                recolors = getattr(prior, "hue", 0) > 0
+                phrases = (possible_phrases(source.record(index), self._kinds, recolors) for index in drawn)
                 caption = Caption(results["text"], results["phrases"])
                 fitting = within_tokens(caption, phrases, self.max_tokens, self._count_tokens)
                 draft, drawn = draft.take(fitting), [drawn[place] for place in fitting]
@@ -317,6 +324,17 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             transformers = require("transformers", "`tokenizer`", "pip install transformers")
             self._tokenize = transformers.AutoTokenizer.from_pretrained(self.tokenizer).tokenize
         return len(self._tokenize(text))
+
+    def _falsifies(self, results: dict, scene: Scene) -> bool:
+        """Whether light makes words of a caption false about what was in the image before."""
+        said: list[str] = []
+        for key in ("text", "phrases"):
+            collect_words(results.get(key), said, [])
+        if not self.steps or not said:
+            return False
+        boxes = plain_boxes(results["gt_bboxes"]) if "gt_bboxes" in results else np.zeros((0, 4), np.float32)
+        kinds = endangered_kinds(self.steps)
+        return not caption_holds(said, self._image(results["img"]), scene, boxes, kinds)
 
     def _annotate(self, results: dict, pasted: Pasted) -> None:
         """Replaces the annotations in a sample by new ones."""

@@ -11,8 +11,9 @@ from sos_mm.composition.layout import Layout
 from sos_mm.composition.place import Sprite, place
 from sos_mm.composition.scene import Box, IgnoredRegion, Light, Placement, Scene, SceneObject
 from sos_mm.composition.steps import Lighting, Step
-from sos_mm.segments.colors import vary_hue
+from sos_mm.composition.true_words import WordCheck, carry_out
 from sos_mm.segments.segment import Segment
+from sos_mm.segments.words import Words
 
 _TO_ORDER = {"rgb": cv2.COLOR_RGBA2RGB, "bgr": cv2.COLOR_RGBA2BGR}
 
@@ -35,6 +36,10 @@ def compose(
     An object of which less is seen than the two limits ask for is left out, and so hides nothing itself:
     the image holds no object without a label.
 
+    No word about an object becomes false: a placement's mirroring, turn or hue is not carried out where it
+    endangers one (the object's ``placement`` says what was done), and words that the steps made false are dropped
+    from it; see `carry_out` and `WordCheck`. Its category stays.
+
     Args:
         background: (H, W, 3) uint8 of the layout's canvas. None gives a transparent scene.
         layout: Where the segments go, from back to front.
@@ -55,8 +60,8 @@ def compose(
     check_choice("channel_order", channel_order, ("rgb",) if steps else tuple(_TO_ORDER))
     if steps and rng is None:
         raise ValueError("`rng` must be a generator where there are `steps`, but got None.")
-    shown = [vary_hue(segments[planned.segment], planned.hue) for planned in layout.placements]
-    sprites = [place(*pair, layout.canvas) for pair in zip(shown, layout.placements, strict=True)]
+    carried = [carry_out(planned, segments[planned.segment]) for planned in layout.placements]
+    sprites = [place(shown, planned, layout.canvas) for planned, shown in carried]
     seen, ignored = _find_visible(sprites, layout.canvas, min_visible_share, min_area, keep_ignored)
     painted = {index: sprites[index] for index in sorted([*seen, *ignored])}
     if background is None:
@@ -69,14 +74,16 @@ def compose(
         light = None
         for sprite in painted.values():
             _paint(image, sprite, channel_order)
+    alpha = _coverage(painted.values(), layout.canvas) if background is None else None
+    check = WordCheck(image if channel_order == "rgb" else image[..., ::-1], alpha, steps)
+    words = check.true_words([(carried[index][1], sprites[index], seen[index]) for index in sorted(seen)])
     owner = np.zeros(layout.canvas, np.int32)
     objects = []
     for z_order, index in enumerate(sorted(seen)):
         np.copyto(owner[sprites[index].window], z_order + 1, where=seen[index])
         box = _tight_box(seen[index], sprites[index].offset)
-        objects.append(_describe(painted[index], layout.placements[index], shown[index], z_order, seen[index], box))
-    alpha = _coverage(painted.values(), layout.canvas) if background is None else None
-    regions = [_ignore(shown[index], mask, sprites[index].offset) for index, mask in sorted(ignored.items())]
+        objects.append(_describe(painted[index], *carried[index], words[z_order], z_order, seen[index], box))
+    regions = [_ignore(carried[index][1], mask, sprites[index].offset) for index, mask in sorted(ignored.items())]
     return Scene(image, tuple(objects), owner, tuple(regions), light, alpha)
 
 
@@ -142,16 +149,12 @@ def _paint(image: np.ndarray, sprite: Sprite, channel_order: str = "rgb") -> Non
 
 
 def _describe(
-    sprite: Sprite, planned: Placement, segment: Segment, z_order: int, seen: np.ndarray, box: Box
+    sprite: Sprite, planned: Placement, segment: Segment, words: Words, z_order: int, seen: np.ndarray, box: Box
 ) -> SceneObject:
     area = int(np.count_nonzero(seen))
     return SceneObject(
         segment_id=segment.source_id,
-        category=segment.category,
-        sub_category=segment.sub_category,
-        phrase=segment.phrase,
-        description=segment.description,
-        attributes=segment.attributes,
+        **words._asdict(),
         placement=planned,
         z_order=z_order,
         alpha=sprite.alpha,

@@ -16,7 +16,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a segment goes.
+    """Where a segment goes, and what is done to it on the way, where no word about it would become false.
 
     Attributes:
         segment: Which one, an index into the segments that the layout was planned for.
@@ -84,8 +84,9 @@ class SceneObject:
     """One visible object of a scene.
 
     Attributes:
-        segment_id, category, sub_category, phrase, description, attributes: As in `Segment`.
-        placement: Where it was put.
+        segment_id, category, sub_category, phrase, description, attributes: As in `Segment`, without words that are
+            not true of the finished image; see `compose`.
+        placement: Where it was put, and what was really done: not what was planned where words forbade it.
         z_order: Its place from back (0) to front, its index in the scene's objects.
         alpha: (h, w) uint8, its alpha as composited, where its extent meets the canvas.
         offset: x and y of ``alpha``'s first pixel on the canvas.

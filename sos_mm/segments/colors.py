@@ -10,7 +10,10 @@ from sos_mm.segments.segment import Segment
 
 # Chromatic words by the hue, in degrees, up to which they reach; what lies above the last is red again.
 _HUES = (("red", 14), ("orange", 42), ("yellow", 68), ("green", 165), ("cyan", 195), ("blue", 255), ("purple", 310))
-_NAMES = (*(name for name, _ in _HUES), "red", "pink", "brown", "black", "grey", "white")
+COLOR_NAMES = (*(name for name, _ in _HUES), "pink", "brown", "black", "grey", "white")
+_PINK, _BROWN, _BLACK, _GREY, _WHITE = range(len(_HUES), len(COLOR_NAMES))
+# By OpenCV's hue, in steps of two degrees.
+_BY_HUE = np.searchsorted([end for _, end in _HUES], 2 * np.arange(180), side="right") % len(_HUES)
 _ACHROMATIC = ("black", "grey", "white")
 # Other words of a colour, which are understood but never written.
 _SYNONYMS = {
@@ -21,10 +24,22 @@ _SYNONYMS = {
     "maroon": "red", "burgundy": "red", "ruby": "red", "rosy": "pink", "fuchsia": "pink", "amber": "orange",
     "emerald": "green", "aqua": "cyan", "azure": "blue", "indigo": "blue", "sapphire": "blue", "lilac": "purple",
     "mauve": "purple", "khaki": "brown", "bronze": "brown", "copper": "brown", "charcoal": "black", "ivory": "white",
+    "auburn": "brown", "tawny": "brown", "ebony": "black", "lavender": "purple", "blond": "", "blonde": "",
 }  # fmt: skip
-_MEANINGS = {**{name: name for name in _NAMES}, **_SYNONYMS}
-_WORD = re.compile(rf"(?<![a-zA-Z])(?:({'|'.join(_MEANINGS)})(?:ish)?)(?![a-zA-Z])", re.IGNORECASE)
+_MEANINGS = {**{name: name for name in COLOR_NAMES}, **_SYNONYMS}
+COLOR_WORD = re.compile(
+    rf"(?<![a-zA-Z])(?:({'|'.join(_MEANINGS)})(?:ish)?|[a-z]+-colou?red)(?![a-zA-Z])", re.IGNORECASE
+)
 _PIXELS = 4096
+
+
+def color_meaning(word: str) -> str:
+    """Which of the names of `color_names` a word of colour means; empty for none of them, or for several.
+
+    >>> color_meaning("Crimson"), color_meaning("peach-colored")
+    ('red', '')
+    """
+    return _MEANINGS.get((COLOR_WORD.fullmatch(word)[1] or "").lower(), "")
 
 
 def color_names(rgb: np.ndarray) -> np.ndarray:
@@ -36,17 +51,27 @@ def color_names(rgb: np.ndarray) -> np.ndarray:
     Returns:
         (N,) strings: red, orange, yellow, green, cyan, blue, purple, pink, brown, black, grey or white.
     """
-    hsv = cv2.cvtColor(np.ascontiguousarray(rgb).reshape(1, -1, 3), cv2.COLOR_RGB2HSV)[0].astype(int)
+    return np.array(COLOR_NAMES)[color_indices(rgb)]
+
+
+def color_indices(rgb: np.ndarray) -> np.ndarray:
+    """(N,) int64 places in `COLOR_NAMES` of what `color_names` gives."""
+    hsv = cv2.cvtColor(np.ascontiguousarray(rgb).reshape(1, -1, 3), cv2.COLOR_RGB2HSV)[0].astype(np.int32)
     hue, saturation, value = hsv[:, 0] * 2, hsv[:, 1], hsv[:, 2]
-    index = np.searchsorted([end for _, end in _HUES], hue, side="right")
+    index = _BY_HUE[hsv[:, 0]]
     # Dark and middling oranges are brown, pale reds pink.
-    index[(hue >= 10) & (hue < 50) & ((value < 150) | ((saturation < 130) & (value < 230)))] = _NAMES.index("brown")
+    index[(hue >= 10) & (hue < 50) & ((value < 150) | ((saturation < 130) & (value < 230)))] = _BROWN
     pale = ((hue >= 340) | (hue < 10)) & (saturation < 130) & (value > 160)
-    index[pale | ((hue >= 310) & (hue < 345))] = _NAMES.index("pink")
+    index[pale | ((hue >= 310) & (hue < 345))] = _PINK
     grey = (saturation < 40) | (saturation * value < 40 * 100)
-    index[grey] = np.where(value > 205, _NAMES.index("white"), _NAMES.index("grey"))[grey]
-    index[value < 45] = _NAMES.index("black")
-    return np.array(_NAMES)[index]
+    index[grey] = np.where(value > 205, _WHITE, _GREY)[grey]
+    index[value < 45] = _BLACK
+    return index
+
+
+def is_achromatic(indices: np.ndarray) -> np.ndarray:
+    """(N,) bool: whether what `color_indices` gives are black, grey or white."""
+    return indices >= _BLACK
 
 
 def dominant_color(segment: Segment) -> tuple[str, float]:
@@ -72,7 +97,7 @@ def vary_hue(segment: Segment, degrees: float, min_share: float = 0.5) -> Segmen
     if steps == 0:
         return segment
     words = _color_words(segment)
-    if len(words) != 1 or _WORD.search(segment.category.replace("_", " ")):
+    if len(words) != 1 or COLOR_WORD.search(segment.category.replace("_", " ")):
         return segment
     name, share = dominant_color(segment)
     if name in _ACHROMATIC or words != {name} or share < min_share:
@@ -90,7 +115,7 @@ def _texts(segment: Segment) -> tuple[str, ...]:
 
 def _color_words(segment: Segment) -> set[str]:
     """What the colour words of all its texts mean."""
-    return {_MEANINGS[word.lower()] for text in _texts(segment) for word in _WORD.findall(text)}
+    return {color_meaning(found[0]) for text in _texts(segment) for found in COLOR_WORD.finditer(text)}
 
 
 def _turn(rgba: np.ndarray, steps: int) -> np.ndarray:
@@ -102,15 +127,24 @@ def _turn(rgba: np.ndarray, steps: int) -> np.ndarray:
 
 
 def _renamed(segment: Segment, name: str) -> Segment:
-    def change(text: str) -> str:
-        text = _WORD.sub(lambda found: name.capitalize() if found[0][0].isupper() else name, text)
-        article = "an" if name[0] in "aeiou" else "a"
-        return re.sub(rf"\b(a)n?(?= {name}\b)", lambda found: found[1] + article[1:], text, flags=re.IGNORECASE)
-
     return replace(
         segment,
-        sub_category=change(segment.sub_category),
-        phrase=change(segment.phrase),
-        description=change(segment.description),
-        attributes=tuple(map(change, segment.attributes)),
+        sub_category=_recolored(segment.sub_category, name),
+        phrase=_recolored(segment.phrase, name),
+        description=_recolored(segment.description, name),
+        attributes=tuple(_recolored(each, name) for each in segment.attributes),
     )
+
+
+def _recolored(text: str, name: str) -> str:
+    """A text whose words of colour are all that one."""
+    text = COLOR_WORD.sub(lambda found: name.capitalize() if found[0][0].isupper() else name, text)
+    article = "an" if name[0] in "aeiou" else "a"
+    return re.sub(rf"\b(a)n?(?= {name}\b)", lambda found: found[1] + article[1:], text, flags=re.IGNORECASE)
+
+
+def recolored(phrase: str) -> tuple[str, ...]:
+    """What `vary_hue` may make of a phrase: one for each colour, or none if it names no colour."""
+    if not COLOR_WORD.search(phrase):
+        return ()
+    return tuple(_recolored(phrase, name) for name in COLOR_NAMES if name not in _ACHROMATIC)

@@ -21,9 +21,12 @@ model = dict(
 
 # 85 negatives, 256 tokens.
 train_pipeline = _base_.train_pipeline
-# Where images are mirrored in it.
+# Where images are mirrored in it, and where they are resized and cropped.
 flip_place = [step["type"] for step in train_pipeline].index("RandomFlip")
+crop_place = [step["type"] for step in train_pipeline].index("RandomChoice")
 train_pipeline[-2].update(tokenizer_name=_base_.language_model)
+# An image is not mirrored where its caption names a side or what is written on a thing.
+train_pipeline[flip_place] = dict(type="WordSafeTransform", transform=train_pipeline[flip_place], operation="mirror")
 objects365 = dict(_base_.o365v1_od_dataset, pipeline=train_pipeline)
 flickr30k = dict(_base_.flickr30k_dataset, pipeline=train_pipeline)
 gqa = dict(_base_.gqa_dataset, pipeline=train_pipeline)

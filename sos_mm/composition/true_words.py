@@ -1,0 +1,123 @@
+"""Words stay true: what would falsify them is not carried out, and words that light falsifies are dropped."""
+
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import replace
+from math import isqrt
+
+import cv2
+import numpy as np
+
+from sos_mm.composition.place import Sprite
+from sos_mm.composition.scene import OPAQUE, Placement
+from sos_mm.composition.steps import Step
+from sos_mm.segments.colors import vary_hue
+from sos_mm.segments.segment import Segment
+from sos_mm.segments.truth import claims, measure, still_true
+from sos_mm.segments.words import ENDANGERED, Words, endangered, kinds_of
+
+# Field of a placement -> the operation on the segment that it asks for. The other fields change no pixel of it.
+OPERATIONS = {"flipped": "mirror", "rotation": "rotate", "hue": "hue"}
+# Degrees. What stands and is turned by so little still stands, and an arrow still points to the left.
+SLIGHT_TURN = 5.0
+# Of an object's window about so many pixels are looked at, where they are its own.
+_PIXELS = 600
+# From this alpha on an object counts as opaque; so much of it must be less for the background to change its colours.
+_NEARLY_OPAQUE, _SEE_THROUGH = 230, 0.1
+
+
+def carry_out(planned: Placement, segment: Segment) -> tuple[Placement, Segment]:
+    """What of a placement is carried out, and the segment with its hue turned and its words after that.
+
+    Mirroring, or a turn by more than 5 degrees, is left out where it endangers a word about the segment, its
+    category included. A turn of the hue rewrites words, or is left out; see `vary_hue`.
+    """
+    kinds = kinds_of(Words.of(segment))
+    if planned.flipped and kinds & ENDANGERED["mirror"]:
+        planned = replace(planned, flipped=False)
+    if abs((planned.rotation + 180) % 360 - 180) > SLIGHT_TURN and kinds & ENDANGERED["rotate"]:
+        planned = replace(planned, rotation=0.0)
+    shown = vary_hue(segment, planned.hue)
+    if shown is segment and planned.hue:
+        planned = replace(planned, hue=0.0)
+    return planned, shown
+
+
+def endangered_kinds(steps: Iterable[Step]) -> frozenset[str]:
+    """Kinds of words that steps endanger; of a step with a relighter, those that the relighter does too."""
+    kinds: frozenset[str] = frozenset()
+    for step in steps:
+        kinds |= endangered(type(step).__name__)
+        if hasattr(step, "relighter"):
+            kinds |= endangered(type(step.relighter).__name__)
+    return kinds
+
+
+class WordCheck:
+    """Compares what is seen of objects with their cut-outs, and says which words still hold.
+
+    Of each object with words that are endangered about 400 visible pixels are looked at, those of all objects at
+    once; see `still_true`.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, the finished image.
+        alpha: (H, W) uint8, by which it is premultiplied; None where there is a background.
+        steps: The steps that made it.
+    """
+
+    def __init__(self, image: np.ndarray, alpha: np.ndarray | None, steps: Sequence[Step]):
+        self._image, self._alpha, self._kinds = image, alpha, endangered_kinds(steps)
+
+    def true_words(self, seen: Sequence[tuple[Segment, Sprite, np.ndarray]]) -> list[Words]:
+        """The words about each object that hold.
+
+        Args:
+            seen: For each object the segment as it was placed, it at its place before any step, and (h, w) bool,
+                what is seen of it in that window.
+        """
+        words = [Words.of(segment) for segment, _, _ in seen]
+        samples = {}
+        for index, (_, sprite, mask) in enumerate(seen):
+            kinds = self._endangered(sprite, claims(words[index]).keys())
+            if kinds:
+                samples[index] = *self._sample(sprite, mask), kinds
+        if not samples:
+            return words
+        before, after = (np.concatenate([each[side] for each in samples.values()]) for side in (0, 1))
+        change = measure(_straight(before), _straight(after) if self._alpha is not None else after)
+        start = 0
+        for index, (sample, _, kinds) in samples.items():
+            part = change.part(start, start := start + len(sample))
+            words[index] = still_true(words[index], part, kinds)
+        return words
+
+    def _endangered(self, sprite: Sprite, claimed: Set[str]) -> frozenset[str]:
+        """Which kinds of what is said of an object are endangered."""
+        tone = ENDANGERED["see_through"]
+        # Without steps too an object takes colours from what is seen through it.
+        if self._alpha is None and not tone <= self._kinds and claimed & tone and _is_see_through(sprite):
+            return tone.union(self._kinds).intersection(claimed)
+        return self._kinds.intersection(claimed)
+
+    def _sample(self, sprite: Sprite, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n, 4) uint8 premultiplied RGBA before, and (n, 3 or 4) uint8 after, with alpha if there is no background."""
+        step = max(isqrt(mask.size // _PIXELS), 1)
+        chosen = mask[::step, ::step]
+        # Of what is thinner than a step nothing may be met.
+        if not chosen.any():
+            step, chosen = 1, mask
+        before, after = (each[::step, ::step][chosen] for each in (sprite.rgba, self._image[sprite.window]))
+        if self._alpha is not None:
+            after = np.column_stack([after, self._alpha[sprite.window][::step, ::step][chosen]])
+        return before, after
+
+
+def _is_see_through(sprite: Sprite) -> bool:
+    step = max(isqrt(sprite.alpha.size // _PIXELS), 1)
+    alpha = sprite.alpha[::step, ::step]
+    inside = np.count_nonzero(alpha >= OPAQUE)
+    return inside - np.count_nonzero(alpha >= _NEARLY_OPAQUE) > _SEE_THROUGH * inside
+
+
+def _straight(rgba: np.ndarray) -> np.ndarray:
+    """(N, 3) uint8 straight colours of (N, 4) uint8 premultiplied ones."""
+    return cv2.cvtColor(rgba[None], cv2.COLOR_mRGBA2RGBA)[0, :, :3]
