@@ -31,7 +31,7 @@ def test_the_table_is_complete():
     for name in ours(steps._STEPS) - {"Relight", "AreaWeightedBlend"}:
         assert ENDANGERED[name] >= {"color", "lightness"}
     # The other fields of a placement say where, how large and in which order: no word is about those.
-    assert set(OPERATIONS) == {each.name for each in fields(Placement)} - {"segment", "box", "depth"}
+    assert set(OPERATIONS) == {each.name for each in fields(Placement)} - {"segment", "box", "depth", "limited"}
 
 
 def test_unknown_steps_endanger_all_that_pixels_can():
