@@ -250,7 +250,7 @@ def test_joint_training_replays_real_data(kind, size):
     ],
 )
 def test_fine_tuning(name, rate, ratio, composed, begins_at):
-    """5 epochs with replay, the language model at full rate, and no expression's image mirrored."""
+    """5 epochs with replay, the language model at full rate, and no image mirrored whose words name a side."""
     config = load(f"grounding/{name}.py")
     assert sources(name) == composed + REPLAY
     assert config.train_dataloader.sampler.source_ratio == ratio
@@ -260,9 +260,8 @@ def test_fine_tuning(name, rate, ratio, composed, begins_at):
     before = load(f"grounding/{begins_at}.py")
     assert config.load_from == f"work_dirs/{begins_at}/epoch_{before.train_cfg.max_epochs}.pth"
     for each in config.train_dataloader.dataset.datasets:
-        words = each.data_root.startswith("data/sos/") and "label_map_file" not in each
-        (flip,) = (step for step in each.pipeline if step.type == "RandomFlip")
-        assert flip.prob == (0.0 if words else 0.5)
+        (flip,) = (step for step in each.pipeline if step.get("operation") == "mirror")
+        assert (flip.type, flip.transform.type) == ("WordSafeTransform", "RandomFlip")
 
 
 def test_staged_schedule():
