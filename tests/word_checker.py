@@ -114,7 +114,7 @@ def false_tones(words, before, after) -> list[str]:
     Of fewer than 25 pixels nobody can tell.
     """
     false = []
-    alike = np.linalg.norm(lab(after) - lab(before), axis=1) < 15
+    alike = np.linalg.norm(lab(after) - lab(before), axis=1) < 12
     for word in sorted(words):
         name = SAME.get(word, word)
         if name in (*CHROMATIC, "black", "grey", "white"):

@@ -11,9 +11,9 @@ from sos_mm.segments.colors import COLOR_NAMES, color_indices, color_meaning, is
 from sos_mm.segments.words import LIGHTNESS, PIXELS, Words, find
 
 # Distances in CIELAB. Names have sharp borders, and eyes make allowance for shade: a colour counts as the same while it
-# leaves its hue by less, keeps half its chroma or moves by less in a* and b*, ...
+# moves by less in a* and b*, or only along its hue and not to below half or above twice its chroma, ...
 SAME_TINT = 10.0
-# ... and becomes lighter or darker by less; black, grey and white, which differ in nothing else, by no more than 10.
+# ... and becomes lighter or darker by less. Black, grey and white may move by less than 10 in each.
 SAME_LIGHTNESS = 25.0
 # Share of the pixels that made a word true which must still do so.
 STILL_TRUE = 0.5
@@ -71,8 +71,9 @@ def measure(before: np.ndarray, after: np.ndarray) -> Change:
     tint = np.hypot(shift[:, 1], shift[:, 2])
     along = (old[:, 1:] * new[:, 1:]).sum(axis=1) / np.maximum(chroma, 1e-6)
     across = np.sqrt(np.maximum(new_chroma**2 - along**2, 0))
-    same = (tint < SAME_TINT) | ((across < SAME_TINT) & (along > chroma / 2))
-    limit = np.where(is_achromatic(old_names), SAME_TINT, SAME_LIGHTNESS)
+    grey = is_achromatic(old_names)
+    same = (tint < SAME_TINT) | (~grey & (across < SAME_TINT) & (along > chroma / 2) & (along < 2 * chroma))
+    limit = np.where(grey, SAME_TINT, SAME_LIGHTNESS)
     return Change(
         names=old_names,
         called=old_names == new_names,
