@@ -21,7 +21,7 @@ from sos_mm.composition import (
     compose,
     sample_backgrounds,
 )
-from sos_mm.composition.backgrounds import _shift_colors
+from sos_mm.composition.backgrounds.photographs import _shift_colors
 from sos_mm.composition.place import _fit_box, fit_boxes, place, resize_premultiplied
 from sos_mm.segments import Segment
 from sos_mm.segments.sample import SAMPLE_FOLDER

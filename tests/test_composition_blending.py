@@ -16,7 +16,7 @@ from sos_mm.composition import (
     compose,
     default_light,
 )
-from sos_mm.composition.blending import area_weights, blend_lab, solve_membrane
+from sos_mm.composition.effects.blending import area_weights, blend_lab, solve_membrane
 from sos_mm.segments import Segment
 from tests.conftest import make_segment
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from sos_mm.composition import Layout, Light, Placement, Relight, build_steps, compose, default_light
 from sos_mm.composition import steps as steps_module
 from sos_mm.composition.compositor import _paint
-from sos_mm.composition.edges import soften
-from sos_mm.composition.grain import noise_level
-from sos_mm.composition.light import DirectionalShading, Harmonize, neighbourhood
+from sos_mm.composition.effects.edges import soften
+from sos_mm.composition.effects.grain import noise_level
+from sos_mm.composition.effects.light import DirectionalShading, Harmonize, neighbourhood
+from sos_mm.composition.effects.shadows import CastShadow, ContactShadow
+from sos_mm.composition.effects.step import Frame, Lighting
 from sos_mm.composition.place import place
-from sos_mm.composition.shadows import CastShadow, ContactShadow
-from sos_mm.composition.steps import Frame, Lighting
 from sos_mm.segments import Segment
 from tests.conftest import make_segment
 from tests.test_composition import CANVAS, random_scene

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from sos_mm.composition import Harmonize, Layout, Light, Placement, StructuredLayout, compose, sample_backgrounds
+from sos_mm.composition.effects.step import Frame
 from sos_mm.composition.place import place
-from sos_mm.composition.steps import Frame
 from sos_mm.segments import Segment, SegmentBank
 from tests.test_composition_light import lab_gaps
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sos_mm.composition import LayoutError, Placement, SourceSizeLayout, build_layout, compose
-from sos_mm.composition.enlargement import assign_boxes, enlargements
+from sos_mm.composition.layouts.enlargement import assign_boxes, enlargements
 from sos_mm.composition.place import place
 from sos_mm.composition.planning import draft_and_redraw, plan_and_load
 from sos_mm.segments import MixedBank, Segment, SegmentBank, build_index

@@ -22,7 +22,7 @@ from sos_mm.composition import (
     build_layout,
     compose,
 )
-from sos_mm.composition.layout_depth import PHYSICAL_SIZES
+from sos_mm.composition.layouts.depth import PHYSICAL_SIZES
 from sos_mm.composition.place import fit_boxes, place, turn_premultiplied
 from sos_mm.segments import Segment
 from tests.conftest import make_segment

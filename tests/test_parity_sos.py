@@ -9,7 +9,7 @@ from mmengine.config import Config
 from skimage.color import lab2rgb, rgb2lab
 
 from sos_mm.composition import Layout, Placement, RandomLayout, StructuredLayout, build_steps, compose
-from sos_mm.composition.blending import area_weights
+from sos_mm.composition.effects.blending import area_weights
 from sos_mm.segments import Segment
 from sos_mm.synthesis import load_recipe
 

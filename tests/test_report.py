@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from sos_mm.synthesis.report import write_report
-from sos_mm.synthesis.report.masks import decode_outline
+from sos_mm.browse import write_report
+from sos_mm.browse.masks import decode_outline
 from tests.composed import Composed
 
 ROOT = Path(__file__).parents[1]

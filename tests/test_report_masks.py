@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sos_mm.synthesis.report.masks import decode_outline, decompress, fill_polygon
+from sos_mm.browse.masks import decode_outline, decompress, fill_polygon
 from sos_mm.synthesis.writers.rle import compress
 
 tools = pytest.importorskip("pycocotools.mask")

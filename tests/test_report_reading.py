@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
+from sos_mm.browse import read_annotations, read_dataset
+from sos_mm.browse.masks import decode_outline
 from sos_mm.segments.phrases import clean_phrase
-from sos_mm.synthesis.report import read_annotations, read_dataset
-from sos_mm.synthesis.report.masks import decode_outline
 from tests.composed import VOCABULARY, Composed, tight_box
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sos_mm.synthesis.report import statistics
-from sos_mm.synthesis.report.dataset import AnnotatedImage, Annotation, DataSet
+from sos_mm.browse import statistics
+from sos_mm.browse.dataset import AnnotatedImage, Annotation, DataSet
 
 CATEGORIES = ("ant", "bee", "cat", "dog")
 annotations = st.builds(

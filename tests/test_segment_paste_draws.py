@@ -12,7 +12,7 @@ import torch
 
 from sos_mm.augmentation.class_table import class_names, find_labels
 from sos_mm.augmentation.paste_source import PasteSource
-from sos_mm.composition.layout import LayoutError
+from sos_mm.composition.layouts.prior import LayoutError
 from sos_mm.engine.randomness import RepeatIndex
 from tests.paste_samples import LAYOUT, SIZE, Bitmaps, build, random_sample
 

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
+from sos_mm.browse import read_dataset
 from sos_mm.segments.sample import SAMPLE_FOLDER
 from sos_mm.synthesis import Recipe, SceneMaker, engine, executors, load_recipe, shards, synthesize
 from sos_mm.synthesis.making import ShardMaker
-from sos_mm.synthesis.report import read_dataset
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLE_RECIPE = REPOSITORY / "configs/synthesis/sample_saliency.py"

@@ -6,8 +6,8 @@ Reads COCO and LVIS instances, COCO panoptic, ODVG lines, saliency pairs, and wh
 import argparse
 import sys
 
+from sos_mm.browse import write_report
 from sos_mm.segments.faults import BROKEN
-from sos_mm.synthesis.report import write_report
 
 
 def parse_args() -> argparse.Namespace:

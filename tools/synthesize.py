@@ -3,10 +3,10 @@
 import argparse
 import sys
 
+from sos_mm.browse import page_folder, write_report
 from sos_mm.synthesis import load_recipe, synthesize
 from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.recipe import config_module
-from sos_mm.synthesis.report import page_folder, write_report
 
 
 def parse_args() -> argparse.Namespace:

@@ -29,12 +29,12 @@ from sos_mm.augmentation.paste_source import PasteSource
 from sos_mm.augmentation.word_safe import collect_words
 from sos_mm.checks import check_choice, check_range, require
 from sos_mm.composition.compositor import compose
-from sos_mm.composition.layout import LayoutError, LayoutPrior, build_layout
-from sos_mm.composition.layout_source_size import SourceSizeLayout
-from sos_mm.composition.layout_structured import StructuredLayout
+from sos_mm.composition.effects.step import build_steps
+from sos_mm.composition.layouts.prior import LayoutError, LayoutPrior, build_layout
+from sos_mm.composition.layouts.source_size import SourceSizeLayout
+from sos_mm.composition.layouts.structured import StructuredLayout
 from sos_mm.composition.planning import Bank, draft_and_redraw, plan_and_load
 from sos_mm.composition.scene import Scene
-from sos_mm.composition.steps import build_steps
 from sos_mm.composition.true_words import endangered_kinds
 from sos_mm.engine.randomness import DrawsFromRun, RepeatIndex
 from sos_mm.seeding import Purpose, generator, image_id

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import check_choice, check_range
-from sos_mm.composition.layout import Layout
+from sos_mm.composition.effects.step import Lighting, Step
+from sos_mm.composition.layouts.prior import Layout
 from sos_mm.composition.place import Sprite, place
 from sos_mm.composition.scene import Box, IgnoredRegion, Light, Placement, Scene, SceneObject
-from sos_mm.composition.steps import Lighting, Step
 from sos_mm.composition.true_words import WordCheck, carry_out
 from sos_mm.segments.segment import Segment
 from sos_mm.segments.words import Words

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sos_mm.composition.layout import Draft, Layout, LayoutPrior
+from sos_mm.composition.layouts.prior import Draft, Layout, LayoutPrior
 from sos_mm.composition.place import scaled_size
 from sos_mm.segments.record import Outline
 from sos_mm.segments.segment import Segment

@@ -7,9 +7,9 @@ from math import isqrt
 import cv2
 import numpy as np
 
+from sos_mm.composition.effects.step import Step
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import OPAQUE, Placement
-from sos_mm.composition.steps import Step
 from sos_mm.segments.colors import vary_hue
 from sos_mm.segments.segment import Segment
 from sos_mm.segments.truth import claims, measure, still_true

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from sos_mm.checks import check_choice, check_range, require
-from sos_mm.composition.layout import LayoutPrior, build_layout
-from sos_mm.composition.plain_backgrounds import PHOTOGRAPHS, Backgrounds, build_backgrounds, check_backgrounds
-from sos_mm.composition.steps import Step, build_steps
+from sos_mm.composition.backgrounds.procedural import PHOTOGRAPHS, Backgrounds, build_backgrounds, check_backgrounds
+from sos_mm.composition.effects.step import Step, build_steps
+from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
 from sos_mm.segments import MixedBank, SegmentBank, build_bank
 from sos_mm.segments.bank import STRATEGIES
 from sos_mm.segments.build import check_bank

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sos_mm.browse.coco_files import below, four_numbers
+from sos_mm.browse.dataset import GROUNDING, AnnotatedImage, Annotation, Box, DataSet
 from sos_mm.segments.faults import Faults
-from sos_mm.synthesis.report.coco_files import below, four_numbers
-from sos_mm.synthesis.report.dataset import GROUNDING, AnnotatedImage, Annotation, Box, DataSet
 
 KINDS = {"grounding": GROUNDING, "detection": "ODVG detection", "objects": "sidecar of composed objects"}
 

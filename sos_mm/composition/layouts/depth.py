@@ -6,10 +6,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sos_mm.checks import check_range
-from sos_mm.composition.layout import Draft, OcclusionOptions, SizedSegment, check_pair, register_layout, sizes_of
+from sos_mm.composition.layouts.occlusion import TakenBoxes
+from sos_mm.composition.layouts.prior import (
+    Draft,
+    OcclusionOptions,
+    SizedSegment,
+    check_pair,
+    register_layout,
+    sizes_of,
+)
 from sos_mm.composition.place import fit_boxes, turned_sizes
 from sos_mm.composition.scene import Placement
-from sos_mm.composition.taken_boxes import TakenBoxes
 
 ZONES = ("near", "mid", "far")
 _BATCH = 32

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import check_range
+from sos_mm.composition.effects.step import Frame, Step, register_step
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import OPAQUE
-from sos_mm.composition.steps import Frame, Step, register_step
 
 
 @register_step

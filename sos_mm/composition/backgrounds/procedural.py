@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import check_choice, check_range
-from sos_mm.composition.backgrounds import PhotoBackgrounds, sample_backgrounds
+from sos_mm.composition.backgrounds.photographs import PhotoBackgrounds, sample_backgrounds
 
 Color = tuple[int, int, int]
 

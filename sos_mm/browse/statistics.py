@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sos_mm.synthesis.report.dataset import DataSet
+from sos_mm.browse.dataset import DataSet
 
 # Areas in pixels where COCO's evaluation parts small from medium and medium from large objects.
 SIZE_LIMITS = (32**2, 96**2)

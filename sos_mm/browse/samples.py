@@ -9,11 +9,11 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 
+from sos_mm.browse.dataset import AnnotatedImage, DataSet
+from sos_mm.browse.masks import decode_outline
 from sos_mm.checks import read_image
 from sos_mm.seeding import Purpose, generator
 from sos_mm.segments.faults import Faults
-from sos_mm.synthesis.report.dataset import AnnotatedImage, DataSet
-from sos_mm.synthesis.report.masks import decode_outline
 from sos_mm.synthesis.writers.rle import rle
 
 FOLDER = "pictures"

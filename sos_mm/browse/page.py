@@ -9,13 +9,13 @@ from string import Template
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from sos_mm.browse import sections
+from sos_mm.browse.dataset import DataSet
+from sos_mm.browse.reading import read_annotations, read_dataset
+from sos_mm.browse.samples import FOLDER, sample_records
+from sos_mm.browse.statistics import Figures, figures, per_class
 from sos_mm.checks import check_range, writable_folder
 from sos_mm.segments.faults import Faults
-from sos_mm.synthesis.report import sections
-from sos_mm.synthesis.report.dataset import DataSet
-from sos_mm.synthesis.report.reading import read_annotations, read_dataset
-from sos_mm.synthesis.report.samples import FOLDER, sample_records
-from sos_mm.synthesis.report.statistics import Figures, figures, per_class
 
 PAGE = "index.html"
 # By this a page of ours is known, which may be written over.
@@ -105,7 +105,7 @@ def page_folder(out: str | Path) -> Path:
 
 
 def _template(name: str) -> Template:
-    return Template((files("sos_mm.synthesis.report") / name).read_text(encoding="utf-8"))
+    return Template((files("sos_mm.browse") / name).read_text(encoding="utf-8"))
 
 
 def _title(data_set: DataSet) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from sos_mm.browse.dataset import AnnotatedImage, Annotation, Box, DataSet
 from sos_mm.checks import check_folder, read_image
 from sos_mm.segments.faults import Faults
-from sos_mm.synthesis.report.dataset import AnnotatedImage, Annotation, Box, DataSet
 
 _LISTS = ("images", "annotations", "categories")
 

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import check_choice, check_range
+from sos_mm.composition.effects.relighting import Relighter, build_relighter
+from sos_mm.composition.effects.step import Frame, Step, check_shares, register_step
 from sos_mm.composition.place import Sprite
-from sos_mm.composition.relighting import Relighter, build_relighter
 from sos_mm.composition.scene import OPAQUE
-from sos_mm.composition.steps import Frame, Step, check_shares, register_step
 
 _SMALL = 32
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sos_mm.browse.coco_files import is_coco, read_coco
+from sos_mm.browse.dataset import AnnotatedImage, DataSet
+from sos_mm.browse.line_files import line_kind, read_lines, with_sidecar
+from sos_mm.browse.saliency_folders import find_pair, read_saliency
 from sos_mm.checks import check_folder
 from sos_mm.segments.faults import Faults
-from sos_mm.synthesis.report.coco_files import is_coco, read_coco
-from sos_mm.synthesis.report.dataset import AnnotatedImage, DataSet
-from sos_mm.synthesis.report.line_files import line_kind, read_lines, with_sidecar
-from sos_mm.synthesis.report.saliency_folders import find_pair, read_saliency
 from sos_mm.synthesis.shards import is_unfinished
 
 # What composed data sets call their annotations; the first that is there is shown.

@@ -6,8 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from sos_mm.checks import check_choice
-from sos_mm.composition.enlargement import assign_boxes
-from sos_mm.composition.layout import Draft, Layout, PriorOptions, SizedSegment, check_pair, register_layout, sizes_of
+from sos_mm.composition.layouts.enlargement import assign_boxes
+from sos_mm.composition.layouts.prior import (
+    Draft,
+    Layout,
+    PriorOptions,
+    SizedSegment,
+    check_pair,
+    register_layout,
+    sizes_of,
+)
 from sos_mm.composition.place import fit_boxes, turned_sizes
 
 

@@ -6,11 +6,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sos_mm.checks import check_choice
-from sos_mm.composition.enlargement import assign_boxes
-from sos_mm.composition.layout import Draft, OcclusionOptions, SizedSegment, check_pair, register_layout, sizes_of
+from sos_mm.composition.layouts.enlargement import assign_boxes
+from sos_mm.composition.layouts.occlusion import TakenBoxes
+from sos_mm.composition.layouts.prior import (
+    Draft,
+    OcclusionOptions,
+    SizedSegment,
+    check_pair,
+    register_layout,
+    sizes_of,
+)
 from sos_mm.composition.place import fit_boxes, turned_sizes
 from sos_mm.composition.scene import Placement
-from sos_mm.composition.taken_boxes import TakenBoxes
 
 SIZE_CLASSES = ("large", "medium", "small")
 # Boxes that are tried at once: whole arrays cost hardly more than single boxes.

@@ -5,10 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sos_mm.composition.layout import Draft, OcclusionOptions, SizedSegment, check_pair, register_layout, sizes_of
+from sos_mm.composition.layouts.occlusion import TakenBoxes
+from sos_mm.composition.layouts.prior import (
+    Draft,
+    OcclusionOptions,
+    SizedSegment,
+    check_pair,
+    register_layout,
+    sizes_of,
+)
 from sos_mm.composition.place import fit_boxes, turned_sizes
 from sos_mm.composition.scene import Placement
-from sos_mm.composition.taken_boxes import TakenBoxes
 
 _BATCH = 16
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from sos_mm.synthesis.report import statistics
-from sos_mm.synthesis.report.charts import bar_groups, card, histogram, position_chart
-from sos_mm.synthesis.report.dataset import DataSet
-from sos_mm.synthesis.report.statistics import SIZE_NAMES, Figures
+from sos_mm.browse import statistics
+from sos_mm.browse.charts import bar_groups, card, histogram, position_chart
+from sos_mm.browse.dataset import DataSet
+from sos_mm.browse.statistics import SIZE_NAMES, Figures
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import check_range
+from sos_mm.composition.effects.step import Frame, Step, register_step
 from sos_mm.composition.place import Sprite
-from sos_mm.composition.steps import Frame, Step, register_step
 
 # Side of the field of noise that objects take their grain from, at a place of their own.
 _FIELD = 512

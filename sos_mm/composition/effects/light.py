@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import check_range
+from sos_mm.composition.effects.step import Frame, Step, check_shares, register_step, small_alpha
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import OPAQUE
-from sos_mm.composition.steps import Frame, Step, check_shares, register_step, small_alpha
 
 # Shading is made on pictures of at most so many pixels a side, statistics of about so many.
 _SMALL = 32

@@ -6,10 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from sos_mm.browse.dataset import SALIENCY, AnnotatedImage, Annotation, DataSet
 from sos_mm.checks import IMAGE_SUFFIXES, check_folder, read_image
 from sos_mm.progress import Progress
 from sos_mm.segments.faults import Faults
-from sos_mm.synthesis.report.dataset import SALIENCY, AnnotatedImage, Annotation, DataSet
 
 CATEGORY = "salient"
 # Words in the names of the two folders, as the public data sets have them.

@@ -1,0 +1,1 @@
+"""Backgrounds: photographs, and procedural ones."""
