@@ -1,7 +1,7 @@
 """The configs and tools that come with the package.
 
-An installed wheel holds copies of both in ``sos_mm/.mim``, the place where OpenMMLab's packages have them; setup.py puts
-them there. A clone and an editable install have the originals beside the package.
+An installed wheel holds copies of both in ``sos_mm/.mim``, the place where OpenMMLab's packages have them; setup.py
+puts them there. A clone and an editable install have the originals beside the package.
 """
 
 from difflib import get_close_matches

@@ -41,7 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int | None:
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     verb = _new_parser().parse_args(argv[:1]).verb
-    return import_module(f"sos_mm.cli.{verb}").main(argv[1:], prog=f"sos-mm {verb}")
+    try:
+        module = import_module(f"sos_mm.cli.{verb}")
+    except (ImportError, RuntimeError) as error:
+        sys.exit(f"error: `sos-mm {verb}` cannot be used here: {error}. `sos-mm env` says how to get what is missing.")
+    return module.main(argv[1:], prog=f"sos-mm {verb}")
 
 
 def _new_parser() -> argparse.ArgumentParser:
@@ -51,7 +55,8 @@ def _new_parser() -> argparse.ArgumentParser:
         prog="sos-mm",
         usage="sos-mm [-h] [--version] VERB ...",
         description=f"{sos_mm.__doc__.splitlines()[0]}\n\nverbs:\n{listed}",
-        epilog="`sos-mm VERB --help` says how to use a verb. `python -m sos_mm VERB ...` is the same command.",
+        epilog="`sos-mm VERB --help` says how to use a verb; `python -m sos_mm VERB ...` is the same command. Further\n"
+        "tools, such as export_onnx.py and report_saliency.py, are files in sos_mm/.mim/tools where this is installed.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"sos_mm {sos_mm.__version__}")

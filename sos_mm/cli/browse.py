@@ -1,6 +1,6 @@
 """Makes a page about a data set: `sos-mm browse data/composed --out pages/composed`.
 
-Reads COCO and LVIS instances, COCO panoptic, ODVG lines, saliency pairs, and what `tools/synthesize.py` wrote.
+Reads COCO and LVIS instances, COCO panoptic, ODVG lines, saliency pairs, and what `sos-mm synthesize` wrote.
 """
 
 import argparse

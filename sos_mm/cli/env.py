@@ -1,10 +1,12 @@
 """Prints versions of everything, and in plain words what is missing for which part and how to get it."""
 
+import argparse
 import importlib
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 import sos_mm
+from sos_mm.cli.parsing import new_parser
 from sos_mm.compat import check_openmmlab, find_lineage
 
 DISTRIBUTIONS = [
@@ -71,8 +73,14 @@ def state(checks: list[Callable[[], object]]) -> str:
     return "ready"
 
 
+def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
+    """Parses the command line, which has no arguments."""
+    return new_parser("env", __doc__, prog).parse_args(argv)
+
+
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Prints the report."""
+    parse_args(argv, prog)
     print(f"sos_mm: {sos_mm.__version__} ({sos_mm.__file__})")
     try:
         print(f"OpenMMLab lineage: {find_lineage().name}")

@@ -1,4 +1,9 @@
-"""Trains a model: `sos-mm train configs/sod_diffusion_swinb.py`."""
+"""Trains a model: `sos-mm train configs/sod_diffusion_swinb.py`.
+
+One process a GPU: `torchrun --nproc_per_node 8 -m sos_mm train CONFIG --launcher pytorch`, or under slurm
+`srun --ntasks 8 --gres gpu:8 sos-mm train CONFIG --launcher slurm`; in a clone also tools/dist_train.sh and
+tools/slurm_train.sh.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -11,7 +16,7 @@ from sos_mm.launch import MatchingCheckpointHook, add_common_arguments, build_ru
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
     """Parses the command line."""
-    parser = new_parser("train", __doc__, prog)
+    parser = new_parser("train", __doc__, prog, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_common_arguments(parser)
     parser.add_argument(
         "--resume",

@@ -24,8 +24,9 @@ _MARK = b"Software\0sos_mm contact sheet"
 def contact_sheet(scenes: Sequence[Scene], title: str, columns: int = 3, side: int = 320) -> np.ndarray:
     """Draws scenes on one sheet, each twice: as it is, and with the modal masks of its objects.
 
-    A category has the same colour all over the sheet. Ignored regions are grey. A transparent scene is shown over a
-    chequerboard. OpenCV's font has ASCII characters only, so others come out as question marks.
+    Each category of a scene has a colour of its own, told below the images; in another scene it may have another one.
+    Ignored regions are grey. A transparent scene is shown over a chequerboard. OpenCV's font has ASCII characters
+    only, so others come out as question marks.
 
     Args:
         scenes: At least one.
@@ -36,10 +37,9 @@ def contact_sheet(scenes: Sequence[Scene], title: str, columns: int = 3, side: i
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    colors = _category_colors(scenes)
-    cells = [_cell(scene, index, colors, side) for index, scene in enumerate(scenes)]
+    cells = [_cell(scene, index, side) for index, scene in enumerate(scenes)]
     width = cells[0].shape[1] * columns + _GAP * (columns + 1)
-    rows = [_text_line(width, [(title, None)])]
+    rows = [np.pad(_text_line(width - _GAP, [(title, None)]), ((0, 0), (_GAP, 0), (0, 0)), constant_values=_PAPER[0])]
     for start in range(0, len(cells), columns):
         row = cells[start : start + columns]
         height = max(cell.shape[0] for cell in row)
@@ -86,9 +86,9 @@ def write_sheet(path: str | Path, sheet: np.ndarray) -> None:
     check_sheet_path(path).write_bytes(png[:header] + mark + png[header:])
 
 
-def _category_colors(scenes: Sequence[Scene]) -> dict[str, Color]:
-    """A strong colour for each category, in alphabetical order round the circle of hues."""
-    names = sorted({each.category for scene in scenes for each in scene.objects})
+def _category_colors(scene: Scene) -> dict[str, Color]:
+    """A strong colour for each category of a scene."""
+    names = sorted({each.category for each in scene.objects})
     # Steps of the golden ratio keep the hues of any number of categories apart.
     hues = np.array([index * 0.618034 % 1 * 180 for index in range(len(names))], np.uint8)
     values = np.array([255 if index % 2 == 0 else 205 for index in range(len(names))], np.uint8)
@@ -96,9 +96,9 @@ def _category_colors(scenes: Sequence[Scene]) -> dict[str, Color]:
     return dict(zip(names, map(tuple, cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0].tolist()), strict=True))
 
 
-def _cell(scene: Scene, index: int, colors: Mapping[str, Color], side: int) -> np.ndarray:
+def _cell(scene: Scene, index: int, side: int) -> np.ndarray:
     """One scene: image, image with masks, and below them its number and what is in it."""
-    image = _resized(_over_chequerboard(scene), side)
+    colors, image = _category_colors(scene), _resized(_over_chequerboard(scene), side)
     pair = [image, np.full((image.shape[0], 2, 3), _PAPER, np.uint8), _with_masks(image, scene, colors)]
     pictures = np.concatenate(pair, axis=1)
     number = len(scene.objects)
