@@ -23,8 +23,10 @@ ARROWS = {
     "saliency": {"metrics", "segments", "cutouts"},
     "augmentation": {"segments", "composition"},
     "detection": {"annotations", "metrics"},
+    # The command, which nothing else imports.
+    "cli": {"segments", "cutouts", "synthesis", "annotations", "saliency"},
 }
-LEAVES = {"checks", "compat", "progress", "seeding", "visits", "launch"}
+LEAVES = {"checks", "compat", "progress", "seeding", "visits", "launch", "shipped"}
 WITHOUT_TORCH = (
     "segments",
     "cutouts",
@@ -68,6 +70,13 @@ def test_only_the_detection_side_imports_mmdet():
     for path in PACKAGE.rglob("*.py"):
         if path.relative_to(PACKAGE).parts[0] != "detection":
             assert not {name for name in top_level_imports(path) if name.split(".")[0] == "mmdet"}, path
+
+
+def test_verbs_for_data_import_no_torch_and_help_imports_nothing_heavy():
+    heavy = "sorted({'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmseg'} & set(sys.modules))"
+    assert python(f"import sos_mm.cli, sys; sos_mm.cli._new_parser().format_help(); print({heavy})") == "[]"
+    verbs = "synthesize, preview, index, cutout, browse, validate, convert, config"
+    assert python(f"from sos_mm.cli import {verbs}; import sys; print('torch' in sys.modules)") == "False"
 
 
 def top_level_imports(path: Path) -> set[str]:
