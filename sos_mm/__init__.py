@@ -28,6 +28,7 @@ _MODULES = {
         "IntraClassReferringMetric SourceRatioBatchSampler SourceRatioSampler"
     ),
     "sos_mm.engine.hooks": "VisitHook",
+    "sos_mm.shipped": "get_config",
 }
 _PUBLIC = {name: module for module, names in _MODULES.items() for name in names.split()}
 
@@ -43,7 +44,7 @@ def __getattr__(name: str):
         # mmengine turns any ImportError into "not in the registry", which hides the remedy.
         raise RuntimeError(
             f"`sos_mm.{name}` cannot be used here, because importing it failed: {error} "
-            "`python tools/collect_env.py` says what each part needs and how to get it."
+            "`sos-mm env` (in a clone also `python tools/collect_env.py`) says what each part needs and how to get it."
         ) from error
 
 

@@ -25,8 +25,10 @@ ARROWS = {
     "augmentation": {"segments", "composition", "engine"},
     "detection": {"annotations", "metrics", "engine"},
     "engine": set(),
+    # The command, which nothing else imports.
+    "cli": {"segments", "cutouts", "synthesis", "browse", "annotations", "saliency", "engine"},
 }
-LEAVES = {"checks", "compat", "progress", "seeding"}
+LEAVES = {"checks", "compat", "progress", "seeding", "shipped"}
 WITHOUT_TORCH = (
     "segments",
     "cutouts",
@@ -71,6 +73,13 @@ def test_only_the_detection_side_imports_mmdet():
     for path in PACKAGE.rglob("*.py"):
         if path.relative_to(PACKAGE).parts[0] != "detection":
             assert not {name for name in top_level_imports(path) if name.split(".")[0] == "mmdet"}, path
+
+
+def test_verbs_for_data_import_no_torch_and_help_imports_nothing_heavy():
+    heavy = "sorted({'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmseg'} & set(sys.modules))"
+    assert python(f"import sos_mm.cli, sys; sos_mm.cli._new_parser().format_help(); print({heavy})") == "[]"
+    verbs = "synthesize, preview, index, cutout, browse, validate, convert, config"
+    assert python(f"from sos_mm.cli import {verbs}; import sys; print('torch' in sys.modules)") == "False"
 
 
 def top_level_imports(path: Path) -> set[str]:

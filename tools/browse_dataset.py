@@ -1,44 +1,8 @@
-"""Makes a page about a data set: `python tools/browse_dataset.py data/composed --out pages/composed`.
+"""Makes a page about a data set: the command `sos-mm browse`, in a clone. `--help` says how."""
 
-Reads COCO and LVIS instances, COCO panoptic, ODVG lines, saliency pairs, and what `tools/synthesize.py` wrote.
-"""
-
-import argparse
 import sys
 
-from sos_mm.browse import write_report
-from sos_mm.segments.faults import BROKEN
-
-
-def parse_args() -> argparse.Namespace:
-    """Parses the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="folder or annotation file of the data set")
-    parser.add_argument("--out", required=True, help="folder of the page")
-    parser.add_argument("--images", help="folder of the pictures (default: looked for beside the annotations)")
-    parser.add_argument("--masks", help="folder of the masks, for saliency data with unusual names")
-    parser.add_argument("--num", type=int, default=24, help="pictures to show (default: 24)")
-    parser.add_argument("--seed", type=int, default=0, help="decides which (default: 0)")
-    parser.add_argument("--compare", help="annotation file to draw beside it, such as instances_val2017.json")
-    parser.add_argument(
-        "--broken",
-        choices=BROKEN,
-        default="error",
-        help="what to do about missing pictures and broken entries; 'skip' names them on the page (default: error)",
-    )
-    parser.add_argument("--max-side", type=int, default=1600, help="reduce larger pictures to this (default: 1600)")
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Writes the page and says where it is."""
-    args = vars(parse_args())
-    try:
-        page = write_report(args.pop("data"), args.pop("out"), **args, progress=True)
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
-    print(page)
-
+from sos_mm.cli.browse import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,70 +1,8 @@
-"""Makes the index of a bank: reads every segment once, checks and measures it, and says what is broken.
+"""Makes the index of a bank: the command `sos-mm index`, in a clone. `--help` says how."""
 
-python tools/index_segments.py bank.arrow type=release root=data/sos metadata=data/sos.json --copies 128 256 512 1024
-python tools/index_segments.py coco.arrow type=coco annotations=instances.json images=train2017 soften=1.0
-
-A recipe then says ``segments = dict(type='index', path='bank.arrow')``.
-"""
-
-import argparse
-import json
 import sys
-from typing import Any
 
-from sos_mm.segments import build_index
-from sos_mm.segments.build import list_records
-from sos_mm.segments.faults import BROKEN, Faults
-from sos_mm.segments.index import IndexedRecords
-
-
-def parse_args() -> argparse.Namespace:
-    """Parses the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", help="the index file to write")
-    parser.add_argument("bank", nargs="+", metavar="KEY=VALUE", help="`type` and its options")
-    parser.add_argument("--copies", type=int, nargs="+", default=[], help="longest sides of reduced copies")
-    parser.add_argument("--broken", choices=BROKEN, default="error", help="what to do with broken segments")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
-    return parser.parse_args()
-
-
-def read_options(pairs: list[str]) -> dict[str, Any]:
-    """Options from ``key=value``; values are JSON where they can be, text otherwise.
-
-    Raises:
-        ValueError: If there is no ``=``.
-    """
-    options = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise ValueError(f"Options must be `key=value`, but got {pair!r}.")
-        try:
-            options[key] = json.loads(value)
-        except ValueError:
-            options[key] = value
-    return options
-
-
-def main() -> None:
-    """Writes the index and lists what was left out."""
-    args = parse_args()
-    try:
-        faults = Faults(args.broken)
-        records = list_records(read_options(args.bank), faults)
-        build_index(records, args.out, copies=args.copies, faults=faults, workers=args.workers)
-        indexed = IndexedRecords(args.out)
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted: nothing was written, and what was there is as it was")
-    for text in faults.texts:
-        print(f"skipped: {text}", file=sys.stderr)
-    number, categories, skipped = len(indexed), len(indexed.categories), sum(indexed.skipped.values())
-    print(f"{args.out}: {number} segments in {categories} categories, {skipped} skipped")
-    for reason, count in sorted(indexed.skipped.items()):
-        print(f"  {reason}: {count}")
-
+from sos_mm.cli.index import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,8 +8,8 @@
 #   --help      this text
 #
 # The first run installs for about 3 minutes and compiles mmcv for 12 to 18 on two cores; MMCV_FIND_LINKS
-# names prebuilt wheels to take instead. `-m slow` runs what the default leaves out, `--cov=sos_mm` tells what of
-# the package is run, `--numprocesses 0` runs all in one process.
+# names prebuilt wheels to take instead. `-m slow` and `-m wheel` run what the default leaves out (the latter installs
+# from PyPI), `--cov=sos_mm` tells what of the package is run, `--numprocesses 0` runs all in one process.
 # SOS_MM_VENV, SOS_MM_CACHE and SOS_MM_PYTHON: see tools/environment.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

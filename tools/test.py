@@ -1,59 +1,8 @@
-"""Tests a model: `python tools/test.py configs/sod_diffusion_swinb.py CHECKPOINT`.
+"""Tests a model: the command `sos-mm test`, in a clone. `--help` says how."""
 
-Of several data sets (a ConcatDataset of them) a table is told at the end, and pictures go to a folder each. With an
-ensemble (`--cfg-options model.test_cfg.ensemble=4`) the rows of `--show-dir` end with its uncertainty.
-"""
+import sys
 
-import argparse
-from pathlib import Path
-
-from mmengine.config import Config
-
-from sos_mm.engine.launch import add_common_arguments, build_trained, load_config, start_processes
-
-
-def parse_args() -> argparse.Namespace:
-    """Parses the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_common_arguments(parser)
-    parser.add_argument("checkpoint", help="checkpoint file")
-    parser.add_argument("--out", help="folder for the maps, as PNG at the original size")
-    parser.add_argument("--show-dir", help="folder for rows of image, ground truth and prediction, one an image")
-    parser.add_argument("--tta", action="store_true", help="test-time augmentation: the config's `tta_pipeline`")
-    return parser.parse_args()
-
-
-def augment(config: Config) -> None:
-    """Has every test set go through ``tta_pipeline``, and the model average what comes of it.
-
-    Raises:
-        ValueError: If the config does not say how.
-    """
-    for key in ("tta_model", "tta_pipeline"):
-        if key not in config:
-            raise ValueError(f"`--tta` needs `{key}` in the config, as configs/_base_/datasets/saliency.py has it.")
-    dataset = config.test_dataloader.dataset
-    for each in dataset.get("datasets", [dataset]):
-        each.pipeline = config.tta_pipeline
-    config.model = dict(config.tta_model, module=config.model)
-
-
-def main() -> None:
-    """Tests."""
-    args = parse_args()
-    config = load_config(args)
-    hooks = config.get("custom_hooks") or []
-    if args.out:
-        hooks.append(dict(type="sos_mm.SaveSaliencyHook", folder=str(Path(args.out).absolute())))
-    if args.show_dir:
-        folder = str(Path(args.show_dir).absolute())
-        hooks.append(dict(type="sos_mm.SaliencyVisualizationHook", number=None, folder=folder))
-    config.custom_hooks = hooks
-    if args.tta:
-        augment(config)
-    start_processes(config)
-    build_trained(config, args.checkpoint).test()
-
+from sos_mm.cli.test import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

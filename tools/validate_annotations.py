@@ -1,43 +1,8 @@
-"""Checks annotation files: COCO, LVIS, panoptic, ODVG, RefCOCO, gRefCOCO; `validate_annotations.py FILE ...`.
+"""Checks annotation files: the command `sos-mm validate`, in a clone. `--help` says how."""
 
-Says what is wrong, how often, and in which line first. The exit code is 1 if anything is. An ordinary COCO file of a
-million annotations takes tens of seconds: see `tools/benchmarks/annotations.py`.
-"""
-
-import argparse
 import sys
-from pathlib import Path
 
-from sos_mm.annotations.validate import KINDS, Options, validate
-
-
-def parse_args() -> argparse.Namespace:
-    """Parses the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="+", help="annotation files")
-    parser.add_argument("--kind", choices=KINDS, help="what they are (default: found out)")
-    parser.add_argument("--images", type=Path, help="folder in which the image files must be")
-    parser.add_argument("--masks", type=Path, help="folder of a panoptic file's PNGs, to compare their pixels")
-    parser.add_argument("--label-map", type=Path, help="file of the names of ODVG's labels")
-    parser.add_argument("--tolerance", type=float, default=0.5, help="pixels over an image's edge (default: 0.5)")
-    parser.add_argument("--show", type=int, default=5, help="how many faults of each kind to show (default: 5)")
-    return parser.parse_args()
-
-
-def main() -> int:
-    """Prints what was found; 1 if there are faults."""
-    args, code = parse_args(), 0
-    try:
-        options = Options(args.images, args.masks, args.label_map, args.tolerance, args.show)
-        for path in args.files:
-            found = validate(path, args.kind, options)
-            print(found.describe(), flush=True)
-            code |= bool(found.counts)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return code
-
+from sos_mm.cli.validate import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -14,11 +14,13 @@ objects = dict(
     sports_ball=["american_football", "basketball", "soccer_ball"],
     truck=["delivery_truck", "fire_truck", "red_pickup"],
 )
+# An `import` line would make this a lazy config.
+sample = __import__("sos_mm").__path__[0] + "/sample"
 segments = dict(
     _delete_=True,
     type="release",
-    root="sos_mm/sample/segments",
-    metadata="sos_mm/sample/metadata.json",
+    root=f"{sample}/segments",
+    metadata=f"{sample}/metadata.json",
     include=[f"{category}/{name}" for category, names in objects.items() for name in names],
 )
 layout = dict(
@@ -27,4 +29,4 @@ layout = dict(
     areas=dict(large=(0.08, 0.4), medium=(0.03, 0.08), small=(0.01, 0.03)),
 )
 formats = ["coco"]
-del objects
+del objects, sample

@@ -1,7 +1,6 @@
 """RGB-D and RGB-T: the shipped configs, shrunk, train and test from folders as the data sets are distributed."""
 
 import json
-import runpy
 from pathlib import Path
 
 import cv2
@@ -12,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
 from mmengine.runner import Runner
 
+from sos_mm.cli.test import augment
 from sos_mm.engine.hooks import drawing_parts
 from sos_mm.engine.launch import build_trained, leave_out_pretrained
 from sos_mm.engine.randomness import RunRandomness
@@ -182,10 +182,9 @@ def test_a_letterboxed_image_is_flipped_with_its_padding(folders):
 
 def test_augmented_testing_flips_both_images_and_no_mask(folders):
     config = shrunk("rgbt", folders / "run")
-    tool = runpy.run_path(str(CONFIGS.parent / "tools/test.py"))
     with pytest.raises(ValueError, match="`--tta` needs `tta_model`"):
-        tool["augment"](Config(dict(tta_pipeline=[])))
-    tool["augment"](config)
+        augment(Config(dict(tta_pipeline=[])))
+    augment(config)
     assert (config.model.type, config.model.module.type) == ("SaliencyTTAModel", "LatentDiffusionSegmentor")
     pipelines = [each.pipeline for each in config.test_dataloader.dataset.datasets]
     assert len(pipelines) == 3
@@ -211,7 +210,7 @@ def test_augmented_testing_of_several_data_sets_keeps_their_pictures_apart(tmp_p
     config.custom_hooks = [dict(type="SaveSaliencyHook", folder=str(tmp_path / "maps"))]
     config.custom_hooks.append(dict(type="SaliencyVisualizationHook", number=None, folder=str(tmp_path / "rows")))
     config.experiment_name = "several"
-    runpy.run_path(str(CONFIGS.parent / "tools/test.py"))["augment"](config)
+    augment(config)
     scores = build_trained(config, str(tmp_path / "small.pth")).test()
     assert {key.split("/")[1] for key in scores} == {"first", "second"}
     for folder in ("maps", "rows"):

@@ -1,0 +1,64 @@
+"""The command `sos-mm`: a verb for each thing that the package does.
+
+Each verb is a module of this folder with the function ``main(argv, prog)``, which the files of ``tools/`` call too. A
+module is imported when its verb is called, so that no verb pays for what another one needs.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import sos_mm
+
+VERBS = {
+    "synthesize": "compose a data set from a recipe",
+    "preview": "draw nine images of a recipe, with and without masks, on one sheet",
+    "index": "make the index of a bank of segments",
+    "cutout": "cut out what is salient in images, folders and videos",
+    "browse": "make a page about a data set",
+    "validate": "check annotation files",
+    "convert": "convert annotation files",
+    "check": "say what is missing from saliency data sets",
+    "train": "train a model",
+    "test": "test a model",
+    "env": "print versions, and what is missing for which part",
+    "config": "copy out a config that comes with the package",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int | None:
+    """Runs a verb.
+
+    Args:
+        argv: The verb and its arguments; those of the process if None.
+
+    Returns:
+        What the verb returns, the exit code.
+
+    Raises:
+        SystemExit: If there is no such verb, or as the verb does.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    verb = _new_parser().parse_args(argv[:1]).verb
+    try:
+        module = import_module(f"sos_mm.cli.{verb}")
+    except (ImportError, RuntimeError) as error:
+        sys.exit(f"error: `sos-mm {verb}` cannot be used here: {error}. `sos-mm env` says how to get what is missing.")
+    return module.main(argv[1:], prog=f"sos-mm {verb}")
+
+
+def _new_parser() -> argparse.ArgumentParser:
+    width = max(map(len, VERBS))
+    listed = "\n".join(f"  {verb:<{width}}  {what}" for verb, what in VERBS.items())
+    parser = argparse.ArgumentParser(
+        prog="sos-mm",
+        usage="sos-mm [-h] [--version] VERB ...",
+        description=f"{sos_mm.__doc__.splitlines()[0]}\n\nverbs:\n{listed}",
+        epilog="`sos-mm VERB --help` says how to use a verb; `python -m sos_mm VERB ...` is the same command. Further\n"
+        "tools, such as export_onnx.py and report_saliency.py, are files in sos_mm/.mim/tools where this is installed.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"sos_mm {sos_mm.__version__}")
+    parser.add_argument("verb", choices=VERBS, metavar="VERB", help=argparse.SUPPRESS)
+    return parser

