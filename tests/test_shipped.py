@@ -75,7 +75,7 @@ def test_copies_name_no_neighbour(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["sod_diffusion_swinb_light.py", "sod_diffusion_tiny_64.py", "synthesis/ablations/segments_mixed.py"]
+    "name", ["sod_diffusion_swinb_light.py", "sod_diffusion_tiny_64.py", "synthesis/ablations_lvis/segments_mixed.py"]
 )
 def test_copies_read_as_the_originals(name, tmp_path, monkeypatch):
     """With a list of bases, ``{{fileDirname}}`` and ``{{_base_.segments}}`` in them."""

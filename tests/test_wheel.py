@@ -1,6 +1,6 @@
 """What the built wheel can do away from the clone, from an empty folder.
 
-The composition side runs in a new environment that has nothing but the wheel and what it needs from PyPI; the torch side
+The composition side runs in a new environment with nothing but the wheel and what it needs from PyPI; the torch side
 runs the wheel's own files with the libraries of this environment.
 """
 
