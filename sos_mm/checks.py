@@ -7,6 +7,7 @@ from importlib import import_module
 from numbers import Integral, Real
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -63,6 +64,19 @@ def check_choice(name: str, value: object, choices: Iterable) -> None:
         near = get_close_matches(str(value), [str(choice) for choice in choices], n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"`{name}` must be one of {', '.join(map(repr, choices))}, but got {value!r}.{hint}")
+
+
+def one_name(name: str, value: Any, old_name: str, old_value: Any) -> Any:
+    """Returns the value of a setting that may be given under its name or under its old one.
+
+    Raises:
+        ValueError: If it is given under both.
+    """
+    if old_value is None:
+        return () if value is None else value
+    if value:
+        raise ValueError(f"`{old_name}` is the old name of `{name}`, but both are given: leave `{old_name}` out.")
+    return old_value
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
