@@ -50,7 +50,7 @@ logged() {
     fi
 }
 
-CONFIG=configs/sod_diffusion_tiny.py
+CONFIG=configs/sod_diffusion/sod_diffusion_tiny.py
 DATA=(--cfg-options
     "train_dataloader.dataset.data_root=$WORK/data/train"
     "val_dataloader.dataset.data_root=$WORK/data/held_out"
