@@ -28,7 +28,7 @@ from sos_mm.augmentation.class_table import UNKNOWN, class_names, names_of_label
 from sos_mm.augmentation.paste_source import PasteSource
 from sos_mm.augmentation.word_safe import collect_words
 from sos_mm.checks import check_choice, check_range, one_name, require
-from sos_mm.composition.compositor import compose
+from sos_mm.composition.compositor import render, resolve_visibility
 from sos_mm.composition.effects.step import build_steps
 from sos_mm.composition.layouts.prior import LayoutError, LayoutPrior, build_layout
 from sos_mm.composition.layouts.source_size import SourceSizeLayout
@@ -308,12 +308,15 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             if getattr(prior, "crowded", "fewer") == "raise":
                 raise
             return None
-        return compose(
-            image,
+        visibility = resolve_visibility(
             layout,
             segments,
             min_visible_share=self.rules.min_visible_share,
             min_area=min(self.rules.min_area, image.shape[0] * image.shape[1]),
+        )
+        return render(
+            image,
+            visibility,
             steps=self.steps,
             rng=rng,
             channel_order="rgb" if self._turned else self.channel_order,
