@@ -1,6 +1,5 @@
 """Every shipped saliency config takes photographs of unlike sizes through its own pipelines, to batches and back."""
 
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, FUNCTIONS, MODELS, init_default_scope
 
+from sos_mm.cli.test import augment
 from sos_mm.engine.hooks import drawing_parts
 from sos_mm.engine.randomness import RunRandomness
 from sos_mm.saliency.base_segmentor import true_saliency
@@ -114,7 +114,7 @@ def check_original_masks(samples: list) -> None:
 def test_augmented_testing_keeps_masks_as_they_are(config):
     preprocessor = MODELS.build(config.model.data_preprocessor)
     modalities = config.model.get("modalities", 1)
-    runpy.run_path(str(CONFIGS.parent / "tools/test.py"))["augment"](config)
+    augment(config)
     _, batch = first_samples(config.test_dataloader)
     views = []
     # As mmengine's `BaseTTAModel.test_step` takes a batch apart.
