@@ -1,4 +1,4 @@
-# The tiny model on pictures of half the side, for studies of many runs: tools/benchmarks/saliency_study.py.
+# The tiny model on images of half the side, for studies of many runs: tools/benchmarks/saliency_study.py.
 _base_ = "sod_diffusion_tiny.py"
 
 load_image, load_mask, flip, pack = (_base_.train_pipeline[index] for index in (0, 1, 3, 4))
