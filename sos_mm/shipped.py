@@ -32,7 +32,7 @@ def config_names() -> list[str]:
 def get_config(name: str) -> str:
     """Finds a shipped config.
 
-    A config of your own inherits it by ``_base_ = __import__("sos_mm").get_config("sod_diffusion_tiny.py")``. (An
+    A config of your own inherits it by ``_base_ = __import__("sos_mm").get_config("synthesis/fc_like.py")``. (An
     ``import`` line would make it a lazy config, and mmengine resolves ``_base_ = "PACKAGE::..."`` for a fixed list of
     packages alone.)
 

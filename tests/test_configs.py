@@ -17,8 +17,10 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 OVER_MMDET = ("_base_/mmdet", "detection", "grounding", "segmentation")
 ALL = sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob("*.py"))
 ALL = [name for name in ALL if not name.startswith(OVER_MMDET)]
-SALIENCY = sorted(path.name for path in CONFIGS.glob("sod_*.py"))
-SHORT = [name for name in SALIENCY if name != "sod_diffusion_tiny.py"]
+SALIENCY = sorted(
+    path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("sod_*.py") if "_base_" not in path.parts
+)
+SHORT = [name for name in SALIENCY if not name.endswith("/sod_diffusion_tiny.py")]
 
 
 def saliency_model(name: str) -> Config:
@@ -52,7 +54,7 @@ def shrink(model: Config) -> Config:
 def with_teacher(model: Config, folder: Path) -> Config:
     """Gives a distilled model a shrunk teacher with random weights."""
     if "teacher" in model:
-        teacher = shrink(saliency_model(Path(model.teacher.config).name))
+        teacher = shrink(saliency_model(model.teacher.config))
         torch.save(dict(state_dict=MODELS.build(teacher).state_dict()), folder / "teacher.pth")
         model.teacher = dict(config=teacher, checkpoint=str(folder / "teacher.pth"))
     return model
@@ -90,7 +92,7 @@ def test_base_models_are_those_that_their_names_say():
     sizes = {}
     for base in ("sd15", "turbo"):
         with torch.device("meta"):
-            model = MODELS.build(saliency_model(f"sod_diffusion_swinb_{base}.py"))
+            model = MODELS.build(saliency_model(f"sod_diffusion/sod_diffusion_swinb_{base}.py"))
         unet = model.decode_head.denoiser.unet
         sizes[base] = sum(p.numel() for name, p in unet.named_parameters() if "position_scale" not in name)
     assert sizes == {"sd15": 859_520_964 + 4 * 320 * 9, "turbo": 865_910_724 + 4 * 320 * 9}

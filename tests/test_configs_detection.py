@@ -23,6 +23,7 @@ from tests.mmdet_data import make_language_model
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PLAIN = "mask2former_r50_coco"
+GROUNDING = "grounding/mm-grounding-dino_swin-t_"
 ALL = sorted(
     str(path.relative_to(CONFIGS))
     for room in ("detection", "grounding", "segmentation")
@@ -167,7 +168,7 @@ def sources(name: str) -> list[tuple[str, str]]:
     """Where the samples of a training come from: the folder, and what their annotations are by."""
     return [
         (Path(each.data_root).name, Path(each.ann_file).stem.removeprefix("odvg_"))
-        for each in load(f"grounding/{name}.py").train_dataloader.dataset.datasets
+        for each in load(f"{GROUNDING}{name}.py").train_dataloader.dataset.datasets
     ]
 
 
@@ -177,7 +178,7 @@ REPLAY = [FLICKR30K, ("objects365v1", "o365v1_train_odvg"), GQA]
 
 
 def test_published_recipe():
-    config = load("grounding/real_composed_100k.py")
+    config = load(f"{GROUNDING}real-composed-100k.py")
     optim = config.optim_wrapper
     assert optim.optimizer.type == "AdamW"
     assert (optim.optimizer.lr, optim.optimizer.weight_decay, optim.clip_grad.max_norm) == (4e-4, 1e-4, 0.1)
@@ -190,25 +191,25 @@ def test_published_recipe():
     negatives = [step for each in datasets for step in each.pipeline if step.type == "RandomSamplingNegPos"]
     assert [(each.num_sample_negative, each.max_tokens) for each in negatives] == [(85, 256)] * 5
     assert "obj365_goldg_20231122" in config.load_from
-    more = load("grounding/real_composed_mix_100k_grit_v3det.py")
+    more = load(f"{GROUNDING}real-composed-mix-100k-grit-v3det.py")
     assert more.load_from.endswith("goldg_grit9m_v3det_20231204_095047-b448804b.pth")
     assert more.train_dataloader.sampler.source_ratio == [4, 2, 4, 2, 1, 1, 1, 1, 1]
-    mixed = sources("real_composed_mix_100k_grit_v3det")
+    mixed = sources("real-composed-mix-100k-grit-v3det")
     assert [place for place, _ in mixed[-2:]] == ["V3Det", "grit_processed"]
-    assert mixed[:-2] == sources("real_composed_mix_100k")
+    assert mixed[:-2] == sources("real-composed-mix-100k")
 
 
 @pytest.mark.parametrize("size", ["50k", "100k", "400k"])
-@pytest.mark.parametrize("kind", ["", "_gc", "_mix"])
+@pytest.mark.parametrize("kind", ["", "-gc", "-mix"])
 def test_joint_training_replays_real_data(kind, size):
     """Each size of each kind: composed data alone, and the same with real data at the published ratios."""
     half = {"50k": "25K", "100k": "50K", "400k": "200K"}[size]
-    folders = {"": [f"FC-{size.upper()}"], "_gc": [f"GC-{size.upper()}"], "_mix": [f"FC-{half}", f"GC-{half}"]}[kind]
+    folders = {"": [f"FC-{size.upper()}"], "-gc": [f"GC-{size.upper()}"], "-mix": [f"FC-{half}", f"GC-{half}"]}[kind]
     composed = [(folder, by) for folder in folders for by in ("detection", "grounding")]
-    assert sources(f"composed{kind}_{size}") == composed
-    assert sources(f"real_composed{kind}_{size}") == composed + REPLAY
-    alone, joint = (load(f"grounding/{name}composed{kind}_{size}.py") for name in ("", "real_"))
-    ratio = {"": [6, 3], "_gc": [6, 3], "_mix": [4, 2, 4, 2]}[kind]
+    assert sources(f"composed{kind}-{size}") == composed
+    assert sources(f"real-composed{kind}-{size}") == composed + REPLAY
+    alone, joint = (load(f"{GROUNDING}{name}composed{kind}-{size}.py") for name in ("", "real-"))
+    ratio = {"": [6, 3], "-gc": [6, 3], "-mix": [4, 2, 4, 2]}[kind]
     assert joint.train_dataloader.sampler.source_ratio == [*ratio, 1, 1, 1]
     assert alone.train_dataloader.sampler.source_ratio == [each / ratio[1] for each in ratio]
     # An epoch is a pass over the first source.
@@ -224,41 +225,41 @@ def test_joint_training_replays_real_data(kind, size):
 @pytest.mark.parametrize(
     ("name", "rate", "ratio", "composed", "begins_at"),
     [
-        ("referring", 2e-4, [5, 1, 1, 1], [("FC-100K", "referring")], "real_composed_100k"),
-        ("referring_50k", 2e-4, [5, 1, 1, 1], [("FC-50K", "referring")], "real_composed_50k"),
+        ("referring-100k", 2e-4, [5, 1, 1, 1], [("FC-100K", "referring")], "real-composed-100k"),
+        ("referring-50k", 2e-4, [5, 1, 1, 1], [("FC-50K", "referring")], "real-composed-50k"),
         (
-            "referring_mix_100k",
+            "referring-mix-100k",
             4e-4,
             [3, 3, 1, 1, 1],
             [("FC-50K", "referring"), ("GC-50K", "referring")],
-            "real_composed_mix_100k",
+            "real-composed-mix-100k",
         ),
         (
-            "single_category",
+            "single-category",
             2e-4,
             [3, 3, 1, 1, 1],
             [("SFC-50K", "grounding"), ("SGC-50K", "grounding")],
-            "real_composed_100k",
+            "real-composed-100k",
         ),
         (
-            "single_category_with_categories",
+            "single-category-with-categories",
             2e-4,
             [4, 2, 4, 2, 1, 1, 1],
             [(folder, by) for folder in ("SFC-50K", "SGC-50K") for by in ("detection", "grounding")],
-            "real_composed_100k",
+            "real-composed-100k",
         ),
     ],
 )
 def test_fine_tuning(name, rate, ratio, composed, begins_at):
     """5 epochs with replay, the language model at full rate, and no image mirrored whose words name a side."""
-    config = load(f"grounding/{name}.py")
+    config = load(f"{GROUNDING}{name}.py")
     assert sources(name) == composed + REPLAY
     assert config.train_dataloader.sampler.source_ratio == ratio
     assert (config.train_cfg.max_epochs, config.optim_wrapper.optimizer.lr) == (5, rate)
     keys = config.optim_wrapper.paramwise_cfg.custom_keys
     assert (keys.language_model.lr_mult, keys.backbone.lr_mult) == (1.0, 0.1)
-    before = load(f"grounding/{begins_at}.py")
-    assert config.load_from == f"work_dirs/{begins_at}/epoch_{before.train_cfg.max_epochs}.pth"
+    before = load(f"{GROUNDING}{begins_at}.py")
+    assert config.load_from == f"work_dirs/mm-grounding-dino_swin-t_{begins_at}/epoch_{before.train_cfg.max_epochs}.pth"
     for each in config.train_dataloader.dataset.datasets:
         (flip,) = (step for step in each.pipeline if step.get("operation") == "mirror")
         assert (flip.type, flip.transform.type) == ("WordSafeTransform", "RandomFlip")
@@ -266,19 +267,19 @@ def test_fine_tuning(name, rate, ratio, composed, begins_at):
 
 def test_staged_schedule():
     """3 epochs of mixed data along a cosine, then 3 of real data at half the rate."""
-    first, second = (load(f"grounding/staged_100k_stage{number}.py") for number in (1, 2))
-    assert sources("staged_100k_stage1") == sources("real_composed_100k")
-    assert sources("staged_100k_stage2") == REPLAY
+    first, second = (load(f"{GROUNDING}staged-100k-stage{number}.py") for number in (1, 2))
+    assert sources("staged-100k-stage1") == sources("real-composed-100k")
+    assert sources("staged-100k-stage2") == REPLAY
     for config in (first, second):
         assert config.train_cfg.max_epochs == 3
         assert [(each.type, each.T_max) for each in config.param_scheduler] == [("CosineAnnealingLR", 3)]
     assert first.optim_wrapper.optimizer.lr == 2 * second.optim_wrapper.optimizer.lr == 4e-4
-    assert second.load_from == "work_dirs/staged_100k_stage1/epoch_3.pth"
+    assert second.load_from == "work_dirs/mm-grounding-dino_swin-t_staged-100k-stage1/epoch_3.pth"
 
 
 def test_grounding_is_judged_on_lvis_minival():
-    """Every training as `evaluate_lvis_minival.py` judges."""
-    judged = load("grounding/evaluate_lvis_minival.py")
+    """Every training as `evaluate-lvis-minival.py` judges."""
+    judged = load(f"{GROUNDING}evaluate-lvis-minival.py")
     names = [name for name in ALL if name.startswith("grounding/") and not ("evaluate" in name or "sample" in name)]
     assert len(names) > 30
     for name in names:
@@ -290,11 +291,11 @@ def test_grounding_is_judged_on_lvis_minival():
 
 def test_freezing():
     """What is frozen has no gradient, or no rate; the rest has both."""
-    frozen = {"frozen_backbone": {"backbone"}, "frozen_language": {"language_model"}}
-    frozen["frozen_encoders"] = frozen["frozen_backbone"] | frozen["frozen_language"]
-    for name, parts in {**frozen, "composed_100k": set()}.items():
-        model = build(f"grounding/{name}.py").train()
-        keys = load(f"grounding/{name}.py").optim_wrapper.paramwise_cfg.custom_keys
+    frozen = {"frozen-backbone": {"backbone"}, "frozen-language": {"language_model"}}
+    frozen["frozen-encoders"] = frozen["frozen-backbone"] | frozen["frozen-language"]
+    for name, parts in {**frozen, "composed-100k": set()}.items():
+        model = build(f"{GROUNDING}{name}.py").train()
+        keys = load(f"{GROUNDING}{name}.py").optim_wrapper.paramwise_cfg.custom_keys
         still = {
             part
             for part in ("backbone", "language_model", "neck", "encoder", "decoder", "bbox_head")
@@ -307,19 +308,19 @@ def test_freezing():
 @pytest.mark.parametrize(
     ("folder", "recipes", "prefix", "base_name"),
     [
-        ("grounding/ablations_lvis", "ablations_lvis", "", "structured"),
+        ("grounding/ablations_lvis", "ablations_lvis", "mm-grounding-dino_swin-t_", "structured"),
         ("segmentation/ablations", "ablations", "mask2former_r50_", "naive"),
     ],
 )
 def test_ablations_differ_by_one_line(folder, recipes, prefix, base_name):
-    """Each has the recipe of its name, and all but the place of its images is the base's."""
+    """Each has the recipe of its name (underscores for hyphens); all but the place of its images is the base's."""
     base = load(f"{folder}/{prefix}{base_name}.py")
-    made = {path.stem for path in (CONFIGS / "synthesis" / recipes).glob("*.py")} - {base_name}
+    made = {path.stem.replace("_", "-") for path in (CONFIGS / "synthesis" / recipes).glob("*.py")} - {base_name}
     names = {path.stem.removeprefix(prefix) for path in (CONFIGS / folder).glob("*.py")} - {base_name}
     assert names == made
     for name in sorted(names):
         config = load(f"{folder}/{prefix}{name}.py")._cfg_dict.to_dict()
-        assert config["train_dataloader"]["dataset"].pop("data_root") == f"data/sos/{recipes}/{name}/"
+        assert config["train_dataloader"]["dataset"].pop("data_root") == f"data/sos/{recipes}/{name.replace('-', '_')}/"
         expected = base._cfg_dict.to_dict()
         expected["train_dataloader"]["dataset"].pop("data_root")
         assert config == expected
@@ -327,7 +328,7 @@ def test_ablations_differ_by_one_line(folder, recipes, prefix, base_name):
 
 def test_ablations_of_the_paper():
     """Mask2Former on composed images alone, with COCO's categories, judged on COCO."""
-    config, coco = (load(f"segmentation/{name}.py") for name in ("ablations/mask2former_r50_naive", f"{PLAIN}_100"))
+    config, coco = (load(f"segmentation/{name}.py") for name in ("ablations/mask2former_r50_naive", f"{PLAIN}-100pct"))
     data = config.train_dataloader.dataset
     assert (data.data_root, data.ann_file) == ("data/sos/ablations/naive/", "annotations/instances.json")
     assert config.val_evaluator.ann_file == "data/coco/annotations/instances_val2017.json"
@@ -340,8 +341,8 @@ def test_composed_data_is_beside_the_same_real_data():
     """With and without composed data, offline and on the fly: all but the training data is equal."""
     for percent in (1, 10, 50, 100):
         plain, *others = (
-            load(f"segmentation/{PLAIN}_{percent}{kind}.py")._cfg_dict.to_dict()
-            for kind in ("", "_composed", "_composed_mix", "_paste")
+            load(f"segmentation/{PLAIN}-{percent}pct{kind}.py")._cfg_dict.to_dict()
+            for kind in ("", "_composed", "_composed-mix", "_paste")
         )
         used = plain["train_dataloader"]["dataset"]["ann_file"]
         assert used == "annotations/instances_train2017" + (f"_{percent}percent.json" if percent < 100 else ".json")
@@ -359,8 +360,8 @@ def test_missing_data_is_an_error_that_names_the_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     init_default_scope("mmdet")
     for name, missing in {
-        "grounding/composed_100k.py": "data/sos/FC-100K/annotations/odvg_label_map.json",
-        "segmentation/mask2former_r50_coco_10_composed.py": "data/coco/annotations/instances_train2017_10percent.json",
+        f"{GROUNDING}composed-100k.py": "data/sos/FC-100K/annotations/odvg_label_map.json",
+        f"segmentation/{PLAIN}-10pct_composed.py": "data/coco/annotations/instances_train2017_10percent.json",
         "segmentation/mask-rcnn_swin-s_lvis.py": "data/lvis_v1/annotations/lvis_v1_train.json",
     }.items():
         with pytest.raises(FileNotFoundError, match=missing):
@@ -369,9 +370,10 @@ def test_missing_data_is_an_error_that_names_the_file(tmp_path, monkeypatch):
 
 def test_one_line_in_a_copy_of_a_stock_config(tmp_path):
     """The README's line, written into mmdet's own files, is the same as in the config that inherits them."""
-    line = next(
-        each for each in (CONFIGS.parent / "README.md").read_text().splitlines() if "sos_mm.SegmentPaste" in each
-    )
+    texts = [(CONFIGS.parent / name).read_text() for name in ("README.md", "configs/detection/README.md")]
+    (line,) = {
+        each for text in texts for each in text.splitlines() if each.startswith('    dict(type="sos_mm.SegmentPaste"')
+    }
     stock = Path(mmdet.__file__).parent / ".mim/configs"
     for name in ("mask_rcnn", "_base_"):
         shutil.copytree(stock / name, tmp_path / name)

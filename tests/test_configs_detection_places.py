@@ -1,4 +1,4 @@
-"""The README's commands that make what configs over mmdet read, run as they are written, on little data."""
+"""The commands of dataset preparation, run as they are written on little data, make what configs over mmdet read."""
 
 import json
 import os
@@ -21,7 +21,8 @@ CATEGORIES = ["car", "cat", "dog"]
 
 def commands() -> dict[str, list[str]]:
     """The commands by their numbers, those of several numbers under each of them."""
-    block = (ROOT / "README.md").read_text().split("#### What must lie where")[1].split("```")[1]
+    _, block, *others = (ROOT / "configs/dataset_prepare.md").read_text().split("```")
+    assert len(others) == 1  # There is no other block.
     found, numbers = {}, []
     for line in block.removeprefix("bash\n").replace("\\\n", " ").splitlines():
         if line.startswith("#"):
@@ -82,7 +83,7 @@ def run(command: str, place: Path) -> None:
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
 
-def test_commands_make_what_must_lie_there(place):
+def test_commands_make_what_configs_read(place):
     given = commands()
     assert list(given) == [str(number) for number in range(1, 11)]
     # The last is mmdet's; two numbers that share their lines run once.

@@ -156,7 +156,9 @@ def scalars(runner: Runner) -> set[str]:
 
 def test_grounding(at_place, tmp_path):
     """Real and composed data through the ratio sampler, all from their places; then what was trained is judged."""
-    config = prepare("grounding/real_composed_100k.py", shrink_grounding, tmp_path / "grounding")
+    config = prepare(
+        "grounding/mm-grounding-dino_swin-t_real-composed-100k.py", shrink_grounding, tmp_path / "grounding"
+    )
     # Fewer than the objects: not all of them are denoised.
     config.model.dn_cfg.group_cfg.num_dn_queries = 2
     runner, watch = train(config)
@@ -167,8 +169,8 @@ def test_grounding(at_place, tmp_path):
     assert abs(counts["FC-100K"] - len(sources) * 9 / 12) < 2
     assert all(abs(counts[source] - len(sources) / 12) < 1 for source in SOURCES[1:])
     assert "val/lvis_fixed_ap/AP" in scalars(runner)
-    judge(tmp_path, "evaluate_lvis_minival", "lvis_fixed_ap/APr")
-    judge(tmp_path, "evaluate_intra_class", "intra_class/average_gap")
+    judge(tmp_path, "evaluate-lvis-minival", "lvis_fixed_ap/APr")
+    judge(tmp_path, "evaluate-intra-class", "intra_class/average_gap")
 
 
 def judge(folder: Path, name: str, measured: str) -> None:
@@ -179,7 +181,7 @@ def judge(folder: Path, name: str, measured: str) -> None:
     # The published weights were made with older transformers, which saved this too.
     saved["state_dict"]["language_model.language_backbone.body.model.embeddings.position_ids"] = torch.arange(512)
     torch.save(saved, folder / "published.pth")
-    config = prepare(f"grounding/{name}.py", shrink_grounding, folder / name)
+    config = prepare(f"grounding/mm-grounding-dino_swin-t_{name}.py", shrink_grounding, folder / name)
     # That of a training config must not replace the checkpoint's.
     config.load_from = str(folder / "absent.pth")
     runner = build_trained(config, str(folder / "published.pth"))
@@ -190,7 +192,7 @@ def judge(folder: Path, name: str, measured: str) -> None:
 
 def test_mask2former_with_composed_data(at_place, tmp_path):
     runner, watch = train(
-        prepare("segmentation/mask2former_r50_coco_50_composed.py", shrink_mask2former, tmp_path / "composed")
+        prepare("segmentation/mask2former_r50_coco-50pct_composed.py", shrink_mask2former, tmp_path / "composed")
     )
     assert [sum("coco" in parts for parts in watch.files), sum("COCO-50K" in parts for parts in watch.files)] == [2, 2]
     assert "val/coco/segm_mAP" in scalars(runner)
@@ -206,7 +208,7 @@ def test_mask2former_on_composed_data_alone(at_place, tmp_path):
 
 
 def test_mask2former_with_pasting(at_place, tmp_path):
-    config = prepare("segmentation/mask2former_r50_coco_100_paste.py", shrink_mask2former, tmp_path / "paste")
+    config = prepare("segmentation/mask2former_r50_coco-100pct_paste.py", shrink_mask2former, tmp_path / "paste")
     assert "val/coco/segm_mAP" in scalars(train(config)[0])
 
 

@@ -15,6 +15,7 @@ from mmengine.registry import TRANSFORMS, init_default_scope
 import sos_mm.augmentation  # noqa: F401
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "grounding"
+MODEL = "mm-grounding-dino_swin-t_"
 EVERY = sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob("*.py"))
 
 
@@ -58,7 +59,7 @@ def test_no_caption_is_mirrored_unread(name):
         assert list(bare(pipeline, "Flip")) == []
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if name.startswith(("referring", "single_category"))])
+@pytest.mark.parametrize("name", [name for name in EVERY if name.startswith((f"{MODEL}referring", f"{MODEL}single"))])
 def test_expressions_are_not_cropped_unread(name):
     """The composed ones; the replayed captions are treated as in pre-training."""
     sources = data_sets(Config.fromfile(CONFIGS / name).train_dataloader.dataset)
@@ -77,11 +78,11 @@ def test_there_are_pipelines_to_look_at():
 @pytest.mark.parametrize(
     ("name", "text", "flips", "crops"),
     [
-        ("referring.py", "a cat on a lawn", True, True),
-        ("referring.py", "the second cat", True, False),
-        ("referring.py", "the cat on the left", False, False),
-        ("composed_100k.py", "the second cat", True, True),
-        ("composed_100k.py", "the cat on the left", False, True),
+        (f"{MODEL}referring-100k.py", "a cat on a lawn", True, True),
+        (f"{MODEL}referring-100k.py", "the second cat", True, False),
+        (f"{MODEL}referring-100k.py", "the cat on the left", False, False),
+        (f"{MODEL}composed-100k.py", "the second cat", True, True),
+        (f"{MODEL}composed-100k.py", "the cat on the left", False, True),
         ("sample_tiny.py", "the cat on the left", False, False),
     ],
 )

@@ -75,7 +75,12 @@ def test_copies_name_no_neighbour(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["sod_diffusion_swinb_light.py", "sod_diffusion_tiny_64.py", "synthesis/ablations_lvis/segments_mixed.py"]
+    "name",
+    [
+        "sod_diffusion/sod_diffusion_swinb_light.py",
+        "sod_diffusion/sod_diffusion_tiny_64.py",
+        "synthesis/ablations_lvis/segments_mixed.py",
+    ],
 )
 def test_copies_read_as_the_originals(name, tmp_path, monkeypatch):
     """With a list of bases, ``{{fileDirname}}`` and ``{{_base_.segments}}`` in them."""
@@ -105,9 +110,9 @@ def test_verb(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match=r"sample_ten\.py is there already"):
         main(["synthesis/sample_ten.py"])
     assert Path("sample_ten.py").read_text() == "mine"
-    with pytest.raises(SystemExit, match=r"Did you mean 'sod_diffusion_tiny\.py'"):
-        main(["sod_difusion_tiny.py"])
-    for wrong in ([], ["--list", "sod_diffusion_tiny.py"]):
+    with pytest.raises(SystemExit, match=r"Did you mean 'sod_diffusion/sod_diffusion_tiny\.py'"):
+        main(["sod_diffusion/sod_difusion_tiny.py"])
+    for wrong in ([], ["--list", "sod_diffusion/sod_diffusion_tiny.py"]):
         with pytest.raises(SystemExit) as ended:
             main(wrong)
         assert ended.value.code == 2

@@ -135,7 +135,7 @@ def saliency_data(installed, tmp_path_factory) -> Path:
     """A folder with eight composed pairs in ``data`` and the small config, copied out."""
     folder = tmp_path_factory.mktemp("training")
     sos_mm = [sys.executable, "-m", "sos_mm"]
-    for name in ("synthesis/sample_saliency.py", "sod_diffusion_tiny.py"):
+    for name in ("synthesis/sample_saliency.py", "sod_diffusion/sod_diffusion_tiny.py"):
         call(*sos_mm, "config", name, cwd=folder, **installed)
     call(*sos_mm, "synthesize", "sample_saliency.py", "--out", "data", "--num", "8", cwd=folder, **installed)
     return folder
@@ -162,7 +162,7 @@ def test_training_without_a_clone(installed, saliency_data):
 
 
 def test_training_a_config_that_inherits_a_shipped_one(installed, saliency_data):
-    own = """_base_ = __import__("sos_mm").get_config("sod_diffusion_tiny.py")
+    own = """_base_ = __import__("sos_mm").get_config("sod_diffusion/sod_diffusion_tiny.py")
 train_cfg = dict(max_epochs=1)
 train_dataloader = dict(batch_size=4, dataset=dict(data_root="data"))
 val_dataloader = dict(dataset=dict(data_root="data"))

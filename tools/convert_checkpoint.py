@@ -14,7 +14,7 @@ from mmengine.registry import init_default_scope
 
 from sos_mm.engine.launch import leave_out_pretrained
 
-CONFIG = Path(__file__).resolve().parent.parent / "configs/sod_diffusion_swinb_released.py"
+CONFIG = Path(__file__).resolve().parent.parent / "configs/sod_diffusion/sod_diffusion_swinb_released.py"
 
 
 def parse_args() -> argparse.Namespace:

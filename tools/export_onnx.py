@@ -1,6 +1,6 @@
 """Exports a one-step saliency model as ONNX, and compares it with the model in onnxruntime.
 
-python tools/export_onnx.py configs/sod_diffusion_swinb_1step.py epoch_4.pth one_step.onnx
+python tools/export_onnx.py configs/sod_diffusion/sod_diffusion_swinb_1step.py epoch_4.pth one_step.onnx
 python tools/cutout.py photos results --onnx one_step.onnx
 """
 

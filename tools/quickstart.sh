@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a bare machine to a trained, judged and pictured saliency model, on the bundled sample.
+# From a bare machine to a trained and tested saliency model with a page about it, on the bundled sample.
 #
 #   bash tools/quickstart.sh [--fresh] [--device auto|cpu|cuda] [--work-dir DIR]
 #
@@ -50,7 +50,7 @@ logged() {
     fi
 }
 
-CONFIG=configs/sod_diffusion_tiny.py
+CONFIG=configs/sod_diffusion/sod_diffusion_tiny.py
 DATA=(--cfg-options
     "train_dataloader.dataset.data_root=$WORK/data/train"
     "val_dataloader.dataset.data_root=$WORK/data/held_out"
@@ -65,7 +65,7 @@ python tools/synthesize.py $RECIPE --out "$WORK/data/held_out" --num 128 --worke
 say "Training $CONFIG (about 6 minutes on two cores)"
 logged train 'Epoch\(|resumed' python tools/train.py $CONFIG --work-dir "$WORK/model" --resume "${DATA[@]}"
 
-say "Judging it on objects and backgrounds that it never saw"
+say "Testing it on objects and backgrounds that it never saw"
 logged report '^(centre prior|auxiliary map|full model)|^ +MAE +|The page' \
     python tools/report_saliency.py $CONFIG "$(cat "$WORK/model/last_checkpoint")" \
     --work-dir "$WORK/model" --out "$WORK/report.html" "${DATA[@]}"

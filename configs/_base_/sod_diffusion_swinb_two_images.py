@@ -1,4 +1,4 @@
-# A second image beside the first: its latent lies beside the other's, and the features of both are fused.
+# A second image beside the first: its latent is put beside the other's, and the features of both are fused.
 _base_ = "sod_diffusion_swinb.py"
 
 model = dict(

@@ -1,5 +1,5 @@
 # Composed detection, segmentation and grounding data as SOS makes it from its frequent categories (FC).
-# The segments lie as <category>/<sub-category>/<id>.png in `root`, their words in `metadata`.
+# The segments are stored as <category>/<sub-category>/<id>.png in `root`, their words in `metadata`.
 canvas = (1024, 1024)
 segments = dict(type="release", root="data/sos/FC/segments", metadata="data/sos/FC/metadata.json")
 backgrounds = dict(type="folder", root="data/sos/backgrounds")

@@ -1,4 +1,4 @@
-# What is salient in tools/benchmarks/saliency_study.py: one or two objects, large for their picture.
+# What is salient in tools/benchmarks/saliency_study.py: one or two objects, large for their image.
 _base_ = "sample_saliency.py"
 
 canvas = (64, 64)

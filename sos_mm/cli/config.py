@@ -1,7 +1,7 @@
-"""Copies out a config that comes with the package, to change it: `sos-mm config sod_diffusion_tiny.py`.
+"""Copies out a config that comes with the package, to change it: `sos-mm config synthesis/fc_like.py`.
 
 The copy inherits what the original inherits, from the installed package. To change a few values only, inherit a config
-instead of copying it: `_base_ = __import__("sos_mm").get_config("sod_diffusion_tiny.py")`.
+instead of copying it: `_base_ = __import__("sos_mm").get_config("synthesis/fc_like.py")`.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Cuts out what is salient: saliency PNG, RGBA cut-out and overlay of images, folders and videos.
 
 sos-mm cutout photo.jpg results --onnx u2netp.onnx
-sos-mm cutout photos results --config configs/sod_diffusion_tiny.py --checkpoint epoch_4.pth --batch-size 8
+sos-mm cutout photos results --config configs/sod_diffusion_swinb.py --checkpoint epoch_90.pth --batch-size 8
 
 Results are `OUT/saliency/NAME.png`, `OUT/cutout/NAME.png`, `OUT/overlay/NAME.png` and, of an ensemble,
 `OUT/uncertainty/NAME.png`; a video's are those of its frames, `NAME/000000.png`, and `OUT/overlay/NAME.mp4`.

@@ -76,7 +76,7 @@ class SODInferencer:
         RuntimeError: If the checkpoint is of another architecture; names the parts that differ.
 
     Example:
-        >>> inferencer = SODInferencer("configs/sod_diffusion_tiny.py", "epoch_4.pth")  # doctest: +SKIP
+        >>> inferencer = SODInferencer("configs/sod_diffusion/sod_diffusion_tiny.py", "epoch_4.pth")  # doctest: +SKIP
         >>> found = inferencer("photos", batch_size=8, out_dir="results")["predictions"]  # doctest: +SKIP
     """
 

@@ -96,7 +96,7 @@ def import_released(model: dict, unet: Path, branch: Path, base: str) -> dict:
     The auxiliary convolution, which only training needs, was never published: it is given zeros.
 
     Args:
-        model: The config of the model, as in ``configs/sod_diffusion_swinb_released.py``.
+        model: The config of the model, as in ``configs/sod_diffusion/sod_diffusion_swinb_released.py``.
         unet: Their folder of the U-Net.
         branch: Their file of the Swin branch.
         base: The base model, for its VAE.

@@ -62,7 +62,7 @@ def test_steps_and_figures(trained):
         if "loss" in line
     ]
     assert len(losses) == 2
-    assert list(rows) == ["untrained", "trained", "trained, words of others"]
+    assert list(rows) == ["untrained", "trained", "trained, baseline with mismatched text"]
     for figures in rows.values():
         assert {name.split("/")[0] for name in figures} == {"lvis_fixed_ap", "refexp", "grefcoco", "dod"}
         assert all(0 <= value <= 1 for name, value in figures.items() if "/T_" in name or "/N_" in name)

@@ -67,7 +67,7 @@ def data_root(tmp_path) -> Path:
     return write_saliency_data(tmp_path / "data", 6)
 
 
-# What makes configs/sod_diffusion_tiny.py small enough to be stepped in a second.
+# What makes configs/sod_diffusion/sod_diffusion_tiny.py small enough to be stepped in a second.
 SMALL = {
     "model.backbone.img_size": 64,
     "model.backbone.embed_dim": 16,
@@ -80,7 +80,7 @@ SMALL = {
 
 def small_config(data_root: Path, work_dir: Path, **options) -> Config:
     """The tiny config on small data, six images of 64 x 64, one epoch of three steps."""
-    config = Config.fromfile(CONFIGS / "sod_diffusion_tiny.py")
+    config = Config.fromfile(CONFIGS / "sod_diffusion/sod_diffusion_tiny.py")
     config.merge_from_dict(SMALL)
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
         config[loader].update(batch_size=2, num_workers=0, persistent_workers=False)

@@ -19,7 +19,7 @@ from sos_mm.saliency.benchmarks import BENCHMARKS
 
 from .conftest import CONFIGS
 
-NAMES = sorted(path.name for path in CONFIGS.glob("sod_*.py"))
+NAMES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("sod_*.py") if "_base_" not in path.parts)
 # Height and width: a landscape, a portrait, a panorama smaller than what models take, and one of their own size.
 SIZES = ((90, 140), (600, 417), (33, 200), (64, 64))
 

@@ -31,7 +31,7 @@ def released_branch() -> dict[str, torch.Tensor]:
 
 def released_config() -> dict:
     init_default_scope("mmseg")
-    model = Config.fromfile(CONFIGS / "sod_diffusion_swinb_released.py").model
+    model = Config.fromfile(CONFIGS / "sod_diffusion/sod_diffusion_swinb_released.py").model
     leave_out_pretrained(model)
     return model
 

@@ -38,7 +38,7 @@ def stable_diffusion(tmp_path_factory):
         rescale_betas_zero_snr=True, timestep_spacing="trailing", clip_sample=False,
     ).save_pretrained(folder / "scheduler")  # fmt: skip
     init_default_scope("mmseg")
-    model = Config.fromfile(CONFIGS / "sod_diffusion_swinb_plain_attention.py").model
+    model = Config.fromfile(CONFIGS / "sod_diffusion/sod_diffusion_swinb_plain_attention.py").model
     model.backbone.update(model_name="swin_tiny_patch4_window7_224", img_size=64, embed_dim=16, pretrained=False)
     model.backbone.update(depths=(1, 1, 1, 1), num_heads=(1, 1, 2, 2), window_size=2)
     model.codec.pretrained = model.decode_head.unet.pretrained = str(folder)

@@ -38,8 +38,8 @@ from tests.test_configs import shrink
 
 from .conftest import CONFIGS
 
-RELEASED = "sod_diffusion_swinb_released.py"
-PUBLISHED = "sod_diffusion_swinb_published.py"
+RELEASED = "sod_diffusion/sod_diffusion_swinb_released.py"
+PUBLISHED = "sod_diffusion/sod_diffusion_swinb_published.py"
 
 
 def small_config(name: str) -> Config:

@@ -57,7 +57,7 @@ def write_pairs(root: Path, folders: tuple[str, str, str], number: int = 2) -> N
 
 def shrunk(name: str, work_dir: Path) -> Config:
     """A shipped config for images of 64 x 64, with two steps a epoch."""
-    config = Config.fromfile(CONFIGS / f"sod_diffusion_swinb_{name}.py")
+    config = Config.fromfile(CONFIGS / f"sod_diffusion/sod_diffusion_swinb_{name}.py")
     leave_out_pretrained(config.model)
     config.model = shrink(config.model)
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):

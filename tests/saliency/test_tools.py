@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from .conftest import SMALL, small_config, write_saliency_data
 
 ROOT = Path(__file__).parents[2]
-CONFIG = "configs/sod_diffusion_tiny.py"
+CONFIG = "configs/sod_diffusion/sod_diffusion_tiny.py"
 
 
 def call(*command: str, **environment: str) -> subprocess.CompletedProcess:

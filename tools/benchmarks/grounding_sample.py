@@ -63,7 +63,7 @@ def run(language_model: str, work_dir: Path, train: int, val: int, options: dict
     threshold = choose_threshold(runner, config)
     print(f"gRefCOCO: answers count from a score of {threshold} on")
     rows["trained"] = evaluate(runner, config, threshold)
-    rows["trained, words of others"] = evaluate(runner, config, threshold, "shuffled")
+    rows["trained, baseline with mismatched text"] = evaluate(runner, config, threshold, "shuffled")
     return rows
 
 

@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def make_sets(out: Path, train: int, val: int) -> None:
-    """Writes ``train`` and ``val``, and ``shuffled``: the sets of ``val`` with the words of others.
+    """Writes ``train`` and ``val``, and ``shuffled``: the sets of ``val`` with mismatched text.
 
     There are expressions in gRefCOCO's form for ``train`` as well, to choose by from which score on an answer counts.
     """

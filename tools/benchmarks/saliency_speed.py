@@ -59,8 +59,9 @@ def parse_args() -> argparse.Namespace:
 
 
 def build(name: str, size: str, device: str) -> LatentDiffusionSegmentor:
-    """The model of ``configs/sod_diffusion_swinb<name>.py`` in one of the sizes, with random weights."""
-    model = Config.fromfile(CONFIGS / f"sod_diffusion_swinb{name}.py").model
+    """The model of ``sod_diffusion_swinb<name>.py`` in one of the sizes, with random weights."""
+    folder = CONFIGS / "sod_diffusion" if name else CONFIGS
+    model = Config.fromfile(folder / f"sod_diffusion_swinb{name}.py").model
     leave_out_pretrained(model)
     pixels, widths, heads, vae, swin, window = SIZES[size]
     if widths is not None:

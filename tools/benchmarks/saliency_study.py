@@ -36,7 +36,7 @@ from sos_mm.engine.randomness import RunRandomness
 from sos_mm.saliency.references import Predictor, evaluate, predict_auxiliary, with_settings
 from sos_mm.seeding import Purpose, generator
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs/sod_diffusion"
 TINY = CONFIGS / "sod_diffusion_tiny_64.py"
 
 
@@ -124,7 +124,7 @@ def tiny_configs(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in CONFIGS.glob("sod_diffusion_swinb_*.py"):
         text = path.read_text(encoding="utf-8")
-        (folder / path.name).write_text(text.replace('"sod_diffusion_swinb.py"', f'"{TINY}"'), encoding="utf-8")
+        (folder / path.name).write_text(text.replace('"../sod_diffusion_swinb.py"', f'"{TINY}"'), encoding="utf-8")
 
 
 def run_config(out: Path, name: str, seed: int, iterations: int, epoch: int = 10) -> Config:

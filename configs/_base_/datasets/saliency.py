@@ -15,7 +15,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type="LoadSaliencyImage"),
     dict(type="ResizeSaliency", scale=input_size, keep_ratio=False),
-    # After resizing: results are judged at the mask's own size.
+    # After resizing: results are evaluated at the mask's own size.
     dict(type="LoadSaliencyMask"),
     dict(type="PackSaliencyInputs"),
 ]

@@ -1,4 +1,4 @@
-# MM-Grounding-DINO Swin-T, trained as SOS trains it from O365+GoldG weights and judged on LVIS minival; children choose
+# MM-Grounding-DINO Swin-T, trained as SOS trains it from O365+GoldG weights and evaluated on LVIS minival; children choose
 # the sources.
 _base_ = ["mmdet::mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365_goldg_grit9m_v3det.py", "places.py"]
 

@@ -1,7 +1,7 @@
-# Where things lie for all configs over mmdet, and what they import: the one place to change. The data sets that mmdet's
-# own configs name lie where those say: data/coco (with it LVIS's files that grounding models are judged by),
+# Where data are for all configs over mmdet, and what they import: the one place to change. The data sets that mmdet's
+# own configs name are where those say: data/coco (with LVIS's files, on which grounding models are evaluated),
 # data/lvis_v1 (Mask R-CNN's), data/objects365v1, data/flickr30k_entities, data/gqa, data/V3Det, grit_processed,
-# data/odinw, data/d3. The README's table says which files and where they come from.
+# data/odinw, data/d3. configs/dataset_prepare.md says which files and where they come from.
 custom_imports = dict(imports=["sos_mm.augmentation", "sos_mm.detection"], allow_failed_imports=False)
 composed_root = "{{$SOS_MM_COMPOSED:data/sos/}}"
 # Hub id or local folder.

@@ -1,7 +1,7 @@
-# SOS's ablations: Mask2Former on composed images of COCO's categories alone, judged on COCO val2017. Recipes of the
-# same names in configs/synthesis/ablations make the images. How many there are, 50,000, and how long the training is,
-# as mmdet's on COCO, are ours.
-_base_ = "../mask2former_r50_coco_100.py"
+# SOS's ablations: Mask2Former on composed images of COCO's categories alone, evaluated on COCO val2017. Recipes of the
+# same names, with underscores for hyphens, in configs/synthesis/ablations make the images. How many there are, 50,000,
+# and how long the training is, as mmdet's on COCO, are ours.
+_base_ = "../mask2former_r50_coco-100pct.py"
 train_dataloader = dict(
     dataset=dict(
         data_root=_base_.composed_root + "ablations/naive/",

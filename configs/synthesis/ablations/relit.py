@@ -1,3 +1,3 @@
-# The scene lit anew as a whole. SOS does it with IC-Light, for which the classical relighter stands here.
+# The whole scene relit. SOS does it with IC-Light, for which the classical relighter stands here.
 _base_ = "naive.py"
 effects = [dict(type="Relight", relighter=dict(type="GradientRelighter"))]

@@ -1,6 +1,0 @@
-# 400,000 composed images of general categories.
-_base_ = "composed_400k.py"
-root = _base_.composed_root + "GC-400K/"
-train_dataloader = dict(
-    dataset=dict(datasets=[dict(_base_.category, data_root=root), dict(_base_.phrase, data_root=root)])
-)

@@ -1,3 +1,0 @@
-# Only what joins image and text is trained.
-_base_ = "frozen_language.py"
-model = dict(backbone=dict(frozen_stages=4))

@@ -1,0 +1,3 @@
+# Only what joins image and text is trained.
+_base_ = "mm-grounding-dino_swin-t_frozen-language.py"
+model = dict(backbone=dict(frozen_stages=4))

@@ -1,0 +1,22 @@
+# Fine-tuning on referring expressions over 100,000 images of frequent categories, after
+# mm-grounding-dino_swin-t_real-composed-100k.py: 5 epochs at 2e-4, with the language model at full rate. The start and
+# the step are ours; the ratio is that of SOS's configs with one composed source. Left and right are words in
+# expressions, and so are "the second", "the middle one" and "behind": what they are said of is neither mirrored nor
+# cropped, but resized.
+# Expressions that a language model wrote, once they are ODVG with one a line, or each phrase of the images by itself:
+#   python tools/convert_annotations.py odvg-mdetr data/sos/FC-100K/annotations/odvg_grounding.jsonl referring.json
+#   python tools/convert_annotations.py mdetr-odvg referring.json data/sos/FC-100K/annotations/odvg_referring.jsonl
+_base_ = "mm-grounding-dino_swin-t_real-composed-100k.py"
+load_from = "work_dirs/mm-grounding-dino_swin-t_real-composed-100k/epoch_10.pth"
+pipeline = [*_base_.train_pipeline]
+crop = pipeline[_base_.crop_place]
+pipeline[_base_.crop_place] = dict(
+    type="WordSafeTransform", transform=crop, operation="crop", otherwise=crop["transforms"][0]
+)
+uncropped = dict(_base_.phrase, pipeline=pipeline)
+expressions = dict(uncropped, data_root=_base_.root, ann_file="annotations/odvg_referring.jsonl")
+train_dataloader = dict(sampler=dict(source_ratio=[5, 1, 1, 1]), dataset=dict(datasets=[expressions, *_base_.replay]))
+optim_wrapper = dict(optimizer=dict(lr=2e-4), paramwise_cfg=dict(custom_keys=dict(language_model=dict(lr_mult=1.0))))
+max_epochs = 5
+train_cfg = dict(max_epochs=max_epochs)
+param_scheduler = [dict(type="MultiStepLR", begin=0, end=max_epochs, by_epoch=True, milestones=[3], gamma=0.1)]

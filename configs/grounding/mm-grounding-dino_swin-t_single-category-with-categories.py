@@ -1,0 +1,7 @@
+# The same by category and by phrase, in the other ratio that SOS gives.
+_base_ = "mm-grounding-dino_swin-t_single-category.py"
+kinds = [_base_.category, _base_.uncropped]
+train_dataloader = dict(
+    sampler=dict(source_ratio=_base_.joint_mix_ratio),
+    dataset=dict(datasets=[*(dict(kind, data_root=root) for root in _base_.roots for kind in kinds), *_base_.replay]),
+)

@@ -1,7 +1,0 @@
-# The same with V3Det and GRIT, from the weights of all real data. The shares of those two are ours.
-_base_ = "real_composed_mix_100k.py"
-load_from = _base_.from_all
-train_dataloader = dict(
-    sampler=dict(source_ratio=[*_base_.joint_mix_ratio, 1, 1]),
-    dataset=dict(datasets=[*_base_.train_dataloader.dataset.datasets, _base_.v3det, _base_.grit]),
-)

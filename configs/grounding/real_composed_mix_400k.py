@@ -1,6 +1,0 @@
-# Real data and 400,000 composed images, half of frequent, half of general categories.
-_base_ = "composed_mix_400k.py"
-train_dataloader = dict(
-    sampler=dict(source_ratio=_base_.joint_mix_ratio),
-    dataset=dict(datasets=[*_base_.train_dataloader.dataset.datasets, *_base_.replay]),
-)

@@ -1,8 +1,0 @@
-# Fine-tuning on images whose objects are all of one category, to tell them apart, after real_composed_100k.py: 5 epochs
-# at 2e-4, by phrase.
-_base_ = "referring.py"
-roots = [_base_.composed_root + "SFC-50K/", _base_.composed_root + "SGC-50K/"]
-train_dataloader = dict(
-    sampler=dict(source_ratio=_base_.joint_pair_ratio),
-    dataset=dict(datasets=[*(dict(_base_.uncropped, data_root=root) for root in roots), *_base_.replay]),
-)

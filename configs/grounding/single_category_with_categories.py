@@ -1,7 +1,0 @@
-# The same by category and by phrase, in the other ratio that SOS gives.
-_base_ = "single_category.py"
-kinds = [_base_.category, _base_.uncropped]
-train_dataloader = dict(
-    sampler=dict(source_ratio=_base_.joint_mix_ratio),
-    dataset=dict(datasets=[*(dict(kind, data_root=root) for root in _base_.roots for kind in kinds), *_base_.replay]),
-)

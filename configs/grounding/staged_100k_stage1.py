@@ -1,7 +1,0 @@
-# SOS's staged schedule, the first stage: real and composed data together, 3 epochs along a cosine.
-_base_ = "real_composed_100k.py"
-max_epochs = 3
-train_cfg = dict(max_epochs=max_epochs)
-param_scheduler = [
-    dict(type="CosineAnnealingLR", begin=0, end=max_epochs, T_max=max_epochs, by_epoch=True, convert_to_iter_based=True)
-]

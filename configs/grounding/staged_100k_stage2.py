@@ -1,6 +1,0 @@
-# The second stage: 3 epochs of real data alone at half the rate. An epoch is one pass over Flickr30k; even shares are
-# those of SOS's configs with real data alone.
-_base_ = "staged_100k_stage1.py"
-load_from = "work_dirs/staged_100k_stage1/epoch_3.pth"
-optim_wrapper = dict(optimizer=dict(lr=2e-4))
-train_dataloader = dict(sampler=dict(source_ratio=[1, 1, 1]), dataset=dict(datasets=_base_.replay))

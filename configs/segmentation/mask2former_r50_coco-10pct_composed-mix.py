@@ -1,0 +1,4 @@
+# 10 % of COCO and 50,000 composed images of synthetic objects and of those in that part of COCO, half and half.
+_base_ = "mask2former_r50_coco-10pct_composed.py"
+composed = dict(_base_.composed, data_root=_base_.composed_root + "COCO-mix-10percent-50K/")
+train_dataloader = dict(dataset=dict(datasets=[_base_.coco, composed]))
