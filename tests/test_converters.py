@@ -15,7 +15,7 @@ from sos_mm.annotations import panoptic, referring
 from sos_mm.annotations.panoptic import PanopticFile
 from sos_mm.annotations.released import rebuilt_lines
 from sos_mm.annotations.validate import validate
-from sos_mm.annotations.writing import write_json_lines, write_json_lists
+from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from tests.composed import Composed
 
 TOOLS = Path(__file__).parents[1] / "tools"

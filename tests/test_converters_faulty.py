@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sos_mm.annotations import panoptic, referring
 from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
 from sos_mm.annotations.subsets import make_subsets
-from sos_mm.annotations.writing import write_json_lines, write_json_lists
+from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from tests import annotation_samples as samples
 from tests.annotation_samples import mutate
 from tests.test_converters import refs_and_instances

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sos_mm.browse import read_annotations, read_dataset
-from sos_mm.browse.masks import decode_outline
+from sos_mm.formats.rle import decode_mask
 from sos_mm.segments.phrases import clean_phrase
 from tests.composed import VOCABULARY, Composed, tight_box
 
@@ -25,7 +25,7 @@ def objects_of(image, role="object"):
 def mask_of(image, annotation):
     if image.read_map:
         return image.read_map() == annotation.mask
-    return decode_outline(annotation.mask, image.size, image.file_name)
+    return decode_mask(annotation.mask, image.size, image.file_name)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as tools
 
+from sos_mm.formats.rle import decode_near, decode_window
 from sos_mm.segments import Filters, SegmentBank, build_bank, build_index, read_annotated
 from sos_mm.segments.annotated import BORDERING
-from sos_mm.segments.annotation_masks import decode_near, decode_outline
 from sos_mm.segments.bordering import bordering_share, bordering_shares
 from sos_mm.segments.faults import Faults
 
@@ -83,10 +83,10 @@ def test_windows_hold_the_whole_mask(points):
     whole = tools.decode(tools.merge(tools.frPyObjects(polygons, *SIZE)))
     if not whole.any():
         with pytest.raises(ValueError, match="must hold pixels"):
-            decode_outline(polygons, *SIZE, "it")
+            decode_window(polygons, SIZE, "it")
         return
-    window = decode_outline(polygons, *SIZE, "it")
-    near = decode_near(polygons, *SIZE, "it")
+    window = decode_window(polygons, SIZE, "it")
+    near = decode_near(polygons, SIZE, "it")
     pasted = np.zeros(SIZE, np.uint8)
     pasted[near.part] = near.mask
     # Edges that run exactly between two pixels may be rounded otherwise.

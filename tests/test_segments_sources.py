@@ -149,7 +149,7 @@ def test_faulty_annotations_are_named_or_skipped(photograph, change, image_chang
 @pytest.mark.parametrize(
     ("segmentation", "match"),
     [
-        ({"size": [50, 80], "counts": "abc"}, r"is for a photograph of \[50, 80\]"),
+        ({"size": [50, 80], "counts": "abc"}, r"is for an image of \[50, 80\]"),
         ([[1, 2, 3, 4]], "must be polygons or run lengths"),
         ({"counts": [1, 2]}, "must be polygons or run lengths"),
         ([5], r"a photo é\.png \(instances/3\) must be polygons"),

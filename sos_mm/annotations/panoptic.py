@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from sos_mm.annotations.boxes import Box, clip, xywh_to_xyxy, xyxy_to_xywh
-from sos_mm.annotations.reading import read_lists
-from sos_mm.annotations.records import (
-    BOX,
+from sos_mm.checks import check_range
+from sos_mm.formats.boxes import BOX, Box, clip, xywh_to_xyxy, xyxy_to_xywh
+from sos_mm.formats.json_reader import read_lists
+from sos_mm.formats.odvg import boxes_by_phrase, chunks, grounding_record, image_part
+from sos_mm.formats.records import (
     CATEGORY,
     ID,
     IMAGE,
@@ -24,10 +25,8 @@ from sos_mm.annotations.records import (
     check_record,
     optional,
 )
-from sos_mm.checks import check_range
 from sos_mm.seeding import Purpose, generator
 from sos_mm.segments.phrases import caption_phrase
-from sos_mm.synthesis.writers.odvg import boxes_by_phrase, grounding_record
 
 _SEGMENT = {"category_id": WHOLE, "bbox": BOX, "phrase": optional(TEXT), "short_phrase": optional(TEXT)}
 
@@ -133,26 +132,6 @@ def grounding_lines(file: PanopticFile, max_characters: int | None = None, seed:
         order = generator(seed, Purpose.CAPTION, index).permutation(len(groups)).tolist()
         for part in chunks([groups[place] for place in order], max_characters):
             yield image_part(image) | {"grounding": grounding_record(part)}
-
-
-def chunks(groups: list[tuple[str, list]], max_characters: int | None) -> Iterator[list[tuple[str, list]]]:
-    """Phrases and their boxes, as many at a time as a caption holds."""
-    part: list[tuple[str, list]] = []
-    length = 0
-    for group in groups:
-        # ". " between phrases, "." behind the last.
-        if part and max_characters is not None and length + len(group[0]) + 1 > max_characters:
-            yield part
-            part, length = [], 0
-        part.append(group)
-        length += len(group[0]) + 2
-    if part:
-        yield part
-
-
-def image_part(image: Record) -> Record:
-    """What ODVG says of an image."""
-    return {"filename": image["file_name"], "height": image["height"], "width": image["width"]}
 
 
 def intra_class(file: PanopticFile, dataset_name: str = "refcoco") -> Record:

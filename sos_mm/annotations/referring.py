@@ -17,12 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sos_mm.annotations.boxes import Box, clip, xywh_to_xyxy, xyxy_to_xywh
-from sos_mm.annotations.fields import is_box, spans_complaint
-from sos_mm.annotations.reading import json_lines, read_json, read_lists, read_text
-from sos_mm.annotations.records import (
-    BOX,
-    BOXES,
+from sos_mm.formats.boxes import BOX, BOXES, Box, clip, is_box, xywh_to_xyxy, xyxy_to_xywh
+from sos_mm.formats.json_reader import json_lines, read_json, read_lists, read_text
+from sos_mm.formats.odvg import spans_complaint
+from sos_mm.formats.records import (
     ID,
     IMAGE,
     OBJECT,

@@ -11,13 +11,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from sos_mm.annotations.boxes import clip, xywh_to_xyxy
-from sos_mm.annotations.panoptic import chunks
-from sos_mm.annotations.reading import json_lines, read_lists, read_text
-from sos_mm.annotations.records import BOXES, OBJECT, OBJECTS, SIZE, TEXT, WHOLE, WORDS, Record, check_record
 from sos_mm.checks import check_folder, read_image
+from sos_mm.formats.boxes import BOXES, clip, xywh_to_xyxy
+from sos_mm.formats.json_reader import json_lines, read_lists, read_text
+from sos_mm.formats.odvg import boxes_by_phrase, chunks, grounding_record
+from sos_mm.formats.records import OBJECT, OBJECTS, SIZE, TEXT, WHOLE, WORDS, Record, check_record
 from sos_mm.segments.phrases import clean_phrase
-from sos_mm.synthesis.writers.odvg import boxes_by_phrase, grounding_record
 
 _LINE = {"filename": WORDS, "height": SIZE, "width": SIZE, "grounding": OBJECT}
 _REGION = {"phrase": TEXT, "bboxes": BOXES}

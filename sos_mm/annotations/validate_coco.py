@@ -6,22 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sos_mm.annotations.fields import (
-    NO_LIMIT,
-    Complaint,
-    box_complaint,
-    is_size,
-    is_whole,
-    mask_complaint,
-    rle_complaint,
-    rle_totals,
-    size_complaint,
-    spans_complaint,
-)
 from sos_mm.annotations.findings import Findings
-from sos_mm.annotations.reading import Member
 from sos_mm.annotations.referring import NO_TARGET
 from sos_mm.checks import read_image
+from sos_mm.formats.boxes import box_complaint
+from sos_mm.formats.json_reader import Member
+from sos_mm.formats.odvg import spans_complaint
+from sos_mm.formats.records import NO_LIMIT, Complaint, is_size, is_whole, size_complaint
+from sos_mm.formats.rle import mask_complaint, rle_complaint, rle_totals
 
 if TYPE_CHECKING:
     from sos_mm.annotations.validate import Options

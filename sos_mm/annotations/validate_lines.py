@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sos_mm.annotations.fields import Complaint, box_complaint, is_whole, phrase_complaint, size_complaint
-from sos_mm.annotations.fields import spans_complaint as check_spans
 from sos_mm.annotations.findings import Findings
-from sos_mm.annotations.reading import AnnotationFileError, members, read_json, try_json_lines
+from sos_mm.formats.boxes import box_complaint
+from sos_mm.formats.json_reader import AnnotationFileError, members, read_json, try_json_lines
+from sos_mm.formats.odvg import phrase_complaint
+from sos_mm.formats.odvg import spans_complaint as check_spans
+from sos_mm.formats.records import Complaint, is_whole, size_complaint
 
 if TYPE_CHECKING:
     from sos_mm.annotations.validate import Options

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sos_mm.annotations import panoptic, referring
-from sos_mm.annotations.reading import read_lists
-from sos_mm.annotations.records import CATEGORY
 from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
-from sos_mm.annotations.writing import write_json_lines, write_json_lists
 from sos_mm.cli.parsing import new_parser
+from sos_mm.formats.json_reader import read_lists
+from sos_mm.formats.json_writer import write_json_lines, write_json_lists
+from sos_mm.formats.records import CATEGORY
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:

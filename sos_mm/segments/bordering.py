@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import check_folder, read_image
-from sos_mm.segments.annotation_masks import MaskWindow, decode_near
+from sos_mm.formats.rle import MaskWindow, decode_near
 from sos_mm.segments.sources import read_json_object
 
 # How far from another object, in pixels, an outline still borders on it: polygons of neighbours leave gaps.
@@ -62,7 +62,7 @@ def bordering_shares(
     windows, shares = {}, dict.fromkeys(wanted, 0.0)
     for place in decoded.union(*(np.flatnonzero(near[place]).tolist() for place in decoded)):
         try:
-            windows[place] = decode_near(objects[place]["segmentation"], *size, "the object")
+            windows[place] = decode_near(objects[place]["segmentation"], size, "the object")
         except ValueError as error:
             if place in shares:
                 shares[place] = error

@@ -19,7 +19,7 @@ from mmengine.registry import METRICS, TRANSFORMS
 
 from sos_mm.annotations import panoptic, referring
 from sos_mm.annotations.released import repaired_panoptic
-from sos_mm.annotations.writing import write_json_lines, write_json_lists
+from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from tests.composed import Composed
 from tests.test_writers_mmdet import panopticapi  # noqa: F401
 

@@ -13,7 +13,7 @@ from mmengine.registry import DATASETS, METRICS
 from mmengine.structures import InstanceData
 
 from sos_mm.annotations.panoptic import PanopticFile, intra_class
-from sos_mm.annotations.writing import write_json_lists
+from sos_mm.formats.json_writer import write_json_lists
 from tests.composed import Composed
 
 

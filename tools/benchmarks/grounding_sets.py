@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from sos_mm.annotations.referring import Expression, Target, to_mdetr, to_odvg
-from sos_mm.annotations.writing import write_json_lines, write_json_lists
+from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from sos_mm.segments.phrases import clean_phrase
 from sos_mm.synthesis import synthesize
 from sos_mm.synthesis.recipe import load_recipe

@@ -1,7 +1,6 @@
 """ODVG: detection and grounding as JSON lines, as mmdet's `ODVGDataset` reads them to train Grounding DINO."""
 
-from collections.abc import Iterable
-
+from sos_mm.formats.odvg import boxes_by_phrase, grounding_record
 from sos_mm.seeding import Purpose, generator
 from sos_mm.segments.phrases import caption_phrase
 from sos_mm.synthesis.writers.format import Encoded, Entry, Format, Record, Table, Totals
@@ -9,7 +8,6 @@ from sos_mm.synthesis.writers.format import Encoded, Entry, Format, Record, Tabl
 DETECTION = "annotations/odvg_detection.jsonl"
 LABEL_MAP = "annotations/odvg_label_map.json"
 GROUNDING = "annotations/odvg_grounding.jsonl"
-_SEPARATOR = ". "
 
 
 def odvg_format() -> Format:
@@ -51,26 +49,6 @@ def _grounding(entry: Entry) -> Record:
     groups = boxes_by_phrase(pairs)
     order = generator(entry.seed, Purpose.CAPTION, entry.index).permutation(len(groups)).tolist()
     return grounding_record([groups[place] for place in order])
-
-
-def boxes_by_phrase(pairs: Iterable[tuple[str, list]]) -> list[tuple[str, list]]:
-    """Each phrase once, as first written, with all its boxes; upper and lower case are the same."""
-    groups: dict[str, tuple[str, list]] = {}
-    for phrase, box in pairs:
-        groups.setdefault(phrase.lower(), (phrase, []))[1].append(box)
-    return list(groups.values())
-
-
-def grounding_record(groups: Iterable[tuple[str, list]]) -> Record:
-    """The caption of some phrases, and a region with its half-open span of characters for each."""
-    caption, regions = "", []
-    for phrase, boxes in groups:
-        start = len(caption)
-        caption += phrase + _SEPARATOR
-        # A single box stands alone, as mmdet's converters write it.
-        box = boxes if len(boxes) > 1 else boxes[0]
-        regions.append({"bbox": box, "phrase": phrase, "tokens_positive": [[start, start + len(phrase)]]})
-    return {"caption": caption.rstrip(), "regions": regions}
 
 
 def _label_map(totals: Totals) -> Record:

@@ -5,10 +5,10 @@ from functools import partial
 import cv2
 import numpy as np
 
+from sos_mm.formats.png import encode_png
 from sos_mm.segments.vocabulary import category_key
 from sos_mm.synthesis.writers.coco import category_records, image_record, json_head, xywh
 from sos_mm.synthesis.writers.format import Categories, Encoded, Entry, Format, Record, Table, Totals
-from sos_mm.synthesis.writers.png import encode_png
 
 PATH = "annotations/panoptic.json"
 FOLDER = "panoptic"

@@ -9,7 +9,7 @@ from json.decoder import scanstring
 from pathlib import Path
 from typing import Any
 
-from sos_mm.annotations.records import Fields, complaint
+from sos_mm.formats.records import Fields, complaint
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
