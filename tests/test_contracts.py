@@ -20,10 +20,10 @@ ARROWS = {
     "composition": {"segments", "formats"},
     "synthesis": {"segments", "composition", "formats"},
     "browse": {"formats", "segments", "composition", "synthesis"},
-    "annotations": {"formats", "segments"},
+    "annotations": {"formats"},
     "metrics": set(),
     "saliency": {"metrics", "segments", "cutouts", "engine"},
-    "augmentation": {"segments", "composition", "engine"},
+    "augmentation": {"formats", "segments", "composition", "engine"},
     "detection": {"formats", "metrics", "engine"},
     "engine": set(),
     # The command, which nothing else imports.

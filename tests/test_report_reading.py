@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sos_mm.browse import read_annotations, read_dataset
+from sos_mm.formats.phrases import clean_phrase
 from sos_mm.formats.rle import decode_mask
-from sos_mm.segments.phrases import clean_phrase
 from tests.composed import VOCABULARY, Composed, tight_box
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sos_mm.formats.panoptic import ids_to_rgb
 from sos_mm.formats.png import encode_png
 from sos_mm.formats.rle import encode_mask, encode_masks
-from sos_mm.synthesis.writers.panoptic import ids_to_rgb
 
 
 @st.composite

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sos_mm.annotations.findings import Findings
-from sos_mm.annotations.referring import NO_TARGET
-from sos_mm.checks import read_image
 from sos_mm.formats.boxes import box_complaint
 from sos_mm.formats.json_reader import Member
+from sos_mm.formats.lvis import FREQUENCIES
+from sos_mm.formats.mdetr import NO_TARGET
 from sos_mm.formats.odvg import spans_complaint
+from sos_mm.formats.panoptic import read_map
 from sos_mm.formats.records import NO_LIMIT, Complaint, is_size, is_whole, size_complaint
 from sos_mm.formats.rle import mask_complaint, rle_complaint, rle_totals
 
@@ -224,7 +225,7 @@ class LvisCheck(CocoCheck):
     def category(self, record: Record, place: int) -> None:
         """Checks a category."""
         super().category(record, place)
-        if record.get("frequency") not in ("r", "c", "f"):
+        if record.get("frequency") not in FREQUENCIES:
             found = f"category {record.get('id')!r}: {record.get('frequency')!r}"
             self.findings.add(place, "`frequency` must be 'r', 'c' or 'f'", found)
 
@@ -285,7 +286,7 @@ class PanopticCheck(CocoCheck):
     def _compare(self, path: Path, segments: list[Record], size: tuple[int, int], place: int, owner: str) -> None:
         """Compares the ids and areas of segments with the pixels."""
         try:
-            pixels = read_image(path, 3).astype(np.int64) @ (1, 256, 65536)
+            pixels = read_map(path)
         except (OSError, ValueError) as error:
             self.findings.add(place, "the mask file must be there", f"{owner}: {error}")
             return

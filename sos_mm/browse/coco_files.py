@@ -6,10 +6,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-
 from sos_mm.browse.dataset import AnnotatedImage, Annotation, Box, DataSet
-from sos_mm.checks import check_folder, read_image
+from sos_mm.checks import check_folder
+from sos_mm.formats.panoptic import read_map
 from sos_mm.segments.faults import Faults
 
 _LISTS = ("images", "annotations", "categories")
@@ -117,7 +116,7 @@ def _image(entry: Mapping[str, Any], annotations: tuple[Annotation, ...], map_pa
     name = below(name, "`file_name`")
     size = (entry.get("height"), entry.get("width"))
     last = PurePosixPath(name).name
-    reader = partial(read_panoptic_map, map_path) if map_path else None
+    reader = partial(read_map, map_path) if map_path else None
     return AnnotatedImage(name, size, annotations, tuple(dict.fromkeys((name, last))), reader)
 
 
@@ -125,9 +124,3 @@ def _map_folder(path: Path) -> Path:
     """The maps of ``panoptic_val2017.json`` are in ``panoptic_val2017``; those of ours, a folder up."""
     choices = (path.with_suffix(""), path.parent.parent / path.stem)
     return next((each for each in choices if each.is_dir()), None) or check_folder(choices[0], "The panoptic maps")
-
-
-def read_panoptic_map(path: Path) -> np.ndarray:
-    """(H, W) int64 segment ids of a panoptic PNG. Raises what `read_image` raises."""
-    red, green, blue = np.moveaxis(read_image(path, 3).astype(np.int64), 2, 0)
-    return red + 256 * green + 65536 * blue

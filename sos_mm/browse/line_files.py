@@ -7,6 +7,7 @@ from typing import Any
 
 from sos_mm.browse.coco_files import below, four_numbers
 from sos_mm.browse.dataset import GROUNDING, AnnotatedImage, Annotation, Box, DataSet
+from sos_mm.formats.odvg import region_boxes
 from sos_mm.segments.faults import Faults
 
 KINDS = {"grounding": GROUNDING, "detection": "ODVG detection", "objects": "sidecar of composed objects"}
@@ -91,11 +92,9 @@ def _detection(record: Mapping[str, Any]) -> AnnotatedImage:
 def _grounding(record: Mapping[str, Any]) -> AnnotatedImage:
     marked = []
     for region in record["grounding"]["regions"]:
-        boxes, phrase = region["bbox"], region["phrase"]
-        # A phrase may be one box or several, and in some files a list of words.
-        phrase = phrase if isinstance(phrase, str) else ", ".join(phrase)
-        boxes = boxes if boxes and isinstance(boxes[0], list) else [boxes]
-        marked += [_marked(phrase, box) for box in boxes]
+        # A phrase is a list of words in some files.
+        phrase = region["phrase"] if isinstance(region["phrase"], str) else ", ".join(region["phrase"])
+        marked += [_marked(phrase, box) for box in region_boxes(region)]
     return _image(record, marked)
 
 

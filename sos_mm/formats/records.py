@@ -73,9 +73,6 @@ WORDS = Field("text that is not blank", lambda value: isinstance(value, str) and
 OBJECT = Field("a JSON object", lambda value: isinstance(value, dict))
 OBJECTS = Field("a list of JSON objects", list_of(OBJECT.holds))
 
-IMAGE = {"id": ID, "file_name": WORDS, "height": SIZE, "width": SIZE}
-CATEGORY = {"id": WHOLE, "name": WORDS}
-
 
 def optional(field: Field) -> Field:
     """The same where the member may be missing or null."""

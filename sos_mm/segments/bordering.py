@@ -11,7 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sos_mm.checks import check_folder, read_image
+from sos_mm.checks import check_folder
+from sos_mm.formats.panoptic import read_map, thing_ids
 from sos_mm.formats.rle import MaskWindow, decode_near
 from sos_mm.segments.sources import read_json_object
 
@@ -130,7 +131,7 @@ class PanopticMaps:
         data = read_json_object(annotations, "The `panoptic` annotations")
         self._maps = check_folder(maps, "The `panoptic` maps")
         try:
-            things = {entry["id"] for entry in data["categories"] if entry.get("isthing", 1)}
+            things = thing_ids(data["categories"])
             self._entries = {
                 entry["image_id"]: (
                     entry["file_name"],
@@ -150,7 +151,7 @@ class PanopticMaps:
         if image_id not in self._entries:
             return None
         name, things = self._entries[image_id]
-        red, green, blue = cv2.split(read_image(path := self._maps / name, 3).astype(np.int32))
-        if red.shape != tuple(size):
-            raise ValueError(f"The panoptic map {path} must be of its image's size {size}, but is of {red.shape}.")
-        return Things(red + 256 * green + 65536 * blue, things)
+        ids = read_map(path := self._maps / name)
+        if ids.shape != tuple(size):
+            raise ValueError(f"The panoptic map {path} must be of its image's size {size}, but is of {ids.shape}.")
+        return Things(ids, things)

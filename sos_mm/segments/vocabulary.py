@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from sos_mm.formats.phrases import category_key
 from sos_mm.segments.sources import few, read_json_object
 
 # In the order of their ids, which are 1 to 90 without those of the second line.
@@ -32,11 +33,6 @@ _COCO_SUPERCATEGORIES = (
 _COCO_FIRST_IDS = (1, 2, 10, 16, 26, 34, 44, 52, 62, 72, 78, 84)
 _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 _LVIS_SIZE = 1203
-
-
-def category_key(name: str) -> str:
-    """What names of one category have in common: ``"Cell_phone"`` and ``"cell phone"`` are the same."""
-    return " ".join(name.replace("_", " ").lower().split())
 
 
 def read_vocabulary(vocabulary: str | Path | Mapping[str, int] | Iterable[str]) -> dict[str, int]:

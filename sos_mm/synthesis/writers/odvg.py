@@ -1,8 +1,8 @@
 """ODVG: detection and grounding as JSON lines, as mmdet's `ODVGDataset` reads them to train Grounding DINO."""
 
-from sos_mm.formats.odvg import boxes_by_phrase, grounding_record
+from sos_mm.formats.odvg import boxes_by_phrase, grounding_record, image_part, instance_record, label_map
+from sos_mm.formats.phrases import caption_phrase
 from sos_mm.seeding import Purpose, generator
-from sos_mm.segments.phrases import caption_phrase
 from sos_mm.synthesis.writers.format import Encoded, Entry, Format, Record, Table, Totals
 
 DETECTION = "annotations/odvg_detection.jsonl"
@@ -25,8 +25,7 @@ def odvg_format() -> Format:
 
 
 def _encode(entry: Entry) -> Encoded:
-    height, width = entry.size
-    image = {"filename": entry.file_name, "height": height, "width": width}
+    image = image_part(entry.file_name, entry.size)
     detection = image | {"detection": {"instances": _instances(entry)}}
     grounding = image | {"grounding": _grounding(entry)}
     return Encoded(records={(DETECTION, ""): [detection], (GROUNDING, ""): [grounding]})
@@ -35,7 +34,7 @@ def _encode(entry: Entry) -> Encoded:
 def _instances(entry: Entry) -> list[Record]:
     labels = entry.categories.labels
     return [
-        {"bbox": list(each.box), "label": labels[category], "category": entry.categories.names[category]}
+        instance_record(each.box, labels[category], entry.categories.names[category])
         for each, category in zip(entry.scene.objects, entry.category_ids, strict=True)
     ]
 
@@ -52,4 +51,4 @@ def _grounding(entry: Entry) -> Record:
 
 
 def _label_map(totals: Totals) -> Record:
-    return {str(label): name for label, name in enumerate(totals.categories.names.values())}
+    return label_map(totals.categories.names.values())
