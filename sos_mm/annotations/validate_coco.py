@@ -9,7 +9,7 @@ import numpy as np
 from sos_mm.annotations.findings import Findings
 from sos_mm.formats.boxes import box_complaint
 from sos_mm.formats.json_reader import Member
-from sos_mm.formats.lvis import FREQUENCIES
+from sos_mm.formats.lvis import FREQUENCIES, url_name
 from sos_mm.formats.mdetr import NO_TARGET
 from sos_mm.formats.odvg import spans_complaint
 from sos_mm.formats.panoptic import read_map
@@ -219,8 +219,7 @@ class LvisCheck(CocoCheck):
 
     def file_name(self, record: Record) -> Any:
         """As mmdet's `LVISV1Dataset` finds it: the last two parts of ``coco_url``."""
-        url = record.get("coco_url")
-        return "/".join(url.split("/")[-2:]) if isinstance(url, str) else None
+        return url_name(record.get("coco_url"))
 
     def category(self, record: Record, place: int) -> None:
         """Checks a category."""

@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sos_mm.browse.coco_files import below, four_numbers
 from sos_mm.browse.dataset import GROUNDING, AnnotatedImage, Annotation, Box, DataSet
+from sos_mm.formats.boxes import four_numbers
 from sos_mm.formats.odvg import region_boxes
+from sos_mm.formats.records import check_below
 from sos_mm.segments.faults import Faults
 
 KINDS = {"grounding": GROUNDING, "detection": "ODVG detection", "objects": "sidecar of composed objects"}
@@ -80,7 +81,7 @@ def _marked(category: str, box: Any, **more) -> Annotation:
 
 
 def _image(record: Mapping[str, Any], annotations: Sequence[Annotation]) -> AnnotatedImage:
-    name = below(record["filename"], "`filename`")
+    name = check_below(record["filename"], "`filename`")
     return AnnotatedImage(name, (record["height"], record["width"]), tuple(annotations), (name,))
 
 
@@ -99,7 +100,7 @@ def _grounding(record: Mapping[str, Any]) -> AnnotatedImage:
 
 
 def _objects(record: Mapping[str, Any]) -> AnnotatedImage:
-    name = below(record["file_name"], "`file_name`")
+    name = check_below(record["file_name"], "`file_name`")
     marked = [
         Annotation(
             each["category"],

@@ -1,15 +1,16 @@
 """Reads any data set that is annotated in a known way, and finds its pictures."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sos_mm.browse.coco_files import is_coco, read_coco
+from sos_mm.browse.coco_files import read_coco
 from sos_mm.browse.dataset import AnnotatedImage, DataSet
 from sos_mm.browse.line_files import line_kind, read_lines, with_sidecar
 from sos_mm.browse.saliency_folders import find_pair, read_saliency
 from sos_mm.checks import check_folder
+from sos_mm.formats.coco import is_coco
+from sos_mm.formats.json_reader import AnnotationFileError, read_json_or_lines
 from sos_mm.segments.faults import Faults
 from sos_mm.synthesis.shards import is_unfinished
 
@@ -113,20 +114,12 @@ def _read_file(path: Path, faults: Faults) -> DataSet:
 
 def _json(path: Path) -> Any:
     """Content of a JSON file; a list where it holds JSON lines, one object a line."""
+    if path.suffix == ".jsonl" and not path.read_text(encoding="utf-8").strip():
+        return []
     try:
-        text = path.read_text(encoding="utf-8")
-        if not text.strip():
-            if path.suffix == ".jsonl":
-                return []
-            raise ValueError("it is empty")
-        try:
-            content = json.loads(text)
-        except json.JSONDecodeError as error:
-            if not error.msg.startswith("Extra data"):
-                raise
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
-    except ValueError as error:
-        raise ValueError(f"{path} must be a JSON file, but is not: {error}.") from error
+        content = read_json_or_lines(path)
+    except AnnotationFileError as error:
+        raise ValueError(f"{path} must be a JSON file, but is not: {error}") from error
     return [content] if line_kind(content) and not is_coco(content) else content
 
 

@@ -36,6 +36,22 @@ BOX = Field("four finite numbers", is_box)
 BOXES = Field("a list of boxes of four finite numbers", list_of(is_box))
 
 
+def is_four_numbers(value: Any) -> bool:
+    """Whether a value is a list of four numbers, finite or not."""
+    return isinstance(value, list) and len(value) == 4 and all(isinstance(each, int | float) for each in value)
+
+
+def four_numbers(box: Any) -> tuple[float, float, float, float]:
+    """Reads a box as it stands in a file.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if not is_four_numbers(box):
+        raise ValueError(f"`bbox` must be four numbers, but got {box!r}.")
+    return tuple(box)
+
+
 def box_complaint(box: Any, size: tuple[int, int], tolerance: float, corners: bool = False) -> Complaint:
     """Of a box in an image.
 

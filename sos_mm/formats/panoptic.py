@@ -7,10 +7,10 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from sos_mm.checks import read_image
+from sos_mm.checks import check_folder, read_image
 from sos_mm.formats.boxes import BOX, Box, clip, xywh_to_xyxy
 from sos_mm.formats.coco import CATEGORY, IMAGE
-from sos_mm.formats.json_reader import read_lists
+from sos_mm.formats.json_reader import read_json_object, read_lists
 from sos_mm.formats.png import encode_png
 from sos_mm.formats.records import ID, OBJECTS, TEXT, WHOLE, Record, by_id, check_record, optional
 
@@ -43,6 +43,37 @@ def segment_record(id: int, category_id: int, box: Sequence[int], area: int) -> 
 def thing_ids(categories: Iterable[Record]) -> set[int]:
     """Ids of the categories of things; those that do not say ``isthing`` are."""
     return {each["id"] for each in categories if each.get("isthing", 1)}
+
+
+def read_things(path: str | Path, what: str) -> dict[int | str, tuple[str, list[int]]]:
+    """Reads of each image, by its id, the name of its map and the ids of the segments that are things.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a COCO panoptic file; ``what`` says what the file is.
+    """
+    content = read_json_object(path, what)
+    try:
+        things = thing_ids(content["categories"])
+        return {
+            entry["image_id"]: (
+                entry["file_name"],
+                [each["id"] for each in entry["segments_info"] if each["category_id"] in things],
+            )
+            for entry in content["annotations"]
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} must be a COCO panoptic file, but is not: {error!r}.") from error
+
+
+def map_folder(path: Path) -> Path:
+    """Finds the maps: those of ``panoptic_val2017.json`` are in ``panoptic_val2017``; those of ours, a folder up.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+    """
+    choices = (path.with_suffix(""), path.parent.parent / path.stem)
+    return next((each for each in choices if each.is_dir()), None) or check_folder(choices[0], "The panoptic maps")
 
 
 class PanopticFile:

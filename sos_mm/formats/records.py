@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 Record = dict[str, Any]
@@ -98,6 +99,18 @@ def check_record(record: Any, fields: Fields, name: str) -> None:
     """Raises ValueError unless a record has what it must have; ``name`` says which it is, and of which file."""
     if (wrong := complaint(record, fields)) is not None:
         raise ValueError(f"{name} {wrong}.")
+
+
+def check_below(name: Any, what: str) -> str:
+    """Gives a file's name that leads to a place below its folder.
+
+    Raises:
+        ValueError: If it does not; ``what`` says what the name is.
+    """
+    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath()
+    if not path.parts or ".." in path.parts or path.is_absolute():
+        raise ValueError(f"{what} must lead to a file below the folder of images, but is {name!r}.")
+    return name
 
 
 def by_id(records: Iterable[Record], name: str) -> dict[Any, Record]:

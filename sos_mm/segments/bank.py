@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sos_mm.checks import check_choice
+from sos_mm.checks import check_choice, few
 from sos_mm.segments.building import measured
 from sos_mm.segments.cache import ByteCache
 from sos_mm.segments.faults import Faults
@@ -21,7 +21,7 @@ from sos_mm.segments.record import Outline, SegmentRecord
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 from sos_mm.segments.segment import Segment
 from sos_mm.segments.selection import SelectedRecords, Selection, kind_of, select
-from sos_mm.segments.sources import few, read_release_layout
+from sos_mm.segments.sources import read_release_layout
 from sos_mm.segments.vocabulary import category_ids, category_key, find_categories, read_vocabulary
 
 STRATEGIES = ("category", "uniform", "weighted", "single_category")

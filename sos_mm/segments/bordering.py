@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import check_folder
-from sos_mm.formats.panoptic import read_map, thing_ids
+from sos_mm.formats.panoptic import read_map, read_things
 from sos_mm.formats.rle import MaskWindow, decode_near
-from sos_mm.segments.sources import read_json_object
 
 # How far from another object, in pixels, an outline still borders on it: polygons of neighbours leave gaps.
 REACH = 2
@@ -128,19 +127,8 @@ class PanopticMaps:
     """
 
     def __init__(self, annotations: str | Path, maps: str | Path):
-        data = read_json_object(annotations, "The `panoptic` annotations")
+        self._entries = read_things(annotations, "The `panoptic` annotations")
         self._maps = check_folder(maps, "The `panoptic` maps")
-        try:
-            things = thing_ids(data["categories"])
-            self._entries = {
-                entry["image_id"]: (
-                    entry["file_name"],
-                    [each["id"] for each in entry["segments_info"] if each["category_id"] in things],
-                )
-                for entry in data["annotations"]
-            }
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{annotations} must be a COCO panoptic file, but is not: {error!r}.") from error
 
     def things(self, image_id: Any, size: tuple[int, int]) -> Things | None:
         """The things of an image of that height and width; None if the file does not have it.

@@ -1,13 +1,13 @@
 """The reader of the released layout: it lists records and leaves the pixels on disk."""
 
-import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import FaultyInputError, check_folder
+from sos_mm.checks import FaultyInputError, check_folder, few
+from sos_mm.formats.json_reader import read_json_object
 from sos_mm.segments.faults import Faults
 from sos_mm.segments.quality import ANNOTATED
 from sos_mm.segments.record import SegmentRecord
@@ -133,25 +133,6 @@ def _read_metadata(path: Path) -> dict[str, dict]:
     return words
 
 
-def read_json_object(path: str | Path, what: str) -> dict[str, Any]:
-    """What a JSON file holds.
-
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it does not hold a JSON object.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{what} must be a JSON file, but {path} does not exist.")
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{what} must be a JSON file, but {path} is not: {error}.") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{what} must be a JSON object, but {path} holds a {type(value).__name__}.")
-    return value
-
-
 def without_duplicates(records: Iterable[SegmentRecord], faults: Faults) -> list[SegmentRecord]:
     """The records without those whose ``source_id`` an earlier one has or no text can hold; each is a fault."""
     kept: dict[str, SegmentRecord] = {}
@@ -186,9 +167,3 @@ def _flags(record: SegmentRecord, answers: Mapping[str, Any], path: str | Path) 
     if not said or not all(isinstance(each, bool) for each in said):
         raise ValueError(f"{path} must say true or false to {', '.join(ANNOTATED)} of {key!r}, but holds {entry!r}.")
     return said
-
-
-def few(names: Collection[str]) -> str:
-    """Up to three names, and how many more there are, for an error."""
-    shown = ", ".join(map(repr, sorted(names)[:3]))
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
