@@ -19,7 +19,7 @@ ARROWS = {
     "cutouts": {"segments"},
     "composition": {"segments", "formats"},
     "synthesis": {"segments", "composition", "formats"},
-    "browse": {"formats", "segments", "composition", "synthesis"},
+    "browse": {"formats"},
     "annotations": {"formats"},
     "metrics": set(),
     "saliency": {"metrics", "segments", "cutouts", "engine"},
@@ -29,7 +29,7 @@ ARROWS = {
     # The command, which nothing else imports.
     "cli": {"segments", "cutouts", "synthesis", "browse", "annotations", "saliency", "engine", "formats"},
 }
-LEAVES = {"checks", "compat", "progress", "seeding", "shipped"}
+LEAVES = {"atomic", "checks", "compat", "errors", "progress", "seeding", "shipped"}
 WITHOUT_TORCH = (
     "formats",
     "segments",
@@ -39,8 +39,10 @@ WITHOUT_TORCH = (
     "browse",
     "annotations",
     "metrics",
+    "atomic",
     "checks",
     "compat",
+    "errors",
     "progress",
     "seeding",
 )

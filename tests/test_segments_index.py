@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sos_mm.composition import place as placing
 from sos_mm.composition.scene import Placement
+from sos_mm.errors import ErrorCollector
 from sos_mm.segments import (
     MixedBank,
     SegmentBank,
@@ -25,7 +26,6 @@ from sos_mm.segments import (
 from sos_mm.segments import index as index_module
 from sos_mm.segments.build import list_records
 from sos_mm.segments.building import measured
-from sos_mm.segments.faults import Faults
 from sos_mm.segments.fingerprint import common_root
 from sos_mm.segments.index import IndexedRecords
 from sos_mm.segments.index_writer import IndexWriter
@@ -255,11 +255,11 @@ def test_the_tool_writes_an_index(release, tmp_path):
 def test_an_index_is_made_of_files_and_holds_all(release):
     root, metadata = map(str, release)
     config = {"type": "release", "root": root, "metadata": metadata}
-    assert len(list_records(config, Faults())) == 6
+    assert len(list_records(config, ErrorCollector())) == 6
     with pytest.raises(ValueError, match="`vocabulary` is not for making an index"):
-        list_records({**config, "vocabulary": "coco"}, Faults())
+        list_records({**config, "vocabulary": "coco"}, ErrorCollector())
     with pytest.raises(ValueError, match="but got 'mix'"):
-        list_records({"type": "mix", "banks": [config]}, Faults())
+        list_records({"type": "mix", "banks": [config]}, ErrorCollector())
 
 
 def test_the_folder_is_checked_first(release, tmp_path):

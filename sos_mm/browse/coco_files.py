@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from sos_mm.browse.dataset import AnnotatedImage, Annotation, DataSet
+from sos_mm.errors import ErrorCollector
 from sos_mm.formats.boxes import four_numbers
 from sos_mm.formats.coco import CocoFile, file_names, member
 from sos_mm.formats.panoptic import map_folder, read_map
-from sos_mm.segments.faults import Faults
 
 
-def read_coco(path: Path, data: Mapping[str, Any], faults: Faults) -> DataSet:
+def read_coco(path: Path, data: Mapping[str, Any], faults: ErrorCollector) -> DataSet:
     """Reads a COCO, LVIS or panoptic annotation file for the page; masks stay as they are.
 
     Args:
         path: The file.
         data: Its content.
-        faults: Meets annotations of no known image or category, or without a box, and images without name or size.
+        faults: Records annotations of no known image or category, or without a box, and images without name or size.
 
     Raises:
         FileNotFoundError: If a panoptic file's folder of maps is not beside it.
@@ -38,13 +38,13 @@ def read_coco(path: Path, data: Mapping[str, Any], faults: Faults) -> DataSet:
             if panoptic:
                 maps[entry["image_id"]] = folder / member(entry, "file_name", f"annotation {place}")
         except (TypeError, ValueError) as error:
-            faults.meet(ValueError(f"Annotation {entry.get('id', place)} of {path}: {error}"))
+            faults.record(ValueError(f"Annotation {entry.get('id', place)} of {path}: {error}"))
     found = []
     for id, entry in file.images.items():
         try:
             found.append(_image(entry, tuple(listed[id]), maps.get(id)))
         except ValueError as error:
-            faults.meet(ValueError(f"Image {id} of {path}: {error}"))
+            faults.record(ValueError(f"Image {id} of {path}: {error}"))
     kind = "COCO panoptic" if panoptic else "LVIS" if file.is_lvis else "COCO instances"
     return DataSet(path, kind, tuple(found), tuple(each["name"] for each in file.categories.values()))
 

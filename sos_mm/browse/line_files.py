@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from sos_mm.browse.dataset import GROUNDING, AnnotatedImage, Annotation, Box, DataSet
+from sos_mm.errors import ErrorCollector
 from sos_mm.formats.boxes import four_numbers
 from sos_mm.formats.odvg import region_boxes
 from sos_mm.formats.records import check_below
-from sos_mm.segments.faults import Faults
 
 KINDS = {"grounding": GROUNDING, "detection": "ODVG detection", "objects": "sidecar of composed objects"}
 
@@ -19,13 +19,13 @@ def line_kind(record: Any) -> str | None:
     return next((key for key in KINDS if isinstance(record, dict) and key in record), None)
 
 
-def read_lines(path: Path, records: Sequence[Mapping[str, Any]], faults: Faults) -> DataSet:
+def read_lines(path: Path, records: Sequence[Mapping[str, Any]], faults: ErrorCollector) -> DataSet:
     """What the lines of such a file hold.
 
     Args:
         path: The file.
         records: Its lines.
-        faults: Meets lines of another kind than the first, or that lack something.
+        faults: Records lines of another kind than the first, or that lack something.
     """
     kind = line_kind(records[0]) if records else None
     images = []
@@ -36,7 +36,7 @@ def read_lines(path: Path, records: Sequence[Mapping[str, Any]], faults: Faults)
             images.append(_READERS[kind](record))
         except (KeyError, TypeError, ValueError) as error:
             said = f"it has no {error}." if isinstance(error, KeyError) else str(error)
-            faults.meet(ValueError(f"Line {number} of {path}: {said}"))
+            faults.record(ValueError(f"Line {number} of {path}: {said}"))
     categories = sorted({each.category for image in images for each in image.annotations})
     return DataSet(path, KINDS[kind] if kind else "JSON lines", tuple(images), tuple(categories))
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from sos_mm.browse.dataset import AnnotatedImage, DataSet
 from sos_mm.checks import read_image
+from sos_mm.errors import ErrorCollector
 from sos_mm.formats.rle import decode_mask, encode_mask
 from sos_mm.seeding import Purpose, generator
-from sos_mm.segments.faults import Faults
 
 FOLDER = "pictures"
 # Files as they are, unless they are heavier than a page likes or browsers cannot show them.
@@ -111,14 +111,14 @@ def _objects(image: AnnotatedImage) -> list[dict[str, Any]]:
 
 
 def sample_records(
-    data_set: DataSet, num: int, seed: int, out: Path, max_side: int, faults: Faults
+    data_set: DataSet, num: int, seed: int, out: Path, max_side: int, faults: ErrorCollector
 ) -> list[dict[str, Any]]:
-    """Those of the images drawn; faults meets pictures that cannot be shown."""
+    """Those of the images drawn; ``faults`` records pictures that cannot be shown."""
     records = []
     (out / FOLDER).mkdir()
     for number, image in enumerate(choose(data_set, num, seed), 1):
         try:
             records.append(sample_record(image, number, out, max_side))
         except (OSError, ValueError) as error:
-            faults.meet(error)
+            faults.record(error)
     return records

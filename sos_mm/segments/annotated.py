@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from sos_mm.checks import FaultyInputError, check_folder, check_range, few
+from sos_mm.errors import ErrorCollector
 from sos_mm.formats.boxes import four_numbers, is_four_numbers
 from sos_mm.formats.coco import CocoFile, file_names
 from sos_mm.formats.json_reader import read_json_object
 from sos_mm.segments.bordering import PanopticMaps, bordering_shares
-from sos_mm.segments.faults import Faults
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.sources import without_duplicates
 from sos_mm.segments.vocabulary import category_key
@@ -34,7 +34,7 @@ def read_annotated(
     panoptic: Sequence[str | Path] | None = None,
     soften: float | str | None = "auto",
     decontaminate: bool = True,
-    faults: Faults | None = None,
+    faults: ErrorCollector | None = None,
 ) -> list[SegmentRecord]:
     """Lists the objects of a COCO or LVIS annotation file.
 
@@ -53,7 +53,7 @@ def read_annotated(
         soften: Standard deviation of the softened edge, in pixels; 0 for hard edges; by the object's size if 'auto' or
             None. See `rims.cut_out`.
         decontaminate: Whether to replace colours of the old background at the object's rim; see `rims.own_colors`.
-        faults: Meets objects without a photograph, category, box or outline, and ids that are there twice; raises
+        faults: Records objects without a photograph, category, box or outline, and ids that are there twice; raises
             them if None. It also counts objects that `max_bordering` leaves out.
 
     Returns:
@@ -65,7 +65,7 @@ def read_annotated(
             left.
     """
     soften = _check_options(soften, max_bordering, panoptic)
-    faults, images = faults or Faults(), check_folder(images, "The photographs' `images`")
+    faults, images = faults or ErrorCollector(), check_folder(images, "The photographs' `images`")
     file = CocoFile(read_json_object(annotations, "The `annotations`"), annotations)
     source = _Source(file, images, faults)
     listed = list(source.objects(_categories(file, include), crowd, truncated))
@@ -100,7 +100,7 @@ def _check_options(soften: Any, max_bordering: Any, panoptic: Any) -> float | No
 class _Source:
     """An annotation file that is read, and what its faults are told to."""
 
-    def __init__(self, file: CocoFile, images: Path, faults: Faults):
+    def __init__(self, file: CocoFile, images: Path, faults: ErrorCollector):
         self.file, self.images, self.faults = file, images, faults
 
     def objects(self, wanted: Mapping[int, dict], crowd: bool, truncated: bool) -> Iterator[Listed]:
@@ -143,7 +143,7 @@ class _Source:
     def _meet(self, entry: Mapping[str, Any], error: Exception) -> None:
         text = f"Annotation {entry.get('id')} of {self.file.path}: {error}"
         missing = isinstance(error, FileNotFoundError)
-        self.faults.meet(FileNotFoundError(text) if missing else FaultyInputError("faulty annotation", text))
+        self.faults.record(FileNotFoundError(text) if missing else FaultyInputError("faulty annotation", text))
 
 
 def _has_outline(entry: Mapping[str, Any]) -> bool:

@@ -8,8 +8,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from sos_mm.checks import check_range, writable_folder
+from sos_mm.errors import ErrorCollector
 from sos_mm.progress import Progress
-from sos_mm.segments.faults import Faults
 from sos_mm.segments.fingerprint import common_root
 from sos_mm.segments.index import is_index
 from sos_mm.segments.index_writer import IndexWriter
@@ -25,20 +25,20 @@ _BROKEN = (FileNotFoundError, ValueError)
 
 
 def measured(
-    records: Sequence[SegmentRecord], faults: Faults | None = None, workers: int = 1, progress: bool = True
+    records: Sequence[SegmentRecord], faults: ErrorCollector | None = None, workers: int = 1, progress: bool = True
 ) -> list[SegmentRecord]:
     """The records with their facts; reads the pixels of those that have none yet.
 
     Args:
         records: What to read.
-        faults: Meets broken segments; raises the first one if None.
+        faults: Records broken segments; raises the first one if None.
         workers: Processes; 1 reads in this one.
         progress: Whether to say on stderr how far it is.
     """
-    faults, kept = faults or Faults(), []
+    faults, kept = faults or ErrorCollector(), []
     for record, result, _ in _progress(records, progress).over(_examined(records, (), workers)):
         if isinstance(result, Exception):
-            faults.meet(result)
+            faults.record(result)
         else:
             kept.append(replace(record, facts=result))
     return kept
@@ -49,7 +49,7 @@ def build_index(
     path: str | Path,
     *,
     copies: Sequence[int] = (),
-    faults: Faults | None = None,
+    faults: ErrorCollector | None = None,
     workers: int = 1,
     progress: bool = True,
 ) -> None:
@@ -62,7 +62,7 @@ def build_index(
         path: The index file, such as ``bank.arrow``; copies go into ``bank.<digits>.copies`` beside it.
         copies: Longest sides in pixels of the reduced copies, rising; a segment that is no larger than one of
             them is copied as it is, which is read faster than its file. See `SegmentBank.load`.
-        faults: Meets broken segments; raises the first one if None. What it skipped is counted in the index.
+        faults: Records broken segments; raises the first one if None. What it skipped is counted in the index.
         workers: Processes.
         progress: Whether to say on stderr how far it is.
 
@@ -78,7 +78,7 @@ def build_index(
     for side in copies:
         check_range("copies", side, 8, 4096)
     check_range("workers", workers, 1, 1024)
-    faults, path = faults or Faults(), Path(path).absolute()
+    faults, path = faults or ErrorCollector(), Path(path).absolute()
     if path.exists() and not is_index(path):
         raise FileExistsError(f"{path} must be a new file or an index to replace, but is neither: name another.")
     writable_folder(path.parent, "The folder of the index")
@@ -88,7 +88,7 @@ def build_index(
     with IndexWriter(path, common_root(records), copies) as writer:
         for record, result, packed in _progress(records, progress).over(_examined(records, copies, workers)):
             if isinstance(result, Exception):
-                faults.meet(result)
+                faults.record(result)
             else:
                 writer.add(replace(record, facts=result), packed)
         if not writer.counts:

@@ -9,19 +9,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sos_mm.checks import FaultyInputError, check_folder
-from sos_mm.segments.faults import Faults
+from sos_mm.errors import ErrorCollector
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.sources import SEGMENT_SUFFIXES, read_words, without_duplicates
 
 
-def read_folder(root: str | Path, faults: Faults | None = None) -> list[SegmentRecord]:
+def read_folder(root: str | Path, faults: ErrorCollector | None = None) -> list[SegmentRecord]:
     """Lists RGBA files, each in the folder of its category: ``<root>/<category>/**/<name>.png`` (or ``.webp``).
 
     Folders below the category's are sub-categories; phrases are the category's name in words.
 
     Args:
         root: Folder of the categories.
-        faults: Meets ids that are there twice; raises them if None.
+        faults: Records ids that are there twice; raises them if None.
 
     Returns:
         Records sorted by path; ``source_id`` is the path in ``root`` without its suffix.
@@ -39,7 +39,7 @@ def read_folder(root: str | Path, faults: Faults | None = None) -> list[SegmentR
             records.append(_record(os.path.join(root, inside), os.path.splitext(inside)[0], {}))
     if not records:
         raise ValueError(f"{root} must hold <category>/<name>.png or .webp files, but there is none.")
-    return without_duplicates(records, faults or Faults())
+    return without_duplicates(records, faults or ErrorCollector())
 
 
 def _walk(root: str, folder: str) -> Iterator[str]:
@@ -56,7 +56,7 @@ def _walk(root: str, folder: str) -> Iterator[str]:
             yield inside
 
 
-def read_tar(shards: str | Path | Sequence[str | Path], faults: Faults | None = None) -> list[SegmentRecord]:
+def read_tar(shards: str | Path | Sequence[str | Path], faults: ErrorCollector | None = None) -> list[SegmentRecord]:
     """Lists the RGBA files in tar shards as WebDataset has them, to be read where they are.
 
     A sample is ``<key>.png`` (or ``.webp``) and, if there, ``<key>.json`` with ``category``, ``sub_category``,
@@ -65,7 +65,7 @@ def read_tar(shards: str | Path | Sequence[str | Path], faults: Faults | None = 
 
     Args:
         shards: Uncompressed tar files, or one pattern such as ``'segments-*.tar'``.
-        faults: Meets samples without a category, with ``..`` in their name, with faulty JSON or with an id
+        faults: Records samples without a category, with ``..`` in their name, with faulty JSON or with an id
             that is there twice; raises them if None.
 
     Returns:
@@ -75,7 +75,7 @@ def read_tar(shards: str | Path | Sequence[str | Path], faults: Faults | None = 
         FileNotFoundError: If there are no such shards.
         ValueError: If a shard is compressed or not a tar file, or there are no segments.
     """
-    faults = faults or Faults()
+    faults = faults or ErrorCollector()
     paths = [Path(path) for path in (sorted(glob(str(shards))) if isinstance(shards, str | Path) else shards)]
     if not paths:
         raise FileNotFoundError(f"`shards` must name tar files, but there is none at {shards}.")
@@ -85,7 +85,7 @@ def read_tar(shards: str | Path | Sequence[str | Path], faults: Faults | None = 
     return without_duplicates(records, faults)
 
 
-def _shard(path: Path, faults: Faults) -> Iterator[SegmentRecord]:
+def _shard(path: Path, faults: ErrorCollector) -> Iterator[SegmentRecord]:
     if not path.is_file():
         raise FileNotFoundError(f"The shard {path} does not exist.")
     images, words, damage = [], {}, None
@@ -102,7 +102,7 @@ def _shard(path: Path, faults: Faults) -> Iterator[SegmentRecord]:
             raise ValueError(f"The shard {path} must be an uncompressed tar file, but is not: {error}.") from error
         damage = FaultyInputError("damaged shard", f"The shard {path} is cut short or damaged ({error}): get it again.")
     if damage:
-        faults.meet(damage)
+        faults.record(damage)
     for key, offset, length in images:
         try:
             if not length:
@@ -111,7 +111,7 @@ def _shard(path: Path, faults: Faults) -> Iterator[SegmentRecord]:
                 )
             yield _record(path, key, _words(path, key, words.get(key, b"{}")), offset, length)
         except ValueError as error:
-            faults.meet(error)
+            faults.record(error)
 
 
 def _words(path: Path, key: str, text: bytes) -> dict[str, Any]:

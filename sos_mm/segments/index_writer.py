@@ -8,6 +8,7 @@ from dataclasses import astuple
 from math import nan
 from pathlib import Path
 
+from sos_mm.atomic import sync
 from sos_mm.segments.fingerprint import Fingerprint
 from sos_mm.segments.index import BATCH_ROWS, WORDS, IndexedRecords, arrow, make_header, pack_path, schema
 from sos_mm.segments.record import SegmentRecord
@@ -80,6 +81,7 @@ class IndexWriter:
         self._copy_rows(header)
         new = pack_path(self.path, name) if self.copies else None
         if new:
+            sync(self._pack_path)
             os.replace(self._pack_path, new)
         os.replace(self._whole, self.path)
         if old and old != new:
@@ -99,8 +101,7 @@ class IndexWriter:
             with pa.ipc.new_file(file, kind) as writer:
                 for number in range(rows.num_record_batches):
                     writer.write_batch(rows.get_batch(number).replace_schema_metadata(kind.metadata))
-        with self._whole.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(self._whole)
 
     def _part(self, name: str) -> Path:
         return self.path.with_name(f".{self.path.name}.{name}-{os.getpid()}")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sos_mm.checks import FaultyInputError, check_folder, few
+from sos_mm.errors import ErrorCollector
 from sos_mm.formats.json_reader import read_json_object
-from sos_mm.segments.faults import Faults
 from sos_mm.segments.quality import ANNOTATED
 from sos_mm.segments.record import SegmentRecord
 
@@ -21,7 +21,7 @@ def read_release_layout(
     include: Collection[str] | None = None,
     allow_missing: bool = False,
     filter_annotations: str | Path | None = None,
-    faults: Faults | None = None,
+    faults: ErrorCollector | None = None,
 ) -> list[SegmentRecord]:
     """Lists a collection laid out as the released SOS segments are.
 
@@ -37,7 +37,7 @@ def read_release_layout(
         filter_annotations: A JSON file with ``{"IsInstance": bool, "Integrity": bool,
             "QualityAndRegularity": bool}`` for each segment, under its ``source_id`` or the same with
             underscores instead of slashes.
-        faults: Meets files without metadata and ids that are there twice; raises them if None.
+        faults: Records files without metadata and ids that are there twice; raises them if None.
 
     Returns:
         Records sorted by category, sub-category and file name; ``source_id`` is
@@ -47,7 +47,7 @@ def read_release_layout(
         FileNotFoundError: If the folder or the JSON file does not exist.
         ValueError: If there are no segments, or files and metadata do not match; names what is missing.
     """
-    root, faults = check_folder(root, "The segments' `root`"), faults or Faults()
+    root, faults = check_folder(root, "The segments' `root`"), faults or ErrorCollector()
     words = _read_metadata(Path(metadata))
     wanted = None if include is None else set(include)
     records = []
@@ -55,7 +55,7 @@ def read_release_layout(
         try:
             records.append(_record(path, category, sub_category, words, metadata))
         except ValueError as error:
-            faults.meet(error)
+            faults.record(error)
     records = without_duplicates(records, faults)
     if filter_annotations is not None:
         answers = read_json_object(filter_annotations, "The segments' `filter_annotations`")
@@ -133,17 +133,17 @@ def _read_metadata(path: Path) -> dict[str, dict]:
     return words
 
 
-def without_duplicates(records: Iterable[SegmentRecord], faults: Faults) -> list[SegmentRecord]:
+def without_duplicates(records: Iterable[SegmentRecord], faults: ErrorCollector) -> list[SegmentRecord]:
     """The records without those whose ``source_id`` an earlier one has or no text can hold; each is a fault."""
     kept: dict[str, SegmentRecord] = {}
     for record in records:
         if not _is_text(record.source_id):
             text = f"The name {record.file!a} must be UTF-8, but is not: rename it."
-            faults.meet(FaultyInputError("name that is not UTF-8", text))
+            faults.record(FaultyInputError("name that is not UTF-8", text))
             continue
         first = kept.setdefault(record.source_id, record)
         if first is not record:
-            faults.meet(
+            faults.record(
                 FaultyInputError(
                     "id that is there twice",
                     f"Each segment must have an id of its own, but {record.source_id!r} is that of both {first.file} "
