@@ -7,6 +7,7 @@ from importlib import import_module
 from numbers import Integral, Real
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -69,6 +70,19 @@ def few(names: Collection[str]) -> str:
     """Gives up to three names, and how many more there are, for an error."""
     shown = ", ".join(map(repr, sorted(names)[:3]))
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+
+
+def one_name(name: str, value: Any, old_name: str, old_value: Any) -> Any:
+    """Returns the value of a setting that may be given under its name or under its old one.
+
+    Raises:
+        ValueError: If it is given under both.
+    """
+    if old_value is None:
+        return () if value is None else value
+    if value:
+        raise ValueError(f"`{old_name}` is the old name of `{name}`, but both are given: leave `{old_name}` out.")
+    return old_value
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:

@@ -162,7 +162,7 @@ def test_flip_and_fit(rng):
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 900), st.integers(1, 900), st.integers(-50, 50))
 def test_fitted_boxes(width, height, segment_height, segment_width, corner):
     box = np.array([[corner, corner, corner + width, corner + height]])
-    x0, y0, x1, y1 = fit_boxes(box, np.array([segment_height, segment_width]))[0][0]
+    x0, y0, x1, y1 = fit_boxes(box, np.array([segment_height, segment_width]))[0]
     assert _fit_box(tuple(box[0].tolist()), (segment_height, segment_width)) == (x0, y0, x1, y1)
     assert corner <= x0 < x1 <= corner + width
     assert corner <= y0 < y1 <= corner + height
@@ -268,7 +268,7 @@ def test_scene_refuses():
 def visible_shares(layout: Layout, segments) -> list[float]:
     """Share of each fitted box that no later one covers, counted pixel by pixel."""
     sizes = np.array([segments[planned.segment].size for planned in layout.placements])
-    boxes, _ = fit_boxes(np.array([planned.box for planned in layout.placements]), sizes)
+    boxes = fit_boxes(np.array([planned.box for planned in layout.placements]), sizes)
     top = np.full(layout.canvas, -1)
     for index, (x0, y0, x1, y1) in enumerate(boxes):
         top[y0:y1, x0:x1] = index

@@ -185,5 +185,5 @@ def test_a_relighter_by_name():
 def test_the_word_default_stands_for_its_steps():
     steps = build_steps(["default", {"type": "JpegMatch"}])
     assert steps[:-1] == build_steps(default_light())
-    with pytest.raises(ValueError, match="`light` must be one of 'default'"):
+    with pytest.raises(ValueError, match="`effects` must be one of 'default'"):
         build_steps(["defualt"])

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sos_mm.composition import Layout, Light, Placement, Relight, build_steps, compose, default_light
-from sos_mm.composition import steps as steps_module
 from sos_mm.composition.compositor import _paint
+from sos_mm.composition.effects import step as steps_module
 from sos_mm.composition.effects.edges import soften
 from sos_mm.composition.effects.grain import noise_level
 from sos_mm.composition.effects.light import DirectionalShading, Harmonize, neighbourhood

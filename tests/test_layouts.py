@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sos_mm.composition import (
@@ -44,14 +44,14 @@ def boxes_of(layout: Layout) -> np.ndarray:
 def sides_of(layout: Layout, segments) -> np.ndarray:
     """(N,) longer sides of what is placed."""
     sizes = np.array([segments[planned.segment].size for planned in layout.placements])
-    boxes, _ = fit_boxes(boxes_of(layout), sizes)
+    boxes = fit_boxes(boxes_of(layout), sizes)
     return (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
 
 
 def visible_shares(layout: Layout, segments) -> list[float]:
     """Share of each fitted box that no later one covers, counted pixel by pixel."""
     sizes = np.array([segments[planned.segment].size for planned in layout.placements])
-    boxes, _ = fit_boxes(boxes_of(layout), sizes)
+    boxes = fit_boxes(boxes_of(layout), sizes)
     top = np.full(layout.canvas, -1)
     for index, (x0, y0, x1, y1) in enumerate(boxes):
         top[y0:y1, x0:x1] = index
@@ -100,6 +100,8 @@ def test_structured_figures(rng):
 
 @settings(max_examples=25, deadline=None)
 @given(seeds, st.integers(2, 20), st.floats(0, 1), st.floats(0, 1))
+# Boxes held small that were judged a pixel wider than segments are placed.
+@example(2073290, 14, 0.775390625, 0.0)
 def test_structured_shares_by_brute_force(seed, number, least, mean):
     rng = np.random.default_rng(seed)
     segments = shapes(rng, number)

@@ -69,14 +69,14 @@ def test_ablations_of_the_paper(options):
     """Rows of one table differ in what the table is about; see configs/published_figures.json for the rows."""
     recipes = {path.stem: load_recipe(path, options.get(path.name)) for path in (FOLDER / "ablations").glob("*.py")}
     naive, blended = recipes["naive"], recipes["relit_blended"]
-    assert (naive.vocabulary, naive.layout["type"], naive.light) == ("coco", "StructuredLayout", [])
+    assert (naive.vocabulary, naive.layout["type"], naive.effects) == ("coco", "StructuredLayout", [])
     for name in ("layout_random", "layout_coco", "layout_depth"):
-        assert (recipes[name].light, recipes[name].segments) == (naive.light, naive.segments)
+        assert (recipes[name].effects, recipes[name].segments) == (naive.effects, naive.segments)
         assert recipes[name].layout["flip"] == 0.0
     assert recipes["layout_random"].layout["sizes"] == "own"
     for name, step in (("relit", "Relight"), ("relit_blended", "AreaWeightedBlend")):
         assert (recipes[name].layout, recipes[name].segments) == (naive.layout, naive.segments)
-        assert [each["type"] for each in recipes[name].light] == [step]
+        assert [each["type"] for each in recipes[name].effects] == [step]
     released = recipes["relit_blended_released"].build_steps()[0]
     assert (released.low, released.high, released.keep, released.lone_rank, released.chroma) == (
         0.1,
@@ -96,7 +96,7 @@ def test_ablations_of_the_paper(options):
     }.items():
         banks = recipes[name].segments.get("banks", [recipes[name].segments])
         assert {bank.get("path", bank.get("root")) for bank in banks} == places
-        assert (recipes[name].layout, recipes[name].light) == (blended.layout, blended.light)
+        assert (recipes[name].layout, recipes[name].effects) == (blended.layout, blended.effects)
 
 
 def test_real_objects_of_a_part():
@@ -114,3 +114,15 @@ def test_recipes_of_the_paper():
     assert load_recipe(FOLDER / "sfc.py").sampling == load_recipe(FOLDER / "sgc.py").sampling == "single_category"
     assert load_recipe(FOLDER / "sgc.py").segments == load_recipe(FOLDER / "gc_like.py").segments
     assert load_recipe(FOLDER / "lvis_rare.py").sampling == "weighted"
+
+
+def test_effects_have_an_old_name():
+    """The same recipe, hash included; both names at once are refused."""
+    old, new = (Recipe(canvas=(64, 64), **{name: "default"}) for name in ("light", "effects"))
+    assert old == new
+    assert old.sha256 == new.sha256
+    assert "light" not in old.to_dict()
+    assert Recipe.from_dict({"canvas": (64, 64), "light": "default"}) == new
+    assert Recipe(canvas=(64, 64), light=None) == Recipe(canvas=(64, 64), effects=None) == Recipe(canvas=(64, 64))
+    with pytest.raises(ValueError, match="`light` is the old name of `effects`"):
+        Recipe(canvas=(64, 64), effects="default", light="default")

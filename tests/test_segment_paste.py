@@ -197,8 +197,8 @@ def test_float_images_keep_their_values_elsewhere(bank_config, dtype):
 @pytest.mark.parametrize("light", [(), "default"])
 def test_channel_order(bank_config, light):
     image = random_sample(0)["img"]
-    bgr = build(bank_config, light=light)({"img": image, "img_path": "a"})["img"]
-    rgb = build(bank_config, light=light, channel_order="rgb")({"img": image[..., ::-1], "img_path": "a"})["img"]
+    bgr = build(bank_config, effects=light)({"img": image, "img_path": "a"})["img"]
+    rgb = build(bank_config, effects=light, channel_order="rgb")({"img": image[..., ::-1], "img_path": "a"})["img"]
     np.testing.assert_array_equal(bgr, rgb[..., ::-1])
 
 

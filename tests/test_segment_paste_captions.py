@@ -133,7 +133,7 @@ def test_captions_say_what_light_left_of_words_and_stay_within_the_limit(bank_co
     changed, text = 0, f"{phrase} on a lawn"
     lights = ["default", blend("OtherColors", background="original")]
     for limit in range(6, 36):
-        paste = build(bank_config, classes=None, max_tokens=limit, light=lights, layout={**LAYOUT, "hue": 0.5})
+        paste = build(bank_config, classes=None, max_tokens=limit, effects=lights, layout={**LAYOUT, "hue": 0.5})
         for seed in range(8):
             composed.clear()
             before = grounding(seed, text=text, phrase=phrase)
@@ -163,8 +163,8 @@ def test_light_that_falsifies_the_caption_is_left_out(bank_config, text, pasted)
     sample = grounding(text=text, phrase=text)
     sample["img"] = np.full((*SIZE, 3), (20, 20, 210), np.uint8)  # BGR
     relit = {**blend("OtherColors", low=0.0, high=0.0), "background": "relit"}
-    after = build(bank_config, classes=None, light=[relit])(dict(sample))
+    after = build(bank_config, classes=None, effects=[relit])(dict(sample))
     assert (len(after["gt_bboxes"]) > 1) == pasted
     assert (after["img"] != sample["img"]).any() == pasted
-    same = build(bank_config, classes=None, light=[{**relit, "background": "original"}])(dict(sample))
+    same = build(bank_config, classes=None, effects=[{**relit, "background": "original"}])(dict(sample))
     assert len(same["gt_bboxes"]) > 1

@@ -171,7 +171,7 @@ def test_missing_masks_are_told(bank_config):
         ({"prob": 2}, "`prob` must be in"),
         ({"unknown": "skipp"}, "Did you mean 'skip'"),
         ({"layout": {"type": "StructuredLayuot"}}, "Did you mean 'StructuredLayout'"),
-        ({"light": "dark"}, "`light`"),
+        ({"effects": "dark"}, "`effects`"),
         ({"start_epoch": 5, "stop_epoch": 2}, "`stop_epoch`"),
         ({"min_area": 0}, "`min_area`"),
         ({"channel_order": "gbr"}, "`channel_order`"),

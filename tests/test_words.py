@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sos_mm.composition import Layout, Placement, build_steps, compose, relighting, steps
+from sos_mm.composition import Layout, Placement, build_steps, compose
+from sos_mm.composition.effects import relighting
+from sos_mm.composition.effects import step as steps
 from sos_mm.composition.true_words import OPERATIONS, SLIGHT_TURN, carry_out, endangered_kinds
 from sos_mm.segments import Segment
 from sos_mm.segments.colors import COLOR_NAMES, color_names

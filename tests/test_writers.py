@@ -222,7 +222,7 @@ def test_objects(composed, mask_tools):
 
 def test_objects_with_light_and_without_masks(tmp_path):
     formats = [{"type": "objects", "masks": False}]
-    composed = Composed(tmp_path, num=2, formats=formats, light="default")
+    composed = Composed(tmp_path, num=2, formats=formats, effects="default")
     for scene, line in zip(composed.scenes, composed.lines("annotations/objects.jsonl"), strict=True):
         assert (line["light"]["azimuth"], line["light"]["elevation"]) == (scene.light.azimuth, scene.light.elevation)
         assert not {"modal", "amodal"} & set(line["objects"][0])

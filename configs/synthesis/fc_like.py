@@ -7,7 +7,7 @@ backgrounds = dict(type="folder", root="data/sos/backgrounds")
 # image has its share of large objects, and nothing is mirrored: words such as "left" stay true.
 layout = dict(type="StructuredLayout", counts=(5, 20), classes="rounded", flip=0.0, crowded="fewer")
 sampling = "category"
-light = "default"
+effects = "default"
 min_visible_share = 0.5
 min_area = 64
 formats = ["coco", "panoptic", "odvg", "objects"]

@@ -2,5 +2,5 @@
 _base_ = "sample_saliency.py"
 canvas = (512, 512)
 layout = dict(_delete_=True, type="StructuredLayout", counts=(3, 12), crowded="fewer", max_enlargement=3.0)
-light = "default"
+effects = "default"
 formats = ["coco", "panoptic", "lvis", "odvg", "yolo", "objects"]

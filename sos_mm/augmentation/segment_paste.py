@@ -27,8 +27,8 @@ from sos_mm.augmentation.captions import Caption, caption_holds, estimated_token
 from sos_mm.augmentation.class_table import UNKNOWN, class_names, names_of_labels
 from sos_mm.augmentation.paste_source import PasteSource
 from sos_mm.augmentation.word_safe import collect_words
-from sos_mm.checks import check_choice, check_range, require
-from sos_mm.composition.compositor import compose
+from sos_mm.checks import check_choice, check_range, one_name, require
+from sos_mm.composition.compositor import render, resolve_visibility
 from sos_mm.composition.effects.step import build_steps
 from sos_mm.composition.layouts.prior import LayoutError, LayoutPrior, build_layout
 from sos_mm.composition.layouts.source_size import SourceSizeLayout
@@ -84,7 +84,8 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         max_enlargement: Largest factor by which the pixels of a segment are enlarged, unless ``layout`` says another;
             None for no limit.
         sampling: How segments are drawn: 'category', 'uniform', 'weighted' or 'single_category'.
-        light: Steps of light and edges: a list that `build_steps` takes, or 'default'. None by default.
+        effects: Light, shadows, edges and the like: a list that `build_steps` takes, or 'default'. None by default.
+            ``light``, its name of old, is accepted.
         min_visible_share: Least share of an object, pasted or not, that must be seen.
         min_area: Least number of its pixels that must be.
         start_epoch: Epoch, from 0, in which pasting begins.
@@ -115,7 +116,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         layout: Mapping[str, Any] | None = None,
         max_enlargement: float | None = 1.5,
         sampling: str = "category",
-        light: str | Sequence[Mapping[str, Any]] = (),
+        effects: str | Sequence[Mapping[str, Any]] = (),
         min_visible_share: float = 0.5,
         min_area: int = 16,
         start_epoch: int = 0,
@@ -127,6 +128,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         tokenizer: str | None = None,
         channel_order: str = "bgr",
         seed: int = 0,
+        light: str | Sequence[Mapping[str, Any]] | None = None,
     ):
         check_bank(bank)
         check_choice("unknown", unknown, UNKNOWN)
@@ -146,7 +148,8 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             check_range("max_enlargement", max_enlargement, 0.01, 1000)
         self.max_enlargement = max_enlargement
         self.layout = None if layout is None else _build_layout(layout, max_enlargement)
-        self.steps = build_steps([light] if isinstance(light, str) else light)
+        effects = one_name("effects", effects, "light", light)
+        self.steps = build_steps([effects] if isinstance(effects, str) else effects)
         self._kinds = endangered_kinds(self.steps) | ENDANGERED["see_through"]
         self.rules = Rules(min_visible_share, min_area)
         self.start_epoch, self.warmup_epochs, self.stop_epoch = start_epoch, warmup_epochs, stop_epoch
@@ -305,12 +308,15 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             if getattr(prior, "crowded", "fewer") == "raise":
                 raise
             return None
-        return compose(
-            image,
+        visibility = resolve_visibility(
             layout,
             segments,
             min_visible_share=self.rules.min_visible_share,
             min_area=min(self.rules.min_area, image.shape[0] * image.shape[1]),
+        )
+        return render(
+            image,
+            visibility,
             steps=self.steps,
             rng=rng,
             channel_order="rgb" if self._turned else self.channel_order,

@@ -129,7 +129,15 @@ def identical_files(paths: Iterable[Path]) -> list[list[Path]]:
     groups = defaultdict(list)
     for same in by_length.values():
         for path in same if len(same) > 1 else ():
-            with open(path, "rb") as file:
-                groups[hashlib.file_digest(file, "sha256").digest()].append(path)
+            groups[_content_hash(path)].append(path)
     repeated = [sorted(group) for group in groups.values() if len(group) > 1]
     return sorted(repeated, key=lambda group: (-len(group), group))
+
+
+def _content_hash(path: Path) -> bytes:
+    """SHA-256 of a file, read in blocks."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.digest()

@@ -9,7 +9,7 @@ from sos_mm.composition.backgrounds.procedural import (
     TextureBackgrounds,
     build_backgrounds,
 )
-from sos_mm.composition.compositor import compose
+from sos_mm.composition.compositor import Visibility, compose, render, resolve_visibility
 from sos_mm.composition.effects.blending import AreaWeightedBlend, PoissonBlend, Relight
 from sos_mm.composition.effects.edges import DepthOfField, EdgeFeather
 from sos_mm.composition.effects.grain import GrainMatch, JpegMatch
@@ -61,6 +61,7 @@ __all__ = [
     "Step",
     "StructuredLayout",
     "TextureBackgrounds",
+    "Visibility",
     "build_backgrounds",
     "build_layout",
     "build_relighter",
@@ -68,5 +69,7 @@ __all__ = [
     "compose",
     "default_light",
     "register_relighter",
+    "render",
+    "resolve_visibility",
     "sample_backgrounds",
 ]

@@ -1,7 +1,7 @@
 """The compositor: the same background, layout and segments always give the same scene."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -56,34 +56,101 @@ def compose(
     Raises:
         ValueError: If an argument is not as said.
     """
-    _check_inputs(background, layout, segments, min_visible_share, min_area)
+    _check_background(background, layout.canvas)
+    visibility = resolve_visibility(
+        layout, segments, min_visible_share=min_visible_share, min_area=min_area, keep_ignored=keep_ignored
+    )
+    return render(background, visibility, steps=steps, rng=rng, in_place=in_place, channel_order=channel_order)
+
+
+@dataclass(frozen=True, eq=False)
+class Visibility:
+    """What is seen of the objects of a layout, before anything is painted.
+
+    Attributes:
+        canvas: Height and width in pixels.
+        placements: What of each placement of the layout is carried out, from back to front.
+        segments: The segment of each, with its hue turned.
+        sprites: Each at its place; None outside the canvas.
+        seen: By index of a placement, (h, w) bool masks, in the sprite's window, of what is seen of those that stay.
+        ignored: The same of those that stay without a label.
+    """
+
+    canvas: tuple[int, int]
+    placements: tuple[Placement, ...]
+    segments: tuple[Segment, ...]
+    sprites: tuple[Sprite | None, ...]
+    seen: Mapping[int, np.ndarray]
+    ignored: Mapping[int, np.ndarray]
+
+
+def resolve_visibility(
+    layout: Layout,
+    segments: Sequence[Segment],
+    *,
+    min_visible_share: float = 0.5,
+    min_area: int = 16,
+    keep_ignored: bool = False,
+) -> Visibility:
+    """Scales segments to their places and decides which of them stay, and what is seen of each.
+
+    Args:
+        layout, segments, min_visible_share, min_area, keep_ignored: As `compose` has them.
+
+    Raises:
+        ValueError: If an argument is not as said.
+    """
+    _check_segments(layout, segments)
+    check_range("min_visible_share", min_visible_share, 0, 1)
+    check_range("min_area", min_area, 1, layout.canvas[0] * layout.canvas[1])
+    carried = [carry_out(planned, segments[planned.segment]) for planned in layout.placements]
+    sprites = tuple(place(shown, planned, layout.canvas) for planned, shown in carried)
+    seen, ignored = _find_visible(sprites, layout.canvas, min_visible_share, min_area, keep_ignored)
+    placements, shown = zip(*carried, strict=True) if carried else ((), ())
+    return Visibility(layout.canvas, placements, shown, sprites, seen, ignored)
+
+
+def render(
+    background: np.ndarray | None,
+    visibility: Visibility,
+    *,
+    steps: Sequence[Step] = (),
+    rng: np.random.Generator | None = None,
+    in_place: bool = False,
+    channel_order: str = "rgb",
+) -> Scene:
+    """Paints the objects that stay and describes them.
+
+    Args:
+        background, steps, rng, in_place, channel_order: As `compose` has them.
+        visibility: What `resolve_visibility` gave.
+
+    Raises:
+        ValueError: If an argument is not as said.
+    """
+    canvas, sprites, seen, ignored = visibility.canvas, visibility.sprites, visibility.seen, visibility.ignored
+    _check_background(background, canvas)
     check_choice("channel_order", channel_order, ("rgb",) if steps else tuple(_TO_ORDER))
     if steps and rng is None:
         raise ValueError("`rng` must be a generator where there are `steps`, but got None.")
-    carried = [carry_out(planned, segments[planned.segment]) for planned in layout.placements]
-    sprites = [place(shown, planned, layout.canvas) for planned, shown in carried]
-    seen, ignored = _find_visible(sprites, layout.canvas, min_visible_share, min_area, keep_ignored)
     painted = {index: sprites[index] for index in sorted([*seen, *ignored])}
-    if background is None:
-        image = np.zeros((*layout.canvas, 3), np.uint8)
-    else:
-        image = background if in_place else background.copy()
-    if steps:
-        light = _paint_lit(image, painted, background is None, steps, rng)
-    else:
-        light = None
-        for sprite in painted.values():
-            _paint(image, sprite, channel_order)
-    alpha = _coverage(painted.values(), layout.canvas) if background is None else None
+    image = np.zeros((*canvas, 3), np.uint8) if background is None else background
+    if background is not None and not in_place:
+        image = background.copy()
+    light = _paint_all(image, painted, background is None, steps, rng, channel_order)
+    alpha = _coverage(painted.values(), canvas) if background is None else None
     check = WordCheck(image if channel_order == "rgb" else image[..., ::-1], alpha, steps)
-    words = check.true_words([(carried[index][1], sprites[index], seen[index]) for index in sorted(seen)])
-    owner = np.zeros(layout.canvas, np.int32)
+    order = sorted(seen)
+    words = check.true_words([(visibility.segments[index], sprites[index], seen[index]) for index in order])
+    owner = np.zeros(canvas, np.int32)
     objects = []
-    for z_order, index in enumerate(sorted(seen)):
+    for z_order, index in enumerate(order):
         np.copyto(owner[sprites[index].window], z_order + 1, where=seen[index])
+        shown = visibility.placements[index], visibility.segments[index], words[z_order]
+        # Effects may widen a sprite's window: what is seen lies in the one before.
         box = _tight_box(seen[index], sprites[index].offset)
-        objects.append(_describe(painted[index], *carried[index], words[z_order], z_order, seen[index], box))
-    regions = [_ignore(carried[index][1], mask, sprites[index].offset) for index, mask in sorted(ignored.items())]
+        objects.append(_describe(painted[index], *shown, z_order, seen[index], box))
+    regions = [_ignore(visibility.segments[i], mask, sprites[i].offset) for i, mask in sorted(ignored.items())]
     return Scene(image, tuple(objects), owner, tuple(regions), light, alpha)
 
 
@@ -119,10 +186,23 @@ def _find_visible(
     return kept, ignored
 
 
-def _paint_lit(
-    image: np.ndarray, sprites: dict[int, Sprite], bare: bool, steps: Sequence[Step], rng: np.random.Generator
-) -> Light:
-    """Paints sprites from back to front with light and edges; ``sprites`` then holds them as painted."""
+def _paint_all(
+    image: np.ndarray,
+    sprites: dict[int, Sprite],
+    bare: bool,
+    steps: Sequence[Step],
+    rng: np.random.Generator | None,
+    channel_order: str,
+) -> Light | None:
+    """Paints sprites from back to front, with effects if there are any; ``sprites`` then holds them as painted.
+
+    Returns:
+        The light of the effects; None without any.
+    """
+    if not steps:
+        for sprite in sprites.values():
+            _paint(image, sprite, channel_order)
+        return None
     lighting = Lighting(steps, rng)
     frame = lighting.frame(image, bare, sprites.values())
     for index, sprite in sprites.items():
@@ -178,19 +258,14 @@ def _tight_box(mask: np.ndarray, offset: tuple[int, int]) -> Box:
     return offset[0] + x, offset[1] + y, offset[0] + x + width, offset[1] + y + height
 
 
-def _check_inputs(
-    background: np.ndarray | None,
-    layout: Layout,
-    segments: Sequence[Segment],
-    min_visible_share: float,
-    min_area: int,
-) -> None:
-    expected = (*layout.canvas, 3)
+def _check_background(background: np.ndarray | None, canvas: tuple[int, int]) -> None:
+    expected = (*canvas, 3)
     if background is not None and (background.dtype != np.uint8 or background.shape != expected):
         got = f"{background.dtype} of shape {background.shape}"
         raise ValueError(f"`background` must be a uint8 array of the layout's shape {expected}, but got {got}.")
+
+
+def _check_segments(layout: Layout, segments: Sequence[Segment]) -> None:
     missing = [planned.segment for planned in layout.placements if not 0 <= planned.segment < len(segments)]
     if missing:
         raise ValueError(f"`segments` must hold what the layout places, but got {len(segments)} and indices {missing}.")
-    check_range("min_visible_share", min_visible_share, 0, 1)
-    check_range("min_area", min_area, 1, expected[0] * expected[1])

@@ -59,26 +59,45 @@ class Sprite:
         return slice(y, y + height), slice(x, x + width)
 
 
-def fit_boxes(boxes: np.ndarray, sizes: np.ndarray, limit: float = math.inf) -> tuple[np.ndarray, np.ndarray]:
+def fit_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Fits the largest box of a given aspect into each box, centred.
 
     Args:
         boxes: (N, 4) integer half-open xyxy boxes, at least one pixel wide and high.
         sizes: (N, 2) or (2,) heights and widths whose aspect is kept, but for rounding to whole pixels.
-        limit: Largest factor by which sizes may grow; a box that asks for more shrinks about its centre.
 
     Returns:
-        (N, 4) int64 boxes, each inside its own of ``boxes`` and at least one pixel wide and high, and (N,) bool, which
-        of them the limit made smaller.
+        (N, 4) int64 boxes, each inside its own of ``boxes`` and at least one pixel wide and high.
     """
     room = boxes[:, 2:] - boxes[:, :2]
     shapes = np.asarray(sizes)[..., ::-1]
-    scales = room / shapes
-    scale = np.minimum(scales[:, :1], scales[:, 1:])
-    limited = scale[:, 0] > limit
-    fitted = np.minimum(np.maximum(np.rint(shapes * np.minimum(scale, limit)).astype(np.int64), 1), room)
+    return _centred(boxes, room, shapes * (room / shapes).min(axis=1, keepdims=True))
+
+
+def shrink_boxes(boxes: np.ndarray, sizes: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Shrinks boxes about their centres until what is fitted into them is enlarged no further than a limit.
+
+    Args:
+        boxes: (N, 4) int64 half-open xyxy boxes, at least one pixel wide and high.
+        sizes: (N, 2) or (2,) heights and widths of what is fitted into them, its aspect kept.
+        limit: Largest factor by which it may grow.
+
+    Returns:
+        (N, 4) int64 boxes, and (N,) bool, which of them are smaller than before.
+    """
+    room = boxes[:, 2:] - boxes[:, :2]
+    shapes = np.asarray(sizes)[..., ::-1]
+    limited = (room / shapes).min(axis=1) > limit
+    if not limited.any():
+        return boxes, limited
+    return np.where(limited[:, None], _centred(boxes, room, shapes * limit), boxes), limited
+
+
+def _centred(boxes: np.ndarray, room: np.ndarray, extents: np.ndarray) -> np.ndarray:
+    """Boxes of (N, 2) or (2,) widths and heights, rounded to pixels, centred in others of those widths and heights."""
+    fitted = np.minimum(np.maximum(np.rint(extents).astype(np.int64), 1), room)
     corner = boxes[:, :2] + (room - fitted) // 2
-    return np.concatenate([corner, corner + fitted], axis=1), limited
+    return np.concatenate([corner, corner + fitted], axis=1)
 
 
 def _fit_box(box: Box, size: Sequence[float]) -> Box:

@@ -4,12 +4,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import InitVar, asdict, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import check_choice, check_range, require
+from sos_mm.checks import check_choice, check_range, one_name, require
 from sos_mm.composition.backgrounds.procedural import PHOTOGRAPHS, Backgrounds, build_backgrounds, check_backgrounds
 from sos_mm.composition.effects.step import Step, build_steps
 from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
@@ -36,8 +36,8 @@ class Recipe:
         background_categories: Which categories the backgrounds may show, unlabelled: a list of names of the
             vocabulary, or 'unknown' for any. None is 'unknown' for photographs and the empty list for backgrounds
             that show nothing. LVIS's negative and not-exhaustive categories follow from it.
-        light: Steps of light and edges, as `build_steps` takes them; 'default' for those of `default_light`.
-            None by default: objects are painted as they are.
+        effects: Light, shadows, edges and the like, as `build_steps` takes them; 'default' for those of
+            `default_light`. None by default: objects are painted as they are. ``light``, its name of old, is accepted.
         min_visible_share: Objects of which a smaller share is seen are left out.
         min_area: So are those with fewer visible pixels.
         keep_ignored: Paint such objects all the same and mark what is seen of them as regions to ignore.
@@ -57,15 +57,17 @@ class Recipe:
     layout: dict[str, Any] = field(default_factory=lambda: {"type": "StructuredLayout"})
     sampling: str = "category"
     background_categories: str | Sequence[str] | None = None
-    light: str | Sequence[Mapping[str, Any]] = ()
+    effects: str | Sequence[Mapping[str, Any]] = ()
     min_visible_share: float = 0.5
     min_area: int = 16
     keep_ignored: bool = False
     vocabulary: Any = None
     formats: Sequence[str | Mapping[str, Any]] = ("coco",)
     image_format: str = "jpg"
+    light: InitVar[str | Sequence[Mapping[str, Any]] | None] = None
 
-    def __post_init__(self):
+    def __post_init__(self, light: str | Sequence[Mapping[str, Any]] | None):
+        object.__setattr__(self, "effects", one_name("effects", self.effects, "light", light))
         canvas = self.canvas
         if (
             not isinstance(canvas, list | tuple)
@@ -99,7 +101,7 @@ class Recipe:
             ValueError: If a key is unknown (names the nearest one) or missing, or a value is not as said.
         """
         for key in config:
-            check_choice("key of the recipe", key, [known.name for known in fields(cls)])
+            check_choice("key of the recipe", key, [*(known.name for known in fields(cls)), "light"])
         if "canvas" not in config:
             raise ValueError("The recipe must have a `canvas`, such as `canvas = (384, 384)`.")
         return cls(**config)
@@ -129,9 +131,9 @@ class Recipe:
             return build_layout(self.layout)
 
     def build_steps(self) -> tuple[Step, ...]:
-        """The steps of light and edges."""
-        with _naming("light", self.light):
-            return build_steps([self.light] if isinstance(self.light, str) else self.light)
+        """Builds the steps of the effects."""
+        with _naming("effects", self.effects):
+            return build_steps([self.effects] if isinstance(self.effects, str) else self.effects)
 
     def build_formats(self) -> tuple[Format, ...]:
         """The formats of the data set."""

@@ -188,7 +188,7 @@ from pathlib import Path
 
 import torch
 
-from tests.detection.test_visits import PARTS, train_once
+from tests.engine.test_visits import PARTS, train_once
 
 rank, port, folder = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)

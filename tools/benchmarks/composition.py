@@ -54,7 +54,7 @@ def build_recipe(args: argparse.Namespace) -> Recipe:
         recipe = replace(recipe, segments={"type": "release", "root": args.root, "metadata": args.metadata})
     if args.backgrounds:
         recipe = replace(recipe, backgrounds={"type": "folder", "root": args.backgrounds})
-    return replace(recipe, light="default") if args.light else recipe
+    return replace(recipe, effects="default") if args.light else recipe
 
 
 class Clock:

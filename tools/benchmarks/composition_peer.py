@@ -215,7 +215,7 @@ def main() -> None:
             layout={"type": "StructuredLayout", "counts": COUNTS, "crowded": "fewer"},
             formats=("panoptic", "objects"),
         )
-        lit = Recipe.from_dict({**plain.to_dict(), "light": "default"})
+        lit = Recipe.from_dict({**plain.to_dict(), "effects": "default"})
         contestants = {}
         if args.peer:
             (folder / "peer").mkdir()

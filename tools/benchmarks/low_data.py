@@ -49,7 +49,9 @@ def train(args: argparse.Namespace, data: Path, seed: int, paste: bool) -> list[
     dataset.data_root = str(data)
     if paste:
         bank = load_recipe(CONFIGS / "synthesis/sample_ten.py")
-        line = dict(type="sos_mm.SegmentPaste", bank=bank.segments, layout=bank.layout, light="default", prob=args.prob)
+        line = dict(
+            type="sos_mm.SegmentPaste", bank=bank.segments, layout=bank.layout, effects="default", prob=args.prob
+        )
         dataset.pipeline.insert(2, line)
     times = -(-args.iterations * args.batch_size // args.images)
     loader = dict(batch_size=args.batch_size, num_workers=0, persistent_workers=False)

@@ -104,7 +104,7 @@ def beside_a_detector(rounds: int, data: Path) -> dict[str, list[float]]:
     synthesize(recipe, data, 64, progress=False)
     dataset = config.train_dataloader.dataset
     line = dict(type="sos_mm.SegmentPaste", bank=recipe.segments, classes=config.classes, layout=recipe.layout)
-    dataset.pipeline.insert(2, dict(line, prob=1.0, light="default"))
+    dataset.pipeline.insert(2, dict(line, prob=1.0, effects="default"))
     dataset.data_root = str(data)
     dataset = DATASETS.build(dataset)
     times, batches, size = defaultdict(list), [], config.train_dataloader.batch_size

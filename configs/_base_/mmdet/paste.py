@@ -7,5 +7,5 @@ paste = dict(
     bank=dict(type="index", path=_base_.composed_root + "FC.arrow"),
     classes="coco",
     unknown="skip",
-    light="default",
+    effects="default",
 )

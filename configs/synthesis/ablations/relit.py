@@ -1,3 +1,3 @@
 # The scene lit anew as a whole. SOS does it with IC-Light, for which the classical relighter stands here.
 _base_ = "naive.py"
-light = [dict(type="Relight", relighter=dict(type="GradientRelighter"))]
+effects = [dict(type="Relight", relighter=dict(type="GradientRelighter"))]

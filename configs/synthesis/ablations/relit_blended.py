@@ -1,4 +1,4 @@
 # Lit anew, and each object blended with what it was by the rank of its area: most is kept of small ones, as the paper
 # says.
 _base_ = "naive.py"
-light = [dict(type="AreaWeightedBlend", relighter=dict(type="GradientRelighter"))]
+effects = [dict(type="AreaWeightedBlend", relighter=dict(type="GradientRelighter"))]

@@ -1,6 +1,6 @@
 # The blend of SOS's released code: most is kept of large objects, and all keep their colour.
 _base_ = "relit_blended.py"
-light = [
+effects = [
     dict(
         type="AreaWeightedBlend",
         relighter=dict(type="GradientRelighter"),

@@ -1,3 +1,3 @@
 # The scene lit anew as a whole, and each object blended with what it was, by the rank of its area.
 _base_ = "../fc_like.py"
-light = ["default", dict(type="AreaWeightedBlend", relighter=dict(type="GradientRelighter"))]
+effects = ["default", dict(type="AreaWeightedBlend", relighter=dict(type="GradientRelighter"))]

@@ -1,2 +1,2 @@
 _base_ = "../fc_like.py"
-light = []
+effects = []

@@ -74,7 +74,7 @@ def build_steps(configs: Sequence[str | Mapping[str, Any]]) -> tuple[Step, ...]:
     steps = []
     words = [config for config in configs if isinstance(config, str)]
     for word in words:
-        check_choice("light", word, ("default",))
+        check_choice("effects", word, ("default",))
     for config in chain.from_iterable(default_light() if config in words else [config] for config in configs):
         check_choice("step.type", config.get("type"), _STEPS)
         cls = _STEPS[config["type"]]

@@ -20,7 +20,7 @@ from sos_mm.composition.layouts.prior import (
     register_layout,
     sizes_of,
 )
-from sos_mm.composition.place import fit_boxes, turned_sizes
+from sos_mm.composition.place import shrink_boxes, turned_sizes
 from sos_mm.formats.coco import CocoFile
 from sos_mm.formats.json_reader import read_json
 
@@ -125,9 +125,7 @@ class CocoLayout(PriorOptions):
         order = np.argsort(draft.columns["orders"], kind="stable")
         order = order[draft.boxes[order].all(axis=1)]
         turned = turned_sizes(sizes_of(segments), variants.rotations)
-        boxes = draft.columns["boxes"][order]
-        fitted, limited = fit_boxes(boxes, turned[order], self.limit)
-        boxes = np.where(limited[:, None], fitted, boxes)
+        boxes, limited = shrink_boxes(draft.columns["boxes"][order], turned[order], self.limit)
         placements = (variants.place(*each) for each in zip(order.tolist(), boxes, limited, strict=True))
         return Layout(canvas, tuple(placements))
 

@@ -15,7 +15,7 @@ from sos_mm.composition.layouts.prior import (
     register_layout,
     sizes_of,
 )
-from sos_mm.composition.place import fit_boxes, turned_sizes
+from sos_mm.composition.place import fit_boxes, shrink_boxes, turned_sizes
 from sos_mm.composition.scene import Placement
 
 ZONES = ("near", "mid", "far")
@@ -120,7 +120,8 @@ class DepthLayout(OcclusionOptions):
         for index in np.argsort(-depths, kind="stable").tolist():
             ground = horizon + (1 - horizon) * depths.min() / depths[index]
             square = np.array([[0, 0, *draft.boxes[index, ::-1].astype(np.int64)]])
-            fitted, limited = fit_boxes(square, shapes[index], self.limit)
+            square, limited = shrink_boxes(square, shapes[index], self.limit)
+            fitted = fit_boxes(square, shapes[index])
             extent = np.minimum(fitted[0, 2:] - fitted[0, :2], canvas[::-1])
             for _ in range(-(-self.attempts // _BATCH)):
                 boxes = _draw_boxes(rng, extent, ground, canvas)

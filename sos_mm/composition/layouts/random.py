@@ -16,7 +16,7 @@ from sos_mm.composition.layouts.prior import (
     register_layout,
     sizes_of,
 )
-from sos_mm.composition.place import fit_boxes, turned_sizes
+from sos_mm.composition.place import fit_boxes, shrink_boxes, turned_sizes
 
 
 @register_layout
@@ -89,5 +89,6 @@ class RandomLayout(PriorOptions):
             return extents, np.full(len(extents), self.limit < 1)
         squares = np.zeros((len(drafted), 4), np.int64)
         squares[:, 2:] = drafted[:, ::-1]
-        fitted, limited = fit_boxes(squares, turned, self.limit)
+        squares, limited = shrink_boxes(squares, turned, self.limit)
+        fitted = fit_boxes(squares, turned)
         return fitted[:, 2:] - fitted[:, :2], limited

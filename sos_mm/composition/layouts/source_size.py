@@ -14,7 +14,7 @@ from sos_mm.composition.layouts.prior import (
     register_layout,
     sizes_of,
 )
-from sos_mm.composition.place import fit_boxes, turned_sizes
+from sos_mm.composition.place import fit_boxes, shrink_boxes, turned_sizes
 from sos_mm.composition.scene import Placement
 
 _BATCH = 16
@@ -72,7 +72,8 @@ class SourceSizeLayout(OcclusionOptions):
         rooms = np.minimum(turned_sizes(draft.boxes, variants.rotations), canvas)
         boxes = np.zeros((len(segments), 4), np.int64)
         boxes[:, 2:] = np.maximum(np.rint(rooms[:, ::-1]), 1)
-        fitted, limited = fit_boxes(boxes, turned, self.limit)
+        boxes, limited = shrink_boxes(boxes, turned, self.limit)
+        fitted = fit_boxes(boxes, turned)
         taken = TakenBoxes(len(segments), self.min_visible, self.min_mean_visible)
         placements = []
         for index in np.argsort(-draft.boxes.prod(axis=1), kind="stable").tolist():

@@ -16,7 +16,7 @@ from sos_mm.composition.layouts.prior import (
     register_layout,
     sizes_of,
 )
-from sos_mm.composition.place import fit_boxes, turned_sizes
+from sos_mm.composition.place import fit_boxes, shrink_boxes, turned_sizes
 from sos_mm.composition.scene import Placement
 
 SIZE_CLASSES = ("large", "medium", "small")
@@ -104,13 +104,10 @@ class StructuredLayout(OcclusionOptions):
         for index in np.argsort(classes, kind="stable").tolist():
             areas = self.areas[SIZE_CLASSES[classes[index]]]
             for _ in range(-(-self.attempts // _BATCH)):
-                boxes = self._draw_boxes(rng, areas, canvas)
-                fitted, limited = fit_boxes(boxes, sizes[index], self.limit)
-                chosen = taken.add_first(fitted) if len(boxes) else None
+                boxes, limited = shrink_boxes(self._draw_boxes(rng, areas, canvas), sizes[index], self.limit)
+                chosen = taken.add_first(fit_boxes(boxes, sizes[index])) if len(boxes) else None
                 if chosen is not None:
-                    placements.append(
-                        variants.place(index, (fitted if limited[chosen] else boxes)[chosen], limited[chosen])
-                    )
+                    placements.append(variants.place(index, boxes[chosen], limited[chosen]))
                     break
         return placements
 
