@@ -29,7 +29,7 @@ ARROWS = {
     # The command, which nothing else imports.
     "cli": {"segments", "cutouts", "synthesis", "browse", "annotations", "saliency", "engine", "formats"},
 }
-LEAVES = {"atomic", "checks", "compat", "errors", "progress", "seeding", "shipped"}
+LEAVES = {"atomic", "checks", "compat", "errors", "progress", "registry", "seeding", "shipped"}
 WITHOUT_TORCH = (
     "formats",
     "segments",
@@ -44,6 +44,7 @@ WITHOUT_TORCH = (
     "compat",
     "errors",
     "progress",
+    "registry",
     "seeding",
 )
 
