@@ -10,7 +10,7 @@ import numpy as np
 from sos_mm.annotations.subsets import make_subsets
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments import build_index
-from sos_mm.segments.build import list_records
+from sos_mm.segments.factory import list_records
 from sos_mm.segments.vocabulary import read_vocabulary
 from sos_mm.synthesis import Recipe, synthesize
 

@@ -15,7 +15,7 @@ import pytest
 from sos_mm.checks import FaultyInputError, read_image
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments import MixedBank, SegmentBank, build_bank, build_index, read_annotated, read_folder, read_tar
-from sos_mm.segments.index import IndexedRecords
+from sos_mm.segments.index.arrow import IndexedRecords
 from tests.conftest import make_rgba, write_rgba
 
 pytest.importorskip("pyarrow")
@@ -169,7 +169,7 @@ def test_a_full_disk_leaves_what_was_there(folder, tmp_path, monkeypatch, failin
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    names = {"at a row": "sos_mm.segments.index_writer.IndexWriter.add", "at the end": "os.fsync"}
+    names = {"at a row": "sos_mm.segments.index.writer.IndexWriter.add", "at the end": "os.fsync"}
     monkeypatch.setattr(names[failing], full)
     with pytest.raises(OSError, match="No space left"):
         build_index(read_folder(folder), index, copies=(10, 30), progress=False)

@@ -13,8 +13,8 @@ from pycocotools import mask as tools
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.rle import decode_near, decode_window
 from sos_mm.segments import Filters, SegmentBank, build_bank, build_index, read_annotated
-from sos_mm.segments.annotated import BORDERING
 from sos_mm.segments.bordering import bordering_share, bordering_shares
+from sos_mm.segments.readers.coco import BORDERING
 
 SIZE = (60, 80)
 

@@ -19,17 +19,16 @@ from sos_mm.segments import (
     SegmentBank,
     build_bank,
     build_index,
-    index_writer,
     read_folder,
     read_release_layout,
 )
-from sos_mm.segments import index as index_module
-from sos_mm.segments.build import list_records
-from sos_mm.segments.building import measured
-from sos_mm.segments.fingerprint import common_root
-from sos_mm.segments.index import IndexedRecords
-from sos_mm.segments.index_writer import IndexWriter
-from sos_mm.segments.pack import copy_sizes, shrink
+from sos_mm.segments.factory import list_records
+from sos_mm.segments.index import arrow as index_module
+from sos_mm.segments.index import writer as index_writer
+from sos_mm.segments.index.arrow import IndexedRecords
+from sos_mm.segments.index.copies import copy_sizes, shrink
+from sos_mm.segments.index.fingerprint import common_root
+from sos_mm.segments.index.writer import IndexWriter, measured
 from sos_mm.segments.record import SegmentRecord
 from tests.conftest import make_rgba, write_rgba
 
@@ -124,7 +123,7 @@ def test_shrinking_is_the_mean_over_areas(height, width, small_height, small_wid
 def test_shrinking_in_strips_is_the_same(rng, monkeypatch):
     rgba = make_rgba(rng, 150, 40)
     whole = shrink(rgba, (40, 11))
-    monkeypatch.setattr("sos_mm.segments.pack._STRIP", 7)
+    monkeypatch.setattr("sos_mm.segments.index.copies._STRIP", 7)
     np.testing.assert_array_equal(shrink(rgba, (40, 11)), whole)
 
 

@@ -15,8 +15,8 @@ from typing import Any
 from sos_mm.cli.parsing import new_parser
 from sos_mm.errors import BROKEN, ErrorCollector
 from sos_mm.segments import build_index
-from sos_mm.segments.build import list_records
-from sos_mm.segments.index import IndexedRecords
+from sos_mm.segments.factory import list_records
+from sos_mm.segments.index.arrow import IndexedRecords
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:

@@ -11,17 +11,17 @@ import numpy as np
 
 from sos_mm.checks import check_choice, few
 from sos_mm.errors import ErrorCollector
-from sos_mm.segments.building import measured
 from sos_mm.segments.cache import ByteCache
-from sos_mm.segments.fingerprint import combined, common_root, fingerprint
-from sos_mm.segments.index import IndexedRecords
-from sos_mm.segments.pack import PackedCopy
+from sos_mm.segments.index.arrow import IndexedRecords
+from sos_mm.segments.index.copies import PackedCopy
+from sos_mm.segments.index.fingerprint import combined, common_root, fingerprint
+from sos_mm.segments.index.writer import measured
 from sos_mm.segments.quality import Filters
+from sos_mm.segments.readers.release import read_release_layout
 from sos_mm.segments.record import Outline, SegmentRecord
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 from sos_mm.segments.segment import Segment
 from sos_mm.segments.selection import SelectedRecords, Selection, kind_of, select
-from sos_mm.segments.sources import read_release_layout
 from sos_mm.segments.vocabulary import category_ids, category_key, find_categories, read_vocabulary
 
 STRATEGIES = ("category", "uniform", "weighted", "single_category")

@@ -37,7 +37,7 @@ from sos_mm.composition.place import place
 from sos_mm.errors import ErrorCollector
 from sos_mm.progress import Progress
 from sos_mm.segments import SegmentBank, build_index
-from sos_mm.segments.build import list_records
+from sos_mm.segments.factory import list_records
 from sos_mm.synthesis import Recipe, synthesize
 from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.shards import open_folder, write_shard

@@ -28,7 +28,7 @@ from sos_mm import SegmentPaste
 from sos_mm.engine.randomness import RunRandomness
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments import SegmentBank, build_bank, build_index
-from sos_mm.segments.build import list_records
+from sos_mm.segments.factory import list_records
 from sos_mm.synthesis import Recipe, SceneMaker, synthesize
 from sos_mm.synthesis.recipe import load_recipe
 

@@ -1,7 +1,7 @@
 """The reader of the released layout: it lists records and leaves the pixels on disk."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,8 @@ from sos_mm.checks import FaultyInputError, check_folder, few
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.json_reader import read_json_object
 from sos_mm.segments.quality import ANNOTATED
+from sos_mm.segments.readers.common import SEGMENT_SUFFIXES, read_words, without_duplicates
 from sos_mm.segments.record import SegmentRecord
-
-SEGMENT_SUFFIXES = (".png", ".webp")
 
 
 def read_release_layout(
@@ -108,54 +107,11 @@ def _record(path: str, category: str, sub_category: str, words: dict, metadata: 
     )
 
 
-def read_words(entry: Mapping[str, Any], name: str) -> tuple[str, str, tuple[str, ...]]:
-    """``short_phrase``, ``description`` and ``features`` of a JSON object; empty where they are not there.
-
-    Raises:
-        FaultyInputError: If one is of another kind; names it and, by ``name``, the object.
-    """
-    features = entry.get("features", [])
-    features = [features] if isinstance(features, str) else features
-    for key in ("category", "sub_category", "short_phrase", "description"):
-        if not isinstance(entry.get(key, ""), str):
-            text = f"`{key}` of {name} must be text, but got {entry[key]!r}: mend it."
-            raise FaultyInputError("faulty metadata", text)
-    if not isinstance(features, list) or not all(isinstance(word, str) for word in features):
-        text = f"`features` of {name} must be a list of words, but got {features!r}: mend it."
-        raise FaultyInputError("faulty metadata", text)
-    return entry.get("short_phrase", ""), entry.get("description", ""), tuple(features)
-
-
 def _read_metadata(path: Path) -> dict[str, dict]:
     words = read_json_object(path, "The segments' `metadata`")
     if not all(isinstance(entry, dict) for entry in words.values()):
         raise ValueError(f"{path} must hold one JSON object for each '<category>_<sub-category>', but does not.")
     return words
-
-
-def without_duplicates(records: Iterable[SegmentRecord], faults: ErrorCollector) -> list[SegmentRecord]:
-    """The records without those whose ``source_id`` an earlier one has or no text can hold; each is a fault."""
-    kept: dict[str, SegmentRecord] = {}
-    for record in records:
-        if not _is_text(record.source_id):
-            text = f"The name {record.file!a} must be UTF-8, but is not: rename it."
-            faults.record(FaultyInputError("name that is not UTF-8", text))
-            continue
-        first = kept.setdefault(record.source_id, record)
-        if first is not record:
-            faults.record(
-                FaultyInputError(
-                    "id that is there twice",
-                    f"Each segment must have an id of its own, but {record.source_id!r} is that of both {first.file} "
-                    f"and {record.file}: rename or remove one.",
-                )
-            )
-    return list(kept.values())
-
-
-def _is_text(name: str) -> bool:
-    # Bytes that are no UTF-8 are lone surrogates in the names that Python gives to files.
-    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _flags(record: SegmentRecord, answers: Mapping[str, Any], path: str | Path) -> tuple[bool, bool, bool] | None:

@@ -14,8 +14,8 @@ from sos_mm.formats.boxes import four_numbers, is_four_numbers
 from sos_mm.formats.coco import CocoFile, file_names
 from sos_mm.formats.json_reader import read_json_object
 from sos_mm.segments.bordering import PanopticMaps, bordering_shares
+from sos_mm.segments.readers.common import without_duplicates
 from sos_mm.segments.record import SegmentRecord
-from sos_mm.segments.sources import without_duplicates
 from sos_mm.segments.vocabulary import category_key
 
 BORDERING = "bordering on other objects"

@@ -6,14 +6,15 @@ from typing import Any
 
 from sos_mm.checks import check_choice
 from sos_mm.errors import ErrorCollector
-from sos_mm.segments.annotated import read_annotated
 from sos_mm.segments.bank import SegmentBank
-from sos_mm.segments.building import measured
-from sos_mm.segments.files import read_folder, read_tar
+from sos_mm.segments.index.writer import measured
 from sos_mm.segments.mixture import MixedBank
 from sos_mm.segments.quality import Filters
+from sos_mm.segments.readers.coco import read_annotated
+from sos_mm.segments.readers.folder import read_folder
+from sos_mm.segments.readers.release import read_release_layout
+from sos_mm.segments.readers.tar import read_tar
 from sos_mm.segments.record import SegmentRecord
-from sos_mm.segments.sources import read_release_layout
 from sos_mm.segments.vocabulary import repeat_factors
 
 READERS: dict[str, Callable[..., list[SegmentRecord]]] = {
