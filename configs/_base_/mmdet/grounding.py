@@ -1,5 +1,5 @@
-# MM-Grounding-DINO Swin-T, trained as SOS trains it from O365+GoldG weights and evaluated on LVIS minival; children choose
-# the sources.
+# MM-Grounding-DINO Swin-T, trained as SOS trains it from O365+GoldG weights and evaluated on LVIS minival; children
+# choose the sources.
 _base_ = ["mmdet::mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365_goldg_grit9m_v3det.py", "places.py"]
 
 published = "https://download.openmmlab.com/mmdetection/v3.0/mm_grounding_dino/grounding_dino_swin-t_pretrain_"
