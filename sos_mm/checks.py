@@ -1,7 +1,7 @@
 """Checks at the door: dependencies, folders and image files, each with an error that says what to do."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from importlib import import_module
 from numbers import Integral, Real
@@ -64,6 +64,12 @@ def check_choice(name: str, value: object, choices: Iterable) -> None:
         near = get_close_matches(str(value), [str(choice) for choice in choices], n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"`{name}` must be one of {', '.join(map(repr, choices))}, but got {value!r}.{hint}")
+
+
+def few(names: Collection[str]) -> str:
+    """Gives up to three names, and how many more there are, for an error."""
+    shown = ", ".join(map(repr, sorted(names)[:3]))
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 def one_name(name: str, value: Any, old_name: str, old_value: Any) -> Any:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sos_mm.annotations.writing import write_json_lines, write_json_lists
-from sos_mm.synthesis.writers.rle import rle
+from sos_mm.formats.json_writer import write_json_lines, write_json_lists
+from sos_mm.formats.rle import encode_mask
 
-MASK = rle(np.ones((4, 6), bool), (3, 2), (60, 80))
+MASK = encode_mask(np.ones((4, 6), bool), (3, 2), (60, 80))
 
 
 def coco() -> dict:

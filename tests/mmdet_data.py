@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from sos_mm.annotations.subsets import make_subsets
+from sos_mm.errors import ErrorCollector
 from sos_mm.segments import build_index
-from sos_mm.segments.build import list_records
-from sos_mm.segments.faults import Faults
+from sos_mm.segments.factory import list_records
 from sos_mm.segments.vocabulary import read_vocabulary
 from sos_mm.synthesis import Recipe, synthesize
 
@@ -56,7 +56,7 @@ def make_data(folder: Path) -> None:
         )
         synthesize(recipe, folder / "data/sos" / name, 4, progress=False)
     _intra_class(folder / "data/sos/SFC-val", rng)
-    build_index(list_records({"type": "sample"}, Faults("error")), folder / "data/sos/FC.arrow")
+    build_index(list_records({"type": "sample"}, ErrorCollector("error")), folder / "data/sos/FC.arrow")
 
 
 def _picture(path: Path, rng: np.random.Generator) -> list[tuple[list[int], int]]:

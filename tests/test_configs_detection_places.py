@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sos_mm.segments.index import IndexedRecords
+from sos_mm.segments.index.arrow import IndexedRecords
 from sos_mm.segments.vocabulary import read_vocabulary
 
 ROOT = Path(__file__).parents[1]

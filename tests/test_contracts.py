@@ -14,22 +14,24 @@ PACKAGE = Path(sos_mm.__file__).parent
 SPELLINGS = ("sos_mm.{}", "{}")
 # Room -> the rooms that it may import from, beside itself and the shared leaves.
 ARROWS = {
-    "segments": set(),
+    "formats": set(),
+    "segments": {"formats"},
     "cutouts": {"segments"},
-    "composition": {"segments"},
-    "synthesis": {"segments", "composition"},
-    "browse": {"segments", "composition", "synthesis", "annotations"},
-    "annotations": {"segments", "composition", "synthesis"},
+    "composition": {"segments", "formats"},
+    "synthesis": {"segments", "composition", "formats"},
+    "browse": {"formats"},
+    "annotations": {"formats"},
     "metrics": set(),
     "saliency": {"metrics", "segments", "cutouts", "engine"},
-    "augmentation": {"segments", "composition", "engine"},
-    "detection": {"annotations", "metrics", "engine"},
+    "augmentation": {"formats", "segments", "composition", "engine"},
+    "detection": {"formats", "metrics", "engine"},
     "engine": set(),
     # The command, which nothing else imports.
-    "cli": {"segments", "cutouts", "synthesis", "browse", "annotations", "saliency", "engine"},
+    "cli": {"segments", "cutouts", "synthesis", "browse", "annotations", "saliency", "engine", "formats"},
 }
-LEAVES = {"checks", "compat", "progress", "seeding", "shipped"}
+LEAVES = {"atomic", "checks", "compat", "errors", "progress", "registry", "seeding", "shipped"}
 WITHOUT_TORCH = (
+    "formats",
     "segments",
     "cutouts",
     "composition",
@@ -37,9 +39,12 @@ WITHOUT_TORCH = (
     "browse",
     "annotations",
     "metrics",
+    "atomic",
     "checks",
     "compat",
+    "errors",
     "progress",
+    "registry",
     "seeding",
 )
 

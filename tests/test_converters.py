@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sos_mm.annotations import panoptic, referring
-from sos_mm.annotations.panoptic import PanopticFile
 from sos_mm.annotations.released import rebuilt_lines
 from sos_mm.annotations.validate import validate
-from sos_mm.annotations.writing import write_json_lines, write_json_lists
+from sos_mm.formats.json_writer import write_json_lines, write_json_lists
+from sos_mm.formats.mdetr import Expression, Target, read_mdetr, read_refs, to_mdetr
+from sos_mm.formats.panoptic import PanopticFile
 from tests.composed import Composed
 
 TOOLS = Path(__file__).parents[1] / "tools"
@@ -200,12 +201,12 @@ def expressions(draw) -> list:
             box = [x0, y0, draw(st.integers(x0 + 1, 80)), draw(st.integers(y0 + 1, 60))]
             start = draw(st.integers(0, len(text) - 1))
             spans = draw(st.sampled_from([[[0, len(text)]], [[start, draw(st.integers(start + 1, len(text)))]]]))
-            targets.append(referring.Target(box, draw(st.integers(1, 3)), spans))
+            targets.append(Target(box, draw(st.integers(1, 3)), spans))
         # ODVG keeps the targets of one span together.
         order = [target.spans for target in targets]
         targets.sort(key=lambda target: order.index(target.spans))
         image = {"file_name": f"{id % 2}.jpg", "height": 60, "width": 80}
-        made.append(referring.Expression(id, text, image, id % 2, "refcocog", targets))
+        made.append(Expression(id, text, image, id % 2, "refcocog", targets))
     return made
 
 
@@ -213,12 +214,12 @@ def expressions(draw) -> list:
 def test_round_trips(tmp_path_factory, made):
     folder = tmp_path_factory.mktemp("round")
     mdetr, odvg = folder / "mdetr.json", folder / "odvg.jsonl"
-    write_json_lists(mdetr, referring.to_mdetr(made))
-    assert list(referring.read_mdetr(mdetr)) == made
+    write_json_lists(mdetr, to_mdetr(made))
+    assert list(read_mdetr(mdetr)) == made
     assert not validate(mdetr, "mdetr").counts, validate(mdetr).describe()
-    write_json_lines(odvg, referring.to_odvg(referring.read_mdetr(mdetr)))
+    write_json_lines(odvg, referring.to_odvg(read_mdetr(mdetr)))
     assert list(referring.read_odvg(odvg)) == made
-    assert referring.to_mdetr(referring.read_odvg(odvg)) == json.loads(mdetr.read_text())
+    assert to_mdetr(referring.read_odvg(odvg)) == json.loads(mdetr.read_text())
     found = validate(odvg)
     # White space within words makes joined spans ambiguous; spans and boxes must be right.
     assert not found.counts, found.describe()
@@ -302,13 +303,13 @@ def test_expressions_with_faulty_targets_are_left_out(refs):
     content["annotations"][1]["bbox"] = [85, 5, 20, 20]
     instances.write_text(json.dumps(content))
     left_out = Counter()
-    records = list(referring.to_odvg(referring.read_refs(path, instances), left_out))
+    records = list(referring.to_odvg(read_refs(path, instances), left_out))
     assert [record["expression_id"] for record in records] == [10, 11, 13]
     assert list(left_out.values()) == [1]
     content["annotations"].pop()
     instances.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"ref_id 1: it names the annotation 2, but .*instances\.json has none such"):
-        list(referring.read_refs(path, instances))
+        list(read_refs(path, instances))
 
 
 def test_nothing_to_write_is_an_error(composed, tmp_path):

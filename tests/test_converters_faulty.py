@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from sos_mm.annotations import panoptic, referring
 from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
 from sos_mm.annotations.subsets import make_subsets
-from sos_mm.annotations.writing import write_json_lines, write_json_lists
+from sos_mm.formats.json_writer import write_json_lines, write_json_lists
+from sos_mm.formats.mdetr import Expression, Target, read_mdetr, read_refs, to_mdetr
+from sos_mm.formats.panoptic import PanopticFile
 from tests import annotation_samples as samples
 from tests.annotation_samples import mutate
 from tests.test_converters import refs_and_instances
@@ -79,7 +81,7 @@ def test_the_expressions_before_any_fault(tmp_path, keys):
     content = samples.mdetr()
     if keys:
         mutate(content, keys, ...)
-    one, nothing = referring.read_mdetr(write(tmp_path / "mdetr.json", content))
+    one, nothing = read_mdetr(write(tmp_path / "mdetr.json", content))
     assert [target.box for target in one.targets] == [[3, 2, 9, 6]]
     assert nothing.targets == []
 
@@ -90,7 +92,7 @@ def test_faulty_expressions_do_not_come_to_mean_nothing(tmp_path, keys, value, s
     mutate(content, keys, value)
     path = write(tmp_path / "mdetr.json", content)
     with pytest.raises(ValueError, match=rf"mdetr\.json.*{said}"):
-        write_json_lines(tmp_path / "odvg.jsonl", referring.to_odvg(referring.read_mdetr(path)))
+        write_json_lines(tmp_path / "odvg.jsonl", referring.to_odvg(read_mdetr(path)))
     assert not (tmp_path / "odvg.jsonl").exists()
 
 
@@ -116,7 +118,7 @@ def test_faulty_references(tmp_path, keys, value, said):
     mutate(content, keys, value)
     paths = [write(tmp_path / name, each) for name, each in zip(("refs.json", "instances.json"), content, strict=True)]
     with pytest.raises(ValueError, match=said):
-        list(referring.read_refs(*paths))
+        list(read_refs(*paths))
 
 
 def test_either_mark_of_no_target_is_enough(tmp_path):
@@ -124,7 +126,7 @@ def test_either_mark_of_no_target_is_enough(tmp_path):
     for mark in ({"ann_id": [-1]}, {"ann_id": -1}, {"ann_id": [], "no_target": True}):
         entry = {"ref_id": 2, "image_id": 7, "sentences": [{"sent": "a cat", "sent_id": 13}]} | mark
         refs, other = write(tmp_path / "refs.json", [entry]), write(tmp_path / "instances.json", instances)
-        (expression,) = referring.read_refs(refs, other)
+        (expression,) = read_refs(refs, other)
         assert expression.targets == []
 
 
@@ -157,9 +159,9 @@ def released() -> list:
 
 def expressions() -> list:
     """ODVG as it is written of referring expressions."""
-    target = referring.Target([3, 2, 9, 6], 1, [[0, 7]])
+    target = Target([3, 2, 9, 6], 1, [[0, 7]])
     image = {"file_name": "1.jpg", "height": 60, "width": 80}
-    return list(referring.to_odvg([referring.Expression(1, "the dog", image, 1, "refcoco", [target])]))
+    return list(referring.to_odvg([Expression(1, "the dog", image, 1, "refcoco", [target])]))
 
 
 def counted() -> dict:
@@ -177,14 +179,14 @@ def phrased() -> dict:
 
 # What is read, and all that is done with it in the given folder.
 CONVERTED = {
-    "panoptic": (phrased, "x.json", lambda path: list(panoptic.grounding_lines(panoptic.PanopticFile(path, ".png")))),
-    "classes": (phrased, "x.json", lambda path: list(panoptic.detection_lines(panoptic.PanopticFile(path)))),
-    "intra": (phrased, "x.json", lambda path: panoptic.intra_class(panoptic.PanopticFile(path, stuff=True))),
+    "panoptic": (phrased, "x.json", lambda path: list(panoptic.grounding_lines(PanopticFile(path, ".png")))),
+    "classes": (phrased, "x.json", lambda path: list(panoptic.detection_lines(PanopticFile(path)))),
+    "intra": (phrased, "x.json", lambda path: panoptic.intra_class(PanopticFile(path, stuff=True))),
     "repaired": (phrased, "x.json", lambda path: repaired_panoptic(path, path.parent)),
     "released": (released, "x.jsonl", lambda path: list(rebuilt_lines(path))),
-    "mdetr": (samples.mdetr, "x.json", lambda path: list(referring.to_odvg(referring.read_mdetr(path)))),
-    "odvg": (lambda: samples.odvg()[:1], "x.jsonl", lambda path: referring.to_mdetr(referring.read_odvg(path))),
-    "expressions": (expressions, "x.jsonl", lambda path: referring.to_mdetr(referring.read_odvg(path))),
+    "mdetr": (samples.mdetr, "x.json", lambda path: list(referring.to_odvg(read_mdetr(path)))),
+    "odvg": (lambda: samples.odvg()[:1], "x.jsonl", lambda path: to_mdetr(referring.read_odvg(path))),
+    "expressions": (expressions, "x.jsonl", lambda path: to_mdetr(referring.read_odvg(path))),
     "subsets": (counted, "x.json", lambda path: make_subsets(path, path.parent / "out", [50, 100])),
 }
 JUNK = st.one_of(
@@ -236,7 +238,7 @@ def test_nothing_crashes_references(tmp_path, random, junk):
     paths = [write(tmp_path / name, each) for name, each in zip(("refs.json", "instances.json"), content, strict=True)]
     said = ""
     try:
-        referring.to_mdetr(referring.read_refs(*paths))
+        to_mdetr(read_refs(*paths))
     except ValueError as error:
         said = str(error)
     assert not said or str(tmp_path) in said

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sos_mm.browse import write_report
-from sos_mm.browse.masks import decode_outline
+from sos_mm.formats.rle import decode_mask
 from tests.composed import Composed
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +40,7 @@ def test_page_holds_the_data_set(composed, tmp_path):
         objects = [each for each in sample["objects"] if each["role"] == "object"]
         for index, (told, truth) in enumerate(zip(objects, scene.objects, strict=True)):
             outline = {"size": list(scene.size), "counts": told["counts"]}
-            np.testing.assert_array_equal(decode_outline(outline, scene.size, "it"), scene.modal_mask(index))
+            np.testing.assert_array_equal(decode_mask(outline, scene.size, "it"), scene.modal_mask(index))
             assert (told["box"], told["phrase"]) == (list(truth.box), truth.phrase)
             assert (told["visible"], told["segment"]) == (truth.visible_share, truth.segment_id)
     assert not re.search(r'(src|href)="(https?:)?//|url\(|@import|fetch\(', text)

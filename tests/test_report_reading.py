@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sos_mm.browse import read_annotations, read_dataset
-from sos_mm.browse.masks import decode_outline
-from sos_mm.segments.phrases import clean_phrase
+from sos_mm.formats.phrases import clean_phrase
+from sos_mm.formats.rle import decode_mask
 from tests.composed import VOCABULARY, Composed, tight_box
 
 
@@ -25,7 +25,7 @@ def objects_of(image, role="object"):
 def mask_of(image, annotation):
     if image.read_map:
         return image.read_map() == annotation.mask
-    return decode_outline(annotation.mask, image.size, image.file_name)
+    return decode_mask(annotation.mask, image.size, image.file_name)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_missing_pictures_are_counted_and_named(coco):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "instances_val2017.json must be a JSON file, but is not: it is empty"),
+        ("", "instances_val2017.json must be a JSON file, but is not: .* the file is empty"),
         ('{"images": [', "instances_val2017.json must be a JSON file"),
         ('{"a": 1}', "instances_val2017.json must hold annotations of a known kind"),
         ("[1, 2]", "instances_val2017.json must hold annotations of a known kind"),

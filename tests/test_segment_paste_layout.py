@@ -12,7 +12,7 @@ from sos_mm.augmentation.paste_source import PasteSource
 from sos_mm.augmentation.segment_paste import default_layout
 from sos_mm.composition import SourceSizeLayout, StructuredLayout
 from sos_mm.segments import build_bank, build_index
-from sos_mm.segments.annotated import read_annotated
+from sos_mm.segments.readers.coco import read_annotated
 from tests.paste_samples import boxes_of, build, random_sample
 
 

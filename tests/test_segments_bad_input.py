@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from sos_mm.checks import FaultyInputError, read_image
+from sos_mm.errors import ErrorCollector
 from sos_mm.segments import MixedBank, SegmentBank, build_bank, build_index, read_annotated, read_folder, read_tar
-from sos_mm.segments.faults import Faults
-from sos_mm.segments.index import IndexedRecords
+from sos_mm.segments.index.arrow import IndexedRecords
 from tests.conftest import make_rgba, write_rgba
 
 pytest.importorskip("pyarrow")
@@ -115,7 +115,7 @@ def test_broken_cut_outs(folder, tmp_path, kind):
     assert (len(bank), bank.skipped) == (2, {reason: 1})
     assert len(bank.faults) == 1
     assert str(path) in bank.faults[0]
-    faults = Faults("skip")
+    faults = ErrorCollector("skip")
     build_index(read_folder(folder), index, copies=(10, 30), faults=faults, progress=False)
     indexed = SegmentBank.from_index(index)
     assert (len(indexed), indexed.skipped, dict(faults.counts)) == (2, {reason: 1}, {reason: 1})
@@ -169,7 +169,7 @@ def test_a_full_disk_leaves_what_was_there(folder, tmp_path, monkeypatch, failin
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    names = {"at a row": "sos_mm.segments.index_writer.IndexWriter.add", "at the end": "os.fsync"}
+    names = {"at a row": "sos_mm.segments.index.writer.IndexWriter.add", "at the end": "os.fsync"}
     monkeypatch.setattr(names[failing], full)
     with pytest.raises(OSError, match="No space left"):
         build_index(read_folder(folder), index, copies=(10, 30), progress=False)
@@ -186,7 +186,9 @@ def test_a_rebuild_in_which_all_are_broken_leaves_what_was_there(folder, tmp_pat
     for path in folder.rglob("*.png"):
         path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"bank\.arrow must hold at least one segment, but all 3 are broken"):
-        build_index(read_folder(folder), tmp_path / "bank.arrow", copies=(10,), faults=Faults("skip"), progress=False)
+        build_index(
+            read_folder(folder), tmp_path / "bank.arrow", copies=(10,), faults=ErrorCollector("skip"), progress=False
+        )
     assert contents(tmp_path) == before
     with pytest.raises(ValueError, match="but there is none"):
         build_index([], tmp_path / "bank.arrow", progress=False)

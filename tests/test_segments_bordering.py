@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as tools
 
+from sos_mm.errors import ErrorCollector
+from sos_mm.formats.rle import decode_near, decode_window
 from sos_mm.segments import Filters, SegmentBank, build_bank, build_index, read_annotated
-from sos_mm.segments.annotated import BORDERING
-from sos_mm.segments.annotation_masks import decode_near, decode_outline
 from sos_mm.segments.bordering import bordering_share, bordering_shares
-from sos_mm.segments.faults import Faults
+from sos_mm.segments.readers.coco import BORDERING
 
 SIZE = (60, 80)
 
@@ -83,10 +83,10 @@ def test_windows_hold_the_whole_mask(points):
     whole = tools.decode(tools.merge(tools.frPyObjects(polygons, *SIZE)))
     if not whole.any():
         with pytest.raises(ValueError, match="must hold pixels"):
-            decode_outline(polygons, *SIZE, "it")
+            decode_window(polygons, SIZE, "it")
         return
-    window = decode_outline(polygons, *SIZE, "it")
-    near = decode_near(polygons, *SIZE, "it")
+    window = decode_window(polygons, SIZE, "it")
+    near = decode_near(polygons, SIZE, "it")
     pasted = np.zeros(SIZE, np.uint8)
     pasted[near.part] = near.mask
     # Edges that run exactly between two pixels may be rounded otherwise.
@@ -192,7 +192,7 @@ def test_what_the_limit_drops_is_counted(source, tmp_path):
     assert (len(bank), bank.skipped) == (2, {BORDERING: 3})
     assert build_bank({**config, "broken": "skip", "filters": {"area": (1, 1e6)}}).skipped == {BORDERING: 3}
     assert build_bank({**config, "max_bordering": 1}).skipped == {}
-    faults = Faults()
+    faults = ErrorCollector()
     build_index(read_annotated(**_reader(config), faults=faults), tmp_path / "b.arrow", faults=faults, progress=False)
     assert SegmentBank.from_index(tmp_path / "b.arrow").skipped == {BORDERING: 3}
     with pytest.raises(ValueError, match=r"none is left \(3 border on others\)"):
@@ -228,7 +228,7 @@ def test_faulty_outlines_are_named_and_count_for_nothing(source):
     path = write(objects)
     with pytest.raises(ValueError, match=r"Annotation 1 of .*instances\.json: The outline .* must be polygons"):
         read_annotated(path, folder)
-    faults = Faults("skip")
+    faults = ErrorCollector("skip")
     shares = found(read_annotated(path, folder, max_bordering=1, faults=faults))
     assert shares == {0: 0, 2: 0, 3: pytest.approx(12 / 36), 5: 0}
     assert faults.counts == {"faulty annotation": 1}

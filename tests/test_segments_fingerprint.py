@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sos_mm.segments import Filters, SegmentBank, build_bank, build_index, read_folder
-from sos_mm.segments.index import IndexedRecords
+from sos_mm.segments.index.arrow import IndexedRecords
 from tests.conftest import make_rgba, write_rgba
 
 pytest.importorskip("pyarrow")

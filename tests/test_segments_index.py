@@ -13,23 +13,22 @@ from hypothesis import strategies as st
 
 from sos_mm.composition import place as placing
 from sos_mm.composition.scene import Placement
+from sos_mm.errors import ErrorCollector
 from sos_mm.segments import (
     MixedBank,
     SegmentBank,
     build_bank,
     build_index,
-    index_writer,
     read_folder,
     read_release_layout,
 )
-from sos_mm.segments import index as index_module
-from sos_mm.segments.build import list_records
-from sos_mm.segments.building import measured
-from sos_mm.segments.faults import Faults
-from sos_mm.segments.fingerprint import common_root
-from sos_mm.segments.index import IndexedRecords
-from sos_mm.segments.index_writer import IndexWriter
-from sos_mm.segments.pack import copy_sizes, shrink
+from sos_mm.segments.factory import list_records
+from sos_mm.segments.index import arrow as index_module
+from sos_mm.segments.index import writer as index_writer
+from sos_mm.segments.index.arrow import IndexedRecords
+from sos_mm.segments.index.copies import copy_sizes, shrink
+from sos_mm.segments.index.fingerprint import common_root
+from sos_mm.segments.index.writer import IndexWriter, measured
 from sos_mm.segments.record import SegmentRecord
 from tests.conftest import make_rgba, write_rgba
 
@@ -124,7 +123,7 @@ def test_shrinking_is_the_mean_over_areas(height, width, small_height, small_wid
 def test_shrinking_in_strips_is_the_same(rng, monkeypatch):
     rgba = make_rgba(rng, 150, 40)
     whole = shrink(rgba, (40, 11))
-    monkeypatch.setattr("sos_mm.segments.pack._STRIP", 7)
+    monkeypatch.setattr("sos_mm.segments.index.copies._STRIP", 7)
     np.testing.assert_array_equal(shrink(rgba, (40, 11)), whole)
 
 
@@ -255,11 +254,11 @@ def test_the_tool_writes_an_index(release, tmp_path):
 def test_an_index_is_made_of_files_and_holds_all(release):
     root, metadata = map(str, release)
     config = {"type": "release", "root": root, "metadata": metadata}
-    assert len(list_records(config, Faults())) == 6
+    assert len(list_records(config, ErrorCollector())) == 6
     with pytest.raises(ValueError, match="`vocabulary` is not for making an index"):
-        list_records({**config, "vocabulary": "coco"}, Faults())
+        list_records({**config, "vocabulary": "coco"}, ErrorCollector())
     with pytest.raises(ValueError, match="but got 'mix'"):
-        list_records({"type": "mix", "banks": [config]}, Faults())
+        list_records({"type": "mix", "banks": [config]}, ErrorCollector())
 
 
 def test_the_folder_is_checked_first(release, tmp_path):

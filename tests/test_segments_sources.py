@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as tools
 
+from sos_mm.errors import ErrorCollector
 from sos_mm.segments import build_bank, read_annotated, read_folder, read_release_layout, read_tar
-from sos_mm.segments.faults import Faults
 from sos_mm.segments.rims import cut_out
 from tests.conftest import make_rgba, write_rgba
 
@@ -137,7 +137,7 @@ def test_faulty_annotations_are_named_or_skipped(photograph, change, image_chang
     path = write(entries, **image_change)
     with pytest.raises((FileNotFoundError, ValueError), match=match):
         read_annotated(path, folder, max_bordering=None)
-    faults = Faults("skip")
+    faults = ErrorCollector("skip")
     if image_change:
         with pytest.raises(ValueError, match="none is left"):
             read_annotated(path, folder, max_bordering=None, faults=faults)
@@ -149,7 +149,7 @@ def test_faulty_annotations_are_named_or_skipped(photograph, change, image_chang
 @pytest.mark.parametrize(
     ("segmentation", "match"),
     [
-        ({"size": [50, 80], "counts": "abc"}, r"is for a photograph of \[50, 80\]"),
+        ({"size": [50, 80], "counts": "abc"}, r"is for an image of \[50, 80\]"),
         ([[1, 2, 3, 4]], "must be polygons or run lengths"),
         ({"counts": [1, 2]}, "must be polygons or run lengths"),
         ([5], r"a photo é\.png \(instances/3\) must be polygons"),

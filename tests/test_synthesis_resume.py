@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sos_mm.synthesis import Recipe, engine, shards, synthesize
+from sos_mm.synthesis import Recipe, engine, synthesize
 from tests.test_synthesis import folder_hash
 
 IMAGES = 300
@@ -157,15 +157,15 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch, failing):
     recipe = Recipe(canvas=(48, 48), backgrounds={"type": "plain"}, layout=LAYOUT, formats=FORMATS)
     options = {"seed": 3, "shard_size": 3, "progress": False}
     synthesize(recipe, tmp_path / "whole", 9, **options)
-    calls, original = [], shards._sync
+    calls, original = [], os.fsync
 
-    def full(path):
-        calls.append(path)
+    def full(descriptor):
+        calls.append(descriptor)
         if len(calls) >= failing:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        original(path)
+        original(descriptor)
 
-    monkeypatch.setattr(shards, "_sync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match=r"disk of .*out is full .*make room and run the same command again") as caught:
         synthesize(recipe, tmp_path / "out", 9, **options)
     assert caught.value.errno == errno.ENOSPC

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sos_mm.annotations.fields import decompress, rle_totals
 from sos_mm.annotations.validate import Options, find_kind, validate
+from sos_mm.formats.rle import decompress, rle_totals
 from tests.annotation_samples import MAKERS, MASK, coco, lvis, mdetr, mutate, odvg, write
 from tests.composed import Composed
 

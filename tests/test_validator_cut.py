@@ -5,8 +5,8 @@ from copy import deepcopy
 
 import pytest
 
-from sos_mm.annotations.reading import is_json_lines
 from sos_mm.annotations.validate import find_kind, validate
+from sos_mm.formats.json_reader import is_json_lines
 from tests.annotation_samples import MAKERS, coco, lvis, mdetr, mutate, odvg, write
 from tests.test_validator import FAULTS
 
@@ -135,7 +135,7 @@ def test_lines_are_told_from_lists(text, lines):
 
 def test_the_kind_is_found_without_reading_it_all(monkeypatch):
     """A file without line breaks is not decoded for that, whatever stands before its lists."""
-    from sos_mm.annotations import reading
+    from sos_mm.formats import json_reader
 
     decoded = []
 
@@ -145,7 +145,7 @@ def test_the_kind_is_found_without_reading_it_all(monkeypatch):
             decoded.append(end - start)
             return value, end
 
-    monkeypatch.setattr(reading, "_DECODER", Decoder())
+    monkeypatch.setattr(json_reader, "_DECODER", Decoder())
     content = coco()
     text = json.dumps({"info": {"year": 2017}, **content, "images": content["images"] * 1000})
     assert find_kind(text) == "coco"

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sos_mm.composition.scene import OPAQUE
-from sos_mm.segments.phrases import category_phrase, clean_phrase
+from sos_mm.formats.panoptic import ids_to_rgb
+from sos_mm.formats.phrases import category_phrase, clean_phrase
+from sos_mm.formats.png import encode_png
 from sos_mm.synthesis import Recipe, synthesize
 from sos_mm.synthesis.writers import Categories, Entry, build_formats
-from sos_mm.synthesis.writers.panoptic import ids_to_rgb
-from sos_mm.synthesis.writers.png import encode_png
 from tests.composed import SEED, VOCABULARY, Composed, category_id, check_object, recipe_dict, tight_box, xyxy
 from tests.test_composition import random_scene
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sos_mm.synthesis.writers.panoptic import ids_to_rgb
-from sos_mm.synthesis.writers.png import encode_png
-from sos_mm.synthesis.writers.rle import rle, rles
+from sos_mm.formats.panoptic import ids_to_rgb
+from sos_mm.formats.png import encode_png
+from sos_mm.formats.rle import encode_mask, encode_masks
 
 
 @st.composite
@@ -35,7 +35,7 @@ def test_run_lengths_are_those_of_pycocotools(window):
     whole = np.zeros(canvas, np.uint8, order="F")
     whole[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
     expected = mask_tools.encode(whole)
-    assert rle(mask, (left, top), canvas) == {"size": list(canvas), "counts": expected["counts"].decode()}
+    assert encode_mask(mask, (left, top), canvas) == {"size": list(canvas), "counts": expected["counts"].decode()}
 
 
 def test_long_runs():
@@ -47,10 +47,10 @@ def test_long_runs():
         flat[7 : 7 + area] = True
         flat[8 : 8 + area : 900_000] = False
         masks.append(flat.reshape(canvas[::-1]).T)
-    told = rles([(mask, (0, 0)) for mask in masks], canvas)
+    told = encode_masks([(mask, (0, 0)) for mask in masks], canvas)
     expected = [mask_tools.encode(np.asfortranarray(mask.view(np.uint8)))["counts"].decode() for mask in masks]
     assert [each["counts"] for each in told] == expected
-    assert rles([], canvas) == []
+    assert encode_masks([], canvas) == []
 
 
 @settings(max_examples=50, deadline=None)

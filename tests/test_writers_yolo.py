@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from sos_mm.formats.yolo import outline
 from sos_mm.synthesis.writers import build_formats
-from sos_mm.synthesis.writers.yolo import outline
 from tests.composed import VOCABULARY, Composed, category_id
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sos_mm.annotations.reading import AnnotationFileError
+from sos_mm.formats.json_reader import AnnotationFileError
 
 
 @dataclass(frozen=True)

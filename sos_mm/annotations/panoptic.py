@@ -7,100 +7,24 @@ mask, and the ODVG files beside them are broken (see `sos_mm.annotations.release
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
 
-from sos_mm.annotations.boxes import Box, clip, xywh_to_xyxy, xyxy_to_xywh
-from sos_mm.annotations.reading import read_lists
-from sos_mm.annotations.records import (
-    BOX,
-    CATEGORY,
-    ID,
-    IMAGE,
-    OBJECTS,
-    TEXT,
-    WHOLE,
-    Record,
-    by_id,
-    check_record,
-    optional,
-)
 from sos_mm.checks import check_range
+from sos_mm.formats.boxes import xyxy_to_xywh
+from sos_mm.formats.odvg import boxes_by_phrase, chunks, grounding_record, image_part, instance_record
+from sos_mm.formats.panoptic import PanopticFile
+from sos_mm.formats.phrases import caption_phrase
+from sos_mm.formats.records import Record
 from sos_mm.seeding import Purpose, generator
-from sos_mm.segments.phrases import caption_phrase
-from sos_mm.synthesis.writers.odvg import boxes_by_phrase, grounding_record
-
-_SEGMENT = {"category_id": WHOLE, "bbox": BOX, "phrase": optional(TEXT), "short_phrase": optional(TEXT)}
 
 
-class PanopticFile:
-    """A COCO panoptic annotation file.
+def phrase_of(file: PanopticFile, segment: Record) -> str:
+    """A segment's phrase, as it stands in a caption; its category's name if it has none."""
+    phrase = segment.get("phrase") or segment.get("short_phrase") or ""
+    return caption_phrase(phrase, file.names[segment["category_id"]])
 
-    Args:
-        path: The file.
-        image_suffix: Suffix of the image files where it is not that of ``images``, such as '.png'.
-        stuff: Whether to take segments of stuff categories (``isthing`` 0) too.
 
-    Attributes:
-        left_out: How many segments were left out so far, by reason.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not a panoptic annotation file; names the line.
-    """
-
-    def __init__(self, path: str | Path, image_suffix: str | None = None, stuff: bool = False):
-        annotation = {"image_id": ID, "segments_info": OBJECTS}
-        content = read_lists(path, images=IMAGE, annotations=annotation, categories=CATEGORY)
-        self.path, self.suffix, self.stuff, self.left_out = path, image_suffix, stuff, Counter[str]()
-        self.names = {each["id"]: each["name"] for each in sorted(content["categories"], key=lambda each: each["id"])}
-        self._stuff = {each["id"] for each in content["categories"] if not each.get("isthing", 1)}
-        self._images = by_id(content["images"], f"Images of {path}")
-        self._annotations = content["annotations"]
-
-    @property
-    def labels(self) -> dict[int, int]:
-        """Labels from 0 by category id, in the order of the ids."""
-        kept = [id for id in self.names if self.stuff or id not in self._stuff]
-        return {id: label for label, id in enumerate(kept)}
-
-    def label_map(self) -> dict[str, str]:
-        """What mmdet's `ODVGDataset` takes as ``label_map_file``."""
-        return {str(label): self.names[id] for id, label in self.labels.items()}
-
-    def images(self) -> Iterator[tuple[Record, list[tuple[Record, Box]]]]:
-        """Each image, with its segments and their xyxy boxes.
-
-        Raises:
-            ValueError: If an annotation is of an unknown image, or a segment is faulty or of an unknown category.
-        """
-        for annotation in self._annotations:
-            image = self._images.get(annotation["image_id"])
-            if image is None:
-                raise ValueError(
-                    f"{self.path} has an annotation of the image {annotation['image_id']}, but no such image."
-                )
-            name = PurePosixPath(image["file_name"])
-            image = image | {"file_name": str(name.with_suffix(self.suffix) if self.suffix else name)}
-            yield image, list(self._segments(image, annotation["segments_info"]))
-
-    def _segments(self, image: Record, segments: list[Record]) -> Iterator[tuple[Record, Box]]:
-        for segment in segments:
-            check_record(segment, _SEGMENT, f"{self.path}, image {image['id']!r}: a segment")
-            category = segment["category_id"]
-            if category not in self.names:
-                raise ValueError(f"{self.path}, image {image['id']}: category {category} is not in `categories`.")
-            box = clip(xywh_to_xyxy(segment["bbox"]), image["width"], image["height"])
-            if segment.get("iscrowd") or (category in self._stuff and not self.stuff):
-                self.left_out["crowd or stuff"] += 1
-            elif box is None:
-                self.left_out["no box of a pixel or more inside the image"] += 1
-            else:
-                yield segment, box
-
-    def phrase(self, segment: Record) -> str:
-        """A segment's phrase, as it stands in a caption; its category's name if it has none."""
-        phrase = segment.get("phrase") or segment.get("short_phrase") or ""
-        return caption_phrase(phrase, self.names[segment["category_id"]])
+def _image_part(image: Record) -> Record:
+    return image_part(image["file_name"], (image["height"], image["width"]))
 
 
 def detection_lines(file: PanopticFile) -> Iterator[Record]:
@@ -108,10 +32,9 @@ def detection_lines(file: PanopticFile) -> Iterator[Record]:
     labels = file.labels
     for image, segments in file.images():
         instances = [
-            {"bbox": box, "label": labels[each["category_id"]], "category": file.names[each["category_id"]]}
-            for each, box in segments
+            instance_record(box, labels[each["category_id"]], file.names[each["category_id"]]) for each, box in segments
         ]
-        yield image_part(image) | {"detection": {"instances": instances}}
+        yield _image_part(image) | {"detection": {"instances": instances}}
 
 
 def grounding_lines(file: PanopticFile, max_characters: int | None = None, seed: int = 0) -> Iterator[Record]:
@@ -129,30 +52,10 @@ def grounding_lines(file: PanopticFile, max_characters: int | None = None, seed:
     if max_characters is not None:
         check_range("max_characters", max_characters, 1, 2**31)
     for index, (image, segments) in enumerate(file.images()):
-        groups = boxes_by_phrase((file.phrase(each), box) for each, box in segments)
+        groups = boxes_by_phrase((phrase_of(file, each), box) for each, box in segments)
         order = generator(seed, Purpose.CAPTION, index).permutation(len(groups)).tolist()
         for part in chunks([groups[place] for place in order], max_characters):
-            yield image_part(image) | {"grounding": grounding_record(part)}
-
-
-def chunks(groups: list[tuple[str, list]], max_characters: int | None) -> Iterator[list[tuple[str, list]]]:
-    """Phrases and their boxes, as many at a time as a caption holds."""
-    part: list[tuple[str, list]] = []
-    length = 0
-    for group in groups:
-        # ". " between phrases, "." behind the last.
-        if part and max_characters is not None and length + len(group[0]) + 1 > max_characters:
-            yield part
-            part, length = [], 0
-        part.append(group)
-        length += len(group[0]) + 2
-    if part:
-        yield part
-
-
-def image_part(image: Record) -> Record:
-    """What ODVG says of an image."""
-    return {"filename": image["file_name"], "height": image["height"], "width": image["width"]}
+            yield _image_part(image) | {"grounding": grounding_record(part)}
 
 
 def intra_class(file: PanopticFile, dataset_name: str = "refcoco") -> Record:
@@ -168,9 +71,9 @@ def intra_class(file: PanopticFile, dataset_name: str = "refcoco") -> Record:
     """
     images, annotations = [], []
     for image, segments in file.images():
-        phrases = Counter(file.phrase(each).lower() for each, _ in segments)
+        phrases = Counter(phrase_of(file, each).lower() for each, _ in segments)
         for target, box in segments:
-            category, caption = target["category_id"], file.phrase(target)
+            category, caption = target["category_id"], phrase_of(file, target)
             others = [xyxy_to_xywh(b) for each, b in segments if each is not target and each["category_id"] == category]
             if not others or phrases[caption.lower()] > 1:
                 continue

@@ -11,15 +11,14 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from sos_mm.annotations.boxes import clip, xywh_to_xyxy
-from sos_mm.annotations.panoptic import chunks
-from sos_mm.annotations.reading import json_lines, read_lists, read_text
-from sos_mm.annotations.records import BOXES, OBJECT, OBJECTS, SIZE, TEXT, WHOLE, WORDS, Record, check_record
-from sos_mm.checks import check_folder, read_image
-from sos_mm.segments.phrases import clean_phrase
-from sos_mm.synthesis.writers.odvg import boxes_by_phrase, grounding_record
+from sos_mm.checks import check_folder
+from sos_mm.formats.boxes import BOXES, clip, xywh_to_xyxy
+from sos_mm.formats.json_reader import read_lists
+from sos_mm.formats.odvg import boxes_by_phrase, chunks, grounding_record, image_part, read_grounding
+from sos_mm.formats.panoptic import read_map
+from sos_mm.formats.phrases import clean_phrase
+from sos_mm.formats.records import OBJECTS, TEXT, WHOLE, WORDS, Record, check_record
 
-_LINE = {"filename": WORDS, "height": SIZE, "width": SIZE, "grounding": OBJECT}
 _REGION = {"phrase": TEXT, "bboxes": BOXES}
 
 
@@ -42,23 +41,18 @@ def rebuilt_lines(
         ValueError: If a line is not JSON or not of that kind; names the line.
     """
     left_out = Counter() if left_out is None else left_out
-    for number, line in json_lines(read_text(path), path):
-        check_record(line, _LINE, f"{path}, line {number}: the line")
-        check_record(line["grounding"], {"regions": OBJECTS}, f"{path}, line {number}: `grounding`")
+    for name, line in read_grounding(path, {"regions": OBJECTS}):
         pairs = []
         for region in line["grounding"]["regions"]:
-            check_record(region, _REGION, f"{path}, line {number}: a region")
+            check_record(region, _REGION, f"{name} a region")
             boxes = [clip(xywh_to_xyxy(box), line["width"], line["height"]) for box in region["bboxes"]]
             phrase = clean_phrase(region["phrase"])
             if not phrase or not boxes or None in boxes:
                 left_out["phrase that is empty, or has a box that is hidden or outside"] += 1
                 continue
             pairs += [(phrase, box) for box in boxes]
-        image = {
-            "filename": str(PurePosixPath(line["filename"]).with_suffix(image_suffix)),
-            "height": line["height"],
-            "width": line["width"],
-        }
+        file_name = str(PurePosixPath(line["filename"]).with_suffix(image_suffix))
+        image = image_part(file_name, (line["height"], line["width"]))
         if not pairs:
             left_out["line without phrases"] += 1
         for part in chunks(boxes_by_phrase(pairs), max_characters):
@@ -90,7 +84,7 @@ def repaired_panoptic(
     for annotation in content["annotations"]:
         for segment in annotation["segments_info"]:
             check_record(segment, {"id": WHOLE}, f"{path}, mask {annotation['file_name']}: a segment")
-        shown = _shown(read_image(folder / annotation["file_name"], 3))
+        shown = _shown(read_map(folder / annotation["file_name"]))
         kept = [each | shown[each["id"]] for each in annotation["segments_info"] if each["id"] in shown]
         left_out["segment that no pixel shows"] += len(annotation["segments_info"]) - len(kept)
         annotation["segments_info"] = kept
@@ -103,9 +97,8 @@ def repaired_panoptic(
     return content
 
 
-def _shown(mask: np.ndarray) -> dict[int, Record]:
-    """Area and xywh box of every id in an RGB mask."""
-    ids = mask.astype(np.int64) @ (1, 256, 65536)
+def _shown(ids: np.ndarray) -> dict[int, Record]:
+    """Area and xywh box of every id in a map of ids, but 0."""
     rows, columns = np.nonzero(ids)
     found, which, areas = np.unique(ids[rows, columns], return_inverse=True, return_counts=True)
     low, high = np.full((2, len(found)), 2**31), np.full((2, len(found)), -1)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sos_mm.annotations.reading import check_lists, read_lists
-from sos_mm.annotations.records import ID, WHOLE
-from sos_mm.annotations.writing import write_json_lists
 from sos_mm.checks import writable_folder
+from sos_mm.formats.json_reader import check_lists, read_lists
+from sos_mm.formats.json_writer import write_json_lists
+from sos_mm.formats.records import ID, WHOLE
 from sos_mm.seeding import Purpose, generator
 
 

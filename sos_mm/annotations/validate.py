@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sos_mm.annotations.findings import Findings
-from sos_mm.annotations.reading import AnnotationFileError, is_json_lines, members, position, read_text
 from sos_mm.annotations.validate_coco import CocoCheck, LvisCheck, MdetrCheck, PanopticCheck
-from sos_mm.annotations.validate_lines import check_odvg, check_refs, read_label_map
+from sos_mm.annotations.validate_lines import check_odvg, check_refs
 from sos_mm.checks import check_choice, check_folder, check_range
+from sos_mm.formats.json_reader import AnnotationFileError, is_json_lines, members, position, read_text
+from sos_mm.formats.odvg import read_label_map
 
 _LISTS = {"coco": CocoCheck, "lvis": LvisCheck, "panoptic": PanopticCheck, "mdetr": MdetrCheck}
 KINDS = (*_LISTS, "odvg", "refs")

@@ -6,22 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sos_mm.annotations.fields import (
-    NO_LIMIT,
-    Complaint,
-    box_complaint,
-    is_size,
-    is_whole,
-    mask_complaint,
-    rle_complaint,
-    rle_totals,
-    size_complaint,
-    spans_complaint,
-)
 from sos_mm.annotations.findings import Findings
-from sos_mm.annotations.reading import Member
-from sos_mm.annotations.referring import NO_TARGET
-from sos_mm.checks import read_image
+from sos_mm.formats.boxes import box_complaint
+from sos_mm.formats.json_reader import Member
+from sos_mm.formats.lvis import FREQUENCIES, url_name
+from sos_mm.formats.mdetr import NO_TARGET
+from sos_mm.formats.odvg import spans_complaint
+from sos_mm.formats.panoptic import read_map
+from sos_mm.formats.records import NO_LIMIT, Complaint, is_size, is_whole, size_complaint
+from sos_mm.formats.rle import mask_complaint, rle_complaint, rle_totals
 
 if TYPE_CHECKING:
     from sos_mm.annotations.validate import Options
@@ -226,13 +219,12 @@ class LvisCheck(CocoCheck):
 
     def file_name(self, record: Record) -> Any:
         """As mmdet's `LVISV1Dataset` finds it: the last two parts of ``coco_url``."""
-        url = record.get("coco_url")
-        return "/".join(url.split("/")[-2:]) if isinstance(url, str) else None
+        return url_name(record.get("coco_url"))
 
     def category(self, record: Record, place: int) -> None:
         """Checks a category."""
         super().category(record, place)
-        if record.get("frequency") not in ("r", "c", "f"):
+        if record.get("frequency") not in FREQUENCIES:
             found = f"category {record.get('id')!r}: {record.get('frequency')!r}"
             self.findings.add(place, "`frequency` must be 'r', 'c' or 'f'", found)
 
@@ -293,7 +285,7 @@ class PanopticCheck(CocoCheck):
     def _compare(self, path: Path, segments: list[Record], size: tuple[int, int], place: int, owner: str) -> None:
         """Compares the ids and areas of segments with the pixels."""
         try:
-            pixels = read_image(path, 3).astype(np.int64) @ (1, 256, 65536)
+            pixels = read_map(path)
         except (OSError, ValueError) as error:
             self.findings.add(place, "the mask file must be there", f"{owner}: {error}")
             return

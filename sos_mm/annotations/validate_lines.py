@@ -1,40 +1,19 @@
 """Checks of ODVG's JSON lines, and of the lists of RefCOCO's and gRefCOCO's authors."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sos_mm.annotations.fields import Complaint, box_complaint, is_whole, phrase_complaint, size_complaint
-from sos_mm.annotations.fields import spans_complaint as check_spans
 from sos_mm.annotations.findings import Findings
-from sos_mm.annotations.reading import AnnotationFileError, members, read_json, try_json_lines
+from sos_mm.formats.boxes import box_complaint
+from sos_mm.formats.json_reader import AnnotationFileError, members, try_json_lines
+from sos_mm.formats.odvg import phrase_complaint, region_boxes
+from sos_mm.formats.odvg import spans_complaint as check_spans
+from sos_mm.formats.records import Complaint, is_whole, size_complaint
 
 if TYPE_CHECKING:
     from sos_mm.annotations.validate import Options
 
 Record = dict[str, Any]
-
-
-def read_label_map(path: str | Path) -> dict[int, str]:
-    """The names of ODVG's labels, from a file as mmdet's `ODVGDataset` takes it.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"The label map {path} does not exist.")
-    try:
-        content = read_json(path)
-    except AnnotationFileError as error:
-        raise ValueError(f"The label map cannot be read: {error}") from error
-    if not isinstance(content, dict) or not content:
-        raise ValueError(f'The label map {path} must be a JSON object such as {{"0": "dog"}}, but is not.')
-    for label, name in content.items():
-        if not re.fullmatch("[0-9]+", label) or not isinstance(name, str):
-            entry = f"{label!r}: {name!r}"[:80]
-            raise ValueError(f"The label map {path} must give names to whole numbers from 0, but has {entry}.")
-    return {int(label): name for label, name in content.items()}
 
 
 def check_odvg(text: str, findings: Findings, options: "Options", names: dict[int, str] | None) -> None:
@@ -122,9 +101,7 @@ class _OdvgCheck:
             self._region(region, caption, number, size)
 
     def _region(self, region: Record, caption: str, number: int, size: tuple[int, int]) -> None:
-        boxes = region["bbox"]
-        boxes = boxes if isinstance(boxes, list) and boxes and isinstance(boxes[0], list) else [boxes]
-        for box in boxes:
+        for box in region_boxes(region):
             self.findings.records["boxes"] += 1
             self._complain(number, box_complaint(box, size, self.options.tolerance, corners=True))
         spans = region.get("tokens_positive")

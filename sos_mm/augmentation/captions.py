@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from sos_mm.composition.scene import Scene, SceneObject
+from sos_mm.formats.phrases import caption_phrase
 from sos_mm.segments.colors import recolored
-from sos_mm.segments.phrases import caption_phrase
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.truth import claims, measure, still_true
 from sos_mm.segments.words import Words, find

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from sos_mm.checks import check_choice
-from sos_mm.segments.sources import few
+from sos_mm.checks import check_choice, few
 from sos_mm.segments.vocabulary import category_key, read_vocabulary
 
 UNKNOWN = ("error", "skip", "append")

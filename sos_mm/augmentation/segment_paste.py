@@ -39,7 +39,7 @@ from sos_mm.composition.true_words import endangered_kinds
 from sos_mm.engine.randomness import DrawsFromRun, RepeatIndex
 from sos_mm.seeding import Purpose, generator, image_id
 from sos_mm.segments.bank import STRATEGIES
-from sos_mm.segments.build import check_bank
+from sos_mm.segments.factory import check_bank
 from sos_mm.segments.words import ENDANGERED
 
 

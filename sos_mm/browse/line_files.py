@@ -5,9 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sos_mm.browse.coco_files import below, four_numbers
 from sos_mm.browse.dataset import GROUNDING, AnnotatedImage, Annotation, Box, DataSet
-from sos_mm.segments.faults import Faults
+from sos_mm.errors import ErrorCollector
+from sos_mm.formats.boxes import four_numbers
+from sos_mm.formats.odvg import region_boxes
+from sos_mm.formats.records import check_below
 
 KINDS = {"grounding": GROUNDING, "detection": "ODVG detection", "objects": "sidecar of composed objects"}
 
@@ -17,13 +19,13 @@ def line_kind(record: Any) -> str | None:
     return next((key for key in KINDS if isinstance(record, dict) and key in record), None)
 
 
-def read_lines(path: Path, records: Sequence[Mapping[str, Any]], faults: Faults) -> DataSet:
+def read_lines(path: Path, records: Sequence[Mapping[str, Any]], faults: ErrorCollector) -> DataSet:
     """What the lines of such a file hold.
 
     Args:
         path: The file.
         records: Its lines.
-        faults: Meets lines of another kind than the first, or that lack something.
+        faults: Records lines of another kind than the first, or that lack something.
     """
     kind = line_kind(records[0]) if records else None
     images = []
@@ -34,7 +36,7 @@ def read_lines(path: Path, records: Sequence[Mapping[str, Any]], faults: Faults)
             images.append(_READERS[kind](record))
         except (KeyError, TypeError, ValueError) as error:
             said = f"it has no {error}." if isinstance(error, KeyError) else str(error)
-            faults.meet(ValueError(f"Line {number} of {path}: {said}"))
+            faults.record(ValueError(f"Line {number} of {path}: {said}"))
     categories = sorted({each.category for image in images for each in image.annotations})
     return DataSet(path, KINDS[kind] if kind else "JSON lines", tuple(images), tuple(categories))
 
@@ -79,7 +81,7 @@ def _marked(category: str, box: Any, **more) -> Annotation:
 
 
 def _image(record: Mapping[str, Any], annotations: Sequence[Annotation]) -> AnnotatedImage:
-    name = below(record["filename"], "`filename`")
+    name = check_below(record["filename"], "`filename`")
     return AnnotatedImage(name, (record["height"], record["width"]), tuple(annotations), (name,))
 
 
@@ -91,16 +93,14 @@ def _detection(record: Mapping[str, Any]) -> AnnotatedImage:
 def _grounding(record: Mapping[str, Any]) -> AnnotatedImage:
     marked = []
     for region in record["grounding"]["regions"]:
-        boxes, phrase = region["bbox"], region["phrase"]
-        # A phrase may be one box or several, and in some files a list of words.
-        phrase = phrase if isinstance(phrase, str) else ", ".join(phrase)
-        boxes = boxes if boxes and isinstance(boxes[0], list) else [boxes]
-        marked += [_marked(phrase, box) for box in boxes]
+        # A phrase is a list of words in some files.
+        phrase = region["phrase"] if isinstance(region["phrase"], str) else ", ".join(region["phrase"])
+        marked += [_marked(phrase, box) for box in region_boxes(region)]
     return _image(record, marked)
 
 
 def _objects(record: Mapping[str, Any]) -> AnnotatedImage:
-    name = below(record["file_name"], "`file_name`")
+    name = check_below(record["file_name"], "`file_name`")
     marked = [
         Annotation(
             each["category"],

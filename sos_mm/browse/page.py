@@ -15,7 +15,7 @@ from sos_mm.browse.reading import read_annotations, read_dataset
 from sos_mm.browse.samples import FOLDER, sample_records
 from sos_mm.browse.statistics import Figures, figures, per_class
 from sos_mm.checks import check_range, writable_folder
-from sos_mm.segments.faults import Faults
+from sos_mm.errors import ErrorCollector
 
 PAGE = "index.html"
 # By this a page of ours is known, which may be written over.
@@ -62,7 +62,7 @@ def write_report(
         check_range(name, value, low, 2**31 - 1)
     data_set = read_dataset(data, images, masks, broken=broken, progress=progress)
     other = None if compare is None else figures(read_annotations(compare))
-    told, out, faults = figures(data_set), page_folder(out), Faults(broken)
+    told, out, faults = figures(data_set), page_folder(out), ErrorCollector(broken)
     with TemporaryDirectory(dir=out, prefix=_PARTIAL) as partial:
         samples = sample_records(data_set, num, seed, Path(partial), max_side, faults)
         skipped = (*data_set.faults, *faults.texts)

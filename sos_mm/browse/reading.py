@@ -1,17 +1,18 @@
 """Reads any data set that is annotated in a known way, and finds its pictures."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sos_mm.browse.coco_files import is_coco, read_coco
+from sos_mm.browse.coco_files import read_coco
 from sos_mm.browse.dataset import AnnotatedImage, DataSet
 from sos_mm.browse.line_files import line_kind, read_lines, with_sidecar
 from sos_mm.browse.saliency_folders import find_pair, read_saliency
 from sos_mm.checks import check_folder
-from sos_mm.segments.faults import Faults
-from sos_mm.synthesis.shards import is_unfinished
+from sos_mm.errors import ErrorCollector
+from sos_mm.formats.coco import is_coco
+from sos_mm.formats.composed import is_unfinished
+from sos_mm.formats.json_reader import AnnotationFileError, read_json_or_lines
 
 # What composed data sets call their annotations; the first that is there is shown.
 _COMPOSED = (
@@ -48,7 +49,7 @@ def read_dataset(
         FileNotFoundError: If there is no such file or folder, or pictures are missing.
         ValueError: If it is of no known kind, or broken; names the file.
     """
-    faults = Faults(broken)
+    faults = ErrorCollector(broken)
     data_set = _read(Path(data), images, masks, faults, progress)
     data_set = _with_pictures(data_set, None if images is None else Path(images), faults)
     return replace(data_set, faults=tuple(faults.texts))
@@ -61,10 +62,10 @@ def read_annotations(path: str | Path) -> DataSet:
         FileNotFoundError: If there is no such file.
         ValueError: If it is of no known kind, or broken; names the file.
     """
-    return _read_file(Path(path), Faults())
+    return _read_file(Path(path), ErrorCollector())
 
 
-def _read(data: Path, images: Any, masks: Any, faults: Faults, progress: bool) -> DataSet:
+def _read(data: Path, images: Any, masks: Any, faults: ErrorCollector, progress: bool) -> DataSet:
     if not data.exists():
         raise FileNotFoundError(f"`data` must be a data set, but {data} does not exist.")
     if is_unfinished(data):
@@ -95,7 +96,7 @@ def _annotation_file(folder: Path) -> Path | None:
     return files[0] if files else None
 
 
-def _read_file(path: Path, faults: Faults) -> DataSet:
+def _read_file(path: Path, faults: ErrorCollector) -> DataSet:
     if not path.is_file():
         raise FileNotFoundError(f"The annotations must be a file, but {path} is none.")
     content = _json(path)
@@ -113,24 +114,16 @@ def _read_file(path: Path, faults: Faults) -> DataSet:
 
 def _json(path: Path) -> Any:
     """Content of a JSON file; a list where it holds JSON lines, one object a line."""
+    if path.suffix == ".jsonl" and not path.read_text(encoding="utf-8").strip():
+        return []
     try:
-        text = path.read_text(encoding="utf-8")
-        if not text.strip():
-            if path.suffix == ".jsonl":
-                return []
-            raise ValueError("it is empty")
-        try:
-            content = json.loads(text)
-        except json.JSONDecodeError as error:
-            if not error.msg.startswith("Extra data"):
-                raise
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
-    except ValueError as error:
-        raise ValueError(f"{path} must be a JSON file, but is not: {error}.") from error
+        content = read_json_or_lines(path)
+    except AnnotationFileError as error:
+        raise ValueError(f"{path} must be a JSON file, but is not: {error}") from error
     return [content] if line_kind(content) and not is_coco(content) else content
 
 
-def _with_pictures(data_set: DataSet, images: Path | None, faults: Faults) -> DataSet:
+def _with_pictures(data_set: DataSet, images: Path | None, faults: ErrorCollector) -> DataSet:
     found = data_set.images
     if data_set.source.is_file():
         folder = check_folder(images, "`images`") if images else _picture_folder(data_set)

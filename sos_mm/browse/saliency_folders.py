@@ -8,8 +8,8 @@ import numpy as np
 
 from sos_mm.browse.dataset import SALIENCY, AnnotatedImage, Annotation, DataSet
 from sos_mm.checks import IMAGE_SUFFIXES, check_folder, read_image
+from sos_mm.errors import ErrorCollector
 from sos_mm.progress import Progress
-from sos_mm.segments.faults import Faults
 
 CATEGORY = "salient"
 # Words in the names of the two folders, as the public data sets have them.
@@ -24,13 +24,13 @@ def find_pair(folder: Path) -> tuple[Path, Path] | None:
     return (images[0], masks[0]) if len(images) == len(masks) == 1 else None
 
 
-def read_saliency(images: Path, masks: Path, faults: Faults, progress: bool = False) -> DataSet:
+def read_saliency(images: Path, masks: Path, faults: ErrorCollector, progress: bool = False) -> DataSet:
     """What the masks mark: one region an image, or none where a mask is empty.
 
     Args:
         images: Folder of the images.
         masks: Folder of the masks.
-        faults: Meets masks that cannot be read, and images without one.
+        faults: Records masks that cannot be read, and images without one.
         progress: Whether to say on stderr how far it is.
 
     Raises:
@@ -41,13 +41,13 @@ def read_saliency(images: Path, masks: Path, faults: Faults, progress: bool = Fa
     if not drawn:
         raise ValueError(f"`masks` must hold image files, but {masks} holds none.")
     for stem in sorted(pictures.keys() - drawn.keys()):
-        faults.meet(FileNotFoundError(f"The image {pictures[stem]} must have a mask of its name in {masks}."))
+        faults.record(FileNotFoundError(f"The image {pictures[stem]} must have a mask of its name in {masks}."))
     found = []
     for stem, path in Progress(len(drawn), "masks", progress).over(drawn.items()):
         try:
             found.append(_image(pictures.get(stem), path))
         except (OSError, ValueError) as error:
-            faults.meet(error)
+            faults.record(error)
     return DataSet(masks, SALIENCY, tuple(found), (CATEGORY,))
 
 

@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 
 from sos_mm.browse.dataset import AnnotatedImage, DataSet
-from sos_mm.browse.masks import decode_outline
 from sos_mm.checks import read_image
+from sos_mm.errors import ErrorCollector
+from sos_mm.formats.rle import decode_mask, encode_mask
 from sos_mm.seeding import Purpose, generator
-from sos_mm.segments.faults import Faults
-from sos_mm.synthesis.writers.rle import rle
 
 FOLDER = "pictures"
 # Files as they are, unless they are heavier than a page likes or browsers cannot show them.
@@ -94,7 +93,7 @@ def _objects(image: AnnotatedImage) -> list[dict[str, Any]]:
         if values is not None:
             mask = values == each.mask
         elif each.mask is not None:
-            mask = decode_outline(each.mask, tuple(image.size), f"object {place} of {image.file_name}")
+            mask = decode_mask(each.mask, tuple(image.size), f"object {place} of {image.file_name}")
         objects.append(
             {
                 "category": each.category,
@@ -105,21 +104,21 @@ def _objects(image: AnnotatedImage) -> list[dict[str, Any]]:
                 "visible": each.visible_share,
                 "truncation": each.truncation,
                 "segment": each.segment_id,
-                "counts": "" if mask is None else rle(mask, (0, 0), tuple(image.size))["counts"],
+                "counts": "" if mask is None else encode_mask(mask, (0, 0), tuple(image.size))["counts"],
             }
         )
     return objects
 
 
 def sample_records(
-    data_set: DataSet, num: int, seed: int, out: Path, max_side: int, faults: Faults
+    data_set: DataSet, num: int, seed: int, out: Path, max_side: int, faults: ErrorCollector
 ) -> list[dict[str, Any]]:
-    """Those of the images drawn; faults meets pictures that cannot be shown."""
+    """Those of the images drawn; ``faults`` records pictures that cannot be shown."""
     records = []
     (out / FOLDER).mkdir()
     for number, image in enumerate(choose(data_set, num, seed), 1):
         try:
             records.append(sample_record(image, number, out, max_side))
         except (OSError, ValueError) as error:
-            faults.meet(error)
+            faults.record(error)
     return records

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sos_mm.browse import write_report
 from sos_mm.cli.parsing import new_parser
-from sos_mm.segments.faults import BROKEN
+from sos_mm.errors import BROKEN
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:

@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sos_mm.annotations import panoptic, referring
-from sos_mm.annotations.reading import read_lists
-from sos_mm.annotations.records import CATEGORY
 from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
-from sos_mm.annotations.writing import write_json_lines, write_json_lists
 from sos_mm.cli.parsing import new_parser
+from sos_mm.formats.coco import CATEGORY
+from sos_mm.formats.json_reader import read_lists
+from sos_mm.formats.json_writer import write_json_lines, write_json_lists
+from sos_mm.formats.mdetr import read_mdetr, read_refs, to_mdetr
+from sos_mm.formats.odvg import label_map
+from sos_mm.formats.panoptic import PanopticFile
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
@@ -57,8 +60,8 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     return parser.parse_args(argv)
 
 
-def _panoptic(args: argparse.Namespace) -> panoptic.PanopticFile:
-    return panoptic.PanopticFile(args.source, args.image_suffix, args.stuff)
+def _panoptic(args: argparse.Namespace) -> PanopticFile:
+    return PanopticFile(args.source, args.image_suffix, args.stuff)
 
 
 def panoptic_odvg(args: argparse.Namespace, left_out: Counter) -> int:
@@ -73,8 +76,9 @@ def panoptic_detection(args: argparse.Namespace, left_out: Counter) -> int:
     """Writes the lines, and ``<stem>_label_map.json`` beside them."""
     file, out = _panoptic(args), Path(args.out)
     number = write_json_lines(out, panoptic.detection_lines(file))
-    label_map = out.with_name(f"{out.stem}_label_map.json")
-    label_map.write_text(json.dumps(file.label_map(), ensure_ascii=False) + "\n", encoding="utf-8")
+    names = label_map(file.names[id] for id in file.labels)
+    content = json.dumps(names, ensure_ascii=False) + "\n"
+    out.with_name(f"{out.stem}_label_map.json").write_text(content, encoding="utf-8")
     left_out.update(file.left_out)
     return number
 
@@ -103,28 +107,28 @@ def released_panoptic(args: argparse.Namespace, left_out: Counter) -> int:
 
 def mdetr_odvg(args: argparse.Namespace, left_out: Counter) -> int:
     """Writes the lines."""
-    return write_json_lines(args.out, referring.to_odvg(referring.read_mdetr(args.source), left_out))
+    return write_json_lines(args.out, referring.to_odvg(read_mdetr(args.source), left_out))
 
 
 def odvg_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
     """Writes the expressions."""
     categories = read_lists(args.categories, categories=CATEGORY)["categories"] if args.categories else ()
-    content = referring.to_mdetr(referring.read_odvg(args.source), categories)
+    content = to_mdetr(referring.read_odvg(args.source), categories)
     write_json_lists(args.out, content)
     return len(content["images"])
 
 
 def refs_odvg(args: argparse.Namespace, left_out: Counter) -> int:
     """Writes the lines."""
-    expressions = referring.read_refs(args.source, args.instances, args.split, args.name)
+    expressions = read_refs(args.source, args.instances, args.split, args.name)
     return write_json_lines(args.out, referring.to_odvg(expressions, left_out))
 
 
 def refs_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
     """Writes the expressions."""
-    expressions = referring.read_refs(args.source, args.instances, args.split, args.name)
+    expressions = read_refs(args.source, args.instances, args.split, args.name)
     categories = read_lists(args.instances, categories=CATEGORY)["categories"]
-    content = referring.to_mdetr(expressions, categories)
+    content = to_mdetr(expressions, categories)
     write_json_lists(args.out, content)
     return len(content["images"])
 

@@ -19,12 +19,12 @@ from sos_mm.cli.parsing import new_parser
 from sos_mm.cutouts import CutoutWriter, OnnxCutter, Photograph, find_photographs
 from sos_mm.cutouts.photographs import Video, is_video, read_each
 from sos_mm.cutouts.writing import KINDS, OverlayVideo
+from sos_mm.errors import BROKEN, ErrorCollector
 from sos_mm.progress import Progress
-from sos_mm.segments.faults import BROKEN, Faults
 
 # (name, image, alpha, uncertainty), as `CutoutWriter.write` takes them.
 Found = tuple[str, np.ndarray, np.ndarray, np.ndarray | None]
-Finder = Callable[[Iterable[Photograph], Faults], Iterator[Found]]
+Finder = Callable[[Iterable[Photograph], ErrorCollector], Iterator[Found]]
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
@@ -61,7 +61,7 @@ def finder_of(args: argparse.Namespace) -> Finder:
     settings = {key: value for key in ("steps", "ensemble") if (value := getattr(args, key)) is not None}
     inferencer = SODInferencer(args.config, args.checkpoint, device=args.device, test_cfg=settings)
 
-    def find(photographs: Iterable[Photograph], faults: Faults) -> Iterator[Found]:
+    def find(photographs: Iterable[Photograph], faults: ErrorCollector) -> Iterator[Found]:
         for each in inferencer.stream(photographs, args.batch_size, faults):
             yield each.name, each.image, each.alpha, each.uncertainty
 
@@ -73,7 +73,7 @@ def cut_video(path: str, find: Finder, writer: CutoutWriter) -> int:
     video = Video(path)
     progress, number = Progress(max(video.frames, 1), "frames"), 0
     with OverlayVideo(writer, video) as overlay:
-        for found in find(video, Faults()):
+        for found in find(video, ErrorCollector()):
             writer.write(*found)
             overlay.add(*found[1:3])
             number += 1
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     args = parse_args(argv, prog)
     videos = [path for path in args.inputs if is_video(path)]
     images = [path for path in args.inputs if not is_video(path)]
-    faults, number = Faults(args.broken), 0
+    faults, number = ErrorCollector(args.broken), 0
     try:
         photographs = find_photographs(images)
         writer, find = CutoutWriter(args.out, args.kinds), finder_of(args)

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from sos_mm.cli.parsing import new_parser
+from sos_mm.errors import BROKEN, ErrorCollector
 from sos_mm.segments import build_index
-from sos_mm.segments.build import list_records
-from sos_mm.segments.faults import BROKEN, Faults
-from sos_mm.segments.index import IndexedRecords
+from sos_mm.segments.factory import list_records
+from sos_mm.segments.index.arrow import IndexedRecords
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Writes the index and lists what was left out."""
     args = parse_args(argv, prog)
     try:
-        faults = Faults(args.broken)
+        faults = ErrorCollector(args.broken)
         records = list_records(read_options(args.bank), faults)
         build_index(records, args.out, copies=args.copies, faults=faults, workers=args.workers)
         indexed = IndexedRecords(args.out)

@@ -11,9 +11,9 @@ from sos_mm.checks import FaultyInputError, check_choice, check_range, writable_
 from sos_mm.cutouts.foreground import check_image_and_alpha, cut_out
 from sos_mm.cutouts.photographs import Photograph, find_photographs
 from sos_mm.cutouts.writing import save_png
+from sos_mm.errors import ErrorCollector
 from sos_mm.progress import Progress
 from sos_mm.segments.cutter import Cutter
-from sos_mm.segments.faults import Faults
 
 COMPONENTS = ("all", "largest", "each", "one")
 
@@ -55,7 +55,7 @@ def cut_segments(
     rules: CutRules | None = None,
     broken: str = "skip",
     progress: bool = True,
-) -> tuple[int, Faults]:
+) -> tuple[int, ErrorCollector]:
     """Cuts the objects out of photographs and writes them as ``<out>/<category>/<name>.png``, trimmed.
 
     Args:
@@ -76,7 +76,7 @@ def cut_segments(
         FileNotFoundError, PermissionError, ValueError: As the reader and the folder do, or if a category is not
             known; with ``broken='error'`` also `FaultyInputError` naming the photograph.
     """
-    found, rules, faults = find_photographs(photographs), rules or CutRules(), Faults(broken)
+    found, rules, faults = find_photographs(photographs), rules or CutRules(), ErrorCollector(broken)
     targets = [_target(photograph, category) for photograph in found]
     out, written = writable_folder(out, "The folder of segments (`out`)"), 0
     pairs = Progress(len(found), "photographs", progress).over(zip(found, targets, strict=True))
@@ -84,7 +84,7 @@ def cut_segments(
         try:
             segments = list(cut_photograph(photograph, cutter, rules))
         except (OSError, ValueError) as error:
-            faults.meet(error)
+            faults.record(error)
             continue
         for index, rgba in enumerate(segments):
             suffix = f"_{index}" if len(segments) > 1 else ""

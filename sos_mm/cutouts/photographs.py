@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import IMAGE_SUFFIXES, FaultyInputError, check_choice, read_image
-from sos_mm.segments.faults import Faults
+from sos_mm.errors import ErrorCollector
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 
@@ -112,13 +112,13 @@ def find_photographs(inputs: Any, channel_order: str = "rgb") -> list[Photograph
     return found
 
 
-def read_each(photographs: Iterable[Photograph], faults: Faults) -> Iterator[tuple[Photograph, np.ndarray]]:
+def read_each(photographs: Iterable[Photograph], faults: ErrorCollector) -> Iterator[tuple[Photograph, np.ndarray]]:
     """Each photograph with its (H, W, 3) uint8 RGB pixels; those that cannot be read are left to ``faults``."""
     for photograph in photographs:
         try:
             image = photograph.read()
         except (OSError, ValueError) as error:
-            faults.meet(error)
+            faults.record(error)
             continue
         yield photograph, image
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from sos_mm.atomic import write_atomic
 from sos_mm.checks import check_choice, writable_folder
 from sos_mm.cutouts.foreground import cut_out
 from sos_mm.cutouts.photographs import Video
@@ -62,12 +63,7 @@ def save_png(path: Path, picture: np.ndarray) -> None:
         OSError: If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.tmp")
-    try:
-        scratch.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    write_atomic(path, cv2.imencode(".png", picture)[1].tobytes())
 
 
 def overlay(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from mmdet.datasets import BaseDetDataset
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import DATASETS, METRICS
 
-from sos_mm.annotations.reading import read_lists
+from sos_mm.formats.json_reader import read_lists
 from sos_mm.metrics.grounding import intra_class_scores, mean_intra_class
 
 Record = dict[str, Any]

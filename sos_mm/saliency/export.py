@@ -12,6 +12,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from sos_mm.atomic import atomic_path
 from sos_mm.checks import require
 from sos_mm.cutouts.onnx_cutter import METADATA
 
@@ -91,18 +92,14 @@ def export_onnx(model: nn.Module, path: str | Path, size: tuple[int, int]) -> Pa
     device = next(model.parameters()).device
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.tmp")
-    try:
-        _trace(OneStepModel(model), torch.zeros(1, 3, *size, device=device), scratch)
-        graph = onnx.load(str(scratch))
+    with atomic_path(path) as part:
+        _trace(OneStepModel(model), torch.zeros(1, 3, *size, device=device), part)
+        graph = onnx.load(str(part))
         # The form in which `OnnxCutter` gives it images: RGB in [0, 1], and maps that are not stretched.
         form = dict(mean=[0, 0, 0], std=[1, 1, 1], brightest=False, stretch=False)
         onnx.helper.set_model_props(graph, {METADATA: json.dumps(form)})
-        onnx.save(graph, str(scratch))
-        onnx.checker.check_model(str(scratch))
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+        onnx.save(graph, str(part))
+        onnx.checker.check_model(str(part))
     return path
 
 

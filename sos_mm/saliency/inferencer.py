@@ -20,8 +20,8 @@ from sos_mm.cutouts.foreground import cut_out
 from sos_mm.cutouts.photographs import Photograph, chunks, find_photographs, read_each
 from sos_mm.cutouts.writing import KINDS, CutoutWriter
 from sos_mm.engine.launch import leave_out_pretrained
+from sos_mm.errors import ErrorCollector
 from sos_mm.progress import Progress
-from sos_mm.segments.faults import Faults
 
 # Steps of a test pipeline whose work is done here, or that need a ground truth.
 _READERS = ("LoadSaliencyImage", "LoadImageFromFile", "LoadSaliencyMask", "LoadAnnotations")
@@ -127,7 +127,7 @@ class SODInferencer:
         Raises:
             FileNotFoundError, ValueError: As of `find_photographs` and `Photograph.read`.
         """
-        photographs, faults = find_photographs(inputs, channel_order), Faults(broken)
+        photographs, faults = find_photographs(inputs, channel_order), ErrorCollector(broken)
         writer = CutoutWriter(out_dir, tuple(kinds)) if out_dir is not None else None
         progress, predictions = Progress(len(photographs), "images", self.show_progress), []
         for found in self.stream(progress.over(photographs), batch_size, faults):
@@ -137,18 +137,18 @@ class SODInferencer:
         return dict(predictions=predictions, skipped=dict(faults.counts), faults=faults.texts)
 
     def stream(
-        self, photographs: Iterable[Photograph], batch_size: int = 1, faults: Faults | None = None
+        self, photographs: Iterable[Photograph], batch_size: int = 1, faults: ErrorCollector | None = None
     ) -> Iterator[SaliencyPrediction]:
         """Finds what is salient in one photograph after another, holding no more than a batch.
 
         Args:
             photographs: The photographs.
             batch_size: As of a call.
-            faults: Meets those that cannot be read; raises them if None.
+            faults: Records those that cannot be read; raises them if None.
         """
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be at least 1, but got {batch_size}.")
-        readable = read_each(photographs, faults or Faults())
+        readable = read_each(photographs, faults or ErrorCollector())
         for chunk in chunks(readable, batch_size):
             yield from self._predict(*zip(*chunk, strict=True))
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
 
+from sos_mm.atomic import write_atomic
 from sos_mm.checks import read_image
 from sos_mm.saliency.attention import attention_maps, on_image
 from sos_mm.saliency.segmentor import LatentDiffusionSegmentor
@@ -55,9 +56,7 @@ def write_page(path: Path, title: str, subtitle: str, sections: list[Section]) -
     body = "\n".join(section.html() for section in sections)
     page = PAGE.substitute(title=html.escape(title), subtitle=html.escape(subtitle), body=body)
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(page, encoding="utf-8")
-    scratch.replace(path)
+    write_atomic(path, page.encode())
 
 
 def figure(picture: np.ndarray, caption: str) -> str:

@@ -1,15 +1,16 @@
 """Object segments: RGBA cut-outs with words, and banks to draw them from."""
 
-from sos_mm.segments.annotated import read_annotated
 from sos_mm.segments.bank import SegmentBank
-from sos_mm.segments.build import build_bank, check_bank
-from sos_mm.segments.building import build_index
-from sos_mm.segments.files import read_folder, read_tar
+from sos_mm.segments.factory import build_bank, check_bank
+from sos_mm.segments.index.writer import build_index
 from sos_mm.segments.mixture import MixedBank
 from sos_mm.segments.quality import Filters
+from sos_mm.segments.readers.coco import read_annotated
+from sos_mm.segments.readers.folder import read_folder
+from sos_mm.segments.readers.release import read_release_layout
+from sos_mm.segments.readers.tar import read_tar
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.segment import Segment
-from sos_mm.segments.sources import read_release_layout
 
 __all__ = [
     "Filters",

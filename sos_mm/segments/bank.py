@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from sos_mm.checks import check_choice
-from sos_mm.segments.building import measured
+from sos_mm.checks import check_choice, few
+from sos_mm.errors import ErrorCollector
 from sos_mm.segments.cache import ByteCache
-from sos_mm.segments.faults import Faults
-from sos_mm.segments.fingerprint import combined, common_root, fingerprint
-from sos_mm.segments.index import IndexedRecords
-from sos_mm.segments.pack import PackedCopy
+from sos_mm.segments.index.arrow import IndexedRecords
+from sos_mm.segments.index.copies import PackedCopy
+from sos_mm.segments.index.fingerprint import combined, common_root, fingerprint
+from sos_mm.segments.index.writer import measured
 from sos_mm.segments.quality import Filters
+from sos_mm.segments.readers.release import read_release_layout
 from sos_mm.segments.record import Outline, SegmentRecord
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 from sos_mm.segments.segment import Segment
 from sos_mm.segments.selection import SelectedRecords, Selection, kind_of, select
-from sos_mm.segments.sources import few, read_release_layout
 from sos_mm.segments.vocabulary import category_ids, category_key, find_categories, read_vocabulary
 
 STRATEGIES = ("category", "uniform", "weighted", "single_category")
@@ -57,11 +57,11 @@ class SegmentBank:
         records: Sequence[SegmentRecord],
         cache_bytes: int = 128 * 2**20,
         category_weights: Mapping[str, float] | None = None,
-        faults: Faults | None = None,
+        faults: ErrorCollector | None = None,
     ):
         if not len(records):
             raise ValueError("`records` must name at least one segment, but got none: is a filter too strict?")
-        self._faults = faults or Faults()
+        self._faults = faults or ErrorCollector()
         self.faults: tuple[str, ...] = tuple(self._faults.texts)
         self.skipped: dict[str, int] = dict(self._faults.counts)
         if isinstance(records, IndexedRecords | SelectedRecords):
@@ -131,7 +131,7 @@ class SegmentBank:
             has = few(self.categories)
             raise ValueError(f"`vocabulary` must name categories of the bank, which has {has}, but got {vocabulary!r}.")
         selection = Selection(filters, categories, tuple(attributes))
-        faults = Faults(broken, self._faults)
+        faults = ErrorCollector(broken, self._faults)
         part: Sequence[SegmentRecord]
         if isinstance(self.records, IndexedRecords | SelectedRecords):
             part = SelectedRecords(self.records, selection)

@@ -11,9 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sos_mm.checks import check_folder, read_image
-from sos_mm.segments.annotation_masks import MaskWindow, decode_near
-from sos_mm.segments.sources import read_json_object
+from sos_mm.checks import check_folder
+from sos_mm.formats.panoptic import read_map, read_things
+from sos_mm.formats.rle import MaskWindow, decode_near
 
 # How far from another object, in pixels, an outline still borders on it: polygons of neighbours leave gaps.
 REACH = 2
@@ -62,7 +62,7 @@ def bordering_shares(
     windows, shares = {}, dict.fromkeys(wanted, 0.0)
     for place in decoded.union(*(np.flatnonzero(near[place]).tolist() for place in decoded)):
         try:
-            windows[place] = decode_near(objects[place]["segmentation"], *size, "the object")
+            windows[place] = decode_near(objects[place]["segmentation"], size, "the object")
         except ValueError as error:
             if place in shares:
                 shares[place] = error
@@ -127,19 +127,8 @@ class PanopticMaps:
     """
 
     def __init__(self, annotations: str | Path, maps: str | Path):
-        data = read_json_object(annotations, "The `panoptic` annotations")
+        self._entries = read_things(annotations, "The `panoptic` annotations")
         self._maps = check_folder(maps, "The `panoptic` maps")
-        try:
-            things = {entry["id"] for entry in data["categories"] if entry.get("isthing", 1)}
-            self._entries = {
-                entry["image_id"]: (
-                    entry["file_name"],
-                    [each["id"] for each in entry["segments_info"] if each["category_id"] in things],
-                )
-                for entry in data["annotations"]
-            }
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{annotations} must be a COCO panoptic file, but is not: {error!r}.") from error
 
     def things(self, image_id: Any, size: tuple[int, int]) -> Things | None:
         """The things of an image of that height and width; None if the file does not have it.
@@ -150,7 +139,7 @@ class PanopticMaps:
         if image_id not in self._entries:
             return None
         name, things = self._entries[image_id]
-        red, green, blue = cv2.split(read_image(path := self._maps / name, 3).astype(np.int32))
-        if red.shape != tuple(size):
-            raise ValueError(f"The panoptic map {path} must be of its image's size {size}, but is of {red.shape}.")
-        return Things(red + 256 * green + 65536 * blue, things)
+        ids = read_map(path := self._maps / name)
+        if ids.shape != tuple(size):
+            raise ValueError(f"The panoptic map {path} must be of its image's size {size}, but is of {ids.shape}.")
+        return Things(ids, things)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sos_mm.segments.bank import SegmentBank, cumulative, wanted_categories
-from sos_mm.segments.fingerprint import combined
+from sos_mm.segments.index.fingerprint import combined
 from sos_mm.segments.quality import Filters
 from sos_mm.segments.record import Outline
 from sos_mm.segments.segment import Segment

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from sos_mm.segments.annotation_masks import decode_outline
+from sos_mm.formats.rle import decode_window
 from sos_mm.segments.foreground import unmix
 
 # Of the square root of the object's area: the standard deviation of its edge, and the width of its rim; and their
@@ -46,7 +46,7 @@ def cut_out(
     Raises:
         ValueError: If the outline is empty or does not fit the photograph.
     """
-    window = decode_outline(segmentation, *image.shape[:2], name)
+    window = decode_window(segmentation, image.shape[:2], name)
     size = math.sqrt(np.count_nonzero(window.mask))
     sigma = float(np.clip(_EDGE * size, *_EDGE_LIMITS)) if soften is None else soften
     rim = float(np.clip(_RIM * size, *_RIM_LIMITS))

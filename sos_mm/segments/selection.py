@@ -6,12 +6,12 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from sos_mm.segments.fingerprint import combined
-from sos_mm.segments.index import IndexedRecords
-from sos_mm.segments.pack import PackedCopy
+from sos_mm.checks import few
+from sos_mm.segments.index.arrow import IndexedRecords
+from sos_mm.segments.index.copies import PackedCopy
+from sos_mm.segments.index.fingerprint import combined
 from sos_mm.segments.quality import ANNOTATED, Filters
 from sos_mm.segments.record import Outline, SegmentRecord
-from sos_mm.segments.sources import few
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sos_mm.segments.sources import few, read_json_object
+from sos_mm.checks import few
+from sos_mm.formats.coco import read_categories, read_image_counts
+from sos_mm.formats.phrases import category_key
 
 # In the order of their ids, which are 1 to 90 without those of the second line.
 # fmt: off
@@ -32,11 +34,6 @@ _COCO_SUPERCATEGORIES = (
 _COCO_FIRST_IDS = (1, 2, 10, 16, 26, 34, 44, 52, 62, 72, 78, 84)
 _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 _LVIS_SIZE = 1203
-
-
-def category_key(name: str) -> str:
-    """What names of one category have in common: ``"Cell_phone"`` and ``"cell phone"`` are the same."""
-    return " ".join(name.replace("_", " ").lower().split())
 
 
 def read_vocabulary(vocabulary: str | Path | Mapping[str, int] | Iterable[str]) -> dict[str, int]:
@@ -66,7 +63,7 @@ def vocabulary_entries(vocabulary: str | Path | Mapping[str, int] | Iterable[str
     elif vocabulary == "lvis":
         entries = [{"name": name, "id": id} for id, name in enumerate(_lvis_names(), 1)]
     elif isinstance(vocabulary, str | Path):
-        entries = _categories(vocabulary)
+        entries = read_categories(vocabulary, "The vocabulary")
     elif isinstance(vocabulary, Iterable):
         entries = [{"name": name, "id": id} for id, name in enumerate(vocabulary, 1)]
     else:
@@ -136,22 +133,11 @@ def repeat_factors(annotations: str | Path | Mapping[str, int], threshold: float
         ValueError: If the file says no such number.
     """
     if not isinstance(annotations, Mapping):
-        images = images or len(read_json_object(annotations, "The `annotations`").get("images", ()))
-        entries = _categories(annotations)
-        if not all("image_count" in entry for entry in entries):
-            raise ValueError(f"{annotations} must say the `image_count` of each category, as LVIS does, but does not.")
-        annotations = {entry["name"]: entry["image_count"] for entry in entries}
+        annotations, number = read_image_counts(annotations)
+        images = images or number
     if images <= 0 or not 0 < threshold <= 1:
         raise ValueError(f"`images` must be over 0 and `threshold` in (0, 1], but got {images} and {threshold}.")
     return {name: max(1.0, math.sqrt(threshold * images / max(count, 1))) for name, count in annotations.items()}
-
-
-def _categories(path: str | Path) -> list[dict[str, Any]]:
-    entries = read_json_object(path, "The vocabulary")
-    entries = entries.get("categories")
-    if not isinstance(entries, list) or not all(isinstance(e, dict) and {"id", "name"} <= set(e) for e in entries):
-        raise ValueError(f"{path} must hold a list `categories` with `id` and `name`, but does not.")
-    return entries
 
 
 def _lvis_names() -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from sos_mm.atomic import write_atomic
 from sos_mm.composition.scene import Scene
 
 Color = tuple[int, int, int]
@@ -83,7 +84,7 @@ def write_sheet(path: str | Path, sheet: np.ndarray) -> None:
     chunk = b"tEXt" + _MARK
     mark = struct.pack(">I", len(_MARK)) + chunk + struct.pack(">I", zlib.crc32(chunk))
     header = 8 + 25  # The signature and the chunk IHDR.
-    check_sheet_path(path).write_bytes(png[:header] + mark + png[header:])
+    write_atomic(check_sheet_path(path), png[:header] + mark + png[header:])
 
 
 def _category_colors(scene: Scene) -> dict[str, Color]:

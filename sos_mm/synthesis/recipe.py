@@ -15,7 +15,7 @@ from sos_mm.composition.effects.step import Step, build_steps
 from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
 from sos_mm.segments import MixedBank, SegmentBank, build_bank
 from sos_mm.segments.bank import STRATEGIES
-from sos_mm.segments.build import check_bank
+from sos_mm.segments.factory import check_bank
 from sos_mm.segments.sample import GROUPS
 from sos_mm.segments.vocabulary import category_key
 from sos_mm.synthesis.writers import IMAGE_FORMATS, Categories, Format, build_formats

@@ -19,25 +19,20 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from sos_mm.atomic import atomic_path, sync
 from sos_mm.checks import writable_folder
+from sos_mm.formats.composed import MANIFEST, WORK
 from sos_mm.synthesis.tables import Counts, Stream, encode_record, table_parts
 from sos_mm.synthesis.writers.format import Categories, Table, Totals
 
-MANIFEST = "manifest.json"
 # Of all files but itself and the manifest, which holds its own: `sha256sum -c` reads it.
 CHECKSUMS = "checksums.sha256"
-_WORK = ".shards"
 _SYNC_THREADS = 16
 
 
 def shard_folder(out: Path, number: int) -> Path:
     """Where a finished shard waits for the others."""
-    return out / _WORK / f"{number:06d}"
-
-
-def is_unfinished(out: Path) -> bool:
-    """Whether a run has begun a data set there and not ended it."""
-    return (out / _WORK).is_dir() and not (out / MANIFEST).exists()
+    return out / WORK / f"{number:06d}"
 
 
 def open_folder(out: Path, identity: dict[str, Any], shard_size: int) -> dict[str, Any] | None:
@@ -60,8 +55,8 @@ def open_folder(out: Path, identity: dict[str, Any], shard_size: int) -> dict[st
         return _open_complete(out, identity)
     writable_folder(out, "`out`")
     run = {**identity, "shard_size": shard_size}
-    if (out / _WORK / "run.json").exists():
-        _check_same(out, _read_json(out / _WORK / "run.json"), run)
+    if (out / WORK / "run.json").exists():
+        _check_same(out, _read_json(out / WORK / "run.json"), run)
     else:
         _claim(out, run)
     return None
@@ -77,7 +72,7 @@ def note_sources(out: Path, sources: Mapping[str, str]) -> None:
     Raises:
         FileExistsError: If a source has changed since.
     """
-    noted = out / _WORK / "sources.json"
+    noted = out / WORK / "sources.json"
     if not noted.exists():
         _replace(out, noted.relative_to(out), [_to_json(dict(sources))])
         return
@@ -98,7 +93,7 @@ def sole_run(out: Path) -> Iterator[None]:
     Raises:
         FileExistsError: If another run is at work there.
     """
-    with open(out / _WORK / "run.lock", "w") as run, open(out / _WORK / "workers.lock", "w") as workers:
+    with open(out / WORK / "run.lock", "w") as run, open(out / WORK / "workers.lock", "w") as workers:
         try:
             fcntl.flock(run, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -106,7 +101,7 @@ def sole_run(out: Path) -> Iterator[None]:
         # Workers outlive a killed main process for a moment, and write meanwhile: wait until they are gone.
         fcntl.flock(workers, fcntl.LOCK_EX)
         fcntl.flock(workers, fcntl.LOCK_UN)
-        for partial in (out / _WORK).glob("*.partial-*"):
+        for partial in (out / WORK).glob("*.partial-*"):
             shutil.rmtree(partial)
         try:
             yield
@@ -117,19 +112,19 @@ def sole_run(out: Path) -> Iterator[None]:
 
 def _give_back(out: Path, workers: TextIO) -> None:
     """Unclaims a folder without a whole shard, unless workers are still at it."""
-    if any(path.name.isdigit() for path in (out / _WORK).glob("*")):
+    if any(path.name.isdigit() for path in (out / WORK).glob("*")):
         return
     try:
         fcntl.flock(workers, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
-    shutil.rmtree(out / _WORK, ignore_errors=True)
+    shutil.rmtree(out / WORK, ignore_errors=True)
 
 
 def join_run(out: Path) -> None:
     """Makes later runs wait for this worker process until it has ended."""
     # A bare descriptor, which nothing closes but the end of the process.
-    fcntl.flock(os.open(out / _WORK / "workers.lock", os.O_WRONLY), fcntl.LOCK_SH)
+    fcntl.flock(os.open(out / WORK / "workers.lock", os.O_WRONLY), fcntl.LOCK_SH)
 
 
 @dataclass(frozen=True)
@@ -170,7 +165,7 @@ def write_shard(out: Path, number: int, images: Iterable[ShardImage]) -> int:
     partial.mkdir()
     written = _fill(partial, images)
     partial.rename(folder)
-    _sync(folder.parent)
+    sync(folder.parent)
     return written
 
 
@@ -190,7 +185,7 @@ def _fill(partial: Path, images: Iterable[ShardImage]) -> int:
     _write(partial / "shard.json", _to_json({**counts.to_json(), "files": checksums}))
     # At once, since a disk takes hardly longer for many files than for one.
     with ThreadPoolExecutor(_SYNC_THREADS) as pool:
-        list(pool.map(_sync, partial.rglob("*")))
+        list(pool.map(sync, partial.rglob("*")))
     return counts.images
 
 
@@ -243,11 +238,11 @@ def merge(
     tables = {table.path: _write_table(out, table, folders, totals) for table in tables}
     checksums = _replace(out, CHECKSUMS, _checksum_lines(folders, tables))
     for folder in sorted(parents | {(out / name).parent for name in tables}):
-        _sync(folder)
+        sync(folder)
     manifest = {**identity, "counts": counts.to_json(), "recipe": recipe, CHECKSUMS: checksums}
     _replace(out, MANIFEST, [_to_json(manifest)])
-    _sync(out)
-    shutil.rmtree(out / _WORK)
+    sync(out)
+    shutil.rmtree(out / WORK)
     return manifest
 
 
@@ -292,13 +287,11 @@ def _stream_file(folder: Path, stream: Stream) -> Path:
 
 def _replace(out: Path, name: str | Path, parts: Iterable[bytes]) -> str:
     """Writes a file whole or not at all; its SHA-256."""
-    digest, scratch = hashlib.sha256(), out / _WORK / "scratch"
-    with open(scratch, "wb") as file:
+    digest = hashlib.sha256()
+    with atomic_path(out / name, out / WORK / "scratch") as scratch, open(scratch, "wb") as file:
         for part in parts:
             file.write(part)
             digest.update(part)
-    _sync(scratch)
-    os.replace(scratch, out / name)
     return digest.hexdigest()
 
 
@@ -307,12 +300,12 @@ def _open_complete(out: Path, identity: dict[str, Any]) -> dict[str, Any]:
     _check_same(out, manifest, identity)
     _check_files(out)
     # Left behind when a run was killed after its last act but one.
-    shutil.rmtree(out / _WORK, ignore_errors=True)
+    shutil.rmtree(out / WORK, ignore_errors=True)
     return manifest
 
 
 def _claim(out: Path, identity: dict[str, Any]) -> None:
-    strangers = sorted(path.name for path in out.iterdir() if not path.name.startswith(_WORK))
+    strangers = sorted(path.name for path in out.iterdir() if not path.name.startswith(WORK))
     if strangers:
         raise FileExistsError(
             f"`out` must be a new or empty folder, or one that this recipe has begun, but {out} holds "
@@ -321,10 +314,10 @@ def _claim(out: Path, identity: dict[str, Any]) -> None:
     # Under a name of its own first: a work folder that exists says whose it is.
     for leftover in out.iterdir():
         shutil.rmtree(leftover)
-    scratch = out / f"{_WORK}-{os.getpid()}"
+    scratch = out / f"{WORK}-{os.getpid()}"
     scratch.mkdir()
     _write(scratch / "run.json", _to_json(identity))
-    scratch.rename(out / _WORK)
+    scratch.rename(out / WORK)
 
 
 def _check_same(out: Path, found: dict[str, Any], identity: dict[str, Any]) -> None:
@@ -371,15 +364,6 @@ def _move(source: Path, target: Path) -> None:
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
-
-
-def _sync(path: Path) -> None:
-    """Waits until a file's content, or a folder's list of names, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _to_json(value: dict[str, Any]) -> bytes:

@@ -19,7 +19,10 @@ from mmengine.registry import METRICS, TRANSFORMS
 
 from sos_mm.annotations import panoptic, referring
 from sos_mm.annotations.released import repaired_panoptic
-from sos_mm.annotations.writing import write_json_lines, write_json_lists
+from sos_mm.formats.json_writer import write_json_lines, write_json_lists
+from sos_mm.formats.mdetr import Expression, Target, to_mdetr
+from sos_mm.formats.odvg import label_map
+from sos_mm.formats.panoptic import PanopticFile
 from tests.composed import Composed
 from tests.test_writers_mmdet import panopticapi  # noqa: F401
 
@@ -37,11 +40,11 @@ def expressions(composed) -> list:
     """One target, two, and none."""
     image = {"file_name": "00000000.jpg", "height": 120, "width": 150}
     boxes = [list(map(float, each.box)) for each in composed.scenes[0].objects[:2]]
-    one, two = (referring.Target(box, 1, [[0, 7]]) for box in boxes)
+    one, two = (Target(box, 1, [[0, 7]]) for box in boxes)
     return [
-        referring.Expression(1, "the one", image, 1, "refcoco", [one]),
-        referring.Expression(2, "the two of them", image, 1, "refcoco", [one, two]),
-        referring.Expression(3, "a third", image, 1, "refcoco", []),
+        Expression(1, "the one", image, 1, "refcoco", [one]),
+        Expression(2, "the two of them", image, 1, "refcoco", [one, two]),
+        Expression(3, "a third", image, 1, "refcoco", []),
     ]
 
 
@@ -65,7 +68,7 @@ def test_referring_lines_train(composed, tmp_path):
 
 def test_referring_files_are_evaluated(composed, tmp_path):
     path = tmp_path / "mdetr.json"
-    write_json_lists(path, referring.to_mdetr(expressions(composed)))
+    write_json_lists(path, to_mdetr(expressions(composed)))
     dataset = mmdet.datasets.MDETRStyleRefCocoDataset(**options(composed.out, path), test_mode=True)
     infos = [dataset.get_data_info(index) for index in range(len(dataset))]
     assert [info["text"] for info in infos] == ["the one", "the two of them", "a third"]
@@ -110,7 +113,7 @@ def test_mmdets_converter_agrees(composed, tmp_path, jsonlines):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     made = expressions(composed)[:2]
-    write_json_lists(tmp_path / "finetune.json", referring.to_mdetr(made))
+    write_json_lists(tmp_path / "finetune.json", to_mdetr(made))
     module.process_item(argparse.Namespace(mdetr_anno_dir=str(tmp_path), out_dir=None), "finetune.json")
     theirs = [json.loads(line) for line in (tmp_path / "finetune_vg.json").read_text().splitlines()]
     ours = list(referring.to_odvg(made))
@@ -144,9 +147,9 @@ def test_repaired_panoptic(composed, tmp_path, panopticapi):  # noqa: F811
 
 
 def test_panoptic_lines_are_read(composed, tmp_path):
-    file = panoptic.PanopticFile(composed.path("annotations/panoptic.json"))
+    file = PanopticFile(composed.path("annotations/panoptic.json"))
     write_json_lines(tmp_path / "detection.jsonl", panoptic.detection_lines(file))
-    (tmp_path / "labels.json").write_text(json.dumps(file.label_map()))
+    (tmp_path / "labels.json").write_text(json.dumps(label_map(file.names[id] for id in file.labels)))
     config = options(composed.out, tmp_path / "detection.jsonl")
     dataset = mmdet.datasets.ODVGDataset(**config, label_map_file=str(tmp_path / "labels.json"), return_classes=True)
     for index, scene in enumerate(composed.scenes):

@@ -10,8 +10,8 @@ pytest.importorskip("mmcv.ops")
 pytest.importorskip("mmdet")
 pytest.importorskip("d_cube")
 
-from sos_mm.annotations.referring import read_mdetr
 from sos_mm.annotations.validate import validate
+from sos_mm.formats.mdetr import read_mdetr
 
 TOOLS = Path(__file__).parents[2] / "tools/benchmarks"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -12,9 +12,9 @@ from mmengine.registry import MODELS
 from PIL import Image
 
 from sos_mm.cutouts import find_photographs
+from sos_mm.errors import ErrorCollector
 from sos_mm.saliency import SODInferencer
 from sos_mm.segments.cutter import Cutter
-from sos_mm.segments.faults import Faults
 
 from .conftest import small_config
 
@@ -182,7 +182,7 @@ def test_streams_hold_one_batch(inferencer, folder):
             read.append(photograph.name)
             yield photograph
 
-    stream = inferencer.stream(watched(), batch_size=2, faults=Faults())
+    stream = inferencer.stream(watched(), batch_size=2, faults=ErrorCollector())
     assert next(stream).name == "a"
     assert read == ["a", "b"]
     assert [found.name for found in stream] == ["b", "deep/a"]

@@ -15,8 +15,8 @@ import numpy as np
 
 from sos_mm.annotations.subsets import make_subsets
 from sos_mm.annotations.validate import validate
-from sos_mm.annotations.writing import write_json_lists
-from sos_mm.synthesis.writers.rle import rle
+from sos_mm.formats.json_writer import write_json_lists
+from sos_mm.formats.rle import encode_mask
 
 SIZE = (480, 640)
 
@@ -75,7 +75,7 @@ def make_annotation(id: int, images: int, rng: np.random.Generator) -> dict:
         return record | {"area": width * height * 0.75, "segmentation": [points.round(2).ravel().tolist()]}
     rows, columns = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     mask = rows**2 + columns**2 <= 1
-    return record | {"area": int(mask.sum()), "segmentation": rle(mask, (x, y), SIZE)}
+    return record | {"area": int(mask.sum()), "segmentation": encode_mask(mask, (x, y), SIZE)}
 
 
 if __name__ == "__main__":

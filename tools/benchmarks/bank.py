@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from sos_mm.segments import Filters, SegmentBank, build_index, read_folder
-from sos_mm.segments import index as index_module
+from sos_mm.segments.index import arrow as index_module
 
 # Calls before the measured ones.
 _WARM = 100

@@ -20,14 +20,14 @@ import cv2
 
 from sos_mm.composition import Scene, compose
 from sos_mm.composition.place import scaled_size
+from sos_mm.formats.panoptic import ids_to_rgb
+from sos_mm.formats.png import encode_png
 from sos_mm.seeding import Purpose, generator
 from sos_mm.synthesis import Recipe
 from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.shards import open_folder
 from sos_mm.synthesis.writers import Entry, encode_image
 from sos_mm.synthesis.writers.objects import objects_format
-from sos_mm.synthesis.writers.panoptic import ids_to_rgb
-from sos_mm.synthesis.writers.png import encode_png
 
 
 def parse_args() -> argparse.Namespace:

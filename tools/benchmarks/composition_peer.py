@@ -34,10 +34,10 @@ import numpy as np
 
 from sos_mm.composition.compositor import _find_visible
 from sos_mm.composition.place import place
+from sos_mm.errors import ErrorCollector
 from sos_mm.progress import Progress
 from sos_mm.segments import SegmentBank, build_index
-from sos_mm.segments.build import list_records
-from sos_mm.segments.faults import Faults
+from sos_mm.segments.factory import list_records
 from sos_mm.synthesis import Recipe, synthesize
 from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.shards import open_folder, write_shard
@@ -64,7 +64,7 @@ def parse_args() -> argparse.Namespace:
 
 def lay_out(source: Path, root: Path, enlarge: int) -> Path:
     """Writes cut-outs as <category>/<sub-category>/<sub-category>_0.png, and their words; the words' file."""
-    records = list_records({"type": "folder", "root": str(source)}, Faults("skip"))
+    records = list_records({"type": "folder", "root": str(source)}, ErrorCollector("skip"))
     words, number = {}, enlarge or len(records)
     for index in Progress(number, "cut-outs").over(range(number)):
         record = records[index % len(records)]
@@ -206,7 +206,7 @@ def main() -> None:
         folder = Path(name)
         metadata = lay_out(Path(args.segments), folder / "segments", args.enlarge)
         config = {"type": "release", "root": str(folder / "segments"), "metadata": str(metadata)}
-        build_index(list_records(config, Faults()), folder / "bank.arrow", copies=COPIES, workers=2)
+        build_index(list_records(config, ErrorCollector()), folder / "bank.arrow", copies=COPIES, workers=2)
         print(f"{len(SegmentBank.from_index(folder / 'bank.arrow'))} cut-outs, {CANVAS[1]}x{CANVAS[0]}, one process")
         plain = Recipe(
             canvas=CANVAS,

@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import read_image
+from sos_mm.formats.rle import decode_window
 from sos_mm.segments import SegmentRecord, read_annotated
-from sos_mm.segments.annotation_masks import decode_outline
 from sos_mm.segments.foreground import put_on
 from sos_mm.segments.rims import cut_out
 
@@ -49,7 +49,7 @@ def draw(records: Sequence[SegmentRecord], least: int, number: int, rng: np.rand
     for place in rng.permutation(len(records)):
         record = records[place]
         image = read_image(record.file, 3)
-        window = decode_outline(json.loads(record.outline), *image.shape[:2], record.source_id)
+        window = decode_window(json.loads(record.outline), image.shape[:2], record.source_id)
         if np.count_nonzero(window.mask) >= least:
             drawn.append((record, image, window))
         if len(drawn) == number:

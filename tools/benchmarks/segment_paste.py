@@ -26,9 +26,9 @@ from mmengine.config import Config
 
 from sos_mm import SegmentPaste
 from sos_mm.engine.randomness import RunRandomness
+from sos_mm.errors import ErrorCollector
 from sos_mm.segments import SegmentBank, build_bank, build_index
-from sos_mm.segments.build import list_records
-from sos_mm.segments.faults import Faults
+from sos_mm.segments.factory import list_records
 from sos_mm.synthesis import Recipe, SceneMaker, synthesize
 from sos_mm.synthesis.recipe import load_recipe
 
@@ -55,7 +55,7 @@ def main() -> None:
 
 def indexed(bank: dict, path: Path) -> dict:
     """An index of a bank, from which every segment is decoded each time that it is drawn."""
-    build_index(list_records(bank, Faults()), path, copies=COPIES, progress=False)
+    build_index(list_records(bank, ErrorCollector()), path, copies=COPIES, progress=False)
     return dict(type="index", path=str(path), cache_bytes=0)
 
 

@@ -1,6 +1,6 @@
 """Backgrounds made of nothing but numbers: colours, gradients, textures, or none at all; and all kinds by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any, Protocol
@@ -8,8 +8,9 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from sos_mm.checks import check_choice, check_range
+from sos_mm.checks import check_range
 from sos_mm.composition.backgrounds.photographs import PhotoBackgrounds, sample_backgrounds
+from sos_mm.registry import Registry
 
 Color = tuple[int, int, int]
 
@@ -127,18 +128,22 @@ class NoBackgrounds(Painted):
         """None, which `compose` takes for a transparent scene; nothing is drawn."""
 
 
-_MAKERS: dict[str, Callable[..., Backgrounds]] = {
-    "folder": PhotoBackgrounds.from_folder,
-    "sample": sample_backgrounds,
-    "plain": PlainBackgrounds,
-    "gradient": GradientBackgrounds,
-    "texture": TextureBackgrounds,
-    "none": NoBackgrounds,
-}
 _PHOTO_KEYS = tuple(name for name in signature(PhotoBackgrounds).parameters if name != "photos")
+_MAKERS: Registry[Backgrounds] = Registry(
+    "backgrounds.type",
+    "key of backgrounds",
+    {
+        "folder": PhotoBackgrounds.from_folder,
+        "sample": sample_backgrounds,
+        "plain": PlainBackgrounds,
+        "gradient": GradientBackgrounds,
+        "texture": TextureBackgrounds,
+        "none": NoBackgrounds,
+    },
+    {"folder": ("root", *_PHOTO_KEYS), "sample": ("group", *_PHOTO_KEYS)},
+)
 # Those that show the world; all others are made of numbers and show nothing.
 PHOTOGRAPHS = ("folder", "sample")
-_OWN_KEYS = {"folder": ("root", *_PHOTO_KEYS), "sample": ("group", *_PHOTO_KEYS)}
 
 
 def build_backgrounds(config: Mapping[str, Any]) -> Backgrounds:
@@ -153,7 +158,7 @@ def build_backgrounds(config: Mapping[str, Any]) -> Backgrounds:
         FileNotFoundError: If there is no such folder.
     """
     check_backgrounds(config)
-    return _MAKERS[config["type"]](**{key: value for key, value in config.items() if key != "type"})
+    return _MAKERS.build(config)
 
 
 def check_backgrounds(config: Mapping[str, Any]) -> None:
@@ -164,12 +169,8 @@ def check_backgrounds(config: Mapping[str, Any]) -> None:
     """
     if not isinstance(config, Mapping):
         raise ValueError(f"`backgrounds` must be a dict with a `type`, but got {config!r}.")
-    kind = config.get("type")
-    check_choice("backgrounds.type", kind, _MAKERS)
-    known = _OWN_KEYS.get(kind) or signature(_MAKERS[kind]).parameters
-    for key in config.keys() - {"type"}:
-        check_choice("key of backgrounds", key, known)
-    if kind == "folder" and not config.get("root"):
+    _MAKERS.check(config)
+    if config["type"] == "folder" and not config.get("root"):
         raise ValueError(f"`backgrounds` of type 'folder' must have `root`, but got {dict(config)}.")
 
 

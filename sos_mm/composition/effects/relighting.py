@@ -1,14 +1,15 @@
 """Lighting a whole picture anew: what does it, by name, and a classical one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 
-from sos_mm.checks import check_choice, check_range
+from sos_mm.checks import check_range
 from sos_mm.composition.scene import Light
+from sos_mm.registry import Registry
 
 
 @runtime_checkable
@@ -29,14 +30,9 @@ class Relighter(Protocol):
         """
 
 
-RelighterClass = TypeVar("RelighterClass", bound=type)
-_RELIGHTERS: dict[str, type] = {}
-
-
-def register_relighter(cls: RelighterClass) -> RelighterClass:
-    """Makes a dataclass of settings known to `build_relighter` by its name."""
-    _RELIGHTERS[cls.__name__] = cls
-    return cls
+_RELIGHTERS: Registry[Relighter] = Registry("relighter.type", "key of {type}")
+# Makes a dataclass of settings known to `build_relighter` by its name.
+register_relighter = _RELIGHTERS.register
 
 
 def build_relighter(config: Mapping[str, Any]) -> Relighter:
@@ -45,12 +41,7 @@ def build_relighter(config: Mapping[str, Any]) -> Relighter:
     Raises:
         ValueError: If the type or a key is unknown, or a value out of its range.
     """
-    check_choice("relighter.type", config.get("type"), _RELIGHTERS)
-    cls = _RELIGHTERS[config["type"]]
-    options = {key: value for key, value in config.items() if key != "type"}
-    for key in options:
-        check_choice(f"key of {config['type']}", key, [known.name for known in fields(cls)])
-    return cls(**options)
+    return _RELIGHTERS.build(config)
 
 
 @register_relighter

@@ -1,9 +1,9 @@
 """Steps of light and edges: what they may do to a scene, and how a list of them is built."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 from zlib import crc32
 
 import cv2
@@ -12,6 +12,7 @@ import numpy as np
 from sos_mm.checks import check_choice, check_range
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import Light
+from sos_mm.registry import Registry
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +53,9 @@ class Step:
         """Changes ``frame.image``, where all objects, from back to front, have been painted."""
 
 
-StepClass = TypeVar("StepClass", bound=type[Step])
-_STEPS: dict[str, type[Step]] = {}
-
-
-def register_step(cls: StepClass) -> StepClass:
-    """Makes a dataclass of settings known to `build_steps` by its name."""
-    _STEPS[cls.__name__] = cls
-    return cls
+_STEPS: Registry[Step] = Registry("step.type", "key of {type}")
+# Makes a dataclass of settings known to `build_steps` by its name.
+register_step = _STEPS.register
 
 
 def build_steps(configs: Sequence[str | Mapping[str, Any]]) -> tuple[Step, ...]:
@@ -76,12 +72,7 @@ def build_steps(configs: Sequence[str | Mapping[str, Any]]) -> tuple[Step, ...]:
     for word in words:
         check_choice("effects", word, ("default",))
     for config in chain.from_iterable(default_light() if config in words else [config] for config in configs):
-        check_choice("step.type", config.get("type"), _STEPS)
-        cls = _STEPS[config["type"]]
-        options = {key: value for key, value in config.items() if key not in ("type", "enabled")}
-        for key in options:
-            check_choice(f"key of {config['type']}", key, [known.name for known in fields(cls)])
-        step = cls(**options)
+        step = _STEPS.build({key: value for key, value in config.items() if key != "enabled"})
         if config.get("enabled", True):
             steps.append(step)
     return tuple(steps)

@@ -1,7 +1,6 @@
 """Layouts taken from the boxes of a COCO annotation file."""
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,8 @@ from sos_mm.composition.layouts.prior import (
     sizes_of,
 )
 from sos_mm.composition.place import shrink_boxes, turned_sizes
+from sos_mm.formats.coco import CocoFile
+from sos_mm.formats.json_reader import read_json
 
 
 @register_layout
@@ -141,11 +142,10 @@ def _to_pixels(boxes: np.ndarray, canvas: tuple[int, int]) -> np.ndarray:
 def _read_boxes(path: Path, modified: int) -> dict[int, list[np.ndarray]]:
     """By number of objects, (N, 4) xyxy boxes of each image as fractions of it, from large to small."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
-        found = defaultdict(list)
-        for item in content["annotations"]:
-            (x, y, w, h), (width, height) = item["bbox"], sizes[item["image_id"]]
+        file, found = CocoFile(read_json(path), path, ("images", "annotations")), defaultdict(list)
+        for item in file.annotations:
+            image = file.image_of(item)
+            (x, y, w, h), width, height = item["bbox"], image["width"], image["height"]
             if not item.get("iscrowd", 0) and w > 0 and h > 0:
                 found[item["image_id"]].append((x / width, y / height, (x + w) / width, (y + h) / height))
     except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:

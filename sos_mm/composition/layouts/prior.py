@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from sos_mm.checks import check_choice, check_range, check_whole
 from sos_mm.composition.scene import Placement
+from sos_mm.registry import Registry
 
 
 class LayoutError(RuntimeError):
@@ -257,13 +258,9 @@ def sizes_of(segments: Sequence[SizedSegment]) -> np.ndarray:
     return np.array([segment.size for segment in segments], float).reshape(-1, 2)
 
 
-_PRIORS: dict[str, type] = {}
-
-
-def register_layout(cls: type) -> type:
-    """Makes a prior, a dataclass of its options, known to `build_layout` by its name."""
-    _PRIORS[cls.__name__] = cls
-    return cls
+_PRIORS: Registry["LayoutPrior"] = Registry("layout.type", "key of layout")
+# Makes a prior, a dataclass of its options, known to `build_layout` by its name.
+register_layout = _PRIORS.register
 
 
 def build_layout(config: Mapping[str, Any]) -> LayoutPrior:
@@ -272,12 +269,7 @@ def build_layout(config: Mapping[str, Any]) -> LayoutPrior:
     Raises:
         ValueError: If the type or a key is unknown, or a value out of its range.
     """
-    check_choice("layout.type", config.get("type"), _PRIORS)
-    prior = _PRIORS[config["type"]]
-    options = {key: value for key, value in config.items() if key != "type"}
-    for key in options:
-        check_choice("key of layout", key, [known.name for known in fields(prior)])
-    return prior(**options)
+    return _PRIORS.build(config)
 
 
 def check_pair(name: str, pair: Sequence[float], low: float, high: float) -> None:

@@ -1,10 +1,9 @@
 """Writers: the formats of data sets, each a plain function from its options to a `Format`."""
 
-from collections.abc import Callable, Mapping, Sequence
-from inspect import signature
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sos_mm.checks import check_choice
+from sos_mm.registry import Registry
 from sos_mm.synthesis.writers.coco import coco_format
 from sos_mm.synthesis.writers.format import Categories, Encoded, Entry, Format, Table, Totals
 from sos_mm.synthesis.writers.images import IMAGE_FORMATS, encode_image
@@ -15,15 +14,19 @@ from sos_mm.synthesis.writers.panoptic import panoptic_format
 from sos_mm.synthesis.writers.saliency import saliency_format
 from sos_mm.synthesis.writers.yolo import yolo_format
 
-FORMATS: dict[str, Callable[..., Format]] = {
-    "coco": coco_format,
-    "lvis": lvis_format,
-    "objects": objects_format,
-    "odvg": odvg_format,
-    "panoptic": panoptic_format,
-    "saliency": saliency_format,
-    "yolo": yolo_format,
-}
+FORMATS: Registry[Format] = Registry(
+    "format",
+    "key of the format {type!r}",
+    {
+        "coco": coco_format,
+        "lvis": lvis_format,
+        "objects": objects_format,
+        "odvg": odvg_format,
+        "panoptic": panoptic_format,
+        "saliency": saliency_format,
+        "yolo": yolo_format,
+    },
+)
 
 __all__ = [
     "FORMATS",
@@ -49,10 +52,8 @@ def build_formats(configs: Sequence[str | Mapping[str, Any]]) -> tuple[Format, .
         raise ValueError(f"`formats` must be a list of at least one format, but got {configs!r}.")
     options = [{"type": config} if isinstance(config, str) else dict(config) for config in configs]
     names = [each.get("type") for each in options]
-    for name, each in zip(names, options, strict=True):
-        check_choice("format", name, FORMATS)
-        for key in each.keys() - {"type"}:
-            check_choice(f"key of the format {name!r}", key, signature(FORMATS[name]).parameters)
+    for each in options:
+        FORMATS.check(each)
     if len(set(names)) < len(names):
         raise ValueError(f"`formats` must name each format once, but got {names}.")
-    return tuple(FORMATS[each.pop("type")](**each) for each in options)
+    return tuple(map(FORMATS.build, options))

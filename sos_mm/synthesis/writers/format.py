@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from sos_mm.composition.scene import OPAQUE, Scene
+from sos_mm.formats.rle import encode_masks
 from sos_mm.segments.vocabulary import category_ids, category_key, vocabulary_entries
-from sos_mm.synthesis.writers.rle import rles
 
 Record = dict[str, Any]
 
@@ -109,7 +109,7 @@ class Entry:
     @cached_property
     def ignored_rles(self) -> tuple[dict[str, Any], ...]:
         """The pixels of the regions to ignore."""
-        return tuple(rles([(each.mask, each.box[:2]) for each in self.scene.ignored], self.size))
+        return tuple(encode_masks([(each.mask, each.box[:2]) for each in self.scene.ignored], self.size))
 
     @cached_property
     def modal_rles(self) -> tuple[dict[str, Any], ...]:
@@ -117,12 +117,12 @@ class Entry:
         owner, objects = self.scene.owner, self.scene.objects
         windows = [(slice(each.box[1], each.box[3]), slice(each.box[0], each.box[2])) for each in objects]
         masks = (owner[window] == index + 1 for index, window in enumerate(windows))
-        return tuple(rles(zip(masks, (each.box[:2] for each in objects), strict=True), self.size))
+        return tuple(encode_masks(zip(masks, (each.box[:2] for each in objects), strict=True), self.size))
 
     @cached_property
     def amodal_rles(self) -> tuple[dict[str, Any], ...]:
         """All pixels of each object inside the canvas, seen or hidden by others."""
-        return tuple(rles([(each.alpha >= OPAQUE, each.offset) for each in self.scene.objects], self.size))
+        return tuple(encode_masks([(each.alpha >= OPAQUE, each.offset) for each in self.scene.objects], self.size))
 
 
 @dataclass(frozen=True)

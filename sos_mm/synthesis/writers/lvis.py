@@ -4,13 +4,12 @@ import re
 from collections.abc import Iterable
 
 from sos_mm.checks import check_range
+from sos_mm.formats.coco import annotation_record, image_record, json_head
+from sos_mm.formats.lvis import category_record, image_part
 from sos_mm.seeding import Purpose, generator
-from sos_mm.synthesis.writers.coco import image_record, json_head, xywh
 from sos_mm.synthesis.writers.format import Categories, Encoded, Entry, Format, Record, Table, Totals
 
 PATH = "annotations/lvis_v1.json"
-# LVIS's own: a category in at most 10 images is rare, in at most 100 common.
-_RARE, _COMMON = 10, 100
 
 
 def lvis_format(negatives: int = 20) -> Format:
@@ -39,20 +38,10 @@ def lvis_format(negatives: int = 20) -> Format:
     def encode(entry: Entry) -> Encoded:
         objects = zip(entry.scene.objects, entry.category_ids, entry.modal_rles, strict=True)
         annotations = [
-            {
-                "image_id": entry.image_id,
-                "category_id": category,
-                "bbox": xywh(each.box),
-                "area": each.area,
-                "segmentation": mask,
-            }
-            for each, category, mask in objects
+            annotation_record(entry.image_id, category, each.box, each.area, mask) for each, category, mask in objects
         ]
-        image = image_record(entry) | {
-            "coco_url": f"images/{entry.file_name}",
-            "neg_category_ids": _negative(entry, negatives, words),
-            "not_exhaustive_category_ids": _not_exhaustive(entry),
-        }
+        image = image_record(entry.image_id, entry.file_name, entry.size)
+        image |= image_part(f"images/{entry.file_name}", _negative(entry, negatives, words), _not_exhaustive(entry))
         return Encoded(records={(PATH, "images"): [image], (PATH, "annotations"): annotations})
 
     return Format(encode, (Table(PATH, ("images", "annotations"), numbered=("annotations",), head=_head),))
@@ -108,18 +97,5 @@ def _head(totals: Totals) -> Record:
 
 
 def _category(totals: Totals, id: int, name: str) -> Record:
-    known, images = totals.categories.details.get(id, {}), totals.images_with.get(id, 0)
-    return {
-        "id": id,
-        "name": name,
-        "frequency": known.get("frequency", _frequency(images)),
-        "image_count": images,
-        "instance_count": totals.instances_of.get(id, 0),
-        "synset": known.get("synset", ""),
-        "synonyms": known.get("synonyms", [name]),
-        "def": known.get("def", ""),
-    }
-
-
-def _frequency(images: int) -> str:
-    return "r" if images <= _RARE else "c" if images <= _COMMON else "f"
+    images, instances = totals.images_with.get(id, 0), totals.instances_of.get(id, 0)
+    return category_record(id, name, images, instances, totals.categories.details.get(id, {}))

@@ -1,15 +1,13 @@
 """ODVG: detection and grounding as JSON lines, as mmdet's `ODVGDataset` reads them to train Grounding DINO."""
 
-from collections.abc import Iterable
-
+from sos_mm.formats.odvg import boxes_by_phrase, grounding_record, image_part, instance_record, label_map
+from sos_mm.formats.phrases import caption_phrase
 from sos_mm.seeding import Purpose, generator
-from sos_mm.segments.phrases import caption_phrase
 from sos_mm.synthesis.writers.format import Encoded, Entry, Format, Record, Table, Totals
 
 DETECTION = "annotations/odvg_detection.jsonl"
 LABEL_MAP = "annotations/odvg_label_map.json"
 GROUNDING = "annotations/odvg_grounding.jsonl"
-_SEPARATOR = ". "
 
 
 def odvg_format() -> Format:
@@ -27,8 +25,7 @@ def odvg_format() -> Format:
 
 
 def _encode(entry: Entry) -> Encoded:
-    height, width = entry.size
-    image = {"filename": entry.file_name, "height": height, "width": width}
+    image = image_part(entry.file_name, entry.size)
     detection = image | {"detection": {"instances": _instances(entry)}}
     grounding = image | {"grounding": _grounding(entry)}
     return Encoded(records={(DETECTION, ""): [detection], (GROUNDING, ""): [grounding]})
@@ -37,7 +34,7 @@ def _encode(entry: Entry) -> Encoded:
 def _instances(entry: Entry) -> list[Record]:
     labels = entry.categories.labels
     return [
-        {"bbox": list(each.box), "label": labels[category], "category": entry.categories.names[category]}
+        instance_record(each.box, labels[category], entry.categories.names[category])
         for each, category in zip(entry.scene.objects, entry.category_ids, strict=True)
     ]
 
@@ -53,25 +50,5 @@ def _grounding(entry: Entry) -> Record:
     return grounding_record([groups[place] for place in order])
 
 
-def boxes_by_phrase(pairs: Iterable[tuple[str, list]]) -> list[tuple[str, list]]:
-    """Each phrase once, as first written, with all its boxes; upper and lower case are the same."""
-    groups: dict[str, tuple[str, list]] = {}
-    for phrase, box in pairs:
-        groups.setdefault(phrase.lower(), (phrase, []))[1].append(box)
-    return list(groups.values())
-
-
-def grounding_record(groups: Iterable[tuple[str, list]]) -> Record:
-    """The caption of some phrases, and a region with its half-open span of characters for each."""
-    caption, regions = "", []
-    for phrase, boxes in groups:
-        start = len(caption)
-        caption += phrase + _SEPARATOR
-        # A single box stands alone, as mmdet's converters write it.
-        box = boxes if len(boxes) > 1 else boxes[0]
-        regions.append({"bbox": box, "phrase": phrase, "tokens_positive": [[start, start + len(phrase)]]})
-    return {"caption": caption.rstrip(), "regions": regions}
-
-
 def _label_map(totals: Totals) -> Record:
-    return {str(label): name for label, name in enumerate(totals.categories.names.values())}
+    return label_map(totals.categories.names.values())

@@ -5,10 +5,11 @@ from functools import partial
 import cv2
 import numpy as np
 
+from sos_mm.formats.boxes import xyxy_to_xywh
+from sos_mm.formats.coco import category_records, image_record, json_head
+from sos_mm.formats.panoptic import encode_map, segment_record
 from sos_mm.segments.vocabulary import category_key
-from sos_mm.synthesis.writers.coco import category_records, image_record, json_head, xywh
 from sos_mm.synthesis.writers.format import Categories, Encoded, Entry, Format, Record, Table, Totals
-from sos_mm.synthesis.writers.png import encode_png
 
 PATH = "annotations/panoptic.json"
 FOLDER = "panoptic"
@@ -35,34 +36,24 @@ def panoptic_format(background: str | None = None) -> Format:
     return Format(partial(_encode, background), (table,))
 
 
-def ids_to_rgb(ids: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 colours of (H, W) segment ids in [0, 2**24)."""
-    # Lowest byte first, which is red.
-    channels = np.ascontiguousarray(ids, "<i4").view(np.uint8).reshape(*ids.shape, 4)
-    return cv2.cvtColor(channels, cv2.COLOR_RGBA2RGB)
-
-
 def _encode(background: str | None, entry: Entry) -> Encoded:
     scene, ids = entry.scene, entry.scene.owner
-    segments = [
-        _segment(index + 1, category, xywh(each.box), each.area) | ({"phrase": each.phrase} if each.phrase else {})
-        for index, (each, category) in enumerate(zip(scene.objects, entry.category_ids, strict=True))
-    ]
+    segments = []
+    for id, (each, category) in enumerate(zip(scene.objects, entry.category_ids, strict=True), 1):
+        segment = segment_record(id, category, xyxy_to_xywh(each.box), each.area)
+        segments.append(segment | ({"phrase": each.phrase} if each.phrase else {}))
     if background is not None:
         behind = _behind(entry)
         if behind.any():
             ids = np.where(behind, len(segments) + 1, ids)
             category, box = _background_id(background, entry.categories), cv2.boundingRect(behind.view(np.uint8))
-            segments.append(_segment(len(segments) + 1, category, list(box), int(np.count_nonzero(behind))))
+            segments.append(segment_record(len(segments) + 1, category, box, int(np.count_nonzero(behind))))
     record = {"image_id": entry.image_id, "file_name": f"{entry.name}.png", "segments_info": segments}
+    image = image_record(entry.image_id, entry.file_name, entry.size)
     return Encoded(
-        {f"{FOLDER}/{entry.name}.png": encode_png(ids_to_rgb(ids))},
-        {(PATH, "images"): [image_record(entry)], (PATH, "annotations"): [record]},
+        {f"{FOLDER}/{entry.name}.png": encode_map(ids)},
+        {(PATH, "images"): [image], (PATH, "annotations"): [record]},
     )
-
-
-def _segment(id: int, category: int, box: list[int], area: int) -> Record:
-    return {"id": id, "category_id": category, "bbox": box, "area": area, "iscrowd": 0}
 
 
 def _behind(entry: Entry) -> np.ndarray:
@@ -82,7 +73,8 @@ def _background_id(background: str, categories: Categories) -> int:
 
 
 def _head(background: str | None, totals: Totals) -> Record:
-    records = {each["id"]: each | {"isthing": 1} for each in category_records(totals.categories)}
+    categories = category_records(totals.categories.names, totals.categories.details)
+    records = {each["id"]: each | {"isthing": 1} for each in categories}
     if background is not None:
         id = _background_id(background, totals.categories)
         # Taken out and put last: mmdet numbers its labels in this order and wants all things first.

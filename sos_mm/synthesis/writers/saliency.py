@@ -1,7 +1,7 @@
 """Salient object detection: beside each image a mask of the same name."""
 
+from sos_mm.formats.png import encode_png
 from sos_mm.synthesis.writers.format import Encoded, Entry, Format
-from sos_mm.synthesis.writers.png import encode_png
 
 
 def saliency_format() -> Format:

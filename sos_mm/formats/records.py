@@ -1,12 +1,45 @@
-"""What records of annotation files must have before they are turned into others, member by member."""
+"""What records of annotation files must have, member by member, whatever their format."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any
 
-from sos_mm.annotations.fields import is_box, is_size, is_whole
-
 Record = dict[str, Any]
+# What is wrong, as a reason and a detail; None if nothing is.
+Complaint = tuple[str, str] | None
+_NUMBERS = {int, float}
+# Sizes are below: what has no known one is given this.
+NO_LIMIT = 2**31
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, which true and false are not."""
+    return type(value) is int
+
+
+def is_size(value: Any) -> bool:
+    """Whether a value can be the height or width of an image."""
+    return is_whole(value) and 0 < value < NO_LIMIT
+
+
+def are_finite(values: list) -> bool:
+    """Whether all of a list are numbers, and finite, as a float holds them."""
+    try:
+        return set(map(type, values)) <= _NUMBERS and math.isfinite(sum(values))
+    except OverflowError:
+        # A whole number in JSON may have any number of digits.
+        return False
+
+
+def size_complaint(record: dict[str, Any]) -> Complaint:
+    """Of ``height`` and ``width``."""
+    height, width = record.get("height"), record.get("width")
+    if is_size(height) and is_size(width):
+        return None
+    found = f"height {height!r}, width {width!r}"
+    return "`height` and `width` must be whole numbers over 0, below 2**31", found[:80]
 
 
 @dataclass(frozen=True)
@@ -27,23 +60,19 @@ class Field:
 Fields = Mapping[str, Field]
 
 
-def _is_list(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+def list_of(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Makes the check of a list from that of its elements."""
     return lambda value: isinstance(value, list) and all(map(holds, value))
 
 
 ID = Field("a whole number or text", lambda value: is_whole(value) or isinstance(value, str))
 WHOLE = Field("a whole number", is_whole)
-WHOLES = Field("a list of whole numbers", _is_list(is_whole))
+WHOLES = Field("a list of whole numbers", list_of(is_whole))
 SIZE = Field("a whole number over 0, below 2**31", is_size)
 TEXT = Field("text", lambda value: isinstance(value, str))
 WORDS = Field("text that is not blank", lambda value: isinstance(value, str) and bool(value.strip()))
-BOX = Field("four finite numbers", is_box)
-BOXES = Field("a list of boxes of four finite numbers", _is_list(is_box))
 OBJECT = Field("a JSON object", lambda value: isinstance(value, dict))
-OBJECTS = Field("a list of JSON objects", _is_list(OBJECT.holds))
-
-IMAGE = {"id": ID, "file_name": WORDS, "height": SIZE, "width": SIZE}
-CATEGORY = {"id": WHOLE, "name": WORDS}
+OBJECTS = Field("a list of JSON objects", list_of(OBJECT.holds))
 
 
 def optional(field: Field) -> Field:
@@ -70,6 +99,18 @@ def check_record(record: Any, fields: Fields, name: str) -> None:
     """Raises ValueError unless a record has what it must have; ``name`` says which it is, and of which file."""
     if (wrong := complaint(record, fields)) is not None:
         raise ValueError(f"{name} {wrong}.")
+
+
+def check_below(name: Any, what: str) -> str:
+    """Gives a file's name that leads to a place below its folder.
+
+    Raises:
+        ValueError: If it does not; ``what`` says what the name is.
+    """
+    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath()
+    if not path.parts or ".." in path.parts or path.is_absolute():
+        raise ValueError(f"{what} must lead to a file below the folder of images, but is {name!r}.")
+    return name
 
 
 def by_id(records: Iterable[Record], name: str) -> dict[Any, Record]:

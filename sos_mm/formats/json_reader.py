@@ -9,7 +9,7 @@ from json.decoder import scanstring
 from pathlib import Path
 from typing import Any
 
-from sos_mm.annotations.records import Fields, complaint
+from sos_mm.formats.records import Fields, complaint
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
@@ -151,11 +151,39 @@ def read_json(path: str | Path) -> Any:
         FileNotFoundError: If there is none.
         AnnotationFileError: If it is not JSON; names line and column.
     """
-    text = read_text(path)
+    return _parse(read_text(path), path)
+
+
+def read_json_object(path: str | Path, what: str) -> dict[str, Any]:
+    """Reads a JSON file that holds an object; ``what`` says in an error what it is.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds anything else.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{what} must be a JSON file, but {path} does not exist.")
     try:
-        return _decode(text)
-    except json.JSONDecodeError as error:
-        raise _error(text, path, error) from None
+        value = read_json(path)
+    except AnnotationFileError as error:
+        place = f"line {error.line}, column {error.column}: {error.what}"
+        raise ValueError(f"{what} must be a JSON file, but {path} is not: {place}.") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} must be a JSON object, but {path} holds a {type(value).__name__}.")
+    return value
+
+
+def read_json_or_lines(path: str | Path) -> Any:
+    """Reads a JSON file, or the list of the values of one of JSON lines.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        AnnotationFileError: If it is neither; names line and column.
+    """
+    text = read_text(path)
+    if is_json_lines(text):
+        return [value for _, value in json_lines(text, path)]
+    return _parse(text, path)
 
 
 def read_lists(path: str | Path, *names: str, **fields: Fields) -> dict[str, Any]:
@@ -200,6 +228,14 @@ def _error(text: str, path: str | Path, error: json.JSONDecodeError, first_line:
     cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
     what = "it was cut short here" if cut else f"not JSON: {error.msg[0].lower()}{error.msg[1:]}"
     return AnnotationFileError(path, line + first_line - 1, column, what)
+
+
+def _parse(text: str, path: str | Path) -> Any:
+    """The value that the text of a file is."""
+    try:
+        return _decode(text)
+    except json.JSONDecodeError as error:
+        raise _error(text, path, error) from None
 
 
 def _decode(text: str) -> Any:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from math import isnan
 from pathlib import Path
@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from sos_mm.checks import require
-from sos_mm.segments.column_values import Getters
-from sos_mm.segments.pack import OVERSAMPLING, CopiesFile, PackedCopy, copy_sizes
+from sos_mm.segments.index.copies import OVERSAMPLING, CopiesFile, PackedCopy, copy_sizes
 from sos_mm.segments.quality import ANNOTATED, Facts
 from sos_mm.segments.record import Outline, SegmentRecord
 
@@ -227,7 +226,7 @@ class IndexedRecords(Sequence):
         """The pixels (h, w, 4) uint8 of a copy; raises as `CopiesFile.read` does."""
         return self._pack.read(copy)
 
-    def _at(self, row: int) -> tuple[Getters, int]:
+    def _at(self, row: int) -> "tuple[Getters, int]":
         """What gets the values of the row's batch, by column, and the row's place in it."""
         if not 0 <= row < self._length:
             raise IndexError(f"`row` must be in [0, {self._length}), but got {row}.")
@@ -254,7 +253,7 @@ def _known(value: float) -> float | None:
     return None if isnan(value) else value
 
 
-def _source_size(get: Getters, place: int) -> tuple[int, int] | None:
+def _source_size(get: "Getters", place: int) -> tuple[int, int] | None:
     """Height and width of the image that a row was cut out of; 0 stands for none."""
     height = get["source_height"](place)
     return (height, get["source_width"](place)) if height else None
@@ -263,3 +262,51 @@ def _source_size(get: Getters, place: int) -> tuple[int, int] | None:
 def pack_path(index: Path, name: str) -> Path:
     """Where the reduced copies of an index are: named for what they hold, so that no index meets another's."""
     return index.with_suffix(f".{name}.copies")
+
+
+class Getters(dict):
+    """Gets single values of an Arrow record batch, by the name of the column.
+
+    They are read from the buffers: an Arrow scalar costs five times as much.
+    """
+
+    def __init__(self, batch: Any):
+        super().__init__()
+        self._batch = batch
+
+    def __missing__(self, name: str) -> Callable[[int], Any]:
+        self[name] = getter(self._batch.column(name))
+        return self[name]
+
+
+def getter(column: Any) -> Callable[[int], Any]:
+    """A function from a place in an Arrow array to the Python value there.
+
+    Args:
+        column: Strings, lists of strings (which come as tuples), whole or broken numbers, truth values. Only
+            the last may be null, for None.
+    """
+    kind = str(column.type)
+    if kind == "string":
+        return _strings(column)
+    if kind.startswith("list"):
+        edges, get = _edges(column), _strings(column.values)
+        return lambda place: tuple(map(get, range(edges[place], edges[place + 1])))
+    if kind == "bool":
+        values, meanings = column.cast("int8").fill_null(2).to_numpy().item, (False, True, None)
+        return lambda place: meanings[values(place)]
+    return column.to_numpy().item
+
+
+def _strings(column: Any) -> Callable[[int], str]:
+    edges, data = _edges(column), column.buffers()[2]
+    view = memoryview(data if data is not None else b"")
+    return lambda place: str(view[edges[place] : edges[place + 1]], "utf-8")
+
+
+def _edges(column: Any) -> memoryview:
+    """Where each value begins, and the last one ends."""
+    offsets = column.buffers()[1]
+    if offsets is None:
+        return memoryview(b"\0\0\0\0").cast("i")
+    return memoryview(offsets).cast("i")[column.offset : column.offset + len(column) + 1]

@@ -1,18 +1,17 @@
 """The reader of the released layout: it lists records and leaves the pixels on disk."""
 
-import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import FaultyInputError, check_folder
-from sos_mm.segments.faults import Faults
+from sos_mm.checks import FaultyInputError, check_folder, few
+from sos_mm.errors import ErrorCollector
+from sos_mm.formats.json_reader import read_json_object
 from sos_mm.segments.quality import ANNOTATED
+from sos_mm.segments.readers.common import SEGMENT_SUFFIXES, read_words, without_duplicates
 from sos_mm.segments.record import SegmentRecord
-
-SEGMENT_SUFFIXES = (".png", ".webp")
 
 
 def read_release_layout(
@@ -21,7 +20,7 @@ def read_release_layout(
     include: Collection[str] | None = None,
     allow_missing: bool = False,
     filter_annotations: str | Path | None = None,
-    faults: Faults | None = None,
+    faults: ErrorCollector | None = None,
 ) -> list[SegmentRecord]:
     """Lists a collection laid out as the released SOS segments are.
 
@@ -37,7 +36,7 @@ def read_release_layout(
         filter_annotations: A JSON file with ``{"IsInstance": bool, "Integrity": bool,
             "QualityAndRegularity": bool}`` for each segment, under its ``source_id`` or the same with
             underscores instead of slashes.
-        faults: Meets files without metadata and ids that are there twice; raises them if None.
+        faults: Records files without metadata and ids that are there twice; raises them if None.
 
     Returns:
         Records sorted by category, sub-category and file name; ``source_id`` is
@@ -47,7 +46,7 @@ def read_release_layout(
         FileNotFoundError: If the folder or the JSON file does not exist.
         ValueError: If there are no segments, or files and metadata do not match; names what is missing.
     """
-    root, faults = check_folder(root, "The segments' `root`"), faults or Faults()
+    root, faults = check_folder(root, "The segments' `root`"), faults or ErrorCollector()
     words = _read_metadata(Path(metadata))
     wanted = None if include is None else set(include)
     records = []
@@ -55,7 +54,7 @@ def read_release_layout(
         try:
             records.append(_record(path, category, sub_category, words, metadata))
         except ValueError as error:
-            faults.meet(error)
+            faults.record(error)
     records = without_duplicates(records, faults)
     if filter_annotations is not None:
         answers = read_json_object(filter_annotations, "The segments' `filter_annotations`")
@@ -108,73 +107,11 @@ def _record(path: str, category: str, sub_category: str, words: dict, metadata: 
     )
 
 
-def read_words(entry: Mapping[str, Any], name: str) -> tuple[str, str, tuple[str, ...]]:
-    """``short_phrase``, ``description`` and ``features`` of a JSON object; empty where they are not there.
-
-    Raises:
-        FaultyInputError: If one is of another kind; names it and, by ``name``, the object.
-    """
-    features = entry.get("features", [])
-    features = [features] if isinstance(features, str) else features
-    for key in ("category", "sub_category", "short_phrase", "description"):
-        if not isinstance(entry.get(key, ""), str):
-            text = f"`{key}` of {name} must be text, but got {entry[key]!r}: mend it."
-            raise FaultyInputError("faulty metadata", text)
-    if not isinstance(features, list) or not all(isinstance(word, str) for word in features):
-        text = f"`features` of {name} must be a list of words, but got {features!r}: mend it."
-        raise FaultyInputError("faulty metadata", text)
-    return entry.get("short_phrase", ""), entry.get("description", ""), tuple(features)
-
-
 def _read_metadata(path: Path) -> dict[str, dict]:
     words = read_json_object(path, "The segments' `metadata`")
     if not all(isinstance(entry, dict) for entry in words.values()):
         raise ValueError(f"{path} must hold one JSON object for each '<category>_<sub-category>', but does not.")
     return words
-
-
-def read_json_object(path: str | Path, what: str) -> dict[str, Any]:
-    """What a JSON file holds.
-
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it does not hold a JSON object.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{what} must be a JSON file, but {path} does not exist.")
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{what} must be a JSON file, but {path} is not: {error}.") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{what} must be a JSON object, but {path} holds a {type(value).__name__}.")
-    return value
-
-
-def without_duplicates(records: Iterable[SegmentRecord], faults: Faults) -> list[SegmentRecord]:
-    """The records without those whose ``source_id`` an earlier one has or no text can hold; each is a fault."""
-    kept: dict[str, SegmentRecord] = {}
-    for record in records:
-        if not _is_text(record.source_id):
-            text = f"The name {record.file!a} must be UTF-8, but is not: rename it."
-            faults.meet(FaultyInputError("name that is not UTF-8", text))
-            continue
-        first = kept.setdefault(record.source_id, record)
-        if first is not record:
-            faults.meet(
-                FaultyInputError(
-                    "id that is there twice",
-                    f"Each segment must have an id of its own, but {record.source_id!r} is that of both {first.file} "
-                    f"and {record.file}: rename or remove one.",
-                )
-            )
-    return list(kept.values())
-
-
-def _is_text(name: str) -> bool:
-    # Bytes that are no UTF-8 are lone surrogates in the names that Python gives to files.
-    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _flags(record: SegmentRecord, answers: Mapping[str, Any], path: str | Path) -> tuple[bool, bool, bool] | None:
@@ -186,9 +123,3 @@ def _flags(record: SegmentRecord, answers: Mapping[str, Any], path: str | Path) 
     if not said or not all(isinstance(each, bool) for each in said):
         raise ValueError(f"{path} must say true or false to {', '.join(ANNOTATED)} of {key!r}, but holds {entry!r}.")
     return said
-
-
-def few(names: Collection[str]) -> str:
-    """Up to three names, and how many more there are, for an error."""
-    shown = ", ".join(map(repr, sorted(names)[:3]))
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

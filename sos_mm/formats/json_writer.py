@@ -1,18 +1,19 @@
 """Writes annotation files whole or not at all."""
 
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from sos_mm.atomic import atomic_text
 from sos_mm.checks import writable_folder
 
 
 def write_json_lines(path: str | Path, records: Iterable[Mapping[str, Any]]) -> int:
     """Writes a record a line, and returns how many."""
     number = 0
-    with _Whole(path) as file:
+    with _opened(path) as file:
         for record in records:
             file.write(_encode(record) + "\n")
             number += 1
@@ -21,7 +22,7 @@ def write_json_lines(path: str | Path, records: Iterable[Mapping[str, Any]]) -> 
 
 def write_json_lists(path: str | Path, content: Mapping[str, Any]) -> None:
     """Writes a JSON object in which each record of its lists has a line of its own, so that faults have a place."""
-    with _Whole(path) as file:
+    with _opened(path) as file:
         file.write("{")
         for place, (name, value) in enumerate(content.items()):
             file.write(f"{',' if place else ''}\n{json.dumps(name)}:")
@@ -42,21 +43,9 @@ def _encode(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-class _Whole:
-    """A text file that takes its place only when it is finished."""
-
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
-        writable_folder(self.path.parent, f"The folder of {self.path.name}")
-        self._part = self.path.with_name(f".{self.path.name}.part-{os.getpid()}")
-
-    def __enter__(self) -> TextIO:
-        self._file = self._part.open("w", encoding="utf-8", newline="\n")
-        return self._file
-
-    def __exit__(self, kind, value, trace) -> None:
-        self._file.close()
-        if kind is None:
-            os.replace(self._part, self.path)
-        else:
-            self._part.unlink()
+@contextmanager
+def _opened(path: str | Path) -> Iterator[TextIO]:
+    path = Path(path)
+    writable_folder(path.parent, f"The folder of {path.name}")
+    with atomic_text(path) as file:
+        yield file

@@ -5,14 +5,17 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import FaultyInputError, check_folder, check_range
+from sos_mm.checks import FaultyInputError, check_folder, check_range, few
+from sos_mm.errors import ErrorCollector
+from sos_mm.formats.boxes import four_numbers, is_four_numbers
+from sos_mm.formats.coco import CocoFile, file_names
+from sos_mm.formats.json_reader import read_json_object
 from sos_mm.segments.bordering import PanopticMaps, bordering_shares
-from sos_mm.segments.faults import Faults
+from sos_mm.segments.readers.common import without_duplicates
 from sos_mm.segments.record import SegmentRecord
-from sos_mm.segments.sources import few, read_json_object, without_duplicates
 from sos_mm.segments.vocabulary import category_key
 
 BORDERING = "bordering on other objects"
@@ -31,7 +34,7 @@ def read_annotated(
     panoptic: Sequence[str | Path] | None = None,
     soften: float | str | None = "auto",
     decontaminate: bool = True,
-    faults: Faults | None = None,
+    faults: ErrorCollector | None = None,
 ) -> list[SegmentRecord]:
     """Lists the objects of a COCO or LVIS annotation file.
 
@@ -50,7 +53,7 @@ def read_annotated(
         soften: Standard deviation of the softened edge, in pixels; 0 for hard edges; by the object's size if 'auto' or
             None. See `rims.cut_out`.
         decontaminate: Whether to replace colours of the old background at the object's rim; see `rims.own_colors`.
-        faults: Meets objects without a photograph, category, box or outline, and ids that are there twice; raises
+        faults: Records objects without a photograph, category, box or outline, and ids that are there twice; raises
             them if None. It also counts objects that `max_bordering` leaves out.
 
     Returns:
@@ -62,13 +65,10 @@ def read_annotated(
             left.
     """
     soften = _check_options(soften, max_bordering, panoptic)
-    faults, images = faults or Faults(), check_folder(images, "The photographs' `images`")
-    data = read_json_object(annotations, "The `annotations`")
-    missing = [key for key in ("images", "annotations", "categories") if not isinstance(data.get(key), list)]
-    if missing:
-        raise ValueError(f"{annotations} must be a COCO or LVIS annotation file, but has no list {missing[0]!r}.")
-    source = _Source(data, Path(annotations), images, faults)
-    listed = list(source.objects(_categories(data["categories"], include, annotations), crowd, truncated))
+    faults, images = faults or ErrorCollector(), check_folder(images, "The photographs' `images`")
+    file = CocoFile(read_json_object(annotations, "The `annotations`"), annotations)
+    source = _Source(file, images, faults)
+    listed = list(source.objects(_categories(file, include), crowd, truncated))
     if max_bordering is not None:
         listed = list(source.with_bordering(listed, PanopticMaps(*panoptic) if panoptic else None))
     records = [
@@ -100,23 +100,21 @@ def _check_options(soften: Any, max_bordering: Any, panoptic: Any) -> float | No
 class _Source:
     """An annotation file that is read, and what its faults are told to."""
 
-    def __init__(self, data: Mapping[str, Any], path: Path, images: Path, faults: Faults):
-        self.annotations, self.path, self.images, self.faults = data["annotations"], path, images, faults
-        self.photographs = {image["id"]: image for image in data["images"]}
-        self.categories = {entry["id"] for entry in data["categories"]}
+    def __init__(self, file: CocoFile, images: Path, faults: ErrorCollector):
+        self.file, self.images, self.faults = file, images, faults
 
     def objects(self, wanted: Mapping[int, dict], crowd: bool, truncated: bool) -> Iterator[Listed]:
         """The objects of wanted categories, in the order of the file."""
         paths: dict[Any, Path] = {}
-        for entry in self.annotations:
+        for entry in self.file.annotations:
             try:
-                image = _photograph(entry, self.photographs, self.categories)
+                image = _photograph(entry, self.file)
                 unwanted = entry["category_id"] not in wanted or (entry.get("iscrowd") and not crowd)
                 if unwanted or (_is_truncated(entry, image) and not truncated):
                     continue
                 if image["id"] not in paths:
                     paths[image["id"]] = _path(self.images, image)
-                record = _record(entry, wanted[entry["category_id"]], paths[image["id"]], self.path.stem)
+                record = _record(entry, wanted[entry["category_id"]], paths[image["id"]], self.file.path.stem)
                 yield entry, replace(record, source_size=(image["height"], image["width"]))
             except (FileNotFoundError, ValueError) as error:
                 self._meet(entry, error)
@@ -126,12 +124,12 @@ class _Source:
         shares: dict[int, float | ValueError] = {}
         wanted = {id(entry) for entry, _ in listed}
         by_image = defaultdict(list)
-        for entry in filter(_has_outline, self.annotations):
+        for entry in filter(_has_outline, self.file.annotations):
             by_image[entry.get("image_id")].append(entry)
         for image_id, group in by_image.items():
             places = [place for place, entry in enumerate(group) if id(entry) in wanted]
             if places:
-                size = self.photographs[image_id]["height"], self.photographs[image_id]["width"]
+                size = self.file.images[image_id]["height"], self.file.images[image_id]["width"]
                 things = maps.things(image_id, size) if maps else None
                 found = bordering_shares(group, places, size, things)
                 shares.update((id(group[place]), share) for place, share in found.items())
@@ -143,38 +141,33 @@ class _Source:
                 yield entry, replace(record, bordering=share)
 
     def _meet(self, entry: Mapping[str, Any], error: Exception) -> None:
-        text = f"Annotation {entry.get('id')} of {self.path}: {error}"
+        text = f"Annotation {entry.get('id')} of {self.file.path}: {error}"
         missing = isinstance(error, FileNotFoundError)
-        self.faults.meet(FileNotFoundError(text) if missing else FaultyInputError("faulty annotation", text))
+        self.faults.record(FileNotFoundError(text) if missing else FaultyInputError("faulty annotation", text))
 
 
 def _has_outline(entry: Mapping[str, Any]) -> bool:
     """Whether an annotation has a box and an outline, whatever else is wrong with it."""
-    box = entry.get("bbox")
-    has_box = isinstance(box, list) and len(box) == 4 and all(isinstance(side, Real) for side in box)
-    return has_box and bool(entry.get("segmentation"))
+    return is_four_numbers(entry.get("bbox")) and bool(entry.get("segmentation"))
 
 
-def _categories(entries: list[dict], include: Collection[str] | None, annotations: str | Path) -> dict[int, dict]:
+def _categories(file: CocoFile, include: Collection[str] | None) -> dict[int, dict]:
     if include is None:
-        return {entry["id"]: entry for entry in entries}
+        return file.categories
     wanted = {category_key(name): name for name in include}
-    found = {category_key(entry["name"]): entry for entry in entries}
+    found = {category_key(entry["name"]): entry for entry in file.categories.values()}
     if set(wanted) - set(found):
         absent = [wanted[key] for key in set(wanted) - set(found)]
-        raise ValueError(f"`include` names {few(absent)}, but {annotations} has no categories of that name.")
+        raise ValueError(f"`include` names {few(absent)}, but {file.path} has no categories of that name.")
     return {found[key]["id"]: found[key] for key in wanted}
 
 
-def _photograph(entry: Mapping[str, Any], photographs: Mapping, categories: Collection[int]) -> dict[str, Any]:
+def _photograph(entry: Mapping[str, Any], file: CocoFile) -> dict[str, Any]:
     for key in ("id", "image_id", "category_id", "bbox", "segmentation"):
         if not entry.get(key) and entry.get(key) != 0:
             raise ValueError(f"`{key}` must be there, but is missing or empty.")
-    if entry["category_id"] not in categories:
-        raise ValueError(f"`category_id` must be that of a category of the file, but got {entry['category_id']}.")
-    if entry["image_id"] not in photographs:
-        raise ValueError(f"`image_id` must be that of an image of the file, but got {entry['image_id']}.")
-    image = photographs[entry["image_id"]]
+    file.category_of(entry)
+    image = file.image_of(entry)
     for side in ("height", "width"):
         if not isinstance(image.get(side), int) or image[side] < 1:
             raise ValueError(f"`{side}` of image {image['id']} must be its pixels, but got {image.get(side)!r}.")
@@ -182,16 +175,12 @@ def _photograph(entry: Mapping[str, Any], photographs: Mapping, categories: Coll
 
 
 def _is_truncated(entry: Mapping[str, Any], image: Mapping[str, Any]) -> bool:
-    x, y, width, height = entry["bbox"]
+    x, y, width, height = four_numbers(entry["bbox"])
     return min(x, y) < 1 or x + width > image["width"] - 1 or y + height > image["height"] - 1
 
 
 def _path(images: Path, image: Mapping[str, Any]) -> Path:
-    name = image.get("file_name") or image.get("coco_url", "").split("://")[-1]
-    parts = PurePosixPath(name).parts
-    if ".." in parts or not parts or PurePosixPath(name).is_absolute():
-        raise ValueError(f"`file_name` of image {image['id']} must lead to a file below {images}, but is {name!r}.")
-    choices = [images / name] if image.get("file_name") else [images.joinpath(*parts[-2:]), images / parts[-1]]
+    choices = [images / name for name in file_names(image)]
     for path in choices:
         if path.is_file():
             return path

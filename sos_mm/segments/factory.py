@@ -5,15 +5,16 @@ from inspect import signature
 from typing import Any
 
 from sos_mm.checks import check_choice
-from sos_mm.segments.annotated import read_annotated
+from sos_mm.errors import ErrorCollector
 from sos_mm.segments.bank import SegmentBank
-from sos_mm.segments.building import measured
-from sos_mm.segments.faults import Faults
-from sos_mm.segments.files import read_folder, read_tar
+from sos_mm.segments.index.writer import measured
 from sos_mm.segments.mixture import MixedBank
 from sos_mm.segments.quality import Filters
+from sos_mm.segments.readers.coco import read_annotated
+from sos_mm.segments.readers.folder import read_folder
+from sos_mm.segments.readers.release import read_release_layout
+from sos_mm.segments.readers.tar import read_tar
 from sos_mm.segments.record import SegmentRecord
-from sos_mm.segments.sources import read_release_layout
 from sos_mm.segments.vocabulary import repeat_factors
 
 READERS: dict[str, Callable[..., list[SegmentRecord]]] = {
@@ -95,20 +96,20 @@ def _plain_bank(config: Mapping[str, Any]) -> SegmentBank | MixedBank:
     cache = {"cache_bytes": config["cache_bytes"]} if "cache_bytes" in config else {}
     if kind == "index":
         return SegmentBank(SegmentBank.from_index(**options).records, **cache)
-    faults = Faults(config.get("broken", "error"))
+    faults = ErrorCollector(config.get("broken", "error"))
     records = _read(kind, options, faults)
     if faults.broken == "skip":
         records = measured(records, faults)
     return SegmentBank(records, **cache, faults=faults)
 
 
-def list_records(config: Mapping[str, Any], faults: Faults) -> list[SegmentRecord]:
+def list_records(config: Mapping[str, Any], faults: ErrorCollector) -> list[SegmentRecord]:
     """The records of a source that is not an index, as `build_index` wants them.
 
     Args:
         config: As of `build_bank`, but of a type that reads files, and without the options that choose or
             weigh segments: an index holds all, and they are chosen when it is opened.
-        faults: Meets segments that cannot be listed.
+        faults: Records segments that cannot be listed.
 
     Raises:
         FileNotFoundError, ValueError: As `build_bank`.
@@ -122,7 +123,7 @@ def list_records(config: Mapping[str, Any], faults: Faults) -> list[SegmentRecor
     return _read(config["type"], options, faults)
 
 
-def _read(kind: str, options: Mapping[str, Any], faults: Faults) -> list[SegmentRecord]:
+def _read(kind: str, options: Mapping[str, Any], faults: ErrorCollector) -> list[SegmentRecord]:
     if kind == "sample":
         return list(SegmentBank.sample_bank(**options).records)
     return READERS[kind](**options, faults=faults)

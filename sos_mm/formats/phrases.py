@@ -1,8 +1,11 @@
-"""What objects are called in captions, offline and on the fly."""
+"""Names of categories, and what objects are called in captions."""
 
 import re
 
-from sos_mm.segments.vocabulary import category_key
+
+def category_key(name: str) -> str:
+    """What names of one category have in common: ``"Cell_phone"`` and ``"cell phone"`` are the same."""
+    return " ".join(name.replace("_", " ").lower().split())
 
 
 def clean_phrase(phrase: str) -> str:

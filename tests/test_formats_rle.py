@@ -1,12 +1,11 @@
-"""Outlines decoded by the report, against pycocotools."""
+"""Masks of run lengths and polygons, against pycocotools."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sos_mm.browse.masks import decode_outline, decompress, fill_polygon
-from sos_mm.synthesis.writers.rle import compress
+from sos_mm.formats.rle import compress, decode_mask, decode_window, decompress
 
 tools = pytest.importorskip("pycocotools.mask")
 sides = st.integers(1, 60)
@@ -18,16 +17,16 @@ def test_run_lengths(height, width, share, seed):
     mask = np.random.default_rng(seed).random((height, width)) < share
     encoded = tools.encode(np.asfortranarray(mask.view(np.uint8)))
     counts = encoded["counts"].decode()
-    np.testing.assert_array_equal(decode_outline({"size": [height, width], "counts": counts}, mask.shape, "it"), mask)
-    lengths = decompress(counts)
+    np.testing.assert_array_equal(decode_mask({"size": [height, width], "counts": counts}, mask.shape, "it"), mask)
+    lengths = decompress([counts])[0]
     assert compress([lengths]) == [counts]
     plain = {"size": [height, width], "counts": lengths.tolist()}
-    np.testing.assert_array_equal(decode_outline(plain, mask.shape, "it"), mask)
+    np.testing.assert_array_equal(decode_mask(plain, mask.shape, "it"), mask)
 
 
 @given(st.lists(st.integers(0, 2**33), min_size=1, max_size=20))
 def test_long_runs(lengths):
-    np.testing.assert_array_equal(decompress(compress([np.array(lengths, np.int64)])[0]), lengths)
+    np.testing.assert_array_equal(decompress(compress([np.array(lengths, np.int64)]))[0], lengths)
 
 
 # Corners inside and outside, also halfway between pixels, where rounding decides.
@@ -39,8 +38,13 @@ corners = st.one_of(st.floats(-20, 80), st.integers(-20, 80), st.integers(-40, 1
 def test_polygons(height, width, polygons):
     flat = [[float(value) for corner in polygon for value in corner] for polygon in polygons]
     encoded = tools.frPyObjects(flat, height, width)
-    np.testing.assert_array_equal(fill_polygon(flat[0], (height, width)), tools.decode(encoded[0]))
-    np.testing.assert_array_equal(decode_outline(flat, (height, width), "it"), tools.decode(tools.merge(encoded)))
+    expected = tools.decode(tools.merge(encoded))
+    np.testing.assert_array_equal(decode_mask(flat, (height, width), "it"), expected)
+    if expected.any():
+        window = decode_window(flat, (height, width), "it")
+        assert (window.x, window.y) == (expected.any(0).argmax(), expected.any(1).argmax())
+        np.testing.assert_array_equal(window.mask, expected[window.part])
+        assert window.mask.sum() == expected.sum()
 
 
 @pytest.mark.parametrize(
@@ -59,4 +63,4 @@ def test_polygons(height, width, polygons):
 )
 def test_faulty_outlines_are_named(outline, said):
     with pytest.raises(ValueError, match=said):
-        decode_outline(outline, (5, 4), "object 3")
+        decode_mask(outline, (5, 4), "object 3")

@@ -1,0 +1,73 @@
+"""Boxes of annotation files: xywh in COCO and those like it, half-open xyxy in ODVG."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sos_mm.formats.records import Complaint, Field, are_finite, list_of
+
+Box = list[float]
+
+
+def xywh_to_xyxy(box: Sequence[float]) -> Box:
+    """Corner and size to two corners."""
+    x, y, width, height = box
+    return [x, y, x + width, y + height]
+
+
+def xyxy_to_xywh(box: Sequence[float]) -> Box:
+    """Two corners to corner and size."""
+    x0, y0, x1, y1 = box
+    return [x0, y0, x1 - x0, y1 - y0]
+
+
+def clip(box: Sequence[float], width: float, height: float) -> Box | None:
+    """The part of an xyxy box inside its image; None if that is less than a pixel wide or high, as mmdet has it."""
+    x0, y0, x1, y1 = box
+    x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
+    return [x0, y0, x1, y1] if x1 - x0 >= 1 and y1 - y0 >= 1 else None
+
+
+def is_box(value: Any) -> bool:
+    """Whether a value is a list of four finite numbers."""
+    return isinstance(value, list) and len(value) == 4 and are_finite(value)
+
+
+BOX = Field("four finite numbers", is_box)
+BOXES = Field("a list of boxes of four finite numbers", list_of(is_box))
+
+
+def is_four_numbers(value: Any) -> bool:
+    """Whether a value is a list of four numbers, finite or not."""
+    return isinstance(value, list) and len(value) == 4 and all(isinstance(each, int | float) for each in value)
+
+
+def four_numbers(box: Any) -> tuple[float, float, float, float]:
+    """Reads a box as it stands in a file.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if not is_four_numbers(box):
+        raise ValueError(f"`bbox` must be four numbers, but got {box!r}.")
+    return tuple(box)
+
+
+def box_complaint(box: Any, size: tuple[int, int], tolerance: float, corners: bool = False) -> Complaint:
+    """Of a box in an image.
+
+    Args:
+        box: xywh, or xyxy with ``corners``.
+        size: Height and width of the image.
+        tolerance: How far it may reach over the image's edge, in pixels.
+        corners: Which of both it is.
+    """
+    if not is_box(box):
+        return "a box must be four finite numbers", repr(box)[:80]
+    x0, y0, x1, y1 = box
+    if not corners:
+        x1, y1 = x0 + x1, y0 + y1
+    if x1 <= x0 or y1 <= y0:
+        return "a box must have an area", f"{box}"
+    if min(x0, y0) < -tolerance or x1 > size[1] + tolerance or y1 > size[0] + tolerance:
+        return "a box must be inside its image", f"{box} in {size[1]}x{size[0]}"
+    return None

@@ -1,0 +1,49 @@
+"""LVIS v1: COCO's instances, and for each image which categories it lacks or does not show in full."""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from sos_mm.formats.records import Record
+
+# A category in at most 10 images is rare, in at most 100 common.
+_RARE, _COMMON = 10, 100
+FREQUENCIES = ("r", "c", "f")
+
+
+def image_part(url: str, negative: Sequence[int], not_exhaustive: Sequence[int]) -> Record:
+    """Encodes what an entry of ``images`` has beside COCO's members."""
+    return {
+        "coco_url": url,
+        "neg_category_ids": list(negative),
+        "not_exhaustive_category_ids": list(not_exhaustive),
+    }
+
+
+def category_record(id: int, name: str, images: int, instances: int, known: Record) -> Record:
+    """Encodes an entry of ``categories``.
+
+    Args:
+        id, name: Its own.
+        images, instances: How many images and annotations have it.
+        known: What else is known of it; its ``frequency`` follows from ``images`` where that is not.
+    """
+    return {
+        "id": id,
+        "name": name,
+        "frequency": known.get("frequency", _frequency(images)),
+        "image_count": images,
+        "instance_count": instances,
+        "synset": known.get("synset", ""),
+        "synonyms": known.get("synonyms", [name]),
+        "def": known.get("def", ""),
+    }
+
+
+def _frequency(images: int) -> str:
+    return "r" if images <= _RARE else "c" if images <= _COMMON else "f"
+
+
+def url_name(url: Any) -> str:
+    """The file name that a ``coco_url`` gives: its last two parts, such as ``"val2017/1.jpg"``; '' where it is none."""
+    return "/".join(PurePosixPath(url.split("://")[-1]).parts[-2:]) if isinstance(url, str) else ""

@@ -1,0 +1,216 @@
+"""Referring expressions as MDETR and as the authors of RefCOCO and gRefCOCO write them.
+
+- ``mdetr``: a COCO file with one "image" an expression, ``caption`` its words, its annotations the targets. mmdet's
+  `MDETRStyleRefCocoDataset`, `RefExpMetric` and `gRefCOCOMetric` read it. An expression without target has one
+  annotation of category -1 with the box [0, 0, 0, 0]. (`gRefCOCOMetric` of mmdet 3.3 and 3.4 looks at the first target
+  only, so its ``F1_score`` is too low where expressions mean several.)
+- ``refs``: the list of the authors of gRefCOCO (``grefs(unc).json``; RefCOCO's, once its pickle is saved as JSON): an
+  entry of several sentences names annotations of a COCO instances file. ``ann_id`` [-1] means none.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sos_mm.formats.boxes import BOX, Box, xywh_to_xyxy, xyxy_to_xywh
+from sos_mm.formats.coco import IMAGE
+from sos_mm.formats.json_reader import read_json, read_lists
+from sos_mm.formats.odvg import check_spans
+from sos_mm.formats.records import (
+    ID,
+    OBJECTS,
+    TEXT,
+    WHOLE,
+    WHOLES,
+    WORDS,
+    Field,
+    Record,
+    by_id,
+    check_record,
+    optional,
+)
+
+NO_TARGET = -1
+_EXPRESSION = IMAGE | {"caption": WORDS, "original_id": optional(ID), "dataset_name": optional(TEXT)}
+_IDS = Field("a whole number, or a list of them", lambda value: WHOLES.holds(_listed(value)))
+
+
+@dataclass(frozen=True)
+class Target:
+    """An object that an expression means.
+
+    Attributes:
+        box: Half-open xyxy.
+        category_id: Its category.
+        spans: Half-open spans of characters that mean it.
+    """
+
+    box: Box
+    category_id: int
+    spans: list[list[int]]
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Words, and what they mean in an image.
+
+    Attributes:
+        id: Its number or name.
+        text: The words.
+        image: ``file_name``, ``height`` and ``width``.
+        image_id: The image's own id, shared by all its expressions; None if not known.
+        dataset_name: Such as 'refcoco'.
+        targets: What it means; nothing if the image does not show it.
+    """
+
+    id: int | str
+    text: str
+    image: Record
+    image_id: int | str | None = None
+    dataset_name: str = "refcoco"
+    targets: list[Target] = field(default_factory=list)
+
+
+def read_mdetr(path: str | Path) -> Iterator[Expression]:
+    """The expressions of an ``mdetr`` file, in its order.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not of that kind, two expressions have the same id, an annotation is of an unknown one, or
+            an expression has no annotation: that none is meant must be said. Names the record.
+    """
+    content = read_lists(path, images=_EXPRESSION, annotations={"image_id": ID, "category_id": WHOLE})
+    captions = {id: each["caption"] for id, each in by_id(content["images"], f"Images of {path}").items()}
+    targets: dict[Any, list[Target | None]] = {id: [] for id in captions}
+    for each in content["annotations"]:
+        id, name = each["image_id"], f"{path}: an annotation of the image {each['image_id']!r}"
+        if id not in captions:
+            raise ValueError(f"{path} has an annotation of the image {id!r}, but no such image.")
+        targets[id].append(None if each["category_id"] == NO_TARGET else _target(each, captions[id], name))
+    for image in content["images"]:
+        found = targets[image["id"]]
+        _check_none(found, f"{path}: the image {image['id']!r}", "an annotation of category -1")
+        yield Expression(
+            image["id"],
+            image["caption"],
+            {key: image[key] for key in ("file_name", "height", "width")},
+            image.get("original_id"),
+            image.get("dataset_name") or "refcoco",
+            [target for target in found if target is not None],
+        )
+
+
+def _target(annotation: Record, caption: str, name: str) -> Target:
+    check_record(annotation, {"bbox": BOX}, name)
+    spans = annotation.get("tokens_positive") or [[0, len(caption)]]
+    check_spans(spans, caption, name)
+    return Target(xywh_to_xyxy(annotation["bbox"]), annotation["category_id"], spans)
+
+
+def _check_none(targets: list[Any], name: str, mark: str) -> None:
+    """Raises ValueError unless there are targets, or None alone, which says that there is no target."""
+    if not targets or (None in targets and len(targets) > 1):
+        found = "a target beside that mark" if targets else "neither"
+        raise ValueError(f"{name} must have targets, or {mark} if it means nothing, but has {found}.")
+
+
+def read_refs(
+    path: str | Path, instances: str | Path, split: str | None = None, dataset_name: str = "refcoco"
+) -> Iterator[Expression]:
+    """The sentences of a ``refs`` file.
+
+    Args:
+        path: The list, as JSON.
+        instances: The COCO instances file whose annotations it names.
+        split: Only those of this split, such as 'train' or 'testA'.
+        dataset_name: What they are said to belong to.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not of that kind, names an unknown image or annotation, or one of another image, has two
+            sentences of the same id, or nothing of the split. Names the record.
+    """
+    refs, fields = read_json(path), {"id": WHOLE, "image_id": ID, "category_id": WHOLE, "bbox": BOX}
+    content = read_lists(instances, images=IMAGE, annotations=fields)
+    if not isinstance(refs, list) or not all(isinstance(ref, dict) and "sentences" in ref for ref in refs):
+        raise ValueError(f"{path} must be a list of entries with `sentences`, but is not.")
+    images = by_id(content["images"], f"Images of {instances}")
+    annotations = by_id(content["annotations"], f"Annotations of {instances}")
+    kept = [ref for ref in refs if split is None or ref.get("split") == split]
+    if not kept:
+        splits = ", ".join(sorted({str(ref.get("split")) for ref in refs}))
+        raise ValueError(f"`split` must be one of those of {path} ({splits}), but got {split!r}.")
+    seen: set[int | str] = set()
+    for ref in kept:
+        name = f"{path}, ref_id {ref.get('ref_id')!r}:"
+        check_record(ref, {"image_id": ID, "ann_id": _IDS, "sentences": OBJECTS}, f"{name} the entry")
+        if ref["image_id"] not in images:
+            raise ValueError(f"{name} it names the image {ref['image_id']!r}, but {instances} has none such.")
+        image = {key: images[ref["image_id"]][key] for key in ("file_name", "height", "width")}
+        meant = _meant(ref, annotations, name, instances)
+        for sentence in ref["sentences"]:
+            check_record(sentence, {"sent": WORDS, "sent_id": ID}, f"{name} a sentence")
+            text, id = sentence["sent"], sentence["sent_id"]
+            if id in seen:
+                raise ValueError(f"{name} sentences must have ids of their own, but two have the `sent_id` {id!r}.")
+            seen.add(id)
+            targets = [Target(xywh_to_xyxy(each["bbox"]), each["category_id"], [[0, len(text)]]) for each in meant]
+            yield Expression(id, text, image, ref["image_id"], dataset_name, targets)
+
+
+def _meant(ref: Record, annotations: dict[int, Record], name: str, instances: str | Path) -> list[Record]:
+    """The annotations that an entry names; none if it says so."""
+    ids = [None if id == NO_TARGET else id for id in _listed(ref["ann_id"])]
+    if ref.get("no_target") and None not in ids:
+        ids.append(None)
+    _check_none(ids, f"{name} the entry", "`ann_id` [-1]")
+    for id in ids:
+        if id is not None and id not in annotations:
+            raise ValueError(f"{name} it names the annotation {id}, but {instances} has none such.")
+        if id is not None and annotations[id]["image_id"] != ref["image_id"]:
+            other = annotations[id]["image_id"]
+            raise ValueError(
+                f"{name} it is of the image {ref['image_id']!r}, but names the annotation {id}, which is of {other!r}."
+            )
+    return [annotations[id] for id in ids if id is not None]
+
+
+def to_mdetr(expressions: Iterable[Expression], categories: Iterable[Record] = ()) -> Record:
+    """The content of an ``mdetr`` file; annotations are numbered from 1.
+
+    Args:
+        expressions: The expressions; their ids must differ.
+        categories: Entries of ``categories``; those that they lack are added, with their ids as names.
+
+    Raises:
+        ValueError: If two expressions have the same id.
+    """
+    images, annotations, seen = [], [], set()
+    for each in expressions:
+        if each.id in seen:
+            raise ValueError(f"Expressions must have ids of their own, but two have the id {each.id!r}.")
+        seen.add(each.id)
+        image = {"id": each.id, **each.image, "caption": each.text, "dataset_name": each.dataset_name}
+        images.append(image | {"original_id": each.image_id, "tokens_negative": [[0, len(each.text)]]})
+        for target in each.targets or [Target([0, 0, 0, 0], NO_TARGET, [])]:
+            box = xyxy_to_xywh(target.box)
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": each.id,
+                    "category_id": target.category_id,
+                    "bbox": box,
+                    "area": box[2] * box[3],
+                    "iscrowd": 0,
+                    "tokens_positive": target.spans,
+                }
+            )
+    known = {each["id"]: each for each in categories}
+    used = {each["category_id"] for each in annotations} - {NO_TARGET}
+    listed = [known.get(id, {"id": id, "name": str(id)}) for id in sorted(used | set(known))]
+    return {"categories": listed, "images": images, "annotations": annotations}
+
+
+def _listed(value: Any) -> list:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,152 @@
+"""ODVG: detection and grounding as JSON lines, as mmdet's `ODVGDataset` reads them to train Grounding DINO."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sos_mm.formats.json_reader import AnnotationFileError, json_lines, read_json, read_text
+from sos_mm.formats.records import (
+    ID,
+    OBJECT,
+    OBJECTS,
+    SIZE,
+    TEXT,
+    WORDS,
+    Complaint,
+    Fields,
+    Record,
+    check_record,
+    is_whole,
+    optional,
+)
+
+_SEPARATOR = ". "
+_LINE = {"filename": WORDS, "height": SIZE, "width": SIZE, "grounding": OBJECT}
+_LINE |= {"expression_id": optional(ID), "image_id": optional(ID), "dataset_name": optional(TEXT)}
+GROUNDING = {"caption": WORDS, "regions": OBJECTS}
+
+
+def image_part(file_name: str, size: tuple[int, int]) -> Record:
+    """Encodes what a line says of its image; the size is height and width."""
+    return {"filename": file_name, "height": size[0], "width": size[1]}
+
+
+def instance_record(box: Sequence[float], label: int, category: str) -> Record:
+    """Encodes an object of a detection line; the box is half-open xyxy."""
+    return {"bbox": list(box), "label": label, "category": category}
+
+
+def label_map(names: Iterable[str]) -> dict[str, str]:
+    """Encodes what mmdet's `ODVGDataset` takes as ``label_map_file``, from the names in the order of their labels."""
+    return {str(label): name for label, name in enumerate(names)}
+
+
+def read_label_map(path: str | Path) -> dict[int, str]:
+    """The names of ODVG's labels, from a file as mmdet's `ODVGDataset` takes it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not of that kind.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"The label map {path} does not exist.")
+    try:
+        content = read_json(path)
+    except AnnotationFileError as error:
+        raise ValueError(f"The label map cannot be read: {error}") from error
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f'The label map {path} must be a JSON object such as {{"0": "dog"}}, but is not.')
+    for label, name in content.items():
+        if not re.fullmatch("[0-9]+", label) or not isinstance(name, str):
+            entry = f"{label!r}: {name!r}"[:80]
+            raise ValueError(f"The label map {path} must give names to whole numbers from 0, but has {entry}.")
+    return {int(label): name for label, name in content.items()}
+
+
+def boxes_by_phrase(pairs: Iterable[tuple[str, list]]) -> list[tuple[str, list]]:
+    """Each phrase once, as first written, with all its boxes; upper and lower case are the same."""
+    groups: dict[str, tuple[str, list]] = {}
+    for phrase, box in pairs:
+        groups.setdefault(phrase.lower(), (phrase, []))[1].append(box)
+    return list(groups.values())
+
+
+def grounding_record(groups: Iterable[tuple[str, list]]) -> Record:
+    """The caption of some phrases, and a region with its half-open span of characters for each."""
+    caption, regions = "", []
+    for phrase, boxes in groups:
+        start = len(caption)
+        caption += phrase + _SEPARATOR
+        # A single box stands alone, as mmdet's converters write it.
+        box = boxes if len(boxes) > 1 else boxes[0]
+        regions.append({"bbox": box, "phrase": phrase, "tokens_positive": [[start, start + len(phrase)]]})
+    return {"caption": caption.rstrip(), "regions": regions}
+
+
+def chunks(groups: list[tuple[str, list]], max_characters: int | None) -> Iterator[list[tuple[str, list]]]:
+    """Phrases and their boxes, as many at a time as a caption holds."""
+    part: list[tuple[str, list]] = []
+    length = 0
+    for group in groups:
+        # ". " between phrases, "." behind the last.
+        if part and max_characters is not None and length + len(group[0]) + 1 > max_characters:
+            yield part
+            part, length = [], 0
+        part.append(group)
+        length += len(group[0]) + 2
+    if part:
+        yield part
+
+
+def read_grounding(path: str | Path, grounding: Fields = GROUNDING) -> Iterator[tuple[str, Record]]:
+    """Reads the lines of a file for grounding, each with what an error names it.
+
+    Args:
+        path: The JSON lines.
+        grounding: What ``grounding`` of each line must have.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line is not JSON or not of that kind; names the line.
+    """
+    for number, line in json_lines(read_text(path), path):
+        name = f"{path}, line {number}:"
+        check_record(line, _LINE, f"{name} the line")
+        check_record(line["grounding"], grounding, f"{name} `grounding`")
+        yield name, line
+
+
+def region_boxes(region: Record) -> list[Any]:
+    """Reads the boxes of a region: a single one stands alone in the file."""
+    boxes = region["bbox"]
+    return boxes if isinstance(boxes, list) and boxes and isinstance(boxes[0], list) else [boxes]
+
+
+def check_spans(spans: Any, caption: str, name: str) -> None:
+    """Raises ValueError unless spans are inside a caption; ``name`` says whose they are."""
+    if (wrong := spans_complaint(spans, caption)) is not None:
+        raise ValueError(f"{name}: {wrong[0]}, but got {wrong[1]}.")
+
+
+def spans_complaint(spans: Any, text: str) -> Complaint:
+    """Of half-open spans of characters in a text."""
+    if not isinstance(spans, list) or not spans:
+        return "`tokens_positive` must be a list of spans", repr(spans)
+    for span in spans:
+        if not isinstance(span, list) or len(span) != 2 or not all(map(is_whole, span)):
+            return "a span must be two whole numbers", repr(span)
+        if not 0 <= span[0] < span[1] <= len(text):
+            return "a span must be inside its caption", f"{span} in a caption of {len(text)} characters"
+    return None
+
+
+def phrase_complaint(phrase: Any, spans: Sequence[Sequence[int]], text: str) -> Complaint:
+    """Of spans that are to give back a phrase, or each part of one that is a list."""
+    words = [phrase] if isinstance(phrase, str) else phrase
+    if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
+        return "`phrase` must be words, or a list of them", repr(phrase)
+    given = " ".join(text[start:end] for start, end in spans)
+    if given != " ".join(words):
+        return "spans must give back their phrase", f"{spans} give {given!r}, the phrase is {phrase!r}"
+    return None

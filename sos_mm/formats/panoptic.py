@@ -1,0 +1,138 @@
+"""COCO panoptic: who owns each pixel, as panopticapi and mmdet's `CocoPanopticDataset` read it."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+
+from sos_mm.checks import check_folder, read_image
+from sos_mm.formats.boxes import BOX, Box, clip, xywh_to_xyxy
+from sos_mm.formats.coco import CATEGORY, IMAGE
+from sos_mm.formats.json_reader import read_json_object, read_lists
+from sos_mm.formats.png import encode_png
+from sos_mm.formats.records import ID, OBJECTS, TEXT, WHOLE, Record, by_id, check_record, optional
+
+_SEGMENT = {"category_id": WHOLE, "bbox": BOX, "phrase": optional(TEXT), "short_phrase": optional(TEXT)}
+
+
+def ids_to_rgb(ids: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 colours of (H, W) segment ids in [0, 2**24)."""
+    # Lowest byte first, which is red.
+    channels = np.ascontiguousarray(ids, "<i4").view(np.uint8).reshape(*ids.shape, 4)
+    return cv2.cvtColor(channels, cv2.COLOR_RGBA2RGB)
+
+
+def encode_map(ids: np.ndarray) -> bytes:
+    """Encodes (H, W) segment ids in [0, 2**24) as a PNG file."""
+    return encode_png(ids_to_rgb(ids))
+
+
+def read_map(path: str | Path) -> np.ndarray:
+    """Reads the (H, W) int32 segment ids of a PNG file. Raises what `read_image` raises."""
+    red, green, blue = cv2.split(read_image(path, 3).astype(np.int32))
+    return red + 256 * green + 65536 * blue
+
+
+def segment_record(id: int, category_id: int, box: Sequence[int], area: int) -> Record:
+    """Encodes an entry of ``segments_info``; the box is xywh."""
+    return {"id": id, "category_id": category_id, "bbox": list(box), "area": area, "iscrowd": 0}
+
+
+def thing_ids(categories: Iterable[Record]) -> set[int]:
+    """Ids of the categories of things; those that do not say ``isthing`` are."""
+    return {each["id"] for each in categories if each.get("isthing", 1)}
+
+
+def read_things(path: str | Path, what: str) -> dict[int | str, tuple[str, list[int]]]:
+    """Reads of each image, by its id, the name of its map and the ids of the segments that are things.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a COCO panoptic file; ``what`` says what the file is.
+    """
+    content = read_json_object(path, what)
+    try:
+        things = thing_ids(content["categories"])
+        return {
+            entry["image_id"]: (
+                entry["file_name"],
+                [each["id"] for each in entry["segments_info"] if each["category_id"] in things],
+            )
+            for entry in content["annotations"]
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} must be a COCO panoptic file, but is not: {error!r}.") from error
+
+
+def map_folder(path: Path) -> Path:
+    """Finds the maps: those of ``panoptic_val2017.json`` are in ``panoptic_val2017``; those of ours, a folder up.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+    """
+    choices = (path.with_suffix(""), path.parent.parent / path.stem)
+    return next((each for each in choices if each.is_dir()), None) or check_folder(choices[0], "The panoptic maps")
+
+
+class PanopticFile:
+    """A COCO panoptic annotation file.
+
+    Args:
+        path: The file.
+        image_suffix: Suffix of the image files where it is not that of ``images``, such as '.png'.
+        stuff: Whether to take segments of stuff categories (``isthing`` 0) too.
+
+    Attributes:
+        left_out: How many segments were left out so far, by reason.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a panoptic annotation file; names the line.
+    """
+
+    def __init__(self, path: str | Path, image_suffix: str | None = None, stuff: bool = False):
+        annotation = {"image_id": ID, "segments_info": OBJECTS}
+        content = read_lists(path, images=IMAGE, annotations=annotation, categories=CATEGORY)
+        self.path, self.suffix, self.stuff, self.left_out = path, image_suffix, stuff, Counter[str]()
+        self.names = {each["id"]: each["name"] for each in sorted(content["categories"], key=lambda each: each["id"])}
+        self._stuff = set(self.names) - thing_ids(content["categories"])
+        self._images = by_id(content["images"], f"Images of {path}")
+        self._annotations = content["annotations"]
+
+    @property
+    def labels(self) -> dict[int, int]:
+        """Labels from 0 by category id, in the order of the ids."""
+        kept = [id for id in self.names if self.stuff or id not in self._stuff]
+        return {id: label for label, id in enumerate(kept)}
+
+    def images(self) -> Iterator[tuple[Record, list[tuple[Record, Box]]]]:
+        """Each image, with its segments and their xyxy boxes.
+
+        Raises:
+            ValueError: If an annotation is of an unknown image, or a segment is faulty or of an unknown category.
+        """
+        for annotation in self._annotations:
+            image = self._images.get(annotation["image_id"])
+            if image is None:
+                raise ValueError(
+                    f"{self.path} has an annotation of the image {annotation['image_id']}, but no such image."
+                )
+            name = PurePosixPath(image["file_name"])
+            image = image | {"file_name": str(name.with_suffix(self.suffix) if self.suffix else name)}
+            yield image, list(self._segments(image, annotation["segments_info"]))
+
+    def _segments(self, image: Record, segments: list[Record]) -> Iterator[tuple[Record, Box]]:
+        for segment in segments:
+            check_record(segment, _SEGMENT, f"{self.path}, image {image['id']!r}: a segment")
+            category = segment["category_id"]
+            if category not in self.names:
+                raise ValueError(f"{self.path}, image {image['id']}: category {category} is not in `categories`.")
+            box = clip(xywh_to_xyxy(segment["bbox"]), image["width"], image["height"])
+            if segment.get("iscrowd") or (category in self._stuff and not self.stuff):
+                self.left_out["crowd or stuff"] += 1
+            elif box is None:
+                self.left_out["no box of a pixel or more inside the image"] += 1
+            else:
+                yield segment, box

@@ -1,0 +1,296 @@
+"""COCO's masks: run lengths, encoded from the window where a mask is alone, and polygons; decoded by pycocotools."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from pycocotools import mask as mask_tools
+
+from sos_mm.checks import FaultyInputError
+from sos_mm.formats.records import Complaint, are_finite, is_whole
+
+# Of run lengths: their sum, the sum of those inside the mask, and the least.
+Totals = tuple[int, int, int]
+# Each character carries five bits, then whether more follow, and is shifted into printable ASCII.
+_BITS, _SIGN, _MORE, _SHIFT = 5, 16, 32, 48
+
+
+def encode_mask(mask: np.ndarray, offset: tuple[int, int], canvas: tuple[int, int]) -> dict[str, Any]:
+    """Encodes a mask that is nothing outside a window, as `pycocotools.mask.encode` does the whole one.
+
+    Args:
+        mask: (h, w) bool, the window; inside the canvas.
+        offset: x and y of the window's first pixel on the canvas.
+        canvas: Height and width of the whole mask.
+
+    Returns:
+        ``size``, height and width, and ``counts``, the run lengths down the columns as a string.
+    """
+    return encode_masks([(mask, offset)], canvas)[0]
+
+
+def encode_masks(
+    windows: Iterable[tuple[np.ndarray, tuple[int, int]]], canvas: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """Encodes several masks of one canvas at once."""
+    lengths = [run_lengths(mask, offset, canvas) for mask, offset in windows]
+    return [{"size": list(canvas), "counts": counts} for counts in compress(lengths)]
+
+
+def run_lengths(mask: np.ndarray, offset: tuple[int, int], canvas: tuple[int, int]) -> np.ndarray:
+    """(N,) int64 lengths of the runs of 0 and 1 in turn, down the columns of the whole mask, 0 first."""
+    height, width = mask.shape
+    # A row of nothing above and below: runs of neighbouring columns then never touch inside the window.
+    rows = np.zeros((height + 2, width), np.uint8)
+    rows[1:-1] = mask
+    flat = cv2.transpose(rows).ravel()
+    column, row = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), height + 2)
+    places = (column + offset[0]) * canvas[0] + row + offset[1]
+    if height == canvas[0]:
+        # Then they touch on the canvas, where a column's last pixel is followed by the next one's first.
+        touching = np.flatnonzero(places[1:-1:2] == places[2::2]) * 2 + 1
+        places = np.delete(places, [touching, touching + 1])
+    ends = np.empty(len(places) + 1, np.int64)
+    ends[:-1], ends[-1] = places, canvas[0] * canvas[1]
+    lengths = ends.copy()
+    lengths[1:] -= ends[:-1]
+    return lengths if lengths[-1] or not len(places) else lengths[:-1]
+
+
+def compress(runs: Sequence[np.ndarray]) -> list[str]:
+    """COCO's strings for run lengths: each from the fourth on as its difference to the one two before."""
+    if not runs:
+        return []
+    changes = [np.concatenate([lengths[:3], lengths[3:] - lengths[1:-2]]) for lengths in runs]
+    characters, sizes = _encode_signed(np.concatenate(changes))
+    ends = np.cumsum([len(lengths) for lengths in runs])
+    ends = np.cumsum(sizes)[ends - 1].tolist()
+    text = characters.tobytes().decode()
+    return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _encode_signed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(M,) uint8 characters of (N,) signed numbers, and (N,) how many each took.
+
+    Five bits a character, lowest first, until the rest is only sign.
+    """
+    sizes, groups, places = np.ones(len(values), np.int64), [], np.arange(len(values))
+    while len(places):
+        # What is left to write is only sign once it fits into the character's own five bits.
+        more = (values < -_SIGN) | (values >= _SIGN)
+        groups.append((places, (values & 31) + _SHIFT + more * _MORE))
+        places, values = places[more], values[more] >> _BITS
+        sizes[places] += 1
+    starts = np.cumsum(sizes) - sizes
+    characters = np.empty(sizes.sum(), np.uint8)
+    for turn, (places, group) in enumerate(groups):
+        characters[starts[places] + turn] = group
+    return characters, sizes
+
+
+class MaskWindow(NamedTuple):
+    """A mask in its tight box.
+
+    Attributes:
+        mask: (h, w) uint8 of 0 and 1.
+        x, y: Where the box begins in the image, in pixels.
+    """
+
+    mask: np.ndarray
+    x: int
+    y: int
+
+    def grown(self, margin: int, size: tuple[int, int]) -> "MaskWindow":
+        """The same mask with so many more pixels on each side, as far as an image (height, width) goes."""
+        height, width = self.mask.shape
+        left, top = min(margin, self.x), min(margin, self.y)
+        right, bottom = min(margin, size[1] - self.x - width), min(margin, size[0] - self.y - height)
+        mask = cv2.copyMakeBorder(self.mask, top, bottom, left, right, cv2.BORDER_CONSTANT, value=0)
+        return MaskWindow(mask, self.x - left, self.y - top)
+
+    @property
+    def part(self) -> tuple[slice, slice]:
+        """Rows and columns of the box in the image."""
+        height, width = self.mask.shape
+        return slice(self.y, self.y + height), slice(self.x, self.x + width)
+
+
+def decode_mask(segmentation: Any, size: tuple[int, int], name: str) -> np.ndarray:
+    """Decodes the mask of polygons or run lengths, as pycocotools does.
+
+    Args:
+        segmentation: A list of polygons, or a dict of ``size`` and ``counts`` (a string, or a list of run lengths).
+        size: Height and width of the image.
+        name: What an error names.
+
+    Returns:
+        (H, W) bool.
+
+    Raises:
+        FaultyInputError: If it is neither, or is meant for another size.
+    """
+    return mask_tools.decode(_packed(segmentation, size, name)).view(bool)
+
+
+def decode_window(segmentation: Any, size: tuple[int, int], name: str) -> MaskWindow:
+    """Decodes the tight box of the mask, as `decode_mask` the whole one.
+
+    Raises:
+        FaultyInputError: As `decode_mask`, and if the mask is empty.
+    """
+    whole = mask_tools.decode(packed := _packed(segmentation, size, name))
+    # What is decoded lies column by column, so that only the box is ever turned into rows.
+    x, y, box_width, box_height = map(int, mask_tools.toBbox(packed))
+    window = np.ascontiguousarray(whole[y : y + box_height, x : x + box_width])
+    left, top, box_width, box_height = cv2.boundingRect(window) if window.size else (0, 0, 0, 0)
+    if not box_width:
+        raise _faulty(f"The outline of {name} must hold pixels, but is empty: mend or remove the annotation.")
+    return MaskWindow(window[top : top + box_height, left : left + box_width], x + left, y + top)
+
+
+def decode_near(segmentation: Any, size: tuple[int, int], name: str) -> MaskWindow:
+    """Decodes as `decode_window`, but of polygons only the part of the image around them.
+
+    That takes a tenth of the time. Where an edge runs exactly between two pixels, rounding may decide otherwise.
+    """
+    if not _is_polygons(segmentation):
+        return decode_window(segmentation, size, name)
+    height, width = size
+    polygons = [np.array(polygon, np.float64).reshape(-1, 2) for polygon in segmentation]
+    points = np.concatenate(polygons)
+    x, y = np.clip(np.floor(points.min(0)) - 1, 0, (width - 1, height - 1)).astype(int).tolist()
+    right, bottom = np.clip(np.ceil(points.max(0)) + 1, (x + 1, y + 1), (width, height)).astype(int).tolist()
+    # Pycocotools takes the whole part of 5 v + 1/2: it is taken here, before moving, and given so that it stays.
+    fifths = [np.trunc(5 * polygon + 0.5) - (5 * x, 5 * y) for polygon in polygons]
+    moved = [((each - 0.75 * (each < 0)) / 5).ravel().tolist() for each in fifths]
+    window = decode_window(moved, (bottom - y, right - x), name)
+    return MaskWindow(window.mask, window.x + x, window.y + y)
+
+
+def _packed(segmentation: Any, size: tuple[int, int], name: str) -> dict[str, Any]:
+    """The run lengths as pycocotools packs them."""
+    if _is_polygons(segmentation):
+        return mask_tools.merge(mask_tools.frPyObjects(segmentation, *size))
+    if not isinstance(segmentation, dict) or not isinstance(segmentation.get("size"), list):
+        text = f"The outline of {name} must be polygons or run lengths, but got {str(segmentation)[:80]}."
+        raise _faulty(text)
+    if segmentation["size"] != list(size):
+        raise _faulty(
+            f"The outline of {name} is for an image of {segmentation['size']} (height, width), but that has "
+            f"{list(size)}: the images must be those that the annotations were made for."
+        )
+    counts = segmentation.get("counts")
+    try:
+        lengths = decompress([counts])[0] if isinstance(counts, str) else np.asarray(counts, np.int64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _faulty(f"The outline of {name} cannot be read: {error}") from error
+    # Pycocotools would leave pixels that no run covers as they happen to be in memory.
+    if lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != size[0] * size[1]:
+        raise _faulty(f"The run lengths of {name} must add up to {size[0] * size[1]} pixels, but do not.")
+    return segmentation if isinstance(counts, str) else mask_tools.frPyObjects(segmentation, *size)
+
+
+def _faulty(text: str) -> FaultyInputError:
+    return FaultyInputError("faulty outline", text)
+
+
+def _is_polygons(segmentation: Any) -> bool:
+    # Four numbers would be taken for a box.
+    polygons = isinstance(segmentation, list) and segmentation
+    return bool(polygons) and all(isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in segmentation)
+
+
+def mask_complaint(mask: Any, size: tuple[int, int], area: Any, tolerance: float) -> Complaint:
+    """Of a segmentation: polygons, or run lengths as a list or compressed."""
+    if isinstance(mask, dict):
+        return rle_complaint(mask, size, area)
+    if not isinstance(mask, list) or not mask:
+        return "`segmentation` must be polygons or run lengths; leave it out where there is no mask", repr(mask)
+    for polygon in mask:
+        if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
+            return "a polygon must be at least three points", f"{polygon}"[:80]
+        if not are_finite(polygon):
+            return "a polygon must be finite numbers", f"{polygon}"[:80]
+        xs, ys = polygon[::2], polygon[1::2]
+        outside = min(min(xs), min(ys)) < -tolerance or max(xs) > size[1] + tolerance or max(ys) > size[0] + tolerance
+        if outside:
+            bounds = [min(xs), min(ys), max(xs), max(ys)]
+            return "a polygon must be inside its image", f"{bounds} in {size[1]}x{size[0]}"
+    return None
+
+
+def rle_complaint(mask: dict[str, Any], size: tuple[int, int], area: Any, totals: Totals | None = None) -> Complaint:
+    """Of run lengths; ``totals`` are those of its string, if they are known already."""
+    if mask.get("size") != list(size):
+        return "run lengths must have their image's size", f"{mask.get('size')}, the image has {list(size)}"
+    counts = mask.get("counts")
+    try:
+        if totals is None:
+            totals = _totals_of_list(counts) if isinstance(counts, list) else rle_totals([counts])[0]
+    except (TypeError, ValueError, OverflowError):
+        return "run lengths must be numbers, or COCO's string of them", repr(counts)[:80]
+    covered, pixels, least = totals
+    if least < 0 or covered != size[0] * size[1]:
+        return "run lengths must cover the image", f"they cover {covered} of {size[0] * size[1]} pixels"
+    if type(area) in (int, float) and abs(area - pixels) > 0.5:
+        return "`area` must be that of the mask", f"{area}, the mask has {pixels} pixels"
+    return None
+
+
+def _totals_of_list(counts: list) -> Totals:
+    if not all(map(is_whole, counts)):
+        raise ValueError("Not whole numbers.")
+    return sum(counts), sum(counts[1::2]), min(counts, default=0)
+
+
+def rle_totals(strings: Sequence[str]) -> list[Totals]:
+    """Of each of COCO's strings of run lengths: their sum, the sum of those inside the mask, and the least.
+
+    Raises:
+        TypeError: If one is not a string.
+        ValueError: If one is not a string of run lengths.
+    """
+    lengths, firsts = decompress(strings)
+    places = np.arange(len(lengths)) - firsts.repeat(np.diff(firsts, append=len(lengths)))
+    inside = np.add.reduceat(np.where(places % 2, lengths, 0), firsts)
+    sums, least = np.add.reduceat(lengths, firsts), np.minimum.reduceat(lengths, firsts)
+    return list(zip(sums.tolist(), inside.tolist(), least.tolist(), strict=True))
+
+
+def decompress(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Run lengths of COCO's strings, as pycocotools decodes them, all at once.
+
+    Returns:
+        (N,) int64 lengths, those of one string after those of the other; (M,) int64 where each string's begin.
+
+    Raises:
+        TypeError: If one is not a string.
+        ValueError: If one is not a string of run lengths.
+    """
+    values = np.frombuffer("".join(strings).encode("ascii"), np.uint8).astype(np.int64) - 48
+    last = np.cumsum([len(each) for each in strings]) - 1
+    if not all(strings) or values.min() < 0 or values.max() > 63 or values[last].max() > 31:
+        raise ValueError("Run lengths must be a string as COCO writes it.")
+    ends = np.flatnonzero(values < 32)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    sizes = ends - starts + 1
+    if sizes.max() > 12:
+        raise ValueError("A run length has too many characters.")
+    # Five bits a character, lowest first; the highest bit of the last is the sign.
+    shifts = 5 * (np.arange(len(values)) - starts.repeat(sizes))
+    changes = np.add.reduceat((values & 31) << shifts, starts) - ((values[ends] & 16) << (5 * sizes - 4))
+    firsts = np.searchsorted(ends, np.concatenate([[0], last[:-1] + 1]))
+    return _summed(changes, firsts), firsts
+
+
+def _summed(changes: np.ndarray, firsts: np.ndarray) -> np.ndarray:
+    """From the fourth of a string on, each is the difference to the one two before."""
+    numbers = np.diff(firsts, append=len(changes))
+    places, lengths = np.arange(len(changes)) - firsts.repeat(numbers), changes.copy()
+    for chain in (np.flatnonzero(places % 2), np.flatnonzero((places % 2 == 0) & (places > 0))):
+        sums = np.cumsum(changes[chain])
+        # What the strings before it have summed up to.
+        before = np.concatenate([[0], sums])[np.searchsorted(chain, firsts)]
+        lengths[chain] = sums - before.repeat(numbers)[chain]
+    return lengths

@@ -1,0 +1,259 @@
+"""Makes an index: reads every segment once, validates and measures it, and writes rows and reduced copies."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import astuple, replace
+from functools import partial
+from math import nan
+from multiprocessing import get_context
+from pathlib import Path
+
+from sos_mm.atomic import sync
+from sos_mm.checks import check_range, writable_folder
+from sos_mm.errors import ErrorCollector
+from sos_mm.progress import Progress
+from sos_mm.segments.index.arrow import (
+    BATCH_ROWS,
+    WORDS,
+    IndexedRecords,
+    arrow,
+    is_index,
+    make_header,
+    pack_path,
+    schema,
+)
+from sos_mm.segments.index.copies import pack
+from sos_mm.segments.index.fingerprint import Fingerprint, common_root
+from sos_mm.segments.quality import Facts, measure
+from sos_mm.segments.record import SegmentRecord
+from sos_mm.segments.segment import Segment
+
+# Few enough that their copies, which are waited for, take little memory.
+_BLOCK = 256
+# Raised by `SegmentRecord.pixels` for what is wrong with one segment; other errors are not about segments.
+_BROKEN = (FileNotFoundError, ValueError)
+
+
+def measured(
+    records: Sequence[SegmentRecord], faults: ErrorCollector | None = None, workers: int = 1, progress: bool = True
+) -> list[SegmentRecord]:
+    """The records with their facts; reads the pixels of those that have none yet.
+
+    Args:
+        records: What to read.
+        faults: Records broken segments; raises the first one if None.
+        workers: Processes; 1 reads in this one.
+        progress: Whether to say on stderr how far it is.
+    """
+    faults, kept = faults or ErrorCollector(), []
+    for record, result, _ in _progress(records, progress).over(_examined(records, (), workers)):
+        if isinstance(result, Exception):
+            faults.record(result)
+        else:
+            kept.append(replace(record, facts=result))
+    return kept
+
+
+def build_index(
+    records: Sequence[SegmentRecord],
+    path: str | Path,
+    *,
+    copies: Sequence[int] = (),
+    faults: ErrorCollector | None = None,
+    workers: int = 1,
+    progress: bool = True,
+) -> None:
+    """Reads all segments once and writes their index, and beside it their reduced copies.
+
+    An index that is there already is replaced when the new one is whole, and stays as it is if that fails.
+
+    Args:
+        records: What to put in; the readers make them.
+        path: The index file, such as ``bank.arrow``; copies go into ``bank.<digits>.copies`` beside it.
+        copies: Longest sides in pixels of the reduced copies, rising; a segment that is no larger than one of
+            them is copied as it is, which is read faster than its file. See `SegmentBank.load`.
+        faults: Records broken segments; raises the first one if None. What it skipped is counted in the index.
+        workers: Processes.
+        progress: Whether to say on stderr how far it is.
+
+    Raises:
+        FileNotFoundError, ValueError: If a segment is broken, or none is left; names it.
+        FileExistsError: If something else than an index is there already, which is left as it is.
+        ImportError: If pyarrow is not installed.
+        OSError: If the files cannot be written; known before the first segment is read.
+    """
+    copies = tuple(copies)
+    if list(copies) != sorted(set(copies)):
+        raise ValueError(f"`copies` must be rising sides in pixels, but got {copies}.")
+    for side in copies:
+        check_range("copies", side, 8, 4096)
+    check_range("workers", workers, 1, 1024)
+    faults, path = faults or ErrorCollector(), Path(path).absolute()
+    if path.exists() and not is_index(path):
+        raise FileExistsError(f"{path} must be a new file or an index to replace, but is neither: name another.")
+    writable_folder(path.parent, "The folder of the index")
+    records = sorted(records, key=lambda record: record.category)
+    if not records:
+        raise ValueError(f"{path} must hold at least one segment, but there is none.")
+    with IndexWriter(path, common_root(records), copies) as writer:
+        for record, result, packed in _progress(records, progress).over(_examined(records, copies, workers)):
+            if isinstance(result, Exception):
+                faults.record(result)
+            else:
+                writer.add(replace(record, facts=result), packed)
+        if not writer.counts:
+            raise ValueError(f"{path} must hold at least one segment, but all {len(records)} are broken or missing.")
+        writer.finish(faults.counts)
+
+
+Examined = tuple[SegmentRecord, Facts | Exception, list[bytes]]
+
+
+def _examined(records: Sequence[SegmentRecord], copies: Sequence[int], workers: int) -> Iterator[Examined]:
+    """Each record with its facts, or what is wrong with it, and its packed copies."""
+    examine = partial(_examine, copies=copies)
+    if workers == 1:
+        yield from map(examine, records)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for start in range(0, len(records), _BLOCK):
+            yield from pool.map(examine, records[start : start + _BLOCK], chunksize=8)
+
+
+def _examine(record: SegmentRecord, copies: Sequence[int]) -> Examined:
+    if record.facts and not copies:
+        return record, record.facts, []
+    try:
+        rgba = record.pixels()
+        Segment(rgba, record.category)
+    except _BROKEN as error:
+        return record, error if record.file in str(error) else record.unusable(error), []
+    facts = measure(rgba)
+    box = rgba[facts.box_y : facts.box_y + facts.box_height, facts.box_x : facts.box_x + facts.box_width]
+    return record, facts, pack(box, copies)
+
+
+def _progress(records: Sequence[SegmentRecord], shown: bool) -> Progress:
+    return Progress(len(records), "segments", shown)
+
+
+class IndexWriter:
+    """An index in the making, beside the one that may be there; `finish` puts it in its place.
+
+    Rows are gathered in a file without a header, since that names the counts, and copied behind it at the end.
+    Use it in a ``with`` block, which takes away what was begun.
+
+    Args:
+        path: The index file, such as ``bank.arrow``; reduced copies go into ``bank.<digits>.copies``.
+        root: Folder that the names of files begin at.
+        copies: Longest sides of the reduced copies in pixels, rising.
+
+    Raises:
+        ImportError: If pyarrow is not installed.
+        OSError: If the files cannot be written.
+    """
+
+    def __init__(self, path: Path, root: str, copies: Sequence[int] = ()):
+        self.path, self.root, self.copies = path, root, tuple(copies)
+        self.counts: dict[str, int] = {}
+        self._rows: list[tuple] = []
+        self._has_source_sizes = True
+        self._fingerprint = Fingerprint(root)
+        self._digest, self._packed = hashlib.sha256(), 0
+        self._plain = schema(make_header({}, root, "", self.copies))
+        rows, pack, self._whole = (self._part(name) for name in ("rows", "copies", "arrow"))
+        with ExitStack() as stack:
+            for part in (rows, pack, self._whole):
+                stack.callback(part.unlink, missing_ok=True)
+            self._pack = stack.enter_context(pack.open("wb"))
+            file = stack.enter_context(arrow().OSFile(str(rows), "wb"))
+            self._writer = stack.enter_context(arrow().ipc.new_file(file, self._plain))
+            self._rows_path, self._pack_path = rows, pack
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> "IndexWriter":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stack.close()
+
+    def add(self, record: SegmentRecord, copies: Sequence[bytes] = ()) -> None:
+        """Adds a measured record, of the same category as the one before or of a later one, and its copies."""
+        lengths = [len(packed) for packed in copies] + [0] * (len(self.copies) - len(copies))
+        self._rows.append((*_row(record, self.root), self._packed, *lengths))
+        for packed in copies:
+            self._pack.write(packed)
+            self._digest.update(packed)
+            self._packed += len(packed)
+        self._fingerprint.add(record)
+        self._has_source_sizes &= record.source_size is not None
+        self.counts[record.category] = self.counts.get(record.category, 0) + 1
+        if len(self._rows) == BATCH_ROWS:
+            self._flush()
+
+    def finish(self, skipped: Mapping[str, int]) -> None:
+        """Puts the index in its place; says in it how many segments were left out, by reason."""
+        self._flush()
+        self._writer.close()
+        self._pack.close()
+        old = _copies_of(self.path)
+        name = self._digest.hexdigest()[:16]
+        fingerprint = self._fingerprint.hexdigest(list(self.copies))
+        pack = name, self._packed
+        header = make_header(self.counts, self.root, fingerprint, self.copies, pack, skipped, self._has_source_sizes)
+        self._copy_rows(header)
+        new = pack_path(self.path, name) if self.copies else None
+        if new:
+            sync(self._pack_path)
+            os.replace(self._pack_path, new)
+        os.replace(self._whole, self.path)
+        if old and old != new:
+            old.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        if self._rows:
+            pa, columns = arrow(), zip(*self._rows, strict=True)
+            arrays = [pa.array(values, field.type) for values, field in zip(columns, self._plain, strict=True)]
+            self._writer.write_batch(pa.record_batch(arrays, schema=self._plain))
+            self._rows = []
+
+    def _copy_rows(self, header: dict) -> None:
+        pa, kind = arrow(), schema(header)
+        with pa.memory_map(str(self._rows_path)) as source, pa.OSFile(str(self._whole), "wb") as file:
+            rows = pa.ipc.open_file(source)
+            with pa.ipc.new_file(file, kind) as writer:
+                for number in range(rows.num_record_batches):
+                    writer.write_batch(rows.get_batch(number).replace_schema_metadata(kind.metadata))
+        sync(self._whole)
+
+    def _part(self, name: str) -> Path:
+        return self.path.with_name(f".{self.path.name}.{name}-{os.getpid()}")
+
+
+def _copies_of(index: Path) -> Path | None:
+    """The file of the copies of an index that is there already."""
+    try:
+        return IndexedRecords(index).pack
+    except (OSError, ValueError):
+        return None
+
+
+def _row(record: SegmentRecord, root: str) -> tuple:
+    return (
+        *(getattr(record, name) for name in WORDS),
+        list(record.attributes),
+        *astuple(record.facts),
+        os.path.relpath(record.file, root),
+        record.offset,
+        record.length,
+        record.outline,
+        nan if record.soften is None else record.soften,
+        record.decontaminate,
+        nan if record.bordering is None else record.bordering,
+        *(record.flags or (None, None, None)),
+        record.source_id,
+        *(record.source_size or (0, 0)),
+    )

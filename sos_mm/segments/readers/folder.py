@@ -1,0 +1,52 @@
+"""The reader of plain folders of cut-outs."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from sos_mm.checks import check_folder
+from sos_mm.errors import ErrorCollector
+from sos_mm.segments.readers.common import SEGMENT_SUFFIXES, keyed_record, without_duplicates
+from sos_mm.segments.record import SegmentRecord
+
+
+def read_folder(root: str | Path, faults: ErrorCollector | None = None) -> list[SegmentRecord]:
+    """Lists RGBA files, each in the folder of its category: ``<root>/<category>/**/<name>.png`` (or ``.webp``).
+
+    Folders below the category's are sub-categories; phrases are the category's name in words.
+
+    Args:
+        root: Folder of the categories.
+        faults: Records ids that are there twice; raises them if None.
+
+    Returns:
+        Records sorted by path; ``source_id`` is the path in ``root`` without its suffix.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: If there is no such folder.
+        ValueError: If it holds no segments.
+    """
+    root = check_folder(root, "The segments' `root`")
+    records = []
+    with os.scandir(root) as entries:
+        categories = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    for category in categories:
+        for inside in _walk(str(root), category):
+            records.append(keyed_record(os.path.join(root, inside), os.path.splitext(inside)[0], {}))
+    if not records:
+        raise ValueError(f"{root} must hold <category>/<name>.png or .webp files, but there is none.")
+    return without_duplicates(records, faults or ErrorCollector())
+
+
+def _walk(root: str, folder: str) -> Iterator[str]:
+    """Names of the cut-outs in a folder and those below it, sorted part by part; links to folders are not followed."""
+    with os.scandir(os.path.join(root, folder)) as entries:
+        found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+    for name, is_folder in found:
+        inside = f"{folder}/{name}"
+        if name.startswith("."):
+            continue
+        if is_folder:
+            yield from _walk(root, inside)
+        elif name.lower().endswith(SEGMENT_SUFFIXES):
+            yield inside
