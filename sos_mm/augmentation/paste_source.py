@@ -9,7 +9,7 @@ import numpy as np
 from sos_mm.augmentation.captions import Caption
 from sos_mm.augmentation.class_table import find_labels
 from sos_mm.composition.scene import Scene
-from sos_mm.segments import MixedBank, build_bank
+from sos_mm.segments import build_bank
 from sos_mm.segments.record import SegmentRecord
 
 # A segment cut out of the image itself is drawn anew, at most so often.
@@ -61,11 +61,7 @@ class PasteSource:
 
     def record(self, index: int) -> SegmentRecord:
         """Where a segment is, and its words."""
-        bank, index = self.bank, int(index)
-        while isinstance(bank, MixedBank):
-            place, index = bank.origin(index)
-            bank = bank.banks[place]
-        return bank.records[index]
+        return self.bank.record(int(index))
 
     def name(self, results: dict, scene: Scene) -> list[int]:
         """The label of each object of a scene; words that a sample lacks are added to it, in ``results`` itself."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,14 +14,15 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.segments.cache import ByteCache
 from sos_mm.segments.index.arrow import IndexedRecords
 from sos_mm.segments.index.copies import PackedCopy
-from sos_mm.segments.index.fingerprint import combined, common_root, fingerprint
-from sos_mm.segments.index.writer import measured
+from sos_mm.segments.index.fingerprint import combined
+from sos_mm.segments.listed import ListedRecords
 from sos_mm.segments.quality import Filters
 from sos_mm.segments.readers.release import read_release_layout
 from sos_mm.segments.record import Outline, SegmentRecord
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 from sos_mm.segments.segment import Segment
-from sos_mm.segments.selection import SelectedRecords, Selection, kind_of, select
+from sos_mm.segments.selection import Selection
+from sos_mm.segments.table import RecordTable
 from sos_mm.segments.vocabulary import category_ids, category_key, find_categories, read_vocabulary
 
 STRATEGIES = ("category", "uniform", "weighted", "single_category")
@@ -29,6 +30,63 @@ STRATEGIES = ("category", "uniform", "weighted", "single_category")
 _CANDIDATES = 8
 # Of a category, so many segments are looked at to find one that is large enough.
 _REDRAWS = 12
+
+
+class Bank(Protocol):
+    """What segments are drawn from; `SegmentBank` and `MixedBank` are banks.
+
+    Attributes:
+        categories: Names, sorted.
+        skipped: How many segments were left out, by reason.
+        faults: What was wrong with each broken one that was met now; each text names its file.
+        fingerprint: 64 digits that are the same for the same segments.
+        has_source_sizes: Whether of every segment it is known how large the image is that it was cut out of.
+    """
+
+    categories: tuple[str, ...]
+    skipped: dict[str, int]
+    faults: tuple[str, ...]
+    fingerprint: str
+    has_source_sizes: bool
+
+    def __len__(self) -> int: ...
+
+    def select(
+        self,
+        filters: Filters | None = None,
+        vocabulary: str | Path | Iterable[str] | None = None,
+        attributes: Iterable[str] = (),
+        broken: str = "error",
+    ) -> "Bank":
+        """Gives the bank of those segments that pass; see `SegmentBank.select`."""
+
+    def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
+        """Gives the id of each category in a vocabulary."""
+
+    def sample(self, rng: np.random.Generator, number: int, strategy: str = "category") -> np.ndarray:
+        """Draws segments: (number,) int64 indices."""
+
+    def redraw(
+        self,
+        rng: np.random.Generator,
+        drawn: Sequence[int],
+        boxes: np.ndarray,
+        max_enlargement: float,
+        allowed: Callable[[int], bool] | None = None,
+    ) -> list[int]:
+        """Replaces drawn segments that are too small for their boxes."""
+
+    def file(self, index: int) -> str:
+        """Gives the path of the file that a segment is in."""
+
+    def outline(self, index: int) -> Outline:
+        """Gives what a layout needs to know of a segment."""
+
+    def record(self, index: int) -> SegmentRecord:
+        """Gives where a segment is, and its words."""
+
+    def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
+        """Decodes a segment, or a copy of at least a height and width."""
 
 
 class SegmentBank:
@@ -63,16 +121,10 @@ class SegmentBank:
             raise ValueError("`records` must name at least one segment, but got none: is a filter too strict?")
         self._faults = faults or ErrorCollector()
         self.faults: tuple[str, ...] = tuple(self._faults.texts)
-        self.skipped: dict[str, int] = dict(self._faults.counts)
-        if isinstance(records, IndexedRecords | SelectedRecords):
-            self.records: Sequence[SegmentRecord] = records
-            self.categories: tuple[str, ...] = records.categories
-            self._counts = records.counts
-            self.skipped = dict(self._faults.counts + Counter(records.skipped))
-        else:
-            self.records = sorted(records, key=lambda record: record.category)
-            names, self._counts = np.unique([record.category for record in self.records], return_counts=True)
-            self.categories = tuple(map(str, names))
+        self.records: RecordTable = records if hasattr(records, "outline") else ListedRecords(records)
+        self.skipped: dict[str, int] = dict(self._faults.counts + Counter(self.records.skipped))
+        self.categories: tuple[str, ...] = self.records.categories
+        self._counts = self.records.counts
         self._starts = np.cumsum(self._counts) - self._counts
         self.category_weights = None if category_weights is None else dict(category_weights)
         self._edges = None if category_weights is None else _edges(self.categories, category_weights)
@@ -132,14 +184,8 @@ class SegmentBank:
             raise ValueError(f"`vocabulary` must name categories of the bank, which has {has}, but got {vocabulary!r}.")
         selection = Selection(filters, categories, tuple(attributes))
         faults = ErrorCollector(broken, self._faults)
-        part: Sequence[SegmentRecord]
-        if isinstance(self.records, IndexedRecords | SelectedRecords):
-            part = SelectedRecords(self.records, selection)
-        else:
-            whole = self
-            if filters and filters.measured:
-                whole = SegmentBank(measured(self.records, faults))
-            part = [whole.records[i] for i in select(whole.records, whole.categories, whole._counts, selection)]
+        whole = self.records.measured(faults) if filters and filters.measured else self.records
+        part = whole.select(selection)
         if not len(part):
             raise ValueError(f"The bank must keep at least one segment, but none of {len(self)} passes {selection}.")
         return SegmentBank(part, self._cache.limit, self.category_weights, faults)
@@ -198,16 +244,15 @@ class SegmentBank:
         looked_at = rng.choice(count, min(count, _CANDIDATES * number), replace=False) + self._starts[category]
         kinds = defaultdict(list)
         for row in looked_at.tolist():
-            kinds[kind_of(self.records, row)].append(row)
+            kinds[self.records.kind(row)].append(row)
         # One of each kind, then a second one of each, and so on.
         in_turn = [row for row in chain.from_iterable(zip_longest(*kinds.values())) if row is not None]
         return np.resize(np.array(in_turn, np.int64), number)
 
-    @cached_property
+    @property
     def sized(self) -> bool:
         """Whether `outline` is cheap: the segments are in an index, or all of them were measured."""
-        records = self.records
-        return isinstance(records, IndexedRecords | SelectedRecords) or all(record.facts for record in records)
+        return self.records.sized
 
     def redraw(
         self,
@@ -271,18 +316,13 @@ class SegmentBank:
         Raises:
             FileNotFoundError: If a file is gone; names it.
         """
-        if isinstance(self.records, IndexedRecords | SelectedRecords):
-            own = self.records.fingerprint
-        else:
-            own = fingerprint(self.records, common_root(self.records))
+        own = self.records.fingerprint
         return own if self._edges is None else combined(own, self._edges)
 
-    @cached_property
+    @property
     def has_source_sizes(self) -> bool:
         """Whether of every segment it is known how large the image is that it was cut out of."""
-        if isinstance(self.records, IndexedRecords | SelectedRecords):
-            return self.records.has_source_sizes
-        return all(record.source_size is not None for record in self.records)
+        return self.records.has_source_sizes
 
     def file(self, index: int) -> str:
         """Path of the file that a segment is in: its own, a shard, or the photograph that it is cut out of.
@@ -290,10 +330,15 @@ class SegmentBank:
         Raises:
             IndexError: If there is no such segment.
         """
-        index = self._checked(index)
-        if isinstance(self.records, IndexedRecords | SelectedRecords):
-            return self.records.file(index)
-        return self.records[index].file
+        return self.records.file(self._checked(index))
+
+    def record(self, index: int) -> SegmentRecord:
+        """Where a segment is, and its words.
+
+        Raises:
+            IndexError: If there is no such segment.
+        """
+        return self.records[self._checked(index)]
 
     def outline(self, index: int) -> Outline:
         """What a layout needs to know of a segment; not decoded for it where it was measured, as in an index.
@@ -303,11 +348,11 @@ class SegmentBank:
             FileNotFoundError, ValueError: If it had to be decoded, and its file is gone or broken.
         """
         index = self._checked(index)
-        if isinstance(self.records, IndexedRecords | SelectedRecords):
-            return self.records.outline(index)
-        record = self.records[index]
-        size = self.load(index).size if record.facts is None else (record.facts.box_height, record.facts.box_width)
-        return Outline(size, record.category, record.source_size)
+        known = self.records.outline(index)
+        if known is not None:
+            return known
+        segment = self.load(index)
+        return Outline(segment.size, segment.category, segment.source_size)
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
         """Decodes a segment, or remembers it; transparent margins are trimmed away.
@@ -325,7 +370,7 @@ class SegmentBank:
         index, copy = self._checked(index), None
         if at_least is not None and min(at_least) < 1:
             raise ValueError(f"`at_least` must be a height and a width of at least 1, but got {at_least}.")
-        if at_least is not None and getattr(self.records, "copies", ()):
+        if at_least is not None and self.records.copies:
             copy = self.records.copy(index, at_least)
         key = index, copy and copy.size
         return self._cache.get(key, lambda: self._decode(index, copy), lambda segment: segment.rgba.nbytes)

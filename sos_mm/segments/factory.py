@@ -6,7 +6,7 @@ from typing import Any
 
 from sos_mm.checks import check_choice
 from sos_mm.errors import ErrorCollector
-from sos_mm.segments.bank import SegmentBank
+from sos_mm.segments.bank import Bank, SegmentBank
 from sos_mm.segments.index.writer import measured
 from sos_mm.segments.mixture import MixedBank
 from sos_mm.segments.quality import Filters
@@ -29,7 +29,7 @@ TYPES = (*READERS, *_SPECIAL)
 _COMMON = ("filters", "vocabulary", "attributes", "category_weights", "broken", "cache_bytes")
 
 
-def build_bank(config: Mapping[str, Any]) -> SegmentBank | MixedBank:
+def build_bank(config: Mapping[str, Any]) -> Bank:
     """Builds a bank.
 
     Args:
@@ -88,7 +88,7 @@ def _options(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (*options, *_COMMON), tuple(name for name, each in options.items() if each.default is each.empty)
 
 
-def _plain_bank(config: Mapping[str, Any]) -> SegmentBank | MixedBank:
+def _plain_bank(config: Mapping[str, Any]) -> Bank:
     kind = config["type"]
     if kind == "mix":
         return MixedBank([build_bank(each) for each in config["banks"]], config.get("weights"))

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from sos_mm.segments.bank import SegmentBank, cumulative, wanted_categories
+from sos_mm.segments.bank import Bank, cumulative, wanted_categories
 from sos_mm.segments.index.fingerprint import combined
 from sos_mm.segments.quality import Filters
-from sos_mm.segments.record import Outline
+from sos_mm.segments.record import Outline, SegmentRecord
 from sos_mm.segments.segment import Segment
 from sos_mm.segments.vocabulary import category_ids
 
@@ -32,7 +32,7 @@ class MixedBank:
         ValueError: If there are no banks, or weights are not as many, negative or all 0.
     """
 
-    def __init__(self, banks: Sequence[SegmentBank], weights: Sequence[float] | None = None):
+    def __init__(self, banks: Sequence[Bank], weights: Sequence[float] | None = None):
         weights = [1.0] * len(banks) if weights is None else list(weights)
         if not banks or len(weights) != len(banks):
             raise ValueError(f"`weights` must be one for each bank, but got {len(weights)} for {len(banks)} banks.")
@@ -125,6 +125,11 @@ class MixedBank:
         """As `SegmentBank.file`."""
         place, index = self.origin(index)
         return self.banks[place].file(index)
+
+    def record(self, index: int) -> SegmentRecord:
+        """As `SegmentBank.record`."""
+        place, index = self.origin(index)
+        return self.banks[place].record(index)
 
     def outline(self, index: int) -> Outline:
         """As `SegmentBank.outline`."""

@@ -1,17 +1,18 @@
 """A part of the records of a bank: those that pass filters, are of some categories, and have some attributes."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 
 from sos_mm.checks import few
-from sos_mm.segments.index.arrow import IndexedRecords
+from sos_mm.errors import ErrorCollector
 from sos_mm.segments.index.copies import PackedCopy
 from sos_mm.segments.index.fingerprint import combined
-from sos_mm.segments.quality import ANNOTATED, Filters
+from sos_mm.segments.quality import Filters
 from sos_mm.segments.record import Outline, SegmentRecord
+from sos_mm.segments.table import RecordTable
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Selection:
 
 
 class SelectedRecords(Sequence):
-    """A part of the records of an index; copies for other processes hold what was asked for, not the rows.
+    """A `RecordTable` of a part of an index; copies for other processes hold what was asked for, not the rows.
 
     Args:
         base: The index.
@@ -50,11 +51,13 @@ class SelectedRecords(Sequence):
         rows: (N,) int64 rows of the index.
     """
 
-    def __init__(self, base: "IndexedRecords | SelectedRecords", selection: Selection):
+    sized = True
+
+    def __init__(self, base: RecordTable, selection: Selection):
         self.base, self.selection = base, selection
         self.copies, self.skipped = base.copies, base.skipped
         names, counts = np.asarray(base.categories), np.asarray(base.counts)
-        self.rows = select(base, names, counts, selection)
+        self.rows = selected_rows(base, selection)
         place = np.searchsorted(np.cumsum(counts), self.rows, side="right")
         left = np.bincount(place, minlength=len(counts))
         self.categories: tuple[str, ...] = tuple(names[left > 0].tolist())
@@ -114,51 +117,29 @@ class SelectedRecords(Sequence):
         chosen[self.rows] = True
         return (words for words, wanted in zip(self.base.features(), chosen, strict=True) if wanted)
 
+    def measured(self, faults: ErrorCollector) -> "SelectedRecords":
+        """Gives itself: an index holds the facts of all."""
+        return self
 
-def select(
-    records: Sequence[SegmentRecord], names: Sequence[str], counts: np.ndarray, selection: Selection
-) -> np.ndarray:
-    """Rows of records, sorted by category, that are selected.
+    def select(self, selection: Selection) -> "SelectedRecords":
+        """Gives a part of this part."""
+        return SelectedRecords(self, selection)
 
-    Args:
-        records: An index, a part of one, or a list whose records are measured if the filters need it.
-        names: The categories, sorted.
-        counts: (C,) rows of each.
-        selection: What to keep.
 
-    Returns:
-        (N,) int64, rising.
-    """
-    indexed = isinstance(records, IndexedRecords | SelectedRecords)
-    kept = np.ones(len(records), bool)
+def selected_rows(table: RecordTable, selection: Selection) -> np.ndarray:
+    """Finds the rows of a table that are selected: (N,) int64, rising. Filters may need its records measured."""
+    counts = table.counts
+    kept = np.ones(len(table), bool)
     if selection.categories is not None:
-        kept &= np.repeat(np.isin(names, list(selection.categories)), counts)
+        kept &= np.repeat(np.isin(table.categories, list(selection.categories)), counts)
     if selection.attributes:
-        features = records.features() if indexed else (record.attributes for record in records)
         wanted = {word.lower() for word in selection.attributes}
-        kept &= np.fromiter((wanted <= _words(each) for each in features), bool, len(records))
+        kept &= np.fromiter((wanted <= _words(each) for each in table.features()), bool, len(table))
     if selection.filters is not None:
-        column: Callable[[str], np.ndarray] = records.column if indexed else partial(_column, records)
-        kept &= selection.filters.keep(column, (np.cumsum(counts) - counts).tolist())
+        kept &= selection.filters.keep(table.column, (np.cumsum(counts) - counts).tolist())
     return np.flatnonzero(kept)
-
-
-def kind_of(records: Sequence[SegmentRecord], place: int) -> tuple[str, tuple[str, ...]]:
-    """Sub-category and attributes of one of the records."""
-    if isinstance(records, IndexedRecords | SelectedRecords):
-        return records.kind(place)
-    return records[place].sub_category, records[place].attributes
 
 
 def _words(attributes: Iterable[str]) -> set[str]:
     whole = {attribute.lower() for attribute in attributes}
     return whole | {word for attribute in whole for word in attribute.split()}
-
-
-def _column(records: Sequence[SegmentRecord], name: str) -> np.ndarray:
-    if name in ANNOTATED:
-        place = ANNOTATED.index(name)
-        return np.array([-1 if record.flags is None else record.flags[place] for record in records], np.int8)
-    if name == "bordering":
-        return np.array([record.bordering for record in records], np.float64)
-    return np.array([getattr(record.facts, name) for record in records], np.uint64 if name == "hash" else None)

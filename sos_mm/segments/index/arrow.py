@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from sos_mm.checks import require
+from sos_mm.errors import ErrorCollector
 from sos_mm.segments.index.copies import OVERSAMPLING, CopiesFile, PackedCopy, copy_sizes
 from sos_mm.segments.quality import ANNOTATED, Facts
 from sos_mm.segments.record import Outline, SegmentRecord
+from sos_mm.segments.selection import SelectedRecords, Selection
 
 _VERSION = 3
 _KEY = b"sos_mm.segments"
@@ -104,7 +106,7 @@ def make_header(
 
 
 class IndexedRecords(Sequence):
-    """The records of an index, each made when it is asked for; sorted by category.
+    """A `RecordTable` of an index, each made when it is asked for; sorted by category.
 
     Copies for other processes hold only the path and open it again.
 
@@ -125,6 +127,8 @@ class IndexedRecords(Sequence):
         ImportError: If pyarrow is not installed.
         ValueError: If the file is not an index of this version, or that of its copies is not whole.
     """
+
+    sized = True
 
     def __init__(self, path: str | Path, root: str | Path | None = None):
         self.path, self._root = Path(path).absolute(), root
@@ -216,6 +220,14 @@ class IndexedRecords(Sequence):
                 return PackedCopy(offset, length, own, size)
             offset += length
         return None
+
+    def measured(self, faults: ErrorCollector) -> "IndexedRecords":
+        """Gives itself: an index holds the facts of all."""
+        return self
+
+    def select(self, selection: Selection) -> SelectedRecords:
+        """Gives the part that is selected."""
+        return SelectedRecords(self, selection)
 
     @property
     def pack(self) -> Path | None:
