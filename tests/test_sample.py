@@ -5,6 +5,7 @@ import cv2
 import pytest
 
 from sos_mm.checks import read_image
+from sos_mm.segments import build_bank
 from sos_mm.segments.sample import SAMPLE_FOLDER
 
 SEGMENTS = SAMPLE_FOLDER / "segments"
@@ -100,3 +101,13 @@ def test_backgrounds_lie_inside_their_photographs():
         assert 0 <= y0 < y1 <= height, entry
         assert min(x1 - x0, y1 - y0) >= SMALLEST_CROP, entry
         assert entry["about"], entry
+
+
+def test_a_part_of_the_bundled_bank():
+    bank = build_bank({"type": "sample", "group": "all", "include": ["apple/red_apple", "dog/tan_dog"]})
+    assert [(record.category, record.sub_category) for record in bank.records] == [
+        ("apple", "red_apple"),
+        ("dog", "tan_dog"),
+    ]
+    with pytest.raises(ValueError, match="`include` names 'apple/blue_apple', but the group 'all'"):
+        build_bank({"type": "sample", "group": "all", "include": ["apple/blue_apple"]})

@@ -14,13 +14,9 @@ objects = dict(
     sports_ball=["american_football", "basketball", "soccer_ball"],
     truck=["delivery_truck", "fire_truck", "red_pickup"],
 )
-# An `import` line would make this a lazy config.
-sample = __import__("sos_mm").__path__[0] + "/sample"
 segments = dict(
-    _delete_=True,
-    type="release",
-    root=f"{sample}/segments",
-    metadata=f"{sample}/metadata.json",
+    type="sample",
+    group="all",
     include=[f"{category}/{name}" for category, names in objects.items() for name in names],
 )
 layout = dict(
@@ -29,4 +25,4 @@ layout = dict(
     areas=dict(large=(0.08, 0.4), medium=(0.03, 0.08), small=(0.01, 0.03)),
 )
 formats = ["coco"]
-del objects, sample
+del objects

@@ -145,9 +145,23 @@ class SegmentBank:
         return cls(read_release_layout(root, metadata, include, allow_missing))
 
     @classmethod
-    def sample_bank(cls, group: str = "train") -> "SegmentBank":
-        """The bundled bank: its group 'train', its group 'held_out', or 'all'."""
-        include = sample_group("segments", group)
+    def sample_bank(cls, group: str = "train", include: Collection[str] | None = None) -> "SegmentBank":
+        """Opens the bundled bank.
+
+        Args:
+            group: Its group 'train', its group 'held_out', or 'all'.
+            include: ``"<category>/<sub-category>"`` of those of the group to take; all if None.
+
+        Raises:
+            ValueError: If there is no such group, or a name is not in it.
+        """
+        names = sample_group("segments", group)
+        strange = set(include or ()) - set(names)
+        if strange:
+            raise ValueError(
+                f"`include` names {few(strange)}, but the group {group!r} of the sample has no such segments."
+            )
+        include = names if include is None else include
         return cls.from_release_layout(SAMPLE_FOLDER / "segments", SAMPLE_FOLDER / "metadata.json", include)
 
     @classmethod

@@ -24,7 +24,7 @@ READERS: dict[str, Callable[..., list[SegmentRecord]]] = {
     "folder": read_folder,
     "tar": read_tar,
 }
-_SPECIAL = {"sample": ("group",), "index": ("path", "root"), "mix": ("banks", "weights")}
+_SPECIAL = {"sample": ("group", "include"), "index": ("path", "root"), "mix": ("banks", "weights")}
 TYPES = (*READERS, *_SPECIAL)
 _COMMON = ("filters", "vocabulary", "attributes", "category_weights", "broken", "cache_bytes")
 
@@ -33,10 +33,10 @@ def build_bank(config: Mapping[str, Any]) -> Bank:
     """Builds a bank.
 
     Args:
-        config: ``type`` and the options of that type: 'sample' (``group``), 'release' (`read_release_layout`),
-            'coco' and 'lvis' (`read_annotated`), 'folder' (`read_folder`), 'tar' (`read_tar`), 'index'
-            (``path`` and ``root`` of `IndexedRecords`), or 'mix' (``banks``, a list of such dicts, and
-            ``weights``). Each may also have ``filters`` (the fields of `Filters`), ``vocabulary`` and
+        config: ``type`` and the options of that type: 'sample' (those of `SegmentBank.sample_bank`), 'release'
+            (`read_release_layout`), 'coco' and 'lvis' (`read_annotated`), 'folder' (`read_folder`), 'tar'
+            (`read_tar`), 'index' (``path`` and ``root`` of `IndexedRecords`), or 'mix' (``banks``, a list of such
+            dicts, and ``weights``). Each may also have ``filters`` (the fields of `Filters`), ``vocabulary`` and
             ``attributes`` (`SegmentBank.select`); each but 'mix' ``category_weights`` (weights by name, or the
             arguments of `repeat_factors`), ``cache_bytes``, and ``broken``: with 'skip' all segments without
             an index are read now, and broken ones are left out, counted in ``bank.skipped`` and told in
