@@ -150,3 +150,17 @@ def test_troubleshooting_quotes_messages_of_the_code():
     known = messages()
     patterns = [".*?".join(map(re.escape, each.split("..."))) for each in quoted]
     assert not [each for each in patterns if not any(re.search(each, message, re.DOTALL) for message in known)]
+
+
+def test_architecture_lists_every_folder_of_the_package():
+    """And every leaf; files that a row names are in its folder."""
+    (folders,) = [table for table in tables((ROOT / "docs/architecture.md").read_text()) if "folder" in table[0]]
+    listed = {row["folder"].strip("`").removesuffix("/"): row["what it holds"] for row in folders}
+    package = ROOT / "sos_mm"
+    there = {path.parent.relative_to(ROOT).as_posix() for path in package.rglob("__init__.py")} | {"sos_mm/sample"}
+    assert {name for name in listed if name.startswith("sos_mm")} == there
+    leaves = {path.name for path in package.glob("*.py")} - {"__main__.py"}
+    assert set(re.findall(r"`(\w+\.py)`", listed["sos_mm"])) == leaves
+    for folder, text in listed.items():
+        if folder.startswith("sos_mm"):
+            assert not [name for name in re.findall(r"`(\w+\.py)`", text) if not (ROOT / folder / name).is_file()]
