@@ -91,7 +91,7 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
         raise ValueError(f"`{name}` must be in [{low}, {high}], but got {value}.")
 
 
-def check_whole(name: str, value: int, low: int, high: int) -> None:
+def check_integer(name: str, value: int, low: int, high: int) -> None:
     """Raises ValueError unless it is a whole number and ``low <= value <= high``."""
     if not isinstance(value, Integral) or not low <= value <= high:
         raise ValueError(f"`{name}` must be a whole number in [{low}, {high}], but got {value!r}.")

@@ -15,7 +15,7 @@ from sos_mm.composition.layouts.enlargement import assign_boxes, enlargements
 from sos_mm.composition.place import place
 from sos_mm.composition.planning import draft_and_redraw, plan_and_load
 from sos_mm.segments import MixedBank, Segment, SegmentBank, build_index
-from sos_mm.segments.record import Outline, SegmentRecord
+from sos_mm.segments.record import SegmentInfo, SegmentRecord
 from sos_mm.synthesis import Recipe, synthesize
 
 seeds = st.integers(0, 2**31)
@@ -51,7 +51,7 @@ def prior_of(kind: str, annotations, **options):
 @given(seeds, st.integers(1, 4), st.floats(0.5, 4), st.sampled_from([0, 0, 25]))
 def test_no_layout_enlarges_beyond_the_limit(kind, annotations, seed, number, limit, rotation):
     rng = np.random.default_rng(seed)
-    segments = [Outline((int(h), int(w)), "dog", (300, 400)) for h, w in rng.integers(2, 200, (number, 2)).tolist()]
+    segments = [SegmentInfo((int(h), int(w)), "dog", (300, 400)) for h, w in rng.integers(2, 200, (number, 2)).tolist()]
     prior = prior_of(kind, annotations, max_enlargement=limit, rotation=rotation)
     try:
         layout = prior.plan(rng, segments, (300, 500))
@@ -83,7 +83,7 @@ def test_the_pixels_are_enlarged_no_further(annotations):
 
 
 def test_a_limited_box_shrinks_about_its_centre(annotations):
-    segments = [Outline((10, 10), "ball")] * 4
+    segments = [SegmentInfo((10, 10), "ball")] * 4
     layout = prior_of("CocoLayout", annotations, flip=0.0).plan(np.random.default_rng(0), segments, (100, 200))
     assert [planned.limited for planned in layout.placements] == [True, True, False, False]
     # 190x90 and 60x40 hold squares of 15; 20x10 and 5x5 those of 10 and 5.
@@ -196,7 +196,7 @@ def test_planning_draws_large_boxes_for_large_segments(indexed):
 
 def test_source_sizes_are_kept(rng):
     """A 40x20 cut-out of a 400x200 image takes a tenth of a canvas's sides, times a jitter; not distorted."""
-    segment = Outline((40, 20), "dog", (400, 200))
+    segment = SegmentInfo((40, 20), "dog", (400, 200))
     plain = SourceSizeLayout(jitter=(1.0, 1.0), counts=(1, 1))
     box = plain.plan(rng, [segment], (600, 300)).placements[0].box
     assert (box[3] - box[1], box[2] - box[0]) == (60, 30)
@@ -216,7 +216,7 @@ def test_source_sizes_are_kept(rng):
 
 def test_source_size_layout_refuses_segments_of_no_image(rng):
     with pytest.raises(ValueError, match="segments that were cut from images"):
-        SourceSizeLayout().plan(rng, [Outline((40, 20), "dog")], (100, 100))
+        SourceSizeLayout().plan(rng, [SegmentInfo((40, 20), "dog")], (100, 100))
     with pytest.raises(ValueError, match="`jitter`"):
         SourceSizeLayout(jitter=(2, 1))
     for value in (0, "2", -1):
@@ -226,9 +226,9 @@ def test_source_size_layout_refuses_segments_of_no_image(rng):
 
 def test_larger_ones_lie_behind(rng):
     segments = [
-        Outline((20, 20), "a", (100, 100)),
-        Outline((60, 60), "b", (100, 100)),
-        Outline((40, 40), "c", (99, 99)),
+        SegmentInfo((20, 20), "a", (100, 100)),
+        SegmentInfo((60, 60), "b", (100, 100)),
+        SegmentInfo((40, 40), "c", (99, 99)),
     ]
     prior = SourceSizeLayout(jitter=(1.0, 1.0), min_visible=0.0, min_mean_visible=0.0)
     assert [planned.segment for planned in prior.plan(rng, segments, (100, 100)).placements] == [1, 2, 0]

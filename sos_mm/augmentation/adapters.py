@@ -69,7 +69,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Covered:
+class OcclusionResult:
     """What became of the objects that were in the image before.
 
     Attributes:
@@ -106,7 +106,7 @@ def boxes_like(boxes: Any, values: np.ndarray) -> Any:
     return type(boxes)(boxes.tensor.new_tensor(values), in_mode="xyxy", clone=False)
 
 
-def cover(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Covered:
+def cover(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionResult:
     """Judges the objects of an image by their masks, or by their boxes where there are no masks.
 
     Args:
@@ -132,7 +132,7 @@ def cover(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Covere
     return by_kind[kind](masks, boxes, pasted, rules)
 
 
-def cover_boxes(boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Covered:
+def cover_boxes(boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionResult:
     """Counts the covered pixels of the boxes; boxes that are kept stay as they are."""
     height, width = pasted.scene.size
     corners = np.rint(boxes).clip(0, (width, height, width, height)).astype(int)
@@ -140,10 +140,10 @@ def cover_boxes(boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Covered:
     x0, y0, x1, y1 = corners.T
     hidden = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
     areas = (x1 - x0) * (y1 - y0)
-    return Covered(rules.keep(areas, areas - hidden), boxes)
+    return OcclusionResult(rules.keep(areas, areas - hidden), boxes)
 
 
-def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Covered:
+def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionResult:
     """Takes covered pixels out of masks; the boxes of objects that lost some become tight."""
     old, owner = masks.masks, pasted.scene.owner
     # Masks are empty but for a small part each: nothing outside that is written.
@@ -161,10 +161,10 @@ def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -
         if after[place] < before[place]:
             boxes[place] = np.array(_tight_box(left[place])) + np.tile(corners[place][:2], 2)
     pasted.draw_masks(new[len(places) :])
-    return Covered(kept, boxes, type(masks)(new, masks.height, masks.width))
+    return OcclusionResult(kept, boxes, type(masks)(new, masks.height, masks.width))
 
 
-def cover_polygons(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Covered:
+def cover_polygons(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionResult:
     """The same for polygons; those that lose nothing stay as they are, others are drawn anew around their pixels.
 
     Polygons of fewer than three points hold no pixel, so they lose nothing. An object without any is dropped, since
@@ -188,7 +188,7 @@ def cover_polygons(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) 
         x0, y0, x1, y1 = each.box
         parts = outlines(pasted.scene.owner[y0:y1, x0:x1] == index + 1)
         new.append([part + np.tile((x0, y0), len(part) // 2) for part in parts])
-    return Covered(kept, boxes, type(masks)(new, masks.height, masks.width))
+    return OcclusionResult(kept, boxes, type(masks)(new, masks.height, masks.width))
 
 
 def paint_labels(seg_map: np.ndarray, pasted: Pasted) -> np.ndarray:

@@ -139,7 +139,7 @@ def _below_alpha(pixels: np.ndarray) -> np.ndarray:
     return cv2.min(pixels, cv2.cvtColor(cv2.extractChannel(pixels, 3), cv2.COLOR_GRAY2RGBA))
 
 
-def turned_sizes(sizes: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+def rotated_bounds(sizes: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     """Heights and widths of the rectangles around turned rectangles.
 
     Args:
@@ -166,7 +166,7 @@ def place(segment: Segment, placement: Placement, canvas: tuple[int, int]) -> Sp
         The sprite, or None if it lies wholly outside the canvas.
     """
     turned = placement.rotation % 360 != 0
-    size = turned_sizes(np.array([segment.size]), placement.rotation)[0].tolist() if turned else segment.size
+    size = rotated_bounds(np.array([segment.size]), placement.rotation)[0].tolist() if turned else segment.size
     x0, y0, x1, y1 = box = _fit_box(placement.box, size)
     if not _meets(box, canvas):
         return None
@@ -194,7 +194,7 @@ def _meets(box: Sequence[int], canvas: tuple[int, int]) -> bool:
 def _turn_into(segment: Segment, placement: Placement, box: Box) -> tuple[np.ndarray, tuple[int, int]]:
     """The segment scaled, mirrored and turned into a box, without transparent margins, and x and y of its corner."""
     room_height, room_width = box[3] - box[1], box[2] - box[0]
-    needed = turned_sizes(np.array([segment.size]), placement.rotation)[0]
+    needed = rotated_bounds(np.array([segment.size]), placement.rotation)[0]
     scale = min(room_height / needed[0], room_width / needed[1])
     height, width = (max(round(side * scale), 1) for side in segment.size)
     pixels = resize_premultiplied(segment.rgba, height, width)

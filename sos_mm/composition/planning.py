@@ -7,7 +7,7 @@ import numpy as np
 
 from sos_mm.composition.layouts.prior import Draft, Layout, LayoutPrior
 from sos_mm.composition.place import scaled_size
-from sos_mm.segments.record import Outline
+from sos_mm.segments.record import SegmentInfo
 from sos_mm.segments.segment import Segment
 
 
@@ -18,7 +18,7 @@ class Bank(Protocol):
     def has_source_sizes(self) -> bool:
         """Whether of every segment it is known how large the image is that it was cut from."""
 
-    def outline(self, index: int) -> Outline:
+    def outline(self, index: int) -> SegmentInfo:
         """A segment's size."""
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
@@ -72,7 +72,7 @@ def plan_and_load(
     drawn: Sequence[int],
     canvas: tuple[int, int],
     draft: Draft | None = None,
-) -> tuple[Layout, list[Segment | Outline]]:
+) -> tuple[Layout, list[Segment | SegmentInfo]]:
     """Plans by sizes alone; pixels are then read as large as they are needed, and only of what found a place.
 
     Args:

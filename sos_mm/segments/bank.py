@@ -18,7 +18,7 @@ from sos_mm.segments.index.fingerprint import combined
 from sos_mm.segments.listed import ListedRecords
 from sos_mm.segments.quality import Filters
 from sos_mm.segments.readers.release import read_release_layout
-from sos_mm.segments.record import Outline, SegmentRecord
+from sos_mm.segments.record import SegmentInfo, SegmentRecord
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 from sos_mm.segments.segment import Segment
 from sos_mm.segments.selection import Selection
@@ -79,7 +79,7 @@ class Bank(Protocol):
     def file(self, index: int) -> str:
         """Gives the path of the file that a segment is in."""
 
-    def outline(self, index: int) -> Outline:
+    def outline(self, index: int) -> SegmentInfo:
         """Gives what a layout needs to know of a segment."""
 
     def record(self, index: int) -> SegmentRecord:
@@ -354,7 +354,7 @@ class SegmentBank:
         """
         return self.records[self._checked(index)]
 
-    def outline(self, index: int) -> Outline:
+    def outline(self, index: int) -> SegmentInfo:
         """What a layout needs to know of a segment; not decoded for it where it was measured, as in an index.
 
         Raises:
@@ -366,7 +366,7 @@ class SegmentBank:
         if known is not None:
             return known
         segment = self.load(index)
-        return Outline(segment.size, segment.category, segment.source_size)
+        return SegmentInfo(segment.size, segment.category, segment.source_size)
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
         """Decodes a segment, or remembers it; transparent margins are trimmed away.

@@ -10,7 +10,7 @@ from sos_mm.segments.index.copies import PackedCopy
 from sos_mm.segments.index.fingerprint import common_root, fingerprint
 from sos_mm.segments.index.writer import measured
 from sos_mm.segments.quality import ANNOTATED
-from sos_mm.segments.record import Outline, SegmentRecord
+from sos_mm.segments.record import SegmentInfo, SegmentRecord
 from sos_mm.segments.selection import Selection, selected_rows
 
 
@@ -54,12 +54,12 @@ class ListedRecords(Sequence):
         """Gives the path of the file that a record is in."""
         return self._records[index].file
 
-    def outline(self, index: int) -> Outline | None:
+    def outline(self, index: int) -> SegmentInfo | None:
         """Gives what a layout needs to know of a record; None if it was not measured."""
         record = self._records[index]
         if record.facts is None:
             return None
-        return Outline((record.facts.box_height, record.facts.box_width), record.category, record.source_size)
+        return SegmentInfo((record.facts.box_height, record.facts.box_width), record.category, record.source_size)
 
     def kind(self, index: int) -> tuple[str, tuple[str, ...]]:
         """Gives the sub-category and attributes of a record."""

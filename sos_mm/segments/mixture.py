@@ -11,7 +11,7 @@ import numpy as np
 from sos_mm.segments.bank import Bank, cumulative, wanted_categories
 from sos_mm.segments.index.fingerprint import combined
 from sos_mm.segments.quality import Filters
-from sos_mm.segments.record import Outline, SegmentRecord
+from sos_mm.segments.record import SegmentInfo, SegmentRecord
 from sos_mm.segments.segment import Segment
 from sos_mm.segments.vocabulary import category_ids
 
@@ -131,7 +131,7 @@ class MixedBank:
         place, index = self.origin(index)
         return self.banks[place].record(index)
 
-    def outline(self, index: int) -> Outline:
+    def outline(self, index: int) -> SegmentInfo:
         """As `SegmentBank.outline`."""
         place, index = self.origin(index)
         return self.banks[place].outline(index)

@@ -13,7 +13,7 @@ from sos_mm.segments.rims import cut_out
 from sos_mm.segments.segment import Segment
 
 
-class Outline(NamedTuple):
+class SegmentInfo(NamedTuple):
     """What a layout needs to know of a segment that is not decoded yet.
 
     Attributes:

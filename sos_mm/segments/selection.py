@@ -11,7 +11,7 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.segments.index.copies import PackedCopy
 from sos_mm.segments.index.fingerprint import combined
 from sos_mm.segments.quality import Filters
-from sos_mm.segments.record import Outline, SegmentRecord
+from sos_mm.segments.record import SegmentInfo, SegmentRecord
 from sos_mm.segments.table import RecordTable
 
 
@@ -91,7 +91,7 @@ class SelectedRecords(Sequence):
         """Path of the file that a record is in."""
         return self.base.file(int(self.rows[place]))
 
-    def outline(self, place: int) -> Outline:
+    def outline(self, place: int) -> SegmentInfo:
         """What a layout needs to know of a record."""
         return self.base.outline(int(self.rows[place]))
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.index.copies import PackedCopy
-from sos_mm.segments.record import Outline, SegmentRecord
+from sos_mm.segments.record import SegmentInfo, SegmentRecord
 
 
 class RecordTable(Protocol):
@@ -40,7 +40,7 @@ class RecordTable(Protocol):
     def file(self, index: int) -> str:
         """Gives the path of the file that a record is in."""
 
-    def outline(self, index: int) -> Outline | None:
+    def outline(self, index: int) -> SegmentInfo | None:
         """Gives what a layout needs to know of a record; None if it must be decoded for that."""
 
     def kind(self, index: int) -> tuple[str, tuple[str, ...]]:

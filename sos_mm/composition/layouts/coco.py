@@ -20,7 +20,7 @@ from sos_mm.composition.layouts.prior import (
     register_layout,
     sizes_of,
 )
-from sos_mm.composition.place import shrink_boxes, turned_sizes
+from sos_mm.composition.place import rotated_bounds, shrink_boxes
 from sos_mm.formats.coco import CocoFile
 from sos_mm.formats.json_reader import read_json
 
@@ -124,7 +124,7 @@ class CocoLayout(PriorOptions):
         variants = self.draw_variants(rng, len(segments))
         order = np.argsort(draft.columns["orders"], kind="stable")
         order = order[draft.boxes[order].all(axis=1)]
-        turned = turned_sizes(sizes_of(segments), variants.rotations)
+        turned = rotated_bounds(sizes_of(segments), variants.rotations)
         boxes, limited = shrink_boxes(draft.columns["boxes"][order], turned[order], self.limit)
         placements = (variants.place(*each) for each in zip(order.tolist(), boxes, limited, strict=True))
         return Layout(canvas, tuple(placements))

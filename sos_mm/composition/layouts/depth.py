@@ -15,7 +15,7 @@ from sos_mm.composition.layouts.prior import (
     register_layout,
     sizes_of,
 )
-from sos_mm.composition.place import fit_boxes, shrink_boxes, turned_sizes
+from sos_mm.composition.place import fit_boxes, rotated_bounds, shrink_boxes
 from sos_mm.composition.scene import Placement
 
 ZONES = ("near", "mid", "far")
@@ -112,7 +112,7 @@ class DepthLayout(OcclusionOptions):
     ) -> list[Placement]:
         """Tries one layout; gives the placements of the objects that found a place."""
         variants = self.draw_variants(rng, len(segments))
-        shapes = turned_sizes(sizes_of(segments), variants.rotations)
+        shapes = rotated_bounds(sizes_of(segments), variants.rotations)
         depths = draft.columns["depths"]
         horizon = _between(self.horizon, rng.random())
         taken = TakenBoxes(len(segments), self.min_visible, self.min_mean_visible)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sos_mm.checks import check_choice, check_range, check_whole
+from sos_mm.checks import check_choice, check_integer, check_range
 from sos_mm.composition.scene import Placement
 from sos_mm.registry import Registry
 
@@ -42,7 +42,7 @@ class Layout:
 
 
 class SizedSegment(Protocol):
-    """What a layout prior looks at of a segment; `Segment` and `Outline` have it."""
+    """What a layout prior looks at of a segment; `Segment` and `SegmentInfo` have it."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -205,8 +205,8 @@ class OcclusionOptions(PriorOptions):
         check_range("min_mean_visible", self.min_mean_visible, 0, 1)
         check_range("min_visible", self.min_visible, 0, 1)
         check_choice("crowded", self.crowded, ("raise", "fewer"))
-        check_whole("attempts", self.attempts, 1, 1_000_000)
-        check_whole("restarts", self.restarts, 1, 1_000_000)
+        check_integer("attempts", self.attempts, 1, 1_000_000)
+        check_integer("restarts", self.restarts, 1, 1_000_000)
 
     def plan(
         self,
@@ -283,4 +283,4 @@ def check_counts(counts: Sequence[int]) -> None:
     """Raises ValueError unless they are two whole numbers of objects, the first not above the second."""
     check_pair("counts", counts, 1, 10_000)
     for each in counts:
-        check_whole("counts", each, 1, 10_000)
+        check_integer("counts", each, 1, 10_000)

@@ -16,7 +16,7 @@ from sos_mm.composition.layouts.prior import (
     register_layout,
     sizes_of,
 )
-from sos_mm.composition.place import fit_boxes, shrink_boxes, turned_sizes
+from sos_mm.composition.place import fit_boxes, rotated_bounds, shrink_boxes
 
 
 @register_layout
@@ -73,7 +73,7 @@ class RandomLayout(PriorOptions):
         variants = self.draw_variants(rng, len(segments))
         draws = rng.random((2, len(segments))).T
         size = np.array(canvas[::-1])
-        extents, limited = self._extents(draft.boxes, turned_sizes(sizes_of(segments), variants.rotations))
+        extents, limited = self._extents(draft.boxes, rotated_bounds(sizes_of(segments), variants.rotations))
         if self.sizes == "own":
             corners = np.floor(draws * size).astype(np.int64) - extents // 2
         else:

@@ -14,7 +14,7 @@ from sos_mm.composition.layouts.prior import (
     register_layout,
     sizes_of,
 )
-from sos_mm.composition.place import fit_boxes, shrink_boxes, turned_sizes
+from sos_mm.composition.place import fit_boxes, rotated_bounds, shrink_boxes
 from sos_mm.composition.scene import Placement
 
 _BATCH = 16
@@ -68,8 +68,8 @@ class SourceSizeLayout(OcclusionOptions):
     ) -> list[Placement]:
         """Tries one layout; gives the placements of the objects that found a place."""
         variants = self.draw_variants(rng, len(segments))
-        turned = turned_sizes(sizes_of(segments), variants.rotations)
-        rooms = np.minimum(turned_sizes(draft.boxes, variants.rotations), canvas)
+        turned = rotated_bounds(sizes_of(segments), variants.rotations)
+        rooms = np.minimum(rotated_bounds(draft.boxes, variants.rotations), canvas)
         boxes = np.zeros((len(segments), 4), np.int64)
         boxes[:, 2:] = np.maximum(np.rint(rooms[:, ::-1]), 1)
         boxes, limited = shrink_boxes(boxes, turned, self.limit)

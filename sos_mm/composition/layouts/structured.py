@@ -16,7 +16,7 @@ from sos_mm.composition.layouts.prior import (
     register_layout,
     sizes_of,
 )
-from sos_mm.composition.place import fit_boxes, shrink_boxes, turned_sizes
+from sos_mm.composition.place import fit_boxes, rotated_bounds, shrink_boxes
 from sos_mm.composition.scene import Placement
 
 SIZE_CLASSES = ("large", "medium", "small")
@@ -98,7 +98,7 @@ class StructuredLayout(OcclusionOptions):
         variants = self.draw_variants(rng, len(segments))
         sizes = sizes_of(segments)
         if self.rotation:
-            sizes = turned_sizes(sizes, variants.rotations)
+            sizes = rotated_bounds(sizes, variants.rotations)
         taken = TakenBoxes(len(sizes), self.min_visible, self.min_mean_visible)
         classes, placements = draft.columns["classes"], []
         for index in np.argsort(classes, kind="stable").tolist():

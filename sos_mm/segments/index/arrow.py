@@ -14,7 +14,7 @@ from sos_mm.checks import require
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.index.copies import OVERSAMPLING, CopiesFile, PackedCopy, copy_sizes
 from sos_mm.segments.quality import ANNOTATED, Facts
-from sos_mm.segments.record import Outline, SegmentRecord
+from sos_mm.segments.record import SegmentInfo, SegmentRecord
 from sos_mm.segments.selection import SelectedRecords, Selection
 
 _VERSION = 3
@@ -197,11 +197,11 @@ class IndexedRecords(Sequence):
         get, place = self._at(row)
         return os.path.join(self._root_text, get["file"](place))
 
-    def outline(self, row: int) -> Outline:
+    def outline(self, row: int) -> SegmentInfo:
         """What a layout needs to know of a row, at a tenth of the cost of its record."""
         get, place = self._at(row)
         size = get["box_height"](place), get["box_width"](place)
-        return Outline(size, get["category"](place), _source_size(get, place))
+        return SegmentInfo(size, get["category"](place), _source_size(get, place))
 
     def copy(self, row: int, at_least: tuple[int, int]) -> PackedCopy | None:
         """The smallest copy of a row that is large enough to be scaled down to a height and width.
