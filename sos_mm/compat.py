@@ -5,8 +5,12 @@ import names, so they cannot be told apart by ``import`` and must not be install
 as RuntimeError: mmengine catches ImportError while it reads a config, and hides what it says.
 """
 
+import logging
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from io import StringIO
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,21 @@ def check_openmmlab(*modules: str) -> Lineage:
                 f"`pip install '{distribution}{tested}'` in this environment."
             )
     return lineage
+
+
+def import_quietly(*modules: str) -> None:
+    """Imports modules and keeps what they print meanwhile from the terminal; a log at level DEBUG has it.
+
+    The maintained forks print a line for each optional library that they do not find.
+
+    Raises:
+        ImportError: If one cannot be imported.
+    """
+    with redirect_stdout(StringIO()) as printed:
+        for module in modules:
+            import_module(module)
+    if printed.getvalue():
+        logging.getLogger(__name__).debug("Importing %s printed: %s", ", ".join(modules), printed.getvalue().rstrip())
 
 
 def restore_numpy_aliases() -> None:

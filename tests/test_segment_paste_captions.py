@@ -119,11 +119,11 @@ def composed(monkeypatch) -> list:
     scenes = []
 
     def kept(*args, **options):
-        scenes.append(compose(*args, **options))
+        scenes.append(render(*args, **options))
         return scenes[-1]
 
-    compose = segment_paste.compose
-    monkeypatch.setattr(segment_paste, "compose", kept)
+    render = segment_paste.render
+    monkeypatch.setattr(segment_paste, "render", kept)
     return scenes
 
 

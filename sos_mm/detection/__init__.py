@@ -3,9 +3,10 @@
 The only part of the package that imports mmdet, and so needs mmcv with compiled operators.
 """
 
-from sos_mm.compat import check_openmmlab, restore_numpy_aliases
+from sos_mm.compat import check_openmmlab, import_quietly, restore_numpy_aliases
 
 check_openmmlab("mmengine", "mmcv", "mmdet")
+import_quietly("mmdet.datasets")
 # mmdet's LVIS data set and metrics use the lvis package, which uses them.
 restore_numpy_aliases()
 

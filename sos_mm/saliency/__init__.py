@@ -1,8 +1,9 @@
 """Salient object detection by latent diffusion, as components of mmseg."""
 
-from sos_mm.compat import check_openmmlab
+from sos_mm.compat import check_openmmlab, import_quietly
 
 check_openmmlab("mmengine", "mmcv", "mmseg")
+import_quietly("mmseg.datasets", "mmseg.models")
 
 from sos_mm.engine.hooks import VisitHook  # noqa: E402
 from sos_mm.saliency.afim import AttentionFeatureInteraction, PlainCrossAttention  # noqa: E402
