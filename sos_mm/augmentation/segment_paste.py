@@ -33,12 +33,12 @@ from sos_mm.composition.effects.step import build_steps
 from sos_mm.composition.layouts.prior import LayoutError, LayoutPrior, build_layout
 from sos_mm.composition.layouts.source_size import SourceSizeLayout
 from sos_mm.composition.layouts.structured import StructuredLayout
-from sos_mm.composition.planning import Bank, draft_and_redraw, plan_and_load
+from sos_mm.composition.planning import draft_and_redraw, plan_and_load
 from sos_mm.composition.scene import Scene
 from sos_mm.composition.true_words import endangered_kinds
 from sos_mm.engine.randomness import DrawsFromRun, RepeatIndex
 from sos_mm.seeding import Purpose, generator, image_id
-from sos_mm.segments.bank import STRATEGIES
+from sos_mm.segments.bank import STRATEGIES, Bank
 from sos_mm.segments.factory import check_bank
 from sos_mm.segments.words import ENDANGERED
 

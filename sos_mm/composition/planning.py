@@ -1,38 +1,14 @@
 """From drawn segments to a layout and the pixels that it needs."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import numpy as np
 
 from sos_mm.composition.layouts.prior import Draft, Layout, LayoutPrior
 from sos_mm.composition.place import scaled_size
+from sos_mm.segments.bank import Bank
 from sos_mm.segments.record import SegmentInfo
 from sos_mm.segments.segment import Segment
-
-
-class Bank(Protocol):
-    """What segments are read from; `SegmentBank` and `MixedBank` do so."""
-
-    @property
-    def has_source_sizes(self) -> bool:
-        """Whether of every segment it is known how large the image is that it was cut from."""
-
-    def outline(self, index: int) -> SegmentInfo:
-        """A segment's size."""
-
-    def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
-        """A segment's pixels, enough of them for a height and a width."""
-
-    def redraw(
-        self,
-        rng: np.random.Generator,
-        drawn: Sequence[int],
-        boxes: np.ndarray,
-        max_enlargement: float,
-        allowed: Callable[[int], bool] | None = None,
-    ) -> list[int]:
-        """Others of the same categories for segments that boxes would enlarge too far."""
 
 
 def draft_and_redraw(
