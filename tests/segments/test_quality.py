@@ -48,7 +48,7 @@ def test_hashes_are_near_for_near_pictures(rng):
     assert (first ^ third).bit_count() > 10
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=8), st.lists(st.tuples(st.integers(0, 7), st.integers(0, 63))))
 def test_duplicates_are_those_of_brute_force(seeds, flips):
     hashes = list(seeds)

@@ -139,7 +139,7 @@ def test_an_object_that_fills_its_photograph(rng, shape):
         assert (rgba[..., 3] == 255).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 59), st.integers(0, 49), st.integers(1, 25), st.integers(1, 25)), min_size=1),
     st.sampled_from([None, 0, 0.5, 2.0]),

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -221,36 +220,6 @@ def test_one_run_at_a_time(recipe, tmp_path, monkeypatch):
 
     monkeypatch.setattr(SceneMaker, "make", make_twice)
     make(recipe, tmp_path / "out", num=2)
-
-
-def start(recipe_dict, out, workers):
-    code = (
-        "import json, sys\n"
-        "from sos_mm.synthesis import Recipe, synthesize\n"
-        "if __name__ == '__main__':\n"
-        f"    recipe = Recipe.from_dict(json.loads({json.dumps(json.dumps(recipe_dict))}))\n"
-        f"    synthesize(recipe, {str(out)!r}, 300, seed=3, shard_size=10, workers={workers})\n"
-    )
-    script = out.parent / "script.py"
-    script.write_text(code)
-    return subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL)
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_killed_run_goes_on(recipe, recipe_dict, tmp_path, workers):
-    make(recipe, tmp_path / "whole", num=300, shard_size=100)
-    out = tmp_path / "out"
-    process = start(recipe_dict, out, workers)
-    deadline = time.monotonic() + 20
-    while not shards.shard_folder(out, 5).exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (out / "manifest.json").exists(), "it was too fast to be killed"
-    # Orphaned workers notice within half a second, and must not disturb what comes next.
-    report = make(recipe, out, num=300, shard_size=10)
-    assert 0 < report.made <= 300 - 10 * 5
-    assert folder_hash(out) == folder_hash(tmp_path / "whole")
 
 
 def die(*_):
