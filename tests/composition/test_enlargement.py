@@ -145,7 +145,7 @@ def indexed(tmp_path_factory):
 
 def test_redraw_finds_a_segment_of_the_category_that_fills(indexed, rng):
     _, bank = indexed
-    assert bank.sized
+    assert bank.sized is True
     boxes = np.full((3, 2), 100.0)
     chosen = bank.redraw(rng, [0, 4, 6], boxes, 1.5)
     assert [bank.outline(index).category for index in chosen] == ["ant", "bee", "cat"]

@@ -260,7 +260,7 @@ def test_scene_refuses():
     with pytest.raises(ValueError, match="z-order"):
         Scene(scene.image, scene.objects[::-1], scene.owner)
     for index in (-1, 2):
-        with pytest.raises(IndexError):
+        with pytest.raises(IndexError, match=f"{index}"):
             scene.modal_mask(index)
 
 
@@ -391,7 +391,7 @@ def test_backgrounds_are_scaled_down_by_areas(tmp_path, rng, factor):
 
 
 def test_backgrounds_refuse(photos, tmp_path, rng):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
         PhotoBackgrounds.from_folder(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="but there is none"):

@@ -135,7 +135,7 @@ def test_other_folders_are_left_alone(recipe, recipe_dict, tmp_path):
         make(recipe, out, num=4, seed=9)
     with pytest.raises(FileExistsError, match="another run \\(of another recipe\\): name another folder"):
         make(Recipe.from_dict({**recipe_dict, "min_area": 99}), out, num=4)
-    with pytest.raises((FileExistsError, NotADirectoryError)):
+    with pytest.raises(NotADirectoryError, match=r"`out` must be a folder, but .*manifest\.json"):
         make(recipe, out / "manifest.json")
 
 
@@ -170,8 +170,12 @@ def test_a_faulty_shard_leaves_the_others(recipe, tmp_path, monkeypatch):
 def test_a_run_without_a_shard_gives_the_folder_back(recipe, recipe_dict, tmp_path):
     """What failed in its sources or in its first shard can be mended and run again: nothing was made yet."""
     out, segments = tmp_path / "out", recipe_dict["segments"]
-    for change in ({"segments": {**segments, "root": str(tmp_path / "none")}}, {"min_area": 90 * 70}):
-        with pytest.raises((FileNotFoundError, RuntimeError)):
+    faulty = (
+        ({"segments": {**segments, "root": str(tmp_path / "none")}}, FileNotFoundError, "none does not exist"),
+        ({"min_area": 90 * 70}, RuntimeError, "lower `min_area`"),
+    )
+    for change, error, match in faulty:
+        with pytest.raises(error, match=match):
             make(Recipe.from_dict({**recipe_dict, **change}), out, num=4)
         assert list(out.iterdir()) == []
     assert make(recipe, out, num=4).made == 4
