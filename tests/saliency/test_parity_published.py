@@ -34,7 +34,7 @@ from sos_mm.saliency.base_segmentor import resized
 from sos_mm.saliency.noise import MultiResolutionNoise
 from sos_mm.saliency.settings import checked_test_cfg
 from sos_mm.seeding import Purpose, generator, image_id
-from tests.test_configs import shrink
+from tests.configs.test_models import shrink
 
 from .conftest import CONFIGS
 

@@ -17,7 +17,7 @@ from sos_mm.engine.launch import build_trained, leave_out_pretrained
 from sos_mm.engine.randomness import RunRandomness
 from sos_mm.saliency import FlipSaliency, LetterboxSaliency, SaliencyDataset
 from sos_mm.saliency.inspection import describe, inspect_dataset
-from tests.test_configs import shrink
+from tests.configs.test_models import shrink
 
 from .conftest import CONFIGS, small_config, write_saliency_data
 
