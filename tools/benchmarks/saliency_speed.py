@@ -34,9 +34,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.engine.randomness import RunRandomness
-from sos_mm.saliency.base_segmentor import to_signed
-from sos_mm.saliency.latent_cache import LatentCache
-from sos_mm.saliency.segmentor import LatentDiffusionSegmentor
+from sos_mm.saliency.models.base_segmentor import to_signed
+from sos_mm.saliency.models.latent_cache import LatentCache
+from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 # Pixels, widths of the U-Net and its heads, of the VAE, and Swin's name and settings.
