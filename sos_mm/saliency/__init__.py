@@ -8,6 +8,7 @@ import_quietly("mmseg.datasets", "mmseg.models")
 from sos_mm.engine.hooks import VisitHook  # noqa: E402
 from sos_mm.saliency.apis.inferencer import SaliencyPrediction, SODInferencer  # noqa: E402
 from sos_mm.saliency.data.datasets import SaliencyDataset  # noqa: E402
+from sos_mm.saliency.data.latent_cache_hook import LatentCacheHook  # noqa: E402
 from sos_mm.saliency.data.transforms import (  # noqa: E402
     FlipSaliency,
     LetterboxSaliency,
@@ -27,7 +28,6 @@ from sos_mm.saliency.models.denoiser import LatentDenoiser  # noqa: E402
 from sos_mm.saliency.models.distillation import DistilledSegmentor  # noqa: E402
 from sos_mm.saliency.models.fusion import CBAMFusion  # noqa: E402
 from sos_mm.saliency.models.head import DiffusionSODHead  # noqa: E402
-from sos_mm.saliency.models.latent_cache import LatentCacheHook  # noqa: E402
 from sos_mm.saliency.models.latent_codec import SpaceToDepthCodec, StableDiffusionVAE  # noqa: E402
 from sos_mm.saliency.models.losses import SaliencyMSELoss, StructureLoss  # noqa: E402
 from sos_mm.saliency.models.mask_decoder import MaskDecoder  # noqa: E402

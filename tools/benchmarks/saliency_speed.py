@@ -70,8 +70,8 @@ def build(name: str, size: str, device: str) -> LatentDiffusionSegmentor:
             block_out_channels=list(widths), attention_head_dim=list(heads), cross_attention_dim=256
         )
         model.codec.architecture.update(block_out_channels=list(vae))
-    if model.type == "DistilledSegmentor":
-        # What is distilled runs without its teacher.
+    if "teacher" in model:
+        # A distilled model runs without its teacher.
         model.type = "LatentDiffusionSegmentor"
         del model.teacher, model.loss_distill
     built = MODELS.build(model).to(device).eval()

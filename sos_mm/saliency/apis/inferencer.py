@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from mmcv.transforms import LoadAnnotations, LoadImageFromFile
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
@@ -22,9 +23,10 @@ from sos_mm.cutouts.writing import KINDS, CutoutWriter
 from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.errors import ErrorCollector
 from sos_mm.progress import Progress
+from sos_mm.saliency.data.transforms import LoadAuxiliaryImage, LoadSaliencyImage, LoadSaliencyMask
 
-# Steps of a test pipeline whose work is done here, or that need a ground truth.
-_READERS = ("LoadSaliencyImage", "LoadImageFromFile", "LoadSaliencyMask", "LoadAnnotations")
+# Transforms of a test pipeline whose work is done here, or that need a ground truth.
+_READERS = (LoadSaliencyImage, LoadImageFromFile, LoadSaliencyMask, LoadAnnotations)
 # Of images that tell whether a pipeline brings all to one size.
 _SHAPES = ((64, 128), (100, 50))
 
@@ -94,7 +96,7 @@ class SODInferencer:
         leave_out_pretrained(config.model)
         with DefaultScope.overwrite_default_scope(config.get("default_scope", "mmseg")):
             self.model = MODELS.build(config.model)
-            self.pipeline = Compose(_pipeline_for_arrays(config))
+            self.pipeline = _pipeline_for_arrays(config)
         load_checkpoint(self.model, str(weights), map_location="cpu", strict=True)
         self.model.to(device or get_device()).eval()
         self.config = config
@@ -215,17 +217,17 @@ def _read_config(model: str | Path | Config | dict | None, weights: Path) -> Con
     return Config.fromstring(text, ".py")
 
 
-def _pipeline_for_arrays(config: Config) -> list[dict]:
-    """The steps of the config's test pipeline that come after reading.
+def _pipeline_for_arrays(config: Config) -> Compose:
+    """Builds the part of the config's test pipeline that comes after reading.
 
     Raises:
         ValueError: If the model needs a second image (depth or thermal).
     """
-    steps = config.test_dataloader.dataset.pipeline
-    names = [step["type"].split(".")[-1] for step in steps]
-    if "LoadAuxiliaryImage" in names:
+    pipeline = Compose(config.test_dataloader.dataset.pipeline)
+    if any(isinstance(transform, LoadAuxiliaryImage) for transform in pipeline.transforms):
         raise ValueError(
             "The model must need one image alone, but its test pipeline loads a second one (`LoadAuxiliaryImage`): "
             "use `tools/test.py --out` with a data set of pairs."
         )
-    return [step for step, name in zip(steps, names, strict=True) if name not in _READERS]
+    pipeline.transforms = [each for each in pipeline.transforms if not isinstance(each, _READERS)]
+    return pipeline

@@ -312,7 +312,7 @@ def test_cache_is_kept_until_data_or_codec_change(train, data_root, tmp_path):
 def test_fingerprint_knows_the_weights_of_the_vae(base_model, data_root, tmp_path):
     from mmengine.registry import DATASETS
 
-    from sos_mm.saliency.models.latent_cache import fingerprint
+    from sos_mm.saliency.data.latent_cache_hook import fingerprint
 
     model = MODELS.build(small_config(data_root, tmp_path).model)
     model.codec = MODELS.build(dict(type="StableDiffusionVAE", pretrained=base_model))
