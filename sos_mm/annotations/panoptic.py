@@ -69,7 +69,8 @@ def intra_class(file: PanopticFile, dataset_name: str = "refcoco") -> Record:
         dataset_name: What each expression says it belongs to; mmdet's `RefExpMetric` knows 'refcoco', 'refcoco+' and
             'refcocog'.
     """
-    images, annotations = [], []
+    images: list[Record] = []
+    annotations: list[Record] = []
     for image, segments in file.images():
         phrases = Counter(phrase_of(file, each).lower() for each, _ in segments)
         for target, box in segments:

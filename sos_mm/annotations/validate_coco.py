@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class CocoCheck:
         options: How to check.
     """
 
-    lists = ("images", "annotations", "categories")
+    lists: tuple[str, ...] = ("images", "annotations", "categories")
     # Whether two images may be of one file.
     shared_files = False
 
@@ -136,7 +136,7 @@ class CocoCheck:
         elif name in self._names:
             self.findings.add(place, "names of categories must differ", f"{name!r} again")
         if is_whole(id):
-            self.categories[id] = name
+            self.categories[id] = cast(str, name)  # If it is no text, that was told above.
         if isinstance(name, str):
             self._names.add(name)
 
@@ -178,7 +178,8 @@ class CocoCheck:
 
     def region(self, record: Record, place: int, owner: str, size: tuple[int, int]) -> None:
         """Checks box, area and mask."""
-        box, area = record.get("bbox"), record.get("area")
+        box: Any = record.get("bbox")
+        area: Any = record.get("area")
         bad_box = self.complain(place, box_complaint(box, size, self.options.tolerance), owner)
         if type(area) not in (int, float) or not area > 0:
             self.findings.add(place, "`area` must be over 0", f"{owner}: {area!r}")
@@ -201,7 +202,7 @@ class CocoCheck:
 
     def _check_masks(self) -> None:
         try:
-            totals = rle_totals([mask["counts"] for mask, *_ in self._masks]) if self._masks else []
+            totals: list[Any] = rle_totals([mask["counts"] for mask, *_ in self._masks]) if self._masks else []
         except ValueError:
             # One of them is faulty: one by one they show which.
             totals = [None] * len(self._masks)
@@ -240,11 +241,11 @@ class LvisCheck(CocoCheck):
         known, seen = self.complete("categories"), self.complete("annotations")
         for id, image in self.images.items():
             place, present = self.places[id], self._present[id]
-            lists = [image.get(name) for name in ("neg_category_ids", "not_exhaustive_category_ids")]
+            lists: list[Any] = [image.get(name) for name in ("neg_category_ids", "not_exhaustive_category_ids")]
             if not all(isinstance(each, list) and all(map(is_whole, each)) for each in lists):
                 self.findings.add(place, "an image must list negative and not exhaustive categories", f"image {id!r}")
                 continue
-            negative, partial = map(set, lists)
+            negative, partial = (set(each) for each in lists)
             for reason, wrong in (
                 ("listed categories must be known", known and (negative | partial) - set(self.categories)),
                 ("negative categories must not be annotated", negative & present),
@@ -269,7 +270,7 @@ class PanopticCheck(CocoCheck):
         if not isinstance(segments, list) or not isinstance(name, str) or not name:
             self.findings.add(place, "an annotation must have `segments_info` and a `file_name`", owner)
             return
-        ids = [each.get("id") for each in segments if isinstance(each, dict)]
+        ids: list[Any] = [each.get("id") for each in segments if isinstance(each, dict)]
         if len(ids) < len(segments) or not all(is_whole(id) and 0 < id < 2**24 for id in ids):
             self.findings.add(place, "ids of segments must be from 1 to 2**24 - 1", f"{owner}: {ids[:5]}")
             return
@@ -326,7 +327,11 @@ class MdetrCheck(CocoCheck):
             self.findings.add(place, "`distractors` must be a list of boxes", f"{owner}: {distractors!r}"[:80])
         elif all(map(is_size, size)):
             for box in distractors:
-                self.complain(place, box_complaint(box, size, self.options.tolerance), f"{owner}, distractor")
+                self.complain(
+                    place,
+                    box_complaint(box, cast(tuple[int, int], size), self.options.tolerance),
+                    f"{owner}, distractor",
+                )
 
     def annotation(self, record: Record, place: int) -> None:
         """Checks a target."""
@@ -336,7 +341,7 @@ class MdetrCheck(CocoCheck):
         self.category_of(record, place)
         image = record.get("image_id")
         if isinstance(image, int | str):
-            self._targets[image].append(record.get("category_id"))
+            self._targets[image].append(cast(int, record.get("category_id")))
         if record.get("category_id") == NO_TARGET:
             return
         self.region(record, place, owner, size)

@@ -47,9 +47,9 @@ def read_intra_class(path: str | Path) -> Iterator[tuple[Record, list[Record]]]:
 
 def xyxy(boxes: Sequence[Sequence[float]]) -> np.ndarray:
     """(N, 4) float64 corners of xywh boxes."""
-    boxes = np.array(boxes, np.float64).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    return boxes
+    corners = np.array(boxes, np.float64).reshape(-1, 4)
+    corners[:, 2:] += corners[:, :2]
+    return corners
 
 
 @DATASETS.register_module()

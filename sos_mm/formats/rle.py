@@ -78,7 +78,8 @@ def _encode_signed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Five bits a character, lowest first, until the rest is only sign.
     """
-    sizes, groups, places = np.ones(len(values), np.int64), [], np.arange(len(values))
+    sizes, groups = np.ones(len(values), np.int64), []
+    places: np.ndarray = np.arange(len(values))
     while len(places):
         # What is left to write is only sign once it fits into the character's own five bits.
         more = (values < -_SIGN) | (values >= _SIGN)
@@ -227,7 +228,7 @@ def rle_complaint(mask: dict[str, Any], size: tuple[int, int], area: Any, totals
     """Of run lengths; ``totals`` are those of its string, if they are known already."""
     if mask.get("size") != list(size):
         return "run lengths must have their image's size", f"{mask.get('size')}, the image has {list(size)}"
-    counts = mask.get("counts")
+    counts: Any = mask.get("counts")
     try:
         if totals is None:
             totals = _totals_of_list(counts) if isinstance(counts, list) else rle_totals([counts])[0]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -46,8 +46,14 @@ class Bank(Protocol):
     categories: tuple[str, ...]
     skipped: dict[str, int]
     faults: tuple[str, ...]
-    fingerprint: str
-    has_source_sizes: bool
+
+    @property
+    def fingerprint(self) -> str:
+        """See above."""
+
+    @property
+    def has_source_sizes(self) -> bool:
+        """See above."""
 
     def __len__(self) -> int: ...
 
@@ -112,7 +118,7 @@ class SegmentBank:
 
     def __init__(
         self,
-        records: Sequence[SegmentRecord],
+        records: RecordTable | Sequence[SegmentRecord],
         cache_bytes: int = 128 * 2**20,
         category_weights: Mapping[str, float] | None = None,
         faults: ErrorCollector | None = None,
@@ -121,7 +127,9 @@ class SegmentBank:
             raise ValueError("`records` must name at least one segment, but got none: is a filter too strict?")
         self._faults = faults or ErrorCollector()
         self.faults: tuple[str, ...] = tuple(self._faults.texts)
-        self.records: RecordTable = records if hasattr(records, "outline") else ListedRecords(records)
+        self.records: RecordTable = (
+            cast(RecordTable, records) if hasattr(records, "outline") else ListedRecords(records)
+        )
         self.skipped: dict[str, int] = dict(self._faults.counts + Counter(self.records.skipped))
         self.categories: tuple[str, ...] = self.records.categories
         self._counts = self.records.counts
@@ -419,16 +427,16 @@ def _edges(categories: Sequence[str], category_weights: Mapping[str, float]) -> 
     return cumulative("category_weights", weights)
 
 
-def cumulative(name: str, weights: Sequence[float]) -> np.ndarray:
+def cumulative(name: str, weights: Sequence[float] | np.ndarray) -> np.ndarray:
     """Rising edges, the last one 1, between which uniform numbers fall by these weights.
 
     Raises:
         ValueError: If a weight is negative or not finite, or all are 0.
     """
-    weights = np.asarray(weights, np.float64)
-    if not weights.size or not np.isfinite(weights).all() or weights.min() < 0 or not weights.sum():
-        raise ValueError(f"`{name}` must be at least 0 and not all 0, but got {weights.tolist()[:8]}.")
-    edges = np.cumsum(weights) / weights.sum()
+    values = np.asarray(weights, np.float64)
+    if not values.size or not np.isfinite(values).all() or values.min() < 0 or not values.sum():
+        raise ValueError(f"`{name}` must be at least 0 and not all 0, but got {values.tolist()[:8]}.")
+    edges = np.cumsum(values) / values.sum()
     # The last draw that can happen must not fall behind a last weight of 0.
-    edges[np.flatnonzero(weights)[-1] :] = 1
+    edges[np.flatnonzero(values)[-1] :] = 1
     return edges

@@ -59,7 +59,8 @@ def bordering_shares(
     """
     near = _near([entry["bbox"] for entry in objects])
     decoded = {place for place in wanted if things or near[place].any()}
-    windows, shares = {}, dict.fromkeys(wanted, 0.0)
+    windows: dict[int, MaskWindow] = {}
+    shares: dict[int, float | ValueError] = dict.fromkeys(wanted, 0.0)
     for place in decoded.union(*(np.flatnonzero(near[place]).tolist() for place in decoded)):
         try:
             windows[place] = decode_near(objects[place]["segmentation"], size, "the object")

@@ -37,4 +37,4 @@ class ByteCache:
         return self.limit
 
     def __setstate__(self, limit: int):
-        self.__init__(limit)
+        ByteCache.__init__(self, limit)

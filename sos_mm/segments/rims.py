@@ -87,7 +87,8 @@ def own_colors(image: np.ndarray, mask: np.ndarray, alpha: np.ndarray, rim: floa
     # Of a part that is thinner than two rims, the middle half is its inside.
     begins = np.minimum(cv2.dilate(depth, np.ones((side, side), np.uint8)) / 2, rim)
     inside, background = depth > begins, cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3) > rim
-    places = np.nonzero((alpha > 0) & (depth <= 2 * begins))
+    rows, columns = np.nonzero((alpha > 0) & (depth <= 2 * begins))
+    places = rows, columns
     if not background.any() or not places[0].size:
         return image
     found = image[places].astype(np.float32)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.segments.index.copies import PackedCopy
 from sos_mm.segments.index.fingerprint import combined
 from sos_mm.segments.quality import Filters
-from sos_mm.segments.record import SegmentInfo, SegmentRecord
+from sos_mm.segments.record import SegmentInfo
 from sos_mm.segments.table import RecordTable
 
 
@@ -69,10 +70,10 @@ class SelectedRecords(Sequence):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, place: int) -> SegmentRecord:
+    def __getitem__(self, place: Any) -> Any:
         if not 0 <= place < len(self.rows):
             raise IndexError(f"`place` must be in [0, {len(self.rows)}), but got {place}.")
-        return self.base[self.rows[place]]
+        return self.base[int(self.rows[place])]
 
     @cached_property
     def has_source_sizes(self) -> bool:
@@ -82,7 +83,8 @@ class SelectedRecords(Sequence):
     @cached_property
     def fingerprint(self) -> str:
         """That of the index and of the rows that are left of it."""
-        base, rows = self.base, self.rows
+        base: Any = self.base
+        rows = self.rows
         while isinstance(base, SelectedRecords):
             base, rows = base.base, base.rows[rows]
         return base.fingerprint if len(rows) == len(base) else combined(base.fingerprint, rows.astype("<i8"))
@@ -91,7 +93,7 @@ class SelectedRecords(Sequence):
         """Path of the file that a record is in."""
         return self.base.file(int(self.rows[place]))
 
-    def outline(self, place: int) -> SegmentInfo:
+    def outline(self, place: int) -> SegmentInfo | None:
         """What a layout needs to know of a record."""
         return self.base.outline(int(self.rows[place]))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import cv2
 
@@ -72,6 +73,7 @@ def _end_with(parent: int) -> None:
 
 
 def _make_in_worker(out: Path, number: int, indices: range) -> int:
+    assert _maker is not None, "the worker was not started by `_start_worker`"
     return _maker.make(out, number, indices)
 
 
@@ -121,7 +123,7 @@ def _join_cluster(ray, workers: int) -> bool:
 
 def _hand_out(ray, team: list, out: Path, shards: dict[int, range]) -> Iterator[int]:
     """One shard at a time to each worker, so that none waits for another."""
-    busy = {}
+    busy: dict[Any, Any] = {}
     idle = list(team)
     while shards or busy:
         while shards and idle:

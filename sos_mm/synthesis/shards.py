@@ -235,9 +235,9 @@ def merge(
             _move(folder / name, out / name)
             parents.add((out / name).parent)
     totals = Totals(categories, counts.images, counts.images_with, counts.instances_of)
-    tables = {table.path: _write_table(out, table, folders, totals) for table in tables}
-    checksums = _replace(out, CHECKSUMS, _checksum_lines(folders, tables))
-    for folder in sorted(parents | {(out / name).parent for name in tables}):
+    written = {table.path: _write_table(out, table, folders, totals) for table in tables}
+    checksums = _replace(out, CHECKSUMS, _checksum_lines(folders, written))
+    for folder in sorted(parents | {(out / name).parent for name in written}):
         sync(folder)
     manifest = {**identity, "counts": counts.to_json(), "recipe": recipe, CHECKSUMS: checksums}
     _replace(out, MANIFEST, [_to_json(manifest)])

@@ -138,6 +138,7 @@ class Relight(Step):
 
     def _relit(self, frame: Frame, alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The relighter's picture, checked; it gets a copy of the scene's."""
+        assert isinstance(self.relighter, Relighter)
         relit = self.relighter.relight(frame.image.copy(), alpha, frame.light, rng)
         if relit.dtype != np.uint8 or relit.shape != frame.image.shape:
             got = f"{relit.dtype} of shape {relit.shape}"

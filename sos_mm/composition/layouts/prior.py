@@ -79,7 +79,9 @@ class Draft:
 class LayoutPrior(Protocol):
     """What plans layouts."""
 
-    max_enlargement: float | None
+    @property
+    def max_enlargement(self) -> float | None:
+        """The largest factor by which a segment's pixels are enlarged; None for no limit."""
 
     def draw_count(self, rng: np.random.Generator) -> int:
         """Draws how many objects the next image gets."""
@@ -138,7 +140,8 @@ class PriorOptions:
 
     def draw_variants(self, rng: np.random.Generator, number: int) -> "Variants":
         """Draws which objects are mirrored, how far they are turned, and by how much their hues are."""
-        rotations, hues = np.zeros(number), np.zeros(number)
+        rotations: np.ndarray = np.zeros(number)
+        hues: np.ndarray = np.zeros(number)
         if self.rotation:
             rotations = rng.uniform(-self.rotation, self.rotation, number)
         if self.hue:

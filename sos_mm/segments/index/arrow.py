@@ -165,7 +165,7 @@ class IndexedRecords(Sequence):
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, row: int) -> SegmentRecord:
+    def __getitem__(self, row: Any) -> Any:
         get, place = self._at(row)
         flags = tuple(get[name](place) for name in ANNOTATED)
         return SegmentRecord(
@@ -236,6 +236,7 @@ class IndexedRecords(Sequence):
 
     def read_copy(self, copy: PackedCopy) -> np.ndarray:
         """The pixels (h, w, 4) uint8 of a copy; raises as `CopiesFile.read` does."""
+        assert self._pack is not None, "only an index with a file of copies has any"
         return self._pack.read(copy)
 
     def _at(self, row: int) -> "tuple[Getters, int]":
