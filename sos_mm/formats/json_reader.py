@@ -1,4 +1,4 @@
-"""Reads annotation files and knows where in the file each record stands."""
+"""Reads JSON annotation files and reports the line and column of errors and records."""
 
 import json
 import re
@@ -19,12 +19,12 @@ _LINE = re.compile(rf'^[ \t]*\{{[ \t]*"({"|".join(_OF_LINES)})"[ \t]*:', re.MULT
 
 
 class AnnotationFileError(ValueError):
-    """An annotation file that is not JSON from some place on.
+    """An annotation file that is not valid JSON.
 
     Args:
         path: The file.
-        line: Line of the fault, from 1.
-        column: Column of the fault, from 1.
+        line: Line of the error, from 1.
+        column: Column of the error, from 1.
         what: What is wrong, in a few words.
     """
 
@@ -38,12 +38,12 @@ class AnnotationFileError(ValueError):
 
 @dataclass(frozen=True)
 class Member:
-    """A part of a JSON file: a member of its object, or an element of one that is a list.
+    """A part of a JSON file: a member of its top-level object, or an element of a list in it.
 
     Attributes:
-        section: Name of the member; '' where the whole file is a list.
-        offset: Where it begins, in characters.
-        value: What it is.
+        section: Name of the member that holds it; '' where the whole file is a list.
+        offset: Offset of its first character.
+        value: The parsed value.
     """
 
     section: str
@@ -52,10 +52,10 @@ class Member:
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a file.
+    """Reads the text of a file.
 
     Raises:
-        FileNotFoundError: If there is none.
+        FileNotFoundError: If there is no such file.
         AnnotationFileError: If it is empty or not UTF-8.
     """
     path = Path(path)
@@ -73,17 +73,17 @@ def read_text(path: str | Path) -> str:
 
 
 def position(text: str, offset: int) -> tuple[int, int]:
-    """Line and column, from 1, of a place in a text."""
+    """Returns the line and column, from 1, of a character offset."""
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 
 def members(text: str, path: str | Path) -> Iterator[Member]:
-    """The parts of a JSON file one by one, those of a list each by itself, in the order of the file.
+    """Yields the members of a JSON file one by one, and the elements of a list separately, in the order of the file.
 
-    What comes before a fault is given before it is raised. An object's lists may be empty: they then give nothing.
+    Everything before an error is yielded before the error is raised. Empty lists yield nothing.
 
     Raises:
-        AnnotationFileError: If the text is not JSON, or neither an object nor a list.
+        AnnotationFileError: If the text is not JSON, or is neither an object nor a list.
     """
     try:
         start = _skip(text, 0)
@@ -100,7 +100,7 @@ def members(text: str, path: str | Path) -> Iterator[Member]:
 
 
 def json_lines(text: str, path: str | Path) -> Iterator[tuple[int, Any]]:
-    """Line number, from 1, and value of each line of JSON; blank lines are passed over.
+    """Yields the line number, from 1, and the value of each line of a JSON lines file; blank lines are skipped.
 
     Raises:
         AnnotationFileError: If a line is not JSON.
@@ -112,7 +112,7 @@ def json_lines(text: str, path: str | Path) -> Iterator[tuple[int, Any]]:
 
 
 def try_json_lines(text: str, path: str | Path) -> Iterator[tuple[int, Any]]:
-    """The same, with the error in place of the value of a line that is not JSON."""
+    """Yields the same as `json_lines`, with an AnnotationFileError as the value of a line that is not JSON."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
@@ -123,9 +123,9 @@ def try_json_lines(text: str, path: str | Path) -> Iterator[tuple[int, Any]]:
 
 
 def is_json_lines(text: str) -> bool:
-    """Whether a text is one JSON object a line, rather than one for all, as its first name of either kind tells.
+    """Returns whether a text is JSON lines rather than one JSON document, judged by the first known key.
 
-    Lists are read to their first record only, since in a file without line breaks the first line is all of it.
+    Of a list only the first record is parsed, because a file without line breaks is a single line.
     """
     if text.lstrip()[:1] == "[":
         return False
@@ -139,23 +139,23 @@ def is_json_lines(text: str) -> bool:
     try:
         alone = isinstance(_decode(first), dict)
     except json.JSONDecodeError:
-        # The first line may be the broken one.
+        # The first line itself may be invalid.
         return _LINE.search(text) is not None
     return alone and (bool(rest.strip()) or not re.search(r'"(images|annotations|categories)"\s*:', first))
 
 
 def read_json(path: str | Path) -> Any:
-    """The content of a JSON file.
+    """Reads a JSON file.
 
     Raises:
-        FileNotFoundError: If there is none.
+        FileNotFoundError: If there is no such file.
         AnnotationFileError: If it is not JSON; names line and column.
     """
     return _parse(read_text(path), path)
 
 
 def read_json_object(path: str | Path, what: str) -> dict[str, Any]:
-    """Reads a JSON file that holds an object; ``what`` says in an error what it is.
+    """Reads a JSON file that holds an object; ``what`` describes the file in error messages.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -174,7 +174,7 @@ def read_json_object(path: str | Path, what: str) -> dict[str, Any]:
 
 
 def read_json_or_lines(path: str | Path) -> Any:
-    """Reads a JSON file, or the list of the values of one of JSON lines.
+    """Reads a JSON file, or a JSON lines file as the list of its values.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -187,12 +187,12 @@ def read_json_or_lines(path: str | Path) -> Any:
 
 
 def read_lists(path: str | Path, *names: str, **fields: Fields) -> dict[str, Any]:
-    """The content of an annotation file like COCO's: a JSON object with lists of records.
+    """Reads a COCO-style annotation file: a JSON object with lists of records.
 
     Args:
         path: The file.
-        names: Lists that it must have.
-        fields: By the name of a list that it must have too, what each record there must have.
+        names: Lists that the file must have.
+        fields: Further lists that it must have, by name, with the fields that each of their records must have.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -216,14 +216,14 @@ def check_lists(content: Any, path: str | Path, **fields: Fields) -> None:
 
 
 def _line_of(path: str | Path, section: str, place: int) -> int:
-    """The line of a record, which only a second reading tells."""
+    """Returns the line of a record; parses the file again, since parsed values have no positions."""
     text = read_text(path)
     records = (member for member in members(text, path) if member.section == section)
     return position(text, next(islice(records, place, None)).offset)[0]
 
 
 def _error(text: str, path: str | Path, error: json.JSONDecodeError, first_line: int = 1) -> AnnotationFileError:
-    """The same fault with its place in the file."""
+    """Converts a JSONDecodeError to an AnnotationFileError with the line and column in the file."""
     line, column = position(text, error.pos)
     cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
     what = "it was cut short here" if cut else f"not JSON: {error.msg[0].lower()}{error.msg[1:]}"
@@ -231,7 +231,7 @@ def _error(text: str, path: str | Path, error: json.JSONDecodeError, first_line:
 
 
 def _parse(text: str, path: str | Path) -> Any:
-    """The value that the text of a file is."""
+    """Parses the text of a file."""
     try:
         return _decode(text)
     except json.JSONDecodeError as error:
@@ -239,7 +239,7 @@ def _parse(text: str, path: str | Path) -> Any:
 
 
 def _decode(text: str) -> Any:
-    """The value that a text is."""
+    """Parses a JSON text."""
     value, end = _value(text, _skip(text, 0))
     if (end := _skip(text, end)) != len(text):
         raise json.JSONDecodeError("something follows the end", text, end)
@@ -247,7 +247,7 @@ def _decode(text: str) -> Any:
 
 
 def _value(text: str, start: int) -> tuple[Any, int]:
-    """The value at ``start``, and where it ends."""
+    """Parses the value at ``start``; returns it and the offset of its end."""
     try:
         return _DECODER.raw_decode(text, start)
     except json.JSONDecodeError:
@@ -263,7 +263,7 @@ def _skip(text: str, offset: int) -> int:
 
 
 def _members(text: str, start: int) -> Iterator[Member]:
-    """The members of the object at ``start``; returns where it ends."""
+    """Yields the members of the object at ``start``; returns the offset of its end."""
     place = _skip(text, start + 1)
     if text[place : place + 1] == "}":
         return place + 1
@@ -285,7 +285,7 @@ def _members(text: str, start: int) -> Iterator[Member]:
 
 
 def _elements(text: str, start: int, section: str) -> Iterator[Member]:
-    """The elements of the list at ``start``; returns where it ends."""
+    """Yields the elements of the list at ``start``; returns the offset of its end."""
     place = _skip(text, start + 1)
     if text[place : place + 1] == "]":
         return place + 1
@@ -299,7 +299,7 @@ def _elements(text: str, start: int, section: str) -> Iterator[Member]:
 
 
 def _expect(text: str, place: int, character: str) -> int:
-    """Where the next value begins, after a character that must come first."""
+    """Checks that a character comes next, and returns the offset of the value after it."""
     place = _skip(text, place)
     if text[place : place + 1] != character:
         raise json.JSONDecodeError(f"{character!r} must stand here", text, place)
