@@ -57,7 +57,7 @@ class Findings:
             self.first.append(Fault(error.line, reason, f"column {error.column}: {error.what}"))
 
     def describe(self) -> str:
-        """All of it as text: a line of counts, then each reason with its first faults by file and line."""
+        """Returns all of it as text: a line of counts, then each reason with its first faults by file and line."""
         held = ", ".join(f"{number} {name}" for name, number in self.records.items()) or "nothing"
         lines = [f"{self.path}: {self.kind}, {held}: {self.counts.total() or 'no'} faults"]
         for reason, number in self.counts.most_common():

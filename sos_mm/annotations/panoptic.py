@@ -18,7 +18,7 @@ from sos_mm.seeding import Purpose, generator
 
 
 def phrase_of(file: PanopticFile, segment: Record) -> str:
-    """A segment's phrase, as it stands in a caption; its category's name if it has none."""
+    """Returns a segment's phrase, as it stands in a caption; its category's name if it has none."""
     phrase = segment.get("phrase") or segment.get("short_phrase") or ""
     return caption_phrase(phrase, file.names[segment["category_id"]])
 

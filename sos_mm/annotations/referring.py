@@ -13,7 +13,7 @@ from typing import Any
 from sos_mm.formats.boxes import BOXES, clip, is_box
 from sos_mm.formats.mdetr import Expression, Target
 from sos_mm.formats.odvg import check_spans, image_part, read_grounding, region_boxes
-from sos_mm.formats.records import WHOLES, WORDS, Field, Record, check_record, optional
+from sos_mm.formats.records import INTEGERS, WORDS, Field, Record, check_record, optional
 
 _PHRASE = Field("words, or a list of them", lambda value: bool(value) and all(map(WORDS.holds, _listed(value))))
 _BOX_OR_BOXES = Field("a box, or a list of boxes", lambda value: is_box(value) or (bool(value) and BOXES.holds(value)))
@@ -51,7 +51,7 @@ def to_odvg(expressions: Iterable[Expression], left_out: Counter | None = None) 
 
 
 def read_odvg(path: str | Path, dataset_name: str = "refcoco") -> Iterator[Expression]:
-    """The expressions of ODVG lines for grounding.
+    """Yields the expressions of ODVG lines for grounding.
 
     A line that `to_odvg` wrote gives back its expression. Of any other, each region is an expression: its phrase.
 
@@ -98,7 +98,7 @@ def _region(text: str, spans: list[list[int]]) -> Record:
 
 
 def _targets(region: Record, spans: list[list[int]], name: str) -> list[Target]:
-    check_record(region, {"bbox": _BOX_OR_BOXES, "category_ids": optional(WHOLES)}, name)
+    check_record(region, {"bbox": _BOX_OR_BOXES, "category_ids": optional(INTEGERS)}, name)
     boxes = region_boxes(region)
     categories = region.get("category_ids") or [1] * len(boxes)
     if len(categories) != len(boxes):

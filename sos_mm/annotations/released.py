@@ -17,7 +17,7 @@ from sos_mm.formats.json_reader import read_lists
 from sos_mm.formats.odvg import boxes_by_phrase, chunks, grounding_record, image_part, read_grounding
 from sos_mm.formats.panoptic import read_map
 from sos_mm.formats.phrases import clean_phrase
-from sos_mm.formats.records import OBJECTS, TEXT, WHOLE, WORDS, Record, check_record
+from sos_mm.formats.records import INTEGER, OBJECTS, TEXT, WORDS, Record, check_record
 
 _REGION = {"phrase": TEXT, "bboxes": BOXES}
 
@@ -25,7 +25,7 @@ _REGION = {"phrase": TEXT, "bboxes": BOXES}
 def rebuilt_lines(
     path: str | Path, image_suffix: str = ".jpg", max_characters: int | None = None, left_out: Counter | None = None
 ) -> Iterator[Record]:
-    """The lines of a released grounding file, with boxes, spans and file names made right.
+    """Yields the lines of a released grounding file, with boxes, spans and file names made right.
 
     A phrase is left out with its words if one of its boxes is hidden or outside: its other boxes alone are not what it
     means. Lines without any phrase left are left out.
@@ -62,7 +62,7 @@ def rebuilt_lines(
 def repaired_panoptic(
     path: str | Path, masks: str | Path, image_suffix: str | None = None, left_out: Counter | None = None
 ) -> Record:
-    """A released panoptic file with the areas and boxes that its PNGs show, for `CocoPanopticDataset`.
+    """Returns a released panoptic file with the areas and boxes that its PNGs show, for `CocoPanopticDataset`.
 
     The released masks were drawn through soft edges, so a few pixels at edges may have an id between two others, which
     is no segment's, or by chance is another's. The former are void; the latter cannot be told from real ones.
@@ -83,7 +83,7 @@ def repaired_panoptic(
     left_out = Counter() if left_out is None else left_out
     for annotation in content["annotations"]:
         for segment in annotation["segments_info"]:
-            check_record(segment, {"id": WHOLE}, f"{path}, mask {annotation['file_name']}: a segment")
+            check_record(segment, {"id": INTEGER}, f"{path}, mask {annotation['file_name']}: a segment")
         shown = _shown(read_map(folder / annotation["file_name"]))
         kept = [each | shown[each["id"]] for each in annotation["segments_info"] if each["id"] in shown]
         left_out["segment that no pixel shows"] += len(annotation["segments_info"]) - len(kept)

@@ -9,7 +9,7 @@ from typing import Any
 from sos_mm.checks import writable_folder
 from sos_mm.formats.json_reader import check_lists, read_lists
 from sos_mm.formats.json_writer import write_json_lists
-from sos_mm.formats.records import ID, WHOLE
+from sos_mm.formats.records import ID, INTEGER
 from sos_mm.seeding import Purpose, generator
 
 
@@ -31,7 +31,7 @@ class Subset:
 
 
 def draw_subsets(image_ids: Sequence[int], percents: Sequence[float], seed: int = 0) -> dict[float, list[int]]:
-    """The images of each part, ids rising: the smaller part is inside the larger one.
+    """Returns the images of each part, ids rising: the smaller part is inside the larger one.
 
     Args:
         image_ids: Ids of all images, in any order.
@@ -73,7 +73,7 @@ def make_subsets(path: str | Path, out: str | Path, percents: Sequence[float], s
     if "categories" in content:
         check_lists(content, path, categories={})
     if _has_counts(content):
-        check_lists(content, path, categories={"id": WHOLE}, annotations={"category_id": WHOLE})
+        check_lists(content, path, categories={"id": INTEGER}, annotations={"category_id": INTEGER})
     out = writable_folder(out, "The folder of the subsets")
     parts = draw_subsets([image["id"] for image in content["images"]], percents, seed)
     return [_write(content, set(ids), percent, out, Path(path).stem) for percent, ids in parts.items()]

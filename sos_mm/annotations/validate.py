@@ -84,7 +84,7 @@ def _line_of(text: str, kind: str) -> Callable[[int], int]:
 
 
 def find_kind(text: str) -> str:
-    """Which of `KINDS` a file's text looks like."""
+    """Returns which of `KINDS` a file's text looks like."""
     if is_json_lines(text):
         return "odvg"
     if text.lstrip().startswith("["):

@@ -13,7 +13,7 @@ from sos_mm.formats.lvis import FREQUENCIES, url_name
 from sos_mm.formats.mdetr import NO_TARGET
 from sos_mm.formats.odvg import spans_complaint
 from sos_mm.formats.panoptic import read_map
-from sos_mm.formats.records import NO_LIMIT, Complaint, is_size, is_whole, size_complaint
+from sos_mm.formats.records import NO_LIMIT, Complaint, is_integer, is_size, size_complaint
 from sos_mm.formats.rle import mask_complaint, rle_complaint, rle_totals
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class CocoCheck:
             self.findings.add(place, "`category_id` must be one of `categories`", f"first used here: {category!r}")
 
     def complete(self, section: str) -> bool:
-        """Whether a list was seen to its end: the file was, or something came behind the list."""
+        """Returns whether a list was seen to its end: the file was, or something came behind the list."""
         return self._whole or (self.findings.records[section] > 0 and self._section != section)
 
     def unknown_categories(self) -> dict[int, int]:
@@ -100,7 +100,7 @@ class CocoCheck:
     def image(self, record: Record, place: int) -> None:
         """Checks an image."""
         id, owner = record.get("id"), f"image {record.get('id')!r}"
-        if not is_whole(id) and not isinstance(id, str):
+        if not is_integer(id) and not isinstance(id, str):
             self.findings.add(place, "an image must have an `id`", repr(id))
         elif id in self.images:
             self.findings.add(place, "ids of images must differ", f"{id!r} again")
@@ -123,19 +123,19 @@ class CocoCheck:
         self._files.add(name)
 
     def file_name(self, record: Record) -> Any:
-        """Where an image's file is."""
+        """Returns where an image's file is."""
         return record.get("file_name")
 
     def category(self, record: Record, place: int) -> None:
         """Checks a category."""
         id, name = record.get("id"), record.get("name")
-        if not is_whole(id) or not isinstance(name, str) or not name:
+        if not is_integer(id) or not isinstance(name, str) or not name:
             self.findings.add(place, "a category must have an `id` and a `name`", f"{id!r}, {name!r}")
         elif id in self.categories:
             self.findings.add(place, "ids of categories must differ", f"{id} again")
         elif name in self._names:
             self.findings.add(place, "names of categories must differ", f"{name!r} again")
-        if is_whole(id):
+        if is_integer(id):
             self.categories[id] = name
         if isinstance(name, str):
             self._names.add(name)
@@ -151,7 +151,7 @@ class CocoCheck:
     def own_id(self, record: Record, place: int) -> None:
         """Checks an annotation's own id."""
         id = record.get("id")
-        if not is_whole(id):
+        if not is_integer(id):
             self.findings.add(place, "an annotation must have an `id`", repr(id))
         elif id in self._ids:
             self.findings.add(place, "ids of annotations must differ", f"{id} again")
@@ -171,8 +171,8 @@ class CocoCheck:
     def category_of(self, record: Record, place: int) -> None:
         """Notes an annotation's category; whether there is such a one shows in the end."""
         category = record.get("category_id")
-        if not is_whole(category):
-            self.findings.add(place, "`category_id` must be a whole number", repr(category))
+        if not is_integer(category):
+            self.findings.add(place, "`category_id` must be an integer", repr(category))
         else:
             self.used_categories.setdefault(category, place)
 
@@ -231,7 +231,7 @@ class LvisCheck(CocoCheck):
     def category_of(self, record: Record, place: int) -> None:
         """Notes which categories an image shows."""
         super().category_of(record, place)
-        if is_whole(record.get("category_id")) and isinstance(record.get("image_id"), int | str):
+        if is_integer(record.get("category_id")) and isinstance(record.get("image_id"), int | str):
             self._present[record["image_id"]].add(record["category_id"])
 
     def end(self, whole: bool) -> None:
@@ -241,7 +241,7 @@ class LvisCheck(CocoCheck):
         for id, image in self.images.items():
             place, present = self.places[id], self._present[id]
             lists = [image.get(name) for name in ("neg_category_ids", "not_exhaustive_category_ids")]
-            if not all(isinstance(each, list) and all(map(is_whole, each)) for each in lists):
+            if not all(isinstance(each, list) and all(map(is_integer, each)) for each in lists):
                 self.findings.add(place, "an image must list negative and not exhaustive categories", f"image {id!r}")
                 continue
             negative, partial = map(set, lists)
@@ -270,7 +270,7 @@ class PanopticCheck(CocoCheck):
             self.findings.add(place, "an annotation must have `segments_info` and a `file_name`", owner)
             return
         ids = [each.get("id") for each in segments if isinstance(each, dict)]
-        if len(ids) < len(segments) or not all(is_whole(id) and 0 < id < 2**24 for id in ids):
+        if len(ids) < len(segments) or not all(is_integer(id) and 0 < id < 2**24 for id in ids):
             self.findings.add(place, "ids of segments must be from 1 to 2**24 - 1", f"{owner}: {ids[:5]}")
             return
         if len(set(ids)) < len(ids):

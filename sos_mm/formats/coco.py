@@ -7,12 +7,12 @@ from typing import Any
 from sos_mm.formats.boxes import xyxy_to_xywh
 from sos_mm.formats.json_reader import read_json_object
 from sos_mm.formats.lvis import url_name
-from sos_mm.formats.records import ID, SIZE, WHOLE, WORDS, Record, check_below
+from sos_mm.formats.records import ID, INTEGER, SIZE, WORDS, Record, check_below
 
 LISTS = ("images", "annotations", "categories")
 # Fields that a record must have to be converted to another format.
 IMAGE = {"id": ID, "file_name": WORDS, "height": SIZE, "width": SIZE}
-CATEGORY = {"id": WHOLE, "name": WORDS}
+CATEGORY = {"id": INTEGER, "name": WORDS}
 
 
 def image_record(id: int, file_name: str, size: tuple[int, int]) -> Record:
@@ -120,7 +120,7 @@ def member(entry: Any, key: str, where: Any) -> Any:
 def file_names(image: Record) -> tuple[str, ...]:
     """Returns the paths, relative to the folder of images, at which the file of an image may be.
 
-    That is its ``file_name``. LVIS gives a URL instead: then it is the last two parts of the URL, or the last one alone.
+    That is its ``file_name``. LVIS gives a URL instead: then it is the last two parts of the URL, or only the last.
 
     Raises:
         ValueError: If the entry has neither, or the path leads out of the folder.

@@ -2,10 +2,10 @@
 
 - ``mdetr``: a COCO file with one entry of ``images`` an expression: ``caption`` is its text, its annotations are the
   targets. mmdet's `MDETRStyleRefCocoDataset`, `RefExpMetric` and `gRefCOCOMetric` read it. An expression without target
-  has one annotation of category -1 with the box [0, 0, 0, 0]. (`gRefCOCOMetric` of mmdet 3.3 and 3.4 looks at the first target
-  only, so its ``F1_score`` is too low where expressions mean several.)
-- ``refs``: the list of the authors of gRefCOCO (``grefs(unc).json``; RefCOCO's, once its pickle is saved as JSON): an
-  entry of several sentences names annotations of a COCO instances file. ``ann_id`` [-1] means none.
+  has one annotation of category -1 with the box [0, 0, 0, 0]. (`gRefCOCOMetric` of mmdet 3.3 and 3.4 reads the first
+  target only, so its ``F1_score`` is too low where expressions have several targets.)
+- ``refs``: the list of the authors of gRefCOCO (``grefs(unc).json``; RefCOCO's pickle saved as JSON has the same form):
+  an entry has several sentences and the ids of annotations in a COCO instances file. ``ann_id`` [-1] means no target.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,10 +19,10 @@ from sos_mm.formats.json_reader import read_json, read_lists
 from sos_mm.formats.odvg import check_spans
 from sos_mm.formats.records import (
     ID,
+    INTEGER,
+    INTEGERS,
     OBJECTS,
     TEXT,
-    WHOLE,
-    WHOLES,
     WORDS,
     Field,
     Record,
@@ -33,7 +33,7 @@ from sos_mm.formats.records import (
 
 NO_TARGET = -1
 _EXPRESSION = IMAGE | {"caption": WORDS, "original_id": optional(ID), "dataset_name": optional(TEXT)}
-_IDS = Field("a whole number, or a list of them", lambda value: WHOLES.holds(_listed(value)))
+_IDS = Field("an integer, or a list of them", lambda value: INTEGERS.holds(_listed(value)))
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def read_mdetr(path: str | Path) -> Iterator[Expression]:
         ValueError: If it is not of that kind, two expressions have the same id, an annotation is of an unknown one, or
             an expression has no annotation (one without target has an annotation of category -1). Names the record.
     """
-    content = read_lists(path, images=_EXPRESSION, annotations={"image_id": ID, "category_id": WHOLE})
+    content = read_lists(path, images=_EXPRESSION, annotations={"image_id": ID, "category_id": INTEGER})
     captions = {id: each["caption"] for id, each in by_id(content["images"], f"Images of {path}").items()}
     targets: dict[Any, list[Target | None]] = {id: [] for id in captions}
     for each in content["annotations"]:
@@ -131,7 +131,7 @@ def read_refs(
         ValueError: If it is not of that kind, names an unknown image or annotation, or one of another image, has two
             sentences of the same id, or nothing of the split. Names the record.
     """
-    refs, fields = read_json(path), {"id": WHOLE, "image_id": ID, "category_id": WHOLE, "bbox": BOX}
+    refs, fields = read_json(path), {"id": INTEGER, "image_id": ID, "category_id": INTEGER, "bbox": BOX}
     content = read_lists(instances, images=IMAGE, annotations=fields)
     if not isinstance(refs, list) or not all(isinstance(ref, dict) and "sentences" in ref for ref in refs):
         raise ValueError(f"{path} must be a list of entries with `sentences`, but is not.")

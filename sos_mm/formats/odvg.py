@@ -17,7 +17,7 @@ from sos_mm.formats.records import (
     Fields,
     Record,
     check_record,
-    is_whole,
+    is_integer,
     optional,
 )
 
@@ -60,7 +60,7 @@ def read_label_map(path: str | Path) -> dict[int, str]:
     for label, name in content.items():
         if not re.fullmatch("[0-9]+", label) or not isinstance(name, str):
             entry = f"{label!r}: {name!r}"[:80]
-            raise ValueError(f"The label map {path} must give names to whole numbers from 0, but has {entry}.")
+            raise ValueError(f"The label map {path} must give names to integers from 0, but has {entry}.")
     return {int(label): name for label, name in content.items()}
 
 
@@ -134,8 +134,8 @@ def spans_complaint(spans: Any, text: str) -> Complaint:
     if not isinstance(spans, list) or not spans:
         return "`tokens_positive` must be a list of spans", repr(spans)
     for span in spans:
-        if not isinstance(span, list) or len(span) != 2 or not all(map(is_whole, span)):
-            return "a span must be two whole numbers", repr(span)
+        if not isinstance(span, list) or len(span) != 2 or not all(map(is_integer, span)):
+            return "a span must be two integers", repr(span)
         if not 0 <= span[0] < span[1] <= len(text):
             return "a span must be inside its caption", f"{span} in a caption of {len(text)} characters"
     return None

@@ -12,9 +12,9 @@ from sos_mm.formats.boxes import BOX, Box, clip, xywh_to_xyxy
 from sos_mm.formats.coco import CATEGORY, IMAGE
 from sos_mm.formats.json_reader import read_json_object, read_lists
 from sos_mm.formats.png import encode_png
-from sos_mm.formats.records import ID, OBJECTS, TEXT, WHOLE, Record, by_id, check_record, optional
+from sos_mm.formats.records import ID, INTEGER, OBJECTS, TEXT, Record, by_id, check_record, optional
 
-_SEGMENT = {"category_id": WHOLE, "bbox": BOX, "phrase": optional(TEXT), "short_phrase": optional(TEXT)}
+_SEGMENT = {"category_id": INTEGER, "bbox": BOX, "phrase": optional(TEXT), "short_phrase": optional(TEXT)}
 
 
 def ids_to_rgb(ids: np.ndarray) -> np.ndarray:

@@ -14,14 +14,14 @@ _NUMBERS = {int, float}
 NO_LIMIT = 2**31
 
 
-def is_whole(value: Any) -> bool:
-    """Returns whether a value is a whole number, which true and false are not."""
+def is_integer(value: Any) -> bool:
+    """Returns whether a value is an integer, which true and false are not."""
     return type(value) is int
 
 
 def is_size(value: Any) -> bool:
     """Returns whether a value can be the height or width of an image."""
-    return is_whole(value) and 0 < value < NO_LIMIT
+    return is_integer(value) and 0 < value < NO_LIMIT
 
 
 def are_finite(values: list) -> bool:
@@ -39,7 +39,7 @@ def size_complaint(record: dict[str, Any]) -> Complaint:
     if is_size(height) and is_size(width):
         return None
     found = f"height {height!r}, width {width!r}"
-    return "`height` and `width` must be whole numbers over 0, below 2**31", found[:80]
+    return "`height` and `width` must be integers over 0, below 2**31", found[:80]
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ def list_of(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and all(map(holds, value))
 
 
-ID = Field("a whole number or text", lambda value: is_whole(value) or isinstance(value, str))
-WHOLE = Field("a whole number", is_whole)
-WHOLES = Field("a list of whole numbers", list_of(is_whole))
-SIZE = Field("a whole number over 0, below 2**31", is_size)
+ID = Field("an integer or text", lambda value: is_integer(value) or isinstance(value, str))
+INTEGER = Field("an integer", is_integer)
+INTEGERS = Field("a list of integers", list_of(is_integer))
+SIZE = Field("an integer over 0, below 2**31", is_size)
 TEXT = Field("text", lambda value: isinstance(value, str))
 WORDS = Field("text that is not blank", lambda value: isinstance(value, str) and bool(value.strip()))
 OBJECT = Field("a JSON object", lambda value: isinstance(value, dict))

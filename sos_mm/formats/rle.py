@@ -8,7 +8,7 @@ import numpy as np
 from pycocotools import mask as mask_tools
 
 from sos_mm.checks import FaultyInputError
-from sos_mm.formats.records import Complaint, are_finite, is_whole
+from sos_mm.formats.records import Complaint, are_finite, is_integer
 
 # Totals of run lengths: their sum, the sum of the runs inside the mask, and the smallest run.
 Totals = tuple[int, int, int]
@@ -248,8 +248,8 @@ def rle_complaint(mask: dict[str, Any], size: tuple[int, int], area: Any, totals
 
 
 def _totals_of_list(counts: list) -> Totals:
-    if not all(map(is_whole, counts)):
-        raise ValueError("Not whole numbers.")
+    if not all(map(is_integer, counts)):
+        raise ValueError("Not integers.")
     return sum(counts), sum(counts[1::2]), min(counts, default=0)
 
 
