@@ -17,19 +17,19 @@ from sos_mm.segments.vocabulary import category_ids
 
 
 class MixedBank:
-    """Banks with weights; it is used as a `SegmentBank` is.
+    """A weighted mixture of banks, with the interface of `SegmentBank`.
 
     Args:
-        banks: What to mix.
-        weights: How often to draw from each, in any unit; evenly if None.
+        banks: The banks to mix.
+        weights: Relative weights of the banks; equal if None.
 
     Attributes:
         categories: Sorted names of all.
-        skipped: How many segments the banks left out, by reason.
-        faults: What was wrong with each broken one, as far as it was met now.
+        skipped: Number of segments that the banks left out, by reason.
+        faults: Error message of each broken segment met in this run.
 
     Raises:
-        ValueError: If there are no banks, or weights are not as many, negative or all 0.
+        ValueError: If there are no banks, or the number of weights differs, or weights are negative or all 0.
     """
 
     def __init__(self, banks: Sequence[Bank], weights: Sequence[float] | None = None):
@@ -53,7 +53,10 @@ class MixedBank:
         attributes: Iterable[str] = (),
         broken: str = "error",
     ) -> "MixedBank":
-        """As `SegmentBank.select`; a bank that has none of the categories is left out, and its weight with it."""
+        """Selects from every bank as `SegmentBank.select` does.
+
+        A bank that has none of the categories is left out together with its weight.
+        """
         names = self.categories if vocabulary is None else wanted_categories(vocabulary, self.categories)
         own = [[name for name in bank.categories if name in names] for bank in self.banks]
         left = [place for place, each in enumerate(own) if each]
@@ -63,7 +66,7 @@ class MixedBank:
         return MixedBank(banks, [self.weights[place] for place in left])
 
     def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
-        """The id of each category in a vocabulary, one table for all banks; see `category_ids`."""
+        """Returns the id of each category in a vocabulary, one table for all banks; see `category_ids`."""
         return category_ids(self.categories, vocabulary)
 
     def sample(self, rng: np.random.Generator, number: int, strategy: str = "category") -> np.ndarray:
@@ -90,7 +93,7 @@ class MixedBank:
         max_enlargement: float,
         allowed: Callable[[int], bool] | None = None,
     ) -> list[int]:
-        """As `SegmentBank.redraw`; new segments come from the same banks as the old ones."""
+        """Replaces segments as `SegmentBank.redraw` does, each by one of the same bank."""
         banks, own = np.array([self.origin(index) for index in drawn], np.int64).reshape(-1, 2).T
         chosen, boxes = np.array(drawn, np.int64), np.asarray(boxes, float)
         for place in np.unique(banks).tolist():
@@ -101,7 +104,7 @@ class MixedBank:
         return chosen.tolist()
 
     def origin(self, index: int) -> tuple[int, int]:
-        """Which bank a segment is from, and its index there.
+        """Returns the index of a segment's bank, and its index in that bank.
 
         Raises:
             IndexError: If there is no such segment.
@@ -113,35 +116,35 @@ class MixedBank:
 
     @cached_property
     def fingerprint(self) -> str:
-        """As `SegmentBank.fingerprint`, of all banks and their weights."""
+        """Content hash of all banks and their weights, as `SegmentBank.fingerprint`."""
         return combined([bank.fingerprint for bank in self.banks], self._edges)
 
     @property
     def has_source_sizes(self) -> bool:
-        """As `SegmentBank.has_source_sizes`, of all banks."""
+        """Whether `SegmentBank.has_source_sizes` is true for all banks."""
         return all(bank.has_source_sizes for bank in self.banks)
 
     def file(self, index: int) -> str:
-        """As `SegmentBank.file`."""
+        """Returns the file of a segment, as `SegmentBank.file` does."""
         place, index = self.origin(index)
         return self.banks[place].file(index)
 
     def record(self, index: int) -> SegmentRecord:
-        """As `SegmentBank.record`."""
+        """Returns the record of a segment, as `SegmentBank.record` does."""
         place, index = self.origin(index)
         return self.banks[place].record(index)
 
     def outline(self, index: int) -> SegmentInfo:
-        """As `SegmentBank.outline`."""
+        """Returns the size and category of a segment, as `SegmentBank.outline` does."""
         place, index = self.origin(index)
         return self.banks[place].outline(index)
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
-        """As `SegmentBank.load`."""
+        """Decodes a segment, as `SegmentBank.load` does."""
         place, index = self.origin(index)
         return self.banks[place].load(index, at_least)
 
 
 def _allowed_from(allowed: Callable[[int], bool], start: int, index: int) -> bool:
-    """Whether a segment may be drawn, by its index in a bank that begins at ``start``."""
+    """Returns whether a segment may be drawn, by its index in the bank whose indices begin at ``start``."""
     return allowed(start + index)
