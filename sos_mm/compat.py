@@ -21,7 +21,7 @@ class Lineage:
     packages: dict[str, tuple[str, str]]
 
     def installed(self) -> dict[str, str]:
-        """The installed ones: import name -> version."""
+        """Returns the installed ones: import name -> version."""
         versions = {}
         for module, (distribution, _) in self.packages.items():
             # mmcv without compiled operators is a distribution of another name.
@@ -57,7 +57,7 @@ LINEAGES = (
 
 
 def find_lineage() -> Lineage:
-    """The lineage that is installed.
+    """Returns the lineage that is installed.
 
     Raises:
         RuntimeError: If neither is, or both are (even in part).
@@ -121,7 +121,7 @@ def import_quietly(*modules: str) -> None:
 
 
 def restore_numpy_aliases() -> None:
-    """Gives numpy back ``np.float``, which the lvis package uses and numpy 1.24 dropped.
+    """Returns numpy back ``np.float``, which the lvis package uses and numpy 1.24 dropped.
 
     Call it before `lvis.LVISEval` or mmdet's LVIS metrics run.
     """

@@ -12,7 +12,7 @@ _ROUND = (1, 2, 5, 10)
 
 
 def card(heading: str, about: str, drawing: str) -> str:
-    """A drawing under its heading and a sentence about it, which may hold HTML."""
+    """Returns a drawing under its heading and a sentence about it, which may hold HTML."""
     return f'<div class="card"><h3>{escape(heading)}</h3><p class="note">{about}</p>{drawing}</div>'
 
 
@@ -76,7 +76,7 @@ def bar_groups(names: Sequence[str], series: Sequence[tuple[str, str, np.ndarray
 
 
 def position_chart(shares: np.ndarray, caption: str, style: str) -> str:
-    """A map of an image, its cells the stronger the more they hold.
+    """Returns a map of an image, its cells the stronger the more they hold.
 
     Args:
         shares: (n, n) float.
@@ -106,7 +106,7 @@ def _y(height: float) -> float:
 
 
 def _top(share: float) -> float:
-    """The upper end of the axis: a whole number of its lines."""
+    """Returns the upper end of the axis: a whole number of its lines."""
     if share <= 0:
         return 1.0
     step = _step(share)

@@ -74,7 +74,7 @@ class AnnotatedImage:
 
     def __post_init__(self):
         if not all(isinstance(side, int) and side > 0 for side in self.size):
-            raise ValueError(f"Height and width of {self.file_name} must be whole numbers over 0, but are {self.size}.")
+            raise ValueError(f"Height and width of {self.file_name} must be integers over 0, but are {self.size}.")
 
 
 @dataclass(frozen=True)

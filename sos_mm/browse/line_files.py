@@ -15,12 +15,12 @@ KINDS = {"grounding": GROUNDING, "detection": "ODVG detection", "objects": "side
 
 
 def line_kind(record: Any) -> str | None:
-    """Which of `KINDS` a line is; None if it is none of them."""
+    """Returns which of `KINDS` a line is; None if it is none of them."""
     return next((key for key in KINDS if isinstance(record, dict) and key in record), None)
 
 
 def read_lines(path: Path, records: Sequence[Mapping[str, Any]], faults: ErrorCollector) -> DataSet:
-    """What the lines of such a file hold.
+    """Returns what the lines of such a file hold.
 
     Args:
         path: The file.
@@ -42,7 +42,7 @@ def read_lines(path: Path, records: Sequence[Mapping[str, Any]], faults: ErrorCo
 
 
 def with_sidecar(data_set: DataSet, sidecar: DataSet) -> DataSet:
-    """The data set with what its sidecar says of each object: words, segment, visible share, truncation.
+    """Returns the data set with what its sidecar says of each object: words, segment, visible share, truncation.
 
     Raises:
         ValueError: If the two do not have the same objects.

@@ -142,7 +142,7 @@ def _find(image: AnnotatedImage, folder: Path) -> Path | None:
 
 
 def _picture_folder(data_set: DataSet) -> Path:
-    """Where the pictures are, by the habits of the formats."""
+    """Returns where the pictures are, by the habits of the formats."""
     beside, home = data_set.source.parent, data_set.source.parent.parent
     # COCO's instances_val2017.json goes with the folder val2017.
     choices = (home / "images", beside / "images", home / data_set.source.stem.split("_")[-1], beside, home)

@@ -113,7 +113,7 @@ def _objects(image: AnnotatedImage) -> list[dict[str, Any]]:
 def sample_records(
     data_set: DataSet, num: int, seed: int, out: Path, max_side: int, faults: ErrorCollector
 ) -> list[dict[str, Any]]:
-    """Those of the images drawn; ``faults`` records pictures that cannot be shown."""
+    """Returns those of the images drawn; ``faults`` records pictures that cannot be shown."""
     records = []
     (out / FOLDER).mkdir()
     for number, image in enumerate(choose(data_set, num, seed), 1):

@@ -39,7 +39,7 @@ _LISTED = 200
 
 
 def tiles(data_set: DataSet, told: Figures) -> str:
-    """The figures at the top of the page."""
+    """Returns the figures at the top of the page."""
     images, objects = len(data_set.images), len(told.area)
     shown = [("images", f"{images:,}", _sizes(told.size))]
     if data_set.is_saliency:
@@ -74,7 +74,7 @@ def tiles(data_set: DataSet, told: Figures) -> str:
 
 
 def charts(data_set: DataSet, told: Figures, other: Figures | None, other_name: str) -> str:
-    """All charts, with what their colours stand for."""
+    """Returns all charts, with what their colours stand for."""
     if not len(told.area):
         return "<p>There is no object to count.</p>"
     keys = [("ours", "this data set")]
@@ -116,7 +116,7 @@ def repeats(data_set: DataSet, told: Figures) -> str:
 
 
 def faults(data_set: DataSet, skipped: Sequence[str]) -> str:
-    """What is missing or was left out; nothing if all is well."""
+    """Returns what is missing or was left out; nothing if all is well."""
     said = []
     if data_set.missing:
         number = _count(len(data_set.missing), "image")
@@ -164,7 +164,7 @@ def _numbers(heading: str, which: int, told: Figures, other: Figures | None, pub
 
 
 def _counted(ours: np.ndarray, theirs: np.ndarray | None, published: float | None = None) -> str:
-    """A histogram of whole numbers; the last bar holds all that is beyond."""
+    """Returns a histogram of integers; the last bar holds all that is beyond."""
     both = ours if theirs is None else np.concatenate([ours, theirs])
     low, high = int(both.min() > 0), max(int(np.ceil(np.quantile(both, 0.995))), 9)
     step = -(-(high + 1 - low) // 32)

@@ -48,7 +48,7 @@ class Figures:
 
 
 def figures(data_set: DataSet) -> Figures:
-    """The columns of a data set."""
+    """Returns the columns of a data set."""
     numbers = {name: number for number, name in enumerate(data_set.categories)}
     pairs = [(place, each) for place, image in enumerate(data_set.images) for each in image.annotations]
     objects = [(place, each) for place, each in pairs if each.role == "object"]
@@ -74,13 +74,13 @@ def figures(data_set: DataSet) -> Figures:
 
 
 def per_class(told: Figures) -> tuple[np.ndarray, np.ndarray]:
-    """(C,) int64 objects of each class, and (C,) int64 images with it."""
+    """Returns (C,) int64 objects of each class, and (C,) int64 images with it."""
     number = len(told.categories)
     return np.bincount(told.category, minlength=number), np.bincount(_present(told)[1], minlength=number)
 
 
 def per_image(told: Figures) -> tuple[np.ndarray, np.ndarray]:
-    """(I,) int64 objects of each image, and (I,) int64 classes in it."""
+    """Returns (I,) int64 objects of each image, and (I,) int64 classes in it."""
     number = len(told.size)
     return np.bincount(told.image, minlength=number), np.bincount(_present(told)[0], minlength=number)
 
@@ -92,17 +92,21 @@ def _present(told: Figures) -> tuple[np.ndarray, np.ndarray]:
 
 
 def size_shares(area: np.ndarray) -> np.ndarray:
-    """(3,) float64: which shares of the objects are small, medium and large, by `SIZE_LIMITS`; zeros for none."""
+    """Returns (3,) float64: which shares of the objects are small, medium and large, by
+    `SIZE_LIMITS`; zeros for none.
+    """
     return np.bincount(np.digitize(area, SIZE_LIMITS), minlength=3) / max(len(area), 1)
 
 
 def relative_sizes(told: Figures) -> np.ndarray:
-    """(N,) float64: side of the square of an object's area, as a share of that of its image's."""
+    """Returns (N,) float64: side of the square of an object's area, as a share of that of its image's."""
     return np.sqrt(told.area / told.size[told.image].prod(axis=1))
 
 
 def position_map(told: Figures, cells: int) -> np.ndarray:
-    """(cells, cells) float64: which share of the boxes has its centre in each cell of the image; zeros for none."""
+    """Returns (cells, cells) float64: which share of the boxes has its centre in each cell of the image; zeros for
+    none.
+    """
     centres = (told.box[:, :2] + told.box[:, 2:]) / 2 / told.size[told.image, ::-1]
     places = np.clip((centres * cells).astype(np.int64), 0, cells - 1)
     counted = np.bincount(places[:, 1] * cells + places[:, 0], minlength=cells * cells)
@@ -110,14 +114,16 @@ def position_map(told: Figures, cells: int) -> np.ndarray:
 
 
 def shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """(len(edges) - 1,) float64: which share of the values is between two edges, those outside in the outer ones."""
+    """Returns (len(edges) - 1,) float64: which share of the values is between two edges, those outside in the outer
+    ones.
+    """
     values = values[~np.isnan(values)]
     counted = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
     return counted / max(len(values), 1)
 
 
 def segment_uses(segment_ids: Sequence[str]) -> Counter[str]:
-    """How often each cut-out was used; objects without one are left out."""
+    """Returns how often each cut-out was used; objects without one are left out."""
     return Counter(filter(None, segment_ids))
 
 

@@ -28,7 +28,7 @@ def compiled_operators() -> None:
 
 
 def importable(*modules: str, extra: str) -> Callable[[], None]:
-    """A check that modules can be imported."""
+    """Returns a check that modules can be imported."""
 
     def check() -> None:
         for module in modules:
@@ -56,7 +56,7 @@ PARTS: dict[str, list[Callable[[], object]]] = {
 
 
 def installed_version(distribution: str) -> str:
-    """A distribution's version, or a dash."""
+    """Returns a distribution's version, or a dash."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -64,7 +64,7 @@ def installed_version(distribution: str) -> str:
 
 
 def state(checks: list[Callable[[], object]]) -> str:
-    """What stands in the way of a part: the first check that fails, or 'ready'."""
+    """Returns what stands in the way of a part: the first check that fails, or 'ready'."""
     for check in checks:
         try:
             check()

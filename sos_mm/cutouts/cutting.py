@@ -94,7 +94,7 @@ def cut_segments(
 
 
 def _target(photograph: Photograph, category: str | None) -> str:
-    """``<category>/<name>``, the rest of the path being kept as folders."""
+    """Returns ``<category>/<name>``, the rest of the path being kept as folders."""
     if category is not None:
         return f"{category}/{photograph.name}"
     if "/" not in photograph.name:
@@ -106,7 +106,7 @@ def _target(photograph: Photograph, category: str | None) -> str:
 
 
 def cut_photograph(photograph: Photograph, cutter: Cutter, rules: CutRules) -> Iterator[np.ndarray]:
-    """The segments of one photograph, each (h, w, 4) uint8, trimmed.
+    """Yields the segments of one photograph, each (h, w, 4) uint8, trimmed.
 
     Raises:
         FileNotFoundError, ValueError: If it cannot be read.
@@ -151,7 +151,7 @@ def _refused(photograph: Photograph, reason: str, text: str) -> FaultyInputError
 
 
 def object_parts(alpha: np.ndarray, specks: float) -> list[np.ndarray]:
-    """The alphas of the parts of an object that do not touch each other, largest first.
+    """Returns the alphas of the parts of an object that do not touch each other, largest first.
 
     Args:
         alpha: (H, W) uint8. Parts are those of its pixels of at least 128; softer ones go with the nearest.
@@ -172,7 +172,7 @@ def object_parts(alpha: np.ndarray, specks: float) -> list[np.ndarray]:
 
 
 def _nearest(solid: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The label of the part nearest to each pixel, (H, W)."""
+    """Returns the label of the part nearest to each pixel, (H, W)."""
     _, near = cv2.distanceTransformWithLabels(1 - solid, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP)
     # OpenCV numbers the parts in its own way: one look at each part's pixels translates.
     table = np.zeros(int(near.max()) + 1, labels.dtype)

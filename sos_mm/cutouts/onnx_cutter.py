@@ -60,12 +60,12 @@ class OnnxCutter:
         return tuple(shape[2:])
 
     def cut(self, image: np.ndarray) -> np.ndarray:
-        """The object's alpha, as `Cutter` wants it: (H, W, 3) uint8 RGB -> (H, W) uint8."""
+        """Returns the object's alpha, as `Cutter` wants it: (H, W, 3) uint8 RGB -> (H, W) uint8."""
         saliency = self.saliency(image)
         return np.rint(saliency * 255).astype(np.uint8)
 
     def saliency(self, image: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 RGB -> (H, W) float32 in [0, 1]."""
+        """Returns (H, W, 3) uint8 RGB -> (H, W) float32 in [0, 1]."""
         feed = {self.session.get_inputs()[0].name: self._input(image)}
         small = self.session.run(None, feed)[0].reshape(self.size).astype(np.float32)
         if self.form["stretch"]:
@@ -81,7 +81,7 @@ class OnnxCutter:
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """An image at another height and width: by area along sides that shrink, bilinear along those that grow."""
+    """Returns an image at another height and width: by area along sides that shrink, bilinear along those that grow."""
     height, width = size
     # One side at a time: OpenCV averages areas only where both sides shrink.
     for target in ((image.shape[0], width), (height, width)):

@@ -34,7 +34,7 @@ class Photograph:
         return str(self.source) if isinstance(self.source, Path) else self.name
 
     def read(self) -> np.ndarray:
-        """(H, W, 3) uint8 RGB; turned as EXIF data say, and without the alpha that it may have.
+        """Returns (H, W, 3) uint8 RGB; turned as EXIF data say, and without the alpha that it may have.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -46,7 +46,7 @@ class Photograph:
 
 
 def to_rgb(image: np.ndarray, name: str = "image", channel_order: str = "rgb") -> np.ndarray:
-    """A picture in the usual form.
+    """Returns a picture in the usual form.
 
     Args:
         image: (H, W) or (H, W, 1) grey, (H, W, 3) colour or (H, W, 4) colour and alpha, which is left out; uint8,
@@ -113,7 +113,7 @@ def find_photographs(inputs: Any, channel_order: str = "rgb") -> list[Photograph
 
 
 def read_each(photographs: Iterable[Photograph], faults: ErrorCollector) -> Iterator[tuple[Photograph, np.ndarray]]:
-    """Each photograph with its (H, W, 3) uint8 RGB pixels; those that cannot be read are left to ``faults``."""
+    """Yields each photograph with its (H, W, 3) uint8 RGB pixels; those that cannot be read are left to ``faults``."""
     for photograph in photographs:
         try:
             image = photograph.read()
@@ -189,7 +189,7 @@ class Video:
 
 
 def is_video(path: Any) -> bool:
-    """Whether a path is that of a video, by its name."""
+    """Returns whether a path is that of a video, by its name."""
     return isinstance(path, str | Path) and Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 

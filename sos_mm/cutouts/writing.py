@@ -67,7 +67,9 @@ def save_png(path: Path, picture: np.ndarray) -> None:
 
 
 def overlay(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """The photograph with what is not the object in pale grey, and the object's outline: (H, W, 3) uint8 RGB."""
+    """Returns the photograph with what is not the object in pale grey, and the object's outline:
+    (H, W, 3) uint8 RGB.
+    """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32) * 0.35 + 100
     weight = alpha[..., None].astype(np.float32) / 255
     mixed = np.rint(image * weight + grey * (1 - weight)).astype(np.uint8)

@@ -31,7 +31,7 @@ def boundary_iou(pair: SaliencyPair, width: float = 0.02) -> float:
 
 
 def _inner_strip(mask: np.ndarray, pixels: int) -> np.ndarray:
-    """The salient pixels less than ``pixels`` + 1 steps from one that is not."""
+    """Returns the salient pixels less than ``pixels`` + 1 steps from one that is not."""
     import cv2
 
     padded = np.pad(mask, 1).view(np.uint8)

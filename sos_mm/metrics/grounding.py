@@ -21,7 +21,7 @@ from sos_mm.checks import check_range
 
 
 def box_ious(first: ArrayLike, second: ArrayLike) -> np.ndarray:
-    """(N, M) float64 intersections over unions of (N, 4) and (M, 4) half-open xyxy boxes; 0 for empty ones.
+    """Returns (N, M) float64 intersections over unions of (N, 4) and (M, 4) half-open xyxy boxes; 0 for empty ones.
 
     Raises:
         ValueError: If boxes have another shape or are not finite.
@@ -36,7 +36,7 @@ def box_ious(first: ArrayLike, second: ArrayLike) -> np.ndarray:
 def intra_class_scores(
     boxes: ArrayLike, scores: ArrayLike, targets: ArrayLike, distractors: ArrayLike, iou_threshold: float = 0.5
 ) -> tuple[float | None, float | None]:
-    """The best score on the target, and the best on an object of its category that is not meant.
+    """Returns the best score on the target, and the best on an object of its category that is not meant.
 
     A predicted box stands for what it overlaps most: for the target or for a distractor, never for both. Where it
     overlaps both the same, it stands for the distractor, so that a box over two objects is no success.

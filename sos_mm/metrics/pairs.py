@@ -130,7 +130,9 @@ def resize_prediction(prediction: np.ndarray, size: tuple[int, int]) -> np.ndarr
 
 
 def _stretched_levels(prediction: np.ndarray) -> np.ndarray:
-    """What the 256 levels of an 8-bit map become; those that it lacks, beyond its extremes, are cut off at 0 and 1."""
+    """Returns what the 256 levels of an 8-bit map become; those that it lacks, beyond its extremes, are cut off at 0
+    and 1.
+    """
     low, high = prediction.min() / 255, prediction.max() / 255
     return np.clip(_stretch(np.arange(256) / 255, low, high), 0, 1)
 

@@ -51,7 +51,7 @@ class ImageScores:
 
 
 def mean_absolute_error(pair: SaliencyPair) -> float:
-    """Mean absolute error; 0 is best, 1 is worst.
+    """Returns mean absolute error; 0 is best, 1 is worst.
 
     Perazzi et al., "Saliency Filters", CVPR 2012: ``sum |S - GT| / (W H)``.
     """
@@ -67,7 +67,7 @@ def score_image(
     weighted: bool = True,
     boundary: bool = False,
 ) -> ImageScores:
-    """All metrics of one image.
+    """Returns all metrics of one image.
 
     Args:
         prediction: As of :func:`~sos_mm.metrics.pairs.prepare`.
@@ -95,7 +95,7 @@ def score_image(
 
 
 def summarize(images: Sequence[ImageScores]) -> dict[str, float]:
-    """The scores of a data set; sums of scores are exact, so that the order of images does not matter.
+    """Returns the scores of a data set; sums of scores are exact, so that the order of images does not matter.
 
     Raises:
         ValueError: If there are no images.
@@ -136,9 +136,9 @@ class SaliencyScores:
         return image
 
     def compute(self) -> dict[str, float]:
-        """The scores of the images so far; ValueError if there were none."""
+        """Returns the scores of the images so far; ValueError if there were none."""
         return summarize(self._images)
 
     def curves(self) -> Curves:
-        """The curves of the images so far; ValueError if there were none."""
+        """Returns the curves of the images so far; ValueError if there were none."""
         return average_curves(self._images)

@@ -20,7 +20,7 @@ class Moments(NamedTuple):
     deviations: np.ndarray
 
     def merged(self, axis: int | tuple[int, ...]) -> "Moments":
-        """The moments of the parts along ``axis`` taken together (Chan et al., 1979)."""
+        """Returns the moments of the parts along ``axis`` taken together (Chan et al., 1979)."""
         number = self.number.sum(axis=axis, keepdims=True)
         mean = (self.number * self.mean).sum(axis=axis, keepdims=True) / np.maximum(number, 1)
         between = self.number * (self.mean - mean) ** 2
@@ -93,7 +93,7 @@ def _region_similarity(pair: SaliencyPair, moments: Moments) -> float:
 
 
 def _is_exactly_constant(pair: SaliencyPair, block: tuple[int, int]) -> bool:
-    """Whether the map is constant in a block, and numpy's mean of the block is that very value."""
+    """Returns whether the map is constant in a block, and numpy's mean of the block is that very value."""
     levels = np.flatnonzero(pair.block_counts[block].any(axis=0))
     if levels.size != 1:
         return False

@@ -29,7 +29,7 @@ class Curves(NamedTuple):
 
 
 def level_counts(pair: SaliencyPair) -> np.ndarray:
-    """How many pixels off and on the object have each of 256 levels, (2, 256) uint32.
+    """Returns how many pixels off and on the object have each of 256 levels, (2, 256) uint32.
 
     The levels are those of the stretched map, ``floor(255 * value)``, as in the published implementations.
     """
@@ -56,7 +56,7 @@ def threshold_curves(counts: np.ndarray) -> Curves:
 
 
 def mean_curves(counts: Sequence[np.ndarray]) -> Curves:
-    """The curves averaged over images, whose counts :func:`level_counts` made.
+    """Returns the curves averaged over images, whose counts :func:`level_counts` made.
 
     Raises:
         ValueError: If there are no images.

@@ -27,7 +27,7 @@ _NEAREST_FIRST = sorted(
 
 
 def weighted_f_measure(pair: SaliencyPair, beta_squared: float = 1.0) -> float:
-    """Weighted F-measure; 1 is best, 0 is worst, and what a mask without salient pixels gets.
+    """Returns weighted F-measure; 1 is best, 0 is worst, and what a mask without salient pixels gets.
 
     Args:
         pair: The map and its mask.
@@ -40,7 +40,7 @@ def weighted_f_measure(pair: SaliencyPair, beta_squared: float = 1.0) -> float:
     outside = ~pair.gt
     error = np.abs(pair.pred - pair.gt)
     distance = cv2.distanceTransform(outside.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[outside]
-    # It comes in 32 bits, whose last hangs on where in memory the map lies. Its square is a whole number.
+    # It comes in 32 bits, whose last hangs on where in memory the map lies. Its square is an integer.
     weights = 2 - np.exp(_DECAY * np.sqrt(np.rint(np.square(distance, dtype=np.float64))))
     false = float((error[outside] * weights).sum())
     missed = _missed(error, pair.gt)
@@ -62,7 +62,9 @@ def _missed(error: np.ndarray, gt: np.ndarray) -> float:
 
 
 def _spread(error: np.ndarray, gt: np.ndarray) -> np.ndarray:
-    """The errors, those outside the object within the Gaussian's reach replaced by the nearest salient pixel's."""
+    """Returns the errors, those outside the object within the Gaussian's reach replaced by the
+    nearest salient pixel's.
+    """
     import cv2
 
     near = cv2.dilate(gt.view(np.uint8), np.ones((2 * _REACH + 1,) * 2, np.uint8)).view(bool) & ~gt

@@ -88,7 +88,7 @@ def write_sheet(path: str | Path, sheet: np.ndarray) -> None:
 
 
 def _category_colors(scene: Scene) -> dict[str, Color]:
-    """A strong colour for each category of a scene."""
+    """Returns a strong colour for each category of a scene."""
     names = sorted({each.category for each in scene.objects})
     # Steps of the golden ratio keep the hues of any number of categories apart.
     hues = np.array([index * 0.618034 % 1 * 180 for index in range(len(names))], np.uint8)
@@ -98,7 +98,7 @@ def _category_colors(scene: Scene) -> dict[str, Color]:
 
 
 def _cell(scene: Scene, index: int, side: int) -> np.ndarray:
-    """One scene: image, image with masks, and below them its number and what is in it."""
+    """Returns one scene: image, image with masks, and below them its number and what is in it."""
     colors, image = _category_colors(scene), _resized(_over_chequerboard(scene), side)
     pair = [image, np.full((image.shape[0], 2, 3), _PAPER, np.uint8), _with_masks(image, scene, colors)]
     pictures = np.concatenate(pair, axis=1)
@@ -112,7 +112,7 @@ def _cell(scene: Scene, index: int, side: int) -> np.ndarray:
 
 
 def _over_chequerboard(scene: Scene) -> np.ndarray:
-    """The image, over a chequerboard where it is transparent."""
+    """Returns the image, over a chequerboard where it is transparent."""
     if scene.alpha is None:
         return scene.image
     rows, columns = np.indices(scene.size) // max(max(scene.size) // 32, 1)
@@ -128,7 +128,7 @@ def _resized(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _with_masks(image: np.ndarray, scene: Scene, colors: Mapping[str, Color]) -> np.ndarray:
-    """A copy of the reduced image with all masks filled and outlined."""
+    """Returns a copy of the reduced image with all masks filled and outlined."""
     drawn, size = image.copy(), image.shape[1::-1]
     owner = cv2.resize(scene.owner, size, interpolation=cv2.INTER_NEAREST)
     for region in scene.ignored:
@@ -150,7 +150,7 @@ def _paint(image: np.ndarray, mask: np.ndarray, color: Color) -> None:
 
 
 def _text_line(width: int, words: Sequence[tuple[str, Color | None]]) -> np.ndarray:
-    """A strip of words, in as many lines as they need; those with a colour have a swatch of it before them."""
+    """Returns a strip of words, in as many lines as they need; those with a colour have a swatch of it before them."""
     places, x, line = [], 0, 0
     for text, color in words:
         needed = cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0] + (_SWATCH + 4) * (color is not None)

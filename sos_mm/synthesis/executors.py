@@ -120,7 +120,7 @@ def _join_cluster(ray, workers: int) -> bool:
 
 
 def _hand_out(ray, team: list, out: Path, shards: dict[int, range]) -> Iterator[int]:
-    """One shard at a time to each worker, so that none waits for another."""
+    """Yields one shard at a time to each worker, so that none waits for another."""
     busy = {}
     idle = list(team)
     while shards or busy:

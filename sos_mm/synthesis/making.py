@@ -53,7 +53,7 @@ class ShardMaker:
         return write_shard(out, number, self._images(indices))
 
     def encode(self, scene: Scene, index: int) -> ShardImage:
-        """All that the data set holds for a scene."""
+        """Returns all that the data set holds for a scene."""
         image_format = self.recipe.image_format
         entry = Entry(scene, index, self.seed, f".{image_format}", self.categories, self.background_ids)
         files, records = {f"images/{entry.file_name}": encode_image(scene, image_format)}, {}

@@ -95,7 +95,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> "Recipe":
-        """A recipe from what a config file holds.
+        """Returns a recipe from what a config file holds.
 
         Raises:
             ValueError: If a key is unknown (names the nearest one) or missing, or a value is not as said.
@@ -107,7 +107,7 @@ class Recipe:
         return cls(**config)
 
     def to_dict(self) -> dict[str, Any]:
-        """All values as JSON holds them, defaults included."""
+        """Returns all values as JSON holds them, defaults included."""
         return json.loads(json.dumps(asdict(self)))
 
     @property
@@ -116,17 +116,17 @@ class Recipe:
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     def build_bank(self) -> SegmentBank | MixedBank:
-        """The segments. Raises what their readers raise."""
+        """Returns the segments. Raises what their readers raise."""
         with _naming("segments", self.segments):
             return build_bank(self._with_group(self.segments))
 
     def build_backgrounds(self) -> Backgrounds:
-        """The backgrounds. Raises what their readers raise."""
+        """Returns the backgrounds. Raises what their readers raise."""
         with _naming("backgrounds", self.backgrounds):
             return build_backgrounds(self._with_group(self.backgrounds))
 
     def build_layout(self) -> LayoutPrior:
-        """The layout prior."""
+        """Returns the layout prior."""
         with _naming("layout", self.layout):
             return build_layout(self.layout)
 
@@ -136,12 +136,12 @@ class Recipe:
             return build_steps([self.effects] if isinstance(self.effects, str) else self.effects)
 
     def build_formats(self) -> tuple[Format, ...]:
-        """The formats of the data set."""
+        """Returns the formats of the data set."""
         with _naming("formats", self.formats):
             return build_formats(self.formats)
 
     def background_ids(self, categories: Categories) -> frozenset[int] | None:
-        """Ids of what the backgrounds may show; None for any.
+        """Returns ids of what the backgrounds may show; None for any.
 
         Raises:
             ValueError: If a name is not in the vocabulary (says the nearest one).

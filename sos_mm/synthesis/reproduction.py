@@ -15,7 +15,7 @@ from sos_mm.synthesis.tables import encode_record
 
 
 def reproduce(out: str | Path, index: int) -> Scene:
-    """The scene of an image, made again from the manifest and the recipe's sources alone.
+    """Returns the scene of an image, made again from the manifest and the recipe's sources alone.
 
     Its files must come out with the bytes that the data set's checksums note, and its lines with those of the files
     of JSON lines, so that a source or recipe that has changed is found wherever it changes this image.
@@ -58,7 +58,7 @@ def _read_manifest(out: Path) -> dict[str, Any]:
 
 
 def _differences(out: Path, index: int, made: ShardImage, checksums: dict[str, str]) -> list[str]:
-    """Names of what came out otherwise."""
+    """Returns names of what came out otherwise."""
     files = [name for name, content in made.files.items() if hashlib.sha256(content).hexdigest() != checksums.get(name)]
     lines = [
         f"line {index + 1} of {path}"

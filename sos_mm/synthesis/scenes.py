@@ -26,7 +26,7 @@ class SceneMaker:
         self.steps = recipe.build_steps()
 
     def make(self, index: int) -> Scene:
-        """The scene of image ``index``; it holds at least one object.
+        """Returns the scene of image ``index``; it holds at least one object.
 
         Raises:
             LayoutError: If no layout was found.

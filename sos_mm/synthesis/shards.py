@@ -31,7 +31,7 @@ _SYNC_THREADS = 16
 
 
 def shard_folder(out: Path, number: int) -> Path:
-    """Where a finished shard waits for the others."""
+    """Returns where a finished shard waits for the others."""
     return out / WORK / f"{number:06d}"
 
 
@@ -247,7 +247,7 @@ def merge(
 
 
 def _checksum_lines(folders: Sequence[Path], tables: Mapping[str, str]) -> Iterator[bytes]:
-    """A line a file, in the order of the images, one shard in memory at a time."""
+    """Yields a line a file, in the order of the images, one shard in memory at a time."""
     for files in chain((_read_json(folder / "shard.json")["files"] for folder in folders), [tables.items()]):
         yield "".join(f"{sha256}  {name}\n" for name, sha256 in files).encode()
 

@@ -12,12 +12,12 @@ Stream = tuple[str, str]
 
 
 def encode_record(record: Mapping[str, Any]) -> bytes:
-    """A record as one line of JSON, without its end."""
+    """Returns a record as one line of JSON, without its end."""
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def table_parts(table: Table, totals: Totals, read: Callable[[Stream], Iterable[bytes]]) -> Iterator[bytes]:
-    """The pieces of an annotation file.
+    """Yields the pieces of an annotation file.
 
     Args:
         table: Which file.
@@ -75,7 +75,7 @@ class Counts:
             getattr(self, name).update({int(id): number for id, number in counted[name].items()})
 
     def to_json(self) -> dict[str, Any]:
-        """All numbers as JSON holds them; ``objects`` is their number in all."""
+        """Returns all numbers as JSON holds them; ``objects`` is their number in all."""
         return {
             "images": self.images,
             "objects": self.instances_of.total(),

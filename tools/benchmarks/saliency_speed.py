@@ -59,7 +59,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def build(name: str, size: str, device: str) -> LatentDiffusionSegmentor:
-    """The model of ``sod_diffusion_swinb<name>.py`` in one of the sizes, with random weights."""
+    """Returns the model of ``sod_diffusion_swinb<name>.py`` in one of the sizes, with random weights."""
     folder = CONFIGS / "sod_diffusion" if name else CONFIGS
     model = Config.fromfile(folder / f"sod_diffusion_swinb{name}.py").model
     leave_out_pretrained(model)
@@ -101,7 +101,7 @@ def now() -> float:
 
 
 def inputs_of(size: str, device: str) -> tuple[Tensor, list[SegDataSample]]:
-    """One image of noise, (1, 3, H, W), and its data sample."""
+    """Returns one image of noise, (1, 3, H, W), and its data sample."""
     pixels = SIZES[size][0]
     facts = dict(img_path="0.jpg", sample_idx=0, ori_shape=(pixels, pixels))
     sample = SegDataSample(metainfo=facts, gt_saliency=PixelData(data=torch.ones(1, pixels, pixels)))
@@ -110,7 +110,9 @@ def inputs_of(size: str, device: str) -> tuple[Tensor, list[SegDataSample]]:
 
 @torch.no_grad()
 def as_released(model: LatentDiffusionSegmentor, image: Tensor, samples: list[SegDataSample]) -> Tensor:
-    """A prediction as the released code makes it: every member encodes the image, every pass its keys and values."""
+    """Returns a prediction as the released code makes it: every member encodes the image, every pass its keys and
+    values.
+    """
     maps = []
     for member in range(MEMBERS):
         conditions = model.encode_conditions(image)

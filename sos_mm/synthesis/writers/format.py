@@ -28,7 +28,7 @@ class Categories:
 
     @classmethod
     def of(cls, found: Iterable[str], vocabulary: Any = None) -> "Categories":
-        """Those of a vocabulary, or of the names found, from 1 in alphabetical order.
+        """Returns those of a vocabulary, or of the names found, from 1 in alphabetical order.
 
         Args:
             found: Names that the segments have.

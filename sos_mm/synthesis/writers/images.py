@@ -32,6 +32,6 @@ def encode_image(scene: Scene, image_format: str = "jpg") -> bytes:
 
 
 def _straight(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Colours that were premultiplied, without their alpha."""
+    """Returns colours that were premultiplied, without their alpha."""
     divisor = np.maximum(alpha, 1)[..., None]
     return np.minimum((pixels.astype(np.uint16) * 255 + divisor // 2) // divisor, 255).astype(np.uint8)

@@ -55,7 +55,7 @@ class _WordIndex:
         self._ids: dict[str, set[int]] = {}
 
     def find(self, categories: Categories, texts: Iterable[str]) -> set[int]:
-        """Ids of the categories that share a word with the texts."""
+        """Returns ids of the categories that share a word with the texts."""
         if categories is not self._of:
             self._of, self._ids = categories, {}
             for id, name in categories.names.items():

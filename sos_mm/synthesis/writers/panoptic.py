@@ -57,7 +57,7 @@ def _encode(background: str | None, entry: Entry) -> Encoded:
 
 
 def _behind(entry: Entry) -> np.ndarray:
-    """(H, W) bool: where neither an object nor a region to ignore is."""
+    """Returns (H, W) bool: where neither an object nor a region to ignore is."""
     behind = entry.scene.owner == 0
     for region in entry.scene.ignored:
         x0, y0, x1, y1 = region.box

@@ -10,7 +10,7 @@ PATH = "data.yaml"
 
 
 def yolo_format(parts: str = "join", tolerance: float = 0.5) -> Format:
-    """``labels/NAME.txt`` with ``CLASS x1 y1 x2 y2 ...`` for each object from back to front, and ``data.yaml``.
+    """Returns ``labels/NAME.txt`` with ``CLASS x1 y1 x2 y2 ...`` for each object from back to front, and ``data.yaml``.
 
     Classes count from 0 in the order of the category ids; coordinates are shares of the width and height. The
     polygon is the outer contour of what is seen of the object, and loses what one polygon cannot say: holes are
