@@ -1,4 +1,4 @@
-"""COCO's annotation files: instances, LVIS and panoptic."""
+"""Reads COCO-style annotation files (instances, LVIS, panoptic) for the page."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from sos_mm.formats.panoptic import map_folder, read_map
 
 
 def read_coco(path: Path, data: Mapping[str, Any], faults: ErrorCollector) -> DataSet:
-    """Reads a COCO, LVIS or panoptic annotation file for the page; masks stay as they are.
+    """Reads a COCO, LVIS or panoptic annotation file for the page; masks are not decoded.
 
     Args:
         path: The file.
         data: Its content.
-        faults: Records annotations of no known image or category, or without a box, and images without name or size.
+        faults: Records annotations with an unknown image or category or without a box, and images without name or size.
 
     Raises:
-        FileNotFoundError: If a panoptic file's folder of maps is not beside it.
+        FileNotFoundError: If a panoptic file's folder of PNG files is not beside it.
         ValueError: If categories or images have no ids, names or sizes.
     """
     file = CocoFile(data, path)
