@@ -1,4 +1,8 @@
-"""Referring expressions between MDETR's style and ODVG.
+"""Converts referring expressions between MDETR's format and ODVG.
+
+In ODVG each line is one expression, so that expressions of an image are never each other's negatives by mistake.
+mmdet's `refcoco2odvg.py` does the same for the four ``mdetr`` files that it knows by name; it leaves out expressions
+without target, which here keep a line without regions.
 
 In ODVG a line is an expression, so that expressions of an image never are each other's negatives by mistake. mmdet's
 own `refcoco2odvg.py` makes the same of the four ``mdetr`` files that it knows by name; it leaves out expressions
@@ -20,14 +24,14 @@ _BOX_OR_BOXES = Field("a box, or a list of boxes", lambda value: is_box(value) o
 
 
 def to_odvg(expressions: Iterable[Expression], left_out: Counter | None = None) -> Iterator[Record]:
-    """ODVG lines, one an expression.
+    """Converts expressions to ODVG lines, one for each expression.
 
-    What ODVG has no place for stands in members that mmdet passes over: ``expression_id``, ``image_id``,
-    ``dataset_name``, and ``category_ids`` of a region's boxes. The names of categories do not: `to_mdetr` takes them.
+    Fields that ODVG lacks are written as members that mmdet ignores: ``expression_id``, ``image_id``, ``dataset_name``,
+    and ``category_ids`` of a region's boxes. Category names are not written: `to_mdetr` takes them as an argument.
 
     Args:
         expressions: The expressions.
-        left_out: Counts expressions that are left out, since a target has no box of a pixel or more inside the image.
+        left_out: Counts expressions that are left out because a target has no box of at least a pixel inside the image.
     """
     for each in expressions:
         boxes = [clip(target.box, each.image["width"], each.image["height"]) for target in each.targets]
@@ -51,13 +55,13 @@ def to_odvg(expressions: Iterable[Expression], left_out: Counter | None = None) 
 
 
 def read_odvg(path: str | Path, dataset_name: str = "refcoco") -> Iterator[Expression]:
-    """Yields the expressions of ODVG lines for grounding.
+    """Yields the expressions of a grounding ODVG file.
 
-    A line that `to_odvg` wrote gives back its expression. Of any other, each region is an expression: its phrase.
+    A line that `to_odvg` wrote yields its expression. In other lines each region is an expression: its phrase.
 
     Args:
         path: The JSON lines.
-        dataset_name: What expressions belong to that do not say so.
+        dataset_name: The ``dataset_name`` of expressions without one.
 
     Raises:
         FileNotFoundError: If there is no such file.

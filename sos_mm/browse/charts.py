@@ -35,21 +35,19 @@ def histogram(
     top = _top(max(ours.max(initial=0), 0 if theirs is None else theirs.max(initial=0)))
     width = (_RIGHT - _LEFT) / max(len(ours), 1)
     parts = [_scale(top)]
-    for place, share in enumerate(ours):
+    for at, share in enumerate(ours):
         gap = min(1.5, width / 6)
-        parts.append(
-            _bar(_LEFT + place * width + gap, width - 2 * gap, share / top, "ours", f"{labels[place]}: {share:.2%}")
-        )
+        parts.append(_bar(_LEFT + at * width + gap, width - 2 * gap, share / top, "ours", f"{labels[at]}: {share:.2%}"))
     if theirs is not None:
-        steps = "".join(f"V{_y(s / top):.1f}H{_LEFT + (place + 1) * width:.1f}" for place, s in enumerate(theirs))
+        steps = "".join(f"V{_y(s / top):.1f}H{_LEFT + (at + 1) * width:.1f}" for at, s in enumerate(theirs))
         parts.append(f'<path class="theirs" d="M{_LEFT},{_BOTTOM}{steps}V{_BOTTOM}"/>')
-    for place, text in marks:
-        x = _LEFT + place * width
+    for at, text in marks:
+        x = _LEFT + at * width
         parts.append(f'<path class="mark" d="M{x:.1f},{_TOP - 4}V{_BOTTOM}"/>')
         # On the side with more room.
         anchor, shift = ("start", 4) if x < _RIGHT - 90 else ("end", -4)
         parts.append(f'<text x="{x + shift:.1f}" y="{_TOP - 2}" text-anchor="{anchor}">{escape(text)}</text>')
-    parts += [_tick(_LEFT + place * width, text) for place, text in ticks]
+    parts += [_tick(_LEFT + at * width, text) for at, text in ticks]
     return _svg(parts)
 
 
@@ -64,13 +62,13 @@ def bar_groups(names: Sequence[str], series: Sequence[tuple[str, str, np.ndarray
     group = (_RIGHT - _LEFT) / len(names)
     width = min(group * 0.8 / len(series), 34)
     parts = [_scale(top)]
-    for place, name in enumerate(names):
-        middle = _LEFT + (place + 0.5) * group
+    for at, name in enumerate(names):
+        middle = _LEFT + (at + 0.5) * group
         for index, (style, who, shares) in enumerate(series):
             x = middle + (index - len(series) / 2) * width
-            parts.append(_bar(x + 1, width - 2, shares[place] / top, style, f"{who}, {name}: {shares[place]:.1%}"))
-            y = _y(shares[place] / top) - 3
-            parts.append(f'<text x="{x + width / 2:.1f}" y="{y:.1f}" text-anchor="middle">{shares[place]:.0%}</text>')
+            parts.append(_bar(x + 1, width - 2, shares[at] / top, style, f"{who}, {name}: {shares[at]:.1%}"))
+            y = _y(shares[at] / top) - 3
+            parts.append(f'<text x="{x + width / 2:.1f}" y="{y:.1f}" text-anchor="middle">{shares[at]:.0%}</text>')
         parts.append(_tick(middle, name))
     return _svg(parts)
 

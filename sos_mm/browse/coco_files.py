@@ -30,15 +30,15 @@ def read_coco(path: Path, data: Mapping[str, Any], faults: ErrorCollector) -> Da
     listed: dict[Any, list[Annotation]] = defaultdict(list)
     maps: dict[Any, Path] = {}
     folder = map_folder(path) if panoptic else path.parent
-    for place, entry in enumerate(file.annotations):
+    for position, entry in enumerate(file.annotations):
         try:
             file.image_of(entry)
             for part in entry["segments_info"] if panoptic else (entry,):
                 listed[entry["image_id"]].append(_annotation(part, file, panoptic))
             if panoptic:
-                maps[entry["image_id"]] = folder / member(entry, "file_name", f"annotation {place}")
+                maps[entry["image_id"]] = folder / member(entry, "file_name", f"annotation {position}")
         except (TypeError, ValueError) as error:
-            faults.record(ValueError(f"Annotation {entry.get('id', place)} of {path}: {error}"))
+            faults.record(ValueError(f"Annotation {entry.get('id', position)} of {path}: {error}"))
     found = []
     for id, entry in file.images.items():
         try:

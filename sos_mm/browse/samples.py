@@ -25,7 +25,7 @@ def choose(data_set: DataSet, num: int, seed: int) -> list[AnnotatedImage]:
     """Draws images that exist on disk, uniformly, and returns them in the order of the data set."""
     found = [image for image in data_set.images if image.path is not None]
     drawn = generator(seed, Purpose.REPORT, 0).permutation(len(found))[:num]
-    return [found[place] for place in sorted(drawn.tolist())]
+    return [found[position] for position in sorted(drawn.tolist())]
 
 
 def sample_record(image: AnnotatedImage, number: int, out: Path, max_side: int) -> dict[str, Any]:
@@ -86,12 +86,12 @@ def _objects(image: AnnotatedImage) -> list[dict[str, Any]]:
             f"has {values.shape[0]} x {values.shape[1]}."
         )
     objects = []
-    for place, each in enumerate(image.annotations):
+    for position, each in enumerate(image.annotations):
         mask = None
         if values is not None:
             mask = values == each.mask
         elif each.mask is not None:
-            mask = decode_mask(each.mask, tuple(image.size), f"object {place} of {image.file_name}")
+            mask = decode_mask(each.mask, tuple(image.size), f"object {position} of {image.file_name}")
         objects.append(
             {
                 "category": each.category,

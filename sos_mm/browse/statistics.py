@@ -51,8 +51,8 @@ class Figures:
 def figures(data_set: DataSet) -> Figures:
     """Computes the columns of a data set."""
     numbers = {name: number for number, name in enumerate(data_set.categories)}
-    pairs = [(place, each) for place, image in enumerate(data_set.images) for each in image.annotations]
-    objects = [(place, each) for place, each in pairs if each.role == "object"]
+    pairs = [(index, each) for index, image in enumerate(data_set.images) for each in image.annotations]
+    objects = [(index, each) for index, each in pairs if each.role == "object"]
     roles = Counter(each.role for _, each in pairs)
 
     def column(values: Iterable[float | None]) -> np.ndarray:
@@ -60,7 +60,7 @@ def figures(data_set: DataSet) -> Figures:
 
     return Figures(
         data_set.categories,
-        np.array([place for place, _ in objects], np.int64),
+        np.array([index for index, _ in objects], np.int64),
         np.array([numbers[each.category] for _, each in objects], np.int64),
         np.array([each.box for _, each in objects], float).reshape(-1, 4),
         column(each.area for _, each in objects),
@@ -107,9 +107,9 @@ def position_map(stats: Figures, cells: int) -> np.ndarray:
     boxes.
     """
     centres = (stats.box[:, :2] + stats.box[:, 2:]) / 2 / stats.size[stats.image, ::-1]
-    places = np.clip((centres * cells).astype(np.int64), 0, cells - 1)
-    counted = np.bincount(places[:, 1] * cells + places[:, 0], minlength=cells * cells)
-    return counted.reshape(cells, cells) / max(len(places), 1)
+    positions = np.clip((centres * cells).astype(np.int64), 0, cells - 1)
+    counted = np.bincount(positions[:, 1] * cells + positions[:, 0], minlength=cells * cells)
+    return counted.reshape(cells, cells) / max(len(positions), 1)
 
 
 def shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:

@@ -78,9 +78,9 @@ class CocoFile:
             member(each, "name", path)
         if len(self.images) < len(images) or len(self.categories) < len(categories):
             raise ValueError(f"{path} must give each image and category an id of its own, but does not.")
-        for place, each in enumerate(self.annotations):
+        for position, each in enumerate(self.annotations):
             if not isinstance(each, dict):
-                raise ValueError(f"Annotation {place} of {path} must be a JSON object, but is {str(each)[:80]}.")
+                raise ValueError(f"Annotation {position} of {path} must be a JSON object, but is {str(each)[:80]}.")
 
     @property
     def is_panoptic(self) -> bool:

@@ -166,8 +166,8 @@ def read_json_object(path: str | Path, what: str) -> dict[str, Any]:
     try:
         value = read_json(path)
     except AnnotationFileError as error:
-        place = f"line {error.line}, column {error.column}: {error.what}"
-        raise ValueError(f"{what} must be a JSON file, but {path} is not: {place}.") from error
+        where = f"line {error.line}, column {error.column}: {error.what}"
+        raise ValueError(f"{what} must be a JSON file, but {path} is not: {where}.") from error
     if not isinstance(value, dict):
         raise ValueError(f"{what} must be a JSON object, but {path} holds a {type(value).__name__}.")
     return value
@@ -210,16 +210,16 @@ def check_lists(content: Any, path: str | Path, **fields: Fields) -> None:
     for name, needed in fields.items():
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
             raise ValueError(f"{path} must be a JSON object with a list {name!r}, but has none.")
-        for place, record in enumerate(content[name]):
+        for index, record in enumerate(content[name]):
             if (wrong := complaint(record, needed)) is not None:
-                raise ValueError(f"{path}, line {_line_of(path, name, place)}: an entry of {name!r} {wrong}.")
+                raise ValueError(f"{path}, line {_line_of(path, name, index)}: an entry of {name!r} {wrong}.")
 
 
-def _line_of(path: str | Path, section: str, place: int) -> int:
+def _line_of(path: str | Path, section: str, index: int) -> int:
     """Returns the line of a record; parses the file again, since parsed values have no positions."""
     text = read_text(path)
     records = (member for member in members(text, path) if member.section == section)
-    return position(text, next(islice(records, place, None)).offset)[0]
+    return position(text, next(islice(records, index, None)).offset)[0]
 
 
 def _error(text: str, path: str | Path, error: json.JSONDecodeError, first_line: int = 1) -> AnnotationFileError:
@@ -264,43 +264,43 @@ def _skip(text: str, offset: int) -> int:
 
 def _members(text: str, start: int) -> Iterator[Member]:
     """Yields the members of the object at ``start``; returns the offset of its end."""
-    place = _skip(text, start + 1)
-    if text[place : place + 1] == "}":
-        return place + 1
+    offset = _skip(text, start + 1)
+    if text[offset : offset + 1] == "}":
+        return offset + 1
     while True:
-        if text[place : place + 1] != '"':
-            raise json.JSONDecodeError("a name in double quotes must stand here", text, place)
-        name, place = scanstring(text, place + 1, True)
-        place = _expect(text, place, ":")
-        if text[place : place + 1] == "[":
-            place = yield from _elements(text, place, name)
+        if text[offset : offset + 1] != '"':
+            raise json.JSONDecodeError("a name in double quotes must stand here", text, offset)
+        name, offset = scanstring(text, offset + 1, True)
+        offset = _expect(text, offset, ":")
+        if text[offset : offset + 1] == "[":
+            offset = yield from _elements(text, offset, name)
         else:
-            value, end = _value(text, place)
-            yield Member(name, place, value)
-            place = end
-        place = _skip(text, place)
-        if text[place : place + 1] == "}":
-            return place + 1
-        place = _expect(text, place, ",")
+            value, end = _value(text, offset)
+            yield Member(name, offset, value)
+            offset = end
+        offset = _skip(text, offset)
+        if text[offset : offset + 1] == "}":
+            return offset + 1
+        offset = _expect(text, offset, ",")
 
 
 def _elements(text: str, start: int, section: str) -> Iterator[Member]:
     """Yields the elements of the list at ``start``; returns the offset of its end."""
-    place = _skip(text, start + 1)
-    if text[place : place + 1] == "]":
-        return place + 1
+    offset = _skip(text, start + 1)
+    if text[offset : offset + 1] == "]":
+        return offset + 1
     while True:
-        value, end = _value(text, place)
-        yield Member(section, place, value)
-        place = _skip(text, end)
-        if text[place : place + 1] == "]":
-            return place + 1
-        place = _expect(text, place, ",")
+        value, end = _value(text, offset)
+        yield Member(section, offset, value)
+        offset = _skip(text, end)
+        if text[offset : offset + 1] == "]":
+            return offset + 1
+        offset = _expect(text, offset, ",")
 
 
-def _expect(text: str, place: int, character: str) -> int:
+def _expect(text: str, offset: int, character: str) -> int:
     """Checks that a character comes next, and returns the offset of the value after it."""
-    place = _skip(text, place)
-    if text[place : place + 1] != character:
-        raise json.JSONDecodeError(f"{character!r} must stand here", text, place)
-    return _skip(text, place + 1)
+    offset = _skip(text, offset)
+    if text[offset : offset + 1] != character:
+        raise json.JSONDecodeError(f"{character!r} must stand here", text, offset)
+    return _skip(text, offset + 1)

@@ -24,8 +24,8 @@ def write_json_lists(path: str | Path, content: Mapping[str, Any]) -> None:
     """Writes a JSON object with lists, one record a line, so that error messages can name the line."""
     with _opened(path) as file:
         file.write("{")
-        for place, (name, value) in enumerate(content.items()):
-            file.write(f"{',' if place else ''}\n{json.dumps(name)}:")
+        for position, (name, value) in enumerate(content.items()):
+            file.write(f"{',' if position else ''}\n{json.dumps(name)}:")
             _write_value(file, value)
         file.write("\n}\n")
 
@@ -34,8 +34,8 @@ def _write_value(file: TextIO, value: Any) -> None:
     if not isinstance(value, list):
         file.write(_encode(value))
         return
-    for place, record in enumerate(value):
-        file.write(f"{',' if place else '['}\n{_encode(record)}")
+    for position, record in enumerate(value):
+        file.write(f"{',' if position else '['}\n{_encode(record)}")
     file.write("\n]" if value else "[]")
 
 

@@ -48,16 +48,16 @@ def run_lengths(mask: np.ndarray, offset: tuple[int, int], canvas: tuple[int, in
     rows[1:-1] = mask
     flat = cv2.transpose(rows).ravel()
     column, row = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), height + 2)
-    places = (column + offset[0]) * canvas[0] + row + offset[1]
+    positions = (column + offset[0]) * canvas[0] + row + offset[1]
     if height == canvas[0]:
         # On the full canvas they touch, since the last pixel of a column is followed by the first pixel of the next.
-        touching = np.flatnonzero(places[1:-1:2] == places[2::2]) * 2 + 1
-        places = np.delete(places, [touching, touching + 1])
-    ends = np.empty(len(places) + 1, np.int64)
-    ends[:-1], ends[-1] = places, canvas[0] * canvas[1]
+        touching = np.flatnonzero(positions[1:-1:2] == positions[2::2]) * 2 + 1
+        positions = np.delete(positions, [touching, touching + 1])
+    ends = np.empty(len(positions) + 1, np.int64)
+    ends[:-1], ends[-1] = positions, canvas[0] * canvas[1]
     lengths = ends.copy()
     lengths[1:] -= ends[:-1]
-    return lengths if lengths[-1] or not len(places) else lengths[:-1]
+    return lengths if lengths[-1] or not len(positions) else lengths[:-1]
 
 
 def compress(runs: Sequence[np.ndarray]) -> list[str]:
@@ -79,17 +79,17 @@ def _encode_signed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Five bits a character, lowest first, until only the sign is left.
     """
-    sizes, groups, places = np.ones(len(values), np.int64), [], np.arange(len(values))
-    while len(places):
+    sizes, groups, positions = np.ones(len(values), np.int64), [], np.arange(len(values))
+    while len(positions):
         # Only the sign is left once the rest fits into the five bits of the character.
         more = (values < -_SIGN) | (values >= _SIGN)
-        groups.append((places, (values & 31) + _SHIFT + more * _MORE))
-        places, values = places[more], values[more] >> _BITS
-        sizes[places] += 1
+        groups.append((positions, (values & 31) + _SHIFT + more * _MORE))
+        positions, values = positions[more], values[more] >> _BITS
+        sizes[positions] += 1
     starts = np.cumsum(sizes) - sizes
     characters = np.empty(sizes.sum(), np.uint8)
-    for turn, (places, group) in enumerate(groups):
-        characters[starts[places] + turn] = group
+    for turn, (positions, group) in enumerate(groups):
+        characters[starts[positions] + turn] = group
     return characters, sizes
 
 
@@ -261,8 +261,8 @@ def rle_totals(strings: Sequence[str]) -> list[Totals]:
         ValueError: If one is not a string of run lengths.
     """
     lengths, firsts = decompress(strings)
-    places = np.arange(len(lengths)) - firsts.repeat(np.diff(firsts, append=len(lengths)))
-    inside = np.add.reduceat(np.where(places % 2, lengths, 0), firsts)
+    positions = np.arange(len(lengths)) - firsts.repeat(np.diff(firsts, append=len(lengths)))
+    inside = np.add.reduceat(np.where(positions % 2, lengths, 0), firsts)
     sums, least = np.add.reduceat(lengths, firsts), np.minimum.reduceat(lengths, firsts)
     return list(zip(sums.tolist(), inside.tolist(), least.tolist(), strict=True))
 
@@ -296,8 +296,8 @@ def decompress(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 def _summed(changes: np.ndarray, firsts: np.ndarray) -> np.ndarray:
     """Restores run lengths from their differences: from the fourth of a string on, each adds to the run two before."""
     numbers = np.diff(firsts, append=len(changes))
-    places, lengths = np.arange(len(changes)) - firsts.repeat(numbers), changes.copy()
-    for chain in (np.flatnonzero(places % 2), np.flatnonzero((places % 2 == 0) & (places > 0))):
+    positions, lengths = np.arange(len(changes)) - firsts.repeat(numbers), changes.copy()
+    for chain in (np.flatnonzero(positions % 2), np.flatnonzero((positions % 2 == 0) & (positions > 0))):
         sums = np.cumsum(changes[chain])
         # Subtract the sums of all strings before this one.
         before = np.concatenate([[0], sums])[np.searchsorted(chain, firsts)]

@@ -295,13 +295,13 @@ class SegmentBank:
         if not self.sized:
             return chosen
         used = set(chosen)
-        for place, box in enumerate(np.asarray(boxes, float).tolist()):
-            first = self._enlargement(chosen[place], box)
+        for position, box in enumerate(np.asarray(boxes, float).tolist()):
+            first = self._enlargement(chosen[position], box)
             if first <= max_enlargement:
                 continue
-            category = int(self._starts.searchsorted(chosen[place], side="right")) - 1
+            category = int(self._starts.searchsorted(chosen[position], side="right")) - 1
             draws = self._starts[category] + rng.integers(self._counts[category], size=_REDRAWS)
-            best, least = chosen[place], first
+            best, least = chosen[position], first
             for index in draws.tolist():
                 if index in used or (allowed is not None and not allowed(index)):
                     continue
@@ -311,7 +311,7 @@ class SegmentBank:
                 if least <= max_enlargement:
                     break
             used.add(best)
-            chosen[place] = best
+            chosen[position] = best
         return chosen
 
     def _enlargement(self, index: int, box: Sequence[float]) -> float:
@@ -407,7 +407,7 @@ def _scaled(draws: np.ndarray, numbers: np.ndarray | int) -> np.ndarray:
 def wanted_categories(vocabulary: str | Path | Iterable[str], categories: Sequence[str]) -> tuple[str, ...]:
     """Returns the categories that a vocabulary names; see `SegmentBank.select`."""
     if not isinstance(vocabulary, str | Path):
-        return tuple(categories[place] for place in find_categories(vocabulary, categories))
+        return tuple(categories[position] for position in find_categories(vocabulary, categories))
     keys = {category_key(name) for name in read_vocabulary(vocabulary)}
     return tuple(name for name in categories if category_key(name) in keys)
 

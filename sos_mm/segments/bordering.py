@@ -60,23 +60,23 @@ def bordering_shares(
         By wanted index, the share, or the error of an invalid outline. Neighbours with invalid outlines are ignored.
     """
     near = _near([entry["bbox"] for entry in objects])
-    decoded = {place for place in wanted if things or near[place].any()}
+    decoded = {index for index in wanted if things or near[index].any()}
     windows, shares = {}, dict.fromkeys(wanted, 0.0)
-    for place in decoded.union(*(np.flatnonzero(near[place]).tolist() for place in decoded)):
+    for index in decoded.union(*(np.flatnonzero(near[index]).tolist() for index in decoded)):
         try:
-            windows[place] = decode_near(objects[place]["segmentation"], size, "the object")
+            windows[index] = decode_near(objects[index]["segmentation"], size, "the object")
         except ValueError as error:
-            if place in shares:
-                shares[place] = error
+            if index in shares:
+                shares[index] = error
     owners = np.zeros(size, np.uint16)
     for window in windows.values():
         owners[window.part] += window.mask
-    for place in decoded & windows.keys():
-        own = windows[place].grown(REACH, size)
+    for index in decoded & windows.keys():
+        own = windows[index].grown(REACH, size)
         others = (owners[own.part] > own.mask).view(np.uint8)
         if things:
             others |= things.beside(own)
-        shares[place] = bordering_share(own.mask, others)
+        shares[index] = bordering_share(own.mask, others)
     return shares
 
 

@@ -76,8 +76,8 @@ class ListedRecords(Sequence):
     def column(self, name: str) -> np.ndarray:
         """Returns the (N,) values of a column, as `IndexedRecords.column` does."""
         if name in ANNOTATED:
-            place = ANNOTATED.index(name)
-            return np.array([-1 if record.flags is None else record.flags[place] for record in self], np.int8)
+            position = ANNOTATED.index(name)
+            return np.array([-1 if record.flags is None else record.flags[position] for record in self], np.int8)
         if name == "bordering":
             return np.array([record.bordering for record in self], np.float64)
         return np.array([getattr(record.facts, name) for record in self], np.uint64 if name == "hash" else None)

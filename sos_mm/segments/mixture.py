@@ -59,11 +59,11 @@ class MixedBank:
         """
         names = self.categories if vocabulary is None else wanted_categories(vocabulary, self.categories)
         own = [[name for name in bank.categories if name in names] for bank in self.banks]
-        left = [place for place, each in enumerate(own) if each]
+        left = [position for position, each in enumerate(own) if each]
         if not left:
             raise ValueError(f"The banks must have categories of the vocabulary, but none is in {vocabulary!r}.")
-        banks = [self.banks[place].select(filters, own[place], attributes, broken) for place in left]
-        return MixedBank(banks, [self.weights[place] for place in left])
+        banks = [self.banks[position].select(filters, own[position], attributes, broken) for position in left]
+        return MixedBank(banks, [self.weights[position] for position in left])
 
     def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
         """Returns the id of each category in a vocabulary, one table for all banks; see `category_ids`."""
@@ -80,9 +80,9 @@ class MixedBank:
         draws = rng.random(1 if strategy == "single_category" else number)
         bank = np.broadcast_to(np.searchsorted(self._edges, draws, side="right"), number)
         drawn = np.empty(number, np.int64)
-        for place in np.unique(bank):
-            here = bank == place
-            drawn[here] = self._starts[place] + self.banks[place].sample(rng, int(here.sum()), strategy)
+        for position in np.unique(bank):
+            here = bank == position
+            drawn[here] = self._starts[position] + self.banks[position].sample(rng, int(here.sum()), strategy)
         return drawn
 
     def redraw(
@@ -96,10 +96,10 @@ class MixedBank:
         """Replaces segments as `SegmentBank.redraw` does, each by one of the same bank."""
         banks, own = np.array([self.origin(index) for index in drawn], np.int64).reshape(-1, 2).T
         chosen, boxes = np.array(drawn, np.int64), np.asarray(boxes, float)
-        for place in np.unique(banks).tolist():
-            here, start = banks == place, int(self._starts[place])
+        for position in np.unique(banks).tolist():
+            here, start = banks == position, int(self._starts[position])
             fits = None if allowed is None else partial(_allowed_from, allowed, start)
-            chosen[here] = self.banks[place].redraw(rng, own[here], boxes[here], max_enlargement, fits)
+            chosen[here] = self.banks[position].redraw(rng, own[here], boxes[here], max_enlargement, fits)
             chosen[here] += start
         return chosen.tolist()
 
@@ -111,8 +111,8 @@ class MixedBank:
         """
         if not 0 <= index < len(self):
             raise IndexError(f"`index` must be in [0, {len(self)}), but got {index}.")
-        place = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return place, int(index - self._starts[place])
+        position = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return position, int(index - self._starts[position])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -126,23 +126,23 @@ class MixedBank:
 
     def file(self, index: int) -> str:
         """Returns the file of a segment, as `SegmentBank.file` does."""
-        place, index = self.origin(index)
-        return self.banks[place].file(index)
+        position, index = self.origin(index)
+        return self.banks[position].file(index)
 
     def record(self, index: int) -> SegmentRecord:
         """Returns the record of a segment, as `SegmentBank.record` does."""
-        place, index = self.origin(index)
-        return self.banks[place].record(index)
+        position, index = self.origin(index)
+        return self.banks[position].record(index)
 
     def outline(self, index: int) -> SegmentInfo:
         """Returns the size and category of a segment, as `SegmentBank.outline` does."""
-        place, index = self.origin(index)
-        return self.banks[place].outline(index)
+        position, index = self.origin(index)
+        return self.banks[position].outline(index)
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
         """Decodes a segment, as `SegmentBank.load` does."""
-        place, index = self.origin(index)
-        return self.banks[place].load(index, at_least)
+        position, index = self.origin(index)
+        return self.banks[position].load(index, at_least)
 
 
 def _allowed_from(allowed: Callable[[int], bool], start: int, index: int) -> bool:

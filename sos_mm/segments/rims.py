@@ -92,13 +92,13 @@ def own_colors(image: np.ndarray, mask: np.ndarray, alpha: np.ndarray, rim: floa
     # In a part thinner than two rims, the middle half counts as inside.
     begins = np.minimum(cv2.dilate(depth, np.ones((side, side), np.uint8)) / 2, rim)
     inside, background = depth > begins, cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3) > rim
-    places = np.nonzero((alpha > 0) & (depth <= 2 * begins))
-    if not background.any() or not places[0].size:
+    positions = np.nonzero((alpha > 0) & (depth <= 2 * begins))
+    if not background.any() or not positions[0].size:
         return image
-    found = image[places].astype(np.float32)
+    found = image[positions].astype(np.float32)
     # Pixels less than twice as deep as the rim may be background, too.
-    front = _nearby(image, (depth > 2 * begins, inside), places, side)
-    back = _nearby(image, (background,), places, side)
+    front = _nearby(image, (depth > 2 * begins, inside), positions, side)
+    back = _nearby(image, (background,), positions, side)
     contrast = np.linalg.norm(front - back, axis=1, keepdims=True)
     way = np.sum((found - back) * (front - back), axis=1, keepdims=True) / np.maximum(contrast**2, 1)
     way = np.clip(way, 0, 1)
@@ -106,43 +106,43 @@ def own_colors(image: np.ndarray, mask: np.ndarray, alpha: np.ndarray, rim: floa
     aside = np.linalg.norm(found - way * front - (1 - way) * back, axis=1, keepdims=True)
     replaced = _ramp(contrast, *_CONTRAST) * (1 - _ramp(way, *_KEPT)) * (1 - _ramp(aside / (contrast + 1), *_ASIDE))
     alike = np.linalg.norm(found - back, axis=1) < _ALIKE * contrast[:, 0]
-    replaced[inside[places] & ~_joined(alike, mask, places)] = 0
+    replaced[inside[positions] & ~_joined(alike, mask, positions)] = 0
     colors = image.copy()
-    colors[places] = np.rint(found + replaced * (unmix(found, front, back, way) - found))
+    colors[positions] = np.rint(found + replaced * (unmix(found, front, back, way) - found))
     return colors
 
 
-def _joined(alike: np.ndarray, mask: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+def _joined(alike: np.ndarray, mask: np.ndarray, positions: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Returns (N,) bool: which of N pixels are connected to the outside of a mask through pixels of ``alike``, or
     adjoin such pixels.
     """
     free = 1 - mask
-    free[places] |= alike
+    free[positions] |= alike
     _, labels = cv2.connectedComponents(free, connectivity=4)
     joined = np.zeros(labels.max() + 1, np.uint8)
     joined[labels[mask == 0]] = 1
     # Pixels beside them may be mixtures.
-    return cv2.dilate(joined[labels], np.ones((3, 3), np.uint8))[places] > 0
+    return cv2.dilate(joined[labels], np.ones((3, 3), np.uint8))[positions] > 0
 
 
 def _nearby(
-    image: np.ndarray, parts: Sequence[np.ndarray], places: tuple[np.ndarray, np.ndarray], reach: int
+    image: np.ndarray, parts: Sequence[np.ndarray], positions: tuple[np.ndarray, np.ndarray], reach: int
 ) -> np.ndarray:
     """Computes mean colours (N, 3) float32 of a part of an image in squares around N pixels.
 
     Args:
         image: (H, W, 3) uint8.
         parts: Masks (H, W) bool, not all empty. Where a square holds no pixel of the first, the next one is used.
-        places: (N,) rows and (N,) columns.
+        positions: (N,) rows and (N,) columns.
         reach: Half side of the squares in pixels; four times that where a square holds no pixel of any part.
     """
     layers = [cv2.merge([cv2.copyTo(image, part), part]) for part in (part.view(np.uint8) for part in parts)]
-    sums, missing = np.zeros((len(places[0]), 4), np.float32), np.arange(len(places[0]))
+    sums, missing = np.zeros((len(positions[0]), 4), np.float32), np.arange(len(positions[0]))
     while missing.size:
         window = (2 * min(reach, max(image.shape)) + 1,) * 2
         for layer in layers:
             box = cv2.boxFilter(layer, cv2.CV_32F, window, normalize=False, borderType=cv2.BORDER_CONSTANT)
-            sums[missing] = box[places[0][missing], places[1][missing]]
+            sums[missing] = box[positions[0][missing], positions[1][missing]]
             missing = missing[sums[missing, 3] == 0]
             if not missing.size:
                 break

@@ -58,8 +58,8 @@ class SelectedRecords(Sequence):
         self.copies, self.skipped = base.copies, base.skipped
         names, counts = np.asarray(base.categories), np.asarray(base.counts)
         self.rows = selected_rows(base, selection)
-        place = np.searchsorted(np.cumsum(counts), self.rows, side="right")
-        left = np.bincount(place, minlength=len(counts))
+        position = np.searchsorted(np.cumsum(counts), self.rows, side="right")
+        left = np.bincount(position, minlength=len(counts))
         self.categories: tuple[str, ...] = tuple(names[left > 0].tolist())
         self.counts = left[left > 0]
 
@@ -69,10 +69,10 @@ class SelectedRecords(Sequence):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, place: int) -> SegmentRecord:
-        if not 0 <= place < len(self.rows):
-            raise IndexError(f"`place` must be in [0, {len(self.rows)}), but got {place}.")
-        return self.base[self.rows[place]]
+    def __getitem__(self, position: int) -> SegmentRecord:
+        if not 0 <= position < len(self.rows):
+            raise IndexError(f"`position` must be in [0, {len(self.rows)}), but got {position}.")
+        return self.base[self.rows[position]]
 
     @cached_property
     def has_source_sizes(self) -> bool:
@@ -89,25 +89,25 @@ class SelectedRecords(Sequence):
             base, rows = base.base, base.rows[rows]
         return base.fingerprint if len(rows) == len(base) else combined(base.fingerprint, rows.astype("<i8"))
 
-    def file(self, place: int) -> str:
+    def file(self, position: int) -> str:
         """Returns the path of the file that holds a record."""
-        return self.base.file(int(self.rows[place]))
+        return self.base.file(int(self.rows[position]))
 
-    def outline(self, place: int) -> SegmentInfo:
+    def outline(self, position: int) -> SegmentInfo:
         """Returns the size and category of a record."""
-        return self.base.outline(int(self.rows[place]))
+        return self.base.outline(int(self.rows[position]))
 
-    def copy(self, place: int, at_least: tuple[int, int]) -> PackedCopy | None:
+    def copy(self, position: int, at_least: tuple[int, int]) -> PackedCopy | None:
         """Finds the smallest copy that is large enough, as `IndexedRecords.copy` does."""
-        return self.base.copy(int(self.rows[place]), at_least)
+        return self.base.copy(int(self.rows[position]), at_least)
 
     def read_copy(self, copy: PackedCopy) -> np.ndarray:
         """Reads the pixels of a copy."""
         return self.base.read_copy(copy)
 
-    def kind(self, place: int) -> tuple[str, tuple[str, ...]]:
+    def kind(self, position: int) -> tuple[str, tuple[str, ...]]:
         """Returns the sub-category and attributes of a record."""
-        return self.base.kind(int(self.rows[place]))
+        return self.base.kind(int(self.rows[position]))
 
     def column(self, name: str) -> np.ndarray:
         """Returns the (N,) values of a column, as `IndexedRecords.column` does."""

@@ -96,7 +96,7 @@ def find_categories(names: Iterable[str], categories: Sequence[str]) -> list[int
         hint = f" The nearest to {wanted[absent[0]]!r} is {categories[keys.index(near[0])]!r}." if near else ""
         names = few([wanted[key] for key in absent])
         raise ValueError(f"`vocabulary` names {names}, but the bank has no such category.{hint}")
-    return [place for place, key in enumerate(keys) if key in wanted]
+    return [position for position, key in enumerate(keys) if key in wanted]
 
 
 def category_ids(categories: Iterable[str], vocabulary: Any = None) -> dict[str, int]:

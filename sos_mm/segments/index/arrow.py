@@ -169,42 +169,42 @@ class IndexedRecords(Sequence):
         return self._length
 
     def __getitem__(self, row: int) -> SegmentRecord:
-        get, place = self._at(row)
-        flags = tuple(get[name](place) for name in ANNOTATED)
+        get, position = self._at(row)
+        flags = tuple(get[name](position) for name in ANNOTATED)
         return SegmentRecord(
             self.file(row),
-            get["category"](place),
-            get["sub_category"](place),
-            get["phrase"](place),
-            get["description"](place),
-            get["features"](place),
-            get["source_id"](place),
-            get["offset"](place),
-            get["length"](place),
-            get["outline"](place),
-            _known(get["soften"](place)),
+            get["category"](position),
+            get["sub_category"](position),
+            get["phrase"](position),
+            get["description"](position),
+            get["features"](position),
+            get["source_id"](position),
+            get["offset"](position),
+            get["length"](position),
+            get["outline"](position),
+            _known(get["soften"](position)),
             None if flags[0] is None else flags,
-            Facts(*[get[name](place) for name in _FACTS]),
-            _source_size(get, place),
-            get["decontaminate"](place),
-            _known(get["bordering"](place)),
+            Facts(*[get[name](position) for name in _FACTS]),
+            _source_size(get, position),
+            get["decontaminate"](position),
+            _known(get["bordering"](position)),
         )
 
     def kind(self, row: int) -> tuple[str, tuple[str, ...]]:
         """Returns the sub-category and attributes of a row, at a tenth of the cost of its record."""
-        get, place = self._at(row)
-        return get["sub_category"](place), get["features"](place)
+        get, position = self._at(row)
+        return get["sub_category"](position), get["features"](position)
 
     def file(self, row: int) -> str:
         """Returns the path of the file that holds a row, at a tenth of the cost of its record."""
-        get, place = self._at(row)
-        return os.path.join(self._root_text, get["file"](place))
+        get, position = self._at(row)
+        return os.path.join(self._root_text, get["file"](position))
 
     def outline(self, row: int) -> SegmentInfo:
         """Returns the size and category of a row, at a tenth of the cost of its record."""
-        get, place = self._at(row)
-        size = get["box_height"](place), get["box_width"](place)
-        return SegmentInfo(size, get["category"](place), _source_size(get, place))
+        get, position = self._at(row)
+        size = get["box_height"](position), get["box_width"](position)
+        return SegmentInfo(size, get["category"](position), _source_size(get, position))
 
     def copy(self, row: int, at_least: tuple[int, int]) -> PackedCopy | None:
         """Finds the smallest copy of a row that is large enough to be scaled down to a height and width.
@@ -214,11 +214,11 @@ class IndexedRecords(Sequence):
         Returns:
             None if only the segment itself is large enough.
         """
-        get, place = self._at(row)
-        offset, size = get["copy_offset"](place), (get["box_height"](place), get["box_width"](place))
+        get, position = self._at(row)
+        offset, size = get["copy_offset"](position), (get["box_height"](position), get["box_width"](position))
         height, width = at_least[0] * OVERSAMPLING, at_least[1] * OVERSAMPLING
         for side, own in zip(self.copies, copy_sizes(size, self.copies), strict=False):
-            length = get[f"copy_{side}"](place)
+            length = get[f"copy_{side}"](position)
             if length and (own == size or (own[0] >= height and own[1] >= width)):
                 return PackedCopy(offset, length, own, size)
             offset += length
@@ -245,10 +245,10 @@ class IndexedRecords(Sequence):
         """Returns the getters of the batch of a row, by column, and the index of the row in the batch."""
         if not 0 <= row < self._length:
             raise IndexError(f"`row` must be in [0, {self._length}), but got {row}.")
-        number, place = divmod(int(row), self._batch_rows)
+        number, position = divmod(int(row), self._batch_rows)
         if number not in self._batches:
             self._batches[number] = Getters(self._file.get_batch(number))
-        return self._batches[number], place
+        return self._batches[number], position
 
     def column(self, name: str) -> np.ndarray:
         """Returns the (N,) values of a column; flags as int8, -1 where not annotated; NaN for unknown numbers."""
@@ -268,10 +268,10 @@ def _known(value: float) -> float | None:
     return None if isnan(value) else value
 
 
-def _source_size(get: "Getters", place: int) -> tuple[int, int] | None:
+def _source_size(get: "Getters", position: int) -> tuple[int, int] | None:
     """Returns height and width of a row's source image, or None for 0."""
-    height = get["source_height"](place)
-    return (height, get["source_width"](place)) if height else None
+    height = get["source_height"](position)
+    return (height, get["source_width"](position)) if height else None
 
 
 def pack_path(index: Path, name: str) -> Path:
@@ -308,17 +308,17 @@ def getter(column: Any) -> Callable[[int], Any]:
         return _strings(column)
     if kind.startswith("list"):
         edges, get = _edges(column), _strings(column.values)
-        return lambda place: tuple(map(get, range(edges[place], edges[place + 1])))
+        return lambda position: tuple(map(get, range(edges[position], edges[position + 1])))
     if kind == "bool":
         values, meanings = column.cast("int8").fill_null(2).to_numpy().item, (False, True, None)
-        return lambda place: meanings[values(place)]
+        return lambda position: meanings[values(position)]
     return column.to_numpy().item
 
 
 def _strings(column: Any) -> Callable[[int], str]:
     edges, data = _edges(column), column.buffers()[2]
     view = memoryview(data if data is not None else b"")
-    return lambda place: str(view[edges[place] : edges[place + 1]], "utf-8")
+    return lambda position: str(view[edges[position] : edges[position + 1]], "utf-8")
 
 
 def _edges(column: Any) -> memoryview:

@@ -38,8 +38,8 @@ class Fingerprint:
             raise FileNotFoundError(f"The file {record.file} does not exist.") from error
         words = (record.category, record.sub_category, record.phrase, record.description, record.attributes)
         name = Path(os.path.relpath(record.file, self._root)).as_posix()
-        place = (record.source_id, name, record.offset, size, record.outline, record.soften, record.flags)
-        self._hash.update(_encoded((*words, *place, record.source_size, record.decontaminate)))
+        position = (record.source_id, name, record.offset, size, record.outline, record.soften, record.flags)
+        self._hash.update(_encoded((*words, *position, record.source_size, record.decontaminate)))
 
     def hexdigest(self, *more: Any) -> str:
         """Returns the 64 hexadecimal digits of the hash of the records and of further JSON values."""

@@ -126,12 +126,12 @@ class _Source:
         for entry in filter(_has_outline, self.file.annotations):
             by_image[entry.get("image_id")].append(entry)
         for image_id, group in by_image.items():
-            places = [place for place, entry in enumerate(group) if id(entry) in wanted]
-            if places:
+            indices = [index for index, entry in enumerate(group) if id(entry) in wanted]
+            if indices:
                 size = self.file.images[image_id]["height"], self.file.images[image_id]["width"]
                 things = maps.things(image_id, size) if maps else None
-                found = bordering_shares(group, places, size, things)
-                shares.update((id(group[place]), share) for place, share in found.items())
+                found = bordering_shares(group, indices, size, things)
+                shares.update((id(group[index]), share) for index, share in found.items())
         for entry, record in listed:
             share = shares[id(entry)]
             if isinstance(share, ValueError):
