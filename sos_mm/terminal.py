@@ -5,10 +5,11 @@ import math
 import os
 import sys
 from collections.abc import Iterable
-from importlib import import_module
 from typing import Any
 
 from tqdm import tqdm
+
+from sos_mm.compat import import_quietly
 
 # Where no terminal overwrites the line: what has been done, without a bar.
 _PLAIN = "{n_fmt}/{total_fmt}{unit}, {rate_fmt}, {remaining} left"
@@ -44,6 +45,8 @@ def progress_bar(values: Iterable | None = None, *, total: int, unit: str, shown
 def log_prints(*modules: str) -> None:
     """Has what some modules print go to their loggers instead, at level DEBUG.
 
+    While `contextlib.redirect_stdout` is in force they print: mmdet collects pycocotools' tables so.
+
     Args:
         modules: Names of modules that call `print`; imported here.
 
@@ -51,17 +54,19 @@ def log_prints(*modules: str) -> None:
         ImportError: If one cannot be imported.
     """
     for name in modules:
-        import_module(name).print = _LoggedPrint(name)  # Found before the built-in function of that name.
+        import_quietly(name)
+        # Found before the built-in function of that name.
+        vars(sys.modules[name])["print"] = _LoggedPrint(name)
 
 
 class _LoggedPrint:
-    """Stands for `print` in a module: writes to a logger unless it is told to print to a file."""
+    """Stands for `print` in a module: writes to a logger unless the text goes elsewhere than to the terminal."""
 
     def __init__(self, name: str):
-        self._logger = logging.getLogger(name)
+        self._logger, self._stdout = logging.getLogger(name), sys.stdout
 
     def __call__(self, *values: object, sep: str | None = " ", file: Any = None, **options: Any) -> None:
-        if file is None:
+        if file is None and sys.stdout is self._stdout:
             self._logger.debug("%s", (" " if sep is None else sep).join(map(str, values)))
         else:
             print(*values, sep=sep, file=file, **options)

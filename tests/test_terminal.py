@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import termios
+from contextlib import redirect_stdout
 from itertools import pairwise
 
 import pytest
@@ -80,6 +81,8 @@ def test_prints_of_a_module_go_to_its_log(tmp_path, monkeypatch, capsys, caplog)
     with caplog.at_level(logging.DEBUG):
         chatter.say("index", "created!", sep=" is ", end="")
         chatter.say("kept", file=page)
+        with redirect_stdout(page):
+            chatter.say("collected", 1)
     assert capsys.readouterr() == ("", "")
     assert [(record.name, record.getMessage()) for record in caplog.records] == [("chatter", "index is created!")]
-    assert page.getvalue() == "kept\n"
+    assert page.getvalue() == "kept\ncollected 1\n"
