@@ -12,6 +12,7 @@ from cachetools import LRUCache
 
 from sos_mm.checks import check_choice, few
 from sos_mm.errors import ErrorCollector
+from sos_mm.segments.enlargement import enlargement
 from sos_mm.segments.index.arrow import IndexedRecords
 from sos_mm.segments.index.copies import PackedCopy
 from sos_mm.segments.index.fingerprint import combined
@@ -317,8 +318,7 @@ class SegmentBank:
         return chosen
 
     def _enlargement(self, index: int, box: Sequence[float]) -> float:
-        height, width = self.outline(index).size
-        return min(box[0] / height, box[1] / width)
+        return enlargement(box, self.outline(index).size)
 
     @cached_property
     def fingerprint(self) -> str:

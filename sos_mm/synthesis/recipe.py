@@ -13,8 +13,8 @@ from sos_mm.checks import check_choice, check_range, one_name, require
 from sos_mm.composition.backgrounds.procedural import PHOTOGRAPHS, Backgrounds, build_backgrounds, check_backgrounds
 from sos_mm.composition.effects.step import Step, build_steps
 from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
-from sos_mm.segments import MixedBank, SegmentBank, build_bank
-from sos_mm.segments.bank import STRATEGIES
+from sos_mm.segments import build_bank
+from sos_mm.segments.bank import STRATEGIES, Bank
 from sos_mm.segments.factory import check_bank
 from sos_mm.segments.sample import GROUPS
 from sos_mm.segments.vocabulary import category_key
@@ -95,7 +95,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> "Recipe":
-        """A recipe from what a config file holds.
+        """Makes a recipe from what a config file holds.
 
         Raises:
             ValueError: If a key is unknown (names the nearest one) or missing, or a value is not as said.
@@ -107,7 +107,7 @@ class Recipe:
         return cls(**config)
 
     def to_dict(self) -> dict[str, Any]:
-        """All values as JSON holds them, defaults included."""
+        """Gives all values as JSON holds them, defaults included."""
         return json.loads(json.dumps(asdict(self)))
 
     @property
@@ -115,18 +115,18 @@ class Recipe:
         """Tells recipes apart; the same for recipes that say the same in other words or another order."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
-    def build_bank(self) -> SegmentBank | MixedBank:
-        """The segments. Raises what their readers raise."""
+    def build_bank(self) -> Bank:
+        """Builds the bank of the segments. Raises what their readers raise."""
         with _naming("segments", self.segments):
             return build_bank(self._with_group(self.segments))
 
     def build_backgrounds(self) -> Backgrounds:
-        """The backgrounds. Raises what their readers raise."""
+        """Builds the backgrounds. Raises what their readers raise."""
         with _naming("backgrounds", self.backgrounds):
             return build_backgrounds(self._with_group(self.backgrounds))
 
     def build_layout(self) -> LayoutPrior:
-        """The layout prior."""
+        """Builds the layout prior."""
         with _naming("layout", self.layout):
             return build_layout(self.layout)
 
@@ -136,12 +136,12 @@ class Recipe:
             return build_steps([self.effects] if isinstance(self.effects, str) else self.effects)
 
     def build_formats(self) -> tuple[Format, ...]:
-        """The formats of the data set."""
+        """Builds the formats of the data set."""
         with _naming("formats", self.formats):
             return build_formats(self.formats)
 
     def background_ids(self, categories: Categories) -> frozenset[int] | None:
-        """Ids of what the backgrounds may show; None for any.
+        """Gives the ids of the categories that the backgrounds may show; None for any.
 
         Raises:
             ValueError: If a name is not in the vocabulary (says the nearest one).
@@ -209,7 +209,7 @@ def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> R
 
 
 def config_module():
-    """mmengine's config module, which needs no torch.
+    """Imports mmengine's config module, which needs no torch.
 
     Raises:
         ImportError: If it is not installed.
