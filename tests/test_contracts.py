@@ -29,7 +29,7 @@ ARROWS = {
     # The command, which nothing else imports.
     "cli": {"segments", "cutouts", "synthesis", "browse", "annotations", "saliency", "engine", "formats"},
 }
-LEAVES = {"atomic", "checks", "compat", "errors", "progress", "registry", "seeding", "shipped"}
+LEAVES = {"atomic", "checks", "compat", "errors", "registry", "seeding", "shipped", "terminal"}
 WITHOUT_TORCH = (
     "formats",
     "segments",
@@ -43,9 +43,9 @@ WITHOUT_TORCH = (
     "checks",
     "compat",
     "errors",
-    "progress",
     "registry",
     "seeding",
+    "terminal",
 )
 
 
@@ -62,7 +62,7 @@ def test_public_names():
 
 
 def test_import_is_light():
-    heavy = "{'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmseg', 'mmdet', 'diffusers', 'timm'}"
+    heavy = "{'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmseg', 'mmdet', 'diffusers', 'timm', 'tqdm', 'cachetools'}"
     assert python(f"import sos_mm, sys; print(sorted({heavy} & set(sys.modules)))") == "[]"
     measured = python("import time; t = time.perf_counter(); import sos_mm; print(time.perf_counter() - t)")
     assert float(measured) < 0.3

@@ -20,7 +20,7 @@ from sos_mm.cutouts import CutoutWriter, OnnxCutter, Photograph, find_photograph
 from sos_mm.cutouts.photographs import Video, is_video, read_each
 from sos_mm.cutouts.writing import KINDS, OverlayVideo
 from sos_mm.errors import BROKEN, ErrorCollector
-from sos_mm.progress import Progress
+from sos_mm.terminal import progress_bar
 
 # (name, image, alpha, uncertainty), as `CutoutWriter.write` takes them.
 Found = tuple[str, np.ndarray, np.ndarray, np.ndarray | None]
@@ -71,13 +71,13 @@ def finder_of(args: argparse.Namespace) -> Finder:
 def cut_video(path: str, find: Finder, writer: CutoutWriter) -> int:
     """Writes the results of a video's frames; how many there were."""
     video = Video(path)
-    progress, number = Progress(max(video.frames, 1), "frames"), 0
-    with OverlayVideo(writer, video) as overlay:
+    number = 0
+    with OverlayVideo(writer, video) as overlay, progress_bar(total=max(video.frames, 1), unit="frames") as bar:
         for found in find(video, ErrorCollector()):
             writer.write(*found)
             overlay.add(*found[1:3])
             number += 1
-            progress.add(1)
+            bar.update()
     return number
 
 
@@ -90,10 +90,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     try:
         photographs = find_photographs(images)
         writer, find = CutoutWriter(args.out, args.kinds), finder_of(args)
-        progress = Progress(len(photographs), "images")
-        for found in find(progress.over(photographs), faults):
-            writer.write(*found)
-            number += 1
+        with progress_bar(photographs, total=len(photographs), unit="images") as bar:
+            for found in find(bar, faults):
+                writer.write(*found)
+                number += 1
         number += sum(cut_video(path, find, writer) for path in videos)
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         sys.exit(f"error: {error}")

@@ -1,4 +1,4 @@
-"""What the parsers of all verbs have in common."""
+"""What the parsers of verbs have in common."""
 
 import argparse
 import sys
@@ -16,3 +16,26 @@ def new_parser(verb: str, description: str, prog: str | None, **options) -> argp
     if prog is None:
         description = description.replace(f"sos-mm {verb}", f"python {sys.argv[0]}")
     return argparse.ArgumentParser(prog=prog, description=description, **options)
+
+
+def add_recipe(parser: argparse.ArgumentParser, example: str) -> None:
+    """Adds the arguments that name a recipe: its file, and ``--cfg-options`` with values that replace those in it.
+
+    Args:
+        parser: The parser of a verb.
+        example: What the help text gives as an example of ``KEY=VALUE``.
+
+    Raises:
+        ImportError: If mmengine is not installed.
+    """
+    from sos_mm.synthesis.recipe import config_module  # Brings all of composition, which other verbs do without.
+
+    parser.add_argument("recipe", help="config file of what to make")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=config_module().DictAction,
+        default={},
+        metavar="KEY=VALUE",
+        help=f"values that replace those of the recipe, such as {example}",
+    )

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from sos_mm.checks import writable_folder
 from sos_mm.compat import check_openmmlab
 from sos_mm.engine.hooks import DropTokenPositions
+from sos_mm.terminal import log_prints
 
 # What the runner and these tools read of a config. All else at its top level are the config's own variables, which are
 # consumed while it loads, or settings that a user's hooks and evaluators read.
@@ -24,10 +25,13 @@ RUNNER_KEYS = [
     *(f"{kind}_{part}" for kind in ("train", "val", "test") for part in ("cfg", "dataloader", "evaluator")),
     *("runner_type", "compile", "custom_imports", "vis_backends", "tta_model", "tta_pipeline"),
 ]
+# Modules that print what they are doing, such as "index created!".
+_PRINTING = ("pycocotools.coco", "pycocotools.cocoeval")
+_PRINTING_OF_MMDET = ("mmdet.datasets.api_wrappers.coco_api", "mmdet.datasets.api_wrappers.cocoeval_mp")
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Returns the arguments that OpenMMLab's training and testing tools have in common."""
+    """Adds the arguments that OpenMMLab's training and testing tools have in common."""
     parser.add_argument("config", help="config file")
     parser.add_argument("--work-dir", help="where logs and results go (default: work_dirs/NAME_OF_CONFIG)")
     parser.add_argument(
@@ -137,7 +141,11 @@ def start_processes(config: Config) -> None:
 
 
 def build_runner(config: Config) -> Runner:
-    """Returns the runner of a config, of its own type where it names one."""
+    """Builds the runner of a config, of its own type where it names one.
+
+    What pycocotools and mmdet print while they read annotation files and evaluate goes to their loggers.
+    """
+    log_prints(*_PRINTING, *(_PRINTING_OF_MMDET if config.get("default_scope") == "mmdet" else ()))
     if "runner_type" not in config:
         return Runner.from_cfg(config)
     from mmengine.registry import RUNNERS

@@ -1,5 +1,9 @@
 """Overrides of configs: what is consumed while the config loads is refused, and what a user's own parts read is not."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 
 pytest.importorskip("mmengine")
@@ -54,3 +58,42 @@ def test_the_runners_settings_are_found(config):
     assert settings_made_of(config, "pipeline") == ["train_dataloader.dataset.pipeline"]
     # Other sevens are no copies of it.
     assert settings_made_of(config, "size") == []
+
+
+READER = """
+import json, sys
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from sos_mm.engine.launch import build_runner
+
+@RUNNERS.register_module()
+class ReadingRunner:
+    @classmethod
+    def from_cfg(cls, config):
+        from {module} import {name}
+        {name}("instances.json")
+        return cls()
+
+config = Config(dict(runner_type="ReadingRunner", default_scope={scope!r}))
+ReadingRunner.from_cfg(config)
+print("now by our own")
+build_runner(config)
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "scope"),
+    [("pycocotools.coco", "COCO", "mmseg"), ("mmdet.datasets.api_wrappers", "COCOPanoptic", "mmdet")],
+)
+def test_what_libraries_print_of_annotation_files_is_kept_off_the_terminal(tmp_path, module, name, scope):
+    pytest.importorskip(scope, exc_type=ImportError)
+    segment = dict(id=1, category_id=1, area=1, bbox=[0, 0, 1, 1], iscrowd=0)
+    annotation = dict(id=1, image_id=1, category_id=1, file_name="1.png", segments_info=[segment])
+    content = dict(images=[dict(id=1, file_name="1.jpg")], annotations=[annotation], categories=[dict(id=1, name="a")])
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    code = READER.format(module=module, name=name, scope=scope)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    before, after = done.stdout.split("now by our own")
+    assert "index created!" in before
+    assert after.strip() == ""

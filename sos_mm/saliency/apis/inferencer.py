@@ -22,8 +22,8 @@ from sos_mm.cutouts.photographs import Photograph, chunks, find_photographs, rea
 from sos_mm.cutouts.writing import KINDS, CutoutWriter
 from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.errors import ErrorCollector
-from sos_mm.progress import Progress
 from sos_mm.saliency.data.transforms import LoadAuxiliaryImage, LoadSaliencyImage, LoadSaliencyMask
+from sos_mm.terminal import progress_bar
 
 # Transforms of a test pipeline whose work is done here, or that need a ground truth.
 _READERS = (LoadSaliencyImage, LoadImageFromFile, LoadSaliencyMask, LoadAnnotations)
@@ -131,11 +131,12 @@ class SODInferencer:
         """
         photographs, faults = find_photographs(inputs, channel_order), ErrorCollector(broken)
         writer = CutoutWriter(out_dir, tuple(kinds)) if out_dir is not None else None
-        progress, predictions = Progress(len(photographs), "images", self.show_progress), []
-        for found in self.stream(progress.over(photographs), batch_size, faults):
-            predictions.append(found)
-            if writer is not None:
-                writer.write(found.name, found.image, found.alpha, found.uncertainty)
+        predictions = []
+        with progress_bar(photographs, total=len(photographs), unit="images", shown=self.show_progress) as bar:
+            for found in self.stream(bar, batch_size, faults):
+                predictions.append(found)
+                if writer is not None:
+                    writer.write(found.name, found.image, found.alpha, found.uncertainty)
         return dict(predictions=predictions, skipped=dict(faults.counts), faults=faults.texts)
 
     def stream(

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import read_image
-from sos_mm.progress import Progress
 from sos_mm.saliency.data.benchmarks import BENCHMARKS
 from sos_mm.saliency.data.datasets import SaliencyDataset
 from sos_mm.saliency.data.transforms import LoadSaliencyMask
+from sos_mm.terminal import progress_bar
 
 # Shades within so many levels of 0 or 255 are the edges of a binary mask.
 _EDGE = 16
@@ -61,11 +61,12 @@ def inspect_dataset(dataset: SaliencyDataset, progress: bool = True) -> Inspecti
     if known:
         found.expected, found.note, found.parts = known.images, known.note, known.parts
     pairs = (dataset.get_data_info(index) for index in range(len(dataset)))
-    for pair in Progress(len(dataset), "pairs", progress).over(pairs):
-        try:
-            _inspect(pair, found)
-        except (OSError, ValueError) as error:
-            found.faults.append(str(error))
+    with progress_bar(pairs, total=len(dataset), unit="pairs", shown=progress) as bar:
+        for pair in bar:
+            try:
+                _inspect(pair, found)
+            except (OSError, ValueError) as error:
+                found.faults.append(str(error))
     return found
 
 

@@ -9,6 +9,8 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from sos_mm.checks import read_image
+
 
 class PictureHook(Hook):
     """Knows where pictures of a run go: those of several data sets in a folder each, since their names are alike."""
@@ -100,7 +102,7 @@ def result_row(sample, height: int) -> np.ndarray:
     Returns:
         (height, W, 3) uint8 RGB.
     """
-    image = mmcv.imread(sample.img_path, channel_order="rgb")
+    image = read_image(sample.img_path, 3)
     fields = [sample.gt_saliency] if "gt_saliency" in sample else []
     maps = [grey_picture(field.data) for field in (*fields, sample.pred_saliency)]
     if "saliency_std" in sample:
