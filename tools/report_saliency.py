@@ -10,6 +10,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from sos_mm.checks import read_image
+from sos_mm.cli.parsing import add_renamed_argument
 from sos_mm.engine.launch import add_common_arguments, build_trained, load_config
 from sos_mm.saliency.evaluation import baselines, report
 from sos_mm.saliency.evaluation.visualization import grey_picture, side_by_side
@@ -25,7 +26,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=12, help="prediction rows to show")
     parser.add_argument("--pairs", type=int, default=12, help="pairs of training data to show")
     parser.add_argument("--closely", type=int, default=2, help="images whose sampling and attention are shown")
-    parser.add_argument("--sampling-steps", type=int, default=6, help="steps of the sampling strips")
+    about = "steps of the sampling strips (default: 6)"
+    add_renamed_argument(parser, "--num-inference-steps", "--sampling-steps", type=int, default=6, help=about)
     return parser.parse_args()
 
 
@@ -52,7 +54,7 @@ def page_sections(runner: Runner, args: argparse.Namespace, scores: dict) -> lis
     rows = prediction_rows(model, batches)[: args.rows]
     # Of a branch alone there is neither sampling nor attention.
     closely = range(min(args.closely, len(batches[0]["inputs"])) if isinstance(model, LatentDiffusionSegmentor) else 0)
-    strips = [report.sampling_strip(model, batches[0], index, args.sampling_steps) for index in closely]
+    strips = [report.sampling_strip(model, batches[0], index, args.num_inference_steps) for index in closely]
     # Nor is there attention to features where there are none.
     attends = getattr(model.decode_head, "afim", None) is not None
     attention = [report.attention_row(model, batches[0], index) for index in closely if attends]

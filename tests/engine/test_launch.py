@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("mmengine")
 from mmengine.config import Config
 
-from sos_mm.engine.launch import check_override, settings_made_of
+from sos_mm.engine.launch import check_override, named_as_in, settings_made_of
 
 TEXT = """
 max_epochs = 7
@@ -54,3 +54,24 @@ def test_the_runners_settings_are_found(config):
     assert settings_made_of(config, "pipeline") == ["train_dataloader.dataset.pipeline"]
     # Other sevens are no copies of it.
     assert settings_made_of(config, "size") == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "expected"),
+    [
+        (dict(num_inference_steps=4), {"model.test_cfg.steps": 2}, {"model.test_cfg.num_inference_steps": 2}),
+        (dict(steps=4), {"model.test_cfg.num_inference_steps": 2}, {"model.test_cfg.steps": 2}),
+        (dict(ensemble_size=4), {"model.test_cfg.ensemble_size": 2}, {"model.test_cfg.ensemble_size": 2}),
+        # A model that knows nothing of these names.
+        (dict(rcnn=1), {"model.test_cfg.steps": 2}, {"model.test_cfg.steps": 2}),
+        (None, {"model.test_cfg.steps": 2}, {"model.test_cfg.steps": 2}),
+    ],
+)
+def test_overrides_take_the_names_that_the_config_has(settings, options, expected):
+    assert named_as_in(Config(dict(model=dict(test_cfg=settings))), options) == expected
+
+
+def test_an_override_under_both_names_is_refused():
+    config = Config(dict(model=dict(test_cfg=dict(ensemble_size=1))))
+    with pytest.raises(ValueError, match="two names of one setting"):
+        named_as_in(config, {"model.test_cfg.ensemble": 2, "model.test_cfg.ensemble_size": 2})

@@ -230,7 +230,7 @@ def measure_gpu(size: str, rounds: int) -> None:
         gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-        seconds, flops = time_batch(name, size, rounds, dict(steps=steps, ensemble=members))
+        seconds, flops = time_batch(name, size, rounds, dict(num_inference_steps=steps, ensemble_size=members))
         memory, share = torch.cuda.max_memory_allocated() / 2**30, flops / seconds / peak
         what = f"{name.strip('_') or 'full'} {steps} x {members}"
         print(f"  {what}: {8 / seconds:.1f} images/s, {memory:.1f} GiB, {share:.0%} of that rate")

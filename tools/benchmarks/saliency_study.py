@@ -229,8 +229,8 @@ def judged(model: torch.nn.Module, name: str) -> dict[str, Predictor]:
     """The model as its config has it, and of some variants the same model in other ways."""
     named = {"itself": model.predict}
     if name == "full":
-        named |= {f"{steps} steps": with_settings(model, steps=steps) for steps in STEPS}
-        named["ensemble of 10"] = with_settings(model, ensemble=10)
+        named |= {f"{steps} steps": with_settings(model, num_inference_steps=steps) for steps in STEPS}
+        named["ensemble of 10"] = with_settings(model, ensemble_size=10)
     if name in ("full", "plain_attention", "1step"):
         named["auxiliary map"] = predict_auxiliary(model)
         named |= {what: disturbed(model, what) for what in DISTURBANCES}

@@ -58,7 +58,7 @@ class OneStepModel(nn.Module):
 
     def __init__(self, model: nn.Module):
         super().__init__()
-        for key in ("steps", "ensemble"):
+        for key in ("num_inference_steps", "ensemble_size"):
             if model.test_cfg.get(key, 1) != 1:
                 raise ValueError(
                     f"An exported model must make its map at once, but `test_cfg.{key}` is {model.test_cfg[key]}: "

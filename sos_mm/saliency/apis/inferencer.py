@@ -17,6 +17,7 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import load_checkpoint
 
+from sos_mm.checks import RENAMED_TEST_CFG, present_names
 from sos_mm.cutouts.foreground import cut_out
 from sos_mm.cutouts.photographs import Photograph, chunks, find_photographs, read_each
 from sos_mm.cutouts.writing import KINDS, CutoutWriter
@@ -69,7 +70,8 @@ class SODInferencer:
         model: Config file or config of a model; None to take the config that the checkpoint holds.
         weights: Checkpoint file.
         device: Where to run, such as 'cuda:0'; None for a GPU where there is one.
-        test_cfg: Values that replace those of the model's ``test_cfg``, such as ``dict(steps=1, ensemble=4)``.
+        test_cfg: Values that replace those of the model's ``test_cfg``, such as ``dict(num_inference_steps=1,
+            ensemble_size=4)``.
         show_progress: Whether to say on stderr how far a call is.
 
     Raises:
@@ -92,7 +94,9 @@ class SODInferencer:
     ):
         config = _read_config(model, _existing(weights, "The checkpoint"))
         if test_cfg:
-            config.merge_from_dict({"model.test_cfg": dict(test_cfg)})
+            # Under the present names on both sides, so that one replaces the other.
+            config.model.test_cfg = present_names(config.model.get("test_cfg") or {}, RENAMED_TEST_CFG, "test_cfg.")
+            config.merge_from_dict({"model.test_cfg": present_names(test_cfg, RENAMED_TEST_CFG, "test_cfg.")})
         leave_out_pretrained(config.model)
         with DefaultScope.overwrite_default_scope(config.get("default_scope", "mmseg")):
             self.model = MODELS.build(config.model)

@@ -103,23 +103,22 @@ def data_pairs(dataset: BaseDataset, number: int, height: int = 150) -> list[str
 
 
 @torch.no_grad()
-def sampling_strip(model: LatentDiffusionSegmentor, batch: dict, index: int, steps: int, height: int = 150) -> str:
+def sampling_strip(
+    model: LatentDiffusionSegmentor, batch: dict, index: int, num_inference_steps: int, height: int = 150
+) -> str:
     """Image, ground truth and the estimate of the mask after each sampling step, as a figure.
 
     Args:
         model: The model.
         batch: A batch of a test data loader.
         index: Which image of it.
-        steps: How many steps to sample with.
+        num_inference_steps: How many steps to sample with.
         height: The strip's height in pixels.
     """
     data = model.data_preprocessor(batch, training=False)
     inputs, sample = data["inputs"][index : index + 1], data["data_samples"][index]
-    settings, model.test_cfg = model.test_cfg, {**model.test_cfg, "steps": steps}
-    try:
-        process = model.sample_latents(model.encode_conditions(inputs), [sample])
-    finally:
-        model.test_cfg = settings
+    settings = dict(num_inference_steps=num_inference_steps)
+    process = model.sample_latents(model.encode_conditions(inputs), [sample], test_cfg=settings)
     image = (inputs[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
     estimates = [grey_picture(model.decode_mask(step.clean)[0]) for step in process]
     strip = side_by_side([image, grey_picture(sample.gt_saliency.data), *estimates], height)

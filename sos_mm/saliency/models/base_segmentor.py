@@ -1,7 +1,9 @@
 """What all saliency models have in common: features of one or two images, and maps put into data samples."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.registry import MODELS
@@ -105,10 +107,25 @@ class SaliencySegmentor(BaseSegmentor):
         """As :meth:`loss`, unchecked."""
 
     @abstractmethod
-    def predict_window(self, inputs: Tensor, data_samples: list[SegDataSample], window: Window) -> Tensor:
+    def predict_window(
+        self, inputs: Tensor, data_samples: list[SegDataSample], window: Window, test_cfg: Mapping[str, Any]
+    ) -> Tensor:
         """Maps of one tile, or of the whole: (B, 3 n, h, w) -> (members, B, 1, h, w) in [0, 1]."""
 
-    def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
+    def settings(self, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Returns the model's ``test_cfg`` with other values for some of its keys; the model keeps its own.
+
+        Raises:
+            ValueError: As of `checked_test_cfg`.
+        """
+        return self.test_cfg if changes is None else checked_test_cfg(changes, self.test_cfg)
+
+    def predict(
+        self,
+        inputs: Tensor,
+        data_samples: list[SegDataSample] | None = None,
+        test_cfg: Mapping[str, Any] | None = None,
+    ) -> list[SegDataSample]:
         """Fills each data sample with its saliency at the original size.
 
         Args:
@@ -117,6 +134,7 @@ class SaliencySegmentor(BaseSegmentor):
                 without them the inputs' size and an empty name are taken. ``padding_size`` (left, right, top,
                 bottom), where there is one, is what a letterbox added around the image, and is cut off;
                 ``flip`` with ``flip_direction``, where there are, are undone.
+            test_cfg: Values that replace those of the model's ``test_cfg`` in this call.
 
         Returns:
             The samples with ``pred_saliency`` (1, h, w) float in [0, 1], ``pred_sem_seg`` (1, h, w) int64,
@@ -124,23 +142,28 @@ class SaliencySegmentor(BaseSegmentor):
         """
         if data_samples is None:
             data_samples = [SegDataSample(metainfo=dict(ori_shape=tuple(inputs.shape[-2:]))) for _ in inputs]
-        members = self.encode_decode(inputs, data_samples)  # (members, B, 1, H, W)
-        return [self.fill(sample, members[:, index]) for index, sample in enumerate(data_samples)]
+        settings = self.settings(test_cfg)
+        members = self.encode_decode(inputs, data_samples, settings)  # (members, B, 1, H, W)
+        return [self.fill(sample, members[:, index], settings) for index, sample in enumerate(data_samples)]
 
-    def encode_decode(self, inputs: Tensor, batch_data_samples: list[SegDataSample]) -> Tensor:
+    def encode_decode(
+        self, inputs: Tensor, batch_data_samples: list[SegDataSample], test_cfg: Mapping[str, Any] | None = None
+    ) -> Tensor:
         """Saliency maps of all ensemble members at the inputs' size, (members, B, 1, H, W) in [0, 1]."""
-        tile = self.test_cfg["tile"]
+        settings = self.settings(test_cfg)
+        tile = settings["tile"]
         if tile is None:
-            return self.predict_window(inputs, batch_data_samples, whole(inputs))
+            return self.predict_window(inputs, batch_data_samples, whole(inputs), settings)
 
         def predict(part: Tensor, window: Window) -> Tensor:
-            return self.predict_window(part, batch_data_samples, window)
+            return self.predict_window(part, batch_data_samples, window, settings)
 
         return blend_tiles(predict, inputs, **tile, stride=self.stride)
 
-    def fill(self, sample: SegDataSample, members: Tensor) -> SegDataSample:
+    def fill(self, sample: SegDataSample, members: Tensor, test_cfg: Mapping[str, Any] | None = None) -> SegDataSample:
         """Writes the ensemble's maps (members, 1, H, W) in [0, 1] into one sample, at its original size."""
-        settings, stretch = self.test_cfg, checked_stretch(self.test_cfg["stretch"])
+        settings = self.settings(test_cfg)
+        stretch = checked_stretch(settings["stretch"])
         upright = turned_back(without_padding(members, sample), sample)  # (members, 1, H, W)
         if stretch in ("member", "released"):
             upright = torch.stack([stretched(member) for member in upright])

@@ -1,5 +1,8 @@
 """The encoder and the fusion alone, with a light decoder: what a claim about diffusion has to beat."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -55,6 +58,8 @@ class SalientBranchSegmentor(SaliencySegmentor):
         """The pixel loss."""
         return dict(loss_pixel=self.decode_head.loss_pixel(self.logits(inputs), true_saliency(data_samples, inputs)))
 
-    def predict_window(self, inputs: Tensor, data_samples: list[SegDataSample], window: Window) -> Tensor:
+    def predict_window(
+        self, inputs: Tensor, data_samples: list[SegDataSample], window: Window, test_cfg: Mapping[str, Any]
+    ) -> Tensor:
         """One member: (B, 3 n, h, w) -> (1, B, 1, h, w) in [0, 1]."""
         return self.logits(inputs).sigmoid()[None]

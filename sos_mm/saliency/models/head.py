@@ -155,7 +155,7 @@ class DiffusionSODHead(BaseModule):
         context: Context | None,
         image_latent: Tensor,
         noise: Tensor,
-        steps: int,
+        num_inference_steps: int,
         scheduler: dict | None = None,
         generators: list[Generator] | None = None,
     ) -> Iterator[SamplingStep]:
@@ -165,7 +165,7 @@ class DiffusionSODHead(BaseModule):
             context: What :meth:`condition` gave.
             image_latent: (B, C, h, w).
             noise: (B, C, h, w), standard normal.
-            steps: How many steps, at least 1.
+            num_inference_steps: How many steps, at least 1.
             scheduler: Config of another diffusers scheduler to sample with; what it does not say is as trained.
             generators: For schedulers that add noise at each step, one an image.
 
@@ -173,7 +173,7 @@ class DiffusionSODHead(BaseModule):
             FloatingPointError: If the result is not finite, as of some schedulers with zero terminal SNR.
         """
         sampler = self.sampler(scheduler)
-        sampler.set_timesteps(steps, device=noise.device)
+        sampler.set_timesteps(num_inference_steps, device=noise.device)
         extra = dict(generator=generators) if "generator" in signature(sampler.step).parameters else {}
         latent = noise * sampler.init_noise_sigma
         for timestep in sampler.timesteps:

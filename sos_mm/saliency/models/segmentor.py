@@ -1,7 +1,9 @@
 """Salient object detection as latent diffusion (Computer Graphics Forum 43(7), e15251, 2024)."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from mmengine.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -49,16 +51,18 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
         image_range: ``signed`` to give the codec images in [-1, 1], as it was trained; ``unit`` for [0, 1], as the
             authors' released code does.
         train_cfg: ``noise``: arguments of :class:`MultiResolutionNoise`, or None for white noise (default).
-        test_cfg: ``steps`` (U-Net passes, default 10), ``ensemble`` (members, default 1), ``reduction`` of the
-            members (``mean``, default, or ``median``), ``seed`` of the noise (default 0), ``noise`` to start from
-            (``normal``, default, or ``zero``), ``scheduler`` (config of another diffusers scheduler, such as
-            ``dict(type='diffusers.UniPCMultistepScheduler')``), ``threshold`` of ``pred_sem_seg`` (default 0.5),
+        test_cfg: ``num_inference_steps`` (U-Net passes, default 10), ``ensemble_size`` (members, default 1),
+            ``reduction`` of the members (``mean``, default, or ``median``), ``seed`` of the noise (default 0),
+            ``noise`` to start from (``normal``, default, or ``zero``), ``scheduler`` (config of another diffusers
+            scheduler, such as ``dict(type='diffusers.UniPCMultistepScheduler')``), ``threshold`` of ``pred_sem_seg``
+            (default 0.5),
             ``source`` (``diffusion`` for the full model, default, or ``auxiliary`` for the encoder's own map),
             ``stretch`` (what is stretched to a minimum of 0 and a maximum of 1: None, default; ``member``, each
             member before they are reduced; ``released``, as the authors' released code does, each member and what
             they are reduced to, both before it is brought to the original size; ``result``, the final map alone),
             ``upsampling`` to the original size (PIL's ``bilinear``, default, or ``bicubic`` filter), and ``tile``
-            (``dict(size=384, overlap=0.25)`` to predict large inputs in tiles, default None).
+            (``dict(size=384, overlap=0.25)`` to predict large inputs in tiles, default None). ``steps`` and
+            ``ensemble`` are the old names of the first two, and are read as these.
         **parts: Those of :class:`SaliencySegmentor`.
     """
 
@@ -143,24 +147,33 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
         ranged = [to_signed(image) if self.image_range == "signed" else image for image in images]
         return torch.cat([self.codec.encode(image) for image in ranged], 1)
 
-    def predict_window(self, inputs: Tensor, data_samples: list[SegDataSample], window: Window) -> Tensor:
+    def predict_window(
+        self, inputs: Tensor, data_samples: list[SegDataSample], window: Window, test_cfg: Mapping[str, Any]
+    ) -> Tensor:
         """Maps of all members: (B, 3 n, h, w) -> (members, B, 1, h, w) in [0, 1]."""
-        return self.decode_conditions(self.encode_conditions(inputs), data_samples, window)
+        return self.decode_conditions(self.encode_conditions(inputs), data_samples, window, test_cfg)
 
     def encode_conditions(self, inputs: Tensor) -> Conditions:
         """What the diffusion is conditioned on, computed once for all steps and ensemble members."""
         return Conditions(self.extract_feat(inputs), self.image_latents(inputs))
 
     def decode_conditions(
-        self, conditions: Conditions, data_samples: list[SegDataSample], window: Window | None = None
+        self,
+        conditions: Conditions,
+        data_samples: list[SegDataSample],
+        window: Window | None = None,
+        test_cfg: Mapping[str, Any] | None = None,
     ) -> Tensor:
         """Saliency maps of all ensemble members, (members, B, 1, H, W) in [0, 1]."""
-        if self.test_cfg["source"] == "auxiliary":
+        settings = self.settings(test_cfg)
+        if settings["source"] == "auxiliary":
             small = to_saliency(self.decode_head.auxiliary_map(conditions.features))
             return functional.interpolate(small, scale_factor=self.stride, mode="bilinear")[None]
         context = self.decode_head.condition(conditions.features)
-        members = range(self.test_cfg["ensemble"])
-        processes = (self.sample_latents(conditions, data_samples, member, context, window) for member in members)
+        processes = (
+            self.sample_latents(conditions, data_samples, member, context, window, settings)
+            for member in range(settings["ensemble_size"])
+        )
         return torch.stack([self.decode_mask(process[-1].latent) for process in processes])
 
     def sample_latents(
@@ -170,6 +183,7 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
         member: int = 0,
         context: Context | None = None,
         window: Window | None = None,
+        test_cfg: Mapping[str, Any] | None = None,
     ) -> list[SamplingStep]:
         """Every sampling step of one ensemble member.
 
@@ -179,28 +193,31 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
             member: Which member.
             context: What the head's ``condition`` gave, where it is there already.
             window: Which part of the images it is; None for the whole.
+            test_cfg: Values that replace those of the model's ``test_cfg`` in this call.
         """
-        latent = conditions.image_latent
-        noise = self.starting_noise(data_samples, member, latent, window)
-        steps, scheduler = self.test_cfg["steps"], self.test_cfg["scheduler"]
-        seeds = [self.noise_generator(sample, member).integers(2**63) for sample in data_samples]
+        settings, latent = self.settings(test_cfg), conditions.image_latent
+        noise = self.starting_noise(data_samples, member, latent, window, settings)
+        seeds = [noise_generator(settings["seed"], sample, member).integers(2**63) for sample in data_samples]
         generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         context = context or self.decode_head.condition(conditions.features)
+        steps, scheduler = settings["num_inference_steps"], settings["scheduler"]
         return list(self.decode_head.sample(context, latent, noise, steps, scheduler, generators))
 
-    def noise_generator(self, sample: SegDataSample, member: int):
-        """The generator of an image's noise: it depends on nothing but seed, file name and member."""
-        return generator(self.test_cfg["seed"], Purpose.SAMPLING_NOISE, image_id(image_name(sample)), member)
-
     def starting_noise(
-        self, data_samples: list[SegDataSample], member: int, latent: Tensor, window: Window | None
+        self,
+        data_samples: list[SegDataSample],
+        member: int,
+        latent: Tensor,
+        window: Window | None,
+        test_cfg: Mapping[str, Any] | None = None,
     ) -> Tensor:
         """Noise (B, C, h, w), that of a tile being cut out of the whole image's."""
+        settings = self.settings(test_cfg)
         window = window or whole(latent)._replace(canvas=tuple(side * self.stride for side in latent.shape[-2:]))
         shape = (self.codec.latent_channels, *(side // self.stride for side in window.canvas))
-        if self.test_cfg["noise"] == "zero":
+        if settings["noise"] == "zero":
             return torch.zeros(len(latent), shape[0], *latent.shape[-2:]).to(latent)
-        generators = [self.noise_generator(sample, member) for sample in data_samples]
+        generators = [noise_generator(settings["seed"], sample, member) for sample in data_samples]
         noise = standard_normal(generators, shape, latent.device)
         return noise if noise.shape[-2:] == latent.shape[-2:] else window.cut(noise, self.stride)
 
@@ -215,3 +232,8 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
         if self.mask_decoder is not None:
             return self.mask_decoder(mask_latent)
         return SHARPNESS * self.codec.decode(mask_latent).mean(1, keepdim=True)
+
+
+def noise_generator(seed: int, sample: SegDataSample, member: int) -> np.random.Generator:
+    """The generator of an image's noise: it depends on nothing but seed, file name and member."""
+    return generator(seed, Purpose.SAMPLING_NOISE, image_id(image_name(sample)), member)

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[3]
 def one_step(tmp_path_factory):
     """The small model with one step, its checkpoint and its ONNX file."""
     folder = tmp_path_factory.mktemp("export")
-    config = small_config(folder, folder, **{"model.test_cfg.steps": 1})
+    config = small_config(folder, folder, **{"model.test_cfg.num_inference_steps": 1})
     (folder / "config.py").write_text(config.pretty_text)
     checkpoint = write_checkpoint(config, folder / "small.pth")
     inferencer = SODInferencer(config, checkpoint, device="cpu", show_progress=False)
@@ -69,10 +69,12 @@ def test_exporting_changes_no_model(one_step):
     assert not any(module.training for module in inferencer.model.modules())
 
 
-@pytest.mark.parametrize("key", ["steps", "ensemble"])
+@pytest.mark.parametrize("key", ["num_inference_steps", "ensemble_size"])
 def test_several_steps_or_members_are_refused(one_step, tmp_path, key):
     _, inferencer, _ = one_step
-    model = MODELS.build({**inferencer.config.model, "test_cfg": {"steps": 1, "ensemble": 1, key: 2}})
+    model = MODELS.build(
+        {**inferencer.config.model, "test_cfg": {"num_inference_steps": 1, "ensemble_size": 1, key: 2}}
+    )
     with pytest.raises(ValueError, match=rf"`test_cfg\.{key}` is 2: set `model\.test_cfg\.{key}=1`"):
         export_onnx(model, tmp_path / "x.onnx", (64, 64))
     assert not list(tmp_path.iterdir())

@@ -28,7 +28,9 @@ def write_checkpoint(config, path, seed=0):
 def trained(tmp_path_factory):
     """Config and checkpoint of the small model with an ensemble of two."""
     folder = tmp_path_factory.mktemp("inferencer")
-    config = small_config(folder, folder, **{"model.test_cfg.steps": 1, "model.test_cfg.ensemble": 2})
+    config = small_config(
+        folder, folder, **{"model.test_cfg.num_inference_steps": 1, "model.test_cfg.ensemble_size": 2}
+    )
     return config, write_checkpoint(config, folder / "small.pth")
 
 
@@ -215,9 +217,30 @@ def test_config_by_path_by_dict_and_from_the_checkpoint(inferencer, trained, tmp
     for model in (tmp_path / "config.py", str(tmp_path / "config.py"), config.to_dict(), None):
         other = SODInferencer(model, checkpoint, device="cpu", show_progress=False)
         assert np.array_equal(other(picture())["predictions"][0].saliency, wanted)
-    alone = SODInferencer(config, checkpoint, device="cpu", test_cfg=dict(ensemble=1), show_progress=False)
+    alone = SODInferencer(config, checkpoint, device="cpu", test_cfg=dict(ensemble_size=1), show_progress=False)
     assert alone(picture())["predictions"][0].uncertainty is None
-    assert config.model.test_cfg.ensemble == 2
+    assert config.model.test_cfg.ensemble_size == 2
+
+
+@pytest.mark.parametrize("stored", [("num_inference_steps", "ensemble_size"), ("steps", "ensemble")])
+@pytest.mark.parametrize("given", [dict(ensemble_size=3), dict(ensemble=3)])
+def test_old_names_of_settings_are_read(trained, stored, given):
+    """Those of a config as those of a call, each replacing the other's value whatever its name."""
+    config, checkpoint = trained
+    config = Config(config.to_dict())
+    config.model.test_cfg = dict(zip(stored, (1, 2), strict=True))
+    other = SODInferencer(config, checkpoint, device="cpu", test_cfg=given, show_progress=False)
+    assert (other.model.test_cfg["num_inference_steps"], other.model.test_cfg["ensemble_size"]) == (1, 3)
+
+
+def test_a_setting_under_both_names_is_refused(trained):
+    config, checkpoint = trained
+    with pytest.raises(ValueError, match=r"`test_cfg\.steps` and `test_cfg\.num_inference_steps` are two names"):
+        SODInferencer(config, checkpoint, device="cpu", test_cfg=dict(steps=1, num_inference_steps=2))
+    config = Config(config.to_dict())
+    config.model.test_cfg = dict(ensemble=1, ensemble_size=1)
+    with pytest.raises(ValueError, match="two names of one setting"):
+        MODELS.build(config.model)
 
 
 def test_progress_is_told(trained, folder, capsys):
@@ -231,8 +254,8 @@ def test_bad_settings(inferencer, trained, folder, tmp_path):
         SODInferencer("nowhere.py", checkpoint)
     with pytest.raises(FileNotFoundError, match=r"checkpoint .*nowhere\.pth"):
         SODInferencer(config, "nowhere.pth")
-    with pytest.raises(ValueError, match=r"`test_cfg\.ensemble` must be at least 1, but got 0"):
-        SODInferencer(config, checkpoint, test_cfg=dict(ensemble=0))
+    with pytest.raises(ValueError, match=r"`test_cfg\.ensemble_size` must be at least 1, but got 0"):
+        SODInferencer(config, checkpoint, test_cfg=dict(ensemble_size=0))
     with pytest.raises(ValueError, match="`batch_size` must be at least 1, but got 0"):
         inferencer(folder, batch_size=0)
     with pytest.raises(ValueError, match="cutout"):

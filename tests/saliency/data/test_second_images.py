@@ -200,7 +200,9 @@ def test_augmented_testing_flips_both_images_and_no_mask(folders):
 def test_augmented_testing_of_several_data_sets_keeps_their_pictures_apart(tmp_path):
     """By a Runner, with an ensemble of two; both data sets have images of the same names."""
     roots = [write_saliency_data(tmp_path / name, 2) for name in ("first", "second")]
-    config = small_config(roots[0], tmp_path / "run", **{"model.test_cfg.ensemble": 2, "model.test_cfg.steps": 1})
+    config = small_config(
+        roots[0], tmp_path / "run", **{"model.test_cfg.ensemble_size": 2, "model.test_cfg.num_inference_steps": 1}
+    )
     torch.save(dict(state_dict=MODELS.build(config.model).state_dict()), tmp_path / "small.pth")
     base = config.test_dataloader.dataset
     sets = [dict(base, data_root=str(root)) for root in roots]

@@ -118,7 +118,7 @@ def test_pyramid_is_for_training_alone(monkeypatch):
     images = torch.rand(2, 3, 64, 64)
     model.train().loss(images, samples(2))
     assert calls == [(4, 8, 8)] * 2
-    model.eval().test_cfg.update(steps=1, ensemble=1)
+    model.eval().test_cfg.update(num_inference_steps=1, ensemble_size=1)
     with torch.no_grad():
         model.predict(images, samples(2))
     assert len(calls) == 2
@@ -383,7 +383,7 @@ def test_schedule_of_training_is_theirs():
         assert config.optim_wrapper.optimizer == dict(type="AdamW", lr=3e-5, weight_decay=1e-2)
         assert (config.param_scheduler, config.train_cfg.max_epochs) == ([], 500)
         assert config.train_dataloader.batch_size * 8 == config.auto_scale_lr.base_batch_size == 32
-        assert (config.model.test_cfg.steps, config.model.test_cfg.ensemble) == (10, 10)
+        assert (config.model.test_cfg.num_inference_steps, config.model.test_cfg.ensemble_size) == (10, 10)
         assert [hook.type for hook in config.custom_hooks] == ["VisitHook"]
 
 
