@@ -29,7 +29,7 @@ ARROWS = {
     # The command, which nothing else imports.
     "cli": {"segments", "cutouts", "synthesis", "browse", "annotations", "saliency", "engine", "formats"},
 }
-LEAVES = {"atomic", "checks", "compat", "errors", "progress", "registry", "seeding", "shipped"}
+LEAVES = {"atomic", "checks", "compat", "errors", "page", "progress", "registry", "seeding", "shipped"}
 WITHOUT_TORCH = (
     "formats",
     "segments",
@@ -43,6 +43,7 @@ WITHOUT_TORCH = (
     "checks",
     "compat",
     "errors",
+    "page",
     "progress",
     "registry",
     "seeding",

@@ -6,6 +6,7 @@ from math import ceil
 from pathlib import Path
 
 import torch
+from markupsafe import Markup
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
@@ -32,7 +33,7 @@ def parse_args() -> argparse.Namespace:
 
 
 @torch.no_grad()
-def prediction_rows(model, batches: list[dict]) -> list[str]:
+def prediction_rows(model, batches: list[dict]) -> list[Markup]:
     """Image, ground truth, auxiliary map (where the model has one) and full model, a figure an image."""
     named = baselines.predictors(model)
     shown = [named[name] for name in ("auxiliary map of the encoder", "branch alone", "full model") if name in named]

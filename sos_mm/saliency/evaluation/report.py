@@ -1,86 +1,57 @@
 """One HTML page about a trained saliency model: scores, predictions, sampling, data and loss. Opens from disk."""
 
 import base64
-import html
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from string import Template
 
 import cv2
 import numpy as np
 import torch
+from markupsafe import Markup
 from mmengine.dataset import BaseDataset
 
 from sos_mm.atomic import write_atomic
 from sos_mm.checks import read_image
+from sos_mm.page import part, render, source
 from sos_mm.saliency.evaluation.attention import attention_maps, on_image
 from sos_mm.saliency.evaluation.visualization import grey_picture, heat, side_by_side
 from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor
 
-PAGE = Template(
-    """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>$title</title>
-<style>
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 84rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; }
-table { border-collapse: collapse; } td, th { padding: .3rem .9rem; border-bottom: 1px solid #8886; text-align: left; }
-td + td, th + th { text-align: right; font-variant-numeric: tabular-nums; }
-figure { margin: 0 0 1rem; } figcaption { color: #888; font-size: .85rem; }
-img { max-width: 100%; } .grid { display: flex; flex-wrap: wrap; gap: .6rem; } .note { color: #888; }
-</style>
-<h1>$title</h1><p class="note">$subtitle</p>
-$body
-</html>
-"""
-)
-
 
 @dataclass
 class Section:
-    """A heading, a sentence, and what stands under it as HTML."""
+    """A heading, a sentence, and the figures and tables under it."""
 
     heading: str
     about: str
-    parts: list[str] = field(default_factory=list)
-
-    def html(self) -> str:
-        """The section as HTML."""
-        return f"<h2>{html.escape(self.heading)}</h2><p>{html.escape(self.about)}</p>{''.join(self.parts)}"
+    parts: list[Markup] = field(default_factory=list)
 
 
 def write_page(path: Path, title: str, subtitle: str, sections: list[Section]) -> None:
-    """Writes the page, whole or not at all."""
-    body = "\n".join(section.html() for section in sections)
-    page = PAGE.substitute(title=html.escape(title), subtitle=html.escape(subtitle), body=body)
+    """Writes the page, completely or not at all."""
+    css = source("saliency_report.css")
+    page = render("saliency_report.html", title=title, subtitle=subtitle, css=css, sections=sections)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, page.encode())
 
 
-def figure(picture: np.ndarray, caption: str) -> str:
-    """A picture (H, W, 3) uint8 RGB with a caption, as HTML that holds the picture itself."""
-    encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
-    source = base64.b64encode(encoded.tobytes()).decode()
-    text = html.escape(caption)
-    return f'<figure><img alt="{text}" src="data:image/jpeg;base64,{source}"><figcaption>{text}</figcaption></figure>'
+def figure(image: np.ndarray, caption: str) -> Markup:
+    """An image (H, W, 3) uint8 RGB with a caption, as HTML that holds the image itself."""
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
+    return part("image", f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}", caption)
 
 
-def grid(figures: list[str]) -> str:
+def grid(figures: list[Markup]) -> Markup:
     """Figures beside each other, as many as fit."""
-    return f'<div class="grid">{"".join(figures)}</div>'
+    return part("grid", figures)
 
 
-def score_table(scores: dict[str, dict[str, float]]) -> str:
+def score_table(scores: dict[str, dict[str, float]]) -> Markup:
     """A row a predictor, a column a score, as HTML."""
     names = list(next(iter(scores.values())))
-    head = "".join(f"<th>{html.escape(name.split('/')[-1])}</th>" for name in names)
-    rows = "".join(
-        f"<tr><td>{html.escape(who)}</td>{''.join(f'<td>{row[name]:.4f}</td>' for name in names)}</tr>"
-        for who, row in scores.items()
-    )
-    return f"<table><tr><th></th>{head}</tr>{rows}</table>"
+    heads = ["", *(name.split("/")[-1] for name in names)]
+    return part("table", heads, [(who, *(f"{row[name]:.4f}" for name in names)) for who, row in scores.items()])
 
 
 def text_table(scores: dict[str, dict[str, float]]) -> str:
@@ -92,7 +63,7 @@ def text_table(scores: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def data_pairs(dataset: BaseDataset, number: int, height: int = 150) -> list[str]:
+def data_pairs(dataset: BaseDataset, number: int, height: int = 150) -> list[Markup]:
     """The first images of a saliency data set beside their masks, as figures."""
     figures = []
     for index in range(min(number, len(dataset))):
@@ -105,7 +76,7 @@ def data_pairs(dataset: BaseDataset, number: int, height: int = 150) -> list[str
 @torch.no_grad()
 def sampling_strip(
     model: LatentDiffusionSegmentor, batch: dict, index: int, num_inference_steps: int, height: int = 150
-) -> str:
+) -> Markup:
     """Image, ground truth and the estimate of the mask after each sampling step, as a figure.
 
     Args:
@@ -126,7 +97,7 @@ def sampling_strip(
     return figure(strip, f"{Path(sample.img_path).stem}: image, ground truth, estimates at timesteps {timesteps}")
 
 
-def attention_row(model: LatentDiffusionSegmentor, batch: dict, index: int, height: int = 150) -> str:
+def attention_row(model: LatentDiffusionSegmentor, batch: dict, index: int, height: int = 150) -> Markup:
     """Image, prediction, and what the salient positions attend to at each level of the U-Net, as a figure.
 
     Args:
@@ -149,7 +120,7 @@ def attention_row(model: LatentDiffusionSegmentor, batch: dict, index: int, heig
     return figure(side_by_side([image, grey_picture(predicted), *lit], height), text)
 
 
-def loss_curve(logs: list[Path]) -> str:
+def loss_curve(logs: list[Path]) -> Markup:
     """The logged losses over iterations, as a figure.
 
     Args:

@@ -26,7 +26,7 @@ def samples(number: int, **metainfo) -> list[SegDataSample]:
 @pytest.fixture(scope="module")
 def stable_diffusion(tmp_path_factory):
     """The full method on a small base model that diffusers saved: VAE, U-Net of two levels, small Swin."""
-    from .conftest import VAE
+    from tests.saliency.conftest import VAE
 
     folder = tmp_path_factory.mktemp("base")
     torch.manual_seed(0)
