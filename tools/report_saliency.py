@@ -14,7 +14,7 @@ from sos_mm.checks import read_image
 from sos_mm.cli.parsing import add_renamed_argument
 from sos_mm.engine.launch import add_common_arguments, build_trained, load_config
 from sos_mm.saliency.evaluation import baselines, report
-from sos_mm.saliency.evaluation.visualization import grey_picture, side_by_side
+from sos_mm.saliency.evaluation.visualization import grey_image, side_by_side
 from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor
 
 
@@ -43,8 +43,8 @@ def prediction_rows(model, batches: list[dict]) -> list[Markup]:
         predicted = [predict(data["inputs"], [s.clone() for s in data["data_samples"]]) for predict in shown]
         for index, sample in enumerate(data["data_samples"]):
             maps = [sample.gt_saliency.data, *(samples[index].pred_saliency.data for samples in predicted)]
-            pictures = [read_image(sample.img_path, 3), *map(grey_picture, maps)]
-            rows.append(report.figure(side_by_side(pictures, 150), Path(sample.img_path).stem))
+            images = [read_image(sample.img_path, 3), *map(grey_image, maps)]
+            rows.append(report.figure(side_by_side(images, 150), Path(sample.img_path).stem))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Saliency of any image in one call: files, folders, arrays; and cut-outs of what is salient."""
+"""Predicts the saliency maps of files, folders and arrays in one call, and cuts out what is salient."""
 
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
@@ -28,13 +28,13 @@ from sos_mm.saliency.data.transforms import LoadAuxiliaryImage, LoadSaliencyImag
 
 # Transforms of a test pipeline whose work is done here, or that need a ground truth.
 _READERS = (LoadSaliencyImage, LoadImageFromFile, LoadSaliencyMask, LoadAnnotations)
-# Of images that tell whether a pipeline brings all to one size.
+# Shapes of images that show whether a pipeline brings all to one size.
 _SHAPES = ((64, 128), (100, 50))
 
 
 @dataclass(frozen=True, eq=False)
 class SaliencyPrediction:
-    """What was found in one image.
+    """The saliency map of one image.
 
     Attributes:
         name: As of `Photograph`.
@@ -52,17 +52,17 @@ class SaliencyPrediction:
 
     @property
     def alpha(self) -> np.ndarray:
-        """The saliency as (H, W) uint8."""
+        """Returns the saliency map as (H, W) uint8."""
         return np.rint(self.saliency * 255).astype(np.uint8)
 
     @cached_property
     def cutout(self) -> np.ndarray:
-        """What is salient on nothing, (H, W, 4) uint8 RGBA; computed when it is first asked for."""
+        """Returns the salient object as a cut-out, (H, W, 4) uint8 RGBA; computed on first use."""
         return cut_out(self.image, self.alpha)
 
 
 class SODInferencer:
-    """Finds what is salient, in the manner of mmseg's inferencers.
+    """Predicts saliency maps; called like mmseg's inferencers.
 
     It is a `sos_mm.segments.cutter.Cutter` as well. Nothing is downloaded.
 
@@ -72,7 +72,7 @@ class SODInferencer:
         device: Where to run, such as 'cuda:0'; None for a GPU where there is one.
         test_cfg: Values that replace those of the model's ``test_cfg``, such as ``dict(num_inference_steps=1,
             ensemble_size=4)``.
-        show_progress: Whether to say on stderr how far a call is.
+        show_progress: Whether to show a progress bar on stderr.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint does not exist.
@@ -115,7 +115,7 @@ class SODInferencer:
         channel_order: str = "rgb",
         broken: str = "error",
     ) -> dict[str, Any]:
-        """Finds what is salient in images of any size.
+        """Predicts the saliency maps of images of any size.
 
         Args:
             inputs: A path, a folder, an array as `to_rgb` takes it, or a list of any of these.
@@ -145,7 +145,7 @@ class SODInferencer:
     def stream(
         self, photographs: Iterable[Photograph], batch_size: int = 1, faults: ErrorCollector | None = None
     ) -> Iterator[SaliencyPrediction]:
-        """Finds what is salient in one photograph after another, holding no more than a batch.
+        """Predicts the saliency map of one photograph after another, with no more than a batch in memory.
 
         Args:
             photographs: The photographs.
@@ -159,11 +159,11 @@ class SODInferencer:
             yield from self._predict(*zip(*chunk, strict=True))
 
     def cut(self, image: np.ndarray) -> np.ndarray:
-        """The alpha of what is salient: (H, W, 3) uint8 RGB -> (H, W) uint8."""
+        """Predicts the alpha of the salient object: (H, W, 3) uint8 RGB -> (H, W) uint8."""
         return next(self.stream([Photograph("image", image)])).alpha
 
     def input_size(self) -> tuple[int, int]:
-        """Height and width that the test pipeline brings every image to.
+        """Returns height and width that the test pipeline brings every image to.
 
         Raises:
             ValueError: If they depend on the image.
@@ -176,7 +176,7 @@ class SODInferencer:
     def _predict(
         self, photographs: tuple[Photograph, ...], images: tuple[np.ndarray, ...]
     ) -> Iterator[SaliencyPrediction]:
-        """The predictions of one batch."""
+        """Predicts one batch."""
         data = [self._packed(photograph.path, image) for photograph, image in zip(photographs, images, strict=True)]
         # A pipeline that keeps sizes gives batches that would be padded: then one at a time.
         together = len({each["inputs"].shape for each in data}) == 1
@@ -210,7 +210,7 @@ def _existing(path: str | Path, what: str) -> Path:
 
 
 def _read_config(model: str | Path | Config | dict | None, weights: Path) -> Config:
-    """A config of our own, that may be changed."""
+    """Reads the config, a copy that may be changed."""
     if isinstance(model, str | Path):
         return Config.fromfile(_existing(model, "The config"))
     if model is not None:

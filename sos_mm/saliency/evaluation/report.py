@@ -1,4 +1,4 @@
-"""One HTML page about a trained saliency model: scores, predictions, sampling, data and loss. Opens from disk."""
+"""Writes an HTML page about a trained saliency model: scores, predictions, sampling, data, loss. Opens from disk."""
 
 import base64
 import json
@@ -15,13 +15,13 @@ from sos_mm.atomic import write_atomic
 from sos_mm.checks import read_image
 from sos_mm.page import part, render, source
 from sos_mm.saliency.evaluation.attention import attention_maps, on_image
-from sos_mm.saliency.evaluation.visualization import grey_picture, heat, side_by_side
+from sos_mm.saliency.evaluation.visualization import false_colors, grey_image, side_by_side
 from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor
 
 
 @dataclass
 class Section:
-    """A heading, a sentence, and the figures and tables under it."""
+    """A section of the page: a heading, a sentence, and the figures and tables under it."""
 
     heading: str
     about: str
@@ -37,25 +37,25 @@ def write_page(path: Path, title: str, subtitle: str, sections: list[Section]) -
 
 
 def figure(image: np.ndarray, caption: str) -> Markup:
-    """An image (H, W, 3) uint8 RGB with a caption, as HTML that holds the image itself."""
+    """Renders an image (H, W, 3) uint8 RGB with a caption as HTML, which holds the image itself."""
     encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
     return part("image", f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}", caption)
 
 
 def grid(figures: list[Markup]) -> Markup:
-    """Figures beside each other, as many as fit."""
+    """Renders figures side by side, as many as fit."""
     return part("grid", figures)
 
 
 def score_table(scores: dict[str, dict[str, float]]) -> Markup:
-    """A row a predictor, a column a score, as HTML."""
+    """Formats scores as an HTML table: a row a predictor, a column a score."""
     names = list(next(iter(scores.values())))
     heads = ["", *(name.split("/")[-1] for name in names)]
     return part("table", heads, [(who, *(f"{row[name]:.4f}" for name in names)) for who, row in scores.items()])
 
 
 def text_table(scores: dict[str, dict[str, float]]) -> str:
-    """The same for a terminal, which is too narrow for the means of each image's own maximum."""
+    """Formats scores as a table for a terminal, without the means of each image's own maximum."""
     names = [name for name in next(iter(scores.values())) if not name.endswith("_per_image")]
     width = max(len(who) for who in scores)
     lines = [" " * width + "".join(f"{name.split('/')[-1]:>10}" for name in names)]
@@ -64,7 +64,7 @@ def text_table(scores: dict[str, dict[str, float]]) -> str:
 
 
 def data_pairs(dataset: BaseDataset, number: int, height: int = 150) -> list[Markup]:
-    """The first images of a saliency data set beside their masks, as figures."""
+    """Renders the first images of a saliency data set beside their masks, as figures."""
     figures = []
     for index in range(min(number, len(dataset))):
         paths = dataset.get_data_info(index)
@@ -77,7 +77,7 @@ def data_pairs(dataset: BaseDataset, number: int, height: int = 150) -> list[Mar
 def sampling_strip(
     model: LatentDiffusionSegmentor, batch: dict, index: int, num_inference_steps: int, height: int = 150
 ) -> Markup:
-    """Image, ground truth and the estimate of the mask after each sampling step, as a figure.
+    """Renders image, ground truth and the estimate of the mask after each sampling step, as a figure.
 
     Args:
         model: The model.
@@ -91,14 +91,14 @@ def sampling_strip(
     settings = dict(num_inference_steps=num_inference_steps)
     process = model.sample_latents(model.encode_conditions(inputs), [sample], test_cfg=settings)
     image = (inputs[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
-    estimates = [grey_picture(model.decode_mask(step.clean)[0]) for step in process]
-    strip = side_by_side([image, grey_picture(sample.gt_saliency.data), *estimates], height)
+    estimates = [grey_image(model.decode_mask(step.clean)[0]) for step in process]
+    strip = side_by_side([image, grey_image(sample.gt_saliency.data), *estimates], height)
     timesteps = ", ".join(str(int(step.timestep)) for step in process)
     return figure(strip, f"{Path(sample.img_path).stem}: image, ground truth, estimates at timesteps {timesteps}")
 
 
 def attention_row(model: LatentDiffusionSegmentor, batch: dict, index: int, height: int = 150) -> Markup:
-    """Image, prediction, and what the salient positions attend to at each level of the U-Net, as a figure.
+    """Renders image, prediction, and what salient positions attend to at each level of the U-Net, as a figure.
 
     Args:
         model: The model.
@@ -111,17 +111,17 @@ def attention_row(model: LatentDiffusionSegmentor, batch: dict, index: int, heig
     maps = attention_maps(model, inputs, sample)
     image = read_image(sample.img_path, 3)
     faint = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] * np.float32(0.4)
-    shown = [heat(on_image(each, inputs.shape[-2:], sample)[0].cpu().numpy()) for each in maps.values()]
-    lit = [np.rint(faint + 0.6 * each).astype(np.uint8) for each in shown]
+    shown = [false_colors(on_image(each, inputs.shape[-2:], sample)[0].cpu().numpy()) for each in maps.values()]
+    overlays = [np.rint(faint + 0.6 * each).astype(np.uint8) for each in shown]
     with torch.no_grad():
         predicted = model.predict(inputs, [sample.clone()])[0].pred_saliency.data
     sizes = ", ".join(f"{each.shape[0]}x{each.shape[1]}" for each in maps.values())
     text = f"{Path(sample.img_path).stem}: image, prediction, attention at {sizes}"
-    return figure(side_by_side([image, grey_picture(predicted), *lit], height), text)
+    return figure(side_by_side([image, grey_image(predicted), *overlays], height), text)
 
 
 def loss_curve(logs: list[Path]) -> Markup:
-    """The logged losses over iterations, as a figure.
+    """Plots the logged losses over iterations, as a figure.
 
     Args:
         logs: The files that mmengine's ``LocalVisBackend`` wrote, one a run of a resumed training, in
