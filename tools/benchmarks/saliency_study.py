@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python tools/benchmarks/saliency_study.py --out work_dirs/study
 
-Data: pictures of one or two large objects, which are salient, and two to six small ones, which are not. Both are drawn
+Data: images of one or two large objects, which are salient, and two to six small ones, which are not. Both are drawn
 from one bank, so that neither colour nor "something was pasted here" tells them apart; size does, and it does so for
 objects and backgrounds that were never seen. Small objects may lie on large ones.
 

@@ -42,8 +42,8 @@ model = dict(
                 use_linear_projection=True,
             ),
         ),
-        # Ours: a map for each level, learned projections, positions, and a gate that knows the timestep. Published is
-        # cross-attention to f, the same tokens at every level: PlainCrossAttention.
+        # Ours: a map for each level, learned projections, positions, and a gate that depends on the timestep. Published
+        # is cross-attention to f, the same tokens at every level: PlainCrossAttention.
         afim=dict(type="AttentionFeatureInteraction"),
         # Theirs but for zero terminal SNR and trailing steps, without which few steps do not begin at pure noise.
         scheduler=dict(

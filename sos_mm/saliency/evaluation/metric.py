@@ -24,8 +24,8 @@ class SODMetric(BaseMetric):
 
     The keys, after the prefix, are ``MAE``, ``Smeasure``, ``wFmeasure``, ``adpFm``, ``meanFm``, ``maxFm``,
     ``adpEm``, ``meanEm`` and ``maxEm`` as in papers, and ``maxFm_per_image`` and ``maxEm_per_image``, the means of
-    each image's own maximum; :mod:`sos_mm.metrics.saliency` says what each is. mmengine does not know in which direction
-    they improve: ``save_best='sod/MAE'`` needs ``rule='less'``, all others ``rule='greater'``.
+    each image's own maximum; :mod:`sos_mm.metrics.saliency` says what each is. mmengine does not know which direction
+    is better: ``save_best='sod/MAE'`` needs ``rule='less'``, all others ``rule='greater'``.
 
     Of several test sets in one run (a ``ConcatDataset`` whose samples say their ``dataset_name``) each has its own
     keys, ``NAME/MAE`` and so on, and a table of all is logged at the end.

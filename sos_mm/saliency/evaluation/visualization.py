@@ -59,7 +59,7 @@ class SaliencyVisualizationHook(ResultImageHook):
         self._saved = 0
 
     def after_val_iter(self, runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None):
-        """Saves rows until ``number`` is reached, in the main process; without a ``number`` all processes save theirs."""
+        """Saves rows until ``number`` is reached, in the main process; with None all processes save theirs."""
         if self.number is not None and not is_main_process():
             return
         folder = Path(runner.log_dir, self.folder)

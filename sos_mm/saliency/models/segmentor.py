@@ -56,8 +56,8 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
             ``noise`` to start from (``normal``, default, or ``zero``), ``scheduler`` (config of another diffusers
             scheduler, such as ``dict(type='diffusers.UniPCMultistepScheduler')``), ``threshold`` of ``pred_sem_seg``
             (default 0.5), ``source`` (``diffusion`` for the full model, default, or ``auxiliary`` for the encoder's
-            own map), ``stretch`` (what is stretched to a minimum of 0 and a maximum of 1: None, default; ``member``, each
-            member before they are reduced; ``released``, as the authors' released code does, each member and what
+            own map), ``stretch`` (what is stretched to a minimum of 0 and a maximum of 1: None, default; ``member``,
+            each member before they are reduced; ``released``, as the authors' released code does, each member and what
             they are reduced to, both before it is brought to the original size; ``result``, the final map alone),
             ``upsampling`` to the original size (PIL's ``bilinear``, default, or ``bicubic`` filter), and ``tile``
             (``dict(size=384, overlap=0.25)`` to predict large inputs in tiles, default None). ``steps`` and

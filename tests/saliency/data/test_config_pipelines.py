@@ -44,7 +44,7 @@ def write_photographs(dataset: Config) -> None:
         cv2.imwrite(str(root / "images" / f"{index}.jpg"), photograph)
         cv2.imwrite(str(root / "masks" / f"{index}.png"), mask)
         for folder in auxiliary:
-            # Sensors of depth and heat have a size of their own.
+            # Sensors of depth and thermal images have a size of their own.
             second = cv2.resize(mask, (size[1] // 2, size[0] // 2))
             second = second if folder == "T" else second.astype(np.uint16) * 100
             cv2.imwrite(str(root / folder / f"{index}.png"), second)

@@ -66,13 +66,13 @@ def test_schedule_is_that_of_stable_diffusion():
     assert float(scheduler.alphas_cumprod[-1]) ** 0.5 == pytest.approx(0.0683, abs=1e-4)
     scheduler.set_timesteps(10)
     assert scheduler.timesteps.tolist() == [901, 801, 701, 601, 501, 401, 301, 201, 101, 1]
-    # What the published form mends: zero signal at the end, and steps that begin there.
-    mended = small_model(PUBLISHED).decode_head.scheduler
+    # What the published form fixes: zero signal at the end, and steps that begin there.
+    fixed = small_model(PUBLISHED).decode_head.scheduler
     roots = np.sqrt(shares)
     rescaled = ((roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])) ** 2
-    np.testing.assert_allclose(mended.alphas_cumprod.numpy(), rescaled, atol=1e-5)
-    mended.set_timesteps(10)
-    assert mended.timesteps.tolist() == [999, 899, 799, 699, 599, 499, 399, 299, 199, 99]
+    np.testing.assert_allclose(fixed.alphas_cumprod.numpy(), rescaled, atol=1e-5)
+    fixed.set_timesteps(10)
+    assert fixed.timesteps.tolist() == [999, 899, 799, 699, 599, 499, 399, 299, 199, 99]
 
 
 def test_target_is_the_velocity():

@@ -71,6 +71,6 @@ def test_widened_input_keeps_its_bias(tmp_path):
     assert torch.equal(widened.bias, original.conv_in.bias)
     assert widened.weight.shape == (16, 8, 3, 3)
     assert not torch.isclose(widened.weight[:, :4], original.conv_in.weight / 2).any()
-    # The published form mends this: the kernel over both latents, halved.
-    mended = LatentDenoiser(str(tmp_path)).unet.conv_in
-    torch.testing.assert_close(mended.weight, torch.cat([original.conv_in.weight / 2] * 2, 1))
+    # The published form fixes this: the kernel over both latents, halved.
+    fixed = LatentDenoiser(str(tmp_path)).unet.conv_in
+    torch.testing.assert_close(fixed.weight, torch.cat([original.conv_in.weight / 2] * 2, 1))
