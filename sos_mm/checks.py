@@ -1,7 +1,7 @@
 """Checks at the door: dependencies, folders and image files, each with an error that says what to do."""
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from numbers import Integral, Real
@@ -18,6 +18,10 @@ _CHUNK_HEAD = Struct(">I4s")
 # Of the chunks of a PNG file that a decoder may pass over, those that change what OpenCV decodes: transparency,
 # orientation, background, and frames of animations.
 _PNG_KEPT = (b"tRNS", b"eXIf", b"bKGD", b"acTL", b"fcTL", b"fdAT")
+
+
+# Keys of a saliency model's `test_cfg`, present name by old name: they are diffusers' own.
+RENAMED_TEST_CFG = {"steps": "num_inference_steps", "ensemble": "ensemble_size"}
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -90,6 +94,26 @@ def one_name(name: str, value: Any, old_name: str, old_value: Any) -> Any:
     if value:
         raise ValueError(f"`{old_name}` is the old name of `{name}`, but both are given: leave `{old_name}` out.")
     return old_value
+
+
+def present_names(settings: Mapping[str, Any], renamed: Mapping[str, str], place: str = "") -> dict[str, Any]:
+    """Returns settings under their present names, where some may be given under their old ones.
+
+    Args:
+        settings: The settings.
+        renamed: Present name by old name.
+        place: What stands before a name in an error, such as 'test_cfg.'.
+
+    Raises:
+        ValueError: If a setting is given under both names.
+    """
+    for old, new in renamed.items():
+        if old in settings and new in settings:
+            raise ValueError(
+                f"`{place}{old}` and `{place}{new}` are two names of one setting, but both are given (one may come "
+                f"from a config that is inherited): give `{place}{new}` alone."
+            )
+    return {renamed.get(key, key): value for key, value in settings.items()}
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:

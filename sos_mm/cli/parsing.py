@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from typing import Any
 
 
 def new_parser(verb: str, description: str, prog: str | None, **options) -> argparse.ArgumentParser:
@@ -39,3 +40,16 @@ def add_recipe(parser: argparse.ArgumentParser, example: str) -> None:
         metavar="KEY=VALUE",
         help=f"values that replace those of the recipe, such as {example}",
     )
+
+
+def add_renamed_argument(parser: argparse.ArgumentParser, name: str, old_name: str, **options: Any) -> None:
+    """Adds an option that may be given under its name or under its old one, which the help leaves out.
+
+    Args:
+        parser: The parser.
+        name, old_name: With their dashes. Giving both is an error.
+        options: Those of `argparse.ArgumentParser.add_argument`.
+    """
+    group = parser.add_mutually_exclusive_group()
+    stored = group.add_argument(name, **options)
+    group.add_argument(old_name, **options | {"help": argparse.SUPPRESS, "dest": stored.dest})

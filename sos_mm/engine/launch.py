@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from sos_mm.checks import writable_folder
+from sos_mm.checks import RENAMED_TEST_CFG, present_names, writable_folder
 from sos_mm.compat import check_openmmlab
 from sos_mm.engine.hooks import DropTokenPositions
 from sos_mm.terminal import log_prints
@@ -38,7 +38,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "--cfg-options",
         nargs="+",
         action=DictAction,
-        help="override settings, as in `--cfg-options train_dataloader.batch_size=8 model.test_cfg.steps=4`",
+        help="override settings, as in `--cfg-options train_dataloader.batch_size=8 train_cfg.max_epochs=4`",
     )
     parser.add_argument(
         "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="how processes were started"
@@ -64,13 +64,26 @@ def load_config(args: argparse.Namespace) -> Config:
     for key in config:
         if key not in RUNNER_KEYS and (near := get_close_matches(key, RUNNER_KEYS, n=1, cutoff=0.95)):
             raise ValueError(f"{args.config} sets `{key}`, which nothing reads. Did you mean {near[0]!r}?")
-    for key in args.cfg_options or {}:
+    options = named_as_in(config, args.cfg_options or {})
+    for key in options:
         check_override(config, key)
-    config.merge_from_dict(args.cfg_options or {})
+    config.merge_from_dict(options)
     config.launcher = args.launcher
     config.work_dir = args.work_dir or config.get("work_dir") or f"work_dirs/{Path(args.config).stem}"
     writable_folder(config.work_dir, "The work folder (--work-dir)")
     return config
+
+
+def named_as_in(config: Config, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns overrides under those names, present or old, that the config has in its model's ``test_cfg``.
+
+    Raises:
+        ValueError: If a setting is overridden under both names.
+    """
+    settings = config.get("model", {}).get("test_cfg") or {}
+    names = {old: new for old, new in RENAMED_TEST_CFG.items() if new in settings}
+    names |= {new: old for old, new in RENAMED_TEST_CFG.items() if old in settings and new not in settings}
+    return present_names(options, {f"model.test_cfg.{a}": f"model.test_cfg.{b}" for a, b in names.items()})
 
 
 def check_override(config: Config, key: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("mmengine")
 from mmengine.config import Config
 
-from sos_mm.engine.launch import check_override, settings_made_of
+from sos_mm.engine.launch import check_override, named_as_in, settings_made_of
 
 TEXT = """
 max_epochs = 7
@@ -97,3 +97,24 @@ def test_what_libraries_print_of_annotation_files_is_kept_off_the_terminal(tmp_p
     before, after = done.stdout.split("now by our own")
     assert "index created!" in before
     assert after.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "expected"),
+    [
+        (dict(num_inference_steps=4), {"model.test_cfg.steps": 2}, {"model.test_cfg.num_inference_steps": 2}),
+        (dict(steps=4), {"model.test_cfg.num_inference_steps": 2}, {"model.test_cfg.steps": 2}),
+        (dict(ensemble_size=4), {"model.test_cfg.ensemble_size": 2}, {"model.test_cfg.ensemble_size": 2}),
+        # A model that knows nothing of these names.
+        (dict(rcnn=1), {"model.test_cfg.steps": 2}, {"model.test_cfg.steps": 2}),
+        (None, {"model.test_cfg.steps": 2}, {"model.test_cfg.steps": 2}),
+    ],
+)
+def test_overrides_take_the_names_that_the_config_has(settings, options, expected):
+    assert named_as_in(Config(dict(model=dict(test_cfg=settings))), options) == expected
+
+
+def test_an_override_under_both_names_is_refused():
+    config = Config(dict(model=dict(test_cfg=dict(ensemble_size=1))))
+    with pytest.raises(ValueError, match="two names of one setting"):
+        named_as_in(config, {"model.test_cfg.ensemble": 2, "model.test_cfg.ensemble_size": 2})
