@@ -91,7 +91,7 @@ def test_every_config_is_named_in_its_familys_readme(family):
     if family == "grounding":
         there.remove("grounding/sample_tiny.py")  # Stands in the text below the tables.
         assert "`sample_tiny.py`" in (CONFIGS / "grounding/README.md").read_text()
-    assert there
+    assert there, f"no config was found in configs/{family}"
     assert there <= named_configs(family)
 
 

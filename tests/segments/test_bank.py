@@ -20,7 +20,7 @@ def test_segment_keeps_its_pixels_from_being_changed(rng):
     segment = Segment(rgba, "ball")
     with pytest.raises(ValueError, match="read-only"):
         segment.rgba[0, 0] = 1
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(FrozenInstanceError, match="category"):
         segment.category = "cube"
     rgba[0, 0] = 1  # The maker's own array stays writable.
 
@@ -109,7 +109,7 @@ def test_release_layout_errors(release, tmp_path):
     root, metadata = release
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
         read_release_layout(tmp_path / "nowhere", metadata)
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(NotADirectoryError, match="must be a folder"):
         read_release_layout(metadata, metadata)
     with pytest.raises(FileNotFoundError, match=r"none\.json"):
         read_release_layout(root, tmp_path / "none.json")
@@ -210,7 +210,8 @@ def test_bank_remembers_and_travels_light(bank):
     assert bank.load(1) is bank.load(1)
     copy = pickle.loads(pickle.dumps(bank))
     np.testing.assert_array_equal(copy.load(1).rgba, bank.load(1).rgba)
-    assert len(pickle.dumps(bank)) < 5000
+    # The loaded segment stays behind.
+    assert pickle.dumps(bank) == pickle.dumps(copy)
 
 
 def test_cache_keeps_to_its_limit(bank, monkeypatch):
