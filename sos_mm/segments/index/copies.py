@@ -3,17 +3,20 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 
-from sos_mm.checks import FaultyInputError, require
+from sos_mm.checks import FaultyInputError
 
 # A copy is used where it has at least so many pixels a side for one that is wanted. Averaging from fewer to
 # fewer blurs twice: from 1.25 to 1 three tenths of the fine detail are lost, from 2 to 1 less than a tenth.
 OVERSAMPLING = 2
+
+# At 128 to 1000 pixels it is unpacked 15 to 30 times as fast as PNG, for about 1.6 times the bytes.
+_CODEC = pa.Codec("lz4_raw")
 
 # Rows that are shrunk at once, so that a picture of any size takes little memory.
 _STRIP = 256
@@ -99,7 +102,7 @@ def pack(rgba: np.ndarray, sides: Sequence[int]) -> list[bytes]:
         source = source if min(np.divide(source.shape[:2], size)) >= OVERSAMPLING else rgba
         small = shrink(source, size)
         source = small if small.shape != rgba.shape else rgba
-        packed.append(_codec().compress(small.tobytes(), asbytes=True) if small[..., 3].max() >= 128 else b"")
+        packed.append(_CODEC.compress(small.tobytes(), asbytes=True) if small[..., 3].max() >= 128 else b"")
     return packed[::-1]
 
 
@@ -151,14 +154,8 @@ class CopiesFile:
         height, width = copy.size
         packed = os.pread(self._file.fileno(), copy.length, copy.offset)
         try:
-            pixels = np.frombuffer(_codec().decompress(packed, height * width * 4), np.uint8)
+            pixels = np.frombuffer(_CODEC.decompress(packed, height * width * 4), np.uint8)
         except (OSError, ValueError) as error:
             text = f"The copy at byte {copy.offset} of {self.path} is damaged ({error}): make the index anew."
             raise FaultyInputError("cannot be decoded", text) from error
         return pixels.reshape(height, width, 4)
-
-
-@cache
-def _codec():
-    # At 128 to 1000 pixels it is unpacked 15 to 30 times as fast as PNG, for about 1.6 times the bytes.
-    return require("pyarrow", "Reduced copies of segments", "pip install pyarrow").Codec("lz4_raw")
