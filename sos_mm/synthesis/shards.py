@@ -6,11 +6,11 @@ written last, says that the data set is complete.
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -24,6 +24,9 @@ from sos_mm.checks import writable_folder
 from sos_mm.formats.composed import MANIFEST, WORK
 from sos_mm.synthesis.tables import Counts, Stream, encode_record, table_parts
 from sos_mm.synthesis.writers.format import Categories, Table, Totals
+
+if sys.platform != "win32":  # `synthesize` refuses to run there; composing in memory does without.
+    import fcntl
 
 # Of all files but itself and the manifest, which holds its own: `sha256sum -c` reads it.
 CHECKSUMS = "checksums.sha256"

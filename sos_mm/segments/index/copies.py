@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from sos_mm.checks import FaultyInputError
+from sos_mm.checks import FaultyInputError, require_posix
 
 # A copy is used where it has at least so many pixels a side for one that is wanted. Averaging from fewer to
 # fewer blurs twice: from 1.25 to 1 three tenths of the fine detail are lost, from 2 to 1 less than a tenth.
@@ -132,10 +132,12 @@ class CopiesFile:
 
     Raises:
         FileNotFoundError: If there is none.
+        RuntimeError: On Windows.
         ValueError: If it has another length.
     """
 
     def __init__(self, path: Path, length: int):
+        require_posix("Reading reduced copies of segments")
         self.path = path
         if not path.is_file():
             raise FileNotFoundError(f"The reduced copies {path} do not exist: move them along with their index.")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from sos_mm.atomic import sync
-from sos_mm.checks import check_range, writable_folder
+from sos_mm.checks import check_range, require_posix, writable_folder
 from sos_mm.errors import ErrorCollector
 from sos_mm.progress import Progress
 from sos_mm.segments.index.arrow import (
@@ -84,7 +84,9 @@ def build_index(
         FileNotFoundError, ValueError: If a segment is broken, or none is left; names it.
         FileExistsError: If something else than an index is there already, which is left as it is.
         OSError: If the files cannot be written; known before the first segment is read.
+        RuntimeError: On Windows.
     """
+    require_posix("Making an index of segments")
     copies = tuple(copies)
     if list(copies) != sorted(set(copies)):
         raise ValueError(f"`copies` must be rising sides in pixels, but got {copies}.")
