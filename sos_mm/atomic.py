@@ -11,7 +11,7 @@ from sos_mm.checks import require_posix
 
 @contextmanager
 def atomic_path(path: str | Path, temporary: str | Path | None = None) -> Iterator[Path]:
-    """Gives a temporary path to write to, which takes the place of a file when the block ends without an error.
+    """Returns a temporary path to write to, which takes the place of a file when the block ends without an error.
 
     A file that was there before stays until then, and stays for good if the block raises.
 

@@ -56,7 +56,7 @@ def require_posix(what: str) -> None:
 
 
 def check_folder(path: str | Path, what: str) -> Path:
-    """The path of an existing, readable folder.
+    """Returns the path of an existing, readable folder.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -80,7 +80,7 @@ def check_choice(name: str, value: object, choices: Iterable) -> None:
 
 
 def few(names: Collection[str]) -> str:
-    """Gives up to three names, and how many more there are, for an error."""
+    """Returns up to three names, and how many more there are, for an error."""
     shown = ", ".join(map(repr, sorted(names)[:3]))
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
@@ -105,9 +105,9 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
 
 
 def check_integer(name: str, value: int, low: int, high: int) -> None:
-    """Raises ValueError unless it is a whole number and ``low <= value <= high``."""
+    """Raises ValueError unless it is an integer and ``low <= value <= high``."""
     if not isinstance(value, Integral) or not low <= value <= high:
-        raise ValueError(f"`{name}` must be a whole number in [{low}, {high}], but got {value!r}.")
+        raise ValueError(f"`{name}` must be an integer in [{low}, {high}], but got {value!r}.")
 
 
 def read_image(path: str | Path, channels: int) -> np.ndarray:
@@ -165,7 +165,7 @@ def decode_image(encoded: np.ndarray, name: str | Path, channels: int) -> np.nda
 
 
 def _is_cut_short(encoded: bytes) -> bool:
-    """Whether a PNG or JPEG file lost its end, which OpenCV answers with what came before."""
+    """Returns whether a PNG or JPEG file lost its end, which OpenCV answers with what came before."""
     if encoded.startswith(b"\x89PNG"):
         return b"IEND" not in encoded
     if encoded.startswith(b"\xff\xd8"):

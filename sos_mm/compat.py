@@ -22,7 +22,7 @@ class Lineage:
     packages: dict[str, tuple[str, str]]
 
     def installed(self) -> dict[str, str]:
-        """The installed ones: import name -> version."""
+        """Returns the installed ones: import name -> version."""
         versions = {}
         for module, (distribution, _) in self.packages.items():
             # mmcv without compiled operators is a distribution of another name.
@@ -58,7 +58,7 @@ _CLASSIC_TORCH = "<2.2"
 
 
 def find_lineage() -> Lineage:
-    """Finds the lineage that is installed.
+    """Returns the lineage that is installed.
 
     Raises:
         RuntimeError: If neither the forks nor the originals are, or both are (even in part).
@@ -138,9 +138,9 @@ def import_quietly(*modules: str) -> None:
 
 
 def restore_numpy_aliases() -> None:
-    """Gives numpy back ``np.float`` and ``np.long``, which numpy 1.24 dropped.
+    """Restores ``np.float`` and ``np.long``, which numpy 1.24 removed.
 
-    The lvis package uses the first; mmdet's text transforms use the second, which numpy 2 has again as the integer of
+    The lvis package uses the first. mmdet's text transforms use the second, which numpy 2 has again: the integer of
     the C type long. Call it before `lvis.LVISEval`, mmdet's LVIS metrics or its ODVG pipelines run.
     """
     import numpy as np

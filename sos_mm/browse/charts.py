@@ -1,4 +1,4 @@
-"""Charts as SVG: histograms, groups of bars and maps."""
+"""Charts as SVG: histograms, grouped bars and position maps."""
 
 from collections.abc import Sequence
 from html import escape
@@ -7,12 +7,12 @@ import numpy as np
 
 _WIDTH, _HEIGHT = 360, 178
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 352, 16, 156
-# Steps between the lines of a chart, times a power of ten.
+# Distances between the grid lines of a chart, times a power of ten.
 _ROUND = (1, 2, 5, 10)
 
 
 def card(heading: str, about: str, drawing: str) -> str:
-    """A drawing under its heading and a sentence about it, which may hold HTML."""
+    """Returns a chart with its heading and a sentence about it, which may contain HTML."""
     return f'<div class="card"><h3>{escape(heading)}</h3><p class="note">{about}</p>{drawing}</div>'
 
 
@@ -23,64 +23,62 @@ def histogram(
     theirs: np.ndarray | None = None,
     marks: Sequence[tuple[float, str]] = (),
 ) -> str:
-    """Shares as bars, and those of another data set as an outline over them.
+    """Draws shares as bars, and those of another data set as an outline over them.
 
     Args:
         ours: (B,) float, shares in [0, 1].
-        labels: What each of the B bars stands for, shown when it is pointed at.
-        ticks: Places on the axis, in bars from 0 to B, and what to write there.
-        theirs: (B,) float, or None.
-        marks: Places to mark with a line, likewise.
+        labels: Label of each of the B bars, shown as its tooltip.
+        ticks: Positions on the axis, in bars from 0 to B, and their labels.
+        theirs: (B,) float, shares of the other data set, or None.
+        marks: Positions to mark with a line, and their labels.
     """
     top = _top(max(ours.max(initial=0), 0 if theirs is None else theirs.max(initial=0)))
     width = (_RIGHT - _LEFT) / max(len(ours), 1)
     parts = [_scale(top)]
-    for place, share in enumerate(ours):
+    for at, share in enumerate(ours):
         gap = min(1.5, width / 6)
-        parts.append(
-            _bar(_LEFT + place * width + gap, width - 2 * gap, share / top, "ours", f"{labels[place]}: {share:.2%}")
-        )
+        parts.append(_bar(_LEFT + at * width + gap, width - 2 * gap, share / top, "ours", f"{labels[at]}: {share:.2%}"))
     if theirs is not None:
-        steps = "".join(f"V{_y(s / top):.1f}H{_LEFT + (place + 1) * width:.1f}" for place, s in enumerate(theirs))
+        steps = "".join(f"V{_y(s / top):.1f}H{_LEFT + (at + 1) * width:.1f}" for at, s in enumerate(theirs))
         parts.append(f'<path class="theirs" d="M{_LEFT},{_BOTTOM}{steps}V{_BOTTOM}"/>')
-    for place, text in marks:
-        x = _LEFT + place * width
+    for at, text in marks:
+        x = _LEFT + at * width
         parts.append(f'<path class="mark" d="M{x:.1f},{_TOP - 4}V{_BOTTOM}"/>')
-        # On the side where there is room.
+        # On the side with more room.
         anchor, shift = ("start", 4) if x < _RIGHT - 90 else ("end", -4)
         parts.append(f'<text x="{x + shift:.1f}" y="{_TOP - 2}" text-anchor="{anchor}">{escape(text)}</text>')
-    parts += [_tick(_LEFT + place * width, text) for place, text in ticks]
+    parts += [_tick(_LEFT + at * width, text) for at, text in ticks]
     return _svg(parts)
 
 
 def bar_groups(names: Sequence[str], series: Sequence[tuple[str, str, np.ndarray]]) -> str:
-    """Shares side by side, a group a name.
+    """Draws shares as bars side by side, one group for each name.
 
     Args:
-        names: Of the G groups.
+        names: Names of the G groups.
         series: Style class, name and (G,) shares of each series.
     """
     top = _top(max(float(shares.max(initial=0)) for _, _, shares in series))
     group = (_RIGHT - _LEFT) / len(names)
     width = min(group * 0.8 / len(series), 34)
     parts = [_scale(top)]
-    for place, name in enumerate(names):
-        middle = _LEFT + (place + 0.5) * group
+    for at, name in enumerate(names):
+        middle = _LEFT + (at + 0.5) * group
         for index, (style, who, shares) in enumerate(series):
             x = middle + (index - len(series) / 2) * width
-            parts.append(_bar(x + 1, width - 2, shares[place] / top, style, f"{who}, {name}: {shares[place]:.1%}"))
-            y = _y(shares[place] / top) - 3
-            parts.append(f'<text x="{x + width / 2:.1f}" y="{y:.1f}" text-anchor="middle">{shares[place]:.0%}</text>')
+            parts.append(_bar(x + 1, width - 2, shares[at] / top, style, f"{who}, {name}: {shares[at]:.1%}"))
+            y = _y(shares[at] / top) - 3
+            parts.append(f'<text x="{x + width / 2:.1f}" y="{y:.1f}" text-anchor="middle">{shares[at]:.0%}</text>')
         parts.append(_tick(middle, name))
     return _svg(parts)
 
 
 def position_chart(shares: np.ndarray, caption: str, style: str) -> str:
-    """A map of an image, its cells the stronger the more they hold.
+    """Draws a heat map of positions in the image.
 
     Args:
         shares: (n, n) float.
-        caption: What stands under it.
+        caption: Caption below it.
         style: Style class of the cells.
     """
     cells, top = len(shares), shares.max(initial=0) or 1
@@ -106,7 +104,7 @@ def _y(height: float) -> float:
 
 
 def _top(share: float) -> float:
-    """The upper end of the axis: a whole number of its lines."""
+    """Returns the upper end of the axis: the next grid line."""
     if share <= 0:
         return 1.0
     step = _step(share)

@@ -50,7 +50,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
 
 
 def finder_of(args: argparse.Namespace) -> Finder:
-    """What finds the salient object of each photograph."""
+    """Yields what finds the salient object of each photograph."""
     if args.onnx:
         cutter = OnnxCutter(args.onnx)
         return lambda photographs, faults: (

@@ -28,11 +28,11 @@ def compiled_operators() -> None:
 
 
 def importable(*modules: str, extra: str) -> Callable[[], None]:
-    """Makes a check that modules can be imported.
+    """Returns a check that modules can be imported.
 
     Args:
         modules: Their names.
-        extra: The extra of setup.cfg that brings them; ``{lineage}`` stands for the lineage that is installed.
+        extra: The extra of setup.cfg that installs them; ``{lineage}`` stands for the installed lineage.
     """
 
     def check() -> None:
@@ -70,7 +70,7 @@ PARTS: dict[str, list[Callable[[], object]]] = {
 
 
 def installed_version(distribution: str) -> str:
-    """A distribution's version, or a dash."""
+    """Returns a distribution's version, or a dash."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -78,7 +78,7 @@ def installed_version(distribution: str) -> str:
 
 
 def state(checks: list[Callable[[], object]]) -> str:
-    """What stands in the way of a part: the first check that fails, or 'ready'."""
+    """Returns what stands in the way of a part: the first check that fails, or 'ready'."""
     for check in checks:
         try:
             check()

@@ -27,7 +27,7 @@ RUNNER_KEYS = [
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that OpenMMLab's training and testing tools have in common."""
+    """Returns the arguments that OpenMMLab's training and testing tools have in common."""
     parser.add_argument("config", help="config file")
     parser.add_argument("--work-dir", help="where logs and results go (default: work_dirs/NAME_OF_CONFIG)")
     parser.add_argument(
@@ -137,7 +137,7 @@ def start_processes(config: Config) -> None:
 
 
 def build_runner(config: Config) -> Runner:
-    """The runner of a config, of its own type where it names one."""
+    """Returns the runner of a config, of its own type where it names one."""
     if "runner_type" not in config:
         return Runner.from_cfg(config)
     from mmengine.registry import RUNNERS
@@ -146,7 +146,7 @@ def build_runner(config: Config) -> Runner:
 
 
 def build_trained(config: Config, checkpoint: str) -> Runner:
-    """A runner whose model holds a checkpoint's weights, all of them and no others.
+    """Returns a runner whose model holds a checkpoint's weights, all of them and no others.
 
     Pretrained weights and those of ``load_from`` are not loaded: the checkpoint's take their place. Where training
     averaged weights (``EMAHook``), those of the checkpoint are the average already; the hook, which would copy the

@@ -20,7 +20,7 @@ class ByteCache:
         self._bytes = 0
 
     def get(self, key: Hashable, make: Callable[[], Value], size: Callable[[Value], int]) -> Value:
-        """The value kept under ``key``; made, and kept if it fits, where there is none."""
+        """Returns the value kept under ``key``; made, and kept if it fits, where there is none."""
         if key in self._values:
             self._values.move_to_end(key)
             return self._values[key][0]

@@ -105,7 +105,7 @@ def measure(path: Path, draws: int) -> dict[str, float]:
 
 
 def look_up(bank: SegmentBank, place: int) -> object:
-    """What is needed to lay a segment out and to find its pixels."""
+    """Returns what is needed to lay a segment out and to find its pixels."""
     bank.outline(place)
     return bank.records.copy(place, (100, 100))
 
@@ -147,7 +147,7 @@ def measure_loads(folder: Path, number: int, copies: tuple[int, ...]) -> None:
 
 
 def whole_mean(bank: SegmentBank, wanted: list[tuple[int, int] | None]) -> float:
-    """Mean seconds to load all segments, each for its size."""
+    """Returns mean seconds to load all segments, each for its size."""
     begun = time.perf_counter()
     for place, size in enumerate(wanted):
         bank.load(place, size)
@@ -155,7 +155,7 @@ def whole_mean(bank: SegmentBank, wanted: list[tuple[int, int] | None]) -> float
 
 
 def scaled(size: tuple[int, int], side: int | None) -> tuple[int, int] | None:
-    """A size with another longer side, no larger than it is."""
+    """Returns a size with another longer side, no larger than it is."""
     part = None if side is None else min(side / max(size), 1)
     return part and tuple(max(round(each * part), 1) for each in size)
 
@@ -178,7 +178,7 @@ def measure_building(folder: Path, number: int) -> None:
 
 
 def peak(folder: Path, task: str) -> int:
-    """Largest memory of this process in MiB, after one task."""
+    """Returns largest memory of this process in MiB, after one task."""
     if task != "imports":
         records = read_folder(folder / "files")
         if task == "builds":
@@ -187,7 +187,7 @@ def peak(folder: Path, task: str) -> int:
 
 
 def mean(number: int, call: Callable[[int], object]) -> float:
-    """Mean seconds of a call in the best of five runs, after some calls that are not counted."""
+    """Returns mean seconds of a call in the best of five runs, after some calls that are not counted."""
     for place in range(min(_WARM, number)):
         call(place)
     runs = []

@@ -79,7 +79,7 @@ def lay_out(source: Path, root: Path, enlarge: int) -> Path:
 
 
 def write_cutout(source: Path, target: Path, side: int, turn: int) -> None:
-    """A cut-out as an RGBA file, which the peer needs, perhaps with another longer side and other hues."""
+    """Returns a cut-out as an RGBA file, which the peer needs, perhaps with another longer side and other hues."""
     rgba = cv2.imread(str(source), cv2.IMREAD_UNCHANGED)
     if side:
         scale = side / max(rgba.shape[:2])
@@ -113,7 +113,7 @@ class Peer:
 
         class Counter:
             def put(self, _):
-                """The peer tells its progress here."""
+                """Returns the peer tells its progress here."""
 
         span = self.done, self.done + number
         self.generator.process_image_worker(*span, self.done, self.keep, Counter(), *self.folders, self.manager)
@@ -177,7 +177,7 @@ def time_parts(recipe: Recipe) -> None:
 
 
 def time_workers(recipe: Recipe, folder: Path, images: int) -> None:
-    """Two processes against one, sources opened and files written."""
+    """Returns two processes against one, sources opened and files written."""
     seconds = {}
     for workers in (1, 2):
         report = synthesize(

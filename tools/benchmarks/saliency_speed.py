@@ -34,9 +34,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.engine.randomness import RunRandomness
-from sos_mm.saliency.base_segmentor import to_signed
-from sos_mm.saliency.latent_cache import LatentCache
-from sos_mm.saliency.segmentor import LatentDiffusionSegmentor
+from sos_mm.saliency.models.base_segmentor import to_signed
+from sos_mm.saliency.models.latent_cache import LatentCache
+from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 # Pixels, widths of the U-Net and its heads, of the VAE, and Swin's name and settings.
@@ -59,7 +59,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def build(name: str, size: str, device: str) -> LatentDiffusionSegmentor:
-    """The model of ``sod_diffusion_swinb<name>.py`` in one of the sizes, with random weights."""
+    """Returns the model of ``sod_diffusion_swinb<name>.py`` in one of the sizes, with random weights."""
     folder = CONFIGS / "sod_diffusion" if name else CONFIGS
     model = Config.fromfile(folder / f"sod_diffusion_swinb{name}.py").model
     leave_out_pretrained(model)
@@ -70,8 +70,8 @@ def build(name: str, size: str, device: str) -> LatentDiffusionSegmentor:
             block_out_channels=list(widths), attention_head_dim=list(heads), cross_attention_dim=256
         )
         model.codec.architecture.update(block_out_channels=list(vae))
-    if model.type == "DistilledSegmentor":
-        # What is distilled runs without its teacher.
+    if "teacher" in model:
+        # A distilled model runs without its teacher.
         model.type = "LatentDiffusionSegmentor"
         del model.teacher, model.loss_distill
     built = MODELS.build(model).to(device).eval()
@@ -101,7 +101,7 @@ def now() -> float:
 
 
 def inputs_of(size: str, device: str) -> tuple[Tensor, list[SegDataSample]]:
-    """One image of noise, (1, 3, H, W), and its data sample."""
+    """Returns one image of noise, (1, 3, H, W), and its data sample."""
     pixels = SIZES[size][0]
     facts = dict(img_path="0.jpg", sample_idx=0, ori_shape=(pixels, pixels))
     sample = SegDataSample(metainfo=facts, gt_saliency=PixelData(data=torch.ones(1, pixels, pixels)))
@@ -110,7 +110,9 @@ def inputs_of(size: str, device: str) -> tuple[Tensor, list[SegDataSample]]:
 
 @torch.no_grad()
 def as_released(model: LatentDiffusionSegmentor, image: Tensor, samples: list[SegDataSample]) -> Tensor:
-    """A prediction as the released code makes it: every member encodes the image, every pass its keys and values."""
+    """Returns a prediction as the released code makes it: every member encodes the image, every pass its keys and
+    values.
+    """
     maps = []
     for member in range(MEMBERS):
         conditions = model.encode_conditions(image)

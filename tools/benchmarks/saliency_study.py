@@ -33,7 +33,7 @@ from torch.utils.data import Sampler
 import sos_mm.saliency  # noqa: F401
 from sos_mm.engine.launch import build_trained
 from sos_mm.engine.randomness import RunRandomness
-from sos_mm.saliency.references import Predictor, evaluate, predict_auxiliary, with_settings
+from sos_mm.saliency.evaluation.baselines import Predictor, evaluate, predict_auxiliary, with_settings
 from sos_mm.seeding import Purpose, generator
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs/sod_diffusion"
@@ -128,7 +128,7 @@ def tiny_configs(folder: Path) -> None:
 
 
 def run_config(out: Path, name: str, seed: int, iterations: int, epoch: int = 10) -> Config:
-    """The config of one run."""
+    """Returns the config of one run."""
     variant = VARIANTS[name]
     config = Config.fromfile(TINY if variant.config is None else out / "configs" / variant.config)
     config.merge_from_dict(variant.options)
@@ -216,7 +216,7 @@ def run(out: Path, name: str, seed: int, iterations: int, epoch: int = 10) -> di
 
 
 def drift_of(out: Path, name: str, seed: int) -> dict[str, dict[str, float]]:
-    """What `drift` says of a finished run, or said before."""
+    """Returns what `drift` says of a finished run, or said before."""
     config = run_config(out, name, seed, 1)
     path = Path(config.work_dir, "drift.json")
     if not path.exists():
@@ -226,7 +226,7 @@ def drift_of(out: Path, name: str, seed: int) -> dict[str, dict[str, float]]:
 
 
 def judged(model: torch.nn.Module, name: str) -> dict[str, Predictor]:
-    """The model as its config has it, and of some variants the same model in other ways."""
+    """Returns the model as its config has it, and of some variants the same model in other ways."""
     named = {"itself": model.predict}
     if name == "full":
         named |= {f"{steps} steps": with_settings(model, steps=steps) for steps in STEPS}

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 
 import torch
 
-from sos_mm.saliency.base_segmentor import to_signed, true_saliency
-from sos_mm.saliency.references import Predictor
-from sos_mm.saliency.segmentor import Conditions, LatentDiffusionSegmentor
+from sos_mm.saliency.evaluation.baselines import Predictor
+from sos_mm.saliency.models.base_segmentor import to_signed, true_saliency
+from sos_mm.saliency.models.segmentor import Conditions, LatentDiffusionSegmentor
 
 DISTURBANCES = ("features of another image", "latents of another image", "cross-attention silenced")
 
 
 def disturbed(model: LatentDiffusionSegmentor, what: str) -> Predictor:
-    """The model with one of its conditions taken from another image of the batch, or not listened to."""
+    """Returns the model with one of its conditions taken from another image of the batch, or not listened to."""
 
     def predict(inputs, samples):
         own = model.encode_conditions(inputs)
@@ -32,7 +32,7 @@ def disturbed(model: LatentDiffusionSegmentor, what: str) -> Predictor:
 
 
 def learned(model: torch.nn.Module) -> dict:
-    """What the AFIM has learned, where there is one: scales of positions, and gates over time."""
+    """Returns what the AFIM has learned, where there is one: scales of positions, and gates over time."""
     found = {name: float(value) for name, value in model.named_parameters() if name.endswith("position_scale")}
     gate = getattr(getattr(model.decode_head, "afim", None), "gate", None)
     if gate is not None:

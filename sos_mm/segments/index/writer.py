@@ -1,4 +1,4 @@
-"""Makes an index: reads every segment once, validates and measures it, and writes rows and reduced copies."""
+"""Builds an index: reads, checks and measures every segment once, and writes rows and reduced copies."""
 
 import hashlib
 import os
@@ -32,22 +32,22 @@ from sos_mm.segments.quality import Facts, measure
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.segment import Segment
 
-# Few enough that their copies, which are waited for, take little memory.
+# Few enough that their pending copies take little memory.
 _BLOCK = 256
-# Raised by `SegmentRecord.pixels` for what is wrong with one segment; other errors are not about segments.
+# `SegmentRecord.pixels` raises these for a broken segment; other errors are not about a segment.
 _BROKEN = (FileNotFoundError, ValueError)
 
 
 def measured(
     records: Sequence[SegmentRecord], faults: ErrorCollector | None = None, workers: int = 1, progress: bool = True
 ) -> list[SegmentRecord]:
-    """The records with their facts; reads the pixels of those that have none yet.
+    """Returns the records with their measurements; reads the pixels of those that have none yet.
 
     Args:
-        records: What to read.
+        records: The records to measure.
         faults: Records broken segments; raises the first one if None.
-        workers: Processes; 1 reads in this one.
-        progress: Whether to say on stderr how far it is.
+        workers: Number of processes; 1 reads in this process.
+        progress: Whether to show a progress bar on stderr.
     """
     faults, kept = faults or ErrorCollector(), []
     for record, result, _ in _progress(records, progress).over(_examined(records, (), workers)):
@@ -69,21 +69,21 @@ def build_index(
 ) -> None:
     """Reads all segments once and writes their index, and beside it their reduced copies.
 
-    An index that is there already is replaced when the new one is whole, and stays as it is if that fails.
+    An existing index is replaced when the new one is complete, and stays unchanged if writing fails.
 
     Args:
-        records: What to put in; the readers make them.
+        records: The records to index, from the readers.
         path: The index file, such as ``bank.arrow``; copies go into ``bank.<digits>.copies`` beside it.
-        copies: Longest sides in pixels of the reduced copies, rising; a segment that is no larger than one of
-            them is copied as it is, which is read faster than its file. See `SegmentBank.load`.
-        faults: Records broken segments; raises the first one if None. What it skipped is counted in the index.
-        workers: Processes.
-        progress: Whether to say on stderr how far it is.
+        copies: Longest sides in pixels of the reduced copies, ascending; a segment that is no larger than one of
+            them is copied at its own size, which is faster to read than its file. See `SegmentBank.load`.
+        faults: Records broken segments; raises the first one if None. The index holds the number of skipped ones.
+        workers: Number of processes.
+        progress: Whether to show a progress bar on stderr.
 
     Raises:
         FileNotFoundError, ValueError: If a segment is broken, or none is left; names it.
-        FileExistsError: If something else than an index is there already, which is left as it is.
-        OSError: If the files cannot be written; known before the first segment is read.
+        FileExistsError: If ``path`` exists and is not an index; it is left unchanged.
+        OSError: If the files cannot be written; checked before the first segment is read.
         RuntimeError: On Windows.
     """
     require_posix("Making an index of segments")
@@ -115,7 +115,7 @@ Examined = tuple[SegmentRecord, Facts | Exception, list[bytes]]
 
 
 def _examined(records: Sequence[SegmentRecord], copies: Sequence[int], workers: int) -> Iterator[Examined]:
-    """Each record with its facts, or what is wrong with it, and its packed copies."""
+    """Yields each record with its measurements or its error, and its packed copies."""
     examine = partial(_examine, copies=copies)
     if workers == 1:
         yield from map(examine, records)
@@ -143,15 +143,15 @@ def _progress(records: Sequence[SegmentRecord], shown: bool) -> Progress:
 
 
 class IndexWriter:
-    """An index in the making, beside the one that may be there; `finish` puts it in its place.
+    """Writes an index to temporary files, which `finish` moves to their final paths.
 
-    Rows are gathered in a file without a header, since that names the counts, and copied behind it at the end.
-    Use it in a ``with`` block, which takes away what was begun.
+    Rows are collected in a file without a header, since the header holds their counts, and appended to it at the end.
+    Use it in a ``with`` block, which removes temporary files.
 
     Args:
         path: The index file, such as ``bank.arrow``; reduced copies go into ``bank.<digits>.copies``.
-        root: Folder that the names of files begin at.
-        copies: Longest sides of the reduced copies in pixels, rising.
+        root: Folder to which the file names are relative.
+        copies: Longest sides of the reduced copies in pixels, ascending.
 
     Raises:
         OSError: If the files cannot be written.
@@ -182,7 +182,7 @@ class IndexWriter:
         self._stack.close()
 
     def add(self, record: SegmentRecord, copies: Sequence[bytes] = ()) -> None:
-        """Adds a measured record, of the same category as the one before or of a later one, and its copies."""
+        """Adds a measured record and its copies; records must come sorted by category."""
         lengths = [len(packed) for packed in copies] + [0] * (len(self.copies) - len(copies))
         self._rows.append((*_row(record, self.root), self._packed, *lengths))
         for packed in copies:
@@ -196,7 +196,7 @@ class IndexWriter:
             self._flush()
 
     def finish(self, skipped: Mapping[str, int]) -> None:
-        """Puts the index in its place; says in it how many segments were left out, by reason."""
+        """Moves the index to its final path; stores in it how many segments were left out, by reason."""
         self._flush()
         self._writer.close()
         self._pack.close()
@@ -235,7 +235,7 @@ class IndexWriter:
 
 
 def _copies_of(index: Path) -> Path | None:
-    """The file of the copies of an index that is there already."""
+    """Returns the path of the reduced copies of an existing index."""
     try:
         return IndexedRecords(index).pack
     except (OSError, ValueError):

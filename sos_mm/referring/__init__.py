@@ -1,0 +1,1 @@
+"""Referring expressions that are proved true and unique of annotated images."""
