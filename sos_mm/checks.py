@@ -1,6 +1,7 @@
 """Checks at the door: dependencies, folders and image files, each with an error that says what to do."""
 
 import os
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -51,6 +52,18 @@ def require(module: str, needed_for: str, remedy: str) -> ModuleType:
         return import_module(module)
     except ImportError as error:
         raise ImportError(f"{needed_for} needs `{module}`, which cannot be imported ({error}): {remedy}.") from error
+
+
+def require_posix(what: str) -> None:
+    """Raises RuntimeError, with the remedy, on Windows, which lacks file locks, `os.pread` and the syncing of folders.
+
+    Args:
+        what: What needs them, such as ``"Composing a data set"``.
+    """
+    if sys.platform == "win32":
+        raise RuntimeError(
+            f"{what} needs Linux or macOS, but this is Windows: run it in the Windows Subsystem for Linux (WSL)."
+        )
 
 
 def check_folder(path: str | Path, what: str) -> Path:

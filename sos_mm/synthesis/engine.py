@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import check_choice, check_range
+from sos_mm.checks import check_choice, check_range, require_posix
 from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.recipe import Recipe
@@ -104,8 +104,9 @@ def synthesize(
         FileExistsError: If the folder holds other files, or a source changed since the run started.
         NotADirectoryError, PermissionError: If it cannot be written.
         OSError: If the disk is full; complete shards are kept.
-        RuntimeError: If an image cannot be generated, or a worker was killed.
+        RuntimeError: If an image cannot be generated, or a worker was killed; on Windows.
     """
+    require_posix("Composing a data set")
     for name, value, low in (
         ("num", num, 1),
         ("workers", workers, 1),

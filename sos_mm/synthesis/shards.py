@@ -10,11 +10,11 @@ written last, says that the data set is complete.
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -28,6 +28,9 @@ from sos_mm.checks import writable_folder
 from sos_mm.formats.composed import MANIFEST, WORK
 from sos_mm.synthesis.tables import Counts, Stream, encode_record, table_parts
 from sos_mm.synthesis.writers.format import Categories, Table, Totals
+
+if sys.platform != "win32":  # `synthesize` refuses to run there; composing in memory does without.
+    import fcntl
 
 # Checksums of all files except itself and the manifest, which holds its own; in the format of `sha256sum -c`.
 CHECKSUMS = "checksums.sha256"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,8 +33,6 @@ from sos_mm.segments.index.fingerprint import common_root
 from sos_mm.segments.index.writer import IndexWriter, measured
 from sos_mm.segments.record import SegmentRecord
 from tests.conftest import make_rgba, write_rgba
-
-pytest.importorskip("pyarrow")
 
 
 @pytest.fixture
@@ -283,7 +282,6 @@ def test_a_bank_that_moved(release, index, tmp_path):
 
 
 def test_other_files_are_refused(tmp_path):
-    pa = pytest.importorskip("pyarrow")
     with pytest.raises(FileNotFoundError, match=r"none\.arrow does not exist"):
         IndexedRecords(tmp_path / "none.arrow")
     (tmp_path / "empty.arrow").write_bytes(b"")
