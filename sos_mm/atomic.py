@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from sos_mm.checks import require_posix
+
 
 @contextmanager
 def atomic_path(path: str | Path, temporary: str | Path | None = None) -> Iterator[Path]:
-    """Gives a temporary path to write to, which takes the place of a file when the block ends without an error.
+    """Returns a temporary path to write to, which takes the place of a file when the block ends without an error.
 
     A file that was there before stays until then, and stays for good if the block raises.
 
@@ -19,7 +21,9 @@ def atomic_path(path: str | Path, temporary: str | Path | None = None) -> Iterat
 
     Raises:
         OSError: If the file cannot be written.
+        RuntimeError: On Windows.
     """
+    require_posix("Writing files completely or not at all")
     path = Path(path)
     part = Path(temporary or path.with_name(f".{path.name}.part-{os.getpid()}"))
     try:

@@ -31,7 +31,7 @@ class Purpose(IntEnum):
 
 
 def generator(run_seed: int, purpose: Purpose, image_index: int, visit: int = 0) -> np.random.Generator:
-    """The generator of one purpose for one image.
+    """Returns the generator of one purpose for one image.
 
     Args:
         run_seed: The seed of the whole run, at least 0.
@@ -53,5 +53,5 @@ def generator(run_seed: int, purpose: Purpose, image_index: int, visit: int = 0)
 
 
 def image_id(name: str) -> int:
-    """A number in [0, 2**32) that stands for an image's name, whatever its place in a data set."""
+    """Returns a number in [0, 2**32) that stands for an image's name, whatever its place in a data set."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "big")

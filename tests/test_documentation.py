@@ -157,7 +157,10 @@ def test_architecture_lists_every_folder_of_the_package():
     (folders,) = [table for table in tables((ROOT / "docs/architecture.md").read_text()) if "folder" in table[0]]
     listed = {row["folder"].strip("`").removesuffix("/"): row["what it holds"] for row in folders}
     package = ROOT / "sos_mm"
-    there = {path.parent.relative_to(ROOT).as_posix() for path in package.rglob("__init__.py")} | {"sos_mm/sample"}
+    there = {path.parent.relative_to(ROOT).as_posix() for path in package.rglob("__init__.py")} | {
+        "sos_mm/sample",
+        "sos_mm/templates",
+    }
     assert {name for name in listed if name.startswith("sos_mm")} == there
     leaves = {path.name for path in package.glob("*.py")} - {"__main__.py"}
     assert set(re.findall(r"`(\w+\.py)`", listed["sos_mm"])) == leaves

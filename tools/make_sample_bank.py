@@ -53,18 +53,18 @@ def parse_args() -> argparse.Namespace:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a tab-separated table with a header line."""
+    """Returns rows of a tab-separated table with a header line."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def segment_name(row: dict[str, str]) -> str:
-    """The name of a row's sub-category in the bank: ``<category>/<sub-category>``."""
+    """Returns the name of a row's sub-category in the bank: ``<category>/<sub-category>``."""
     return f"{row['category']}/{row['sub_category']}".replace(" ", "_")
 
 
 def words(row: dict[str, str]) -> dict[str, str | list[str]]:
-    """What the metadata say of a segment."""
+    """Returns what the metadata say of a segment."""
     return {
         "description": row["description"],
         "short_phrase": row["short_phrase"],
@@ -73,7 +73,7 @@ def words(row: dict[str, str]) -> dict[str, str | list[str]]:
 
 
 def background(row: dict[str, str]) -> dict[str, str | list[int]]:
-    """A part of a photograph, with its half-open xyxy box."""
+    """Returns a part of a photograph, with its half-open xyxy box."""
     box = [int(row[corner]) for corner in ("x0", "y0", "x1", "y1")]
     return {"name": row["name"], "file": row["file"], "box": box, "about": row["about"]}
 
@@ -113,13 +113,13 @@ def write_segments(rows: list[dict[str, str]], renders: Path, root: Path) -> int
 
 
 def trimmed(rgba: np.ndarray) -> np.ndarray:
-    """The image without its transparent margin, but for the last two pixels of it."""
+    """Returns the image without its transparent margin, but for the last two pixels of it."""
     x, y, width, height = cv2.boundingRect(rgba[..., 3])
     return rgba[max(y - MARGIN, 0) : y + height + MARGIN, max(x - MARGIN, 0) : x + width + MARGIN]
 
 
 def encoded(rgba: np.ndarray) -> bytes:
-    """A WebP file with lossy colour and lossless alpha."""
+    """Returns a WebP file with lossy colour and lossless alpha."""
     bgra = cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA)
     return cv2.imencode(".webp", bgra, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1].tobytes()
 

@@ -1,4 +1,8 @@
-"""COCO panoptic files turned into ODVG and into intra-class referring; also the released composed sets.
+"""Converts COCO panoptic files to ODVG and to intra-class referring expressions.
+
+The released composed sets are such files with a ``short_phrase`` for each segment and some irregularities: ``area`` is
+always 1, fully occluded segments have the box [0, 0, 0, 0], categories count from 0, ``file_name`` of an annotation is
+that of the mask, and the ODVG files beside them are invalid (see `sos_mm.annotations.released`).
 
 The released sets are such files with ``short_phrase`` for each segment and some irregularities: ``area`` is always 1,
 fully hidden segments have the box [0, 0, 0, 0], categories count from 0, ``file_name`` of an annotation is that of the
@@ -18,7 +22,7 @@ from sos_mm.seeding import Purpose, generator
 
 
 def phrase_of(file: PanopticFile, segment: Record) -> str:
-    """A segment's phrase, as it stands in a caption; its category's name if it has none."""
+    """Returns the phrase of a segment for a caption, or its category's name if it has none."""
     phrase = segment.get("phrase") or segment.get("short_phrase") or ""
     return caption_phrase(phrase, file.names[segment["category_id"]])
 
@@ -28,7 +32,7 @@ def _image_part(image: Record) -> Record:
 
 
 def detection_lines(file: PanopticFile) -> Iterator[Record]:
-    """ODVG for detection: a line an image, labels as in `PanopticFile.label_map`."""
+    """Converts to ODVG for detection: one line an image, labels as in `PanopticFile.label_map`."""
     labels = file.labels
     for image, segments in file.images():
         instances = [
@@ -38,35 +42,36 @@ def detection_lines(file: PanopticFile) -> Iterator[Record]:
 
 
 def grounding_lines(file: PanopticFile, max_characters: int | None = None, seed: int = 0) -> Iterator[Record]:
-    """ODVG for grounding: captions of the segments' phrases in an order that is drawn, with half-open spans.
+    """Converts to ODVG for grounding: captions of the segments' phrases in random order, with half-open spans.
 
     Args:
         file: The file.
-        max_characters: Captions are cut between phrases into several lines of at most so many characters each; a
-            phrase that is longer has a line of its own. None gives one line an image.
-        seed: Of the order.
+        max_characters: Captions are split between phrases into several lines of at most so many characters each; a
+            longer phrase gets its own line. None gives one line an image.
+        seed: Seed of the order.
 
     Raises:
-        ValueError: If ``max_characters`` or ``seed`` is below 1 or 0.
+        ValueError: If ``max_characters`` is below 1 or ``seed`` below 0.
     """
     if max_characters is not None:
         check_range("max_characters", max_characters, 1, 2**31)
     for index, (image, segments) in enumerate(file.images()):
         groups = boxes_by_phrase((phrase_of(file, each), box) for each, box in segments)
         order = generator(seed, Purpose.CAPTION, index).permutation(len(groups)).tolist()
-        for part in chunks([groups[place] for place in order], max_characters):
+        for part in chunks([groups[position] for position in order], max_characters):
             yield _image_part(image) | {"grounding": grounding_record(part)}
 
 
 def intra_class(file: PanopticFile, dataset_name: str = "refcoco") -> Record:
-    """Expressions that mean one of several objects of a category, for `IntraClassReferringMetric`.
+    """Builds expressions that refer to one of several objects of a category, for `IntraClassReferringMetric`.
 
-    Every object becomes one whose category has others in its image and whose phrase no other object there has. In the
-    style of MDETR's RefCOCO files, with ``distractors``: the xywh boxes of the others.
+    There is an expression for each object whose category has other objects in its image, and whose phrase no other
+    object of the image has. The format is that of MDETR's RefCOCO files, with ``distractors``: the xywh boxes of the
+    other objects.
 
     Args:
         file: The file.
-        dataset_name: What each expression says it belongs to; mmdet's `RefExpMetric` knows 'refcoco', 'refcoco+' and
+        dataset_name: The ``dataset_name`` of each expression; mmdet's `RefExpMetric` accepts 'refcoco', 'refcoco+' and
             'refcocog'.
     """
     images: list[Record] = []

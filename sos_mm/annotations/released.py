@@ -1,4 +1,8 @@
-"""The files of the released composed sets, put right so that mmdet's stock data sets read them.
+"""Repairs the files of the released composed sets so that mmdet's data sets read them.
+
+Their ODVG has boxes as xywh under the key ``bboxes``, where ODVG has xyxy under ``bbox``; spans that end at the last
+character, where ODVG's are half-open; file names of the masks; and the box [0, 0, 0, 0] for occluded objects. Their
+panoptic files have areas of 1, such boxes too, and categories without ``isthing``.
 
 Their ODVG has boxes as xywh under the key ``bboxes``, where ODVG has xyxy under ``bbox``; spans whose end is the last
 character, where ODVG's are half-open; file names of the masks; and the box [0, 0, 0, 0] for what is hidden. Their
@@ -18,7 +22,7 @@ from sos_mm.formats.json_reader import read_lists
 from sos_mm.formats.odvg import boxes_by_phrase, chunks, grounding_record, image_part, read_grounding
 from sos_mm.formats.panoptic import read_map
 from sos_mm.formats.phrases import clean_phrase
-from sos_mm.formats.records import OBJECTS, TEXT, WHOLE, WORDS, Record, check_record
+from sos_mm.formats.records import INTEGER, OBJECTS, TEXT, WORDS, Record, check_record
 
 _REGION = {"phrase": TEXT, "bboxes": BOXES}
 
@@ -26,15 +30,15 @@ _REGION = {"phrase": TEXT, "bboxes": BOXES}
 def rebuilt_lines(
     path: str | Path, image_suffix: str = ".jpg", max_characters: int | None = None, left_out: Counter | None = None
 ) -> Iterator[Record]:
-    """The lines of a released grounding file, with boxes, spans and file names made right.
+    """Yields the lines of a released grounding file with corrected boxes, spans and file names.
 
-    A phrase is left out with its words if one of its boxes is hidden or outside: its other boxes alone are not what it
-    means. Lines without any phrase left are left out.
+    A phrase is removed from the caption if one of its boxes is occluded or outside the image, since the other boxes
+    alone are not all its targets. Lines without any remaining phrase are left out.
 
     Args:
         path: The released JSON lines.
         image_suffix: Suffix of the image files.
-        max_characters: As of `sos_mm.annotations.panoptic.grounding_lines`.
+        max_characters: As in `sos_mm.annotations.panoptic.grounding_lines`.
         left_out: Counts what was left out, by reason.
 
     Raises:
@@ -63,16 +67,16 @@ def rebuilt_lines(
 def repaired_panoptic(
     path: str | Path, masks: str | Path, image_suffix: str | None = None, left_out: Counter | None = None
 ) -> Record:
-    """A released panoptic file with the areas and boxes that its PNGs show, for `CocoPanopticDataset`.
+    """Returns a released panoptic file with areas and boxes computed from its PNG files, for `CocoPanopticDataset`.
 
-    The released masks were drawn through soft edges, so a few pixels at edges may have an id between two others, which
-    is no segment's, or by chance is another's. The former are void; the latter cannot be told from real ones.
+    The released masks were drawn with soft edges, so a few pixels at edges may have an id between those of two
+    segments. If it is no segment's id, the pixel becomes void; if it is another segment's id, it cannot be detected.
 
     Args:
         path: The released annotation file.
-        masks: Folder of its PNGs.
+        masks: Folder of its PNG files.
         image_suffix: Suffix of the image files where it is not that of ``images``.
-        left_out: Counts segments that no pixel shows.
+        left_out: Counts segments without a visible pixel.
 
     Raises:
         FileNotFoundError: If the file, the folder or a mask does not exist.
@@ -84,7 +88,7 @@ def repaired_panoptic(
     left_out = Counter() if left_out is None else left_out
     for annotation in content["annotations"]:
         for segment in annotation["segments_info"]:
-            check_record(segment, {"id": WHOLE}, f"{path}, mask {annotation['file_name']}: a segment")
+            check_record(segment, {"id": INTEGER}, f"{path}, mask {annotation['file_name']}: a segment")
         shown = _shown(read_map(folder / annotation["file_name"]))
         kept = [each | shown[each["id"]] for each in annotation["segments_info"] if each["id"] in shown]
         left_out["segment that no pixel shows"] += len(annotation["segments_info"]) - len(kept)
@@ -99,13 +103,13 @@ def repaired_panoptic(
 
 
 def _shown(ids: np.ndarray) -> dict[int, Record]:
-    """Area and xywh box of every id in a map of ids, but 0."""
+    """Computes area and xywh box of every id except 0 in a map of ids."""
     rows, columns = np.nonzero(ids)
     found, which, areas = np.unique(ids[rows, columns], return_inverse=True, return_counts=True)
     low, high = np.full((2, len(found)), 2**31), np.full((2, len(found)), -1)
-    for axis, places in enumerate((columns, rows)):
-        np.minimum.at(low[axis], which, places)
-        np.maximum.at(high[axis], which, places)
+    for axis, positions in enumerate((columns, rows)):
+        np.minimum.at(low[axis], which, positions)
+        np.maximum.at(high[axis], which, positions)
     boxes = np.concatenate([low, high - low + 1]).T.tolist()
     return {
         id: {"area": area, "bbox": box} for id, area, box in zip(found.tolist(), areas.tolist(), boxes, strict=True)

@@ -1,4 +1,4 @@
-"""COCO's annotation files: instances, LVIS and panoptic."""
+"""Reads COCO-style annotation files (instances, LVIS, panoptic) for the page."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ from sos_mm.formats.records import Record
 
 
 def read_coco(path: Path, data: Mapping[str, Any], faults: ErrorCollector) -> DataSet:
-    """Reads a COCO, LVIS or panoptic annotation file for the page; masks stay as they are.
+    """Reads a COCO, LVIS or panoptic annotation file for the page; masks are not decoded.
 
     Args:
         path: The file.
         data: Its content.
-        faults: Records annotations of no known image or category, or without a box, and images without name or size.
+        faults: Records annotations with an unknown image or category or without a box, and images without name or size.
 
     Raises:
-        FileNotFoundError: If a panoptic file's folder of maps is not beside it.
+        FileNotFoundError: If a panoptic file's folder of PNG files is not beside it.
         ValueError: If categories or images have no ids, names or sizes.
     """
     file = CocoFile(data, path)
@@ -31,15 +31,15 @@ def read_coco(path: Path, data: Mapping[str, Any], faults: ErrorCollector) -> Da
     listed: dict[Any, list[Annotation]] = defaultdict(list)
     maps: dict[Any, Path] = {}
     folder = map_folder(path) if panoptic else path.parent
-    for place, entry in enumerate(file.annotations):
+    for position, entry in enumerate(file.annotations):
         try:
             file.image_of(entry)
             for part in entry["segments_info"] if panoptic else (entry,):
                 listed[entry["image_id"]].append(_annotation(part, file, panoptic))
             if panoptic:
-                maps[entry["image_id"]] = folder / member(entry, "file_name", f"annotation {place}")
+                maps[entry["image_id"]] = folder / member(entry, "file_name", f"annotation {position}")
         except (TypeError, ValueError) as error:
-            faults.record(ValueError(f"Annotation {entry.get('id', place)} of {path}: {error}"))
+            faults.record(ValueError(f"Annotation {entry.get('id', position)} of {path}: {error}"))
     found = []
     for id, entry in file.images.items():
         try:

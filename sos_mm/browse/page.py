@@ -1,13 +1,8 @@
 """One page about a data set: samples with masks, boxes and words, figures, charts, repeats. Opens from disk."""
 
-import json
 import shutil
-from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from sos_mm.browse import sections
 from sos_mm.browse.dataset import DataSet
@@ -16,6 +11,7 @@ from sos_mm.browse.samples import FOLDER, sample_records
 from sos_mm.browse.statistics import Figures, figures, per_class
 from sos_mm.checks import check_range, writable_folder
 from sos_mm.errors import ErrorCollector
+from sos_mm.page import render, source
 
 PAGE = "index.html"
 # By this a page of ours is known, which may be written over.
@@ -67,14 +63,18 @@ def write_report(
         samples = sample_records(data_set, num, seed, Path(partial), max_side, faults)
         skipped = (*data_set.faults, *faults.texts)
         name = Path(compare).name if compare else ""
-        text = _template("page.html").substitute(
-            title=escape(_title(data_set)),
-            subtitle=escape(f"{data_set.kind} · {data_set.source}"),
-            css=_template("page.css").template,
-            script=_template("page.js").template,
-            switches=_switches(),
-            body=_body(data_set, told, other, name, len(samples), skipped),
-            data=_json({"samples": samples, "classes": _classes(told), "word": data_set.classes_word}),
+        text = render(
+            "dataset.html",
+            title=_title(data_set),
+            subtitle=f"{data_set.kind} · {data_set.source}",
+            css=source("dataset.css"),
+            script=source("dataset.js"),
+            classes=len(told.categories),
+            tiles=sections.tiles(data_set, told),
+            faulty=sections.faults(data_set, skipped),
+            charts=sections.charts(data_set, told, other, name),
+            repeats=sections.repeats(data_set, told),
+            data={"samples": samples, "classes": _classes(told), "word": data_set.classes_word},
         )
         (Path(partial) / PAGE).write_text(text, encoding="utf-8")
         shutil.rmtree(out / FOLDER, ignore_errors=True)
@@ -104,10 +104,6 @@ def page_folder(out: str | Path) -> Path:
     return out
 
 
-def _template(name: str) -> Template:
-    return Template((files("sos_mm.browse") / name).read_text(encoding="utf-8"))
-
-
 def _title(data_set: DataSet) -> str:
     """Name of the data set's folder, above those that only say what is in them."""
     plain = ("annotations", "masks", "images")
@@ -117,55 +113,8 @@ def _title(data_set: DataSet) -> str:
     )
 
 
-def _switches() -> str:
-    boxes = [
-        f'<label><input type="checkbox" name="{name}" checked>{name}<kbd>{name[0]}</kbd></label>'
-        for name in ("masks", "boxes", "words")
-    ]
-    return "".join(boxes)
-
-
-def _body(
-    data_set: DataSet, told: Figures, other: Figures | None, other_name: str, samples: int, skipped: tuple[str, ...]
-) -> str:
-    parts = [sections.tiles(data_set, told)]
-    faulty = sections.faults(data_set, skipped)
-    if faulty:
-        parts.append(f"<h2>Missing and broken</h2>{faulty}")
-    parts.append("<h2>Pictures</h2>")
-    if samples:
-        parts.append(f'<div class="sticky bar-of-switches">{_switches()}</div><div id="samples"></div>')
-    else:
-        parts.append('<p>There is none to show.</p><div id="samples"></div>')
-    if len(told.categories) > 1:
-        parts.append(f"<h2>{data_set.classes_word.capitalize()}</h2>{_class_table(told, data_set.classes_word)}")
-    parts.append(f"<h2>Numbers, sizes and places</h2>{sections.charts(data_set, told, other, other_name)}")
-    parts.append(f"<h2>Repeats</h2>{sections.repeats(data_set, told)}")
-    return "\n".join(parts)
-
-
-def _class_table(told: Figures, word: str) -> str:
-    heads = "".join(
-        f'<th{sort}><button data-key="{key}">{key}</button></th>'
-        for key, sort in (("name", ""), ("objects", ' aria-sort="descending"'), ("images", ""))
-    )
-    rest = len(told.categories) - _MOST_CLASSES
-    note = f'<p class="note">The {rest:,} {word} with the fewest objects are not listed.</p>' if rest > 0 else ""
-    return (
-        f'<p><input type="search" id="filter" placeholder="find in {word}" aria-label="find in {word}"> '
-        '<span id="found" class="note"></span></p>'
-        f'<div class="scroll"><table id="classes"><thead><tr>{heads}<th class="bar"></th></tr></thead>'
-        f"<tbody></tbody></table></div>{note}"
-    )
-
-
 def _classes(told: Figures) -> list[tuple[str, int, int]]:
     """Name, objects and images of each class, the most frequent first."""
     objects, images = per_class(told)
     rows = zip(told.categories, objects.tolist(), images.tolist(), strict=True)
     return sorted(rows, key=lambda row: (-row[1], row[0]))[:_MOST_CLASSES]
-
-
-def _json(value: Any) -> str:
-    """JSON that nothing in it can end the element it stands in."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -1,4 +1,4 @@
-"""Reads any data set that is annotated in a known way, and finds its pictures."""
+"""Reads a data set of any known kind and finds its image files."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from sos_mm.formats.coco import is_coco
 from sos_mm.formats.composed import is_unfinished
 from sos_mm.formats.json_reader import AnnotationFileError, read_json_or_lines
 
-# What composed data sets call their annotations; the first that is there is shown.
+# Annotation files of composed data sets; the first one that exists is shown.
 _COMPOSED = (
     "instances.json", "lvis_v1.json", "panoptic.json", "objects.jsonl", "odvg_grounding.jsonl", "odvg_detection.jsonl",
 )  # fmt: skip
@@ -23,7 +23,7 @@ _KNOWN = (
     "COCO or LVIS instances, COCO panoptic, ODVG lines, the sidecar of a composed data set, or folders of images "
     "and masks"
 )
-# How many images to look for before a folder is taken for the right one.
+# Number of images to try in a folder before the next one is tried.
 _TRIED = 20
 
 
@@ -39,28 +39,27 @@ def read_dataset(
 
     Args:
         data: Its folder or annotation file.
-        images: Folder of its pictures; looked for beside the annotations if None.
-        masks: Folder of saliency masks, where ``data`` does not say.
-        broken: 'error' raises at the first thing that is wrong with it; 'skip' goes on without what is wrong and
-            remembers it.
-        progress: Whether to say on stderr how far it is.
+        images: Folder of its images; searched for beside the annotations if None.
+        masks: Folder of saliency masks, if it is not found from ``data``.
+        broken: 'error' raises the first error; 'skip' leaves invalid entries out and records their errors.
+        progress: Whether to show a progress bar on stderr.
 
     Raises:
-        FileNotFoundError: If there is no such file or folder, or pictures are missing.
-        ValueError: If it is of no known kind, or broken; names the file.
+        FileNotFoundError: If there is no such file or folder, or images are missing.
+        ValueError: If it is of no known kind, or invalid; names the file.
     """
     faults = ErrorCollector(broken)
     data_set = _read(Path(data), images, masks, faults, progress)
-    data_set = _with_pictures(data_set, None if images is None else Path(images), faults)
+    data_set = _with_images(data_set, None if images is None else Path(images), faults)
     return replace(data_set, faults=tuple(faults.texts))
 
 
 def read_annotations(path: str | Path) -> DataSet:
-    """Reads an annotation file alone and looks for no pictures.
+    """Reads an annotation file alone, without searching for image files.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is of no known kind, or broken; names the file.
+        ValueError: If it is of no known kind, or invalid; names the file.
     """
     return _read_file(Path(path), ErrorCollector())
 
@@ -113,7 +112,7 @@ def _read_file(path: Path, faults: ErrorCollector) -> DataSet:
 
 
 def _json(path: Path) -> Any:
-    """Content of a JSON file; a list where it holds JSON lines, one object a line."""
+    """Reads a JSON file; returns a list if it holds JSON lines."""
     if path.suffix == ".jsonl" and not path.read_text(encoding="utf-8").strip():
         return []
     try:
@@ -123,10 +122,10 @@ def _json(path: Path) -> Any:
     return [content] if line_kind(content) and not is_coco(content) else content
 
 
-def _with_pictures(data_set: DataSet, images: Path | None, faults: ErrorCollector) -> DataSet:
+def _with_images(data_set: DataSet, images: Path | None, faults: ErrorCollector) -> DataSet:
     found = data_set.images
     if data_set.source.is_file():
-        folder = check_folder(images, "`images`") if images else _picture_folder(data_set)
+        folder = check_folder(images, "`images`") if images else _image_folder(data_set)
         found = tuple(replace(image, path=_find(image, folder)) for image in found)
     missing = tuple(image.file_name for image in found if image.path is None)
     if missing and faults.broken == "error":
@@ -141,10 +140,10 @@ def _find(image: AnnotatedImage, folder: Path) -> Path | None:
     return next((folder / name for name in image.choices if (folder / name).is_file()), None)
 
 
-def _picture_folder(data_set: DataSet) -> Path:
-    """Where the pictures are, by the habits of the formats."""
+def _image_folder(data_set: DataSet) -> Path:
+    """Finds the folder of the images by the conventions of the formats."""
     beside, home = data_set.source.parent, data_set.source.parent.parent
-    # COCO's instances_val2017.json goes with the folder val2017.
+    # COCO's instances_val2017.json belongs to the folder val2017.
     choices = (home / "images", beside / "images", home / data_set.source.stem.split("_")[-1], beside, home)
     for folder in choices:
         if any(_find(image, folder) for image in data_set.images[:_TRIED]):

@@ -47,13 +47,13 @@ def standalone_text(name: str) -> str:
 
 
 def _expression(name: str, relative: str) -> str:
-    """What stands in a copy for a path that is relative to the config ``name``."""
+    """Returns what stands in a copy for a path that is relative to the config ``name``."""
     path = normpath(PurePosixPath(name).parent / relative)
     return f'__import__("sos_mm").get_config("{path}")'
 
 
 def _bases(text: str) -> list[ast.Constant]:
-    """The names in a config's ``_base_``, in the order in which they stand there."""
+    """Returns the names in a config's ``_base_``, in the order in which they stand there."""
     for node in ast.parse(text).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "_base_":
             return [each for each in ast.walk(node.value) if isinstance(each, ast.Constant)]

@@ -28,35 +28,49 @@ def compiled_operators() -> None:
 
 
 def importable(*modules: str, extra: str) -> Callable[[], None]:
-    """A check that modules can be imported."""
+    """Returns a check that modules can be imported.
+
+    Args:
+        modules: Their names.
+        extra: The extra of setup.cfg that installs them; ``{lineage}`` stands for the installed lineage.
+    """
 
     def check() -> None:
         for module in modules:
             try:
                 importlib.import_module(module)
             except Exception as error:  # A broken package raises anything.
-                raise RuntimeError(f"`{module}` cannot be imported ({error}): `pip install -e '.[{extra}]'`") from error
+                remedy = f"`pip install -e '.[{extra.format(lineage=lineage_name())}]'`"
+                raise RuntimeError(f"`{module}` cannot be imported ({error}): {remedy}") from error
 
     return check
 
 
+def lineage_name() -> str:
+    """The name of the lineage that is installed; that of the maintained forks if none is."""
+    try:
+        return find_lineage().name
+    except RuntimeError:
+        return "onedl"
+
+
 PARTS: dict[str, list[Callable[[], object]]] = {
-    "segments, composition, synthesis": [importable("numpy", "cv2", extra="onedl")],
+    "segments, composition, synthesis": [importable("numpy", "cv2", extra="{lineage}")],
     "backgrounds of the bundled sample": [importable("skimage", extra="sample")],
     "saliency": [
         lambda: check_openmmlab("mmengine", "mmcv", "mmseg"),
-        importable("torch", "diffusers", "timm", "sos_mm.saliency", extra="onedl"),
+        importable("torch", "diffusers", "timm", "sos_mm.saliency", extra="{lineage}"),
     ],
     "detection": [
         lambda: check_openmmlab("mmengine", "mmcv", "mmdet"),
         compiled_operators,
-        importable("mmdet", "lvis", "pycocotools", extra="onedl-detection"),
+        importable("mmdet", "lvis", "pycocotools", extra="{lineage}-detection"),
     ],
 }
 
 
 def installed_version(distribution: str) -> str:
-    """A distribution's version, or a dash."""
+    """Returns a distribution's version, or a dash."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -64,7 +78,7 @@ def installed_version(distribution: str) -> str:
 
 
 def state(checks: list[Callable[[], object]]) -> str:
-    """What stands in the way of a part: the first check that fails, or 'ready'."""
+    """Returns what stands in the way of a part: the first check that fails, or 'ready'."""
     for check in checks:
         try:
             check()

@@ -25,7 +25,7 @@ class CompactODVGDataset(ODVGDataset):
         super().__init__(*args, need_text=False, **kwargs)
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """The annotations of an image, and the names of all categories where they are by category."""
+        """Returns the annotations of an image, and the names of all categories where they are by category."""
         info = super().get_data_info(idx)
         if self.dataset_mode == "OD":
             # A copy, since pipelines shorten names in it.

@@ -21,7 +21,7 @@ Record = dict[str, Any]
 
 
 def read_intra_class(path: str | Path) -> Iterator[tuple[Record, list[Record]]]:
-    """The expressions of a file, each with the annotations that are its target.
+    """Yields the expressions of a file, each with the annotations that are its target.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -46,7 +46,7 @@ def read_intra_class(path: str | Path) -> Iterator[tuple[Record, list[Record]]]:
 
 
 def xyxy(boxes: Sequence[Sequence[float]]) -> np.ndarray:
-    """(N, 4) float64 corners of xywh boxes."""
+    """Returns (N, 4) float64 corners of xywh boxes."""
     corners = np.array(boxes, np.float64).reshape(-1, 4)
     corners[:, 2:] += corners[:, :2]
     return corners
@@ -70,7 +70,7 @@ class IntraClassReferringDataset(BaseDetDataset):
     """
 
     def load_data_list(self) -> list[Record]:
-        """One sample an expression."""
+        """Returns one sample an expression."""
         return [self._sample(image, targets) for image, targets in read_intra_class(self.ann_file)]
 
     def _sample(self, image: Record, targets: list[Record]) -> Record:
@@ -151,5 +151,5 @@ class IntraClassReferringMetric(BaseMetric):
             self.results.append(intra_class_scores(boxes, scores, targets, distractors, self.iou_threshold))
 
     def compute_metrics(self, results: list[tuple[float | None, float | None]]) -> dict[str, float]:
-        """The means over all expressions, of all processes."""
+        """Returns the means over all expressions, of all processes."""
         return mean_intra_class(results)

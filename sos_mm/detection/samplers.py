@@ -63,7 +63,7 @@ class SourceRatioSampler(Sampler):
         if not hasattr(dataset, "datasets") or not hasattr(dataset, "cumulative_sizes"):
             raise TypeError(f"`dataset` must be a ConcatDataset of the sources, but got {type(dataset).__name__}.")
         if not isinstance(batch_size, int) or batch_size <= 0:
-            raise ValueError(f"`batch_size` must be a whole number over 0, but got {batch_size!r}.")
+            raise ValueError(f"`batch_size` must be an integer over 0, but got {batch_size!r}.")
         check_choice("small_sources", small_sources, ("repeat", "error"))
         self.rank, self.world_size = get_dist_info()
         self.batch_size, self.sources = batch_size, dataset
@@ -139,12 +139,12 @@ class SourceRatioSampler(Sampler):
         yield from map(RepeatIndex, indices.tolist(), draws.visits[mine].tolist())
 
     def batches(self) -> np.ndarray:
-        """(steps, batch_size) int64: places in the epoch's row of this process's batches."""
+        """Returns (steps, batch_size) int64: places in the epoch's row of this process's batches."""
         places = np.arange(self.schedule.steps * self.schedule.step)
         return places.reshape(self.schedule.steps, self.world_size, self.batch_size)[:, self.rank]
 
     def take_skipped(self) -> int:
-        """How many of the epoch's samples to leave out; once."""
+        """Returns how many of the epoch's samples to leave out; once."""
         skipped, self._skipped_samples = self._skipped_samples, 0
         return skipped
 
@@ -194,7 +194,7 @@ class SourceRatioBatchSampler(BatchSampler):
             yield list(map(RepeatIndex, indices[places].tolist(), draws.visits[places].tolist()))
 
     def _wide(self, indices: np.ndarray) -> np.ndarray:
-        """(N,) int8: whether each image is at least as wide as high."""
+        """Returns (N,) int8: whether each image is at least as wide as high."""
         unknown = np.unique(indices)
         for index in unknown[self._shapes[unknown] < 0].tolist():
             info = self.sampler.sources.get_data_info(index)
@@ -205,7 +205,7 @@ class SourceRatioBatchSampler(BatchSampler):
 
 
 def _grouped(draws: ScheduledSamples, wide: np.ndarray, batch_size: int, rng: np.random.Generator) -> np.ndarray:
-    """(N,) int64: an order in which batches, those of all processes, are of one shape wherever they can be.
+    """Returns (N,) int64: an order in which batches, those of all processes, are of one shape wherever they can be.
 
     A batch takes the shape that every source still has enough of. Where that is both, or neither, it is drawn by how
     many images there are left of each.

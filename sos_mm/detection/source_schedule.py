@@ -72,17 +72,17 @@ class SourceSchedule:
         self._passes = int(self._clock_counts(self.steps).min()) // self.sizes[clock]
 
     def counts(self, position: int | np.ndarray) -> np.ndarray:
-        """(..., M) int64: how many of the first ``position`` samples of the run come from each source."""
+        """Returns (..., M) int64: how many of the first ``position`` samples of the run come from each source."""
         periods, rest = np.divmod(position, len(self.turns))
         return np.asarray(periods)[..., None] * self.shares + self._counts[rest]
 
     def most_in_a_step(self) -> np.ndarray:
-        """(M,) int64: the most samples that one step takes from each source."""
+        """Returns (M,) int64: the most samples that one step takes from each source."""
         starts = np.arange(0, lcm(self.step, len(self.turns)), self.step)
         return (self.counts(starts + self.step) - self.counts(starts)).max(axis=0)
 
     def epoch(self, number: int) -> ScheduledSamples:
-        """The samples of one epoch, ``steps * step`` of them."""
+        """Returns the samples of one epoch, ``steps * step`` of them."""
         start = number * self.steps * self.step
         stop = start + self.steps * self.step
         sources = self.turns[np.arange(start, stop) % len(self.turns)]
@@ -94,7 +94,7 @@ class SourceSchedule:
         return draws
 
     def _clock_row(self, epoch: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """Indices and visits of the clock in an epoch: its whole passes, then what fills the last step."""
+        """Returns indices and visits of the clock in an epoch: its whole passes, then what fills the last step."""
         size, passed = self.sizes[self.clock], epoch * self._passes
         indices, visits = self._row(self.clock, passed * size, (passed + self._passes) * size)
         # The second row of the clock is that of a source after the last.
@@ -106,7 +106,9 @@ class SourceSchedule:
         return np.concatenate([indices, more]), np.concatenate([visits, again + passed + self._passes])
 
     def _row(self, source: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """Indices and visits of a source's samples from the ``first`` to before the ``last``, over all passes."""
+        """Returns indices and visits of a source's samples from the ``first`` to before the
+        ``last``, over all passes.
+        """
         size = self._size(source)
         begin = first // size
         orders = [self._order(source, each) for each in range(begin, -(-last // size))]
@@ -114,7 +116,7 @@ class SourceSchedule:
         return indices, np.arange(first, last) // size
 
     def _order(self, source: int, number: int) -> np.ndarray:
-        """The order of one pass over a source."""
+        """Returns the order of one pass over a source."""
         if not self.shuffle:
             return np.arange(self._size(source))
         return generator(self.seed, Purpose.SOURCE_ORDER, source, number).permutation(self._size(source))
@@ -123,7 +125,7 @@ class SourceSchedule:
         return self.sizes[self.clock if source == len(self.sizes) else source]
 
     def _steps_of_an_epoch(self) -> int:
-        """The fewest steps with which every epoch has a whole pass over the clock."""
+        """Returns the fewest steps with which every epoch has a whole pass over the clock."""
         size = self.sizes[self.clock]
         steps = -(-size * len(self.turns) // int(self.shares[self.clock] * self.step))
         while self._clock_counts(steps).min() < size:
@@ -131,7 +133,7 @@ class SourceSchedule:
         return steps
 
     def _clock_counts(self, steps: int) -> np.ndarray:
-        """How many samples come from the clock in each epoch of so many steps, until that repeats."""
+        """Returns how many samples come from the clock in each epoch of so many steps, until that repeats."""
         length, period = steps * self.step, len(self.turns)
         starts = np.arange(period // gcd(length, period)) * length
         return (self.counts(starts + length) - self.counts(starts))[:, self.clock]
@@ -150,7 +152,7 @@ def _check(sizes: Sequence[int], ratios: Sequence[float], clock: int) -> None:
 
 
 def _whole_numbers(ratios: Sequence[float]) -> list[int]:
-    """The same ratios as small whole numbers."""
+    """Returns the same ratios as small integers."""
     fractions = [Fraction(str(ratio)) for ratio in ratios]
     common = lcm(*(fraction.denominator for fraction in fractions))
     numbers = [int(fraction * common) for fraction in fractions]
@@ -161,7 +163,8 @@ def _whole_numbers(ratios: Sequence[float]) -> list[int]:
 
 
 def _turns(shares: list[int]) -> np.ndarray:
-    """(period,) int64: whose turn it is, so that at every place each source has its share to within less than one.
+    """Returns (period,) int64: whose turn it is, so that at every place each source has its share to within less than
+    one.
 
     A source's k-th sample may not come before the place where its share reaches k - 1, nor after the one where its
     share reaches k; whoever must come soonest comes first. That always works out for one row: Baruah et al.,

@@ -80,12 +80,12 @@ class VisitHook(Hook):
 
 
 def sampler_of(dataloader: DataLoader) -> Sampler:
-    """The sampler that chooses images, on its own or below one of batches."""
+    """Returns the sampler that chooses images, on its own or below one of batches."""
     return getattr(dataloader.batch_sampler, "sampler", dataloader.sampler)
 
 
 def counts_visits(dataloader: DataLoader) -> bool:
-    """Whether the sampler yields :class:`RepeatIndex`."""
+    """Returns whether the sampler yields :class:`RepeatIndex`."""
     return getattr(sampler_of(dataloader), "counts_visits", False)
 
 
@@ -121,7 +121,7 @@ def start_workers_anew(loop: BaseLoop) -> None:
 
 
 def drawing_parts(part: object) -> Iterator[DrawsFromRun]:
-    """All parts of a data set that draw, through data set wrappers, pipelines and nested transforms."""
+    """Yields all parts of a data set that draw, through data set wrappers, pipelines and nested transforms."""
     if isinstance(part, DrawsFromRun):
         yield part
     for name in ("dataset", "datasets", "pipeline", "transforms", "transform"):
@@ -132,7 +132,7 @@ def drawing_parts(part: object) -> Iterator[DrawsFromRun]:
 
 
 def parts_with_metainfo(dataset: object) -> Iterator[tuple[DrawsFromRun, Mapping[str, Any]]]:
-    """The drawing parts of each data set's own pipeline, with that data set's metainfo."""
+    """Yields the drawing parts of each data set's own pipeline, with that data set's metainfo."""
     pipeline, metainfo = getattr(dataset, "pipeline", None), getattr(dataset, "metainfo", None)
     if pipeline is not None and metainfo is not None:
         steps = pipeline if isinstance(pipeline, list | tuple) else [pipeline]
@@ -144,7 +144,7 @@ def parts_with_metainfo(dataset: object) -> Iterator[tuple[DrawsFromRun, Mapping
 
 
 def callable_method(part: object) -> bool:
-    """Whether a part is a bound method, as ``transform`` is on every mmcv transform."""
+    """Returns whether a part is a bound method, as ``transform`` is on every mmcv transform."""
     return hasattr(part, "__self__")
 
 

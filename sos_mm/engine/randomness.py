@@ -46,7 +46,7 @@ class RunRandomness:
         self._epoch.value = epoch
 
     def generator(self, purpose: Purpose, image_index: int) -> np.random.Generator:
-        """The generator of one purpose for one image in this epoch, or for the visit that its index knows."""
+        """Returns the generator of one purpose for one image in this epoch, or for the visit that its index knows."""
         visit = getattr(image_index, "visit", None)
         return generator(self.run_seed, purpose, image_index, self.epoch if visit is None else visit)
 
@@ -90,7 +90,7 @@ class DrawsFromRun:
     draws: RunRandomness | None = None
 
     def draw(self, purpose: Purpose, image_index: int) -> np.random.Generator:
-        """The generator of one purpose for one image in this epoch, or for the visit that its index knows.
+        """Returns the generator of one purpose for one image in this epoch, or for the visit that its index knows.
 
         Raises:
             RuntimeError: If nothing shared the run's seed and epoch.

@@ -1,13 +1,13 @@
-"""The folder of a composed data set: how far a run has come with it."""
+"""The state of a composed data set's folder: whether a run has finished it."""
 
 from pathlib import Path
 
-# Written last: a data set that has it is complete.
+# Written last: a data set with a manifest is complete.
 MANIFEST = "manifest.json"
-# Where shards wait until all are there.
+# Folder of the shards until all of them are written.
 WORK = ".shards"
 
 
 def is_unfinished(out: Path) -> bool:
-    """Tells whether a run has begun a data set in a folder and not ended it."""
+    """Returns whether a run has started a data set in a folder and not finished it."""
     return (out / WORK).is_dir() and not (out / MANIFEST).exists()

@@ -1,11 +1,11 @@
-"""Referring expressions as MDETR and as the authors of RefCOCO and gRefCOCO write them.
+"""Referring expressions in the format of MDETR and in that of the authors of RefCOCO and gRefCOCO.
 
-- ``mdetr``: a COCO file with one "image" an expression, ``caption`` its words, its annotations the targets. mmdet's
-  `MDETRStyleRefCocoDataset`, `RefExpMetric` and `gRefCOCOMetric` read it. An expression without target has one
-  annotation of category -1 with the box [0, 0, 0, 0]. (`gRefCOCOMetric` of mmdet 3.3 and 3.4 looks at the first target
-  only, so its ``F1_score`` is too low where expressions mean several.)
-- ``refs``: the list of the authors of gRefCOCO (``grefs(unc).json``; RefCOCO's, once its pickle is saved as JSON): an
-  entry of several sentences names annotations of a COCO instances file. ``ann_id`` [-1] means none.
+- ``mdetr``: a COCO file with one entry of ``images`` an expression: ``caption`` is its text, its annotations are the
+  targets. mmdet's `MDETRStyleRefCocoDataset`, `RefExpMetric` and `gRefCOCOMetric` read it. An expression without target
+  has one annotation of category -1 with the box [0, 0, 0, 0]. (`gRefCOCOMetric` of mmdet 3.3 and 3.4 reads the first
+  target only, so its ``F1_score`` is too low where expressions have several targets.)
+- ``refs``: the list of the authors of gRefCOCO (``grefs(unc).json``; RefCOCO's pickle saved as JSON has the same form):
+  an entry has several sentences and the ids of annotations in a COCO instances file. ``ann_id`` [-1] means no target.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,10 +19,10 @@ from sos_mm.formats.json_reader import read_json, read_lists
 from sos_mm.formats.odvg import check_spans
 from sos_mm.formats.records import (
     ID,
+    INTEGER,
+    INTEGERS,
     OBJECTS,
     TEXT,
-    WHOLE,
-    WHOLES,
     WORDS,
     Field,
     Record,
@@ -33,17 +33,17 @@ from sos_mm.formats.records import (
 
 NO_TARGET = -1
 _EXPRESSION = IMAGE | {"caption": WORDS, "original_id": optional(ID), "dataset_name": optional(TEXT)}
-_IDS = Field("a whole number, or a list of them", lambda value: WHOLES.holds(_listed(value)))
+_IDS = Field("an integer, or a list of them", lambda value: INTEGERS.holds(_listed(value)))
 
 
 @dataclass(frozen=True)
 class Target:
-    """An object that an expression means.
+    """An object that an expression refers to.
 
     Attributes:
         box: Half-open xyxy.
         category_id: Its category.
-        spans: Half-open spans of characters that mean it.
+        spans: Half-open character spans of the text that refer to it.
     """
 
     box: Box
@@ -53,15 +53,15 @@ class Target:
 
 @dataclass(frozen=True)
 class Expression:
-    """Words, and what they mean in an image.
+    """A referring expression of an image and its targets.
 
     Attributes:
-        id: Its number or name.
-        text: The words.
+        id: Number or name of the expression.
+        text: The expression itself.
         image: ``file_name``, ``height`` and ``width``.
         image_id: The image's own id, shared by all its expressions; None if not known.
         dataset_name: Such as 'refcoco'.
-        targets: What it means; nothing if the image does not show it.
+        targets: The objects that it refers to; empty if the image shows none (a negative phrase).
     """
 
     id: int | str
@@ -73,14 +73,14 @@ class Expression:
 
 
 def read_mdetr(path: str | Path) -> Iterator[Expression]:
-    """The expressions of an ``mdetr`` file, in its order.
+    """Yields the expressions of an ``mdetr`` file, in the order of the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not of that kind, two expressions have the same id, an annotation is of an unknown one, or
-            an expression has no annotation: that none is meant must be said. Names the record.
+            an expression has no annotation (one without target has an annotation of category -1). Names the record.
     """
-    content = read_lists(path, images=_EXPRESSION, annotations={"image_id": ID, "category_id": WHOLE})
+    content = read_lists(path, images=_EXPRESSION, annotations={"image_id": ID, "category_id": INTEGER})
     captions = {id: each["caption"] for id, each in by_id(content["images"], f"Images of {path}").items()}
     targets: dict[Any, list[Target | None]] = {id: [] for id in captions}
     for each in content["annotations"]:
@@ -109,7 +109,7 @@ def _target(annotation: Record, caption: str, name: str) -> Target:
 
 
 def _check_none(targets: list[Any], name: str, mark: str) -> None:
-    """Raises ValueError unless there are targets, or None alone, which says that there is no target."""
+    """Raises ValueError unless there are targets, or a single None, which stands for an expression without target."""
     if not targets or (None in targets and len(targets) > 1):
         found = "a target beside that mark" if targets else "neither"
         raise ValueError(f"{name} must have targets, or {mark} if it means nothing, but has {found}.")
@@ -118,20 +118,20 @@ def _check_none(targets: list[Any], name: str, mark: str) -> None:
 def read_refs(
     path: str | Path, instances: str | Path, split: str | None = None, dataset_name: str = "refcoco"
 ) -> Iterator[Expression]:
-    """The sentences of a ``refs`` file.
+    """Yields the expressions of a ``refs`` file, one for each sentence.
 
     Args:
         path: The list, as JSON.
         instances: The COCO instances file whose annotations it names.
-        split: Only those of this split, such as 'train' or 'testA'.
-        dataset_name: What they are said to belong to.
+        split: Read only the expressions of this split, such as 'train' or 'testA'.
+        dataset_name: The ``dataset_name`` that the expressions get.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not of that kind, names an unknown image or annotation, or one of another image, has two
             sentences of the same id, or nothing of the split. Names the record.
     """
-    refs, fields = read_json(path), {"id": WHOLE, "image_id": ID, "category_id": WHOLE, "bbox": BOX}
+    refs, fields = read_json(path), {"id": INTEGER, "image_id": ID, "category_id": INTEGER, "bbox": BOX}
     content = read_lists(instances, images=IMAGE, annotations=fields)
     if not isinstance(refs, list) or not all(isinstance(ref, dict) and "sentences" in ref for ref in refs):
         raise ValueError(f"{path} must be a list of entries with `sentences`, but is not.")
@@ -160,7 +160,7 @@ def read_refs(
 
 
 def _meant(ref: Record, annotations: dict[int, Record], name: str, instances: str | Path) -> list[Record]:
-    """The annotations that an entry names; none if it says so."""
+    """Returns the annotations that an entry refers to; none for an expression without target."""
     ids = [None if id == NO_TARGET else id for id in _listed(ref["ann_id"])]
     if ref.get("no_target") and None not in ids:
         ids.append(None)
@@ -177,11 +177,11 @@ def _meant(ref: Record, annotations: dict[int, Record], name: str, instances: st
 
 
 def to_mdetr(expressions: Iterable[Expression], categories: Iterable[Record] = ()) -> Record:
-    """The content of an ``mdetr`` file; annotations are numbered from 1.
+    """Encodes expressions as the content of an ``mdetr`` file; annotations are numbered from 1.
 
     Args:
         expressions: The expressions; their ids must differ.
-        categories: Entries of ``categories``; those that they lack are added, with their ids as names.
+        categories: Entries of ``categories``; ids that are missing there are added, with the id as the name.
 
     Raises:
         ValueError: If two expressions have the same id.

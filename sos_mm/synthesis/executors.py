@@ -1,4 +1,4 @@
-"""Who makes the shards: this process, others on this machine, or a Ray cluster."""
+"""Executors of shards: this process, several processes on this machine, or a Ray cluster."""
 
 import multiprocessing
 import os
@@ -18,14 +18,14 @@ from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.recipe import Recipe
 from sos_mm.synthesis.shards import join_run, shard_folder
 
-# (maker, out, image indices by number of the shard, workers) -> number of images of each shard, as it is done.
+# (maker, out, image indices by shard number, workers) -> number of images of each shard, yielded when it is done.
 Executor = Callable[[ShardMaker, Path, Mapping[int, range], int], Iterator[int]]
-# How often Ray gives a shard to another worker when one dies.
+# How often Ray retries a shard when its worker dies.
 _RETRIES = 2
 
 
 def run_processes(maker: ShardMaker, out: Path, shards: Mapping[int, range], workers: int) -> Iterator[int]:
-    """Makes shards in this process, or in several others if there are more workers than one.
+    """Generates shards in this process, or in several processes if there is more than one worker.
 
     Raises:
         RuntimeError: If a worker was killed.
@@ -51,13 +51,13 @@ def run_processes(maker: ShardMaker, out: Path, shards: Mapping[int, range], wor
         pool.shutdown(cancel_futures=True)
 
 
-# What a worker process works with, made once when it starts.
+# The maker of a worker process, created once when it starts.
 _maker: ShardMaker | None = None
 
 
 def _start_worker(recipe: Recipe, seed: int, out: Path, parent: int) -> None:
     global _maker
-    # The main process alone answers Ctrl-C; shards under way are finished and kept.
+    # Only the main process handles Ctrl-C; running shards are finished and kept.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     join_run(out)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
@@ -66,7 +66,7 @@ def _start_worker(recipe: Recipe, seed: int, out: Path, parent: int) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Ends this process when the main one is gone: a killed main process cannot end its workers."""
+    """Ends this process when the main process has died: a killed main process cannot end its workers."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
@@ -78,14 +78,14 @@ def _make_in_worker(out: Path, number: int, indices: range) -> int:
 
 
 def run_ray(maker: ShardMaker, out: Path, shards: Mapping[int, range], workers: int) -> Iterator[int]:
-    """Makes shards as tasks of a Ray cluster: the one that ``RAY_ADDRESS`` names, or one started on this machine.
+    """Generates shards as tasks of a Ray cluster: the one that ``RAY_ADDRESS`` names, or one started on this machine.
 
-    Workers read the sources and write the shards by the same paths as this process: on a cluster these must lie on a
+    Workers read the sources and write the shards by the same paths as this process: on a cluster they must be on a
     file system that all its machines share. A worker that dies is replaced.
 
     Raises:
         ImportError: If Ray is not installed.
-        ConnectionError: If ``RAY_ADDRESS`` names a cluster that does not answer.
+        ConnectionError: If ``RAY_ADDRESS`` names a cluster that does not respond.
         RuntimeError: If workers keep dying.
     """
     ray = require("ray", "`executor='ray'`", "pip install 'sos_mm[ray]'")
@@ -98,7 +98,7 @@ def run_ray(maker: ShardMaker, out: Path, shards: Mapping[int, range], workers: 
         team = [actor.remote(maker.recipe, maker.seed, out) for _ in range(min(workers, len(shards)))]
         yield from _hand_out(ray, team, out, dict(shards))
     except ray.exceptions.RayTaskError as error:
-        # Ray's own class hides that of the fault.
+        # Ray wraps the original error class.
         raise error.cause from None
     except ray.exceptions.RayActorError as error:
         raise RuntimeError(
@@ -111,7 +111,7 @@ def run_ray(maker: ShardMaker, out: Path, shards: Mapping[int, range], workers: 
 
 
 def _join_cluster(ray, workers: int) -> bool:
-    """Connects to the cluster, or starts one; whether this call did either."""
+    """Connects to the cluster, or starts one; returns whether this call did either."""
     if ray.is_initialized():
         return False
     local = (
@@ -122,7 +122,9 @@ def _join_cluster(ray, workers: int) -> bool:
 
 
 def _hand_out(ray, team: list, out: Path, shards: dict[int, range]) -> Iterator[int]:
-    """One shard at a time to each worker, so that none waits for another."""
+    """Assigns one shard at a time to each worker, so that no worker waits for another; yields
+    their numbers of images.
+    """
     busy: dict[Any, Any] = {}
     idle = list(team)
     while shards or busy:
@@ -136,7 +138,7 @@ def _hand_out(ray, team: list, out: Path, shards: dict[int, range]) -> Iterator[
 
 
 class _RayWorker:
-    """Makes shards in a process of a Ray cluster."""
+    """A worker process of a Ray cluster, which generates shards."""
 
     def __init__(self, recipe: Recipe, seed: int, out: Path):
         self.out = out
@@ -145,7 +147,7 @@ class _RayWorker:
         self.maker = ShardMaker(recipe, seed)
 
     def make(self, number: int, indices: range) -> int:
-        """Makes one; a worker that died after its last act but one has left it whole."""
+        """Generates a shard, unless a worker that died has already completed it."""
         if shard_folder(self.out, number).exists():
             return len(indices)
         return self.maker.make(self.out, number, indices)

@@ -1,4 +1,4 @@
-"""Makes one image of a data set again, from what the data set says of itself."""
+"""Reproduces one image of a data set from the data set's manifest."""
 
 import hashlib
 import json
@@ -15,19 +15,19 @@ from sos_mm.synthesis.tables import encode_record
 
 
 def reproduce(out: str | Path, index: int) -> Scene:
-    """The scene of an image, made again from the manifest and the recipe's sources alone.
+    """Composes the scene of an image again, from the manifest and the recipe's sources alone.
 
-    Its files must come out with the bytes that the data set's checksums note, and its lines with those of the files
-    of JSON lines, so that a source or recipe that has changed is found wherever it changes this image.
+    Its files must have the data set's checksums, and its records must equal those of the JSON lines files. So a change
+    of a source or of the code is detected wherever it affects this image.
 
     Args:
         out: Folder of a complete data set.
         index: Number of the image, from 0.
 
     Raises:
-        FileNotFoundError: If there is no manifest, or a source is gone.
+        FileNotFoundError: If there is no manifest, or a source is missing.
         IndexError: If the data set has no such image.
-        ValueError: If the image does not come out as it was, or the manifest is not what was written.
+        ValueError: If the image differs, or the manifest has been changed.
     """
     out = Path(out)
     manifest = _read_manifest(out)
@@ -58,7 +58,7 @@ def _read_manifest(out: Path) -> dict[str, Any]:
 
 
 def _differences(out: Path, index: int, made: ShardImage, checksums: dict[str, str]) -> list[str]:
-    """Names of what came out otherwise."""
+    """Returns the names of the files that differ."""
     files = [name for name, content in made.files.items() if hashlib.sha256(content).hexdigest() != checksums.get(name)]
     lines = [
         f"line {index + 1} of {path}"

@@ -1,4 +1,8 @@
-"""The folder of a data set while it is made: whole shards, then the merged files, then the manifest.
+"""The folder of a data set while it is generated: complete shards, then the merged files, then the manifest.
+
+A shard is written into a temporary folder and renamed when it is complete, so that a killed run leaves only complete
+shards. When all shards exist, their files move to their final paths. The manifest is written last: a data set that has
+it is complete.
 
 A shard is written into a folder of its own and renamed when it is complete, so that whatever kills a run
 leaves whole shards or none. When all are there, their files move to their final places, and the manifest,
@@ -6,11 +10,11 @@ written last, says that the data set is complete.
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -25,30 +29,33 @@ from sos_mm.formats.composed import MANIFEST, WORK
 from sos_mm.synthesis.tables import Counts, Stream, encode_record, table_parts
 from sos_mm.synthesis.writers.format import Categories, Table, Totals
 
-# Of all files but itself and the manifest, which holds its own: `sha256sum -c` reads it.
+if sys.platform != "win32":  # `synthesize` refuses to run there; composing in memory does without.
+    import fcntl
+
+# Checksums of all files except itself and the manifest, which holds its own; in the format of `sha256sum -c`.
 CHECKSUMS = "checksums.sha256"
 _SYNC_THREADS = 16
 
 
 def shard_folder(out: Path, number: int) -> Path:
-    """Where a finished shard waits for the others."""
+    """Returns the folder of a complete shard before merging."""
     return out / WORK / f"{number:06d}"
 
 
 def open_folder(out: Path, identity: dict[str, Any], shard_size: int) -> dict[str, Any] | None:
-    """Makes a folder ready for a run, or finds that there is nothing to do.
+    """Prepares a folder for a run, or finds that the data set is already complete.
 
     Args:
-        out: The folder; made where there is none.
-        identity: What tells one data set from another.
-        shard_size: Images in a shard, which must be the same for a run that goes on.
+        out: The folder; created if it does not exist.
+        identity: The settings that identify a data set.
+        shard_size: Number of images in a shard, which a resumed run must not change.
 
     Returns:
         The manifest if the folder already holds this data set, complete; otherwise None.
 
     Raises:
-        FileExistsError: If the folder holds anything else than this data set or a part of it.
-        FileNotFoundError: If it says that it is complete, but files are missing.
+        FileExistsError: If the folder holds other files than this data set or a part of it.
+        FileNotFoundError: If its manifest exists, but files are missing.
         NotADirectoryError, PermissionError: If it cannot be written.
     """
     if (out / MANIFEST).exists():
@@ -63,11 +70,11 @@ def open_folder(out: Path, identity: dict[str, Any], shard_size: int) -> dict[st
 
 
 def note_sources(out: Path, sources: Mapping[str, str]) -> None:
-    """Writes down what a run is made of, or checks that it still is what it was when the run began.
+    """Stores the content hashes of a run's sources, or checks that they equal those of the start of the run.
 
     Args:
         out: The folder, claimed by `open_folder`.
-        sources: Fingerprint by name of the source.
+        sources: Content hash by name of the source.
 
     Raises:
         FileExistsError: If a source has changed since.
@@ -86,19 +93,19 @@ def note_sources(out: Path, sources: Mapping[str, str]) -> None:
 
 @contextmanager
 def sole_run(out: Path) -> Iterator[None]:
-    """Keeps other runs out of a folder that `open_folder` has claimed, and clears away shards cut short.
+    """Locks a folder that `open_folder` has claimed against other runs, and removes incomplete shards.
 
-    A run that fails before its first shard gives the folder back: a recipe that was mended is another one.
+    A run that fails before its first shard releases the folder, since a corrected recipe has another identity.
 
     Raises:
-        FileExistsError: If another run is at work there.
+        FileExistsError: If another run is using the folder.
     """
     with open(out / WORK / "run.lock", "w") as run, open(out / WORK / "workers.lock", "w") as workers:
         try:
             fcntl.flock(run, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise FileExistsError(f"Another run is writing {out}: wait for it, or name another folder.") from None
-        # Workers outlive a killed main process for a moment, and write meanwhile: wait until they are gone.
+        # Workers outlive a killed main process for a moment and may still write: wait until they have ended.
         fcntl.flock(workers, fcntl.LOCK_EX)
         fcntl.flock(workers, fcntl.LOCK_UN)
         for partial in (out / WORK).glob("*.partial-*"):
@@ -111,7 +118,7 @@ def sole_run(out: Path) -> Iterator[None]:
 
 
 def _give_back(out: Path, workers: TextIO) -> None:
-    """Unclaims a folder without a whole shard, unless workers are still at it."""
+    """Releases a folder without a complete shard, unless workers are still running."""
     if any(path.name.isdigit() for path in (out / WORK).glob("*")):
         return
     try:
@@ -122,20 +129,20 @@ def _give_back(out: Path, workers: TextIO) -> None:
 
 
 def join_run(out: Path) -> None:
-    """Makes later runs wait for this worker process until it has ended."""
-    # A bare descriptor, which nothing closes but the end of the process.
+    """Makes later runs wait until this worker process has ended."""
+    # A raw descriptor, closed only by the end of the process.
     fcntl.flock(os.open(out / WORK / "workers.lock", os.O_WRONLY), fcntl.LOCK_SH)
 
 
 @dataclass(frozen=True)
 class ShardImage:
-    """What a shard holds for one image.
+    """The files and records of one image in a shard.
 
     Attributes:
         files: Contents by path in the data set.
         records: Records by (path of the table, section).
-        category_ids: The category of each of its objects.
-        limited: How many of them the layout's ``max_enlargement`` made smaller.
+        category_ids: The category id of each of its objects.
+        limited: Number of objects that the layout's ``max_enlargement`` reduced.
     """
 
     files: Mapping[str, bytes]
@@ -145,22 +152,22 @@ class ShardImage:
 
 
 def write_shard(out: Path, number: int, images: Iterable[ShardImage]) -> int:
-    """Writes a shard and renames it into place.
+    """Writes a shard and renames it to its final name.
 
     Args:
         out: The data set's folder.
-        number: Which shard.
-        images: What to write.
+        number: Number of the shard.
+        images: The encoded images.
 
     Returns:
-        How many images it holds.
+        The number of images in it.
 
     Raises:
-        OSError: If the disk is full or fails; the shard is then not there, and the others are kept.
+        OSError: If the disk is full or fails; the shard then does not exist, and the others are kept.
     """
     folder = shard_folder(out, number)
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
-    # There already if this process failed here before and goes on with other shards.
+    # Exists if this process failed here before and goes on with other shards.
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     written = _fill(partial, images)
@@ -183,7 +190,7 @@ def _fill(partial: Path, images: Iterable[ShardImage]) -> int:
                 streams[stream].writelines(encode_record(record) + b"\n" for record in records)
             counts.add(image.category_ids, image.limited)
     _write(partial / "shard.json", _to_json({**counts.to_json(), "files": checksums}))
-    # At once, since a disk takes hardly longer for many files than for one.
+    # All at once, since syncing many files takes hardly longer than syncing one.
     with ThreadPoolExecutor(_SYNC_THREADS) as pool:
         list(pool.map(sync, partial.rglob("*")))
     return counts.images
@@ -191,10 +198,10 @@ def _fill(partial: Path, images: Iterable[ShardImage]) -> int:
 
 @contextmanager
 def telling_full_disk(out: Path) -> Iterator[None]:
-    """Says what to do when the disk is full.
+    """Adds the remedy to the error of a full disk.
 
     Raises:
-        OSError: If it is; as it came where it is something else.
+        OSError: If the disk is full; other errors are not changed.
     """
     try:
         yield
@@ -216,15 +223,15 @@ def merge(
     tables: Sequence[Table],
     categories: Categories,
 ) -> dict[str, Any]:
-    """Moves the files of all shards to their places, joins the tables' records, and writes the manifest.
+    """Moves the files of all shards to their final paths, joins the records of the tables, and writes the manifest.
 
-    May be cut short anywhere and repeated.
+    May be interrupted at any point and repeated.
 
     Returns:
         The manifest.
 
     Raises:
-        FileNotFoundError: If a file of a shard has gone.
+        FileNotFoundError: If a file of a shard is missing.
     """
     folders = [shard_folder(out, number) for number in range(number_of_shards)]
     counts, parents = Counts(), set()
@@ -247,13 +254,13 @@ def merge(
 
 
 def _checksum_lines(folders: Sequence[Path], tables: Mapping[str, str]) -> Iterator[bytes]:
-    """A line a file, in the order of the images, one shard in memory at a time."""
+    """Yields one checksum line for each file, in the order of the images, with one shard in memory at a time."""
     for files in chain((_read_json(folder / "shard.json")["files"] for folder in folders), [tables.items()]):
         yield "".join(f"{sha256}  {name}\n" for name, sha256 in files).encode()
 
 
 def read_checksums(out: Path, names: Collection[str] | None = None) -> dict[str, str]:
-    """SHA-256 by file of a complete data set, of all files or of some.
+    """Reads SHA-256 checksums by file of a complete data set, of all files or of some.
 
     Raises:
         FileNotFoundError: If the list of checksums is missing.
@@ -267,7 +274,7 @@ def read_checksums(out: Path, names: Collection[str] | None = None) -> dict[str,
 
 
 def _write_table(out: Path, table: Table, folders: Sequence[Path], totals: Totals) -> str:
-    """Joins the records of all shards, one at a time; the file's SHA-256."""
+    """Joins the records of all shards, one shard at a time; returns the file's SHA-256."""
     (out / table.path).parent.mkdir(exist_ok=True)
     return _replace(out, table.path, table_parts(table, totals, lambda stream: _read_stream(folders, stream)))
 
@@ -275,7 +282,7 @@ def _write_table(out: Path, table: Table, folders: Sequence[Path], totals: Total
 def _read_stream(folders: Sequence[Path], stream: Stream) -> Iterator[bytes]:
     for folder in folders:
         path = _stream_file(folder, stream)
-        # A shard without such a record has no such file.
+        # A shard without records of this stream has no file for it.
         if path.exists():
             with open(path, "rb") as lines:
                 yield from (line.rstrip(b"\n") for line in lines)
@@ -286,7 +293,7 @@ def _stream_file(folder: Path, stream: Stream) -> Path:
 
 
 def _replace(out: Path, name: str | Path, parts: Iterable[bytes]) -> str:
-    """Writes a file whole or not at all; its SHA-256."""
+    """Writes a file atomically; returns its SHA-256."""
     digest = hashlib.sha256()
     with atomic_path(out / name, out / WORK / "scratch") as scratch, open(scratch, "wb") as file:
         for part in parts:
@@ -299,7 +306,7 @@ def _open_complete(out: Path, identity: dict[str, Any]) -> dict[str, Any]:
     manifest = _read_json(out / MANIFEST)
     _check_same(out, manifest, identity)
     _check_files(out)
-    # Left behind when a run was killed after its last act but one.
+    # Left behind when a run was killed before its last step.
     shutil.rmtree(out / WORK, ignore_errors=True)
     return manifest
 
@@ -311,7 +318,7 @@ def _claim(out: Path, identity: dict[str, Any]) -> None:
             f"`out` must be a new or empty folder, or one that this recipe has begun, but {out} holds "
             f"{', '.join(strangers[:3])}{' ...' if len(strangers) > 3 else ''}: name another folder."
         )
-    # Under a name of its own first: a work folder that exists says whose it is.
+    # Under a temporary name first: an existing work folder always holds its identity.
     for leftover in out.iterdir():
         shutil.rmtree(leftover)
     scratch = out / f"{WORK}-{os.getpid()}"
@@ -351,7 +358,7 @@ def _move(source: Path, target: Path) -> None:
     try:
         os.replace(source, target)
     except FileNotFoundError:
-        # The target's folder is not there yet, or the file moved in an earlier attempt.
+        # The target's folder does not exist yet, or the file was moved in an earlier attempt.
         if source.exists():
             target.parent.mkdir(exist_ok=True)
             os.replace(source, target)

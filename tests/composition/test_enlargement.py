@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sos_mm.composition import LayoutError, Placement, SourceSizeLayout, build_layout, compose
-from sos_mm.composition.layouts.enlargement import assign_boxes, enlargements
+from sos_mm.composition.layouts.enlargement import assign_boxes
 from sos_mm.composition.place import place
 from sos_mm.composition.planning import draft_and_redraw, plan_and_load
 from sos_mm.segments import MixedBank, Segment, SegmentBank, build_index
+from sos_mm.segments.enlargement import enlargement, enlargements
 from sos_mm.segments.record import SegmentInfo, SegmentRecord
 from sos_mm.synthesis import Recipe, synthesize
 
@@ -122,6 +123,7 @@ def test_assignment_is_uniform_where_all_can_fill(rng):
 
 def test_enlargements_by_hand():
     np.testing.assert_allclose(enlargements(np.array([[100, 50]]), np.array([[20, 20], [200, 25]])), [2.5, 0.5])
+    assert [enlargement((100, 50), size) for size in ((20, 20), (200, 25))] == [2.5, 0.5]
 
 
 def write_bank(folder, sides: dict[str, list[int]]) -> list[SegmentRecord]:

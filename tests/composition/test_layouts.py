@@ -346,7 +346,7 @@ def test_depth_layout_refuses(rng):
 @pytest.mark.parametrize("options", [{"counts": (2.5, 7)}, {"attempts": 1.5}, {"restarts": "2"}])
 def test_numbers_of_objects_and_attempts_are_whole(options):
     (name,) = options
-    with pytest.raises(ValueError, match=f"`{name}` must be a whole number"):
+    with pytest.raises(ValueError, match=f"`{name}` must be an integer"):
         StructuredLayout(**options)
 
 

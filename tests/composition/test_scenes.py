@@ -1,5 +1,6 @@
 """Composition: exact masks, clean edges, layouts that keep their rules, backgrounds."""
 
+import pickle
 import sys
 
 import cv2
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sos_mm.checks import read_image
 from sos_mm.composition import (
     Layout,
     LayoutError,
@@ -439,3 +441,21 @@ def test_background_colours_are_shifted_as_said():
     np.testing.assert_allclose(opposite, (colors @ (0.299, 0.587, 0.114))[..., None].repeat(3, 2) * 2, atol=2)
     # A little turn takes red towards yellow, as hues are counted.
     assert np.diff(_shift_colors(colors, 0, 0, 0, 20)[0, 0, 1:].astype(int))[0] < 0
+
+
+def test_photographs_are_cached_up_to_a_limit_and_not_sent_along(photos, rng, monkeypatch):
+    read, decoded = Photo.read, []
+    monkeypatch.setattr(Photo, "read", lambda photo: decoded.append(photo.path.name) or read(photo))
+    size = read_image(photos / "0.png", 3).nbytes
+    backgrounds = PhotoBackgrounds([Photo(photos / "0.png")], cache_bytes=size)
+    for _ in range(2):
+        backgrounds.sample(rng, (20, 20))
+    assert decoded == ["0.png"]
+    packed = pickle.dumps(backgrounds)
+    assert len(packed) < size
+    pickle.loads(packed).sample(rng, (20, 20))
+    assert decoded == ["0.png"] * 2
+    tight = PhotoBackgrounds([Photo(photos / "0.png")], cache_bytes=size - 1)
+    for _ in range(2):
+        tight.sample(rng, (20, 20))
+    assert decoded == ["0.png"] * 4

@@ -128,7 +128,7 @@ def test_shrunk_model_makes_a_step(name, tmp_path):
     without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert not without
     optimizer.step()
-    model.eval().test_cfg.update(steps=min(2, model.test_cfg["steps"]), ensemble=1)
+    model.eval().test_cfg.update(num_inference_steps=min(2, model.test_cfg["num_inference_steps"]), ensemble_size=1)
     with torch.no_grad():
         predicted = model.predict(inputs[:1])[0].pred_saliency.data
     assert predicted.shape == (1, 64, 64)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mmengine.runner import Runner
 
-from .conftest import SMALL, small_config, write_saliency_data
+from tests.saliency.conftest import SMALL, small_config, write_saliency_data
 
 ROOT = Path(__file__).parents[2]
 CONFIG = "configs/sod_diffusion/sod_diffusion_tiny.py"
@@ -102,7 +102,7 @@ def test_report_is_one_page_that_needs_no_network(trained, tmp_path):
         ([CONFIG, "--cfg-options", "train_dataloader.dataset.data_root=/nowhere"], "/nowhere/images does not exist"),
     ],
 )
-def test_train_refuses_at_the_door(arguments, words, tmp_path):
+def test_train_refuses_bad_arguments(arguments, words, tmp_path):
     if "--work-dir" not in arguments:
         arguments = [*arguments[:1], "--work-dir", str(tmp_path), *arguments[1:]]
     done = call("python", "tools/train.py", *arguments, CUDA_VISIBLE_DEVICES="")

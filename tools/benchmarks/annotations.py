@@ -53,7 +53,7 @@ def timed(run) -> float:
 
 
 def make_file(number: int, rng: np.random.Generator) -> dict:
-    """The content of a file with so many annotations."""
+    """Returns the content of a file with so many annotations."""
     images = [
         {"id": id, "file_name": f"{id:012d}.jpg", "height": SIZE[0], "width": SIZE[1]}
         for id in range(1, int(number / 7.3) + 2)
@@ -64,7 +64,7 @@ def make_file(number: int, rng: np.random.Generator) -> dict:
 
 
 def make_annotation(id: int, images: int, rng: np.random.Generator) -> dict:
-    """An ellipse."""
+    """Returns an ellipse."""
     width, height = rng.integers(20, 200, 2).tolist()
     x, y = int(rng.integers(0, SIZE[1] - width)), int(rng.integers(0, SIZE[0] - height))
     record = {"id": id, "image_id": int(rng.integers(1, images + 1)), "category_id": int(rng.integers(1, 81))}

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 
 from sos_mm.segments import Filters, SegmentBank, build_index, read_folder
 from sos_mm.segments.index import arrow as index_module
@@ -45,7 +46,6 @@ def parse_args() -> argparse.Namespace:
 
 def write_made_up_index(path: Path, rows: int, categories: int) -> None:
     """Writes rows that differ in category and id alone, batch by batch."""
-    pa = index_module.arrow()
     counts = np.diff(np.linspace(0, rows, categories + 1).astype(np.int64))
     names = np.array([f"category_{place:06d}" for place in range(categories)])
     kind = index_module.schema(index_module.make_header(dict(zip(names.tolist(), counts, strict=True)), "/data", ""))
@@ -65,11 +65,11 @@ def write_made_up_index(path: Path, rows: int, categories: int) -> None:
             place = np.searchsorted(edges, np.arange(start, start + number), side="right")
             own = {"category": pa.array(names[place], pa.string())}
             own["source_id"] = pa.array(np.arange(start, start + number)).cast(pa.string())
-            columns = [_column(pa, field, own, fixed, number) for field in kind]
+            columns = [_column(field, own, fixed, number) for field in kind]
             writer.write_batch(pa.record_batch(columns, schema=kind))
 
 
-def _column(pa, field, own: dict, fixed: dict, number: int):
+def _column(field, own: dict, fixed: dict, number: int):
     if field.name in own:
         return own[field.name]
     if field.name in fixed:
@@ -81,7 +81,6 @@ def _column(pa, field, own: dict, fixed: dict, number: int):
 
 def measure(path: Path, draws: int) -> dict[str, float]:
     """Seconds of each step, in a process that has done nothing else."""
-    index_module.arrow()
     figures, start = {}, time.perf_counter()
     bank = SegmentBank.from_index(path)
     figures["open"] = time.perf_counter() - start
@@ -106,7 +105,7 @@ def measure(path: Path, draws: int) -> dict[str, float]:
 
 
 def look_up(bank: SegmentBank, place: int) -> object:
-    """What is needed to lay a segment out and to find its pixels."""
+    """Returns what is needed to lay a segment out and to find its pixels."""
     bank.outline(place)
     return bank.records.copy(place, (100, 100))
 
@@ -148,7 +147,7 @@ def measure_loads(folder: Path, number: int, copies: tuple[int, ...]) -> None:
 
 
 def whole_mean(bank: SegmentBank, wanted: list[tuple[int, int] | None]) -> float:
-    """Mean seconds to load all segments, each for its size."""
+    """Returns mean seconds to load all segments, each for its size."""
     begun = time.perf_counter()
     for place, size in enumerate(wanted):
         bank.load(place, size)
@@ -156,7 +155,7 @@ def whole_mean(bank: SegmentBank, wanted: list[tuple[int, int] | None]) -> float
 
 
 def scaled(size: tuple[int, int], side: int | None) -> tuple[int, int] | None:
-    """A size with another longer side, no larger than it is."""
+    """Returns a size with another longer side, no larger than it is."""
     part = None if side is None else min(side / max(size), 1)
     return part and tuple(max(round(each * part), 1) for each in size)
 
@@ -179,7 +178,7 @@ def measure_building(folder: Path, number: int) -> None:
 
 
 def peak(folder: Path, task: str) -> int:
-    """Largest memory of this process in MiB, after one task."""
+    """Returns largest memory of this process in MiB, after one task."""
     if task != "imports":
         records = read_folder(folder / "files")
         if task == "builds":
@@ -188,7 +187,7 @@ def peak(folder: Path, task: str) -> int:
 
 
 def mean(number: int, call: Callable[[int], object]) -> float:
-    """Mean seconds of a call in the best of five runs, after some calls that are not counted."""
+    """Returns mean seconds of a call in the best of five runs, after some calls that are not counted."""
     for place in range(min(_WARM, number)):
         call(place)
     runs = []

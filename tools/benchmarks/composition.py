@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def build_recipe(args: argparse.Namespace) -> Recipe:
-    """The recipe that the arguments describe."""
+    """Returns the recipe that the arguments describe."""
     layout = {"type": "StructuredLayout", "counts": tuple(args.counts), "crowded": "fewer"}
     recipe = Recipe(canvas=tuple(args.canvas), layout=layout, formats=("panoptic", "objects"))
     if args.index:
@@ -72,7 +72,7 @@ class Clock:
 
 
 def make(maker: ShardMaker, index: int, clock: Clock) -> Scene:
-    """A scene, as `SceneMaker` makes it, part by part."""
+    """Returns a scene, as `SceneMaker` makes it, part by part."""
     scenes, canvas = maker.scenes, tuple(maker.recipe.canvas)
     rng = generator(maker.seed, Purpose.LAYOUT, index)
     with clock.part("draw and lay out"):
@@ -90,7 +90,7 @@ def make(maker: ShardMaker, index: int, clock: Clock) -> Scene:
 
 
 def encode(maker: ShardMaker, scene: Scene, index: int, clock: Clock) -> None:
-    """All that is kept of a scene, as `ShardMaker` encodes it, part by part."""
+    """Returns all that is kept of a scene, as `ShardMaker` encodes it, part by part."""
     entry = Entry(scene, index, maker.seed, ".jpg", maker.categories)
     with clock.part("run lengths, modal and amodal"):
         assert len(entry.modal_rles) == len(entry.amodal_rles)

@@ -58,7 +58,7 @@ def draw(records: Sequence[SegmentRecord], least: int, number: int, rng: np.rand
 
 
 def cut(record: SegmentRecord, image: np.ndarray, window, margin: int, way: str) -> tuple[np.ndarray, float]:
-    """A cut-out in the object's window with a margin, (h, w, 4) uint8, and the seconds that it took."""
+    """Returns a cut-out in the object's window with a margin, (h, w, 4) uint8, and the seconds that it took."""
     start = time.perf_counter()
     rgba = cut_out(image, json.loads(record.outline), *_WAYS[way], record.source_id)
     took = time.perf_counter() - start
@@ -77,7 +77,9 @@ def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def nearest(image: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """(H, W, 3) float32: at each pixel the nearest colour of a part of the image, smoothed over 3x3 of the part."""
+    """Returns (H, W, 3) float32: at each pixel the nearest colour of a part of the image, smoothed over 3x3 of the
+    part.
+    """
     weight = where.astype(np.float32)[..., None]
     smooth = cv2.blur(image * weight, (3, 3)) / np.maximum(cv2.blur(weight, (3, 3))[..., None], 1e-6)
     kind = cv2.DIST_LABEL_PIXEL
@@ -88,7 +90,7 @@ def nearest(image: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def references(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Colours of inside and background at the rim's pixels, and which pixels these are, (H, W) bool."""
+    """Returns colours of inside and background at the rim's pixels, and which pixels these are, (H, W) bool."""
     depth = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     inside, outside = depth > _SURE, cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5) > _SURE
     if not inside.any() or not outside.any():
@@ -99,7 +101,7 @@ def references(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def background_share(shown: np.ndarray, rgba: np.ndarray, ground: np.ndarray, judged, front, back) -> float:
-    """How far the judged pixels of a composite lie from what the inside's colour gives there (0), on the mean.
+    """Returns how far the judged pixels of a composite lie from what the inside's colour gives there (0), on the mean.
 
     Measured along the way to the old background's colour (1).
     """
@@ -110,7 +112,7 @@ def background_share(shown: np.ndarray, rgba: np.ndarray, ground: np.ndarray, ju
 
 
 def judge(drawn: list[tuple]) -> dict[str, dict[str, list[float]]]:
-    """The figures of all objects by way and name."""
+    """Returns the figures of all objects by way and name."""
     figures: dict[str, dict[str, list[float]]] = {way: {} for way in _WAYS}
     for place, (record, image, window) in enumerate(drawn):
         wide = window.grown(24, image.shape[:2])
@@ -136,7 +138,7 @@ def judge(drawn: list[tuple]) -> dict[str, dict[str, list[float]]]:
 
 
 def sheet(drawn: list[tuple], side: int = 260) -> np.ndarray:
-    """A row an object: the photograph, then before and after on black, white and another photograph."""
+    """Returns a row an object: the photograph, then before and after on black, white and another photograph."""
     rows = []
     for place, (record, image, window) in enumerate(drawn):
         wide = window.grown(24, image.shape[:2])

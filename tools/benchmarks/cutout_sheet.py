@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def photographs(source: str) -> list[Photograph]:
-    """Those of a folder, or scikit-image's."""
+    """Returns those of a folder, or scikit-image's."""
     if source != "skimage":
         return find_photographs(source)
     from skimage import data
@@ -45,7 +45,7 @@ def photographs(source: str) -> list[Photograph]:
 
 
 def row(image: np.ndarray, cutter: Cutter, height: int) -> np.ndarray:
-    """One photograph and what a cutter makes of it, (height, W, 3) uint8 RGB."""
+    """Returns one photograph and what a cutter makes of it, (height, W, 3) uint8 RGB."""
     alpha = cutter.cut(image)
     rgba, naive = cut_out(image, alpha), np.dstack([image, alpha])
     cells = [image, np.repeat(alpha[..., None], 3, 2)]

@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def full_size_config(args: argparse.Namespace) -> Config:
-    """The full-size config with random weights, batches of one, and little memory beside the model's."""
+    """Returns the full-size config with random weights, batches of one, and little memory beside the model's."""
     config = Config.fromfile(CONFIG)
     config.merge_from_dict(
         {
@@ -56,12 +56,12 @@ def full_size_config(args: argparse.Namespace) -> Config:
 
 
 def digests(model) -> dict[str, str]:
-    """A hash of every tensor of a model."""
+    """Returns a hash of every tensor of a model."""
     return {name: hashlib.sha256(t.cpu().numpy().tobytes()).hexdigest() for name, t in model.state_dict().items()}
 
 
 def peak_memory() -> float:
-    """The most memory that this process has held, in GiB."""
+    """Returns the most memory that this process has held, in GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 

@@ -81,7 +81,7 @@ def choose_threshold(runner: Runner, config: Config) -> float:
 
 
 def evaluate(runner: Runner, config: Config, threshold: float, part: str = "val") -> dict[str, float]:
-    """The figures of all four sets; ``part`` 'shuffled' asks with other words."""
+    """Returns the figures of all four sets; ``part`` 'shuffled' asks with other words."""
     figures = {}
     for name, (dataset, metric) in config.evaluations.items():
         dataset, metric = dict(dataset), dict(metric)
@@ -104,7 +104,7 @@ def evaluate(runner: Runner, config: Config, threshold: float, part: str = "val"
 
 
 def table(rows: dict[str, dict[str, float]]) -> str:
-    """The figures as Markdown."""
+    """Returns the figures as Markdown."""
     names = list(next(iter(rows.values())))
     lines = ["| | " + " | ".join(name.split("/", 1)[0] + " " + name.split("/", 1)[1] for name in names) + " |"]
     lines.append("| --- |" + " ---: |" * len(names))

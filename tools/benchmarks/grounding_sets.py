@@ -105,7 +105,7 @@ def write_evaluations(folder: Path, pictures: list[Picture], shift: int) -> None
 
 
 def reworded(expression: Expression, text: str) -> Expression:
-    """The same with other words, all of which mean its targets."""
+    """Returns the same with other words, all of which mean its targets."""
     targets = [replace(each, spans=[[0, len(text)]]) for each in expression.targets]
     return replace(expression, text=text, targets=targets)
 
@@ -116,12 +116,12 @@ def present_and_absent(pictures: list[Picture]) -> list[Expression]:
 
 
 def numbered(expressions: list[Expression]) -> list[Expression]:
-    """The same with ids from 1."""
+    """Returns the same with ids from 1."""
     return [replace(each, id=number) for number, each in enumerate(expressions, 1)]
 
 
 def read_pictures(folder: Path) -> list[Picture]:
-    """The images of a composed data set, from ``annotations/objects.jsonl``."""
+    """Returns the images of a composed data set, from ``annotations/objects.jsonl``."""
     pictures = []
     for number, line in enumerate((folder / "annotations/objects.jsonl").read_text().splitlines(), 1):
         record = json.loads(line)
@@ -133,7 +133,7 @@ def read_pictures(folder: Path) -> list[Picture]:
 
 
 def words_of(record: dict) -> Words:
-    """What is said of an object."""
+    """Returns what is said of an object."""
     phrase, description = (clean_phrase(record[key]).lower() for key in ("phrase", "description"))
     return Words(record["category"], phrase, description)
 
@@ -167,29 +167,29 @@ def single_expressions(pictures: list[Picture], rng: np.random.Generator) -> lis
 
 
 def expression(picture: Picture, text: str, objects: list, dataset_name: str = "refcoco") -> Expression:
-    """An expression of some objects."""
+    """Returns an expression of some objects."""
     targets = [Target([float(side) for side in box], category, [[0, len(text)]]) for _, category, box in objects]
     return Expression(picture.id, text, picture.image, picture.id, dataset_name, targets)
 
 
 def lexicon(pictures: list[Picture]) -> list[Words]:
-    """All that is said anywhere, sorted."""
+    """Returns all that is said anywhere, sorted."""
     return sorted({words for picture in pictures for words, _, _ in picture.objects}, key=lambda each: each.phrase)
 
 
 def elsewhere(picture: Picture, known: list[Words]) -> list[Words]:
-    """What is said of categories that an image does not show."""
+    """Returns what is said of categories that an image does not show."""
     here = {words.category for words, _, _ in picture.objects}
     return [words for words in known if words.category not in here]
 
 
 def draw(things: list, rng: np.random.Generator):
-    """One of some things."""
+    """Returns one of some things."""
     return things[int(rng.integers(len(things)))]
 
 
 def rolled(things: list, shift: int) -> list:
-    """Each thing in the place of one before it."""
+    """Returns each thing in the place of one before it."""
     return [*things[shift:], *things[:shift]]
 
 

@@ -83,7 +83,7 @@ def train(args: argparse.Namespace, data: Path, seed: int, paste: bool) -> list[
 
 
 def table(found: dict[tuple[int, str], list[float]], seeds: int) -> str:
-    """The figures as Markdown, in percent, with the mean gain."""
+    """Returns the figures as Markdown, in percent, with the mean gain."""
     lines = ["| seed | box AP | with | gain | box AP50 | with | gain | mask AP | with | gain |"]
     lines.append("| ---: |" + " ---: |" * 9)
     rows = {}

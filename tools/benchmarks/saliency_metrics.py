@@ -55,7 +55,7 @@ def use_one_core() -> None:
 
 
 def contests() -> dict[str, tuple[list[Callable], list[Callable]]]:
-    """What is timed: by name, the steps of the peer and ours."""
+    """Returns what is timed: by name, the steps of the peer and ours."""
     # It says that its F-measure will be replaced by another class, which is slower.
     warnings.filterwarnings("ignore", message="This class will be removed")
     common = [MAE().step, Smeasure().step, Emeasure().step, Fmeasure().step]
@@ -76,7 +76,7 @@ def contests() -> dict[str, tuple[list[Callable], list[Callable]]]:
 
 
 def random_pair(rng: np.random.Generator, height: int, width: int) -> Pair:
-    """An ellipse as mask, and as prediction the same, blurred, with noise; both uint8."""
+    """Returns an ellipse as mask, and as prediction the same, blurred, with noise; both uint8."""
     target = np.zeros((height, width), np.uint8)
     center = (int(rng.integers(width)), int(rng.integers(height)))
     axes = (int(rng.integers(width // 10, width // 3)), int(rng.integers(height // 10, height // 3)))
@@ -86,7 +86,7 @@ def random_pair(rng: np.random.Generator, height: int, width: int) -> Pair:
 
 
 def milliseconds(steps: list[Callable[[np.ndarray, np.ndarray], object]], pairs: list[Pair]) -> float:
-    """Mean time of all steps on a pair, of this process alone: what else the machine does is not counted."""
+    """Returns mean time of all steps on a pair, of this process alone: what else the machine does is not counted."""
     start = process_time()
     for prediction, target in pairs:
         for step in steps:

@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def indexed(bank: dict, path: Path) -> dict:
-    """An index of a bank, from which every segment is decoded each time that it is drawn."""
+    """Returns an index of a bank, from which every segment is decoded each time that it is drawn."""
     build_index(list_records(bank, ErrorCollector()), path, copies=COPIES, progress=False)
     return dict(type="index", path=str(path), cache_bytes=0)
 
@@ -85,7 +85,7 @@ def beside_copy_paste(rounds: int, bank: dict) -> dict[str, list[float]]:
 
 
 def as_sample(scene, names: list[str]) -> dict:
-    """A scene as mmdet's loaders hand it on."""
+    """Returns a scene as mmdet's loaders hand it on."""
     masks = np.stack([scene.modal_mask(index) for index in range(len(scene.objects))]).astype(np.uint8)
     return {
         "img": cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR),
@@ -126,7 +126,7 @@ def beside_a_detector(rounds: int, data: Path) -> dict[str, list[float]]:
 
 
 def step_once(model, optimizer, batch: dict) -> None:
-    """A step of training."""
+    """Returns a step of training."""
     losses = model(**model.data_preprocessor(batch, True), mode="loss")
     loss, _ = model.parse_losses(losses)
     optimizer.zero_grad()
@@ -136,7 +136,7 @@ def step_once(model, optimizer, batch: dict) -> None:
 
 @contextmanager
 def timed_decoding():
-    """A list of one number to which the seconds are added that banks take to load segments."""
+    """Returns a list of one number to which the seconds are added that banks take to load segments."""
     taken, load = [0.0], SegmentBank.load
 
     def loading(self, *wanted):

@@ -11,14 +11,13 @@ GROUNDING = "annotations/odvg_grounding.jsonl"
 
 
 def odvg_format() -> Format:
-    """ODVG: what an image shows by category and by phrase; boxes are half-open xyxy.
+    """Returns the format ODVG: objects by category and by phrase; boxes are half-open xyxy.
 
-    ``annotations/odvg_detection.jsonl`` has labels from 0 in the order of the category ids, whose names are in
+    ``annotations/odvg_detection.jsonl`` has labels from 0 in the order of the category ids; their names are in
     ``annotations/odvg_label_map.json``. ``annotations/odvg_grounding.jsonl`` has a caption, ``"a red apple. a dog."``,
-    of the objects' phrases (the category where an object has no phrase) and a region for each phrase: the boxes of
-    all objects that it stands for, and in ``tokens_positive`` its half-open span of characters. The order is drawn,
-    since the objects' own, large ones first, would give away which is which.
-    Regions to ignore are in neither, since the format has none.
+    of the objects' phrases (the category if an object has no phrase) and a region for each phrase: the boxes of all its
+    objects, and its half-open character span ``tokens_positive``. The order of the phrases is random, since the order
+    of the objects, large ones first, would reveal their sizes. The format has no ignore regions: they are left out.
     """
     tables = (Table(DETECTION), Table(LABEL_MAP, head=_label_map), Table(GROUNDING))
     return Format(_encode, tables)

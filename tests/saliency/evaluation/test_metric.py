@@ -130,10 +130,10 @@ def test_two_processes_equal_one(tmp_path):
         result = torch.load(tmp_path / f"result_{rank}.pth")
         assert result == pytest.approx(labelled(means), abs=1e-12)
     check_csv(tmp_path / "scores.csv", rows)
-    # The same picture as that of one process.
+    # The same image as that of one process.
     evaluate(SODMetric(boundary=True, curves=tmp_path / "single.png"), range(NUMBER))
-    pictures = [cv2.imread(str(tmp_path / name)) for name in ("curves.png", "single.png")]
-    assert np.array_equal(*pictures)
+    images = [cv2.imread(str(tmp_path / name)) for name in ("curves.png", "single.png")]
+    assert np.array_equal(*images)
 
 
 def read_csv(path):
@@ -161,10 +161,10 @@ def test_csv_of_one_process(tmp_path):
 def test_curves_are_drawn(tmp_path):
     path = tmp_path / "deep" / "curves.png"
     evaluate(SODMetric(curves=path), range(NUMBER))
-    picture = cv2.imread(str(path))
-    assert picture.shape == (420, 1300, 3)
+    image = cv2.imread(str(path))
+    assert image.shape == (420, 1300, 3)
     # matplotlib's first colour; three panels hold it.
-    line = np.abs(picture[..., ::-1].astype(int) - (31, 119, 180)).max(axis=2) < 30
+    line = np.abs(image[..., ::-1].astype(int) - (31, 119, 180)).max(axis=2) < 30
     assert all(panel.any(axis=0).sum() > 100 for panel in np.array_split(line, 3, axis=1))
 
 
