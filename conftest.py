@@ -1,7 +1,8 @@
 """What pytest collects beside the tests, and in which order it runs them."""
 
-# Examples in docstrings are tests too: those of all that needs no torch.
+# Examples in docstrings are tests too: those of all that needs no torch. Modules of helpers have no tests.
 collect_ignore = [
+    "tests/helpers",
     "sos_mm/augmentation",
     "sos_mm/detection",
     "sos_mm/engine",

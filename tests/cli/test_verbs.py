@@ -62,7 +62,7 @@ def test_tools_call_the_functions_of_the_verbs(verb):
 def test_help_of_a_tool_names_the_tool(monkeypatch, capsys):
     tool = str(TOOLS / "browse_dataset.py")
     monkeypatch.setattr(sys, "argv", [tool, "--help"])
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match=r"^0$"):
         runpy.run_path(tool, run_name="__main__")
     told = capsys.readouterr().out
     assert told.startswith("usage: browse_dataset.py ")
@@ -78,7 +78,7 @@ def test_what_is_no_verb(argv, said, capsys):
 
 
 def test_version(capsys):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main(["--version"])
     assert capsys.readouterr().out == f"sos_mm {sos_mm.__version__}\n"
 
