@@ -15,7 +15,7 @@ import pytest
 
 from sos_mm.browse import read_dataset
 from sos_mm.segments.sample import SAMPLE_FOLDER
-from sos_mm.synthesis import Recipe, SceneMaker, engine, executors, load_recipe, shards, synthesize
+from sos_mm.synthesis import Recipe, SceneMaker, engine, executors, load_recipe, merging, shards, synthesize, workspace
 from sos_mm.synthesis.making import ShardMaker
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -180,7 +180,7 @@ def test_a_run_without_a_shard_gives_the_folder_back(recipe, recipe_dict, tmp_pa
 
 def test_workers_that_are_still_at_it_keep_the_folder(recipe, tmp_path, monkeypatch):
     def fail(*_):
-        shards.join_run(tmp_path / "out")
+        workspace.join_run(tmp_path / "out")
         raise RuntimeError("the cluster is gone")
 
     monkeypatch.setattr(SceneMaker, "make", fail)
@@ -193,7 +193,7 @@ def test_workers_that_are_still_at_it_keep_the_folder(recipe, tmp_path, monkeypa
 def test_merging_may_be_cut_short(recipe, tmp_path, monkeypatch, moved):
     """Stopped after any number of files went to their final places, a run goes on from there."""
     make(recipe, tmp_path / "whole")
-    moves, move = [], shards._move
+    moves, move = [], merging._move
 
     def stop(source, target):
         if len(moves) == moved:
@@ -201,7 +201,7 @@ def test_merging_may_be_cut_short(recipe, tmp_path, monkeypatch, moved):
         moves.append(move(source, target))
 
     out = tmp_path / "out"
-    monkeypatch.setattr(shards, "_move", stop)
+    monkeypatch.setattr(merging, "_move", stop)
     with pytest.raises(KeyboardInterrupt):
         make(recipe, out)
     monkeypatch.undo()
@@ -215,7 +215,10 @@ def test_one_run_at_a_time(recipe, tmp_path, monkeypatch):
 
     def make_twice(self, index):
         if index == 0:
-            with pytest.raises(FileExistsError, match="Another run is writing"), shards.sole_run(tmp_path / "out"):
+            with (
+                pytest.raises(FileExistsError, match="Another run is writing"),
+                workspace.sole_run(tmp_path / "out", {}),
+            ):
                 pass
         return original(self, index)
 
