@@ -151,7 +151,7 @@ def _make_shards(
             return made
         print(f"{len(damaged)} shards are damaged and are made again", file=sys.stderr, flush=True)
         for number in damaged:
-            shutil.rmtree(shard_folder(out, number))
+            shutil.rmtree(shard_folder(out, number), ignore_errors=True)
         pending = {number: shards[number] for number in damaged}
     raise OSError(f"Shards in {out} read back otherwise than they were written, {_REPAIRS + 1} times: check the disk.")
 

@@ -126,7 +126,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
     try:
         summary = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
         found = summary.pop("sha256")
-    except (AttributeError, KeyError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / _SUMMARY} is damaged.") from error
     if found != _sum_of(summary):
         raise ValueError(f"{folder / _SUMMARY} is damaged.")
