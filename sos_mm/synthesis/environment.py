@@ -1,0 +1,55 @@
+"""What beside recipe and seed the bytes of a data set depend on: the package's code and the libraries under it."""
+
+import hashlib
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+import sos_mm
+
+
+def library_facts() -> dict[str, Any]:
+    """Returns the versions that a data set is made with, and the facts of OpenCV's build that change its arithmetic.
+
+    With Intel's IPP on or off OpenCV scales and blurs to other last digits.
+    """
+    return {
+        "sos_mm": sos_mm.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "numpy": np.__version__,
+        "isal": _version("isal"),
+        "pycocotools": _version("pycocotools"),
+        "opencv": cv2.__version__,
+        "opencv_ipp": cv2.ipp.getIppVersion() if cv2.ipp.useIPP() else "off",
+        "opencv_optimized": cv2.useOptimized(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Lists what of `library_facts` is not as it was, such as 'numpy 2.2.6 instead of 1.26.4'."""
+    return [f"{name} {now[name]} instead of {before[name]}" for name in now if before.get(name, now[name]) != now[name]]
+
+
+@cache
+def code_hash() -> str:
+    """Returns a SHA-256 of the package's Python files: processes that make one data set must run the same code."""
+    root = Path(sos_mm.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root).as_posix()
+        if not name.startswith(".mim/"):
+            digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
