@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Makes the Python environment of quickstart.sh and run_tests.sh. Sourced, not run.
 #
 #   make_environment LINEAGE OPS EXTRAS...
@@ -149,7 +150,7 @@ make_environment() {
         setuptools=$([ "$lineage" = onedl ] && echo 'setuptools>=80,<82' || echo 'setuptools<81')
         pip install "$(pin "$lineage" torch)" "$(pin "$lineage" torchvision)" "$(pin "$lineage" numpy)" "$setuptools" wheel || stop "torch could not be installed"
         build_mmcv "$lineage" "$ops" || exit 1
-        pip install --no-build-isolation --find-links "$MMCV_WHEELS" -e "$REPOSITORY[$extras]" || stop "the packages could not be installed"
+        pip install --no-build-isolation --find-links "$MMCV_WHEELS" -e "${REPOSITORY}[$extras]" || stop "the packages could not be installed"
         pip check || stop "the installed packages contradict each other"
     else # The same pins, another checkout: only the editable link changes.
         pip install --quiet --no-build-isolation --no-deps -e "$REPOSITORY" || stop "this checkout could not be linked into $VENV"
