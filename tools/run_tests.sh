@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lint and tests, in an environment with mmcv's compiled operators.
+# Lint, types and tests, in an environment with mmcv's compiled operators.
 #
 #   bash tools/run_tests.sh [--lineage onedl|openmmlab|classic] [--fresh] [ARGUMENTS OF pytest]
 #
@@ -32,6 +32,8 @@ if [ "$LINEAGE" = classic ]; then
     # These need mmseg, diffusers or timm, which classic does not have. What it says instead: tests/test_compat.py.
     for test in \
         tests/saliency \
+        sos_mm/saliency \
+        sos_mm/cli/check.py \
         tests/configs/test_models.py \
         'tests/cli/test_verbs.py::test_help_names_the_command[check]' \
         'tests/cli/test_verbs.py::test_tools_call_the_functions_of_the_verbs[check]' \
@@ -47,6 +49,10 @@ make_environment "$LINEAGE" ops "$LINEAGE-detection" sample tests
 export CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES-}"
 say "ruff"
 ruff check . && ruff format --check .
+say "mypy"
+mypy
+say "shellcheck"
+shellcheck -x tools/*.sh .ci/run
 say "pytest ($LINEAGE)"
 # Two processes of one thread each; the tests of a file share what it sets up, and the slowest files come first.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"

@@ -12,11 +12,11 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pyarrow as pa
+from tqdm import tqdm
 
 from sos_mm.atomic import sync
 from sos_mm.checks import check_range, require_posix, writable_folder
 from sos_mm.errors import ErrorCollector
-from sos_mm.progress import Progress
 from sos_mm.segments.index.arrow import (
     BATCH_ROWS,
     WORDS,
@@ -31,6 +31,7 @@ from sos_mm.segments.index.fingerprint import Fingerprint, common_root
 from sos_mm.segments.quality import Facts, measure
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.segment import Segment
+from sos_mm.terminal import progress_bar
 
 # Few enough that their pending copies take little memory.
 _BLOCK = 256
@@ -50,11 +51,12 @@ def measured(
         progress: Whether to show a progress bar on stderr.
     """
     faults, kept = faults or ErrorCollector(), []
-    for record, result, _ in _progress(records, progress).over(_examined(records, (), workers)):
-        if isinstance(result, Exception):
-            faults.record(result)
-        else:
-            kept.append(replace(record, facts=result))
+    with _progress(_examined(records, (), workers), len(records), progress) as examined:
+        for record, result, _ in examined:
+            if isinstance(result, Exception):
+                faults.record(result)
+            else:
+                kept.append(replace(record, facts=result))
     return kept
 
 
@@ -100,8 +102,11 @@ def build_index(
     records = sorted(records, key=lambda record: record.category)
     if not records:
         raise ValueError(f"{path} must hold at least one segment, but there is none.")
-    with IndexWriter(path, common_root(records), copies) as writer:
-        for record, result, packed in _progress(records, progress).over(_examined(records, copies, workers)):
+    with (
+        IndexWriter(path, common_root(records), copies) as writer,
+        _progress(_examined(records, copies, workers), len(records), progress) as examined,
+    ):
+        for record, result, packed in examined:
             if isinstance(result, Exception):
                 faults.record(result)
             else:
@@ -138,8 +143,8 @@ def _examine(record: SegmentRecord, copies: Sequence[int]) -> Examined:
     return record, facts, pack(box, copies)
 
 
-def _progress(records: Sequence[SegmentRecord], shown: bool) -> Progress:
-    return Progress(len(records), "segments", shown)
+def _progress(examined: Iterator[Examined], total: int, shown: bool) -> tqdm:
+    return progress_bar(examined, total=total, unit="segments", shown=shown)
 
 
 class IndexWriter:
