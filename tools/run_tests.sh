@@ -49,8 +49,10 @@ make_environment "$LINEAGE" ops "$LINEAGE-detection" sample tests
 export CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES-}"
 say "ruff"
 ruff check . && ruff format --check .
-say "mypy"
-mypy
+if [ "$LINEAGE" != classic ]; then # The types of numpy 1.26 say less of arrays than those of numpy 2.
+    say "mypy"
+    mypy
+fi
 say "shellcheck"
 shellcheck -x tools/*.sh .ci/run
 say "pytest ($LINEAGE)"
