@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,7 +39,7 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Lists what of `library_facts` is not as it was, such as 'numpy 2.2.6 instead of 1.26.4'."""
     return [f"{name} {now[name]} instead of {before[name]}" for name in now if before.get(name, now[name]) != now[name]]
 
