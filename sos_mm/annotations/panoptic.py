@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from sos_mm.checks import check_range
-from sos_mm.formats.boxes import xyxy_to_xywh
+from sos_mm.formats.mdetr import Expression, Target, to_mdetr
 from sos_mm.formats.odvg import boxes_by_phrase, chunks, grounding_record, image_part, instance_record
 from sos_mm.formats.panoptic import PanopticFile
 from sos_mm.formats.phrases import caption_phrase
@@ -18,7 +18,7 @@ from sos_mm.seeding import Purpose, generator
 
 
 def phrase_of(file: PanopticFile, segment: Record) -> str:
-    """A segment's phrase, as it stands in a caption; its category's name if it has none."""
+    """Gives a segment's phrase as it stands in a caption; its category's name if it has none."""
     phrase = segment.get("phrase") or segment.get("short_phrase") or ""
     return caption_phrase(phrase, file.names[segment["category_id"]])
 
@@ -28,7 +28,7 @@ def _image_part(image: Record) -> Record:
 
 
 def detection_lines(file: PanopticFile) -> Iterator[Record]:
-    """ODVG for detection: a line an image, labels as in `PanopticFile.label_map`."""
+    """Encodes ODVG for detection: a line an image, labels as in `PanopticFile.labels`."""
     labels = file.labels
     for image, segments in file.images():
         instances = [
@@ -38,7 +38,7 @@ def detection_lines(file: PanopticFile) -> Iterator[Record]:
 
 
 def grounding_lines(file: PanopticFile, max_characters: int | None = None, seed: int = 0) -> Iterator[Record]:
-    """ODVG for grounding: captions of the segments' phrases in an order that is drawn, with half-open spans.
+    """Encodes ODVG for grounding: captions of the segments' phrases in an order that is drawn, with half-open spans.
 
     Args:
         file: The file.
@@ -59,30 +59,35 @@ def grounding_lines(file: PanopticFile, max_characters: int | None = None, seed:
 
 
 def intra_class(file: PanopticFile, dataset_name: str = "refcoco") -> Record:
-    """Expressions that mean one of several objects of a category, for `IntraClassReferringMetric`.
+    """Makes expressions that mean one of several objects of a category, for `IntraClassReferringMetric`.
 
-    Every object becomes one whose category has others in its image and whose phrase no other object there has. In the
-    style of MDETR's RefCOCO files, with ``distractors``: the xywh boxes of the others.
+    Every object becomes one whose category has others in its image and whose phrase no other object there has.
 
     Args:
         file: The file.
         dataset_name: What each expression says it belongs to; mmdet's `RefExpMetric` knows 'refcoco', 'refcoco+' and
             'refcocog'.
+
+    Returns:
+        The content of a file for intra-class referring, as `sos_mm.formats.mdetr` describes it.
     """
-    images, annotations = [], []
+    expressions = []
     for image, segments in file.images():
         phrases = Counter(phrase_of(file, each).lower() for each, _ in segments)
         for target, box in segments:
             category, caption = target["category_id"], phrase_of(file, target)
-            others = [xyxy_to_xywh(b) for each, b in segments if each is not target and each["category_id"] == category]
+            others = [b for each, b in segments if each is not target and each["category_id"] == category]
             if not others or phrases[caption.lower()] > 1:
                 continue
-            id = len(images) + 1
-            size = {"height": image["height"], "width": image["width"]}
-            names = {"file_name": image["file_name"], "original_id": image["id"], "dataset_name": dataset_name}
-            images.append({"id": id, **names, **size, "caption": caption, "distractors": others})
-            xywh = xyxy_to_xywh(box)
-            spans = {"tokens_positive": [[0, len(caption)]], "area": xywh[2] * xywh[3], "iscrowd": 0}
-            annotations.append({"id": id, "image_id": id, "category_id": category, "bbox": xywh, **spans})
-    categories = [{"id": id, "name": name} for id, name in file.names.items()]
-    return {"categories": categories, "images": images, "annotations": annotations}
+            expressions.append(
+                Expression(
+                    len(expressions) + 1,
+                    caption,
+                    {key: image[key] for key in ("file_name", "height", "width")},
+                    image["id"],
+                    dataset_name,
+                    [Target(box, category, [[0, len(caption)]])],
+                    others,
+                )
+            )
+    return to_mdetr(expressions, [{"id": id, "name": name} for id, name in file.names.items()])
