@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from sos_mm.checks import check_range
 from sos_mm.formats.mdetr import Expression, Target, to_mdetr
-from sos_mm.formats.odvg import boxes_by_phrase, chunks, grounding_record, image_part, instance_record
+from sos_mm.formats.odvg import boxes_by_phrase, chunks, detection_line, grounding_line, instance_record
 from sos_mm.formats.panoptic import PanopticFile
 from sos_mm.formats.phrases import caption_phrase
 from sos_mm.formats.records import Record
@@ -23,8 +23,8 @@ def phrase_of(file: PanopticFile, segment: Record) -> str:
     return caption_phrase(phrase, file.names[segment["category_id"]])
 
 
-def _image_part(image: Record) -> Record:
-    return image_part(image["file_name"], (image["height"], image["width"]))
+def _size(image: Record) -> tuple[int, int]:
+    return image["height"], image["width"]
 
 
 def detection_lines(file: PanopticFile) -> Iterator[Record]:
@@ -34,7 +34,7 @@ def detection_lines(file: PanopticFile) -> Iterator[Record]:
         instances = [
             instance_record(box, labels[each["category_id"]], file.names[each["category_id"]]) for each, box in segments
         ]
-        yield _image_part(image) | {"detection": {"instances": instances}}
+        yield detection_line(image["file_name"], _size(image), instances)
 
 
 def grounding_lines(file: PanopticFile, max_characters: int | None = None, seed: int = 0) -> Iterator[Record]:
@@ -55,7 +55,7 @@ def grounding_lines(file: PanopticFile, max_characters: int | None = None, seed:
         groups = boxes_by_phrase((phrase_of(file, each), box) for each, box in segments)
         order = generator(seed, Purpose.CAPTION, index).permutation(len(groups)).tolist()
         for part in chunks([groups[place] for place in order], max_characters):
-            yield _image_part(image) | {"grounding": grounding_record(part)}
+            yield grounding_line(image["file_name"], _size(image), part)
 
 
 def intra_class(file: PanopticFile, dataset_name: str = "refcoco") -> Record:

@@ -1,4 +1,4 @@
-"""Referring expressions between MDETR's style and ODVG.
+"""Referring expressions as ODVG lines for grounding.
 
 In ODVG a line is an expression, so that expressions of an image never are each other's negatives by mistake. mmdet's
 own `refcoco2odvg.py` makes the same of the four ``mdetr`` files that it knows by name; it leaves out expressions
@@ -20,7 +20,7 @@ _BOX_OR_BOXES = Field("a box, or a list of boxes", lambda value: is_box(value) o
 
 
 def to_odvg(expressions: Iterable[Expression], left_out: Counter | None = None) -> Iterator[Record]:
-    """ODVG lines, one an expression.
+    """Encodes expressions as ODVG lines, one each.
 
     What ODVG has no place for stands in members that mmdet passes over: ``expression_id``, ``image_id``,
     ``dataset_name``, and ``category_ids`` of a region's boxes. The names of categories do not: `to_mdetr` takes them.
@@ -51,7 +51,7 @@ def to_odvg(expressions: Iterable[Expression], left_out: Counter | None = None) 
 
 
 def read_odvg(path: str | Path, dataset_name: str = "refcoco") -> Iterator[Expression]:
-    """The expressions of ODVG lines for grounding.
+    """Reads the expressions of ODVG lines for grounding.
 
     A line that `to_odvg` wrote gives back its expression. Of any other, each region is an expression: its phrase.
 
