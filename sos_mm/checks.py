@@ -50,7 +50,7 @@ def require(module: str, needed_for: str, remedy: str) -> ModuleType:
 
 
 def check_folder(path: str | Path, what: str) -> Path:
-    """The path of an existing, readable folder.
+    """Checks that a path is that of an existing folder, and gives it.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -189,7 +189,7 @@ def without_metadata(encoded: np.ndarray) -> np.ndarray:
 
 
 def _is_cut_short(encoded: bytes) -> bool:
-    """Whether a PNG or JPEG file lost its end, which OpenCV answers with what came before."""
+    """Tells whether a PNG or JPEG file lost its end, which OpenCV answers with what came before."""
     if encoded.startswith(b"\x89PNG"):
         return b"IEND" not in encoded
     if encoded.startswith(b"\xff\xd8"):

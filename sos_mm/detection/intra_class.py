@@ -1,8 +1,7 @@
 """Intra-class referring in mmdet: words that mean one of several objects of a category, and how well it is told apart.
 
-Both classes read a file in the style of MDETR's RefCOCO files, with one more member: each image, that is each
-expression, has ``distractors``, the xywh boxes of the other objects of the target's category. Its annotations are the
-target. `sos_mm.annotations.panoptic.intra_class` makes such files from composed data.
+Both classes read a file for intra-class referring, as `sos_mm.formats.mdetr` describes it.
+`sos_mm.annotations.panoptic.intra_class` makes such files from composed data.
 """
 
 from collections.abc import Sequence

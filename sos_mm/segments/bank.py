@@ -143,7 +143,7 @@ class SegmentBank:
         include: Collection[str] | None = None,
         allow_missing: bool = False,
     ) -> "SegmentBank":
-        """A bank over files laid out as the released SOS segments; see `read_release_layout`."""
+        """Opens a bank of files laid out as the released SOS segments; see `read_release_layout`."""
         return cls(read_release_layout(root, metadata, include, allow_missing))
 
     @classmethod
@@ -168,7 +168,7 @@ class SegmentBank:
 
     @classmethod
     def from_index(cls, path: str | Path, root: str | Path | None = None) -> "SegmentBank":
-        """A bank over the file that `build_index` wrote; see `IndexedRecords`."""
+        """Opens a bank of the file that `build_index` wrote; see `IndexedRecords`."""
         return cls(IndexedRecords(path, root))
 
     def __len__(self) -> int:
@@ -181,7 +181,7 @@ class SegmentBank:
         attributes: Iterable[str] = (),
         broken: str = "error",
     ) -> "SegmentBank":
-        """The bank of those segments that pass.
+        """Makes the bank of those segments that pass.
 
         Args:
             filters: What they must pass. Measured ones read all segments that have not been measured yet.
@@ -207,11 +207,11 @@ class SegmentBank:
         return SegmentBank(part, self._cache.maxsize, self.category_weights, faults)
 
     def weighted(self, category_weights: Mapping[str, float]) -> "SegmentBank":
-        """The same bank with these weights for the strategy 'weighted'."""
+        """Makes the same bank with these weights for the strategy 'weighted'."""
         return SegmentBank(self.records, self._cache.maxsize, category_weights, self._faults)
 
     def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
-        """The id of each category in a vocabulary; see `category_ids`."""
+        """Gives the id of each category in a vocabulary; see `category_ids`."""
         return category_ids(self.categories, vocabulary)
 
     def sample(self, rng: np.random.Generator, number: int, strategy: str = "category") -> np.ndarray:
@@ -340,7 +340,7 @@ class SegmentBank:
         return self.records.has_source_sizes
 
     def file(self, index: int) -> str:
-        """Path of the file that a segment is in: its own, a shard, or the photograph that it is cut out of.
+        """Gives the path of the file that a segment is in: its own, a shard, or the photograph that it is cut out of.
 
         Raises:
             IndexError: If there is no such segment.
@@ -348,7 +348,7 @@ class SegmentBank:
         return self.records.file(self._checked(index))
 
     def record(self, index: int) -> SegmentRecord:
-        """Where a segment is, and its words.
+        """Gives where a segment is, and its words.
 
         Raises:
             IndexError: If there is no such segment.
@@ -356,7 +356,7 @@ class SegmentBank:
         return self.records[self._checked(index)]
 
     def outline(self, index: int) -> SegmentInfo:
-        """What a layout needs to know of a segment; not decoded for it where it was measured, as in an index.
+        """Gives what a layout needs to know of a segment; not decoded for it where it was measured, as in an index.
 
         Raises:
             IndexError: If there is no such segment.
@@ -370,7 +370,7 @@ class SegmentBank:
         return SegmentInfo(segment.size, segment.category, segment.source_size)
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
-        """Decodes a segment, or remembers it; transparent margins are trimmed away.
+        """Decodes a segment, or takes it from the cache; transparent margins are trimmed away.
 
         Args:
             index: Which one.
@@ -409,13 +409,13 @@ class SegmentBank:
 
 
 def _scaled(draws: np.ndarray, numbers: np.ndarray | int) -> np.ndarray:
-    """Whole numbers, each in [0, number), from draws in [0, 1); half the time of as many ranges of a generator."""
+    """Turns draws in [0, 1) into integers, each in [0, number); half the time of as many ranges of a generator."""
     # The last draw below 1 may be rounded up to the number itself.
     return np.minimum((draws * numbers).astype(np.int64), numbers - 1)
 
 
 def wanted_categories(vocabulary: str | Path | Iterable[str], categories: Sequence[str]) -> tuple[str, ...]:
-    """Those of the categories that a vocabulary names; see `SegmentBank.select`."""
+    """Finds those of the categories that a vocabulary names; see `SegmentBank.select`."""
     if not isinstance(vocabulary, str | Path):
         return tuple(categories[place] for place in find_categories(vocabulary, categories))
     keys = {category_key(name) for name in read_vocabulary(vocabulary)}
@@ -429,7 +429,7 @@ def _edges(categories: Sequence[str], category_weights: Mapping[str, float]) -> 
 
 
 def cumulative(name: str, weights: Sequence[float]) -> np.ndarray:
-    """Rising edges, the last one 1, between which uniform numbers fall by these weights.
+    """Computes rising edges, the last one 1, between which uniform numbers fall by these weights.
 
     Raises:
         ValueError: If a weight is negative or not finite, or all are 0.

@@ -1,4 +1,4 @@
-"""From a dict, as a recipe holds it, to a bank."""
+"""Builds banks from dicts, as recipes hold them."""
 
 from collections.abc import Callable, Mapping
 from inspect import signature
@@ -79,7 +79,7 @@ def check_bank(config: Mapping[str, Any]) -> None:
 
 
 def _options(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Options that a type of bank knows, and those of them that it must have."""
+    """Lists the options that a type of bank knows, and those of them that it must have."""
     if kind == "mix":
         return (*_SPECIAL["mix"], "filters", "vocabulary", "attributes"), ("banks",)
     if kind in _SPECIAL:
@@ -104,7 +104,7 @@ def _plain_bank(config: Mapping[str, Any]) -> Bank:
 
 
 def list_records(config: Mapping[str, Any], faults: ErrorCollector) -> list[SegmentRecord]:
-    """The records of a source that is not an index, as `build_index` wants them.
+    """Lists the records of a source that is not an index, as `build_index` wants them.
 
     Args:
         config: As of `build_bank`, but of a type that reads files, and without the options that choose or

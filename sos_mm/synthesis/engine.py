@@ -54,7 +54,7 @@ class SynthesisReport:
     faults: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """A few lines for people."""
+        """Describes the run in a few lines."""
         rate = f"{self.made} images made in {self.seconds:.1f} s, {self.made / self.seconds:.1f} images/s"
         lines = [
             f"{self.out}: {self.images} images, {self.objects} objects ({rate if self.made else 'already there'})",

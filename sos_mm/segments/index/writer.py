@@ -42,7 +42,7 @@ _BROKEN = (FileNotFoundError, ValueError)
 def measured(
     records: Sequence[SegmentRecord], faults: ErrorCollector | None = None, workers: int = 1, progress: bool = True
 ) -> list[SegmentRecord]:
-    """The records with their facts; reads the pixels of those that have none yet.
+    """Measures records: reads the pixels of those that have no facts yet, and gives all with their facts.
 
     Args:
         records: What to read.
@@ -119,7 +119,7 @@ Examined = tuple[SegmentRecord, Facts | Exception, list[bytes]]
 
 
 def _examined(records: Sequence[SegmentRecord], copies: Sequence[int], workers: int) -> Iterator[Examined]:
-    """Each record with its facts, or what is wrong with it, and its packed copies."""
+    """Examines each record; gives it with its facts, or what is wrong with it, and its packed copies."""
     examine = partial(_examine, copies=copies)
     if workers == 1:
         yield from map(examine, records)
@@ -240,7 +240,7 @@ class IndexWriter:
 
 
 def _copies_of(index: Path) -> Path | None:
-    """The file of the copies of an index that is there already."""
+    """Finds the file of the copies of an index that is there already; None if there is none."""
     try:
         return IndexedRecords(index).pack
     except (OSError, ValueError):
