@@ -42,7 +42,7 @@ class LabelMapper:
     labels: Mapping[str, int] | None = None
 
     def name(
-        self, objects: Sequence[SceneObject], text: str | Mapping[str, str] | None = None, phrases: Any = None
+        self, objects: Sequence[SceneObject], text: Any = None, phrases: Mapping[int, Mapping[str, Any]] | None = None
     ) -> Named:
         """Gives the objects their labels.
 
