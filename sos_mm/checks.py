@@ -67,7 +67,7 @@ def require_posix(what: str) -> None:
 
 
 def check_folder(path: str | Path, what: str) -> Path:
-    """Returns the path of an existing, readable folder.
+    """Checks that a path is that of an existing folder, and gives it.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -211,9 +211,10 @@ def without_metadata(encoded: np.ndarray) -> np.ndarray:
     """
     if encoded[: len(_PNG)].tobytes() != _PNG:
         return encoded
-    kept, start, begin = [], 0, len(_PNG)
+    kept: list[np.ndarray] = []
+    start, begin = 0, len(_PNG)
     while begin + 12 <= encoded.size:
-        length, name = _CHUNK_HEAD.unpack_from(encoded, begin)
+        length, name = _CHUNK_HEAD.unpack_from(encoded.data, begin)
         if name == b"IEND":
             return np.concatenate([*kept, encoded[start:]]) if kept else encoded
         end = begin + 12 + length
@@ -226,7 +227,7 @@ def without_metadata(encoded: np.ndarray) -> np.ndarray:
 
 
 def _is_cut_short(encoded: bytes) -> bool:
-    """Returns whether a PNG or JPEG file lost its end, which OpenCV answers with what came before."""
+    """Tells whether a PNG or JPEG file lost its end, which OpenCV answers with what came before."""
     if encoded.startswith(b"\x89PNG"):
         return b"IEND" not in encoded
     if encoded.startswith(b"\xff\xd8"):

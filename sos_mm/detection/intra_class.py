@@ -1,52 +1,24 @@
 """Intra-class referring in mmdet: words that mean one of several objects of a category, and how well it is told apart.
 
-Both classes read a file in the style of MDETR's RefCOCO files, with one more member: each image, that is each
-expression, has ``distractors``, the xywh boxes of the other objects of the target's category. Its annotations are the
-target. `sos_mm.annotations.panoptic.intra_class` makes such files from composed data.
+Both classes read a file for intra-class referring, as `sos_mm.formats.mdetr` describes it.
+`sos_mm.annotations.panoptic.intra_class` makes such files from composed data.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmdet.datasets import BaseDetDataset
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import DATASETS, METRICS
 
-from sos_mm.formats.json_reader import read_lists
+from sos_mm.formats.mdetr import read_intra_class
+from sos_mm.formats.records import Record
 from sos_mm.metrics.grounding import intra_class_scores, mean_intra_class
-
-Record = dict[str, Any]
-
-
-def read_intra_class(path: str | Path) -> Iterator[tuple[Record, list[Record]]]:
-    """Yields the expressions of a file, each with the annotations that are its target.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind, holds no expression, or one has no target or no distractor; names it.
-    """
-    content = read_lists(path, "images", "annotations")
-    if not content["images"]:
-        raise ValueError(
-            f"{path} must hold expressions, but its list 'images' is empty: only images with several objects of a "
-            "category give any."
-        )
-    targets: dict[Any, list[Record]] = {}
-    for annotation in content["annotations"]:
-        targets.setdefault(annotation["image_id"], []).append(annotation)
-    for image in content["images"]:
-        if not image.get("distractors") or image["id"] not in targets:
-            missing = "annotation" if image.get("distractors") else "`distractors`"
-            raise ValueError(
-                f"{path} must give each expression a target and distractors; {image['id']} has no {missing}."
-            )
-        yield image, targets[image["id"]]
 
 
 def xyxy(boxes: Sequence[Sequence[float]]) -> np.ndarray:
-    """Returns (N, 4) float64 corners of xywh boxes."""
+    """Turns xywh boxes into (N, 4) float64 xyxy ones."""
     boxes = np.array(boxes, np.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     return boxes
@@ -70,7 +42,7 @@ class IntraClassReferringDataset(BaseDetDataset):
     """
 
     def load_data_list(self) -> list[Record]:
-        """Returns one sample an expression."""
+        """Makes a sample of each expression."""
         return [self._sample(image, targets) for image, targets in read_intra_class(self.ann_file)]
 
     def _sample(self, image: Record, targets: list[Record]) -> Record:
@@ -151,5 +123,5 @@ class IntraClassReferringMetric(BaseMetric):
             self.results.append(intra_class_scores(boxes, scores, targets, distractors, self.iou_threshold))
 
     def compute_metrics(self, results: list[tuple[float | None, float | None]]) -> dict[str, float]:
-        """Returns the means over all expressions, of all processes."""
+        """Averages over all expressions, of all processes."""
         return mean_intra_class(results)
