@@ -23,7 +23,7 @@ class Lineage:
 
     def installed(self) -> dict[str, str]:
         """Returns the installed ones: import name -> version."""
-        versions = {}
+        versions: dict[str, str] = {}
         for module, (distribution, _) in self.packages.items():
             # mmcv without compiled operators is a distribution of another name.
             for name in (distribution, f"{distribution}-lite"):

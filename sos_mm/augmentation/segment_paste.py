@@ -373,12 +373,12 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
 def _build_layout(config: Mapping[str, Any], max_enlargement: float | None) -> LayoutPrior:
     """Builds a prior that places fewer objects where not all fit and enlarges none too far, unless the config says
     what to do."""
-    prior = build_layout({"max_enlargement": max_enlargement, **config})
+    prior: Any = build_layout({"max_enlargement": max_enlargement, **config})
     return replace(prior, crowded="fewer") if hasattr(prior, "crowded") and "crowded" not in config else prior
 
 
 def default_layout(bank: Bank, max_enlargement: float | None) -> LayoutPrior:
     """Chooses the layout of a bank where none was asked for: 1 to 10 objects, of which cut-outs keep the size relative
     to their image."""
-    kind = SourceSizeLayout if bank.has_source_sizes else StructuredLayout
+    kind: type[SourceSizeLayout | StructuredLayout] = SourceSizeLayout if bank.has_source_sizes else StructuredLayout
     return kind(counts=(1, 10), max_enlargement=max_enlargement, crowded="fewer")
