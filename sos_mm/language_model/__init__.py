@@ -3,7 +3,7 @@
 from sos_mm.language_model.client import OpenAICompatible, build_language_model, register_language_model
 from sos_mm.language_model.endpoint import EndpointError
 from sos_mm.language_model.prompts import Prompt, load_prompts
-from sos_mm.language_model.request import Answer, LanguageModel, Request
+from sos_mm.language_model.request import Answer, LanguageModel, Request, ask_each
 from sos_mm.language_model.usage import Usage
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Prompt",
     "Request",
     "Usage",
+    "ask_each",
     "build_language_model",
     "load_prompts",
     "register_language_model",

@@ -1,13 +1,15 @@
 """What is asked of a language model and what comes back."""
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sos_mm.checks import check_choice
 from sos_mm.language_model.usage import Usage
 
+Item = TypeVar("Item")
 ROLES = ("system", "user", "assistant")
 
 
@@ -73,6 +75,26 @@ class LanguageModel(Protocol):
         Raises:
             EndpointError: If no request can be answered.
         """
+
+
+def ask_each(
+    model: LanguageModel, items: Iterable[Item], request: Callable[[Item], Request | None]
+) -> Iterator[tuple[Item, Answer | None]]:
+    """Asks about items, in their order; None instead of an answer for those about which nothing is asked."""
+    waiting: deque[tuple[Item, bool]] = deque()
+
+    def requests() -> Iterator[Request]:
+        for item in items:
+            asked = request(item)
+            waiting.append((item, asked is not None))
+            if asked is not None:
+                yield asked
+
+    for answer in model.ask(requests()):
+        while not waiting[0][1]:
+            yield waiting.popleft()[0], None
+        yield waiting.popleft()[0], answer
+    yield from ((item, None) for item, _ in waiting)
 
 
 def _is_unicode(text: str) -> bool:
