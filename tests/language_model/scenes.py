@@ -8,7 +8,7 @@ import numpy as np
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
 
 CELLS, SIDE = 4, 250
-CATEGORIES = {"dog": "dogs", "chair": "chairs", "apple": "apples", "bottle": "bottles", "kite": "kites"}
+CATEGORIES = {"car": "cars", "chair": "chairs", "apple": "apples", "bottle": "bottles", "kite": "kites"}
 # No two are easily confused.
 COLORS = ("red", "green", "blue", "white")
 NUMBERS = {2: "two", 3: "three", 4: "four"}
@@ -32,7 +32,7 @@ def draw_scene(rng: np.random.Generator, number: int) -> tuple[list[Thing], Anno
     ]
     instances = []
     for index, thing in enumerate(things):
-        x, y = (SIDE * (place + 0.5) for place in (thing.column, thing.row))
+        x, y = (SIDE * (place + 0.5) + rng.uniform(-15, 15) for place in (thing.column, thing.row))
         half = rng.uniform(45, 55)
         box = (x - half, y - half, x + half, y + half)
         instances.append(Instance(index, thing.category, box, attributes=(thing.color,)))
@@ -104,7 +104,8 @@ class Claim:
                 ahead, aside = landmarks[0].row - thing.row, abs(landmarks[0].column - thing.column)
             if self.relation in ("right", "below"):
                 ahead = -ahead
-            return True if ahead > 0 and aside == 0 else False if ahead <= 0 else None
+            # Of what stands right above or below, a few pixels decide whether it is to the left.
+            return True if ahead > 0 and aside == 0 else False if ahead < 0 else None
         return True
 
     def targets(self, things: list[Thing]) -> tuple[int, ...] | None:
@@ -145,7 +146,7 @@ def falsified(claim: Claim, targets: tuple[int, ...], things: list[Thing], rng: 
         options.append((replace(claim, relation=OPPOSITE[claim.relation]), targets, "spatial"))
     if claim.place:
         options += [(replace(claim, place=place), targets, "spatial") for place in (1, 2, 3)]
-    options += [(replace(claim, count=count), targets, "count") for count in (2, 3, 4) if len(targets) > 1]
+    options += [(replace(claim, count=count), targets, "count") for count in (2, 3, 4) if not claim.place]
     options += [(claim, other, "count") for other in combinations(targets, len(targets) - 1) if other]
     others = [index for index, thing in enumerate(things) if thing.category == claim.category and index not in targets]
     options += [(claim, tuple(sorted((*targets, other))), "count") for other in others if len(targets) > 1]
