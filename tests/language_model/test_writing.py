@@ -10,6 +10,7 @@ from sos_mm.checks import FaultyInputError
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
 from sos_mm.referring.free_writing import FreeWriting
 from sos_mm.referring.paraphrase import Paraphrasing
+from sos_mm.referring.phrasing import write as grammar
 from sos_mm.referring.written import prove
 from tests.language_model.client import model
 from tests.language_model.scenes import draw_scene, falsified, true_claims
@@ -151,6 +152,19 @@ def test_an_image_of_200_objects_is_described_in_part():
     facts = json.loads(request.messages[-1]["content"].split("Facts:\n")[1].split("\n\n")[0])
     assert [each["id"] for each in facts["objects"]] == list(range(170, 200))
     assert facts["counts"] == {"apple": 200}
+
+
+def test_sentences_of_the_grammar_come_back_as_they_were():
+    """Heads, kinds and plurals, which `prove` works out from the text alone."""
+    rng = np.random.default_rng(1)
+    number = 0
+    for _ in range(15):
+        _, image = draw_scene(rng, 9)
+        for expression in grammar(image, rng):
+            again = prove(image, expression.text, expression.targets)
+            assert (again.head, again.kind, again.plural) == (expression.head, expression.kind, expression.plural)
+            number += 1
+    assert number > 100
 
 
 HOSTILE = [
