@@ -52,13 +52,19 @@ def check_base_url(url: str) -> None:
     """Raises ValueError unless it is an http(s) address without a password or a query in it."""
     try:
         parts = urlsplit(url)
-        secret, usable = parts.username or parts.password or parts.query, bool(parts.hostname)
+        secret = parts.username or parts.password or parts.query
+        usable = parts.scheme in ("http", "https") and _is_host(parts.hostname) and parts.port != 0
     except (ValueError, AttributeError, TypeError):
         raise ValueError(f"`base_url` must be such as 'http://localhost:8000/v1', but got {url!r}.") from None
     if secret:
         raise ValueError("`base_url` must hold no user, password or query: put the key into an environment variable.")
-    if parts.scheme not in ("http", "https") or not usable:
+    if not usable:
         raise ValueError(f"`base_url` must be such as 'http://localhost:8000/v1', but got {url!r}.")
+
+
+def _is_host(name: str | None) -> bool:
+    """Whether a name can be looked up; raises UnicodeError, a ValueError, for some that cannot."""
+    return name is not None and b" " not in name.encode("idna")
 
 
 def read_key(variable: str) -> str:
@@ -124,6 +130,9 @@ class Endpoint:
             if isinstance(status, _StatusError):
                 raise self._status_error(status) from None
             raise TemporaryError("no connection") from None
+        except openai.APIStatusError as error:
+            # The others were caught by the hook: this is a redirection that leads nowhere.
+            raise self._status_error(_StatusError(error.status_code, {}, "")) from None
         except _transport_errors(openai):
             raise TemporaryError("connection lost") from None
         if len(body) > self._max_bytes:

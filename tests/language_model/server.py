@@ -78,6 +78,17 @@ def cuts(handler: Handler):
     handler.close_connection = True
 
 
+def shouts(handler: Handler):
+    """Answers what is no HTTP."""
+    handler.wfile.write(b"HELLO?\r\n\r\n")
+    handler.close_connection = True
+
+
+def hangs_up(handler: Handler):
+    """Closes without a word."""
+    handler.close_connection = True
+
+
 def resets(handler: Handler):
     """Resets the connection in the middle of an answer."""
     whole = completion('{"word": "half"}')

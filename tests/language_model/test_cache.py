@@ -1,5 +1,6 @@
 """What was answered is never asked twice: after kill -9, by several processes, whatever else becomes of the cache."""
 
+import errno
 import json
 import os
 import signal
@@ -191,6 +192,16 @@ def test_a_cache_that_cannot_be_written_stops_the_run(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(NotADirectoryError, match="cache of the language model"):
         model("http://127.0.0.1:9/v1", cache=tmp_path / "file")
+
+
+def test_a_full_disk_stops_the_run(tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("sos_mm.language_model.cache.write_atomic", full)
+    with Server(then=lambda body: GOOD) as server, pytest.raises(OSError, match="No space left"):
+        ask(model(server.url, cache=tmp_path, concurrency=2), *map(str, range(20)))
+    assert len(server.bodies) <= 4
 
 
 def test_no_openai_is_needed_for_what_is_in_the_cache(tmp_path, monkeypatch):
