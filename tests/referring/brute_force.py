@@ -23,7 +23,7 @@ CONFUSED = {
     "white": {"grey"},
 }  # fmt: skip
 # The facts are measured on a grid of pixels, this evaluator on all of them.
-GRID = 0.04
+GRID = 0.06
 TURNED = {"right of": "left of", "below": "above", "behind": "in front of"}
 NAMES = [*CONFUSED]
 
