@@ -17,7 +17,6 @@ from sos_mm.referring.geometry import POSITIONS
 from sos_mm.referring.language import LANGUAGES
 from sos_mm.referring.verify import facts_of
 from sos_mm.referring.written import MOST_CHARACTERS, WritingReport, group_of, prove
-from sos_mm.segments.colors import COLOR_NAMES
 
 PROMPTS = Path(__file__).with_name("prompts.txt")
 GROUPS = ("single", "multiple", "none")
@@ -193,7 +192,7 @@ def _object(facts: Facts, index: int, listed: list[int]) -> dict[str, Any]:
     told = {
         "category": instance.category,
         "phrase": instance.phrase[:_PHRASE_CHARACTERS],
-        "colors": [name for name in COLOR_NAMES if facts.attribute("color", name).sure >> index & 1],
+        "colors": facts.colors_of(index),
         "words": sorted(claims(instance)[1]),
         "place": [name for name in POSITIONS if facts.position(name).sure >> index & 1],
         "touches": _related(facts, "touching", index, listed),
@@ -204,6 +203,5 @@ def _object(facts: Facts, index: int, listed: list[int]) -> dict[str, Any]:
 
 
 def _related(facts: Facts, relation: str, index: int, listed: list[int]) -> list[int]:
-    """Which of the listed objects an object surely stands in a relation to."""
-    sure = facts.relation(relation).sure
-    return [other for other in listed if other != index and sure[other] >> index & 1]
+    """To which of the listed objects an object surely stands in a relation."""
+    return [other for other in listed if other != index and facts.relation(relation, other).sure >> index & 1]

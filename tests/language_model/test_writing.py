@@ -2,15 +2,18 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from sos_mm.checks import FaultyInputError
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
-from sos_mm.referring.free_writing import FreeWriting
+from sos_mm.referring.free_writing import FreeWriting, describe
+from sos_mm.referring.language import LANGUAGES
 from sos_mm.referring.paraphrase import Paraphrasing
 from sos_mm.referring.phrasing import write as grammar
+from sos_mm.referring.verify import facts_of
 from sos_mm.referring.written import prove
 from tests.language_model.client import model
 from tests.language_model.scenes import draw_scene, falsified, true_claims
@@ -110,6 +113,18 @@ def test_the_request_tells_the_facts_and_what_is_wanted(image):
     assert "$" not in system + user
 
 
+def test_relations_that_boxes_do_not_show_are_told():
+    instances = (
+        Instance(0, "car", (100, 100, 300, 300), z_order=0),
+        Instance(1, "chair", (200, 200, 400, 400), z_order=1),
+        Instance(2, "chair", (600, 600, 700, 700), z_order=2),
+    )
+    masked = [replace(each, mask=np.ones((200, 200), bool), offset=each.box[:2]) for each in instances[:2]]
+    told = describe(facts_of(AnnotatedImage(1000, 1000, (*masked, instances[2]))), 40)["objects"]
+    assert [each.get("touches") for each in told] == [[1], [0], None]
+    assert [each.get("in_front_of") for each in told] == [None, [0], None]
+
+
 @pytest.mark.parametrize(
     ("behaviour", "reason"),
     [
@@ -154,14 +169,15 @@ def test_an_image_of_200_objects_is_described_in_part():
     assert facts["counts"] == {"apple": 200}
 
 
-def test_sentences_of_the_grammar_come_back_as_they_were():
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_sentences_of_the_grammar_come_back_as_they_were(language):
     """Heads, kinds and plurals, which `prove` works out from the text alone."""
     rng = np.random.default_rng(1)
     number = 0
     for _ in range(15):
         _, image = draw_scene(rng, 9)
-        for expression in grammar(image, rng):
-            again = prove(image, expression.text, expression.targets)
+        for expression in grammar(image, rng, language=language):
+            again = prove(image, expression.text, expression.targets, language)
             assert (again.head, again.kind, again.plural) == (expression.head, expression.kind, expression.plural)
             number += 1
     assert number > 100
