@@ -1,4 +1,4 @@
-"""Prints versions of everything, and in plain words what is missing for which part and how to get it."""
+"""Prints the versions of all packages, which parts are ready to use, and how to get what others need."""
 
 import argparse
 import importlib
@@ -28,13 +28,13 @@ def compiled_operators() -> None:
 
 
 def importable(*modules: str, extra: str) -> Callable[[], None]:
-    """Returns a check that modules can be imported."""
+    """Returns a check that imports modules."""
 
     def check() -> None:
         for module in modules:
             try:
                 importlib.import_module(module)
-            except Exception as error:  # A broken package raises anything.
+            except Exception as error:  # A broken package may raise any error.
                 raise RuntimeError(f"`{module}` cannot be imported ({error}): `pip install -e '.[{extra}]'`") from error
 
     return check
@@ -56,7 +56,7 @@ PARTS: dict[str, list[Callable[[], object]]] = {
 
 
 def installed_version(distribution: str) -> str:
-    """Returns a distribution's version, or a dash."""
+    """Returns the version of a distribution, or a dash."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -64,7 +64,7 @@ def installed_version(distribution: str) -> str:
 
 
 def state(checks: list[Callable[[], object]]) -> str:
-    """Returns what stands in the way of a part: the first check that fails, or 'ready'."""
+    """Returns the error of the first check that fails, or 'ready'."""
     for check in checks:
         try:
             check()

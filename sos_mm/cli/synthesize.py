@@ -1,4 +1,4 @@
-"""Makes a data set: `sos-mm synthesize configs/synthesis/sample_saliency.py --out data/sample --num 1000`."""
+"""Generates a data set: `sos-mm synthesize configs/synthesis/sample_saliency.py --out data/sample --num 1000`."""
 
 import argparse
 import sys
@@ -38,7 +38,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Makes it and says where it is."""
+    """Generates the data set and prints its path."""
     try:
         args = parse_args(argv, prog)
         recipe = load_recipe(args.recipe, args.cfg_options)
