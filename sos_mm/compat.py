@@ -1,4 +1,8 @@
-"""Which OpenMMLab lineage is installed, and whether its versions are ones that this package was tested with.
+"""The installed OpenMMLab lineage, and whether its versions are among those that this package was tested with.
+
+OpenMMLab's packages exist twice: the originals, and the maintained ``onedl-*`` forks. Both have the same import names,
+so they cannot be distinguished by ``import`` and must not be installed together. Errors are raised as RuntimeError:
+mmengine catches ImportError while it reads a config, and hides its message.
 
 OpenMMLab's packages exist twice: the originals, and the maintained ``onedl-*`` forks. Both have the same
 import names, so they cannot be told apart by ``import`` and must not be installed together. What is wrong is raised
@@ -21,10 +25,10 @@ class Lineage:
     packages: dict[str, tuple[str, str]]
 
     def installed(self) -> dict[str, str]:
-        """Returns the installed ones: import name -> version."""
+        """Returns the versions of the installed packages by import name."""
         versions = {}
         for module, (distribution, _) in self.packages.items():
-            # mmcv without compiled operators is a distribution of another name.
+            # mmcv without compiled operators is a distribution with another name.
             for name in (distribution, f"{distribution}-lite"):
                 try:
                     versions.setdefault(module, version(name))
@@ -57,10 +61,10 @@ LINEAGES = (
 
 
 def find_lineage() -> Lineage:
-    """Returns the lineage that is installed.
+    """Finds the lineage that is installed.
 
     Raises:
-        RuntimeError: If neither is, or both are (even in part).
+        RuntimeError: If neither is installed, or both are (even in part).
     """
     found = [lineage for lineage in LINEAGES if lineage.installed()]
     if not found:
@@ -81,13 +85,13 @@ def find_lineage() -> Lineage:
 
 
 def check_openmmlab(*modules: str) -> Lineage:
-    """Checks that some of ``mmengine``, ``mmcv``, ``mmdet`` and ``mmseg`` are there in tested versions.
+    """Checks that some of ``mmengine``, ``mmcv``, ``mmdet`` and ``mmseg`` are installed in tested versions.
 
     Raises:
         RuntimeError: If one is missing or outside its range, or both lineages are installed.
     """
     lineage = find_lineage()
-    from packaging.specifiers import SpecifierSet  # After the line above: mmengine brings it.
+    from packaging.specifiers import SpecifierSet  # After the line above: it is a dependency of mmengine.
 
     installed = lineage.installed()
     for module in modules:
@@ -106,9 +110,9 @@ def check_openmmlab(*modules: str) -> Lineage:
 
 
 def import_quietly(*modules: str) -> None:
-    """Imports modules and keeps what they print meanwhile from the terminal; a log at level DEBUG has it.
+    """Imports modules and redirects what they print from the terminal to a log at level DEBUG.
 
-    The maintained forks print a line for each optional library that they do not find.
+    The maintained forks print a line for each optional library that is not installed.
 
     Raises:
         ImportError: If one cannot be imported.
@@ -121,11 +125,11 @@ def import_quietly(*modules: str) -> None:
 
 
 def restore_numpy_aliases() -> None:
-    """Returns numpy back ``np.float``, which the lvis package uses and numpy 1.24 dropped.
+    """Restores ``np.float``, which the lvis package uses and numpy 1.24 removed.
 
     Call it before `lvis.LVISEval` or mmdet's LVIS metrics run.
     """
     import numpy as np
 
-    # Asked through the dict: `hasattr` warns, and raises where numpy guards the name.
+    # Set through the dict: `hasattr` warns, and raises if numpy guards the name.
     np.__dict__.setdefault("float", float)
