@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Writes the file and says how near it is."""
+    """Writes the file and prints its deviation from the model."""
     args = parse_args()
     try:
         inferencer = SODInferencer(args.config, args.checkpoint, device="cpu", test_cfg=args.test_cfg)

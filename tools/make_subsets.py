@@ -1,4 +1,4 @@
-"""Writes seeded parts of a COCO file, each inside the next larger one: `make_subsets.py instances.json --out DIR`."""
+"""Writes seeded subsets of a COCO file, each inside the next larger one: `make_subsets.py instances.json --out DIR`."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Writes them and says where they are."""
+    """Writes the subsets and prints their paths."""
     args = parse_args()
     try:
         subsets = make_subsets(args.annotations, args.out, args.percents, args.seed)
