@@ -2,9 +2,6 @@
 
 Importing this package imports nothing else. Its public names are imported on first use, so that ``type='sos_mm.X'``
 works in any mmengine config without an import line.
-
-Importing this package imports nothing else. Its public names are found on first use, so that
-``type='sos_mm.X'`` works in any mmengine config without an import line.
 """
 
 from importlib import import_module

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from sos_mm.checks import require_posix
+
 
 @contextmanager
 def atomic_path(path: str | Path, temporary: str | Path | None = None) -> Iterator[Path]:
@@ -19,7 +21,9 @@ def atomic_path(path: str | Path, temporary: str | Path | None = None) -> Iterat
 
     Raises:
         OSError: If the file cannot be written.
+        RuntimeError: On Windows.
     """
+    require_posix("Writing files completely or not at all")
     path = Path(path)
     part = Path(temporary or path.with_name(f".{path.name}.part-{os.getpid()}"))
     try:

@@ -1,16 +1,28 @@
 """Input validation: dependencies, folders, options and image files, with errors that name the remedy."""
 
 import os
-from collections.abc import Collection, Iterable
+import sys
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from numbers import Integral, Real
 from pathlib import Path
+from struct import Struct
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+_PNG = b"\x89PNG\r\n\x1a\n"
+# A chunk of such a file: the length of its content and its name; then the content and a checksum of four bytes.
+_CHUNK_HEAD = Struct(">I4s")
+# Of the chunks of a PNG file that a decoder may pass over, those that change what OpenCV decodes: transparency,
+# orientation, background, and frames of animations.
+_PNG_KEPT = (b"tRNS", b"eXIf", b"bKGD", b"acTL", b"fcTL", b"fdAT")
+
+
+# Keys of a saliency model's `test_cfg`, present name by old name: they are diffusers' own.
+RENAMED_TEST_CFG = {"steps": "num_inference_steps", "ensemble": "ensemble_size"}
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -40,6 +52,18 @@ def require(module: str, needed_for: str, remedy: str) -> ModuleType:
         return import_module(module)
     except ImportError as error:
         raise ImportError(f"{needed_for} needs `{module}`, which cannot be imported ({error}): {remedy}.") from error
+
+
+def require_posix(what: str) -> None:
+    """Raises RuntimeError, with the remedy, on Windows, which lacks file locks, `os.pread` and the syncing of folders.
+
+    Args:
+        what: What needs them, such as ``"Composing a data set"``.
+    """
+    if sys.platform == "win32":
+        raise RuntimeError(
+            f"{what} needs Linux or macOS, but this is Windows: run it in the Windows Subsystem for Linux (WSL)."
+        )
 
 
 def check_folder(path: str | Path, what: str) -> Path:
@@ -83,6 +107,26 @@ def one_name(name: str, value: Any, old_name: str, old_value: Any) -> Any:
     if value:
         raise ValueError(f"`{old_name}` is the old name of `{name}`, but both are given: leave `{old_name}` out.")
     return old_value
+
+
+def present_names(settings: Mapping[str, Any], renamed: Mapping[str, str], place: str = "") -> dict[str, Any]:
+    """Returns settings under their present names, where some may be given under their old ones.
+
+    Args:
+        settings: The settings.
+        renamed: Present name by old name.
+        place: What stands before a name in an error, such as 'test_cfg.'.
+
+    Raises:
+        ValueError: If a setting is given under both names.
+    """
+    for old, new in renamed.items():
+        if old in settings and new in settings:
+            raise ValueError(
+                f"`{place}{old}` and `{place}{new}` are two names of one setting, but both are given (one may come "
+                f"from a config that is inherited): give `{place}{new}` alone."
+            )
+    return {renamed.get(key, key): value for key, value in settings.items()}
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
@@ -135,7 +179,9 @@ def decode_image(encoded: np.ndarray, name: str | Path, channels: int) -> np.nda
     image = None
     if encoded.size and not _is_cut_short(encoded.tobytes()):
         try:
-            image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED if channels == 4 else cv2.IMREAD_COLOR)
+            # Not IMREAD_GRAYSCALE, to which libpng would bring colours by their gamma.
+            flags = cv2.IMREAD_UNCHANGED if channels == 4 else cv2.IMREAD_COLOR
+            image = cv2.imdecode(without_metadata(encoded), flags)
         except cv2.error as error:
             text = f"The image {name} is refused by OpenCV ({error.err}): make it smaller."
             raise FaultyInputError("too large", text) from error
@@ -149,6 +195,34 @@ def decode_image(encoded: np.ndarray, name: str | Path, channels: int) -> np.nda
             raise FaultyInputError("not PNG or WebP", text)
         return _to_rgba(image, name)
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if channels == 1 else cv2.COLOR_BGR2RGB)
+
+
+def without_metadata(encoded: np.ndarray) -> np.ndarray:
+    """Leaves out of a PNG file what changes no pixel, such as colour profiles, of which libpng complains on stderr.
+
+    OpenCV passes over colour profiles, gamma and text, unless it makes colours grey, but libpng checks them and prints
+    warnings such as "iCCP: known incorrect sRGB profile" past Python. Errors about the pixels themselves stay.
+
+    Args:
+        encoded: (N,) uint8, the bytes of an image file of any kind.
+
+    Returns:
+        (M,) uint8; the same array where there is nothing to leave out, or the file is no whole PNG.
+    """
+    if encoded[: len(_PNG)].tobytes() != _PNG:
+        return encoded
+    kept, start, begin = [], 0, len(_PNG)
+    while begin + 12 <= encoded.size:
+        length, name = _CHUNK_HEAD.unpack_from(encoded, begin)
+        if name == b"IEND":
+            return np.concatenate([*kept, encoded[start:]]) if kept else encoded
+        end = begin + 12 + length
+        # Names of chunks that a decoder may pass over begin with a small letter.
+        if name[0] > 0x60 and name not in _PNG_KEPT:
+            kept.append(encoded[start:begin])
+            start = end
+        begin = end
+    return encoded
 
 
 def _is_cut_short(encoded: bytes) -> bool:

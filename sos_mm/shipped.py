@@ -2,9 +2,6 @@
 
 An installed wheel holds copies of both in ``sos_mm/.mim``, the folder where OpenMMLab's packages have them; setup.py
 puts them there. A clone and an editable install have the originals beside the package.
-
-An installed wheel holds copies of both in ``sos_mm/.mim``, the place where OpenMMLab's packages have them; setup.py
-puts them there. A clone and an editable install have the originals beside the package.
 """
 
 from difflib import get_close_matches

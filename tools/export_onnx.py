@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
         action=DictAction,
         default={},
         metavar="KEY=VALUE",
-        help="values that replace those of the model's test_cfg, such as steps=1 ensemble=1",
+        help="values that replace those of the model's test_cfg, such as num_inference_steps=1 ensemble_size=1",
     )
     parser.add_argument("--tolerance", type=float, default=1e-3, help="largest difference that is accepted")
     return parser.parse_args()

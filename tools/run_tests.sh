@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lint and tests, in an environment with mmcv's compiled operators.
+# Lint, types and tests, in an environment with mmcv's compiled operators.
 #
 #   bash tools/run_tests.sh [--lineage onedl|openmmlab] [--fresh] [ARGUMENTS OF pytest]
 #
@@ -30,6 +30,10 @@ make_environment "$LINEAGE" ops "$LINEAGE-detection" sample tests
 export CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES-}"
 say "ruff"
 ruff check . && ruff format --check .
+say "mypy"
+mypy
+say "shellcheck"
+shellcheck -x tools/*.sh .ci/run
 say "pytest ($LINEAGE)"
 # Two processes of one thread each; the tests of a file share what it sets up, and the slowest files come first.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"

@@ -40,6 +40,9 @@ def draw_subsets(image_ids: Sequence[int], percents: Sequence[float], seed: int 
 
     Raises:
         ValueError: If a size is invalid or given twice, or ids are missing, not unique, or mix numbers and text.
+
+    >>> draw_subsets(range(10), [20, 40])
+    {20: [1, 6], 40: [0, 1, 6, 7]}
     """
     if not percents or not all(0 < percent <= 100 for percent in percents) or len(set(percents)) < len(percents):
         raise ValueError(f"`percents` must be numbers over 0, up to 100, each once, but got {list(percents)}.")

@@ -9,7 +9,7 @@ import numpy as np
 from sos_mm.browse.dataset import SALIENCY, AnnotatedImage, Annotation, DataSet
 from sos_mm.checks import IMAGE_SUFFIXES, check_folder, read_image
 from sos_mm.errors import ErrorCollector
-from sos_mm.progress import Progress
+from sos_mm.terminal import progress_bar
 
 CATEGORY = "salient"
 # Words in the names of the two folders in public data sets.
@@ -43,11 +43,12 @@ def read_saliency(images: Path, masks: Path, faults: ErrorCollector, progress: b
     for stem in sorted(sources.keys() - drawn.keys()):
         faults.record(FileNotFoundError(f"The image {sources[stem]} must have a mask of its name in {masks}."))
     found = []
-    for stem, path in Progress(len(drawn), "masks", progress).over(drawn.items()):
-        try:
-            found.append(_image(sources.get(stem), path))
-        except (OSError, ValueError) as error:
-            faults.record(error)
+    with progress_bar(drawn.items(), total=len(drawn), unit="masks", shown=progress) as bar:
+        for stem, path in bar:
+            try:
+                found.append(_image(sources.get(stem), path))
+            except (OSError, ValueError) as error:
+                faults.record(error)
     return DataSet(masks, SALIENCY, tuple(found), (CATEGORY,))
 
 

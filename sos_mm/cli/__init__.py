@@ -2,9 +2,6 @@
 
 Each verb is a module of this folder with the function ``main(argv, prog)``, which the files of ``tools/`` call too. A
 module is imported when its verb is called, so that no verb imports the dependencies of another.
-
-Each verb is a module of this folder with the function ``main(argv, prog)``, which the files of ``tools/`` call too. A
-module is imported when its verb is called, so that no verb pays for what another one needs.
 """
 
 import argparse

@@ -1,8 +1,6 @@
 """Writes a page about a data set: `sos-mm browse data/composed --out pages/composed`.
 
 Reads COCO and LVIS instances, COCO panoptic, ODVG lines, saliency pairs, and data sets of `sos-mm synthesize`.
-
-Reads COCO and LVIS instances, COCO panoptic, ODVG lines, saliency pairs, and what `sos-mm synthesize` wrote.
 """
 
 import argparse

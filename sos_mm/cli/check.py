@@ -3,9 +3,6 @@
 A folder named like a public data set (DUTS-TR, DUTS-TE, DUT-OMRON, ECSSD, PASCAL-S, HKU-IS, NJU2K, NLPR, STERE, SIP,
 VT821, VT1000, VT5000) is checked against the layout in which that data set is distributed; any other must hold `images`
 and `masks`.
-
-A folder named like a public data set (DUTS-TR, DUTS-TE, DUT-OMRON, ECSSD, PASCAL-S, HKU-IS, NJU2K, NLPR, STERE, SIP,
-VT821, VT1000, VT5000) is looked at as that set was distributed; any other must hold `images` and `masks`.
 """
 
 import argparse

@@ -2,9 +2,6 @@
 
 The copy inherits what the original inherits, from the installed package. To change a few values only, inherit a config
 instead of copying it: `_base_ = __import__("sos_mm").get_config("synthesis/fc_like.py")`.
-
-The copy inherits what the original inherits, from the installed package. To change a few values only, inherit a config
-instead of copying it: `_base_ = __import__("sos_mm").get_config("synthesis/fc_like.py")`.
 """
 
 import argparse

@@ -2,9 +2,6 @@
 
 Panoptic files may be those of COCO, of this package or of the released composed sets. `refs` are the lists of the
 authors of RefCOCO (saved as JSON) and gRefCOCO; `mdetr` files are those that mmdet evaluates RefCOCO and gRefCOCO with.
-
-Panoptic files may be those of COCO, of this package or of the released composed sets. `refs` are the lists of the
-authors of RefCOCO (saved as JSON) and gRefCOCO; `mdetr` files are what mmdet evaluates RefCOCO and gRefCOCO with.
 """
 
 import argparse

@@ -28,29 +28,43 @@ def compiled_operators() -> None:
 
 
 def importable(*modules: str, extra: str) -> Callable[[], None]:
-    """Returns a check that imports modules."""
+    """Returns a check that imports modules.
+
+    Args:
+        modules: Names of the modules.
+        extra: The extra of setup.cfg that installs them; ``{lineage}`` stands for the installed lineage.
+    """
 
     def check() -> None:
         for module in modules:
             try:
                 importlib.import_module(module)
             except Exception as error:  # A broken package may raise any error.
-                raise RuntimeError(f"`{module}` cannot be imported ({error}): `pip install -e '.[{extra}]'`") from error
+                remedy = f"`pip install -e '.[{extra.format(lineage=lineage_name())}]'`"
+                raise RuntimeError(f"`{module}` cannot be imported ({error}): {remedy}") from error
 
     return check
 
 
+def lineage_name() -> str:
+    """The name of the lineage that is installed; that of the maintained forks if none is."""
+    try:
+        return find_lineage().name
+    except RuntimeError:
+        return "onedl"
+
+
 PARTS: dict[str, list[Callable[[], object]]] = {
-    "segments, composition, synthesis": [importable("numpy", "cv2", extra="onedl")],
+    "segments, composition, synthesis": [importable("numpy", "cv2", extra="{lineage}")],
     "backgrounds of the bundled sample": [importable("skimage", extra="sample")],
     "saliency": [
         lambda: check_openmmlab("mmengine", "mmcv", "mmseg"),
-        importable("torch", "diffusers", "timm", "sos_mm.saliency", extra="onedl"),
+        importable("torch", "diffusers", "timm", "sos_mm.saliency", extra="{lineage}"),
     ],
     "detection": [
         lambda: check_openmmlab("mmengine", "mmcv", "mmdet"),
         compiled_operators,
-        importable("mmdet", "lvis", "pycocotools", extra="onedl-detection"),
+        importable("mmdet", "lvis", "pycocotools", extra="{lineage}-detection"),
     ],
 }
 

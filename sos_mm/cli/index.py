@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         records = list_records(read_options(args.bank), faults)
         build_index(records, args.out, copies=args.copies, faults=faults, workers=args.workers)
         indexed = IndexedRecords(args.out)
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted: nothing was written, and what was there is as it was")

@@ -2,9 +2,6 @@
 
 They are the first nine images of the data set that `sos-mm synthesize` generates from the recipe with the same seed,
 before JPEG encoding. Only the sheet is written. An existing sheet is overwritten, any other file is not.
-
-They are the first nine images of the data set that `sos-mm synthesize` makes of the recipe with the same seed, before
-they are encoded as JPEG. Nothing but the sheet is written. An earlier sheet is overwritten, any other file is not.
 """
 
 import argparse
@@ -12,10 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sos_mm.cli.parsing import new_parser
+from sos_mm.cli.parsing import add_recipe, new_parser
 from sos_mm.synthesis import SceneMaker, load_recipe
 from sos_mm.synthesis.contact_sheet import check_sheet_path, contact_sheet, write_sheet
-from sos_mm.synthesis.recipe import config_module
 
 IMAGES = 9
 
@@ -23,17 +19,9 @@ IMAGES = 9
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
     """Parses the command line."""
     parser = new_parser("preview", __doc__, prog, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", help="config file of what to make")
+    add_recipe(parser, example="layout.counts=3,12")
     parser.add_argument("--out", default="preview.png", help="the sheet, a PNG file (default: preview.png)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the data set (default: 0)")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=config_module().DictAction,
-        default={},
-        metavar="KEY=VALUE",
-        help="values that replace those of the recipe, such as layout.counts=3,12",
-    )
     return parser.parse_args(argv)
 
 

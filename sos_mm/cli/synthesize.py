@@ -5,16 +5,15 @@ import sys
 from collections.abc import Sequence
 
 from sos_mm.browse import page_folder, write_report
-from sos_mm.cli.parsing import new_parser
+from sos_mm.cli.parsing import add_recipe, new_parser
 from sos_mm.synthesis import load_recipe, synthesize
 from sos_mm.synthesis.executors import EXECUTORS
-from sos_mm.synthesis.recipe import config_module
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
     """Parses the command line."""
     parser = new_parser("synthesize", __doc__, prog)
-    parser.add_argument("recipe", help="config file of what to make")
+    add_recipe(parser, example="group=held_out")
     parser.add_argument("--out", required=True, help="folder of the data set")
     parser.add_argument("--num", type=int, required=True, help="number of images")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
@@ -26,14 +25,6 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     )
     parser.add_argument("--report", metavar="DIR", help="folder for a page about the data set, made at the end")
     parser.add_argument("--seed", type=int, default=0, help="seed of the whole data set (default: 0)")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=config_module().DictAction,
-        default={},
-        metavar="KEY=VALUE",
-        help="values that replace those of the recipe, such as group=held_out",
-    )
     return parser.parse_args(argv)
 
 

@@ -1,7 +1,7 @@
 """Tests a model: `sos-mm test configs/sod_diffusion_swinb.py CHECKPOINT`.
 
 For several data sets (in a ConcatDataset) a table is printed at the end, and images are written to one folder each.
-With an ensemble (`--cfg-options model.test_cfg.ensemble=4`) the rows of `--show-dir` end with its uncertainty.
+With an ensemble (`--cfg-options model.test_cfg.ensemble_size=4`) the rows of `--show-dir` end with its uncertainty.
 
 One process a GPU: `torchrun --nproc_per_node 8 -m sos_mm test CONFIG CHECKPOINT --launcher pytorch`, or under slurm
 `srun --ntasks 8 --gres gpu:8 sos-mm test CONFIG CHECKPOINT --launcher slurm`; in a clone also tools/dist_test.sh and

@@ -2,9 +2,6 @@
 
 Prints what is wrong, how often, and in which line first. The exit code is 1 if there are faults. An ordinary COCO file
 of a million annotations takes tens of seconds: see `tools/benchmarks/annotations.py`.
-
-Says what is wrong, how often, and in which line first. The exit code is 1 if anything is. An ordinary COCO file of a
-million annotations takes tens of seconds: see `tools/benchmarks/annotations.py`.
 """
 
 import argparse

@@ -12,8 +12,8 @@ from sos_mm.cutouts.foreground import check_image_and_alpha, cut_out
 from sos_mm.cutouts.photographs import Photograph, find_photographs
 from sos_mm.cutouts.writing import save_png
 from sos_mm.errors import ErrorCollector
-from sos_mm.progress import Progress
 from sos_mm.segments.cutter import Cutter
+from sos_mm.terminal import progress_bar
 
 COMPONENTS = ("all", "largest", "each", "one")
 
@@ -79,17 +79,18 @@ def cut_segments(
     found, rules, faults = find_photographs(photographs), rules or CutRules(), ErrorCollector(broken)
     targets = [_target(photograph, category) for photograph in found]
     out, written = writable_folder(out, "The folder of segments (`out`)"), 0
-    pairs = Progress(len(found), "photographs", progress).over(zip(found, targets, strict=True))
-    for photograph, target in pairs:
-        try:
-            segments = list(cut_photograph(photograph, cutter, rules))
-        except (OSError, ValueError) as error:
-            faults.record(error)
-            continue
-        for index, rgba in enumerate(segments):
-            suffix = f"_{index}" if len(segments) > 1 else ""
-            save_png(out / f"{target}{suffix}.png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))
-        written += len(segments)
+    pairs = zip(found, targets, strict=True)
+    with progress_bar(pairs, total=len(found), unit="photographs", shown=progress) as bar:
+        for photograph, target in bar:
+            try:
+                segments = list(cut_photograph(photograph, cutter, rules))
+            except (OSError, ValueError) as error:
+                faults.record(error)
+                continue
+            for index, rgba in enumerate(segments):
+                suffix = f"_{index}" if len(segments) > 1 else ""
+                save_png(out / f"{target}{suffix}.png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))
+            written += len(segments)
     return written, faults
 
 

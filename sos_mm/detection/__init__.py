@@ -1,8 +1,6 @@
 """Extensions of mmdet: samplers of several sources, limited denoising queries, intra-class referring.
 
 The only part of the package that imports mmdet, which needs mmcv with compiled operators.
-
-The only part of the package that imports mmdet, and so needs mmcv with compiled operators.
 """
 
 from sos_mm.compat import check_openmmlab, import_quietly, restore_numpy_aliases

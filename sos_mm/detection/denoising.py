@@ -4,10 +4,6 @@ mmdet creates ``num_dn_queries // objects`` groups of two queries an object, and
 objects in an image there are 600 denoising queries beside the 900 object queries, whatever ``num_dn_queries`` is. The
 cost of attention grows with the square of that. Here denoising uses a random subset of the objects of such an image;
 the object queries are matched with all of them.
-
-mmdet makes ``num_dn_queries // objects`` groups of two queries an object, and always one group: with 300 objects in an
-image there are 600 queries beside the 900 that search, whatever ``num_dn_queries`` says. Attention grows with the
-square of that. Here an image with too many objects has some of them drawn for denoising; all of them are searched for.
 """
 
 from collections.abc import Sequence

@@ -4,10 +4,6 @@ them.
 Both classes read a file in the format of MDETR's RefCOCO files, with one more member: each entry of ``images``, that is
 each expression, has ``distractors``, the xywh boxes of the other objects of the target's category. Its annotations are
 the target. `sos_mm.annotations.panoptic.intra_class` creates such files from composed data.
-
-Both classes read a file in the style of MDETR's RefCOCO files, with one more member: each image, that is each
-expression, has ``distractors``, the xywh boxes of the other objects of the target's category. Its annotations are the
-target. `sos_mm.annotations.panoptic.intra_class` makes such files from composed data.
 """
 
 from collections.abc import Iterator, Sequence

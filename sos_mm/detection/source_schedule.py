@@ -2,9 +2,6 @@
 
 All samples of a run form one sequence, in which those of the data-parallel processes are interleaved. The sequence
 depends only on sizes, ratios, step and seed, so that each process computes it and takes its part.
-
-All samples of a run stand in one row, every data-parallel process's next to each other. The row depends on sizes,
-ratios, step and seed alone, so that each process computes it and takes its part.
 """
 
 from collections.abc import Sequence

@@ -11,9 +11,10 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from sos_mm.checks import writable_folder
+from sos_mm.checks import RENAMED_TEST_CFG, present_names, writable_folder
 from sos_mm.compat import check_openmmlab
 from sos_mm.engine.hooks import DropTokenPositions
+from sos_mm.terminal import log_prints
 
 # Top-level settings that the runner and these tools read. Other top-level names of a config are variables, which are
 # consumed while it loads, or settings that a user's hooks and evaluators read.
@@ -24,6 +25,9 @@ RUNNER_KEYS = [
     *(f"{kind}_{part}" for kind in ("train", "val", "test") for part in ("cfg", "dataloader", "evaluator")),
     *("runner_type", "compile", "custom_imports", "vis_backends", "tta_model", "tta_pipeline"),
 ]
+# Modules that print what they are doing, such as "index created!".
+_PRINTING = ("pycocotools.coco", "pycocotools.cocoeval")
+_PRINTING_OF_MMDET = ("mmdet.datasets.api_wrappers.coco_api", "mmdet.datasets.api_wrappers.cocoeval_mp")
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +38,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "--cfg-options",
         nargs="+",
         action=DictAction,
-        help="override settings, as in `--cfg-options train_dataloader.batch_size=8 model.test_cfg.steps=4`",
+        help="override settings, as in `--cfg-options train_dataloader.batch_size=8 train_cfg.max_epochs=4`",
     )
     parser.add_argument(
         "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="how processes were started"
@@ -60,13 +64,26 @@ def load_config(args: argparse.Namespace) -> Config:
     for key in config:
         if key not in RUNNER_KEYS and (near := get_close_matches(key, RUNNER_KEYS, n=1, cutoff=0.95)):
             raise ValueError(f"{args.config} sets `{key}`, which nothing reads. Did you mean {near[0]!r}?")
-    for key in args.cfg_options or {}:
+    options = named_as_in(config, args.cfg_options or {})
+    for key in options:
         check_override(config, key)
-    config.merge_from_dict(args.cfg_options or {})
+    config.merge_from_dict(options)
     config.launcher = args.launcher
     config.work_dir = args.work_dir or config.get("work_dir") or f"work_dirs/{Path(args.config).stem}"
     writable_folder(config.work_dir, "The work folder (--work-dir)")
     return config
+
+
+def named_as_in(config: Config, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns overrides under those names, present or old, that the config has in its model's ``test_cfg``.
+
+    Raises:
+        ValueError: If a setting is overridden under both names.
+    """
+    settings = config.get("model", {}).get("test_cfg") or {}
+    names = {old: new for old, new in RENAMED_TEST_CFG.items() if new in settings}
+    names |= {new: old for old, new in RENAMED_TEST_CFG.items() if old in settings and new not in settings}
+    return present_names(options, {f"model.test_cfg.{a}": f"model.test_cfg.{b}" for a, b in names.items()})
 
 
 def check_override(config: Config, key: str) -> None:
@@ -137,7 +154,11 @@ def start_processes(config: Config) -> None:
 
 
 def build_runner(config: Config) -> Runner:
-    """Builds the runner of a config, of its ``runner_type`` if it has one."""
+    """Builds the runner of a config, of its ``runner_type`` if it has one.
+
+    The output that pycocotools and mmdet print while they read annotation files and evaluate is sent to their loggers.
+    """
+    log_prints(*_PRINTING, *(_PRINTING_OF_MMDET if config.get("default_scope") == "mmdet" else ()))
     if "runner_type" not in config:
         return Runner.from_cfg(config)
     from mmengine.registry import RUNNERS

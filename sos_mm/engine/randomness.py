@@ -2,9 +2,6 @@
 
 A hook shares the run seed and the epoch with the model and with the transforms in the data workers, so that an image is
 augmented differently in each epoch, and yet no draw depends on the number of workers or on a restart.
-
-A hook shares the run seed and the epoch with the model and with the transforms in the data workers, so that an image is
-seen differently from epoch to epoch, and yet no draw depends on the number of workers or on a restart.
 """
 
 from multiprocessing import Value

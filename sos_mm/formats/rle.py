@@ -26,6 +26,9 @@ def encode_mask(mask: np.ndarray, offset: tuple[int, int], canvas: tuple[int, in
 
     Returns:
         ``size`` (height and width) and ``counts`` (the column-wise run lengths as a compressed string).
+
+    >>> encode_mask(np.ones((2, 2), bool), offset=(1, 0), canvas=(3, 4))
+    {'size': [3, 4], 'counts': '32103'}
     """
     return encode_masks([(mask, offset)], canvas)[0]
 

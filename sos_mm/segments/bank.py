@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from cachetools import LRUCache
 
 from sos_mm.checks import check_choice, few
 from sos_mm.errors import ErrorCollector
-from sos_mm.segments.cache import ByteCache
+from sos_mm.segments.enlargement import enlargement
 from sos_mm.segments.index.arrow import IndexedRecords
 from sos_mm.segments.index.copies import PackedCopy
 from sos_mm.segments.index.fingerprint import combined
@@ -127,10 +128,11 @@ class SegmentBank:
         self._starts = np.cumsum(self._counts) - self._counts
         self.category_weights = None if category_weights is None else dict(category_weights)
         self._edges = None if category_weights is None else _edges(self.categories, category_weights)
-        self._cache = ByteCache(cache_bytes)
+        self._cache: LRUCache = LRUCache(cache_bytes, lambda segment: segment.rgba.nbytes)
 
     def __reduce__(self):
-        return SegmentBank, (self.records, self._cache.limit, self.category_weights, self._faults)
+        # A process that gets a copy starts with an empty cache instead of megabytes of pixels.
+        return SegmentBank, (self.records, self._cache.maxsize, self.category_weights, self._faults)
 
     @classmethod
     def from_release_layout(
@@ -202,11 +204,11 @@ class SegmentBank:
         part = whole.select(selection)
         if not len(part):
             raise ValueError(f"The bank must keep at least one segment, but none of {len(self)} passes {selection}.")
-        return SegmentBank(part, self._cache.limit, self.category_weights, faults)
+        return SegmentBank(part, self._cache.maxsize, self.category_weights, faults)
 
     def weighted(self, category_weights: Mapping[str, float]) -> "SegmentBank":
-        """Returns the same bank with these category weights for the strategy 'weighted'."""
-        return SegmentBank(self.records, self._cache.limit, category_weights, self._faults)
+        """The same bank with these weights for the strategy 'weighted'."""
+        return SegmentBank(self.records, self._cache.maxsize, category_weights, self._faults)
 
     def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
         """Returns the id of each category in a vocabulary; see `category_ids`."""
@@ -315,8 +317,7 @@ class SegmentBank:
         return chosen
 
     def _enlargement(self, index: int, box: Sequence[float]) -> float:
-        height, width = self.outline(index).size
-        return min(box[0] / height, box[1] / width)
+        return enlargement(box, self.outline(index).size)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -386,7 +387,15 @@ class SegmentBank:
         if at_least is not None and self.records.copies:
             copy = self.records.copy(index, at_least)
         key = index, copy and copy.size
-        return self._cache.get(key, lambda: self._decode(index, copy), lambda segment: segment.rgba.nbytes)
+        try:
+            return self._cache[key]
+        except KeyError:
+            pass
+        segment = self._decode(index, copy)
+        # A cache refuses what is larger than all of it.
+        if segment.rgba.nbytes <= self._cache.maxsize:
+            self._cache[key] = segment
+        return segment
 
     def _checked(self, index: int) -> int:
         if not 0 <= index < len(self):

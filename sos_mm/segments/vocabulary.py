@@ -131,6 +131,9 @@ def repeat_factors(annotations: str | Path | Mapping[str, int], threshold: float
 
     Raises:
         ValueError: If the file has no such counts.
+
+    >>> repeat_factors({"dog": 25, "axolotl": 1}, threshold=0.01, images=10_000)
+    {'dog': 2.0, 'axolotl': 10.0}
     """
     if not isinstance(annotations, Mapping):
         annotations, number = read_image_counts(annotations)

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import check_choice, check_range
-from sos_mm.progress import Progress
+from sos_mm.checks import check_choice, check_range, require_posix
 from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.recipe import Recipe
@@ -20,6 +19,7 @@ from sos_mm.synthesis.shards import (
     sole_run,
     telling_full_disk,
 )
+from sos_mm.terminal import progress_bar
 
 # Increased whenever the output bytes for a given recipe and seed change.
 FORMAT = 5
@@ -104,8 +104,9 @@ def synthesize(
         FileExistsError: If the folder holds other files, or a source changed since the run started.
         NotADirectoryError, PermissionError: If it cannot be written.
         OSError: If the disk is full; complete shards are kept.
-        RuntimeError: If an image cannot be generated, or a worker was killed.
+        RuntimeError: If an image cannot be generated, or a worker was killed; on Windows.
     """
+    require_posix("Composing a data set")
     for name, value, low in (
         ("num", num, 1),
         ("workers", workers, 1),
@@ -125,12 +126,13 @@ def synthesize(
             note_sources(out, maker.sources)
             shards = [range(first, min(first + shard_size, num)) for first in range(0, num, shard_size)]
             pending = {i: indices for i, indices in enumerate(shards) if not shard_folder(out, i).exists()}
-            line = Progress(sum(map(len, pending.values())), "images", progress)
-            for written in EXECUTORS[executor](maker, out, pending, workers):
-                line.add(written)
+            made = sum(map(len, pending.values()))
+            with progress_bar(total=made, unit="images", shown=progress) as bar:
+                for written in EXECUTORS[executor](maker, out, pending, workers):
+                    bar.update(written)
             noted = {**identity, "sources": maker.sources, "skipped": maker.scenes.bank.skipped}
             manifest = merge(out, len(shards), noted, recipe.to_dict(), maker.tables, maker.categories)
-    return _report(manifest, out, line.done, start, maker.scenes.bank.faults)
+    return _report(manifest, out, made, start, maker.scenes.bank.faults)
 
 
 def _report(

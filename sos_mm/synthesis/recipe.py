@@ -13,8 +13,8 @@ from sos_mm.checks import check_choice, check_range, one_name, require
 from sos_mm.composition.backgrounds.procedural import PHOTOGRAPHS, Backgrounds, build_backgrounds, check_backgrounds
 from sos_mm.composition.effects.step import Step, build_steps
 from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
-from sos_mm.segments import MixedBank, SegmentBank, build_bank
-from sos_mm.segments.bank import STRATEGIES
+from sos_mm.segments import build_bank
+from sos_mm.segments.bank import STRATEGIES, Bank
 from sos_mm.segments.factory import check_bank
 from sos_mm.segments.sample import GROUPS
 from sos_mm.segments.vocabulary import category_key
@@ -115,13 +115,13 @@ class Recipe:
         """Hash of the recipe; equal for recipes that differ only in spelling or order of keys."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
-    def build_bank(self) -> SegmentBank | MixedBank:
-        """Opens the segments; raises the errors of their reader."""
+    def build_bank(self) -> Bank:
+        """Builds the bank of the segments. Raises what their readers raise."""
         with _naming("segments", self.segments):
             return build_bank(self._with_group(self.segments))
 
     def build_backgrounds(self) -> Backgrounds:
-        """Opens the backgrounds; raises the errors of their reader."""
+        """Builds the backgrounds. Raises what their readers raise."""
         with _naming("backgrounds", self.backgrounds):
             return build_backgrounds(self._with_group(self.backgrounds))
 

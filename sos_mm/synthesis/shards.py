@@ -3,18 +3,14 @@
 A shard is written into a temporary folder and renamed when it is complete, so that a killed run leaves only complete
 shards. When all shards exist, their files move to their final paths. The manifest is written last: a data set that has
 it is complete.
-
-A shard is written into a folder of its own and renamed when it is complete, so that whatever kills a run
-leaves whole shards or none. When all are there, their files move to their final places, and the manifest,
-written last, says that the data set is complete.
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -28,6 +24,9 @@ from sos_mm.checks import writable_folder
 from sos_mm.formats.composed import MANIFEST, WORK
 from sos_mm.synthesis.tables import Counts, Stream, encode_record, table_parts
 from sos_mm.synthesis.writers.format import Categories, Table, Totals
+
+if sys.platform != "win32":  # `synthesize` refuses to run there; composing in memory does without.
+    import fcntl
 
 # Checksums of all files except itself and the manifest, which holds its own; in the format of `sha256sum -c`.
 CHECKSUMS = "checksums.sha256"

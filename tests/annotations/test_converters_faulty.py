@@ -211,7 +211,7 @@ def put(content, random, junk) -> None:
 
 
 @pytest.mark.parametrize("name", CONVERTED)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False), JUNK)
 def test_nothing_crashes_them(tmp_path, name, random, junk):
     """Anything may stand anywhere: it is converted, or said to be wrong in an error that the tools print."""
@@ -230,7 +230,7 @@ def test_nothing_crashes_them(tmp_path, name, random, junk):
     assert not said or str(path.parent) in said or "must have ids" in said or "Ids of images" in said
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False), JUNK)
 def test_nothing_crashes_references(tmp_path, random, junk):
     content = list(refs_and_instances())

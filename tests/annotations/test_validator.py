@@ -194,7 +194,7 @@ JUNK = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(MAKERS)), st.randoms(use_true_random=False), JUNK)
 def test_nothing_crashes_it(tmp_path, kind, random, junk):
     """Anything may stand anywhere."""
@@ -211,7 +211,7 @@ def test_nothing_crashes_it(tmp_path, kind, random, junk):
     assert str(path) in validate(path, kind).describe()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40), st.floats(0, 1)), min_size=1, max_size=5), st.integers(0)
 )

@@ -22,6 +22,11 @@ def grounding(seed=0, text="A cat on a lawn", phrase="A cat") -> dict:
     return {**sample, "gt_bboxes_labels": np.array([0]), "text": text, "phrases": phrases}
 
 
+def pasted(results: dict) -> int:
+    """How many objects came to the one of the image itself."""
+    return len(results["gt_bboxes"]) - 1
+
+
 def test_captions(bank_config):
     """Every span gives back its phrase, every label has one, and what stood there stands."""
     paste = build(bank_config, classes=None)
@@ -45,7 +50,7 @@ def test_a_phrase_that_is_there_stands_for_the_new_object_too(bank_config):
         grounding(text="a small dog.", phrase="a small dog")
     )
     assert results["text"] == "a small dog."
-    assert len(results["gt_bboxes"]) > 1
+    assert pasted(results) > 0
     assert set(results["gt_bboxes_labels"]) == {0}
 
 
@@ -78,7 +83,7 @@ def test_phrases_of_the_caption_cost_nothing(bank_config):
     paste = build({**bank_config, "vocabulary": ["dog"]}, classes=None, max_tokens=9)
     sample = grounding(text="a small dog. ", phrase="a small dog")
     results = paste(dict(sample))
-    assert len(results["gt_bboxes"]) > 1
+    assert pasted(results) > 0
     assert results["text"] == sample["text"]
 
 
@@ -157,14 +162,14 @@ def test_all_that_an_object_may_be_called_is_bounded():
     assert possible_phrases(plain, frozenset({"color"}), True) == ("an apple",)
 
 
-@pytest.mark.parametrize(("text", "pasted"), [("a red cat", False), ("a cat", True), ("a dim cat", True)])
-def test_light_that_falsifies_the_caption_is_left_out(bank_config, text, pasted):
+@pytest.mark.parametrize(("text", "expected"), [("a red cat", False), ("a cat", True), ("a dim cat", True)])
+def test_light_that_falsifies_the_caption_is_left_out(bank_config, text, expected):
     """The relighter turns the whole picture, its red cat included, blue."""
     sample = grounding(text=text, phrase=text)
     sample["img"] = np.full((*SIZE, 3), (20, 20, 210), np.uint8)  # BGR
     relit = {**blend("OtherColors", low=0.0, high=0.0), "background": "relit"}
     after = build(bank_config, classes=None, effects=[relit])(dict(sample))
-    assert (len(after["gt_bboxes"]) > 1) == pasted
-    assert (after["img"] != sample["img"]).any() == pasted
+    assert (pasted(after) > 0) == expected
+    assert (after["img"] != sample["img"]).any() == expected
     same = build(bank_config, classes=None, effects=[{**relit, "background": "original"}])(dict(sample))
-    assert len(same["gt_bboxes"]) > 1
+    assert pasted(same) > 0

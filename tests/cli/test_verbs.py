@@ -97,3 +97,20 @@ def test_exit_code_of_a_verb_is_that_of_the_process(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: The annotation file ")
+
+
+def test_renamed_options_are_read_under_either_name_but_not_both(capsys):
+    from sos_mm.cli.cutout import parse_args
+
+    command = ["in.jpg", "out", "--checkpoint", "x.pth"]
+    for name, old_name in (("--num-inference-steps", "--steps"), ("--ensemble-size", "--ensemble")):
+        key = name.removeprefix("--").replace("-", "_")
+        assert getattr(parse_args(command, "sos-mm cutout"), key) is None
+        for given in (name, old_name):
+            assert getattr(parse_args([*command, given, "3"], "sos-mm cutout"), key) == 3
+        with pytest.raises(SystemExit):
+            parse_args([*command, name, "3", old_name, "3"], "sos-mm cutout")
+        assert "not allowed with" in capsys.readouterr().err
+        with pytest.raises(SystemExit):
+            parse_args(["in.jpg", "out", "--onnx", "x.onnx", old_name, "3"], "sos-mm cutout")
+        assert "are for --checkpoint" in capsys.readouterr().err

@@ -101,7 +101,7 @@ def test_commands_make_what_configs_read(place):
     whole = [json.loads(line) for line in (composed / "odvg_grounding.jsonl").read_text().splitlines()]
     assert len(expressions) == sum(len(line["grounding"]["regions"]) for line in whole) > 0
     intra_class = json.loads((place / "data/sos/SFC-val/annotations/intra_class.json").read_text())
-    assert len(intra_class["images"]) > 3
+    assert intra_class["images"], "no image has two objects of a category"
     assert all(image["distractors"] for image in intra_class["images"])
     for percent in (1, 10, 50):
         file = place / f"data/coco/annotations/instances_train2017_{percent}percent.json"

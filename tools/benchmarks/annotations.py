@@ -2,9 +2,6 @@
 
 The file has as many annotations for each image as COCO's training set (7.3), two thirds of them polygons of 25 points,
 one third compressed run lengths, which COCO has only for crowds: they are the slow ones.
-
-The file has as many annotations for each image as COCO's training set (7.3), two thirds of them polygons of 25 points,
-one third compressed run lengths, which COCO has only for crowds: they are the slow ones.
 """
 
 import argparse

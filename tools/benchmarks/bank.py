@@ -20,6 +20,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 
 from sos_mm.segments import Filters, SegmentBank, build_index, read_folder
 from sos_mm.segments.index import arrow as index_module
@@ -45,7 +46,6 @@ def parse_args() -> argparse.Namespace:
 
 def write_made_up_index(path: Path, rows: int, categories: int) -> None:
     """Writes generated rows that differ only in category and id, batch by batch."""
-    pa = index_module.arrow()
     counts = np.diff(np.linspace(0, rows, categories + 1).astype(np.int64))
     names = np.array([f"category_{place:06d}" for place in range(categories)])
     kind = index_module.schema(index_module.make_header(dict(zip(names.tolist(), counts, strict=True)), "/data", ""))
@@ -65,11 +65,11 @@ def write_made_up_index(path: Path, rows: int, categories: int) -> None:
             place = np.searchsorted(edges, np.arange(start, start + number), side="right")
             own = {"category": pa.array(names[place], pa.string())}
             own["source_id"] = pa.array(np.arange(start, start + number)).cast(pa.string())
-            columns = [_column(pa, field, own, fixed, number) for field in kind]
+            columns = [_column(field, own, fixed, number) for field in kind]
             writer.write_batch(pa.record_batch(columns, schema=kind))
 
 
-def _column(pa, field, own: dict, fixed: dict, number: int):
+def _column(field, own: dict, fixed: dict, number: int):
     if field.name in own:
         return own[field.name]
     if field.name in fixed:
@@ -81,7 +81,6 @@ def _column(pa, field, own: dict, fixed: dict, number: int):
 
 def measure(path: Path, draws: int) -> dict[str, float]:
     """Measures the seconds of each step, in a fresh process."""
-    index_module.arrow()
     figures, start = {}, time.perf_counter()
     bank = SegmentBank.from_index(path)
     figures["open"] = time.perf_counter() - start

@@ -35,12 +35,12 @@ import numpy as np
 from sos_mm.composition.compositor import _find_visible
 from sos_mm.composition.place import place
 from sos_mm.errors import ErrorCollector
-from sos_mm.progress import Progress
 from sos_mm.segments import SegmentBank, build_index
 from sos_mm.segments.factory import list_records
 from sos_mm.synthesis import Recipe, synthesize
 from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.shards import open_folder, write_shard
+from sos_mm.terminal import progress_bar
 
 CANVAS = (1024, 1024)
 COUNTS = (5, 19)
@@ -68,7 +68,7 @@ def lay_out(source: Path, root: Path, enlarge: int) -> Path:
     """
     records = list_records({"type": "folder", "root": str(source)}, ErrorCollector("skip"))
     words, number = {}, enlarge or len(records)
-    for index in Progress(number, "cut-outs").over(range(number)):
+    for index in progress_bar(range(number), total=number, unit="cut-outs"):
         record = records[index % len(records)]
         category, sub = record.category, f"kind{index:05d}"
         path = root / category / sub / f"{sub}_0.png"

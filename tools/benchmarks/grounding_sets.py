@@ -3,9 +3,6 @@ gRefCOCO and DoD, as `configs/grounding/sample_tiny.py` reads them.
 
 An object's phrase and description are unambiguous if no other object of the image has the same. A phrase of a category
 that the image does not show is a negative phrase.
-
-An object's phrase and description are true of it alone where no other object of the image has the same. What is said of
-a category that an image does not show is true of nothing in it.
 """
 
 import argparse

@@ -232,7 +232,7 @@ def measure_gpu(size: str, rounds: int) -> None:
         gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-        seconds, flops = time_batch(name, size, rounds, dict(steps=steps, ensemble=members))
+        seconds, flops = time_batch(name, size, rounds, dict(num_inference_steps=steps, ensemble_size=members))
         memory, share = torch.cuda.max_memory_allocated() / 2**30, flops / seconds / peak
         what = f"{name.strip('_') or 'full'} {steps} x {members}"
         print(f"  {what}: {8 / seconds:.1f} images/s, {memory:.1f} GiB, {share:.0%} of that rate")
@@ -242,13 +242,12 @@ def measure_gpu(size: str, rounds: int) -> None:
 def time_batch(name: str, size: str, rounds: int, test_cfg: dict) -> tuple[float, int]:
     """Seconds and FLOP of a batch of 8 in bf16."""
     model = build(name, size, "cuda")
-    model.test_cfg.update(test_cfg)
     image, samples = inputs_of(size, "cuda")
     images, samples = image.repeat(8, 1, 1, 1), samples * 8
     with torch.autocast("cuda", torch.bfloat16):
         with FlopCounterMode(display=False) as counter:
-            model.predict(images, samples)
-        return fastest(rounds, lambda: model.predict(images, samples))[0], counter.get_total_flops()
+            model.predict(images, samples, test_cfg)
+        return fastest(rounds, lambda: model.predict(images, samples, test_cfg))[0], counter.get_total_flops()
 
 
 def matrix_rate(side: int = 8192) -> float:

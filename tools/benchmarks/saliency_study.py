@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python tools/benchmarks/saliency_study.py --out work_dirs/study
 
-Data: pictures of one or two large objects, which are salient, and two to six small ones, which are not. Both are drawn
+Data: images of one or two large objects, which are salient, and two to six small ones, which are not. Both are drawn
 from one bank, so that neither colour nor "something was pasted here" tells them apart; size does, and it does so for
 objects and backgrounds that were never seen. Small objects may lie on large ones.
 
@@ -229,8 +229,8 @@ def judged(model: torch.nn.Module, name: str) -> dict[str, Predictor]:
     """Returns the model as its config has it, and of some variants the same model in other ways."""
     named = {"itself": model.predict}
     if name == "full":
-        named |= {f"{steps} steps": with_settings(model, steps=steps) for steps in STEPS}
-        named["ensemble of 10"] = with_settings(model, ensemble=10)
+        named |= {f"{steps} steps": with_settings(model, num_inference_steps=steps) for steps in STEPS}
+        named["ensemble of 10"] = with_settings(model, ensemble_size=10)
     if name in ("full", "plain_attention", "1step"):
         named["auxiliary map"] = predict_auxiliary(model)
         named |= {what: disturbed(model, what) for what in DISTURBANCES}

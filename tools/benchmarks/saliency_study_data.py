@@ -29,7 +29,7 @@ DISTRACTORS = dict(
 
 
 def recipe(group: str) -> Recipe:
-    """Of pictures with what is salient alone."""
+    """Of images with the salient objects alone."""
     return load_recipe(RECIPE, {"group": group})
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 
 from sos_mm.saliency.evaluation.baselines import Predictor
-from sos_mm.saliency.models.base_segmentor import to_signed, true_saliency
+from sos_mm.saliency.models.base_segmentor import ground_truth, to_signed
 from sos_mm.saliency.models.segmentor import Conditions, LatentDiffusionSegmentor
 
 DISTURBANCES = ("features of another image", "latents of another image", "cross-attention silenced")
@@ -64,7 +64,7 @@ def drift(model: LatentDiffusionSegmentor, batches: Iterable[dict], steps: int =
         inputs, samples = data["inputs"], data["data_samples"]
         conditions = model.encode_conditions(inputs)
         context, image_latent = head.condition(conditions.features), conditions.image_latent
-        mask = true_saliency(samples, inputs)
+        mask = ground_truth(samples, inputs)
         latent = model.codec.encode(to_signed(mask).expand(-1, 3, -1, -1))
         noise = torch.randn(latent.shape, generator=noise_of)
         number += len(mask)

@@ -4,11 +4,6 @@ First: ten objects pasted into an image of 1024x1024 with ten objects, with bitm
 alternating. The bank is an index with reduced copies, and each segment is decoded again; CopyPaste gets its ten objects
 decoded. Then: the time of each step of the small detector's pipeline per image, and of the detector. Times are
 processor times of one thread; medians.
-
-First: ten objects into an image of 1024x1024 that shows ten, with bitmap masks, SegmentPaste and CopyPaste in turn.
-The bank is an index with reduced copies, and each segment is decoded anew; CopyPaste gets its ten objects decoded.
-Then: what each step of the small detector's pipeline takes an image, and what the detector does. Times are of the
-processor, one thread; medians.
 """
 
 import argparse

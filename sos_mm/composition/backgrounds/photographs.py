@@ -5,13 +5,15 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from cachetools import LRUCache
 
 from sos_mm.checks import IMAGE_SUFFIXES, check_folder, check_range, read_image, require
-from sos_mm.segments.cache import ByteCache
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 
 # Weights of red, green and blue in brightness (ITU-R BT.601), and the generator of hue rotations, which keep brightness
@@ -90,7 +92,11 @@ class PhotoBackgrounds:
             check_range(name, getattr(self, name), 0, 1)
         check_range("hue", self.hue, 0, 180)
         check_range("max_enlargement", self.max_enlargement, 1, 1000)
-        object.__setattr__(self, "_cache", ByteCache(self.cache_bytes))
+        object.__setattr__(self, "_cache", _new_cache(self.cache_bytes))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A process that gets a copy starts with an empty cache instead of megabytes of pixels.
+        return {**self.__dict__, "_cache": _new_cache(self.cache_bytes)}
 
     @classmethod
     def from_folder(cls, root: str | Path, **options) -> "PhotoBackgrounds":
@@ -119,8 +125,7 @@ class PhotoBackgrounds:
         # Always the same number of draws, so that a change of one option does not affect the other draws.
         photo = int(rng.integers(len(self.photos)))
         place, flip, shifts = rng.random(3), rng.random(), rng.uniform(-1, 1, size=4)
-        image = self._cache.get(photo, self.photos[photo].read, lambda pixels: pixels.nbytes)
-        image = self._crop(image, size, place)
+        image = self._crop(self._read(photo), size, place)
         if flip < self.flip:
             image = cv2.flip(image, 1)
         limits = (self.brightness, self.contrast, self.saturation, self.hue)
@@ -140,6 +145,18 @@ class PhotoBackgrounds:
             digest.update(f"{Path(name).as_posix()} {photo.path.stat().st_size} {photo.box}\n".encode())
         return digest.hexdigest()
 
+    def _read(self, photo: int) -> np.ndarray:
+        """Reads a photograph by its index, or takes it from the cache: (H, W, 3) uint8 RGB."""
+        try:
+            return self._cache[photo]
+        except KeyError:
+            pass
+        image = self.photos[photo].read()
+        # A cache refuses what is larger than all of it.
+        if image.nbytes <= self._cache.maxsize:
+            self._cache[photo] = image
+        return image
+
     def _crop(self, image: np.ndarray, size: tuple[int, int], draws: np.ndarray) -> np.ndarray:
         scale = min(image.shape[0] / size[0], image.shape[1] / size[1])
         low = min(max(self.crop[0], 1 / (self.max_enlargement * scale)), 1)
@@ -149,6 +166,11 @@ class PhotoBackgrounds:
         y = int(draws[1] * (image.shape[0] - height + 1))
         x = int(draws[2] * (image.shape[1] - width + 1))
         return _resize(image[y : y + height, x : x + width], size)
+
+
+def _new_cache(cache_bytes: int) -> LRUCache:
+    """Makes an empty cache of images that keeps those used last, up to a number of bytes."""
+    return LRUCache(cache_bytes, attrgetter("nbytes"))
 
 
 def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -1,22 +1,8 @@
-"""Enlargement of segments by boxes, and the assignment of boxes to segments that keeps it small."""
+"""Which segment gets which box so that none is enlarged further than need be."""
 
 import numpy as np
 
-
-def enlargements(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Computes the factors by which segments are scaled to fit into boxes, with their aspect ratios kept.
-
-    Args:
-        boxes: (..., 2) heights and widths of boxes in pixels.
-        sizes: (..., 2) heights and widths of segments in pixels, broadcast against ``boxes``.
-
-    Returns:
-        (...) float64; above 1 where a segment is enlarged.
-
-    >>> enlargements(np.array([[50, 100], [0, 0]]), np.array([25, 20])).tolist()
-    [2.0, 0.0]
-    """
-    return (np.asarray(boxes) / np.asarray(sizes)).min(axis=-1)
+from sos_mm.segments.enlargement import enlargements
 
 
 def assign_boxes(rng: np.random.Generator, boxes: np.ndarray, sizes: np.ndarray, limit: float) -> np.ndarray:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from sos_mm.checks import require
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.index.copies import OVERSAMPLING, CopiesFile, PackedCopy, copy_sizes
 from sos_mm.segments.quality import ANNOTATED, Facts
@@ -45,7 +45,6 @@ _TYPES = {
 
 def is_index(path: Path) -> bool:
     """Returns whether a file is an index, of any version."""
-    pa = arrow()
     try:
         return _KEY in (pa.ipc.open_file(pa.memory_map(str(path))).schema.metadata or {})
     except (pa.ArrowInvalid, OSError):
@@ -60,14 +59,8 @@ def column_types(copies: Sequence[int]) -> dict[str, str]:
     return {**_TYPES, **{f"copy_{side}": "int32" for side in copies}}
 
 
-def arrow() -> Any:
-    """Imports pyarrow; raises ImportError with the remedy if it is not installed."""
-    return require("pyarrow", "An index of segments", "pip install pyarrow")
-
-
-def schema(header: dict[str, Any]) -> Any:
+def schema(header: dict[str, Any]) -> pa.Schema:
     """Builds the Arrow schema of an index, with its header as metadata."""
-    pa = arrow()
     kinds = {"list": pa.list_(pa.string()), "bool": pa.bool_()}
     types = column_types(header["copies"])
     columns = [(name, kinds[kind] if kind in kinds else getattr(pa, kind)()) for name, kind in types.items()]
@@ -127,7 +120,6 @@ class IndexedRecords(Sequence):
 
     Raises:
         FileNotFoundError: If the file, or the file of its reduced copies, does not exist.
-        ImportError: If pyarrow is not installed.
         ValueError: If the file is not an index of this version, or the file of its copies is incomplete.
     """
 
@@ -153,7 +145,6 @@ class IndexedRecords(Sequence):
         self._batches: dict[int, Getters] = {}
 
     def _open(self) -> dict[str, Any]:
-        pa = arrow()
         if not self.path.is_file():
             raise FileNotFoundError(f"The index {self.path} does not exist.")
         try:

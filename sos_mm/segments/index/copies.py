@@ -3,17 +3,20 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 
-from sos_mm.checks import FaultyInputError, require
+from sos_mm.checks import FaultyInputError, require_posix
 
 # A copy is used if its sides are at least so many times the wanted sides. Reducing twice blurs twice: from 1.25 to 1
 # three tenths of the fine detail are lost, from 2 to 1 less than a tenth.
 OVERSAMPLING = 2
+
+# At 128 to 1000 pixels it decodes 15 to 30 times as fast as PNG, at about 1.6 times the size.
+_CODEC = pa.Codec("lz4_raw")
 
 # Rows that are reduced at once, so that an image of any size takes little memory.
 _STRIP = 256
@@ -99,7 +102,7 @@ def pack(rgba: np.ndarray, sides: Sequence[int]) -> list[bytes]:
         source = source if min(np.divide(source.shape[:2], size)) >= OVERSAMPLING else rgba
         small = shrink(source, size)
         source = small if small.shape != rgba.shape else rgba
-        packed.append(_codec().compress(small.tobytes(), asbytes=True) if small[..., 3].max() >= 128 else b"")
+        packed.append(_CODEC.compress(small.tobytes(), asbytes=True) if small[..., 3].max() >= 128 else b"")
     return packed[::-1]
 
 
@@ -129,10 +132,12 @@ class CopiesFile:
 
     Raises:
         FileNotFoundError: If it does not exist.
+        RuntimeError: On Windows.
         ValueError: If it has another size.
     """
 
     def __init__(self, path: Path, length: int):
+        require_posix("Reading reduced copies of segments")
         self.path = path
         if not path.is_file():
             raise FileNotFoundError(f"The reduced copies {path} do not exist: move them along with their index.")
@@ -151,14 +156,8 @@ class CopiesFile:
         height, width = copy.size
         packed = os.pread(self._file.fileno(), copy.length, copy.offset)
         try:
-            pixels = np.frombuffer(_codec().decompress(packed, height * width * 4), np.uint8)
+            pixels = np.frombuffer(_CODEC.decompress(packed, height * width * 4), np.uint8)
         except (OSError, ValueError) as error:
             text = f"The copy at byte {copy.offset} of {self.path} is damaged ({error}): make the index anew."
             raise FaultyInputError("cannot be decoded", text) from error
         return pixels.reshape(height, width, 4)
-
-
-@cache
-def _codec():
-    # At 128 to 1000 pixels it decodes 15 to 30 times as fast as PNG, at about 1.6 times the size.
-    return require("pyarrow", "Reduced copies of segments", "pip install pyarrow").Codec("lz4_raw")

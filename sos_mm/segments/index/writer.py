@@ -11,15 +11,16 @@ from math import nan
 from multiprocessing import get_context
 from pathlib import Path
 
+import pyarrow as pa
+from tqdm import tqdm
+
 from sos_mm.atomic import sync
-from sos_mm.checks import check_range, writable_folder
+from sos_mm.checks import check_range, require_posix, writable_folder
 from sos_mm.errors import ErrorCollector
-from sos_mm.progress import Progress
 from sos_mm.segments.index.arrow import (
     BATCH_ROWS,
     WORDS,
     IndexedRecords,
-    arrow,
     is_index,
     make_header,
     pack_path,
@@ -30,6 +31,7 @@ from sos_mm.segments.index.fingerprint import Fingerprint, common_root
 from sos_mm.segments.quality import Facts, measure
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.segment import Segment
+from sos_mm.terminal import progress_bar
 
 # Few enough that their pending copies take little memory.
 _BLOCK = 256
@@ -49,11 +51,12 @@ def measured(
         progress: Whether to show a progress bar on stderr.
     """
     faults, kept = faults or ErrorCollector(), []
-    for record, result, _ in _progress(records, progress).over(_examined(records, (), workers)):
-        if isinstance(result, Exception):
-            faults.record(result)
-        else:
-            kept.append(replace(record, facts=result))
+    with _progress(_examined(records, (), workers), len(records), progress) as examined:
+        for record, result, _ in examined:
+            if isinstance(result, Exception):
+                faults.record(result)
+            else:
+                kept.append(replace(record, facts=result))
     return kept
 
 
@@ -82,9 +85,10 @@ def build_index(
     Raises:
         FileNotFoundError, ValueError: If a segment is broken, or none is left; names it.
         FileExistsError: If ``path`` exists and is not an index; it is left unchanged.
-        ImportError: If pyarrow is not installed.
         OSError: If the files cannot be written; checked before the first segment is read.
+        RuntimeError: On Windows.
     """
+    require_posix("Making an index of segments")
     copies = tuple(copies)
     if list(copies) != sorted(set(copies)):
         raise ValueError(f"`copies` must be rising sides in pixels, but got {copies}.")
@@ -98,8 +102,11 @@ def build_index(
     records = sorted(records, key=lambda record: record.category)
     if not records:
         raise ValueError(f"{path} must hold at least one segment, but there is none.")
-    with IndexWriter(path, common_root(records), copies) as writer:
-        for record, result, packed in _progress(records, progress).over(_examined(records, copies, workers)):
+    with (
+        IndexWriter(path, common_root(records), copies) as writer,
+        _progress(_examined(records, copies, workers), len(records), progress) as examined,
+    ):
+        for record, result, packed in examined:
             if isinstance(result, Exception):
                 faults.record(result)
             else:
@@ -136,8 +143,8 @@ def _examine(record: SegmentRecord, copies: Sequence[int]) -> Examined:
     return record, facts, pack(box, copies)
 
 
-def _progress(records: Sequence[SegmentRecord], shown: bool) -> Progress:
-    return Progress(len(records), "segments", shown)
+def _progress(examined: Iterator[Examined], total: int, shown: bool) -> tqdm:
+    return progress_bar(examined, total=total, unit="segments", shown=shown)
 
 
 class IndexWriter:
@@ -152,7 +159,6 @@ class IndexWriter:
         copies: Longest sides of the reduced copies in pixels, ascending.
 
     Raises:
-        ImportError: If pyarrow is not installed.
         OSError: If the files cannot be written.
     """
 
@@ -169,8 +175,8 @@ class IndexWriter:
             for part in (rows, pack, self._whole):
                 stack.callback(part.unlink, missing_ok=True)
             self._pack = stack.enter_context(pack.open("wb"))
-            file = stack.enter_context(arrow().OSFile(str(rows), "wb"))
-            self._writer = stack.enter_context(arrow().ipc.new_file(file, self._plain))
+            file = stack.enter_context(pa.OSFile(str(rows), "wb"))
+            self._writer = stack.enter_context(pa.ipc.new_file(file, self._plain))
             self._rows_path, self._pack_path = rows, pack
             self._stack = stack.pop_all()
 
@@ -215,13 +221,13 @@ class IndexWriter:
 
     def _flush(self) -> None:
         if self._rows:
-            pa, columns = arrow(), zip(*self._rows, strict=True)
+            columns = zip(*self._rows, strict=True)
             arrays = [pa.array(values, field.type) for values, field in zip(columns, self._plain, strict=True)]
             self._writer.write_batch(pa.record_batch(arrays, schema=self._plain))
             self._rows = []
 
     def _copy_rows(self, header: dict) -> None:
-        pa, kind = arrow(), schema(header)
+        kind = schema(header)
         with pa.memory_map(str(self._rows_path)) as source, pa.OSFile(str(self._whole), "wb") as file:
             rows = pa.ipc.open_file(source)
             with pa.ipc.new_file(file, kind) as writer:

@@ -58,7 +58,7 @@ def iou(one: np.ndarray, other: np.ndarray) -> float:
 MASKS = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))).filter(np.any)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(MASKS)
 def test_outline_is_exact(mask):
     """Any connected mask without holes comes back pixel by pixel under both rules."""
@@ -69,7 +69,7 @@ def test_outline_is_exact(mask):
     np.testing.assert_array_equal(fill_centres(points, mask.shape), mask)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(MASKS)
 def test_joined_parts_are_all_there(mask):
     """Lines without width join the parts: whoever fills centres gets all pixels, and no others."""
