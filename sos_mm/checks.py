@@ -1,7 +1,7 @@
 """Input validation: dependencies, folders, options and image files, with errors that name the remedy."""
 
-import os
 import sys
+import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -259,8 +259,8 @@ def writable_folder(path: str | Path, what: str) -> Path:
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        (probe := path / f".writable-{os.getpid()}").touch()
-        probe.unlink()
+        # Without a name of its own, so that nothing stays where a process is killed meanwhile.
+        tempfile.TemporaryFile(dir=path).close()
     except (FileExistsError, NotADirectoryError) as error:
         raise NotADirectoryError(f"{what} must be a folder, but {error.filename} is a file: choose another.") from error
     except OSError as error:

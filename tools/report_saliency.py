@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from sos_mm.checks import read_image
+from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_renamed_argument
 from sos_mm.engine.launch import add_common_arguments, build_trained, load_config
 from sos_mm.saliency.evaluation import baselines, report
@@ -77,6 +78,7 @@ def page_sections(runner: Runner, args: argparse.Namespace, scores: dict) -> lis
     return sections
 
 
+@command()
 def main() -> None:
     """Prints the table and writes the page."""
     args = parse_args()

@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
 from sos_mm.saliency import SaliencyDataset
 from sos_mm.saliency.apis.inspection import describe, inspect_dataset
@@ -23,6 +24,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     return parser.parse_args(argv)
 
 
+@command()
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Prints the findings; returns 1 if anything is missing."""
     args = parse_args(argv, prog)

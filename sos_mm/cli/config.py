@@ -7,11 +7,11 @@ instead of copying it: `_base_ = __import__("sos_mm").get_config("synthesis/fc_l
 import argparse
 import ast
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
 
+from sos_mm.cli.ending import command, refuse
 from sos_mm.cli.parsing import new_parser
 from sos_mm.shipped import config_names, get_config
 
@@ -59,19 +59,18 @@ def _bases(text: str) -> list[ast.Constant]:
     return []
 
 
+@command()
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Writes the copy and prints its path, or lists the names."""
     args = parse_args(argv, prog)
     if args.list:
         print("\n".join(config_names()))
         return
+    text = standalone_text(args.name)
+    out = args.out or Path(PurePosixPath(args.name).name)
     try:
-        text = standalone_text(args.name)
-        out = args.out or Path(PurePosixPath(args.name).name)
         with open(out, "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        sys.exit(f"error: {out} is there already, and is left as it is: name another file with --out")
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+        refuse(f"{out} is there already, and is left as it is: name another file with --out")
     print(out)

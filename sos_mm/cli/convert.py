@@ -6,13 +6,13 @@ authors of RefCOCO (saved as JSON) and gRefCOCO; `mdetr` files are those that mm
 
 import argparse
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from sos_mm.annotations import panoptic, referring
 from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
+from sos_mm.cli.ending import command, refuse
 from sos_mm.cli.parsing import new_parser
 from sos_mm.formats.coco import CATEGORY
 from sos_mm.formats.json_reader import read_lists
@@ -133,15 +133,13 @@ def refs_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
     return len(content["images"])
 
 
+@command()
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Converts a file and prints what was left out; an empty result is an error."""
     args, left_out = parse_args(argv, prog), Counter()
-    try:
-        number = args.make(args, left_out)
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    number = args.make(args, left_out)
     print(f"{args.out}: {number} written")
     for reason, times in (+left_out).most_common():
         print(f"left out, {times} times: {reason}")
     if not number:
-        sys.exit(f"error: nothing of {args.source} fits this kind, so {args.out} is empty")
+        refuse(f"nothing of {args.source} fits this kind, so {args.out} is empty")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_renamed_argument, new_parser
 from sos_mm.cutouts import CutoutWriter, OnnxCutter, Photograph, find_photographs
 from sos_mm.cutouts.photographs import Video, is_video, read_each
@@ -88,24 +89,20 @@ def cut_video(path: str, find: Finder, writer: CutoutWriter) -> int:
     return number
 
 
+@command("interrupted: files that are there are complete; run the same command with a new folder to begin anew")
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Writes the results, and prints what was left out."""
     args = parse_args(argv, prog)
     videos = [path for path in args.inputs if is_video(path)]
     images = [path for path in args.inputs if not is_video(path)]
     faults, number = ErrorCollector(args.broken), 0
-    try:
-        photographs = find_photographs(images)
-        writer, find = CutoutWriter(args.out, args.kinds), finder_of(args)
-        with progress_bar(photographs, total=len(photographs), unit="images") as bar:
-            for found in find(bar, faults):
-                writer.write(*found)
-                number += 1
-        number += sum(cut_video(path, find, writer) for path in videos)
-    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(f"interrupted: what is in {args.out} is whole")
+    photographs = find_photographs(images)
+    writer, find = CutoutWriter(args.out, args.kinds), finder_of(args)
+    with progress_bar(photographs, total=len(photographs), unit="images") as bar:
+        for found in find(bar, faults):
+            writer.write(*found)
+            number += 1
+    number += sum(cut_video(path, find, writer) for path in videos)
     for text in faults.texts:
         print(f"skipped: {text}", file=sys.stderr)
     skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(faults.counts.items()))

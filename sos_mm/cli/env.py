@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 import sos_mm
+from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
 from sos_mm.compat import check_openmmlab, find_lineage
 
@@ -92,6 +93,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     return new_parser("env", __doc__, prog).parse_args(argv)
 
 
+@command()
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Prints the report."""
     parse_args(argv, prog)

@@ -5,10 +5,10 @@ before JPEG encoding. Only the sheet is written. An existing sheet is overwritte
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_recipe, new_parser
 from sos_mm.synthesis import SceneMaker, load_recipe
 from sos_mm.synthesis.contact_sheet import check_sheet_path, contact_sheet, write_sheet
@@ -25,17 +25,15 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     return parser.parse_args(argv)
 
 
+@command()
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Writes the sheet and prints its path."""
-    try:
-        args = parse_args(argv, prog)
-        check_sheet_path(args.out)
-        recipe = load_recipe(args.recipe, args.cfg_options)
-        maker = SceneMaker(recipe, args.seed)
-        scenes = [maker.make(index) for index in range(IMAGES)]
-        height, width = recipe.canvas
-        title = f"{Path(args.recipe).name}   seed {args.seed}   {width} x {height} pixels"
-        write_sheet(args.out, contact_sheet(scenes, title))
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    args = parse_args(argv, prog)
+    check_sheet_path(args.out)
+    recipe = load_recipe(args.recipe, args.cfg_options)
+    maker = SceneMaker(recipe, args.seed)
+    scenes = [maker.make(index) for index in range(IMAGES)]
+    height, width = recipe.canvas
+    title = f"{Path(args.recipe).name}   seed {args.seed}   {width} x {height} pixels"
+    write_sheet(args.out, contact_sheet(scenes, title))
     print(args.out)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from sos_mm.cli.ending import command, refusals
 from sos_mm.cli.parsing import new_parser
 from sos_mm.engine.launch import add_common_arguments, build_trained, load_config, start_processes
 
@@ -44,10 +45,12 @@ def augment(config: Config) -> None:
     config.model = dict(config.tta_model, module=config.model)
 
 
+@command(refusing=False)
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Tests a model."""
     args = parse_args(argv, prog)
-    config = load_config(args)
+    with refusals():
+        config = load_config(args)
     hooks = config.get("custom_hooks") or []
     if args.out:
         hooks.append(dict(type="sos_mm.SaveSaliencyHook", folder=str(Path(args.out).absolute())))
@@ -57,5 +60,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     config.custom_hooks = hooks
     if args.tta:
         augment(config)
-    start_processes(config)
-    build_trained(config, args.checkpoint).test()
+    with refusals():
+        start_processes(config)
+        runner = build_trained(config, args.checkpoint)
+    runner.test()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
+from sos_mm.cli.ending import command, refusals
 from sos_mm.cli.parsing import new_parser
 from sos_mm.engine.hooks import MatchingCheckpointHook
 from sos_mm.engine.launch import add_common_arguments, build_runner, load_config, start_processes
@@ -53,12 +54,14 @@ def apply_arguments(config, args: argparse.Namespace) -> None:
         config.load_from = None if args.resume == "auto" else args.resume
 
 
+@command("interrupted: `--resume` goes on from the last checkpoint", refusing=False)
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Trains a model."""
     args = parse_args(argv, prog)
-    config = load_config(args)
-    apply_arguments(config, args)
-    start_processes(config)
-    runner = build_runner(config)
+    with refusals():
+        config = load_config(args)
+        apply_arguments(config, args)
+        start_processes(config)
+        runner = build_runner(config)
     runner.register_hook(MatchingCheckpointHook())
     runner.train()

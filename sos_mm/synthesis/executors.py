@@ -15,7 +15,8 @@ import cv2
 from sos_mm.checks import require
 from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.recipe import Recipe
-from sos_mm.synthesis.shards import join_run, shard_folder
+from sos_mm.synthesis.shards import shard_folder
+from sos_mm.synthesis.workspace import join_run
 
 # (maker, out, image indices by shard number, workers) -> number of images of each shard, yielded when it is done.
 Executor = Callable[[ShardMaker, Path, Mapping[int, range], int], Iterator[int]]
@@ -36,6 +37,7 @@ def run_processes(maker: ShardMaker, out: Path, shards: Mapping[int, range], wor
         return
     # Spawned, not forked: OpenCV's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, context, _start_worker, (maker.recipe, maker.seed, out, os.getpid()))
     try:
         futures = [pool.submit(_make_in_worker, out, number, indices) for number, indices in shards.items()]
@@ -46,6 +48,11 @@ def run_processes(maker: ShardMaker, out: Path, shards: Mapping[int, range], wor
             f"A worker was killed, for want of memory perhaps. Finished shards are kept in {out}: run the same "
             "command again, with fewer workers if memory is short."
         ) from error
+    except (KeyboardInterrupt, GeneratorExit):
+        # What is under way would take seconds, and the next run makes it again.
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.kill()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -56,7 +63,7 @@ _maker: ShardMaker | None = None
 
 def _start_worker(recipe: Recipe, seed: int, out: Path, parent: int) -> None:
     global _maker
-    # Only the main process handles Ctrl-C; running shards are finished and kept.
+    # The main process alone answers Ctrl-C, and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     join_run(out)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

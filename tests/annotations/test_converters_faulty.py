@@ -45,7 +45,7 @@ def test_faulty_sources(tmp_path, content, said):
     done = subprocess.run(
         [sys.executable, str(TOOL), "panoptic-odvg", str(path), str(out)], capture_output=True, text=True
     )
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert re.match(rf"error: .*x\.json.*{said}", done.stderr), done.stderr
     assert sorted(each.name for each in tmp_path.iterdir()) == ["x.json"]
 

@@ -25,7 +25,7 @@ from sos_mm.formats.png import encode_png
 from sos_mm.seeding import Purpose, generator
 from sos_mm.synthesis import Recipe
 from sos_mm.synthesis.making import ShardMaker
-from sos_mm.synthesis.shards import open_folder
+from sos_mm.synthesis.shards import shard_folder
 from sos_mm.synthesis.writers import Entry, encode_image
 from sos_mm.synthesis.writers.objects import objects_format
 
@@ -115,7 +115,7 @@ def main() -> None:
         print(f"{name:34s} {seconds / args.images * 1e3:7.2f} ms")
     maker = ShardMaker(recipe, 0)
     with tempfile.TemporaryDirectory() as folder:
-        open_folder(Path(folder), {"num": args.images}, args.images)
+        shard_folder(Path(folder), 0).parent.mkdir()
         start, wall = time.process_time(), time.perf_counter()
         maker.make(Path(folder), 0, range(args.images))
         seconds, wall = (time.process_time() - start) / args.images, (time.perf_counter() - wall) / args.images

@@ -39,7 +39,7 @@ from sos_mm.segments import SegmentBank, build_index
 from sos_mm.segments.factory import list_records
 from sos_mm.synthesis import Recipe, synthesize
 from sos_mm.synthesis.making import ShardMaker
-from sos_mm.synthesis.shards import open_folder, write_shard
+from sos_mm.synthesis.shards import shard_folder, write_shard
 from sos_mm.terminal import progress_bar
 
 CANVAS = (1024, 1024)
@@ -127,7 +127,7 @@ class Ours:
 
     def __init__(self, recipe: Recipe, out: Path):
         self.maker, self.out, self.done, self.shards = ShardMaker(recipe, 0), out, 0, 0
-        open_folder(out, {"num": 10**6}, 10**6)
+        shard_folder(out, 0).parent.mkdir(parents=True)
 
     def make(self, number: int) -> None:
         """Generates so many more images."""
