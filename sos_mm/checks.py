@@ -211,9 +211,10 @@ def without_metadata(encoded: np.ndarray) -> np.ndarray:
     """
     if encoded[: len(_PNG)].tobytes() != _PNG:
         return encoded
-    kept, start, begin = [], 0, len(_PNG)
+    kept: list[np.ndarray] = []
+    start, begin = 0, len(_PNG)
     while begin + 12 <= encoded.size:
-        length, name = _CHUNK_HEAD.unpack_from(encoded, begin)
+        length, name = _CHUNK_HEAD.unpack_from(encoded.data, begin)
         if name == b"IEND":
             return np.concatenate([*kept, encoded[start:]]) if kept else encoded
         end = begin + 12 + length

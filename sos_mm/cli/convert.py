@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from sos_mm.annotations import panoptic, referring
+from sos_mm.annotations import panoptic
 from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
 from sos_mm.cli.ending import command, refuse
 from sos_mm.cli.parsing import new_parser
@@ -19,6 +19,7 @@ from sos_mm.formats.json_reader import read_lists
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from sos_mm.formats.mdetr import read_mdetr, read_refs, to_mdetr
 from sos_mm.formats.odvg import label_map
+from sos_mm.formats.odvg_referring import read_odvg, to_odvg
 from sos_mm.formats.panoptic import PanopticFile
 
 
@@ -107,13 +108,13 @@ def released_panoptic(args: argparse.Namespace, left_out: Counter) -> int:
 
 def mdetr_odvg(args: argparse.Namespace, left_out: Counter) -> int:
     """Converts an ``mdetr`` file to ODVG."""
-    return write_json_lines(args.out, referring.to_odvg(read_mdetr(args.source), left_out))
+    return write_json_lines(args.out, to_odvg(read_mdetr(args.source), left_out))
 
 
 def odvg_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
     """Converts ODVG for grounding to an ``mdetr`` file."""
     categories = read_lists(args.categories, categories=CATEGORY)["categories"] if args.categories else ()
-    content = to_mdetr(referring.read_odvg(args.source), categories)
+    content = to_mdetr(read_odvg(args.source), categories)
     write_json_lists(args.out, content)
     return len(content["images"])
 
@@ -121,7 +122,7 @@ def odvg_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
 def refs_odvg(args: argparse.Namespace, left_out: Counter) -> int:
     """Converts a ``refs`` file to ODVG."""
     expressions = read_refs(args.source, args.instances, args.split, args.name)
-    return write_json_lines(args.out, referring.to_odvg(expressions, left_out))
+    return write_json_lines(args.out, to_odvg(expressions, left_out))
 
 
 def refs_mdetr(args: argparse.Namespace, left_out: Counter) -> int:

@@ -48,7 +48,7 @@ def importable(*modules: str, extra: str) -> Callable[[], None]:
 
 
 def lineage_name() -> str:
-    """The name of the lineage that is installed; that of the maintained forks if none is."""
+    """Returns the name of the installed lineage, or that of the maintained forks if none is installed."""
     try:
         return find_lineage().name
     except RuntimeError:

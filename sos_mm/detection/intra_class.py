@@ -1,49 +1,21 @@
 """Intra-class referring in mmdet: expressions that refer to one of several objects of a category, and a metric for
 them.
 
-Both classes read a file in the format of MDETR's RefCOCO files, with one more member: each entry of ``images``, that is
-each expression, has ``distractors``, the xywh boxes of the other objects of the target's category. Its annotations are
-the target. `sos_mm.annotations.panoptic.intra_class` creates such files from composed data.
+Both classes read a file for intra-class referring, in the format that `sos_mm.formats.mdetr` describes.
+`sos_mm.annotations.panoptic.intra_class` creates such files from composed data.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmdet.datasets import BaseDetDataset
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import DATASETS, METRICS
 
-from sos_mm.formats.json_reader import read_lists
+from sos_mm.formats.mdetr import read_intra_class
+from sos_mm.formats.records import Record
 from sos_mm.metrics.grounding import intra_class_scores, mean_intra_class
-
-Record = dict[str, Any]
-
-
-def read_intra_class(path: str | Path) -> Iterator[tuple[Record, list[Record]]]:
-    """Yields the expressions of a file, each with the annotations of its target.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind, holds no expression, or an expression has no target or no distractor.
-    """
-    content = read_lists(path, "images", "annotations")
-    if not content["images"]:
-        raise ValueError(
-            f"{path} must hold expressions, but its list 'images' is empty: only images with several objects of a "
-            "category give any."
-        )
-    targets: dict[Any, list[Record]] = {}
-    for annotation in content["annotations"]:
-        targets.setdefault(annotation["image_id"], []).append(annotation)
-    for image in content["images"]:
-        if not image.get("distractors") or image["id"] not in targets:
-            missing = "annotation" if image.get("distractors") else "`distractors`"
-            raise ValueError(
-                f"{path} must give each expression a target and distractors; {image['id']} has no {missing}."
-            )
-        yield image, targets[image["id"]]
 
 
 def xyxy(boxes: Sequence[Sequence[float]]) -> np.ndarray:

@@ -53,7 +53,7 @@ class SynthesisReport:
     faults: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """Formats the results as a few lines of text."""
+        """Describes the run in a few lines."""
         rate = f"{self.made} images made in {self.seconds:.1f} s, {self.made / self.seconds:.1f} images/s"
         lines = [
             f"{self.out}: {self.images} images, {self.objects} objects ({rate if self.made else 'already there'})",

@@ -4,6 +4,7 @@ and its libraries.
 
 import hashlib
 import platform
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -40,7 +41,7 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Lists the values of `library_facts` that have changed, such as 'numpy 2.2.6 instead of 1.26.4'."""
     return [f"{name} {now[name]} instead of {before[name]}" for name in now if before.get(name, now[name]) != now[name]]
 

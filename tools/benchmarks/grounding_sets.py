@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sos_mm.annotations.referring import to_odvg
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from sos_mm.formats.mdetr import Expression, Target, to_mdetr
+from sos_mm.formats.odvg_referring import to_odvg
 from sos_mm.formats.phrases import clean_phrase
 from sos_mm.synthesis import synthesize
 from sos_mm.synthesis.recipe import load_recipe
