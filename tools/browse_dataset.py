@@ -1,4 +1,4 @@
-"""Makes a page about a data set: the command `sos-mm browse`, in a clone. `--help` says how."""
+"""Writes a page about a data set: the command `sos-mm browse`, in a clone. See `--help`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Says what is missing from saliency data sets: the command `sos-mm check`, in a clone. `--help` says how."""
+"""Checks saliency data sets for missing files: the command `sos-mm check`, in a clone. See `--help`."""
 
 import sys
 

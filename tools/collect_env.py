@@ -1,4 +1,4 @@
-"""Prints versions and what is missing: the command `sos-mm env`, in a clone. `--help` says how."""
+"""Prints versions and missing dependencies: the command `sos-mm env`, in a clone. See `--help`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Converts annotation files: the command `sos-mm convert`, in a clone. `--help` says how."""
+"""Converts annotation files: the command `sos-mm convert`, in a clone. See `--help`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Turns the authors' released checkpoints into one of ours, and back.
+"""Converts the authors' released checkpoints to one of ours, and back.
 
 python tools/convert_checkpoint.py --unet CHECKPOINT/unet --branch swin_ft_499.pth --base BASE_MODEL --out released.pth
 python tools/convert_checkpoint.py --back released.pth --unet FOLDER --branch FILE
@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
 
 @command()
 def main() -> None:
-    """Converts."""
+    """Converts a checkpoint."""
     args = parse_args()
     from sos_mm.saliency.apis import released_checkpoint
 

@@ -1,4 +1,4 @@
-"""Cuts out what is salient: the command `sos-mm cutout`, in a clone. `--help` says how."""
+"""Cuts out salient objects: the command `sos-mm cutout`, in a clone. See `--help`."""
 
 import sys
 

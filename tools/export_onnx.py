@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
 
 @command()
 def main() -> None:
-    """Writes the file and says how near it is."""
+    """Writes the file and prints its deviation from the model."""
     args = parse_args()
     inferencer = SODInferencer(args.config, args.checkpoint, device="cpu", test_cfg=args.test_cfg)
     path = export_onnx(inferencer.model, args.out, inferencer.input_size())

@@ -1,4 +1,4 @@
-"""Makes the index of a bank: the command `sos-mm index`, in a clone. `--help` says how."""
+"""Builds the index of a bank: the command `sos-mm index`, in a clone. See `--help`."""
 
 import sys
 

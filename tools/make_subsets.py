@@ -1,4 +1,4 @@
-"""Writes seeded parts of a COCO file, each inside the next larger one: `make_subsets.py instances.json --out DIR`."""
+"""Writes seeded subsets of a COCO file, each inside the next larger one: `make_subsets.py instances.json --out DIR`."""
 
 import argparse
 
@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
 
 @command()
 def main() -> None:
-    """Writes them and says where they are."""
+    """Writes the subsets and prints their paths."""
     args = parse_args()
     subsets = make_subsets(args.annotations, args.out, args.percents, args.seed)
     for each in subsets:

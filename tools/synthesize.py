@@ -1,4 +1,4 @@
-"""Composes a data set: the command `sos-mm synthesize`, in a clone. `--help` says how."""
+"""Generates a data set: the command `sos-mm synthesize`, in a clone. See `--help`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Tests a model: the command `sos-mm test`, in a clone. `--help` says how."""
+"""Tests a model: the command `sos-mm test`, in a clone. See `--help`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Trains a model: the command `sos-mm train`, in a clone. `--help` says how."""
+"""Trains a model: the command `sos-mm train`, in a clone. See `--help`."""
 
 import sys
 

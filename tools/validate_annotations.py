@@ -1,4 +1,4 @@
-"""Checks annotation files: the command `sos-mm validate`, in a clone. `--help` says how."""
+"""Validates annotation files: the command `sos-mm validate`, in a clone. See `--help`."""
 
 import sys
 

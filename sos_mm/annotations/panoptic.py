@@ -3,10 +3,6 @@
 The released composed sets are such files with a ``short_phrase`` for each segment and some irregularities: ``area`` is
 always 1, fully occluded segments have the box [0, 0, 0, 0], categories count from 0, ``file_name`` of an annotation is
 that of the mask, and the ODVG files beside them are invalid (see `sos_mm.annotations.released`).
-
-The released sets are such files with ``short_phrase`` for each segment and some irregularities: ``area`` is always 1,
-fully hidden segments have the box [0, 0, 0, 0], categories count from 0, ``file_name`` of an annotation is that of the
-mask, and the ODVG files beside them are broken (see `sos_mm.annotations.released`).
 """
 
 from collections import Counter

@@ -3,10 +3,6 @@
 Their ODVG has boxes as xywh under the key ``bboxes``, where ODVG has xyxy under ``bbox``; spans that end at the last
 character, where ODVG's are half-open; file names of the masks; and the box [0, 0, 0, 0] for occluded objects. Their
 panoptic files have areas of 1, such boxes too, and categories without ``isthing``.
-
-Their ODVG has boxes as xywh under the key ``bboxes``, where ODVG has xyxy under ``bbox``; spans whose end is the last
-character, where ODVG's are half-open; file names of the masks; and the box [0, 0, 0, 0] for what is hidden. Their
-panoptic files have areas of 1, such boxes too, and categories that do not say ``isthing``.
 """
 
 from collections import Counter

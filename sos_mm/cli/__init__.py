@@ -1,7 +1,7 @@
-"""The command `sos-mm`: a verb for each thing that the package does.
+"""The command `sos-mm`: one verb for each task of the package.
 
 Each verb is a module of this folder with the function ``main(argv, prog)``, which the files of ``tools/`` call too. A
-module is imported when its verb is called, so that no verb pays for what another one needs.
+module is imported when its verb is called, so that no verb imports the dependencies of another.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int | None:
         What the verb returns, the exit code.
 
     Raises:
-        SystemExit: If there is no such verb, or as the verb does.
+        SystemExit: If there is no such verb, or if the verb raises it.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     verb = _new_parser().parse_args(argv[:1]).verb

@@ -1,6 +1,6 @@
-"""Makes a page about a data set: `sos-mm browse data/composed --out pages/composed`.
+"""Writes a page about a data set: `sos-mm browse data/composed --out pages/composed`.
 
-Reads COCO and LVIS instances, COCO panoptic, ODVG lines, saliency pairs, and what `sos-mm synthesize` wrote.
+Reads COCO and LVIS instances, COCO panoptic, ODVG lines, saliency pairs, and data sets of `sos-mm synthesize`.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
 
 @command()
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Writes the page and says where it is."""
+    """Writes the page and prints its path."""
     args = vars(parse_args(argv, prog))
     page = write_report(args.pop("data"), args.pop("out"), **args, progress=True)
     print(page)

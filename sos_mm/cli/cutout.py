@@ -1,4 +1,4 @@
-"""Cuts out what is salient: saliency PNG, RGBA cut-out and overlay of images, folders and videos.
+"""Cuts out salient objects: writes saliency maps, RGBA cut-outs and overlays of images, folders and videos.
 
 sos-mm cutout photo.jpg results --onnx u2netp.onnx
 sos-mm cutout photos results --config configs/sod_diffusion_swinb.py --checkpoint epoch_90.pth --batch-size 8
@@ -23,7 +23,7 @@ from sos_mm.cutouts.writing import KINDS, OverlayVideo
 from sos_mm.errors import BROKEN, ErrorCollector
 from sos_mm.terminal import progress_bar
 
-# (name, image, alpha, uncertainty), as `CutoutWriter.write` takes them.
+# (name, image, alpha, uncertainty), the arguments of `CutoutWriter.write`.
 Found = tuple[str, np.ndarray, np.ndarray, np.ndarray | None]
 Finder = Callable[[Iterable[Photograph], ErrorCollector], Iterator[Found]]
 
@@ -57,13 +57,13 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
 
 
 def finder_of(args: argparse.Namespace) -> Finder:
-    """Yields what finds the salient object of each photograph."""
+    """Returns the function that yields the salient objects of images, from an ONNX file or a checkpoint."""
     if args.onnx:
         cutter = OnnxCutter(args.onnx)
         return lambda photographs, faults: (
             (photograph.name, image, cutter.cut(image), None) for photograph, image in read_each(photographs, faults)
         )
-    from sos_mm.saliency import SODInferencer  # Brings torch, which ONNX files do without.
+    from sos_mm.saliency import SODInferencer  # Imports torch, which ONNX models do not need.
 
     settings = dict(num_inference_steps=args.num_inference_steps, ensemble_size=args.ensemble_size)
     settings = {key: value for key, value in settings.items() if value is not None}
@@ -77,7 +77,7 @@ def finder_of(args: argparse.Namespace) -> Finder:
 
 
 def cut_video(path: str, find: Finder, writer: CutoutWriter) -> int:
-    """Writes the results of a video's frames; how many there were."""
+    """Writes the results of a video's frames; returns their number."""
     video = Video(path)
     number = 0
     with OverlayVideo(writer, video) as overlay, progress_bar(total=max(video.frames, 1), unit="frames") as bar:
@@ -91,7 +91,7 @@ def cut_video(path: str, find: Finder, writer: CutoutWriter) -> int:
 
 @command("interrupted: files that are there are complete; run the same command with a new folder to begin anew")
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Writes the results, and lists what was left out."""
+    """Writes the results, and prints what was left out."""
     args = parse_args(argv, prog)
     videos = [path for path in args.inputs if is_video(path)]
     images = [path for path in args.inputs if not is_video(path)]

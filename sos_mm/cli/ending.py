@@ -1,6 +1,6 @@
-"""How commands end: a refusal is one line and exit code 2, an interruption says how to go on.
+"""How commands end: a refusal prints one line and exits with code 2; an interruption explains how to resume.
 
-Imports nothing heavy, so that an interruption while libraries are imported ends as cleanly as a later one.
+Imports no large library, so that an interruption during the import of libraries ends as cleanly as a later one.
 """
 
 import functools
@@ -15,7 +15,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-# What a user's input, files and environment can raise.
+# Exceptions that a user's input, files and environment can cause.
 EXPECTED = (ImportError, OSError, RuntimeError, ValueError)
 REFUSED = 2
 _INTERRUPTED = 128
@@ -25,7 +25,7 @@ class Ended(SystemExit):
     """Ends the process with a line on stderr and an exit code.
 
     Args:
-        line: The line; it is printed where this is raised.
+        line: The line; it is printed when the exception is raised.
         code: The exit code.
     """
 
@@ -52,7 +52,7 @@ def refuse(message: object) -> NoReturn:
 def refusals() -> Iterator[None]:
     """Turns the exceptions that a user's input can cause into a refusal.
 
-    With SOS_MM_DEBUG=1 in the environment they stay what they are, tracebacks included.
+    With SOS_MM_DEBUG=1 in the environment they are not changed and print tracebacks.
     """
     try:
         yield
@@ -65,11 +65,11 @@ def refusals() -> Iterator[None]:
 def command(
     interrupted: str = "interrupted", refusing: bool = True
 ) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
-    """Makes a function that does what a command does end as commands end.
+    """Returns a decorator for the main function of a command, which handles its refusals and interruptions.
 
     Args:
-        interrupted: What Ctrl-C and SIGTERM print: how to go on.
-        refusing: Whether `refusals` covers all of it; otherwise it uses `refusals` itself where input is read.
+        interrupted: The line that Ctrl-C and SIGTERM print: how to resume.
+        refusing: Whether `refusals` covers the complete function; otherwise the function uses `refusals` itself.
     """
 
     def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -95,7 +95,7 @@ def _end(line: str, signalled: KeyboardInterrupt) -> NoReturn:
 def ended_by_signals() -> Iterator[None]:
     """Raises KeyboardInterrupt at the first Ctrl-C or SIGTERM, and ends the process at once at the second.
 
-    Child processes that inherit this answer signals as if it was not there.
+    Child processes that inherit these handlers react to signals as without them.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -114,7 +114,7 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(each, end_at_once)
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
-    # An inner command keeps what an outer one has set; who ignores signals, such as nohup, goes on doing so.
+    # An inner command keeps the handlers of an outer one; ignored signals, as under nohup, stay ignored.
     defaults = (signal.SIG_DFL, signal.default_int_handler)
     before = {each: signal.getsignal(each) for each in signals}
     for each, handler in before.items():

@@ -1,7 +1,7 @@
-"""Draws nine images of a recipe on one sheet, without and with masks: `sos-mm preview my_recipe.py`.
+"""Draws nine images of a recipe on one contact sheet, without and with masks: `sos-mm preview my_recipe.py`.
 
-They are the first nine images of the data set that `sos-mm synthesize` makes of the recipe with the same seed, before
-they are encoded as JPEG. Nothing but the sheet is written. An earlier sheet is overwritten, any other file is not.
+They are the first nine images of the data set that `sos-mm synthesize` generates from the recipe with the same seed,
+before JPEG encoding. Only the sheet is written. An existing sheet is overwritten, any other file is not.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
 
 @command()
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Writes the sheet and says where it is."""
+    """Writes the sheet and prints its path."""
     args = parse_args(argv, prog)
     check_sheet_path(args.out)
     recipe = load_recipe(args.recipe, args.cfg_options)

@@ -1,4 +1,4 @@
-"""Makes a data set: `sos-mm synthesize configs/synthesis/sample_saliency.py --out data/sample --num 1000`."""
+"""Generates a data set: `sos-mm synthesize configs/synthesis/sample_saliency.py --out data/sample --num 1000`."""
 
 import argparse
 from collections.abc import Sequence
@@ -35,10 +35,10 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
 
 
 def check_apart(out: str, report: str) -> None:
-    """Checks that neither folder lies in the other one.
+    """Checks that neither folder is inside the other one.
 
     Raises:
-        ValueError: If one does.
+        ValueError: If one is.
     """
     data, page = Path(out).resolve(), Path(report).resolve()
     if data == page or data in page.parents or page in data.parents:
@@ -47,7 +47,7 @@ def check_apart(out: str, report: str) -> None:
 
 @command("interrupted: the same command goes on from here")
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Makes it and says where it is."""
+    """Generates the data set and prints its path."""
     args = parse_args(argv, prog)
     recipe = load_recipe(args.recipe, args.cfg_options)
     if args.report:

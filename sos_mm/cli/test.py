@@ -1,7 +1,7 @@
 """Tests a model: `sos-mm test configs/sod_diffusion_swinb.py CHECKPOINT`.
 
-Of several data sets (a ConcatDataset of them) a table is told at the end, and pictures go to a folder each. With an
-ensemble (`--cfg-options model.test_cfg.ensemble_size=4`) the rows of `--show-dir` end with its uncertainty.
+For several data sets (in a ConcatDataset) a table is printed at the end, and images are written to one folder each.
+With an ensemble (`--cfg-options model.test_cfg.ensemble_size=4`) the rows of `--show-dir` end with its uncertainty.
 
 One process a GPU: `torchrun --nproc_per_node 8 -m sos_mm test CONFIG CHECKPOINT --launcher pytorch`, or under slurm
 `srun --ntasks 8 --gres gpu:8 sos-mm test CONFIG CHECKPOINT --launcher slurm`; in a clone also tools/dist_test.sh and
@@ -31,10 +31,10 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
 
 
 def augment(config: Config) -> None:
-    """Has every test set go through ``tta_pipeline``, and the model average what comes of it.
+    """Lets every test set use ``tta_pipeline``, and the model average the predictions.
 
     Raises:
-        ValueError: If the config does not say how.
+        ValueError: If the config has no settings for test-time augmentation.
     """
     for key in ("tta_model", "tta_pipeline"):
         if key not in config:
@@ -47,7 +47,7 @@ def augment(config: Config) -> None:
 
 @command(refusing=False)
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Tests."""
+    """Tests a model."""
     args = parse_args(argv, prog)
     with refusals():
         config = load_config(args)

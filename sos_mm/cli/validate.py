@@ -1,7 +1,7 @@
-"""Checks annotation files: COCO, LVIS, panoptic, ODVG, RefCOCO, gRefCOCO; `sos-mm validate FILE ...`.
+"""Validates annotation files: COCO, LVIS, panoptic, ODVG, RefCOCO, gRefCOCO; `sos-mm validate FILE ...`.
 
-Says what is wrong, how often, and in which line first. The exit code is 1 if anything is. An ordinary COCO file of a
-million annotations takes tens of seconds: see `tools/benchmarks/annotations.py`.
+Prints what is wrong, how often, and in which line first. The exit code is 1 if there are faults. An ordinary COCO file
+of a million annotations takes tens of seconds: see `tools/benchmarks/annotations.py`.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
 
 @command()
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Prints what was found; 1 if there are faults."""
+    """Prints the findings; returns 1 if there are faults."""
     args, code = parse_args(argv, prog), 0
     options = Options(args.images, args.masks, args.label_map, args.tolerance, args.show)
     for path in args.files:

@@ -1,13 +1,13 @@
 """Referring expressions in the format of MDETR and in that of the authors of RefCOCO and gRefCOCO.
 
-- ``mdetr``: a COCO file with one "image" an expression, ``caption`` its words, its annotations the targets. mmdet's
-  `MDETRStyleRefCocoDataset`, `RefExpMetric` and `gRefCOCOMetric` read it. An expression without target has one
-  annotation of category -1 with the box [0, 0, 0, 0]. (`gRefCOCOMetric` of mmdet 3.3 and 3.4 looks at the first target
-  only, so its ``F1_score`` is too low where expressions mean several.)
-- Intra-class referring, a form of ours: ``mdetr`` where each "image" also has ``distractors``, the xywh boxes of the
-  other objects of the target's category. `IntraClassReferringDataset` and `IntraClassReferringMetric` read it.
-- ``refs``: the list of the authors of gRefCOCO (``grefs(unc).json``; RefCOCO's, once its pickle is saved as JSON): an
-  entry of several sentences names annotations of a COCO instances file. ``ann_id`` [-1] means none.
+- ``mdetr``: a COCO file with one entry of ``images`` an expression: ``caption`` is its text, its annotations are the
+  targets. mmdet's `MDETRStyleRefCocoDataset`, `RefExpMetric` and `gRefCOCOMetric` read it. An expression without target
+  has one annotation of category -1 with the box [0, 0, 0, 0]. (`gRefCOCOMetric` of mmdet 3.3 and 3.4 reads only the
+  first target, so its ``F1_score`` is too low where expressions have several targets.)
+- Intra-class referring, our extension: ``mdetr`` with ``distractors`` for each expression, the xywh boxes of the other
+  objects of the target's category. `IntraClassReferringDataset` and `IntraClassReferringMetric` read it.
+- ``refs``: the list of the authors of gRefCOCO (``grefs(unc).json``; RefCOCO's pickle saved as JSON has the same form):
+  an entry has several sentences and the ids of annotations in a COCO instances file. ``ann_id`` [-1] means no target.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -63,8 +63,8 @@ class Expression:
         image: ``file_name``, ``height`` and ``width``.
         image_id: The image's own id, shared by all its expressions; None if not known.
         dataset_name: Such as 'refcoco'.
-        targets: What it means; nothing if the image does not show it.
-        distractors: Half-open xyxy boxes of the others of the target's category; None if they are not known.
+        targets: The objects that it refers to; empty if the image shows none (a negative phrase).
+        distractors: Half-open xyxy boxes of the other objects of the target's category; None if unknown.
     """
 
     id: int | str
@@ -120,7 +120,7 @@ def _check_none(targets: list[Any], name: str, mark: str) -> None:
 
 
 def read_intra_class(path: str | Path) -> Iterator[tuple[Record, list[Record]]]:
-    """Reads the expressions of a file for intra-class referring, each with the annotations that are its target.
+    """Yields the expressions of a file for intra-class referring, each with the annotations of its target.
 
     Raises:
         FileNotFoundError: If there is no such file.

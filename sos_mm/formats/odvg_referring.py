@@ -1,8 +1,8 @@
 """Referring expressions as ODVG lines for grounding.
 
-In ODVG a line is an expression, so that expressions of an image never are each other's negatives by mistake. mmdet's
-own `refcoco2odvg.py` makes the same of the four ``mdetr`` files that it knows by name; it leaves out expressions
-without target. Here they keep a line without regions.
+In ODVG each line is one expression, so that expressions of an image are never each other's negatives by mistake.
+mmdet's `refcoco2odvg.py` does the same for the four ``mdetr`` files that it knows by name; it leaves out expressions
+without target, which here keep a line without regions.
 """
 
 from collections import Counter

@@ -1,4 +1,6 @@
-"""What beside recipe and seed the bytes of a data set depend on: the package's code and the libraries under it."""
+"""The environment that affects the bytes of a data set besides recipe and seed: the package's code
+and its libraries.
+"""
 
 import hashlib
 import platform
@@ -15,9 +17,9 @@ import sos_mm
 
 
 def library_facts() -> dict[str, Any]:
-    """Returns the versions that a data set is made with, and the facts of OpenCV's build that change its arithmetic.
+    """Returns the versions of the libraries, and the build options of OpenCV that change its results.
 
-    With Intel's IPP on or off OpenCV scales and blurs to other last digits.
+    With and without Intel's IPP, OpenCV's scaling and blurring differ in the last digits.
     """
     return {
         "sos_mm": sos_mm.__version__,
@@ -40,13 +42,13 @@ def _version(package: str) -> str:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Lists what of `library_facts` is not as it was, such as 'numpy 2.2.6 instead of 1.26.4'."""
+    """Lists the values of `library_facts` that have changed, such as 'numpy 2.2.6 instead of 1.26.4'."""
     return [f"{name} {now[name]} instead of {before[name]}" for name in now if before.get(name, now[name]) != now[name]]
 
 
 @cache
 def code_hash() -> str:
-    """Returns a SHA-256 of the package's Python files: processes that make one data set must run the same code."""
+    """Computes a SHA-256 of the package's Python files: all processes of a data set must run the same code."""
     root = Path(sos_mm.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):

@@ -1,4 +1,4 @@
-"""From complete shards to a complete data set: files move to their places, records join, the manifest comes last."""
+"""Merges complete shards into a complete data set: moves files, joins records, and writes the manifest last."""
 
 import errno
 import os
@@ -17,14 +17,14 @@ from sos_mm.synthesis.tables import Counts, table_parts
 from sos_mm.synthesis.workspace import check_same, clear, replace_file, to_json
 from sos_mm.synthesis.writers.format import Categories, Table, Totals
 
-# Of all files but itself and the manifest, which holds its own: `sha256sum -c` reads it.
+# Checksums of all files except itself and the manifest, which holds its own; in the format of `sha256sum -c`.
 CHECKSUMS = "checksums.sha256"
-# Hashing leaves the interpreter, so that threads share the cores.
+# Hashing releases the GIL, so that threads run in parallel.
 _THREADS = 8
 
 
 def damaged_shards(out: Path, number_of_shards: int) -> list[int]:
-    """Returns the numbers of the shards that do not hold what was written into them."""
+    """Returns the numbers of the shards whose content differs from what was written."""
     numbers = range(number_of_shards)
     with ThreadPoolExecutor(_THREADS) as pool:
         intact = pool.map(lambda number: is_intact(out, number), numbers)
@@ -39,15 +39,15 @@ def merge(
     tables: Sequence[Table],
     categories: Categories,
 ) -> dict[str, Any]:
-    """Moves the files of all shards to their places, joins the tables' records, and writes the manifest.
+    """Moves the files of all shards to their final paths, joins the records of the tables, and writes the manifest.
 
-    May be cut short anywhere and repeated. The shards must be intact; see `damaged_shards`.
+    May be interrupted at any point and repeated. The shards must be intact; see `damaged_shards`.
 
     Returns:
         The manifest.
 
     Raises:
-        FileNotFoundError: If a file of a shard has gone.
+        FileNotFoundError: If a file of a shard is missing.
     """
     folders = [shard_folder(out, number) for number in range(number_of_shards)]
     counts, parents = Counts(), set()
@@ -70,13 +70,13 @@ def merge(
 
 
 def _checksum_lines(folders: Sequence[Path], tables: Mapping[str, str]) -> Iterator[bytes]:
-    """Yields a line a file, in the order of the images, one shard in memory at a time."""
+    """Yields one checksum line for each file, in the order of the images, with one shard in memory at a time."""
     for files in chain((read_summary(folder)["files"] for folder in folders), [tables.items()]):
         yield "".join(f"{sha256}  {name}\n" for name, sha256 in files).encode()
 
 
 def _write_table(out: Path, table: Table, folders: Sequence[Path], totals: Totals) -> str:
-    """Joins the records of all shards, one at a time; returns the file's SHA-256."""
+    """Joins the records of all shards, one shard at a time; returns the file's SHA-256."""
     (out / table.path).parent.mkdir(exist_ok=True)
     parts = table_parts(table, totals, lambda stream: read_stream(folders, stream))
     return replace_file(out, out / table.path, parts)
@@ -86,7 +86,7 @@ def _move(source: Path, target: Path) -> None:
     try:
         os.replace(source, target)
     except FileNotFoundError:
-        # The target's folder is not there yet, or the file moved in an earlier attempt.
+        # The target's folder does not exist yet, or the file was moved in an earlier attempt.
         if source.exists():
             target.parent.mkdir(exist_ok=True)
             os.replace(source, target)
@@ -101,20 +101,20 @@ def open_complete(out: Path, identity: Mapping[str, Any], verify: bool = False) 
 
     Args:
         out: The folder.
-        identity: What tells one data set from another.
-        verify: Whether to read all files and compare their checksums, rather than look for their names alone.
+        identity: The settings that identify a data set.
+        verify: Whether to read all files and compare their checksums, rather than check only that they exist.
 
     Raises:
         FileExistsError: If it is another data set.
         FileNotFoundError: If files are missing.
-        ValueError: If the manifest cannot be read, or files are not what was written.
+        ValueError: If the manifest cannot be read, or files have been changed.
     """
     if not (out / MANIFEST).exists():
         return None
     manifest = read_manifest(out)
     check_same(out, manifest, identity)
     _check_files(out)
-    # Left behind when a run was killed after its last act but one.
+    # Left behind when a run was killed before its last step.
     clear(out)
     if verify:
         _verify(out, manifest)
@@ -126,7 +126,7 @@ def read_manifest(out: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it is not what a run writes.
+        ValueError: If its content is invalid.
     """
     if not (out / MANIFEST).is_file():
         raise FileNotFoundError(f"`out` must be a complete data set, but {out / MANIFEST} does not exist.")
@@ -138,11 +138,11 @@ def read_manifest(out: Path) -> dict[str, Any]:
 
 
 def read_checksums(out: Path, names: Collection[str] | None = None) -> dict[str, str]:
-    """Reads the SHA-256 by file of a complete data set, of all files or of some.
+    """Reads the SHA-256 checksums by file of a complete data set, of all files or of some.
 
     Raises:
         FileNotFoundError: If the list of checksums is missing.
-        ValueError: If a line of it is not one that a run writes.
+        ValueError: If a line of it is invalid.
     """
     path = out / CHECKSUMS
     if not path.is_file():
@@ -188,10 +188,10 @@ def _verify(out: Path, manifest: Mapping[str, Any]) -> None:
 
 @contextmanager
 def telling_full_disk(out: Path) -> Iterator[None]:
-    """Says what to do when the disk is full.
+    """Adds the remedy to the error of a full disk.
 
     Raises:
-        OSError: If it is; as it came where it is something else.
+        OSError: If the disk is full; other errors are not changed.
     """
     try:
         yield

@@ -1,8 +1,8 @@
-"""Shards: the files and records of some images, written into a folder of their own and proved before use.
+"""Shards: the files and records of some images, written into a temporary folder and verified before use.
 
-A shard is written into a partial folder and renamed when it is complete, so that whatever kills a run leaves complete
-shards or none. It keeps the checksums of all that it holds, so that damage is found before its parts are joined: a
-record stream that was cut would otherwise read as a shorter one.
+A shard is written into a temporary folder and renamed when it is complete, so that a killed run leaves only complete
+shards. It holds the checksums of its files, so that damage is detected before its parts are joined: a truncated record
+stream would otherwise read as a shorter one.
 """
 
 import hashlib
@@ -27,19 +27,19 @@ _SYNC_THREADS = 16
 
 
 def shard_folder(out: Path, number: int) -> Path:
-    """Returns the folder where a finished shard waits for the others."""
+    """Returns the folder of a complete shard before merging."""
     return out / WORK / f"{number:06d}"
 
 
 @dataclass(frozen=True)
 class ShardImage:
-    """What a shard holds for one image.
+    """The files and records of one image in a shard.
 
     Attributes:
         files: Contents by path in the data set.
         records: Records by (path of the table, section).
-        category_ids: The category of each of its objects.
-        limited: How many of them the layout's ``max_enlargement`` made smaller.
+        category_ids: The category id of each of its objects.
+        limited: Number of objects that the layout's ``max_enlargement`` reduced.
     """
 
     files: Mapping[str, bytes]
@@ -49,7 +49,7 @@ class ShardImage:
 
 
 class _StreamWriter:
-    """Writes the records of one stream and sums them up."""
+    """Writes the records of one stream and computes their checksum."""
 
     def __init__(self, file: BinaryIO):
         self._file, self._digest, self.records = file, hashlib.sha256(), 0
@@ -65,22 +65,22 @@ class _StreamWriter:
 
 
 def write_shard(out: Path, number: int, images: Iterable[ShardImage]) -> int:
-    """Writes a shard and renames it into place.
+    """Writes a shard and renames it to its final name.
 
     Args:
         out: The data set's folder.
-        number: Which shard.
-        images: What to write.
+        number: Number of the shard.
+        images: The encoded images.
 
     Returns:
-        How many images it holds.
+        The number of images in it.
 
     Raises:
-        OSError: If the disk is full or fails; the shard is then not there, and the others are kept.
+        OSError: If the disk is full or fails; the shard then does not exist, and the others are kept.
     """
     folder = shard_folder(out, number)
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
-    # There already if this process failed here before and goes on with other shards.
+    # Exists if this process failed here before and goes on with other shards.
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     written = _fill(partial, images)
@@ -106,7 +106,7 @@ def _fill(partial: Path, images: Iterable[ShardImage]) -> int:
         summaries = {_stream_name(stream): writer.summary() for stream, writer in streams.items()}
     summary = {**counts.to_json(), "files": checksums, "streams": summaries}
     _write(partial / _SUMMARY, to_json({**summary, "sha256": _sum_of(summary)}))
-    # At once, since a disk takes hardly longer for many files than for one.
+    # All at once, since syncing many files takes hardly longer than syncing one.
     with ThreadPoolExecutor(_SYNC_THREADS) as pool:
         list(pool.map(sync, partial.rglob("*")))
     return counts.images
@@ -121,7 +121,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
     Raises:
         OSError: If it is missing.
-        ValueError: If it is not as it was written.
+        ValueError: If it has been changed.
     """
     try:
         summary = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
@@ -134,7 +134,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 
 def is_intact(out: Path, number: int) -> bool:
-    """Tells whether a shard holds exactly what was written, some of its files perhaps in their final places already."""
+    """Returns whether a shard holds exactly what was written; some of its files may already be at their final paths."""
     folder = shard_folder(out, number)
     try:
         summary = read_summary(folder)
@@ -159,10 +159,10 @@ def sha256_of(path: Path) -> str:
 
 
 def read_stream(folders: Sequence[Path], stream: Stream) -> Iterator[bytes]:
-    """Reads the encoded records of a stream from all shards, in the order of the images."""
+    """Yields the encoded records of a stream from all shards, in the order of the images."""
     for folder in folders:
         path = folder / _stream_name(stream)
-        # A shard without such a record has no such file.
+        # A shard without records of this stream has no file for it.
         if path.exists():
             with open(path, "rb") as lines:
                 yield from (line.rstrip(b"\n") for line in lines)

@@ -1,7 +1,7 @@
-"""The folder of a data set while a run makes it: who may write there, and what the run is made of.
+"""The folder of a data set during a run: the lock, the identity of the run, and its sources.
 
-All that a run keeps until the data set is complete lies in one folder, `WORK`. The lock comes first: only who holds
-it reads or writes anything else there. Only names that a run itself writes are ever removed.
+All files that a run keeps until the data set is complete are in one folder, `WORK`. The lock comes first: only its
+holder reads or writes other files there. Only names that a run itself writes are ever removed.
 """
 
 import errno
@@ -22,11 +22,11 @@ from sos_mm.checks import writable_folder
 from sos_mm.formats.composed import MANIFEST, WORK
 from sos_mm.formats.json_reader import read_json_object
 
-if sys.platform != "win32":  # `synthesize` refuses to run there; composing in memory does without.
+if sys.platform != "win32":  # `synthesize` raises an error there; composing in memory needs no lock.
     import fcntl
 
 _RUN, _SOURCES, _RUN_LOCK, _WORKERS_LOCK = "run.json", "sources.json", "run.lock", "workers.lock"
-# Where files are written before they take their names.
+# Folder in which files are written before they get their final names.
 _SCRATCH = "scratch"
 _SHARD, _PARTIAL = re.compile(r"\d{6,}"), re.compile(r"\d{6,}\.partial-\d+")
 # Workers notice the end of their main process within a second, those of a cluster later.
@@ -35,19 +35,19 @@ _WORKERS_END_S = 60.0
 
 @contextmanager
 def sole_run(out: Path, run: Mapping[str, Any]) -> Iterator[bool]:
-    """Takes a folder for a run and keeps other runs out of it.
+    """Locks a folder for a run against other runs.
 
-    A run that fails before its first shard gives the folder back: a recipe that was corrected is another one.
+    A run that fails before its first shard releases the folder, since a corrected recipe has another identity.
 
     Args:
-        out: The folder; made where there is none.
-        run: What tells this run from another one, as JSON holds it.
+        out: The folder; created if it does not exist.
+        run: The identity of the run, as JSON values.
 
     Yields:
-        Whether there is something to make; False if another run has completed the data set meanwhile.
+        Whether the data set must be generated; False if another run has completed it meanwhile.
 
     Raises:
-        FileExistsError: If another run is at work there, or the folder holds anything else than a part of this run.
+        FileExistsError: If another run is using the folder, or it holds other files than those of this run.
         NotADirectoryError, PermissionError: If it cannot be written.
     """
     writable_folder(out, "`out`")
@@ -70,7 +70,7 @@ def _lock(out: Path) -> TextIO | None:
     while not (out / MANIFEST).exists():
         strangers = sorted(path.name for path in out.iterdir() if path.name != WORK)
         if strangers and not (out / WORK / _RUN).exists():
-            # Not a run's own files, which another run has just completed.
+            # The files are those of a data set that another run has just completed.
             if (out / MANIFEST).exists():
                 break
             raise FileExistsError(
@@ -81,7 +81,7 @@ def _lock(out: Path) -> TextIO | None:
         try:
             lock = open(out / WORK / _RUN_LOCK, "w")  # noqa: SIM115 # Who gets it holds it beyond this function.
         except FileNotFoundError:
-            continue  # Another run has just given the folder back.
+            continue  # Another run has just released the folder.
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -95,7 +95,7 @@ def _lock(out: Path) -> TextIO | None:
 
 
 def _is_at(file: TextIO, path: Path) -> bool:
-    """Tells whether a path still names an open file."""
+    """Returns whether a path still refers to an open file."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except FileNotFoundError:
@@ -103,7 +103,7 @@ def _is_at(file: TextIO, path: Path) -> bool:
 
 
 def _wait_for_workers(out: Path, workers: TextIO) -> None:
-    """Waits until the workers of an earlier run are gone: they outlive a killed main process for a moment."""
+    """Waits until the workers of an earlier run have ended: they outlive a killed main process for a moment."""
     deadline, told = time.monotonic() + _WORKERS_END_S, False
     while True:
         try:
@@ -123,7 +123,7 @@ def _wait_for_workers(out: Path, workers: TextIO) -> None:
 
 
 def _claim(out: Path, run: Mapping[str, Any]) -> None:
-    """Writes down whose folder this is, or checks it; clears away shards that were cut short."""
+    """Stores the identity of the run in the folder, or checks it; removes incomplete shards."""
     names = sorted(path.name for path in (out / WORK).iterdir())
     if _RUN in names:
         check_same(out, read_json_object(out / WORK / _RUN, "what a run is made of"), run)
@@ -145,7 +145,7 @@ def check_same(out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -
     """Checks that a folder belongs to this run.
 
     Raises:
-        FileExistsError: If it does not; says how the runs differ.
+        FileExistsError: If it does not; the message names the differences.
     """
     different = [key for key in wanted if found.get(key) != wanted[key]]
     if different:
@@ -159,7 +159,7 @@ def check_same(out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -
 
 
 def _give_back(out: Path, workers: TextIO) -> None:
-    """Unclaims a folder without a complete shard, unless workers still write there."""
+    """Releases a folder without a complete shard, unless workers are still writing there."""
     if any(_SHARD.fullmatch(path.name) for path in (out / WORK).glob("*")):
         return
     try:
@@ -170,12 +170,12 @@ def _give_back(out: Path, workers: TextIO) -> None:
 
 
 def clear(out: Path) -> None:
-    """Removes the run's own files from the folder, and their folder if it then is empty."""
+    """Removes the run's own files from the folder, and the folder itself if it is then empty."""
     work = out / WORK
     for path in work.glob("*"):
         if _SHARD.fullmatch(path.name) or _PARTIAL.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)
-    # What says whose folder it is goes last but for the lock, which keeps others out until then.
+    # The identity is removed last except for the lock, which excludes other runs until then.
     for name in (_SCRATCH, _SOURCES, _WORKERS_LOCK, _RUN, _RUN_LOCK):
         (work / name).unlink(missing_ok=True)
     try:
@@ -188,11 +188,11 @@ def clear(out: Path) -> None:
 
 
 def note_sources(out: Path, sources: Mapping[str, str]) -> None:
-    """Writes down what a run is made of, or checks that it still is what it was when the run began.
+    """Stores the content hashes of a run's sources, or checks that they equal those of the start of the run.
 
     Args:
-        out: The folder, taken by `sole_run`.
-        sources: Fingerprint by name of the source.
+        out: The folder, locked by `sole_run`.
+        sources: Content hash by name of the source.
 
     Raises:
         FileExistsError: If a source has changed since.
@@ -212,7 +212,7 @@ def note_sources(out: Path, sources: Mapping[str, str]) -> None:
 
 def join_run(out: Path) -> None:
     """Makes later runs wait for this worker process until it has ended."""
-    # A bare descriptor, which nothing closes but the end of the process.
+    # A raw descriptor, closed only by the end of the process.
     fcntl.flock(os.open(out / WORK / _WORKERS_LOCK, os.O_WRONLY), fcntl.LOCK_SH)
 
 
@@ -227,5 +227,5 @@ def replace_file(out: Path, path: Path, parts: Iterable[bytes]) -> str:
 
 
 def to_json(value: Mapping[str, Any]) -> bytes:
-    """Encodes an object of a run's own files, for people to read."""
+    """Encodes an object of a run's own files as readable JSON."""
     return (json.dumps(dict(value), indent=1, sort_keys=True) + "\n").encode()
