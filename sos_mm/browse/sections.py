@@ -188,7 +188,7 @@ def _size_classes(stats: Figures, other: Figures | None, other_name: str, measur
 
 def _relative_sizes(stats: Figures, other: Figures | None, measured: str) -> Markup:
     edges = np.geomspace(0.01, 1, 25)
-    ours = statistics.shares(statistics.relative_sizes(told), edges)
+    ours = statistics.shares(statistics.relative_sizes(stats), edges)
     theirs = None if other is None else statistics.shares(statistics.relative_sizes(other), edges)
     names = [f"{low:.1%} to {high:.1%}" for low, high in pairwise(edges)]
     names[0] = f"up to {edges[1]:.1%}"
