@@ -1,7 +1,7 @@
-"""Checks at the door: dependencies, folders and image files, each with an error that says what to do."""
+"""Input validation: dependencies, folders, options and image files, with errors that name the remedy."""
 
-import os
 import sys
+import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -27,11 +27,11 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 class FaultyInputError(ValueError):
-    """One of many inputs cannot be used.
+    """An error about one of many inputs, which cannot be used.
 
     Args:
-        reason: Why, in few words that name no file, to count by, such as ``"cannot be decoded"``.
-        text: The whole message: which one, why, and what to do.
+        reason: Short reason without names, by which such errors are counted, such as ``"cannot be decoded"``.
+        text: The complete message: which input, why, and what to do.
     """
 
     def __init__(self, reason: str, text: str):
@@ -46,7 +46,7 @@ def require(module: str, needed_for: str, remedy: str) -> ModuleType:
     """Imports an optional dependency.
 
     Raises:
-        ImportError: If it cannot be imported; names what needs it and how to get it.
+        ImportError: If it cannot be imported; the message names what needs it and how to get it.
     """
     try:
         return import_module(module)
@@ -67,11 +67,11 @@ def require_posix(what: str) -> None:
 
 
 def check_folder(path: str | Path, what: str) -> Path:
-    """Returns the path of an existing, readable folder.
+    """Returns the path of a folder after checking that it exists.
 
     Raises:
-        FileNotFoundError: If there is none.
-        NotADirectoryError: If it is something else.
+        FileNotFoundError: If it does not exist.
+        NotADirectoryError: If it is a file.
     """
     path = Path(path)
     if not path.exists():
@@ -91,13 +91,13 @@ def check_choice(name: str, value: object, choices: Iterable) -> None:
 
 
 def few(names: Collection[str]) -> str:
-    """Returns up to three names, and how many more there are, for an error."""
+    """Formats up to three names, and the number of further names, for an error message."""
     shown = ", ".join(map(repr, sorted(names)[:3]))
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 def one_name(name: str, value: Any, old_name: str, old_value: Any) -> Any:
-    """Returns the value of a setting that may be given under its name or under its old one.
+    """Returns the value of a setting that may be given under its name or under its old name.
 
     Raises:
         ValueError: If it is given under both.
@@ -130,19 +130,19 @@ def present_names(settings: Mapping[str, Any], renamed: Mapping[str, str], place
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
-    """Raises ValueError unless it is a number and ``low <= value <= high``."""
+    """Raises ValueError unless ``value`` is a number and ``low <= value <= high``."""
     if not isinstance(value, Real) or not low <= value <= high:
         raise ValueError(f"`{name}` must be in [{low}, {high}], but got {value}.")
 
 
 def check_integer(name: str, value: int, low: int, high: int) -> None:
-    """Raises ValueError unless it is an integer and ``low <= value <= high``."""
+    """Raises ValueError unless ``value`` is an integer and ``low <= value <= high``."""
     if not isinstance(value, Integral) or not low <= value <= high:
         raise ValueError(f"`{name}` must be an integer in [{low}, {high}], but got {value!r}.")
 
 
 def read_image(path: str | Path, channels: int) -> np.ndarray:
-    """Reads an image file; deeper ones are reduced to 8 bits, except cut-outs (four channels).
+    """Reads an image file; images of more than 8 bits are converted to 8 bits, except cut-outs (four channels).
 
     Args:
         path: The file.
@@ -159,7 +159,7 @@ def read_image(path: str | Path, channels: int) -> np.ndarray:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"The image {path} does not exist.")
-    # Through a buffer, since imread answers a broken file and an unreadable name alike with None.
+    # Through a buffer, since imread returns None both for a broken file and for a name that it cannot read.
     return decode_image(np.fromfile(path, np.uint8), path, channels)
 
 
@@ -168,11 +168,11 @@ def decode_image(encoded: np.ndarray, name: str | Path, channels: int) -> np.nda
 
     Args:
         encoded: The bytes, uint8.
-        name: What an error names.
+        name: Name of the image in error messages.
         channels: 1, 3 or 4.
 
     Raises:
-        ValueError: As of `read_image`.
+        ValueError: As `read_image`.
     """
     import cv2
 
@@ -227,11 +227,11 @@ def without_metadata(encoded: np.ndarray) -> np.ndarray:
 
 
 def _is_cut_short(encoded: bytes) -> bool:
-    """Returns whether a PNG or JPEG file lost its end, which OpenCV answers with what came before."""
+    """Returns whether a PNG or JPEG file is truncated, of which OpenCV decodes the existing part."""
     if encoded.startswith(b"\x89PNG"):
         return b"IEND" not in encoded
     if encoded.startswith(b"\xff\xd8"):
-        # The end of a thumbnail in the header comes before the picture's own scan begins.
+        # The end marker of a thumbnail in the header precedes the scan of the image itself.
         end = encoded.rfind(b"\xff\xd9")
         return end < 0 or encoded.find(b"\xff\xda", end) >= 0
     return False
@@ -251,17 +251,17 @@ def _to_rgba(image: np.ndarray, path: str | Path) -> np.ndarray:
 
 
 def writable_folder(path: str | Path, what: str) -> Path:
-    """Makes a folder where there is none, and checks that it can be written.
+    """Creates a folder if it does not exist, and checks that it can be written.
 
     Raises:
-        NotADirectoryError: If a file is in the way.
+        NotADirectoryError: If the path, or a part of it, is a file.
         PermissionError: If it cannot be written.
     """
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        (probe := path / f".writable-{os.getpid()}").touch()
-        probe.unlink()
+        # Without a name of its own, so that nothing stays where a process is killed meanwhile.
+        tempfile.TemporaryFile(dir=path).close()
     except (FileExistsError, NotADirectoryError) as error:
         raise NotADirectoryError(f"{what} must be a folder, but {error.filename} is a file: choose another.") from error
     except OSError as error:

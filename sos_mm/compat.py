@@ -1,9 +1,9 @@
-"""Which OpenMMLab lineage is installed, and whether its versions are ones that this package was tested with.
+"""The installed OpenMMLab lineage, and whether its versions are among those that this package was tested with.
 
-OpenMMLab's packages exist twice: the originals, and the maintained ``onedl-*`` forks. Both have the same
-import names, so they cannot be told apart by ``import`` and must not be installed together. The originals beside an
-older torch, as the commonest mmdet codebases have them, are a lineage of their own: ``classic``, without mmseg. What is
-wrong is raised as RuntimeError: mmengine catches ImportError while it reads a config, and hides what it says.
+OpenMMLab's packages exist twice: the originals, and the maintained ``onedl-*`` forks. Both have the same import names,
+so they cannot be distinguished by ``import`` and must not be installed together. The originals with an older torch, as
+in the most common mmdet codebases, are a third lineage: ``classic``, without mmseg. Errors are raised as RuntimeError:
+mmengine catches ImportError while it reads a config, and hides its message.
 """
 
 import logging
@@ -25,7 +25,7 @@ class Lineage:
         """Returns the installed ones: import name -> version."""
         versions: dict[str, str] = {}
         for module, (distribution, _) in self.packages.items():
-            # mmcv without compiled operators is a distribution of another name.
+            # mmcv without compiled operators is a distribution with another name.
             for name in (distribution, f"{distribution}-lite"):
                 try:
                     versions.setdefault(module, version(name))
@@ -58,10 +58,10 @@ _CLASSIC_TORCH = "<2.2"
 
 
 def find_lineage() -> Lineage:
-    """Returns the lineage that is installed.
+    """Finds the lineage that is installed.
 
     Raises:
-        RuntimeError: If neither the forks nor the originals are, or both are (even in part).
+        RuntimeError: If neither the forks nor the originals are installed, or both are (even in part).
     """
     found = [lineage for lineage in LINEAGES if lineage.installed()]
     if not found:
@@ -92,13 +92,13 @@ def _has_old_torch() -> bool:
 
 
 def check_openmmlab(*modules: str) -> Lineage:
-    """Checks that some of ``mmengine``, ``mmcv``, ``mmdet`` and ``mmseg`` are there in tested versions.
+    """Checks that some of ``mmengine``, ``mmcv``, ``mmdet`` and ``mmseg`` are installed in tested versions.
 
     Raises:
         RuntimeError: If one is missing or outside its range, torch is too old for one, or both lineages are installed.
     """
     lineage = find_lineage()
-    from packaging.specifiers import SpecifierSet  # After the line above: mmengine brings it.
+    from packaging.specifiers import SpecifierSet  # After the line above: it is a dependency of mmengine.
 
     installed = lineage.installed()
     for module in modules:
@@ -123,9 +123,9 @@ def check_openmmlab(*modules: str) -> Lineage:
 
 
 def import_quietly(*modules: str) -> None:
-    """Imports modules and keeps what they print meanwhile from the terminal; a log at level DEBUG has it.
+    """Imports modules and redirects what they print from the terminal to a log at level DEBUG.
 
-    The maintained forks print a line for each optional library that they do not find.
+    The maintained forks print a line for each optional library that is not installed.
 
     Raises:
         ImportError: If one cannot be imported.
@@ -141,10 +141,10 @@ def restore_numpy_aliases() -> None:
     """Restores ``np.float`` and ``np.long``, which numpy 1.24 removed.
 
     The lvis package uses the first. mmdet's text transforms use the second, which numpy 2 has again: the integer of
-    the C type long. Call it before `lvis.LVISEval`, mmdet's LVIS metrics or its ODVG pipelines run.
+    C's type long. Call it before `lvis.LVISEval`, mmdet's LVIS metrics or its ODVG pipelines run.
     """
     import numpy as np
 
-    # Asked through the dict: `hasattr` warns, and raises where numpy guards the name.
+    # Set through the dict: `hasattr` warns, and raises if numpy guards the name.
     np.__dict__.setdefault("float", float)
     np.__dict__.setdefault("long", np.int_)

@@ -1,7 +1,7 @@
-"""Renders HTML pages from the package's templates; all text that is put in is escaped.
+"""Renders HTML pages from the package's templates; all inserted text is escaped.
 
-A template of a page extends ``page.html``. ``parts.html`` holds macros for what several pages have: cards, tables,
-figures. What a macro or a template returns is :class:`markupsafe.Markup` and is put into another one as it is.
+The template of a page extends ``page.html``. ``parts.html`` holds macros that several pages use: cards, tables,
+figures. Macros and templates return :class:`markupsafe.Markup`, which is inserted into others without escaping.
 """
 
 from functools import cache
@@ -16,7 +16,7 @@ TEMPLATES = "templates"
 
 @cache
 def environment() -> Environment:
-    """Makes the environment of all templates."""
+    """Creates the environment of all templates."""
     made = Environment(
         loader=PackageLoader("sos_mm", TEMPLATES),
         autoescape=True,
@@ -29,11 +29,11 @@ def environment() -> Environment:
 
 
 def render(template: str, **values: Any) -> str:
-    """Renders a whole page.
+    """Renders a complete page.
 
     Args:
         template: Name of a file in ``sos_mm/templates``.
-        values: What it needs; text is escaped unless it is `Markup`.
+        values: Its variables; text is escaped unless it is `Markup`.
 
     Raises:
         jinja2.UndefinedError: If a value is missing.
@@ -45,18 +45,18 @@ def part(name: str, *values: Any, **named: Any) -> Markup:
     """Renders one macro of ``parts.html``.
 
     Args:
-        name: Of the macro.
-        values: Its arguments; text is escaped unless it is `Markup`.
-        named: The same.
+        name: Name of the macro.
+        values: Its positional arguments; text is escaped unless it is `Markup`.
+        named: Its keyword arguments; likewise escaped.
     """
     return getattr(environment().get_template("parts.html").module, name)(*values, **named)
 
 
 def join(parts: Any) -> Markup:
-    """Joins pieces of a page; those that are not `Markup` are escaped."""
+    """Joins pieces of a page; pieces that are not `Markup` are escaped."""
     return Markup("").join(parts)
 
 
 def source(name: str) -> Markup:
-    """Reads a style sheet or a script of ``sos_mm/templates``, which is put into a page as it is."""
+    """Reads a style sheet or script of ``sos_mm/templates``, which is inserted into a page without escaping."""
     return Markup((files("sos_mm") / TEMPLATES / name).read_text(encoding="utf-8"))

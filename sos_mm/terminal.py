@@ -1,4 +1,4 @@
-"""What a command shows on the terminal while it works: progress, and not what libraries print on the way."""
+"""Terminal output of commands: progress bars, and redirection of the output of libraries to logs."""
 
 import logging
 import math
@@ -11,24 +11,24 @@ from tqdm import tqdm
 
 from sos_mm.compat import import_quietly
 
-# Where no terminal overwrites the line: what has been done, without a bar.
+# Format for log files, where lines are not overwritten: counts without a bar.
 _PLAIN = "{n_fmt}/{total_fmt}{unit}, {rate_fmt}, {remaining} left"
 
 
 def progress_bar(values: Iterable | None = None, *, total: int, unit: str, shown: bool = True) -> tqdm:
-    """Makes a progress bar on stderr; use it in a ``with`` block, so that an error starts on a line of its own.
+    """Creates a progress bar on stderr; use it in a ``with`` block, so that an error starts on a new line.
 
-    On a terminal it is one line that is overwritten. Elsewhere, as in a log file, it is written at every tenth of the
-    way and no more often.
+    On a terminal it is one line that is overwritten. Elsewhere, as in a log file, a line is written at every tenth of
+    the total.
 
     Args:
-        values: What to iterate over; None to call ``update`` with the number of those done instead.
-        total: How many there are.
-        unit: What they are, such as 'images'.
-        shown: Whether to write anything.
+        values: The values to iterate over; None to call ``update`` with the number of finished ones instead.
+        total: Number of values.
+        unit: Name of the values, such as 'images'.
+        shown: Whether to show the bar.
 
     Returns:
-        The bar; iterating over it gives the values.
+        The bar; iterating over it yields the values.
     """
     options: dict[str, Any]
     if not sys.stderr.isatty():
@@ -43,9 +43,9 @@ def progress_bar(values: Iterable | None = None, *, total: int, unit: str, shown
 
 
 def log_prints(*modules: str) -> None:
-    """Has what some modules print go to their loggers instead, at level DEBUG.
+    """Redirects the output of `print` in some modules to their loggers, at level DEBUG.
 
-    While `contextlib.redirect_stdout` is in force they print: mmdet collects pycocotools' tables so.
+    Inside `contextlib.redirect_stdout` they print as usual: mmdet collects pycocotools' tables in this way.
 
     Args:
         modules: Names of modules that call `print`; imported here.

@@ -99,7 +99,7 @@ def test_importing_saliency_in_classic(code):
 
 def test_the_verb_of_saliency_data_in_classic():
     done = python("from sos_mm.cli import main; main(['check', '--help'])")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("error: `sos-mm check` cannot be used here: `mmseg`")
     assert re.search(NEWER, done.stderr)
 

@@ -22,6 +22,7 @@ ARROWS = {
     "browse": {"formats"},
     "annotations": {"formats"},
     "metrics": set(),
+    "language_model": set(),
     "saliency": {"metrics", "segments", "cutouts", "engine"},
     "augmentation": {"formats", "segments", "composition", "engine"},
     "detection": {"formats", "metrics", "engine"},
@@ -46,6 +47,7 @@ WITHOUT_TORCH = (
     "browse",
     "annotations",
     "metrics",
+    "language_model",
     "atomic",
     "checks",
     "compat",
@@ -132,7 +134,9 @@ def registered() -> list[tuple[str, str]]:
     """(registry, class name) of everything of ours in mmengine's root registries."""
     import mmengine.registry as registries
 
-    import_module("sos_mm.saliency")
+    import_module("sos_mm.augmentation")
+    if "mmseg" in scopes():
+        import_module("sos_mm.saliency")
     if "mmdet" in scopes():
         import_module("sos_mm.detection")
     found = []
@@ -150,9 +154,10 @@ def test_everything_registered_is_public():
 
 
 def scopes() -> list[str | None]:
-    """No scope, mmseg's, and mmdet's where it is installed with compiled operators."""
-    installed = {"mmdet", "onedl-mmdetection"} & {d.metadata["Name"].lower() for d in metadata.distributions()}
-    return [None, "mmseg", *(["mmdet"] if installed else [])]
+    """No scope, and those of mmseg and mmdet (which comes with compiled operators) where they are installed."""
+    installed = {distribution.metadata["Name"].lower() for distribution in metadata.distributions()}
+    distributions = {"mmseg": {"mmsegmentation", "onedl-mmsegmentation"}, "mmdet": {"mmdet", "onedl-mmdetection"}}
+    return [None, *(scope for scope, names in distributions.items() if names & installed)]
 
 
 @pytest.mark.parametrize("scope", scopes())
@@ -167,12 +172,10 @@ def test_names_resolve_to_our_classes(scope, spelling):
             assert looked_in.get(spelling.format(name)) is getattr(sos_mm, name)
 
 
-def test_name_alone_needs_no_import_line():
-    code = """
-from mmengine.registry import TRANSFORMS
-print(TRANSFORMS.build(dict(type='sos_mm.FlipSaliency', prob=1.0)).prob)
-"""
-    assert python(code).splitlines()[-1] == "1.0"
+@pytest.mark.parametrize(("registry", "name"), [("HOOKS", "VisitHook"), ("TRANSFORMS", "FlipSaliency")])
+def test_name_alone_needs_no_import_line(registry, name):
+    code = f"import mmengine.registry as r; print(type(r.{registry}.build(dict(type='sos_mm.{name}'))).__name__)"
+    assert python(code).splitlines()[-1] == name
 
 
 def test_missing_dependency_names_the_remedy():

@@ -61,7 +61,7 @@ def test_verbs_are_refused(verb, windows):
 def test_a_tool_is_refused_by_its_own_name():
     tool = str(TOOLS / "convert_annotations.py")
     done = python(f"import runpy\nsys.argv = [{tool!r}]\nrunpy.run_path({tool!r}, run_name='__main__')\n")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == (
         f"error: `{tool}` needs Linux or macOS, but this is Windows: run it in the Windows Subsystem for Linux (WSL).\n"
     )

@@ -1,4 +1,4 @@
-"""Judges a saliency model against baselines and draws one page: `report_saliency.py CONFIG CHECKPOINT`."""
+"""Evaluates a saliency model against its references and writes one page: `report_saliency.py CONFIG CHECKPOINT`."""
 
 import argparse
 from itertools import islice
@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from sos_mm.checks import read_image
+from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_renamed_argument
 from sos_mm.engine.launch import add_common_arguments, build_trained, load_config
 from sos_mm.saliency.evaluation import baselines, report
@@ -34,7 +35,7 @@ def parse_args() -> argparse.Namespace:
 
 @torch.no_grad()
 def prediction_rows(model, batches: list[dict]) -> list[Markup]:
-    """Image, ground truth, auxiliary map (where the model has one) and full model, a figure an image."""
+    """Returns rows of image, ground truth, auxiliary map (if the model has one) and prediction, one figure an image."""
     named = baselines.predictors(model)
     shown = [named[name] for name in ("auxiliary map of the encoder", "branch alone", "full model") if name in named]
     rows = []
@@ -49,14 +50,14 @@ def prediction_rows(model, batches: list[dict]) -> list[Markup]:
 
 
 def page_sections(runner: Runner, args: argparse.Namespace, scores: dict) -> list[report.Section]:
-    """Everything that the page shows."""
+    """Returns the sections of the page."""
     model, loader, config = runner.model, runner.test_dataloader, runner.cfg
     batches = list(islice(loader, ceil(args.rows / loader.batch_size)))
     rows = prediction_rows(model, batches)[: args.rows]
-    # Of a branch alone there is neither sampling nor attention.
+    # The branch alone has neither sampling nor attention.
     closely = range(min(args.closely, len(batches[0]["inputs"])) if isinstance(model, LatentDiffusionSegmentor) else 0)
     strips = [report.sampling_strip(model, batches[0], index, args.num_inference_steps) for index in closely]
-    # Nor is there attention to features where there are none.
+    # A model without features has no attention to them.
     attends = getattr(model.decode_head, "afim", None) is not None
     attention = [report.attention_row(model, batches[0], index) for index in closely if attends]
     test_root, train_root = (config[f"{kind}_dataloader"].dataset.data_root for kind in ("test", "train"))
@@ -77,6 +78,7 @@ def page_sections(runner: Runner, args: argparse.Namespace, scores: dict) -> lis
     return sections
 
 
+@command()
 def main() -> None:
     """Prints the table and writes the page."""
     args = parse_args()

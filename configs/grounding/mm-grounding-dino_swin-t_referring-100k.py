@@ -1,9 +1,9 @@
 # Fine-tuning on referring expressions over 100,000 images of frequent categories, after
-# mm-grounding-dino_swin-t_real-composed-100k.py: 5 epochs at 2e-4, with the language model at full rate. The start and
-# the step are ours; the ratio is that of SOS's configs with one composed source. Left and right are words in
-# expressions, and so are "the second", "the middle one" and "behind": what they are said of is neither mirrored nor
-# cropped, but resized.
-# Expressions that a language model wrote, once they are ODVG with one a line, or each phrase of the images by itself:
+# mm-grounding-dino_swin-t_real-composed-100k.py: 5 epochs at 2e-4, with the language model at full rate. The initial
+# weights and the schedule are ours; the ratio is that of SOS's configs with one composed source. Images whose
+# expressions contain words of position, such as "left", "the second" or "behind", are neither mirrored nor cropped, but
+# resized.
+# Expressions of a language model, as ODVG with one expression a line, or each phrase of the images as an expression:
 #   python tools/convert_annotations.py odvg-mdetr data/sos/FC-100K/annotations/odvg_grounding.jsonl referring.json
 #   python tools/convert_annotations.py mdetr-odvg referring.json data/sos/FC-100K/annotations/odvg_referring.jsonl
 _base_ = "mm-grounding-dino_swin-t_real-composed-100k.py"

@@ -3,10 +3,6 @@
 Their ODVG has boxes as xywh under the key ``bboxes``, where ODVG has xyxy under ``bbox``; spans that end at the last
 character, where ODVG's are half-open; file names of the masks; and the box [0, 0, 0, 0] for occluded objects. Their
 panoptic files have areas of 1, such boxes too, and categories without ``isthing``.
-
-Their ODVG has boxes as xywh under the key ``bboxes``, where ODVG has xyxy under ``bbox``; spans whose end is the last
-character, where ODVG's are half-open; file names of the masks; and the box [0, 0, 0, 0] for what is hidden. Their
-panoptic files have areas of 1, such boxes too, and categories that do not say ``isthing``.
 """
 
 from collections import Counter
@@ -19,7 +15,7 @@ import numpy as np
 from sos_mm.checks import check_folder
 from sos_mm.formats.boxes import BOXES, clip, xywh_to_xyxy
 from sos_mm.formats.json_reader import read_lists
-from sos_mm.formats.odvg import boxes_by_phrase, chunks, grounding_record, image_part, read_grounding
+from sos_mm.formats.odvg import boxes_by_phrase, chunks, grounding_line, read_grounding
 from sos_mm.formats.panoptic import read_map
 from sos_mm.formats.phrases import clean_phrase
 from sos_mm.formats.records import INTEGER, OBJECTS, TEXT, WORDS, Record, check_record
@@ -30,7 +26,7 @@ _REGION = {"phrase": TEXT, "bboxes": BOXES}
 def rebuilt_lines(
     path: str | Path, image_suffix: str = ".jpg", max_characters: int | None = None, left_out: Counter | None = None
 ) -> Iterator[Record]:
-    """Yields the lines of a released grounding file with corrected boxes, spans and file names.
+    """Rebuilds the lines of a released grounding file, with boxes, spans and file names made right.
 
     A phrase is removed from the caption if one of its boxes is occluded or outside the image, since the other boxes
     alone are not all its targets. Lines without any remaining phrase are left out.
@@ -57,17 +53,16 @@ def rebuilt_lines(
                 continue
             pairs += [(phrase, box) for box in boxes]
         file_name = str(PurePosixPath(line["filename"]).with_suffix(image_suffix))
-        image = image_part(file_name, (line["height"], line["width"]))
         if not pairs:
             left_out["line without phrases"] += 1
         for part in chunks(boxes_by_phrase(pairs), max_characters):
-            yield image | {"grounding": grounding_record(part)}
+            yield grounding_line(file_name, (line["height"], line["width"]), part)
 
 
 def repaired_panoptic(
     path: str | Path, masks: str | Path, image_suffix: str | None = None, left_out: Counter | None = None
 ) -> Record:
-    """Returns a released panoptic file with areas and boxes computed from its PNG files, for `CocoPanopticDataset`.
+    """Reads a released panoptic file and gives it the areas and boxes that its PNGs show, for `CocoPanopticDataset`.
 
     The released masks were drawn with soft edges, so a few pixels at edges may have an id between those of two
     segments. If it is no segment's id, the pixel becomes void; if it is another segment's id, it cannot be detected.
@@ -103,7 +98,7 @@ def repaired_panoptic(
 
 
 def _shown(ids: np.ndarray) -> dict[int, Record]:
-    """Computes area and xywh box of every id except 0 in a map of ids."""
+    """Finds the area and xywh box of every id in a map of ids, but 0."""
     rows, columns = np.nonzero(ids)
     found, which, areas = np.unique(ids[rows, columns], return_inverse=True, return_counts=True)
     low, high = np.full((2, len(found)), 2**31), np.full((2, len(found)), -1)

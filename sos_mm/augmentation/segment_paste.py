@@ -23,8 +23,8 @@ from sos_mm.augmentation.adapters import (
     paint_saliency,
     plain_boxes,
 )
-from sos_mm.augmentation.captions import Caption, caption_holds, estimated_tokens, possible_phrases, within_tokens
-from sos_mm.augmentation.class_table import UNKNOWN, class_names, names_of_labels
+from sos_mm.augmentation.captions import caption_holds, estimated_tokens, possible_phrases, within_tokens
+from sos_mm.augmentation.label_mapper import UNKNOWN, Caption, class_names, names_of_labels
 from sos_mm.augmentation.paste_source import PasteSource
 from sos_mm.augmentation.word_safe import collect_words
 from sos_mm.checks import check_choice, check_range, one_name, require
@@ -184,9 +184,9 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         scene = self._compose(image, source, results, rng)
         if scene is None or not scene.objects or self._falsifies(results, scene):
             return results
-        results = dict(results)
-        labels = source.name(results, scene)
-        self._annotate(results, Pasted(scene, np.array(labels, np.int64)))
+        named = source.mapper.name(scene.objects, results.get("text"), results.get("phrases"))
+        results = {**results, **named.words}
+        self._annotate(results, Pasted(scene, np.array(named.labels, np.int64)))
         results["img"] = self._to_pipeline(results["img"], image, scene.image)
         return results
 

@@ -1,4 +1,4 @@
-"""Draws charts as SVG: histograms, groups of bars and heat maps."""
+"""Charts as SVG: histograms, grouped bars and position maps."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from sos_mm.page import join, part
 
 _WIDTH, _HEIGHT = 360, 178
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 352, 16, 156
-# Steps between the lines of a chart, times a power of ten.
+# Distances between the grid lines of a chart, times a power of ten.
 _ROUND = (1, 2, 5, 10)
 
 
@@ -20,14 +20,14 @@ def histogram(
     theirs: np.ndarray | None = None,
     marks: Sequence[tuple[float, str]] = (),
 ) -> Markup:
-    """Shares as bars, and those of another data set as an outline over them.
+    """Draws shares as bars, and those of another data set as an outline over them.
 
     Args:
         ours: (B,) float, shares in [0, 1].
-        labels: What each of the B bars stands for, shown when it is pointed at.
-        ticks: Places on the axis, in bars from 0 to B, and what to write there.
-        theirs: (B,) float, or None.
-        marks: Places to mark with a line, likewise.
+        labels: Label of each of the B bars, shown as its tooltip.
+        ticks: Positions on the axis, in bars from 0 to B, and their labels.
+        theirs: (B,) float, shares of the other data set, or None.
+        marks: Positions to mark with a line, and their labels.
     """
     top = _top(max(ours.max(initial=0), 0 if theirs is None else theirs.max(initial=0)))
     width = (_RIGHT - _LEFT) / max(len(ours), 1)
@@ -43,7 +43,7 @@ def histogram(
     for position, text in marks:
         x = _LEFT + position * width
         parts.append(_path("mark", f"M{x:.1f},{_TOP - 4}V{_BOTTOM}"))
-        # On the side where there is room.
+        # On the side with more room.
         anchor, shift = ("start", 4) if x < _RIGHT - 90 else ("end", -4)
         parts.append(_text(f"{x + shift:.1f}", f"{_TOP - 2}", anchor, text))
     parts += [_tick(_LEFT + place * width, text) for place, text in ticks]
@@ -51,10 +51,10 @@ def histogram(
 
 
 def bar_groups(names: Sequence[str], series: Sequence[tuple[str, str, np.ndarray]]) -> Markup:
-    """Shares side by side, a group a name.
+    """Draws shares as bars side by side, one group for each name.
 
     Args:
-        names: Of the G groups.
+        names: Names of the G groups.
         series: Style class, name and (G,) shares of each series.
     """
     top = _top(max(float(shares.max(initial=0)) for _, _, shares in series))
@@ -73,11 +73,11 @@ def bar_groups(names: Sequence[str], series: Sequence[tuple[str, str, np.ndarray
 
 
 def position_chart(shares: np.ndarray, caption: str, style: str) -> Markup:
-    """A map of an image, its cells the stronger the more they hold.
+    """Draws a heat map of positions in the image.
 
     Args:
         shares: (n, n) float.
-        caption: What stands under it.
+        caption: Caption below it.
         style: Style class of the cells.
     """
     cells, top = len(shares), shares.max(initial=0) or 1
@@ -111,7 +111,7 @@ def _y(height: float) -> float:
 
 
 def _top(share: float) -> float:
-    """The upper end of the axis: a whole number of its lines."""
+    """Returns the upper end of the axis: the next grid line."""
     if share <= 0:
         return 1.0
     step = _step(share)

@@ -14,7 +14,7 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.page import render, source
 
 PAGE = "index.html"
-# By this a page of ours is known, which may be written over.
+# Marks a page written by this module, which may be replaced.
 _SIGN = '<meta name="generator" content="sos_mm report">'
 _PARTIAL = ".partial-"
 _MOST_CLASSES = 5000
@@ -33,32 +33,32 @@ def write_report(
     max_side: int = 1600,
     progress: bool = False,
 ) -> Path:
-    """Writes a page about a data set: ``index.html`` and a folder of pictures beside it, which need no network.
+    """Writes a page about a data set: ``index.html`` and a folder of images beside it; it opens without a network.
 
     Args:
-        data: What `read_dataset` takes, as are ``images`` and ``masks``.
+        data: The data set, as for `read_dataset`.
         out: Folder of the page: new, empty, or that of an earlier page, which is replaced.
-        images, masks: As there.
-        num: How many pictures to show; drawn by ``seed``.
-        seed: At least 0.
-        compare: An annotation file whose histograms to draw beside, such as COCO's ``instances_val2017.json``.
-        broken: 'error' or 'skip', as there; broken pictures too.
-        max_side: Pictures with a longer side, in pixels, are shown reduced to it.
-        progress: Whether to say on stderr how far it is.
+        images, masks: Folders, as for `read_dataset`.
+        num: Number of images to show, drawn at random.
+        seed: Seed of the draw, at least 0.
+        compare: An annotation file to compare the histograms with, such as COCO's ``instances_val2017.json``.
+        broken: 'error' or 'skip', as for `read_dataset`; applies to broken images too.
+        max_side: Larger images are reduced to this longer side, in pixels.
+        progress: Whether to show a progress bar on stderr.
 
     Returns:
         Path of the page.
 
     Raises:
-        FileNotFoundError, ValueError: As `read_dataset`; ValueError also if a number is out of its range.
-        FileExistsError: If the folder holds something else.
+        FileNotFoundError, ValueError: From `read_dataset`; ValueError also if a number is out of its range.
+        FileExistsError: If the folder holds other files.
         NotADirectoryError, PermissionError: If it cannot be written.
     """
     for name, value, low in (("num", num, 0), ("seed", seed, 0), ("max_side", max_side, 64)):
         check_range(name, value, low, 2**31 - 1)
     data_set = read_dataset(data, images, masks, broken=broken, progress=progress)
     other = None if compare is None else figures(read_annotations(compare))
-    told, out, faults = figures(data_set), page_folder(out), ErrorCollector(broken)
+    stats, out, faults = figures(data_set), page_folder(out), ErrorCollector(broken)
     with TemporaryDirectory(dir=out, prefix=_PARTIAL) as partial:
         samples = sample_records(data_set, num, seed, Path(partial), max_side, faults)
         skipped = (*data_set.faults, *faults.texts)
@@ -69,12 +69,12 @@ def write_report(
             subtitle=f"{data_set.kind} · {data_set.source}",
             css=source("dataset.css"),
             script=source("dataset.js"),
-            classes=len(told.categories),
-            tiles=sections.tiles(data_set, told),
+            classes=len(stats.categories),
+            tiles=sections.tiles(data_set, stats),
             faulty=sections.faults(data_set, skipped),
-            charts=sections.charts(data_set, told, other, name),
-            repeats=sections.repeats(data_set, told),
-            data={"samples": samples, "classes": _classes(told), "word": data_set.classes_word},
+            charts=sections.charts(data_set, stats, other, name),
+            repeats=sections.repeats(data_set, stats),
+            data={"samples": samples, "classes": _classes(stats), "word": data_set.classes_word},
         )
         (Path(partial) / PAGE).write_text(text, encoding="utf-8")
         shutil.rmtree(out / FOLDER, ignore_errors=True)
@@ -84,16 +84,16 @@ def write_report(
 
 
 def page_folder(out: str | Path) -> Path:
-    """Makes the folder of a page where there is none, and checks that it holds nothing but an earlier page.
+    """Creates the folder of a page if it does not exist, and checks that it holds nothing but an earlier page.
 
     Raises:
-        FileExistsError: If it holds something else.
+        FileExistsError: If it holds other files.
         NotADirectoryError, PermissionError: If it cannot be written.
     """
     out = writable_folder(out, "The folder of the page")
     page = out / PAGE
     ours = page.is_file() and _SIGN in page.read_text(encoding="utf-8", errors="replace")[:2000]
-    # What a run that was killed left behind.
+    # Left behind by a killed run.
     partial = [child for child in out.iterdir() if child.is_dir() and child.name.startswith(_PARTIAL)]
     if len(list(out.iterdir())) > len(partial) and not ours:
         raise FileExistsError(
@@ -105,7 +105,7 @@ def page_folder(out: str | Path) -> Path:
 
 
 def _title(data_set: DataSet) -> str:
-    """Name of the data set's folder, above those that only say what is in them."""
+    """Returns the name of the data set's folder, skipping generic sub-folders such as ``annotations``."""
     plain = ("annotations", "masks", "images")
     parts = data_set.source.resolve().parts
     return next(
@@ -113,8 +113,8 @@ def _title(data_set: DataSet) -> str:
     )
 
 
-def _classes(told: Figures) -> list[tuple[str, int, int]]:
-    """Name, objects and images of each class, the most frequent first."""
-    objects, images = per_class(told)
-    rows = zip(told.categories, objects.tolist(), images.tolist(), strict=True)
+def _classes(stats: Figures) -> list[tuple[str, int, int]]:
+    """Returns name, number of objects and number of images of each class, the most frequent first."""
+    objects, images = per_class(stats)
+    rows = zip(stats.categories, objects.tolist(), images.tolist(), strict=True)
     return sorted(rows, key=lambda row: (-row[1], row[0]))[:_MOST_CLASSES]

@@ -1,4 +1,4 @@
-"""Cuts out what is salient: saliency PNG, RGBA cut-out and overlay of images, folders and videos.
+"""Cuts out salient objects: writes saliency maps, RGBA cut-outs and overlays of images, folders and videos.
 
 sos-mm cutout photo.jpg results --onnx u2netp.onnx
 sos-mm cutout photos results --config configs/sod_diffusion_swinb.py --checkpoint epoch_90.pth --batch-size 8
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_renamed_argument, new_parser
 from sos_mm.cutouts import CutoutWriter, OnnxCutter, Photograph, find_photographs
 from sos_mm.cutouts.photographs import Video, is_video, read_each
@@ -22,7 +23,7 @@ from sos_mm.cutouts.writing import KINDS, OverlayVideo
 from sos_mm.errors import BROKEN, ErrorCollector
 from sos_mm.terminal import progress_bar
 
-# (name, image, alpha, uncertainty), as `CutoutWriter.write` takes them.
+# (name, image, alpha, uncertainty), the arguments of `CutoutWriter.write`.
 Found = tuple[str, np.ndarray, np.ndarray, np.ndarray | None]
 Finder = Callable[[Iterable[Photograph], ErrorCollector], Iterator[Found]]
 
@@ -56,13 +57,13 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
 
 
 def finder_of(args: argparse.Namespace) -> Finder:
-    """Yields what finds the salient object of each photograph."""
+    """Returns the function that yields the salient objects of images, from an ONNX file or a checkpoint."""
     if args.onnx:
         cutter = OnnxCutter(args.onnx)
         return lambda photographs, faults: (
             (photograph.name, image, cutter.cut(image), None) for photograph, image in read_each(photographs, faults)
         )
-    from sos_mm.saliency import SODInferencer  # Brings torch, which ONNX files do without.
+    from sos_mm.saliency import SODInferencer  # Imports torch, which ONNX models do not need.
 
     settings = dict(num_inference_steps=args.num_inference_steps, ensemble_size=args.ensemble_size)
     settings = {key: value for key, value in settings.items() if value is not None}
@@ -76,7 +77,7 @@ def finder_of(args: argparse.Namespace) -> Finder:
 
 
 def cut_video(path: str, find: Finder, writer: CutoutWriter) -> int:
-    """Writes the results of a video's frames; how many there were."""
+    """Writes the results of a video's frames; returns their number."""
     video = Video(path)
     number = 0
     with OverlayVideo(writer, video) as overlay, progress_bar(total=max(video.frames, 1), unit="frames") as bar:
@@ -88,24 +89,20 @@ def cut_video(path: str, find: Finder, writer: CutoutWriter) -> int:
     return number
 
 
+@command("interrupted: files that are there are complete; run the same command with a new folder to begin anew")
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Writes the results, and lists what was left out."""
+    """Writes the results, and prints what was left out."""
     args = parse_args(argv, prog)
     videos = [path for path in args.inputs if is_video(path)]
     images = [path for path in args.inputs if not is_video(path)]
     faults, number = ErrorCollector(args.broken), 0
-    try:
-        photographs = find_photographs(images)
-        writer, find = CutoutWriter(args.out, args.kinds), finder_of(args)
-        with progress_bar(photographs, total=len(photographs), unit="images") as bar:
-            for found in find(bar, faults):
-                writer.write(*found)
-                number += 1
-        number += sum(cut_video(path, find, writer) for path in videos)
-    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(f"interrupted: what is in {args.out} is whole")
+    photographs = find_photographs(images)
+    writer, find = CutoutWriter(args.out, args.kinds), finder_of(args)
+    with progress_bar(photographs, total=len(photographs), unit="images") as bar:
+        for found in find(bar, faults):
+            writer.write(*found)
+            number += 1
+    number += sum(cut_video(path, find, writer) for path in videos)
     for text in faults.texts:
         print(f"skipped: {text}", file=sys.stderr)
     skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(faults.counts.items()))

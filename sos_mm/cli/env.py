@@ -1,4 +1,4 @@
-"""Prints versions of everything, and in plain words what is missing for which part and how to get it."""
+"""Prints the versions of all packages, which parts are ready to use, and how to get what others need."""
 
 import argparse
 import importlib
@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 import sos_mm
+from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
 from sos_mm.compat import check_openmmlab, find_lineage
 
@@ -28,10 +29,10 @@ def compiled_operators() -> None:
 
 
 def importable(*modules: str, extra: str) -> Callable[[], None]:
-    """Returns a check that modules can be imported.
+    """Returns a check that imports modules.
 
     Args:
-        modules: Their names.
+        modules: Names of the modules.
         extra: The extra of setup.cfg that installs them; ``{lineage}`` stands for the installed lineage.
     """
 
@@ -39,7 +40,7 @@ def importable(*modules: str, extra: str) -> Callable[[], None]:
         for module in modules:
             try:
                 importlib.import_module(module)
-            except Exception as error:  # A broken package raises anything.
+            except Exception as error:  # A broken package may raise any error.
                 remedy = f"`pip install -e '.[{extra.format(lineage=lineage_name())}]'`"
                 raise RuntimeError(f"`{module}` cannot be imported ({error}): {remedy}") from error
 
@@ -47,7 +48,7 @@ def importable(*modules: str, extra: str) -> Callable[[], None]:
 
 
 def lineage_name() -> str:
-    """The name of the lineage that is installed; that of the maintained forks if none is."""
+    """Returns the name of the installed lineage, or that of the maintained forks if none is installed."""
     try:
         return find_lineage().name
     except RuntimeError:
@@ -70,7 +71,7 @@ PARTS: dict[str, list[Callable[[], object]]] = {
 
 
 def installed_version(distribution: str) -> str:
-    """Returns a distribution's version, or a dash."""
+    """Returns the version of a distribution, or a dash."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -78,7 +79,7 @@ def installed_version(distribution: str) -> str:
 
 
 def state(checks: list[Callable[[], object]]) -> str:
-    """Returns what stands in the way of a part: the first check that fails, or 'ready'."""
+    """Returns the error of the first check that fails, or 'ready'."""
     for check in checks:
         try:
             check()
@@ -92,6 +93,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     return new_parser("env", __doc__, prog).parse_args(argv)
 
 
+@command()
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Prints the report."""
     parse_args(argv, prog)

@@ -1,4 +1,4 @@
-"""What the parsers of verbs have in common."""
+"""Functions shared by the parsers of all verbs."""
 
 import argparse
 import sys
@@ -11,13 +11,13 @@ POSIX_VERBS = ("synthesize", "preview", "index", "cutout", "convert")
 
 
 def new_parser(verb: str, description: str, prog: str | None, **options) -> argparse.ArgumentParser:
-    """Makes the parser of a verb, without arguments yet.
+    """Creates the parser of a verb, without arguments.
 
     Args:
         verb: The verb.
-        description: What the verb does; it names its own command as ``sos-mm VERB``.
-        prog: The command as it was called; None if a file of ``tools/`` was, which the help text then names instead.
-        options: Those of `argparse.ArgumentParser`.
+        description: Description of the verb, which names the command as ``sos-mm VERB``.
+        prog: The command as it was called; None for a file of ``tools/``, which the help text then names instead.
+        options: Options of `argparse.ArgumentParser`.
 
     Raises:
         SystemExit: If the verb cannot be used on this operating system.

@@ -3,10 +3,6 @@
 Definition of the masks: a pixel is owned by the frontmost object whose composited alpha there is at least `OPAQUE`; the
 amodal mask of an object is its own alpha >= `OPAQUE`, whatever occludes it. Boxes are half-open: (x0, y0, x1, y1)
 contains the pixels x0 <= x < x1, y0 <= y < y1.
-
-The truth of a mask: a pixel is owned by the frontmost object whose composited alpha there is at least
-`OPAQUE`; the amodal mask of an object is its own alpha >= `OPAQUE`, whatever stands before it. Boxes are
-half-open: (x0, y0, x1, y1) holds the pixels x0 <= x < x1, y0 <= y < y1.
 """
 
 import math

@@ -1,48 +1,21 @@
-"""Intra-class referring in mmdet: words that mean one of several objects of a category, and how well it is told apart.
+"""Intra-class referring in mmdet: expressions that refer to one of several objects of a category, and a metric for
+them.
 
-Both classes read a file in the style of MDETR's RefCOCO files, with one more member: each image, that is each
-expression, has ``distractors``, the xywh boxes of the other objects of the target's category. Its annotations are the
-target. `sos_mm.annotations.panoptic.intra_class` makes such files from composed data.
+Both classes read a file for intra-class referring, in the format that `sos_mm.formats.mdetr` describes.
+`sos_mm.annotations.panoptic.intra_class` creates such files from composed data.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmdet.datasets import BaseDetDataset
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import DATASETS, METRICS
 
-from sos_mm.formats.json_reader import read_lists
+from sos_mm.formats.mdetr import read_intra_class
+from sos_mm.formats.records import Record
 from sos_mm.metrics.grounding import intra_class_scores, mean_intra_class
-
-Record = dict[str, Any]
-
-
-def read_intra_class(path: str | Path) -> Iterator[tuple[Record, list[Record]]]:
-    """Yields the expressions of a file, each with the annotations that are its target.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind, holds no expression, or one has no target or no distractor; names it.
-    """
-    content = read_lists(path, "images", "annotations")
-    if not content["images"]:
-        raise ValueError(
-            f"{path} must hold expressions, but its list 'images' is empty: only images with several objects of a "
-            "category give any."
-        )
-    targets: dict[Any, list[Record]] = {}
-    for annotation in content["annotations"]:
-        targets.setdefault(annotation["image_id"], []).append(annotation)
-    for image in content["images"]:
-        if not image.get("distractors") or image["id"] not in targets:
-            missing = "annotation" if image.get("distractors") else "`distractors`"
-            raise ValueError(
-                f"{path} must give each expression a target and distractors; {image['id']} has no {missing}."
-            )
-        yield image, targets[image["id"]]
 
 
 def xyxy(boxes: Sequence[Sequence[float]]) -> np.ndarray:
@@ -54,7 +27,7 @@ def xyxy(boxes: Sequence[Sequence[float]]) -> np.ndarray:
 
 @DATASETS.register_module()
 class IntraClassReferringDataset(BaseDetDataset):
-    """Expressions that mean one of several objects of a category, to be evaluated by `IntraClassReferringMetric`.
+    """A data set of expressions that refer to one of several objects of a category.
 
     Samples are those of mmdet's `MDETRStyleRefCocoDataset`, so that its pipelines for RefCOCO fit: ``text`` is the
     expression, ``tokens_positive`` is -1, and instances are the target. ``distractors``, (D, 4) float64 xyxy boxes, are
@@ -70,7 +43,7 @@ class IntraClassReferringDataset(BaseDetDataset):
     """
 
     def load_data_list(self) -> list[Record]:
-        """Returns one sample an expression."""
+        """Returns one sample for each expression."""
         return [self._sample(image, targets) for image, targets in read_intra_class(self.ann_file)]
 
     def _sample(self, image: Record, targets: list[Record]) -> Record:
@@ -94,22 +67,23 @@ class IntraClassReferringDataset(BaseDetDataset):
 
 @METRICS.register_module()
 class IntraClassReferringMetric(BaseMetric):
-    """How much higher a detector scores the object that words mean than others of its category.
+    """Measures how much higher a detector scores the target of an expression than other objects of its category.
 
     The keys are those of `sos_mm.metrics.grounding.mean_intra_class`, in percent: ``intra_class/average_gap``,
-    ``intra_class/positive_gap_ratio``, and the shares of expressions without a box on the target, on a distractor, on
-    either. Each data sample needs ``img_id`` and ``pred_instances`` with ``bboxes``, xyxy at the size of the original
+    ``intra_class/positive_gap_ratio``, and the shares of expressions without a box on the target, on a distractor, or
+    on both. Each data sample needs ``img_id`` and ``pred_instances`` with ``bboxes``, xyxy at the size of the original
     image, and ``scores``.
 
-    The figures of SOS are not to be compared with these. Its task 5 shows photographs of COCO and OpenImages V7, and
-    its score is another: each side has the best score among all boxes that overlap it enough, so that one box may count
-    for the target and for a distractor. Here a box counts for what it overlaps most. It matters where a box overlaps
-    both: one that lies on the target (IoU 1) and over a distractor (IoU 0.67) makes a gap of 0 there, and of its score
-    here.
+    The results are not comparable with the figures of SOS. Its task 5 uses photographs of COCO and OpenImages V7, and
+    its
+    score differs: each side has the best score among all boxes that overlap it enough, so that one box may count for
+    the target and for a distractor. Here a box counts for the object that it overlaps most. This matters if a box
+    overlaps both: a box on the target (IoU 1) that also overlaps a distractor (IoU 0.67) gives a gap of 0 there, and a
+    gap equal to its score here.
 
     Args:
-        ann_file: A file as the module describes; the data set's.
-        iou_threshold: Least intersection over union of a box with what it stands for.
+        ann_file: The file of the data set, as the module describes.
+        iou_threshold: Least IoU of a box with its assigned object.
         collect_device: See ``mmengine.evaluator.BaseMetric``.
         prefix: First part of the keys, ``intra_class`` by default.
         collect_dir: See ``mmengine.evaluator.BaseMetric``.
@@ -140,7 +114,7 @@ class IntraClassReferringMetric(BaseMetric):
         """Scores the expressions of a batch.
 
         Raises:
-            ValueError: If a sample's ``img_id`` is not in the file, or its boxes or scores are wrong.
+            ValueError: If a sample's ``img_id`` is not in the file, or its boxes or scores are invalid.
         """
         for sample in data_samples:
             if sample["img_id"] not in self._truths:
@@ -151,5 +125,5 @@ class IntraClassReferringMetric(BaseMetric):
             self.results.append(intra_class_scores(boxes, scores, targets, distractors, self.iou_threshold))
 
     def compute_metrics(self, results: list[tuple[float | None, float | None]]) -> dict[str, float]:
-        """Returns the means over all expressions, of all processes."""
+        """Computes the means over all expressions, of all processes."""
         return mean_intra_class(results)

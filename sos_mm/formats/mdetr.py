@@ -2,13 +2,15 @@
 
 - ``mdetr``: a COCO file with one entry of ``images`` an expression: ``caption`` is its text, its annotations are the
   targets. mmdet's `MDETRStyleRefCocoDataset`, `RefExpMetric` and `gRefCOCOMetric` read it. An expression without target
-  has one annotation of category -1 with the box [0, 0, 0, 0]. (`gRefCOCOMetric` of mmdet 3.3 and 3.4 reads the first
-  target only, so its ``F1_score`` is too low where expressions have several targets.)
+  has one annotation of category -1 with the box [0, 0, 0, 0]. (`gRefCOCOMetric` of mmdet 3.3 and 3.4 reads only the
+  first target, so its ``F1_score`` is too low where expressions have several targets.)
+- Intra-class referring, our extension: ``mdetr`` with ``distractors`` for each expression, the xywh boxes of the other
+  objects of the target's category. `IntraClassReferringDataset` and `IntraClassReferringMetric` read it.
 - ``refs``: the list of the authors of gRefCOCO (``grefs(unc).json``; RefCOCO's pickle saved as JSON has the same form):
   an entry has several sentences and the ids of annotations in a COCO instances file. ``ann_id`` [-1] means no target.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,7 @@ class Expression:
         image_id: The image's own id, shared by all its expressions; None if not known.
         dataset_name: Such as 'refcoco'.
         targets: The objects that it refers to; empty if the image shows none (a negative phrase).
+        distractors: Half-open xyxy boxes of the other objects of the target's category; None if unknown.
     """
 
     id: int | str
@@ -70,10 +73,11 @@ class Expression:
     image_id: int | str | None = None
     dataset_name: str = "refcoco"
     targets: list[Target] = field(default_factory=list)
+    distractors: Sequence[Box] | None = None
 
 
 def read_mdetr(path: str | Path) -> Iterator[Expression]:
-    """Yields the expressions of an ``mdetr`` file, in the order of the file.
+    """Reads the expressions of an ``mdetr`` file, in its order.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -115,10 +119,35 @@ def _check_none(targets: list[Any], name: str, mark: str) -> None:
         raise ValueError(f"{name} must have targets, or {mark} if it means nothing, but has {found}.")
 
 
+def read_intra_class(path: str | Path) -> Iterator[tuple[Record, list[Record]]]:
+    """Yields the expressions of a file for intra-class referring, each with the annotations of its target.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not of that kind, holds no expression, or one has no target or no distractor; names it.
+    """
+    content = read_lists(path, "images", "annotations")
+    if not content["images"]:
+        raise ValueError(
+            f"{path} must hold expressions, but its list 'images' is empty: only images with several objects of a "
+            "category give any."
+        )
+    targets: dict[Any, list[Record]] = {}
+    for annotation in content["annotations"]:
+        targets.setdefault(annotation["image_id"], []).append(annotation)
+    for image in content["images"]:
+        if not image.get("distractors") or image["id"] not in targets:
+            missing = "annotation" if image.get("distractors") else "`distractors`"
+            raise ValueError(
+                f"{path} must give each expression a target and distractors; {image['id']} has no {missing}."
+            )
+        yield image, targets[image["id"]]
+
+
 def read_refs(
     path: str | Path, instances: str | Path, split: str | None = None, dataset_name: str = "refcoco"
 ) -> Iterator[Expression]:
-    """Yields the expressions of a ``refs`` file, one for each sentence.
+    """Reads the sentences of a ``refs`` file.
 
     Args:
         path: The list, as JSON.
@@ -160,7 +189,7 @@ def read_refs(
 
 
 def _meant(ref: Record, annotations: dict[int, Record], name: str, instances: str | Path) -> list[Record]:
-    """Returns the annotations that an entry refers to; none for an expression without target."""
+    """Finds the annotations that an entry names; none if it says so."""
     ids = [None if id == NO_TARGET else id for id in _listed(ref["ann_id"])]
     if ref.get("no_target") and None not in ids:
         ids.append(None)
@@ -194,7 +223,10 @@ def to_mdetr(expressions: Iterable[Expression], categories: Iterable[Record] = (
             raise ValueError(f"Expressions must have ids of their own, but two have the id {each.id!r}.")
         seen.add(each.id)
         image = {"id": each.id, **each.image, "caption": each.text, "dataset_name": each.dataset_name}
-        images.append(image | {"original_id": each.image_id, "tokens_negative": [[0, len(each.text)]]})
+        image |= {"original_id": each.image_id, "tokens_negative": [[0, len(each.text)]]}
+        if each.distractors is not None:
+            image["distractors"] = [xyxy_to_xywh(box) for box in each.distractors]
+        images.append(image)
         for target in each.targets or [Target([0, 0, 0, 0], NO_TARGET, [])]:
             box = xyxy_to_xywh(target.box)
             annotations.append(

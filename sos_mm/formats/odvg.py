@@ -37,13 +37,23 @@ def instance_record(box: Sequence[float], label: int, category: str) -> Record:
     return {"bbox": list(box), "label": label, "category": category}
 
 
+def detection_line(file_name: str, size: tuple[int, int], instances: Iterable[Record]) -> Record:
+    """Encodes the line of an image for detection; the size is height and width."""
+    return image_part(file_name, size) | {"detection": {"instances": list(instances)}}
+
+
+def grounding_line(file_name: str, size: tuple[int, int], groups: Iterable[tuple[str, list]]) -> Record:
+    """Encodes the line of an image for grounding, with the phrases and boxes that `grounding_record` takes."""
+    return image_part(file_name, size) | {"grounding": grounding_record(groups)}
+
+
 def label_map(names: Iterable[str]) -> dict[str, str]:
     """Encodes the ``label_map_file`` of mmdet's `ODVGDataset` from the names in the order of their labels."""
     return {str(label): name for label, name in enumerate(names)}
 
 
 def read_label_map(path: str | Path) -> dict[int, str]:
-    """Reads the category names of labels from a ``label_map_file`` of mmdet's `ODVGDataset`.
+    """Reads the names of ODVG's labels from a file as mmdet's `ODVGDataset` takes it.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -65,7 +75,7 @@ def read_label_map(path: str | Path) -> dict[int, str]:
 
 
 def boxes_by_phrase(pairs: Iterable[tuple[str, list]]) -> list[tuple[str, list]]:
-    """Groups boxes by phrase, ignoring case; each phrase keeps its first spelling and all its boxes."""
+    """Groups boxes by phrase: each phrase once, as first written; upper and lower case are the same."""
     groups: dict[str, tuple[str, list]] = {}
     for phrase, box in pairs:
         groups.setdefault(phrase.lower(), (phrase, []))[1].append(box)
@@ -73,7 +83,7 @@ def boxes_by_phrase(pairs: Iterable[tuple[str, list]]) -> list[tuple[str, list]]
 
 
 def grounding_record(groups: Iterable[tuple[str, list]]) -> Record:
-    """Encodes the caption of some phrases, with a region and its half-open character span for each phrase."""
+    """Encodes the caption of some phrases, and a region with its half-open span of characters for each."""
     caption, regions = "", []
     for phrase, boxes in groups:
         start = len(caption)
@@ -85,7 +95,7 @@ def grounding_record(groups: Iterable[tuple[str, list]]) -> Record:
 
 
 def chunks(groups: list[tuple[str, list]], max_characters: int | None) -> Iterator[list[tuple[str, list]]]:
-    """Splits phrases with their boxes into groups whose captions have at most ``max_characters`` characters."""
+    """Splits phrases and their boxes into captions: as many in each as it holds."""
     part: list[tuple[str, list]] = []
     length = 0
     for group in groups:
@@ -130,7 +140,7 @@ def check_spans(spans: Any, caption: str, name: str) -> None:
 
 
 def spans_complaint(spans: Any, text: str) -> Complaint:
-    """Checks half-open character spans of a text; returns what is wrong with them, or None."""
+    """Says what is wrong with half-open spans of characters in a text; None if nothing is."""
     if not isinstance(spans, list) or not spans:
         return "`tokens_positive` must be a list of spans", repr(spans)
     for span in spans:
@@ -142,7 +152,7 @@ def spans_complaint(spans: Any, text: str) -> Complaint:
 
 
 def phrase_complaint(phrase: Any, spans: Sequence[Sequence[int]], text: str) -> Complaint:
-    """Checks that spans of a text give a phrase, or each part of a list of phrases; returns what is wrong, or None."""
+    """Says what is wrong with spans that are to give back a phrase, or all parts of one that is a list; else None."""
     words = [phrase] if isinstance(phrase, str) else phrase
     if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
         return "`phrase` must be words, or a list of them", repr(phrase)

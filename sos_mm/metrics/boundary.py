@@ -1,8 +1,6 @@
 """Boundary IoU: overlap of saliency map and mask within a strip along their outlines.
 
 Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation", CVPR 2021.
-
-Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation", CVPR 2021.
 """
 
 import numpy as np

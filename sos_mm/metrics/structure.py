@@ -2,9 +2,6 @@
 
 Fan et al., "Structure-measure: A New Way to Evaluate Foreground Maps", ICCV 2017. Both parts are computed from number,
 mean and spread of the map's values in eight parts of the image: four blocks, each off and on the object.
-
-Fan et al., "Structure-measure: A New Way to Evaluate Foreground Maps", ICCV 2017. Both parts follow from number, mean
-and spread of the map's values in eight parts of the image: four blocks, each off and on the object.
 """
 
 from typing import NamedTuple

@@ -2,9 +2,6 @@
 
 All of them are computed from two numbers for each threshold, the salient and the other pixels at or above it, and so
 from the histograms of 256 levels on and off the object. Only these histograms are kept of an image.
-
-All of them follow from two numbers a threshold, the salient and the other pixels at or above it, and so from how many
-pixels off and on the object have each of 256 levels. That histogram is all that is kept of an image.
 """
 
 from collections.abc import Sequence

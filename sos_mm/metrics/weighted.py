@@ -1,8 +1,6 @@
 """Weighted F-measure: errors near the object's edge have less weight than errors far from it.
 
 Margolin et al., "How to Evaluate Foreground Maps?", CVPR 2014.
-
-Margolin et al., "How to Evaluate Foreground Maps?", CVPR 2014.
 """
 
 import numpy as np

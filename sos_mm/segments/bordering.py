@@ -2,9 +2,6 @@
 
 Annotations do not say which object is in front. An object without neighbours is complete. The more of its outline runs
 along other objects, the likelier it is that they occlude a part of it.
-
-Annotations do not say who is in front. An object with nobody beside it is whole; the more of its outline runs along
-others, the likelier it is that the outline is theirs and the object is bitten.
 """
 
 from collections.abc import Collection, Mapping, Sequence

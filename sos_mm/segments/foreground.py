@@ -2,9 +2,6 @@
 
 A pixel of a soft edge mixes the colours of object and background. Without the estimate, a cut-out carries a fringe of
 the old background to the new one.
-
-A pixel of a soft edge shows a mixture of object and background. Kept as it is, it carries a fringe of the old
-background to the new one.
 """
 
 import cv2

@@ -2,9 +2,6 @@
 
 Annotations are drawn by hand, often slightly outside the object: the rim of the cut-out then shows the background,
 which stands out on another background. The annotated masks are the ground truth all the same: their pixels stay opaque.
-
-Annotations are drawn by hand, often a little outside the object: the rim of what they cut out shows the background,
-and does so most on another background. The masks are the truth all the same: what they hold stays opaque.
 """
 
 import math

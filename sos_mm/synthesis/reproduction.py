@@ -1,16 +1,18 @@
 """Reproduces one image of a data set from the data set's manifest."""
 
 import hashlib
-import json
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from sos_mm.composition.scene import Scene
+from sos_mm.formats.composed import MANIFEST
 from sos_mm.synthesis.engine import FORMAT
+from sos_mm.synthesis.environment import differences, library_facts
 from sos_mm.synthesis.making import ShardMaker
+from sos_mm.synthesis.merging import read_checksums, read_manifest
 from sos_mm.synthesis.recipe import Recipe
-from sos_mm.synthesis.shards import MANIFEST, ShardImage, read_checksums
+from sos_mm.synthesis.shards import ShardImage
 from sos_mm.synthesis.tables import encode_record
 
 
@@ -38,18 +40,17 @@ def reproduce(out: str | Path, index: int) -> Scene:
     made = maker.encode(scene, index)
     different = _differences(out, index, made, read_checksums(out, made.files))
     if different:
+        libraries = differences(manifest.get("libraries", {}), library_facts())
+        told = f" The libraries differ: {', '.join(libraries)}." if libraries else ""
         raise ValueError(
             f"Image {index} of {out} did not come out as it was ({', '.join(different)}): the segments, backgrounds "
-            "or words that the recipe names, or the installed packages, have changed since."
+            f"or words that the recipe names, or the installed packages, have changed since.{told}"
         )
     return scene
 
 
 def _read_manifest(out: Path) -> dict[str, Any]:
-    path = out / MANIFEST
-    if not path.is_file():
-        raise FileNotFoundError(f"`out` must be a complete data set, but {path} does not exist.")
-    manifest = json.loads(path.read_text(encoding="utf-8"))
+    path, manifest = out / MANIFEST, read_manifest(out)
     if manifest["format"] != FORMAT:
         raise ValueError(f"{path} must be of format {FORMAT}, but is of {manifest['format']}: another version made it.")
     if Recipe.from_dict(manifest["recipe"]).sha256 != manifest["recipe_sha256"]:

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sos_mm.annotations import panoptic, referring
+from sos_mm.annotations import panoptic
 from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
 from sos_mm.annotations.subsets import make_subsets
+from sos_mm.formats import odvg_referring as referring
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from sos_mm.formats.mdetr import Expression, Target, read_mdetr, read_refs, to_mdetr
 from sos_mm.formats.panoptic import PanopticFile
@@ -45,7 +46,7 @@ def test_faulty_sources(tmp_path, content, said):
     done = subprocess.run(
         [sys.executable, str(TOOL), "panoptic-odvg", str(path), str(out)], capture_output=True, text=True
     )
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert re.match(rf"error: .*x\.json.*{said}", done.stderr), done.stderr
     assert sorted(each.name for each in tmp_path.iterdir()) == ["x.json"]
 

@@ -8,10 +8,10 @@ import pytest
 pytest.importorskip("mmcv")
 
 from sos_mm.augmentation import segment_paste
-from sos_mm.augmentation.captions import append_phrase, estimated_tokens, phrase_of, possible_phrases
-from sos_mm.augmentation.class_table import names_of_labels
-from tests.augmentation.samples import LAYOUT, SIZE, build, random_sample
-from tests.composition.test_true_scenes import blend
+from sos_mm.augmentation.captions import estimated_tokens, possible_phrases
+from sos_mm.augmentation.label_mapper import LabelMapper, append_phrase, names_of_labels, phrase_of
+from tests.paste_samples import LAYOUT, SIZE, build, random_sample
+from tests.test_true_scenes import blend
 
 
 def grounding(seed=0, text="A cat on a lawn", phrase="A cat") -> dict:
@@ -173,4 +173,23 @@ def test_light_that_falsifies_the_caption_is_left_out(bank_config, text, expecte
     assert (pasted(after) > 0) == expected
     assert (after["img"] != sample["img"]).any() == expected
     same = build(bank_config, classes=None, effects=[{**relit, "background": "original"}])(dict(sample))
-    assert pasted(same) > 0
+    assert len(same["gt_bboxes"]) > 1
+
+
+def test_the_label_mapper_changes_no_input():
+    dog, cup = (SimpleNamespace(category=name, phrase="", sub_category="") for name in ("dog", "cup"))
+    mapper, names, phrases = LabelMapper({"dog": 2, "cup": 4}), {"2": "Dog"}, {5: {"phrase": "a cat"}}
+    # What a sample holds: its `text` and `phrases`, the labels, and the words that change.
+    table = [
+        (None, None, [2, 4, 2], {}),
+        ("A cat.", None, [2, 4, 2], {}),
+        ({"2": "Dog", "4": "cup"}, None, [2, 4, 2], {}),
+        (names, None, [2, 4, 2], {"text": {"2": "Dog", "4": "cup"}}),
+        ("a cat", phrases, [6, 7, 6], {"text": "a cat. dog. cup.", "phrases": {5, 6, 7}}),
+    ]
+    for text, given, labels, words in table:
+        named = mapper.name([dog, cup, dog], text, given)
+        assert named.labels == labels
+        assert {**named.words, **({"phrases": set(named.words["phrases"])} if given else {})} == words
+    assert (names, phrases) == ({"2": "Dog"}, {5: {"phrase": "a cat"}})
+    assert LabelMapper().name([dog, cup]).labels == [0, 0]

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("mmcv")
 import torch
 
-from sos_mm.augmentation.class_table import class_names, find_labels
+from sos_mm.augmentation.label_mapper import class_names, find_labels
 from sos_mm.augmentation.paste_source import PasteSource
 from sos_mm.composition.layouts.prior import LayoutError
 from sos_mm.engine.randomness import RepeatIndex

@@ -163,7 +163,7 @@ def test_tool(composed, tmp_path):
     assert (done.returncode, done.stdout.strip()) == (0, str(tmp_path / "page" / "index.html")), done.stderr
     command[2] = tmp_path / "nowhere"
     done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.strip() == f"error: `data` must be a data set, but {tmp_path / 'nowhere'} does not exist."
 
 

@@ -3,7 +3,6 @@
 import runpy
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -38,7 +37,7 @@ def needed(verb: str) -> None:
 
 def test_every_verb_is_a_module():
     folder = Path(sos_mm.__file__).parent / "cli"
-    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "parsing"} == set(VERBS)
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "ending", "parsing"} == set(VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -53,10 +52,19 @@ def test_help_names_the_command(verb, capsys):
 
 
 @pytest.mark.parametrize("verb", TOOL_OF)
-def test_tools_call_the_functions_of_the_verbs(verb):
+def test_tools_are_faces_of_the_verbs(verb, monkeypatch, capsys):
     needed(verb)
-    face = TOOLS / f"{TOOL_OF[verb]}.py"
-    assert runpy.run_path(str(face))["main"] is import_module(f"sos_mm.cli.{verb}").main
+    tool = str(TOOLS / f"{TOOL_OF[verb]}.py")
+    monkeypatch.setattr(sys, "argv", [tool, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(tool, run_name="__main__")
+    told = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert told.startswith(f"usage: {TOOL_OF[verb]}.py ")
+    # The same options as the verb has.
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    assert told.split("options:")[1] == capsys.readouterr().out.split("options:")[1]
 
 
 def test_help_of_a_tool_names_the_tool(monkeypatch, capsys):
@@ -86,7 +94,7 @@ def test_version(capsys):
 def test_missing_library_is_named_with_the_remedy():
     code = "import sys; sys.modules['torch'] = None; from sos_mm.cli import main; main(['train', 'x.py'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("error: `sos-mm train` cannot be used here: ")
     assert "torch" in done.stderr
     assert "`sos-mm env`" in done.stderr
@@ -95,7 +103,7 @@ def test_missing_library_is_named_with_the_remedy():
 def test_exit_code_of_a_verb_is_that_of_the_process(tmp_path):
     command = [sys.executable, "-m", "sos_mm", "validate", str(tmp_path / "none.json")]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: The annotation file ")
 
 

@@ -240,7 +240,7 @@ def test_the_tool_writes_an_index(release, tmp_path):
     tool, out = Path(__file__).parents[2] / "tools" / "index_segments.py", tmp_path / "new folder" / "bank.arrow"
     command = [sys.executable, str(tool), str(out), "type=release", f"root={root}", f"metadata={metadata}"]
     stopped = subprocess.run(command, capture_output=True, text=True)
-    assert stopped.returncode == 1
+    assert stopped.returncode == 2
     assert stopped.stderr.splitlines()[-1].startswith("error: ")
     assert "small_dog/0.png" in stopped.stderr
     assert not out.exists()

@@ -14,7 +14,7 @@ import pytest
 
 from sos_mm.browse import read_dataset
 from sos_mm.segments.sample import SAMPLE_FOLDER
-from sos_mm.synthesis import Recipe, SceneMaker, engine, executors, load_recipe, shards, synthesize
+from sos_mm.synthesis import Recipe, SceneMaker, engine, executors, load_recipe, merging, synthesize, workspace
 from sos_mm.synthesis.making import ShardMaker
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -183,7 +183,7 @@ def test_a_run_without_a_shard_gives_the_folder_back(recipe, recipe_dict, tmp_pa
 
 def test_workers_that_are_still_at_it_keep_the_folder(recipe, tmp_path, monkeypatch):
     def fail(*_):
-        shards.join_run(tmp_path / "out")
+        workspace.join_run(tmp_path / "out")
         raise RuntimeError("the cluster is gone")
 
     monkeypatch.setattr(SceneMaker, "make", fail)
@@ -196,7 +196,7 @@ def test_workers_that_are_still_at_it_keep_the_folder(recipe, tmp_path, monkeypa
 def test_merging_may_be_cut_short(recipe, tmp_path, monkeypatch, moved):
     """Stopped after any number of files went to their final places, a run goes on from there."""
     make(recipe, tmp_path / "whole")
-    moves, move = [], shards._move
+    moves, move = [], merging._move
 
     def stop(source, target):
         if len(moves) == moved:
@@ -204,7 +204,7 @@ def test_merging_may_be_cut_short(recipe, tmp_path, monkeypatch, moved):
         moves.append(move(source, target))
 
     out = tmp_path / "out"
-    monkeypatch.setattr(shards, "_move", stop)
+    monkeypatch.setattr(merging, "_move", stop)
     with pytest.raises(KeyboardInterrupt):
         make(recipe, out)
     monkeypatch.undo()
@@ -218,7 +218,10 @@ def test_one_run_at_a_time(recipe, tmp_path, monkeypatch):
 
     def make_twice(self, index):
         if index == 0:
-            with pytest.raises(FileExistsError, match="Another run is writing"), shards.sole_run(tmp_path / "out"):
+            with (
+                pytest.raises(FileExistsError, match="Another run is writing"),
+                workspace.sole_run(tmp_path / "out", {}),
+            ):
                 pass
         return original(self, index)
 
@@ -370,11 +373,11 @@ def test_tool(recipe_dict, tmp_path):
         text=True,
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "folder of the page must be new" in done.stderr
     assert not (tmp_path / "more").exists()
     done = subprocess.run([*command, str(config)], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
 

@@ -64,12 +64,12 @@ def renamed(name: str, prefixes: dict[str, str]) -> str:
     """Replaces the beginning of a name.
 
     Raises:
-        KeyError: If no beginning is known.
+        ValueError: If no beginning is known.
     """
     for before, after in prefixes.items():
         if name.startswith(before):
             return after + name[len(before) :]
-    raise KeyError(f"The parameter {name!r} is none of the released model's: is this its Swin branch's file?")
+    raise ValueError(f"The parameter {name!r} is none of the released model's: is this its Swin branch's file?")
 
 
 def from_released(unet: dict[str, Tensor], branch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

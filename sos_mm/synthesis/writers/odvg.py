@@ -1,6 +1,6 @@
 """ODVG: detection and grounding as JSON lines, as mmdet's `ODVGDataset` reads them to train Grounding DINO."""
 
-from sos_mm.formats.odvg import boxes_by_phrase, grounding_record, image_part, instance_record, label_map
+from sos_mm.formats.odvg import boxes_by_phrase, detection_line, grounding_line, instance_record, label_map
 from sos_mm.formats.phrases import caption_phrase
 from sos_mm.seeding import Purpose, generator
 from sos_mm.synthesis.writers.format import Encoded, Entry, Format, Record, Table, Totals
@@ -24,9 +24,8 @@ def odvg_format() -> Format:
 
 
 def _encode(entry: Entry) -> Encoded:
-    image = image_part(entry.file_name, entry.size)
-    detection = image | {"detection": {"instances": _instances(entry)}}
-    grounding = image | {"grounding": _grounding(entry)}
+    detection = detection_line(entry.file_name, entry.size, _instances(entry))
+    grounding = grounding_line(entry.file_name, entry.size, _groups(entry))
     return Encoded(records={(DETECTION, ""): [detection], (GROUNDING, ""): [grounding]})
 
 
@@ -38,7 +37,8 @@ def _instances(entry: Entry) -> list[Record]:
     ]
 
 
-def _grounding(entry: Entry) -> Record:
+def _groups(entry: Entry) -> list[tuple[str, list]]:
+    """Lists the phrases of an image and their boxes, in an order that is drawn."""
     names = entry.categories.names
     pairs = [
         (caption_phrase(each.phrase, names[category]), list(each.box))
@@ -46,7 +46,7 @@ def _grounding(entry: Entry) -> Record:
     ]
     groups = boxes_by_phrase(pairs)
     order = generator(entry.seed, Purpose.CAPTION, entry.index).permutation(len(groups)).tolist()
-    return grounding_record([groups[place] for place in order])
+    return [groups[place] for place in order]
 
 
 def _label_map(totals: Totals) -> Record:

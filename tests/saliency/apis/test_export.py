@@ -119,7 +119,7 @@ def test_tools(one_step, tmp_path):
         assert written == images | {"overlay/clip.mp4"}
         assert cv2.imread(str(tmp_path / name / "cutout/1.png"), cv2.IMREAD_UNCHANGED).shape == (40, 51, 4)
     done = call("tools/cutout.py", photos, tmp_path / "x", "--onnx", out)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "error: The image" in done.stderr
     assert "torn.png" in done.stderr
     done = call("tools/cutout.py", photos, tmp_path / "x")

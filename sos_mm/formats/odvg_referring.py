@@ -1,12 +1,8 @@
-"""Converts referring expressions between MDETR's format and ODVG.
+"""Referring expressions as ODVG lines for grounding.
 
 In ODVG each line is one expression, so that expressions of an image are never each other's negatives by mistake.
 mmdet's `refcoco2odvg.py` does the same for the four ``mdetr`` files that it knows by name; it leaves out expressions
 without target, which here keep a line without regions.
-
-In ODVG a line is an expression, so that expressions of an image never are each other's negatives by mistake. mmdet's
-own `refcoco2odvg.py` makes the same of the four ``mdetr`` files that it knows by name; it leaves out expressions
-without target. Here they keep a line without regions.
 """
 
 from collections import Counter
@@ -24,7 +20,7 @@ _BOX_OR_BOXES = Field("a box, or a list of boxes", lambda value: is_box(value) o
 
 
 def to_odvg(expressions: Iterable[Expression], left_out: Counter | None = None) -> Iterator[Record]:
-    """Converts expressions to ODVG lines, one for each expression.
+    """Encodes expressions as ODVG lines, one each.
 
     Fields that ODVG lacks are written as members that mmdet ignores: ``expression_id``, ``image_id``, ``dataset_name``,
     and ``category_ids`` of a region's boxes. Category names are not written: `to_mdetr` takes them as an argument.
@@ -55,7 +51,7 @@ def to_odvg(expressions: Iterable[Expression], left_out: Counter | None = None) 
 
 
 def read_odvg(path: str | Path, dataset_name: str = "refcoco") -> Iterator[Expression]:
-    """Yields the expressions of a grounding ODVG file.
+    """Reads the expressions of ODVG lines for grounding.
 
     A line that `to_odvg` wrote yields its expression. In other lines each region is an expression: its phrase.
 
