@@ -29,7 +29,8 @@ def claims(instance: Instance) -> tuple[frozenset[str], frozenset[str]]:
 
 @lru_cache(maxsize=2**14)
 def _claims(category: str, phrase: str, attributes: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
-    colors, words = set(), set()
+    colors: set[str] = set()
+    words: set[str] = set()
     for text in (*(each.lower().strip() for each in attributes), *_before_noun(phrase.lower(), category)):
         found = _whole_colors(text)
         if found is not None:

@@ -27,7 +27,8 @@ class Draws:
     """
 
     def __init__(self, generator: np.random.Generator):
-        self._generator, self._numbers = generator, []
+        self._generator = generator
+        self._numbers: list[int] = []
 
     def _number(self) -> int:
         if not self._numbers:
