@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from sos_mm.browse.coco_files import read_coco
-from sos_mm.browse.dataset import AnnotatedImage, DataSet
+from sos_mm.browse.dataset import DataSet
 from sos_mm.browse.line_files import line_kind, read_lines, with_sidecar
 from sos_mm.browse.saliency_folders import find_pair, read_saliency
 from sos_mm.checks import check_folder
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.coco import is_coco
 from sos_mm.formats.composed import is_unfinished
+from sos_mm.formats.folders import annotation_file, find_image, image_folder
 from sos_mm.formats.json_reader import AnnotationFileError, read_json_or_lines
 
 # What composed data sets call their annotations; the first that is there is shown.
@@ -23,8 +24,6 @@ _KNOWN = (
     "COCO or LVIS instances, COCO panoptic, ODVG lines, the sidecar of a composed data set, or folders of images "
     "and masks"
 )
-# How many images to look for before a folder is taken for the right one.
-_TRIED = 20
 
 
 def read_dataset(
@@ -74,7 +73,7 @@ def _read(data: Path, images: Any, masks: Any, faults: ErrorCollector, progress:
         return read_saliency(Path(images or data), Path(masks), faults, progress)
     if data.is_file():
         return _read_file(data, faults)
-    file = _annotation_file(data)
+    file = annotation_file(data, _COMPOSED)
     if file is not None:
         return _read_file(file, faults)
     pair = find_pair(data)
@@ -82,18 +81,6 @@ def _read(data: Path, images: Any, masks: Any, faults: ErrorCollector, progress:
         children = ", ".join(sorted(child.name for child in data.iterdir())[:8]) or "nothing"
         raise ValueError(f"{data} must be a data set ({_KNOWN}), but holds {children}: name its annotation file.")
     return read_saliency(*pair, faults, progress)
-
-
-def _annotation_file(folder: Path) -> Path | None:
-    for base in (folder / "annotations", folder):
-        for name in _COMPOSED:
-            if (base / name).is_file():
-                return base / name
-    files = [p for p in sorted((folder / "annotations").glob("*.json*")) if "label_map" not in p.name]
-    if len(files) > 1:
-        names = ", ".join(file.name for file in files[:12])
-        raise ValueError(f"{folder} holds several annotation files ({names}): name the one to show.")
-    return files[0] if files else None
 
 
 def _read_file(path: Path, faults: ErrorCollector) -> DataSet:
@@ -126,8 +113,9 @@ def _json(path: Path) -> Any:
 def _with_pictures(data_set: DataSet, images: Path | None, faults: ErrorCollector) -> DataSet:
     found = data_set.images
     if data_set.source.is_file():
-        folder = check_folder(images, "`images`") if images else _picture_folder(data_set)
-        found = tuple(replace(image, path=_find(image, folder)) for image in found)
+        choices = (image.choices for image in found)
+        folder = check_folder(images, "`images`") if images else image_folder(data_set.source, choices)
+        found = tuple(replace(image, path=find_image(folder, image.choices)) for image in found)
     missing = tuple(image.file_name for image in found if image.path is None)
     if missing and faults.broken == "error":
         raise FileNotFoundError(
@@ -135,23 +123,3 @@ def _with_pictures(data_set: DataSet, images: Path | None, faults: ErrorCollecto
             "right folder of images, or skip what is broken."
         )
     return replace(data_set, images=found, missing=missing)
-
-
-def _find(image: AnnotatedImage, folder: Path) -> Path | None:
-    return next((folder / name for name in image.choices if (folder / name).is_file()), None)
-
-
-def _picture_folder(data_set: DataSet) -> Path:
-    """Where the pictures are, by the habits of the formats."""
-    beside, home = data_set.source.parent, data_set.source.parent.parent
-    # COCO's instances_val2017.json goes with the folder val2017.
-    choices = (home / "images", beside / "images", home / data_set.source.stem.split("_")[-1], beside, home)
-    for folder in choices:
-        if any(_find(image, folder) for image in data_set.images[:_TRIED]):
-            return folder
-    if not data_set.images:
-        return beside
-    raise FileNotFoundError(
-        f"The images of {data_set.source}, such as {data_set.images[0].file_name}, are in none of "
-        f"{', '.join(map(str, choices))}: give their folder as `images`."
-    )

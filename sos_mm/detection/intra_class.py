@@ -1,11 +1,10 @@
 """Intra-class referring in mmdet: words that mean one of several objects of a category, and how well it is told apart.
 
-Both classes read a file in the style of MDETR's RefCOCO files, with one more member: each image, that is each
-expression, has ``distractors``, the xywh boxes of the other objects of the target's category. Its annotations are the
-target. `sos_mm.annotations.panoptic.intra_class` makes such files from composed data.
+Both classes read either form of `sos_mm.formats.intra_class`: ours and SOS's grouped one. `sos-mm refer` writes ours,
+with expressions that are proved, and `sos-mm convert panoptic-intra-class` with the phrases of composed objects.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,42 +13,11 @@ from mmdet.datasets import BaseDetDataset
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import DATASETS, METRICS
 
-from sos_mm.formats.json_reader import read_lists
-from sos_mm.metrics.grounding import intra_class_scores, mean_intra_class
+from sos_mm.checks import check_choice
+from sos_mm.formats.intra_class import IntraClassSample, read_intra_class
+from sos_mm.metrics.grounding import OVERLAPS, intra_class_scores, mean_intra_class
 
 Record = dict[str, Any]
-
-
-def read_intra_class(path: str | Path) -> Iterator[tuple[Record, list[Record]]]:
-    """The expressions of a file, each with the annotations that are its target.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind, holds no expression, or one has no target or no distractor; names it.
-    """
-    content = read_lists(path, "images", "annotations")
-    if not content["images"]:
-        raise ValueError(
-            f"{path} must hold expressions, but its list 'images' is empty: only images with several objects of a "
-            "category give any."
-        )
-    targets: dict[Any, list[Record]] = {}
-    for annotation in content["annotations"]:
-        targets.setdefault(annotation["image_id"], []).append(annotation)
-    for image in content["images"]:
-        if not image.get("distractors") or image["id"] not in targets:
-            missing = "annotation" if image.get("distractors") else "`distractors`"
-            raise ValueError(
-                f"{path} must give each expression a target and distractors; {image['id']} has no {missing}."
-            )
-        yield image, targets[image["id"]]
-
-
-def xyxy(boxes: Sequence[Sequence[float]]) -> np.ndarray:
-    """(N, 4) float64 corners of xywh boxes."""
-    boxes = np.array(boxes, np.float64).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    return boxes
 
 
 @DATASETS.register_module()
@@ -71,24 +39,21 @@ class IntraClassReferringDataset(BaseDetDataset):
 
     def load_data_list(self) -> list[Record]:
         """One sample an expression."""
-        return [self._sample(image, targets) for image, targets in read_intra_class(self.ann_file)]
+        return [self._sample(each) for each in read_intra_class(self.ann_file)]
 
-    def _sample(self, image: Record, targets: list[Record]) -> Record:
-        instances = [
-            {"bbox": xyxy([each["bbox"]])[0].tolist(), "bbox_label": each.get("category_id", 0), "ignore_flag": 0}
-            for each in targets
-        ]
+    def _sample(self, sample: IntraClassSample) -> Record:
+        instances = [{"bbox": list(box), "bbox_label": sample.category_id, "ignore_flag": 0} for box in sample.targets]
         return {
-            "img_path": str(Path(self.data_prefix.get("img", "")) / image["file_name"]),
-            "img_id": image["id"],
-            "height": image["height"],
-            "width": image["width"],
-            "dataset_mode": image.get("dataset_name", "intra_class"),
-            "text": image["caption"],
+            "img_path": str(Path(self.data_prefix.get("img", "")) / sample.image["file_name"]),
+            "img_id": sample.id,
+            "height": sample.image["height"],
+            "width": sample.image["width"],
+            "dataset_mode": sample.dataset_name,
+            "text": sample.text,
             "custom_entities": False,
             "tokens_positive": -1,
             "instances": instances,
-            "distractors": xyxy(image["distractors"]),
+            "distractors": np.array(sample.distractors, np.float64),
         }
 
 
@@ -101,15 +66,14 @@ class IntraClassReferringMetric(BaseMetric):
     either. Each data sample needs ``img_id`` and ``pred_instances`` with ``bboxes``, xyxy at the size of the original
     image, and ``scores``.
 
-    The figures of SOS are not to be compared with these. Its task 5 shows photographs of COCO and OpenImages V7, and
-    its score is another: each side has the best score among all boxes that overlap it enough, so that one box may count
-    for the target and for a distractor. Here a box counts for what it overlaps most. It matters where a box overlaps
-    both: one that lies on the target (IoU 1) and over a distractor (IoU 0.67) makes a gap of 0 there, and of its score
-    here.
+    By default a box counts for what it overlaps most. SOS counts it for the target and for a distractor where it
+    overlaps both enough, which ``overlap='any'`` does: on the authors' file that gives their figures. It matters for a
+    box that lies on the target (IoU 1) and over a distractor (IoU 0.67): its gap is its score, or 0 there.
 
     Args:
         ann_file: A file as the module describes; the data set's.
         iou_threshold: Least intersection over union of a box with what it stands for.
+        overlap: 'most' or 'any'; see `sos_mm.metrics.grounding.intra_class_scores`.
         collect_device: See ``mmengine.evaluator.BaseMetric``.
         prefix: First part of the keys, ``intra_class`` by default.
         collect_dir: See ``mmengine.evaluator.BaseMetric``.
@@ -125,16 +89,15 @@ class IntraClassReferringMetric(BaseMetric):
         self,
         ann_file: str | Path,
         iou_threshold: float = 0.5,
+        overlap: str = "most",
         collect_device: str = "cpu",
         prefix: str | None = None,
         collect_dir: str | None = None,
     ):
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
-        self.iou_threshold = iou_threshold
-        self._truths = {
-            image["id"]: (xyxy([each["bbox"] for each in targets]), xyxy(image["distractors"]))
-            for image, targets in read_intra_class(ann_file)
-        }
+        check_choice("overlap", overlap, OVERLAPS)
+        self.iou_threshold, self.overlap = iou_threshold, overlap
+        self._samples = {each.id: each for each in read_intra_class(ann_file)}
 
     def process(self, data_batch: object, data_samples: Sequence[Record]) -> None:
         """Scores the expressions of a batch.
@@ -143,12 +106,12 @@ class IntraClassReferringMetric(BaseMetric):
             ValueError: If a sample's ``img_id`` is not in the file, or its boxes or scores are wrong.
         """
         for sample in data_samples:
-            if sample["img_id"] not in self._truths:
+            if sample["img_id"] not in self._samples:
                 raise ValueError(f"`ann_file` must be that of the data set, but has no expression {sample['img_id']}.")
-            targets, distractors = self._truths[sample["img_id"]]
-            found = sample["pred_instances"]
+            truth, found = self._samples[sample["img_id"]], sample["pred_instances"]
             boxes, scores = (found[name].detach().cpu().double().numpy() for name in ("bboxes", "scores"))
-            self.results.append(intra_class_scores(boxes, scores, targets, distractors, self.iou_threshold))
+            given = boxes, scores, truth.targets, truth.distractors
+            self.results.append(intra_class_scores(*given, self.iou_threshold, self.overlap))
 
     def compute_metrics(self, results: list[tuple[float | None, float | None]]) -> dict[str, float]:
         """The means over all expressions, of all processes."""

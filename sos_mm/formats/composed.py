@@ -1,13 +1,88 @@
-"""The folder of a composed data set: how far a run has come with it."""
+"""The folder of a composed data set: how far a run has come with it, and what is known of its objects."""
 
+from collections.abc import Iterator
 from pathlib import Path
+
+from sos_mm.formats.boxes import BOX
+from sos_mm.formats.json_reader import json_lines, read_json_object, read_text
+from sos_mm.formats.records import (
+    OBJECT,
+    OBJECTS,
+    SIZE,
+    TEXT,
+    WHOLE,
+    WORDS,
+    Field,
+    Record,
+    are_finite,
+    check_record,
+    list_of,
+    optional,
+)
 
 # Written last: a data set that has it is complete.
 MANIFEST = "manifest.json"
 # Where shards wait until all are there.
 WORK = ".shards"
+# All that is known of each object, an image a line; beside it COCO instances, where they were asked for.
+OBJECTS_FILE = "objects.jsonl"
+
+# Types of backgrounds that are photographs; all others are made of numbers and show nothing.
+PHOTOGRAPHS = ("folder", "sample")
+
+_SIZES = list_of(SIZE.holds)
+_CANVAS = Field("a height and a width", lambda value: _SIZES(value) and len(value) == 2)
+_NUMBER = Field("a finite number", lambda value: are_finite([value]))
+_IMAGE = {"file_name": WORDS, "canvas": _CANVAS, "objects": OBJECTS, "ignored": optional(OBJECTS)}
+_REGION = {"category": WORDS, "box": BOX, "modal": optional(OBJECT)}
+_OBJECT = _REGION | {
+    "category_id": optional(WHOLE),
+    "phrase": optional(TEXT),
+    "attributes": optional(Field("a list of texts", list_of(TEXT.holds))),
+    "z_order": optional(WHOLE),
+    "placement": optional(OBJECT),
+    "visible_share": optional(_NUMBER),
+    "truncation": optional(_NUMBER),
+}
 
 
 def is_unfinished(out: Path) -> bool:
     """Tells whether a run has begun a data set in a folder and not ended it."""
     return (out / WORK).is_dir() and not (out / MANIFEST).exists()
+
+
+def read_objects(path: str | Path) -> Iterator[tuple[str, Record]]:
+    """Reads the lines of ``objects.jsonl``, each with what an error names it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line is not JSON or not of that kind; names the line.
+    """
+    for number, line in json_lines(read_text(path), path):
+        name = f"{path}, line {number}:"
+        check_record(line, _IMAGE, f"{name} the line")
+        for key, fields in (("objects", _OBJECT), ("ignored", _REGION)):
+            for place, each in enumerate(line.get(key) or ()):
+                check_record(each, fields, f"{name} `{key}` {place}")
+        yield name, line
+
+
+def background_categories(folder: Path) -> str | list[str] | None:
+    """Reads what the backgrounds of a composed data set may show: a list of names, or 'unknown'; None without manifest.
+
+    Raises:
+        ValueError: If the manifest is not of that kind.
+    """
+    if not (folder / MANIFEST).is_file():
+        return None
+    recipe = read_json_object(folder / MANIFEST, "The manifest").get("recipe")
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("backgrounds"), dict):
+        raise ValueError(f"{folder / MANIFEST} must hold the recipe, but does not: make the data set again.")
+    return shown_by_backgrounds(recipe.get("background_categories"), recipe["backgrounds"].get("type"))
+
+
+def shown_by_backgrounds(names: str | list[str] | None, type: str) -> str | list[str]:
+    """Says what backgrounds may show where a recipe does not: anything if they are photographs, else nothing."""
+    if names is not None:
+        return names
+    return "unknown" if type in PHOTOGRAPHS else []

@@ -21,7 +21,10 @@ def write_json_lines(path: str | Path, records: Iterable[Mapping[str, Any]]) -> 
 
 
 def write_json_lists(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Writes a JSON object in which each record of its lists has a line of its own, so that faults have a place."""
+    """Writes a JSON object in which each record of its lists has a line of its own, so that faults have a place.
+
+    An iterator is written as a list, a record at a time.
+    """
     with _opened(path) as file:
         file.write("{")
         for place, (name, value) in enumerate(content.items()):
@@ -31,12 +34,14 @@ def write_json_lists(path: str | Path, content: Mapping[str, Any]) -> None:
 
 
 def _write_value(file: TextIO, value: Any) -> None:
-    if not isinstance(value, list):
+    if not isinstance(value, list | Iterator):
         file.write(_encode(value))
         return
+    file.write("[")
+    place = -1
     for place, record in enumerate(value):
-        file.write(f"{',' if place else '['}\n{_encode(record)}")
-    file.write("\n]" if value else "[]")
+        file.write(f"{',' if place else ''}\n{_encode(record)}")
+    file.write("]" if place < 0 else "\n]")
 
 
 def _encode(value: Any) -> str:

@@ -142,8 +142,6 @@ _MAKERS: Registry[Backgrounds] = Registry(
     },
     {"folder": ("root", *_PHOTO_KEYS), "sample": ("group", *_PHOTO_KEYS)},
 )
-# Those that show the world; all others are made of numbers and show nothing.
-PHOTOGRAPHS = ("folder", "sample")
 
 
 def build_backgrounds(config: Mapping[str, Any]) -> Backgrounds:

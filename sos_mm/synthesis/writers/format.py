@@ -45,10 +45,26 @@ class Categories:
         ids = category_ids(found, {name: id for id, name in names.items()})
         return cls(names, ids, {entry["id"]: entry for entry in entries})
 
+    def without(self, ids: frozenset[int] | None) -> frozenset[str]:
+        """Names of the other categories; none where ``ids`` may be any (None)."""
+        if ids not in self._without:
+            kept = () if ids is None else (name for id, name in self.names.items() if id not in ids)
+            self._without[ids] = frozenset(kept)
+        return self._without[ids]
+
+    @cached_property
+    def _without(self) -> dict[frozenset[int] | None, frozenset[str]]:
+        return {}
+
     @cached_property
     def labels(self) -> Mapping[int, int]:
         """Numbers from 0 without gaps, in the order of the ids, by id."""
         return {id: label for label, id in enumerate(self.names)}
+
+    @cached_property
+    def id_of_name(self) -> Mapping[str, int]:
+        """Id by name, of the whole vocabulary."""
+        return {name: id for id, name in self.names.items()}
 
     @cached_property
     def id_of_key(self) -> Mapping[str, int]:
@@ -95,6 +111,11 @@ class Entry:
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.scene.size
+
+    @property
+    def complete_categories(self) -> frozenset[str]:
+        """Names of the vocabulary's categories all of whose objects are the scene's."""
+        return self.categories.without(self.background_ids)
 
     @cached_property
     def category_ids(self) -> tuple[int, ...]:
