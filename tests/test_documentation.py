@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.config_tables import CONFIGS, braces, configs_of, tables
+from tests.helpers.config_tables import CONFIGS, braces, configs_of, tables
 
 ROOT = CONFIGS.parent
 FAMILIES = ("detection", "grounding", "segmentation", "sod_diffusion", "synthesis")

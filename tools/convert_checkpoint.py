@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Converts."""
     args = parse_args()
-    from sos_mm.saliency import released_checkpoint
+    from sos_mm.saliency.apis import released_checkpoint
 
     try:
         if args.back:

@@ -9,8 +9,8 @@ import sys
 
 from mmengine.config import DictAction
 
-from sos_mm.saliency.export import export_onnx, parity
-from sos_mm.saliency.inferencer import SODInferencer
+from sos_mm.saliency.apis.export import export_onnx, parity
+from sos_mm.saliency.apis.inferencer import SODInferencer
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""Judges a saliency model against its references and draws one page: `report_saliency.py CONFIG CHECKPOINT`."""
+"""Judges a saliency model against baselines and draws one page: `report_saliency.py CONFIG CHECKPOINT`."""
 
 import argparse
 from itertools import islice
@@ -11,9 +11,9 @@ from mmengine.runner import Runner
 
 from sos_mm.checks import read_image
 from sos_mm.engine.launch import add_common_arguments, build_trained, load_config
-from sos_mm.saliency import references, report
-from sos_mm.saliency.segmentor import LatentDiffusionSegmentor
-from sos_mm.saliency.visualization import grey_picture, side_by_side
+from sos_mm.saliency.evaluation import baselines, report
+from sos_mm.saliency.evaluation.visualization import grey_picture, side_by_side
+from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
 @torch.no_grad()
 def prediction_rows(model, batches: list[dict]) -> list[str]:
     """Image, ground truth, auxiliary map (where the model has one) and full model, a figure an image."""
-    named = references.predictors(model)
+    named = baselines.predictors(model)
     shown = [named[name] for name in ("auxiliary map of the encoder", "branch alone", "full model") if name in named]
     rows = []
     for batch in batches:
@@ -82,7 +82,7 @@ def main() -> None:
         raise ValueError(f"The report is made in one process, but got `--launcher {config.launcher}`.")
     runner = build_trained(config, args.checkpoint)
     model = runner.model.eval()
-    scores = references.evaluate(model, runner.test_dataloader, references.predictors(model))
+    scores = baselines.evaluate(model, runner.test_dataloader, baselines.predictors(model))
     print(report.text_table(scores))
     page = Path(args.out or Path(config.work_dir, "report.html"))
     about = f"{args.config}, {args.checkpoint}"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sos_mm.cli.parsing import new_parser
 from sos_mm.saliency import SaliencyDataset
-from sos_mm.saliency.benchmarks import BENCHMARKS
-from sos_mm.saliency.inspection import describe, inspect_dataset
+from sos_mm.saliency.apis.inspection import describe, inspect_dataset
+from sos_mm.saliency.data.benchmarks import BENCHMARKS
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:

@@ -23,8 +23,8 @@ from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from sos_mm.formats.mdetr import Expression, Target, to_mdetr
 from sos_mm.formats.odvg import label_map
 from sos_mm.formats.panoptic import PanopticFile
-from tests.composed import Composed
-from tests.test_writers_mmdet import panopticapi  # noqa: F401
+from tests.helpers.composed import Composed
+from tests.synthesis.writers.test_mmdet import panopticapi  # noqa: F401
 
 
 @pytest.fixture(scope="module")

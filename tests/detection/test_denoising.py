@@ -105,7 +105,7 @@ def test_fixed_groups_are_refused():
 def test_another_head_is_refused(tmp_path):
     from mmengine.config import Config
 
-    from tests.mmdet_data import make_language_model
+    from tests.helpers.mmdet_data import make_language_model
 
     folder = make_language_model(tmp_path / "bert", hidden_size=16, num_hidden_layers=1, num_attention_heads=1)
     (tmp_path / "config.py").write_text(

@@ -15,7 +15,7 @@ from mmengine.structures import InstanceData
 from sos_mm.annotations.panoptic import intra_class
 from sos_mm.formats.json_writer import write_json_lists
 from sos_mm.formats.panoptic import PanopticFile
-from tests.composed import Composed
+from tests.helpers.composed import Composed
 
 
 @pytest.fixture(scope="module")

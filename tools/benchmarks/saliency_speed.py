@@ -34,9 +34,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.engine.randomness import RunRandomness
-from sos_mm.saliency.base_segmentor import to_signed
-from sos_mm.saliency.latent_cache import LatentCache
-from sos_mm.saliency.segmentor import LatentDiffusionSegmentor
+from sos_mm.saliency.models.base_segmentor import to_signed
+from sos_mm.saliency.models.latent_cache import LatentCache
+from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 # Pixels, widths of the U-Net and its heads, of the VAE, and Swin's name and settings.
@@ -70,8 +70,8 @@ def build(name: str, size: str, device: str) -> LatentDiffusionSegmentor:
             block_out_channels=list(widths), attention_head_dim=list(heads), cross_attention_dim=256
         )
         model.codec.architecture.update(block_out_channels=list(vae))
-    if model.type == "DistilledSegmentor":
-        # What is distilled runs without its teacher.
+    if "teacher" in model:
+        # A distilled model runs without its teacher.
         model.type = "LatentDiffusionSegmentor"
         del model.teacher, model.loss_distill
     built = MODELS.build(model).to(device).eval()

@@ -33,7 +33,7 @@ from torch.utils.data import Sampler
 import sos_mm.saliency  # noqa: F401
 from sos_mm.engine.launch import build_trained
 from sos_mm.engine.randomness import RunRandomness
-from sos_mm.saliency.references import Predictor, evaluate, predict_auxiliary, with_settings
+from sos_mm.saliency.evaluation.baselines import Predictor, evaluate, predict_auxiliary, with_settings
 from sos_mm.seeding import Purpose, generator
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs/sod_diffusion"

@@ -12,8 +12,8 @@ from sos_mm.augmentation import SegmentPaste
 from sos_mm.checks import read_image
 from sos_mm.engine.randomness import RunRandomness
 from sos_mm.metrics import score_image, summarize
-from sos_mm.saliency.datasets import SaliencyDataset
-from sos_mm.saliency.references import centre_prior
+from sos_mm.saliency.data.datasets import SaliencyDataset
+from sos_mm.saliency.evaluation.baselines import centre_prior
 from sos_mm.synthesis import Recipe, load_recipe, synthesize
 
 RECIPE = Path(__file__).resolve().parents[2] / "configs/synthesis/sample_study.py"

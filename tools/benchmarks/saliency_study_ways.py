@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import torch
 
-from sos_mm.saliency.base_segmentor import to_signed, true_saliency
-from sos_mm.saliency.references import Predictor
-from sos_mm.saliency.segmentor import Conditions, LatentDiffusionSegmentor
+from sos_mm.saliency.evaluation.baselines import Predictor
+from sos_mm.saliency.models.base_segmentor import to_signed, true_saliency
+from sos_mm.saliency.models.segmentor import Conditions, LatentDiffusionSegmentor
 
 DISTURBANCES = ("features of another image", "latents of another image", "cross-attention silenced")
 

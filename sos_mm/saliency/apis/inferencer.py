@@ -1,0 +1,233 @@
+"""Saliency of any image in one call: files, folders, arrays; and cut-outs of what is salient."""
+
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import LoadAnnotations, LoadImageFromFile
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.device import get_device
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import load_checkpoint
+
+from sos_mm.cutouts.foreground import cut_out
+from sos_mm.cutouts.photographs import Photograph, chunks, find_photographs, read_each
+from sos_mm.cutouts.writing import KINDS, CutoutWriter
+from sos_mm.engine.launch import leave_out_pretrained
+from sos_mm.errors import ErrorCollector
+from sos_mm.progress import Progress
+from sos_mm.saliency.data.transforms import LoadAuxiliaryImage, LoadSaliencyImage, LoadSaliencyMask
+
+# Transforms of a test pipeline whose work is done here, or that need a ground truth.
+_READERS = (LoadSaliencyImage, LoadImageFromFile, LoadSaliencyMask, LoadAnnotations)
+# Of images that tell whether a pipeline brings all to one size.
+_SHAPES = ((64, 128), (100, 50))
+
+
+@dataclass(frozen=True, eq=False)
+class SaliencyPrediction:
+    """What was found in one image.
+
+    Attributes:
+        name: As of `Photograph`.
+        path: Its file, or its name where it came as an array.
+        image: (H, W, 3) uint8 RGB, as it was read.
+        saliency: (H, W) float32 in [0, 1].
+        uncertainty: (H, W) float32, the standard deviation over the ensemble; None without one.
+    """
+
+    name: str
+    path: str
+    image: np.ndarray
+    saliency: np.ndarray
+    uncertainty: np.ndarray | None = None
+
+    @property
+    def alpha(self) -> np.ndarray:
+        """The saliency as (H, W) uint8."""
+        return np.rint(self.saliency * 255).astype(np.uint8)
+
+    @cached_property
+    def cutout(self) -> np.ndarray:
+        """What is salient on nothing, (H, W, 4) uint8 RGBA; computed when it is first asked for."""
+        return cut_out(self.image, self.alpha)
+
+
+class SODInferencer:
+    """Finds what is salient, in the manner of mmseg's inferencers.
+
+    It is a `sos_mm.segments.cutter.Cutter` as well. Nothing is downloaded.
+
+    Args:
+        model: Config file or config of a model; None to take the config that the checkpoint holds.
+        weights: Checkpoint file.
+        device: Where to run, such as 'cuda:0'; None for a GPU where there is one.
+        test_cfg: Values that replace those of the model's ``test_cfg``, such as ``dict(steps=1, ensemble=4)``.
+        show_progress: Whether to say on stderr how far a call is.
+
+    Raises:
+        FileNotFoundError: If the config or the checkpoint does not exist.
+        ValueError: If the checkpoint holds no config and none is given, or a setting is unknown.
+        RuntimeError: If the checkpoint is of another architecture; names the parts that differ.
+
+    Example:
+        >>> inferencer = SODInferencer("configs/sod_diffusion/sod_diffusion_tiny.py", "epoch_4.pth")  # doctest: +SKIP
+        >>> found = inferencer("photos", batch_size=8, out_dir="results")["predictions"]  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Config | dict | None,
+        weights: str | Path,
+        device: str | None = None,
+        test_cfg: dict | None = None,
+        show_progress: bool = True,
+    ):
+        config = _read_config(model, _existing(weights, "The checkpoint"))
+        if test_cfg:
+            config.merge_from_dict({"model.test_cfg": dict(test_cfg)})
+        leave_out_pretrained(config.model)
+        with DefaultScope.overwrite_default_scope(config.get("default_scope", "mmseg")):
+            self.model = MODELS.build(config.model)
+            self.pipeline = _pipeline_for_arrays(config)
+        load_checkpoint(self.model, str(weights), map_location="cpu", strict=True)
+        self.model.to(device or get_device()).eval()
+        self.config = config
+        self.show_progress = show_progress
+
+    def __call__(
+        self,
+        inputs: Any,
+        batch_size: int = 1,
+        out_dir: str | Path | None = None,
+        kinds: Iterable[str] = KINDS,
+        channel_order: str = "rgb",
+        broken: str = "error",
+    ) -> dict[str, Any]:
+        """Finds what is salient in images of any size.
+
+        Args:
+            inputs: A path, a folder, an array as `to_rgb` takes it, or a list of any of these.
+            batch_size: Images that go through the model at once; it changes nothing in the results.
+            out_dir: Folder to write results to, as of `CutoutWriter`; None to write nothing.
+            kinds: Which results to write.
+            channel_order: Of arrays: 'rgb' or 'bgr'.
+            broken: 'error' raises the error of the first image that cannot be read; 'skip' leaves such images out.
+
+        Returns:
+            ``predictions``: a list of `SaliencyPrediction` in the order of the inputs; ``skipped``: how many images
+            were left out, by reason; ``faults``: what was wrong with each, naming it. All predictions are held in
+            memory: for many large images use `stream`.
+
+        Raises:
+            FileNotFoundError, ValueError: As of `find_photographs` and `Photograph.read`.
+        """
+        photographs, faults = find_photographs(inputs, channel_order), ErrorCollector(broken)
+        writer = CutoutWriter(out_dir, tuple(kinds)) if out_dir is not None else None
+        progress, predictions = Progress(len(photographs), "images", self.show_progress), []
+        for found in self.stream(progress.over(photographs), batch_size, faults):
+            predictions.append(found)
+            if writer is not None:
+                writer.write(found.name, found.image, found.alpha, found.uncertainty)
+        return dict(predictions=predictions, skipped=dict(faults.counts), faults=faults.texts)
+
+    def stream(
+        self, photographs: Iterable[Photograph], batch_size: int = 1, faults: ErrorCollector | None = None
+    ) -> Iterator[SaliencyPrediction]:
+        """Finds what is salient in one photograph after another, holding no more than a batch.
+
+        Args:
+            photographs: The photographs.
+            batch_size: As of a call.
+            faults: Records those that cannot be read; raises them if None.
+        """
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be at least 1, but got {batch_size}.")
+        readable = read_each(photographs, faults or ErrorCollector())
+        for chunk in chunks(readable, batch_size):
+            yield from self._predict(*zip(*chunk, strict=True))
+
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """The alpha of what is salient: (H, W, 3) uint8 RGB -> (H, W) uint8."""
+        return next(self.stream([Photograph("image", image)])).alpha
+
+    def input_size(self) -> tuple[int, int]:
+        """Height and width that the test pipeline brings every image to.
+
+        Raises:
+            ValueError: If they depend on the image.
+        """
+        sizes = {tuple(self._packed("", np.zeros((*shape, 3), np.uint8))["inputs"].shape[1:]) for shape in _SHAPES}
+        if len(sizes) != 1:
+            raise ValueError(f"The test pipeline must bring all images to one size, but gives {sorted(sizes)}.")
+        return sizes.pop()
+
+    def _predict(
+        self, photographs: tuple[Photograph, ...], images: tuple[np.ndarray, ...]
+    ) -> Iterator[SaliencyPrediction]:
+        """The predictions of one batch."""
+        data = [self._packed(photograph.path, image) for photograph, image in zip(photographs, images, strict=True)]
+        # A pipeline that keeps sizes gives batches that would be padded: then one at a time.
+        together = len({each["inputs"].shape for each in data}) == 1
+        batches = [data] if together else [[each] for each in data]
+        with torch.no_grad():
+            samples = [sample for batch in batches for sample in self.model.test_step(pseudo_collate(batch))]
+        for photograph, image, sample in zip(photographs, images, samples, strict=True):
+            deviation = sample.saliency_std.data if "saliency_std" in sample else None
+            yield SaliencyPrediction(
+                photograph.name,
+                photograph.path,
+                image,
+                _to_numpy(sample.pred_saliency.data),
+                None if deviation is None else _to_numpy(deviation),
+            )
+
+    def _packed(self, path: str, image: np.ndarray) -> dict:
+        shape = image.shape[:2]
+        pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        return self.pipeline(dict(img=pixels, img_path=path, img_shape=shape, ori_shape=shape))
+
+
+def _to_numpy(saliency: torch.Tensor) -> np.ndarray:
+    return saliency[0].float().cpu().numpy()
+
+
+def _existing(path: str | Path, what: str) -> Path:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{what} {path} does not exist.")
+    return Path(path)
+
+
+def _read_config(model: str | Path | Config | dict | None, weights: Path) -> Config:
+    """A config of our own, that may be changed."""
+    if isinstance(model, str | Path):
+        return Config.fromfile(_existing(model, "The config"))
+    if model is not None:
+        return Config(deepcopy(dict(model.items())))
+    text = torch.load(weights, map_location="cpu", weights_only=False).get("meta", {}).get("cfg")
+    if text is None:
+        raise ValueError(f"The checkpoint {weights} holds no config: give the `model`'s.")
+    return Config.fromstring(text, ".py")
+
+
+def _pipeline_for_arrays(config: Config) -> Compose:
+    """Builds the part of the config's test pipeline that comes after reading.
+
+    Raises:
+        ValueError: If the model needs a second image (depth or thermal).
+    """
+    pipeline = Compose(config.test_dataloader.dataset.pipeline)
+    if any(isinstance(transform, LoadAuxiliaryImage) for transform in pipeline.transforms):
+        raise ValueError(
+            "The model must need one image alone, but its test pipeline loads a second one (`LoadAuxiliaryImage`): "
+            "use `tools/test.py --out` with a data set of pairs."
+        )
+    pipeline.transforms = [each for each in pipeline.transforms if not isinstance(each, _READERS)]
+    return pipeline

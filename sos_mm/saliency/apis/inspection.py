@@ -1,0 +1,106 @@
+"""Says what is missing from, or odd about, a data set of images and masks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sos_mm.checks import read_image
+from sos_mm.progress import Progress
+from sos_mm.saliency.data.benchmarks import BENCHMARKS
+from sos_mm.saliency.data.datasets import SaliencyDataset
+from sos_mm.saliency.data.transforms import LoadSaliencyMask
+
+# Shades within so many levels of 0 or 255 are the edges of a binary mask.
+_EDGE = 16
+# A mask is called grey if more of its pixels than this lie between.
+_GREY_SHARE = 0.1
+
+
+@dataclass
+class Inspection:
+    """What was found.
+
+    Attributes:
+        name: The data set.
+        pairs: Its images with masks.
+        expected: How many there should be; None if that is not known.
+        faults: What cannot be used, each naming its file.
+        grey: Masks with many shades between 0 and 255.
+        empty: Masks without anything salient.
+        note: What is known of the data set.
+        parts: How many its parts to train and to test should hold.
+    """
+
+    name: str
+    pairs: int
+    expected: int | None = None
+    faults: list[str] = field(default_factory=list)
+    grey: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    note: str = ""
+    parts: tuple[int, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that is expected is there and can be used."""
+        return not self.faults and (self.expected in (None, self.pairs) or self.pairs in self.parts)
+
+
+def inspect_dataset(dataset: SaliencyDataset, progress: bool = True) -> Inspection:
+    """Reads every file of a data set.
+
+    Args:
+        dataset: What to read; its pipeline is not used.
+        progress: Whether to say on stderr how far it is.
+    """
+    known = BENCHMARKS.get(dataset.benchmark or "")
+    found = Inspection(dataset.name, len(dataset))
+    if known:
+        found.expected, found.note, found.parts = known.images, known.note, known.parts
+    pairs = (dataset.get_data_info(index) for index in range(len(dataset)))
+    for pair in Progress(len(dataset), "pairs", progress).over(pairs):
+        try:
+            _inspect(pair, found)
+        except (OSError, ValueError) as error:
+            found.faults.append(str(error))
+    return found
+
+
+def _inspect(pair: dict, found: Inspection) -> None:
+    shape = read_image(pair["img_path"], 3).shape[:2]
+    # Through the loader, which says what training would say.
+    mask = LoadSaliencyMask()({**pair, "ori_shape": shape})["gt_saliency"] * 255
+    if "aux_path" in pair:
+        read_image(pair["aux_path"], 3)
+    between = np.count_nonzero((mask > _EDGE) & (mask < 255 - _EDGE)) - _edge_pixels(mask)
+    if between > _GREY_SHARE * mask.size:
+        found.grey.append(Path(pair["mask_path"]).name)
+    if mask.max() <= 128:
+        found.empty.append(Path(pair["mask_path"]).name)
+
+
+def _edge_pixels(mask: np.ndarray) -> int:
+    """Pixels where shades are to be expected: near the outline."""
+    outline = cv2.morphologyEx((mask > 128).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    return int(np.count_nonzero(outline))
+
+
+def describe(found: Sequence[Inspection], names: int = 3) -> str:
+    """A text for people: one line a data set, then the first files of each kind of fault."""
+    lines = []
+    for each in found:
+        numbers = [str(number) for number in (each.expected, *each.parts) if number]
+        expected = f" of {' or '.join(numbers)}" if numbers else ""
+        state = "complete" if each.complete else "INCOMPLETE" if not each.faults else f"{len(each.faults)} FAULTS"
+        lines.append(f"{each.name}: {each.pairs}{expected} pairs, {state}" + (f" ({each.note})" if each.note else ""))
+        lines += [f"  {fault}" for fault in each.faults[:names]]
+        if len(each.faults) > names:
+            lines.append(f"  ... and {len(each.faults) - names} more")
+        for what, files in (("grey masks", each.grey), ("masks without anything salient", each.empty)):
+            if files:
+                more = ", ..." if len(files) > names else ""
+                lines.append(f"  {len(files)} {what}: {', '.join(files[:names])}{more}")
+    return "\n".join(lines)

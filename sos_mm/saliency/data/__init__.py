@@ -1,0 +1,1 @@
+"""Data sets of images with saliency masks, and their transforms."""

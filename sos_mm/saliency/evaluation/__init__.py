@@ -1,0 +1,1 @@
+"""Metrics, baselines, test-time augmentation, visualization and the report of a saliency model."""

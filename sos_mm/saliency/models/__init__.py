@@ -1,0 +1,1 @@
+"""Models: segmentors and what they are built of."""

@@ -1,0 +1,229 @@
+"""What all saliency models have in common: features of one or two images, and maps put into data samples."""
+
+from abc import abstractmethod
+from pathlib import Path
+
+import torch
+from mmengine.registry import MODELS
+from mmengine.structures import PixelData
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.structures import SegDataSample
+from torch import Tensor
+from torch.nn import functional
+
+from sos_mm.saliency.models.fusion import SalientFeatures
+from sos_mm.saliency.models.settings import checked_stretch, checked_test_cfg
+from sos_mm.saliency.models.sliding import Window, blend_tiles, whole
+
+
+class SaliencySegmentor(BaseSegmentor):
+    """An encoder and a fusion, where there are any, and a head that gives saliency maps.
+
+    mmseg's ``SegTTAModel`` averages its predictions over augmentations: it gives one channel of logits.
+
+    Args:
+        data_preprocessor: Must give RGB in [0, 1]; the parts each apply their own normalisation.
+        backbone: Config of the encoder: (B, 3, H, W) -> stage features. None for no encoder, and then no neck.
+        neck: Config of the fusion: stage features -> :class:`SalientFeatures`.
+        decode_head: Config of the head.
+        modalities: Images that the model is given, each of three channels: 1 for RGB, 2 for RGB and depth or thermal.
+            The encoder sees each by itself, and the fusion is given the features of all, joined stage by stage.
+        test_cfg: See :class:`LatentDiffusionSegmentor`.
+        init_cfg: mmengine's.
+
+    Raises:
+        ValueError: If there is an encoder without a fusion, or the other way round.
+    """
+
+    out_channels = 1
+    stride = 8
+
+    def __init__(
+        self,
+        data_preprocessor: dict,
+        backbone: dict | None,
+        neck: dict | None,
+        decode_head: dict,
+        modalities: int = 1,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.modalities = modalities
+        if (backbone is None) != (neck is None):
+            raise ValueError("`backbone` and `neck` must both be configs or both be None: the one reads the other.")
+        self.backbone = self.neck = None
+        if backbone is not None:
+            self.backbone = MODELS.build(backbone)
+            channels = [number * modalities for number in self.backbone.out_channels]
+            self.neck = MODELS.build(dict(in_channels=channels, **neck))
+        self.decode_head = MODELS.build(decode_head)
+        self.test_cfg = checked_test_cfg(test_cfg or {})
+        self.decode_head.threshold = self.test_cfg["threshold"]  # Where mmseg's SegTTAModel looks for it.
+
+    def images(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Splits (B, 3 n, H, W) into n images (B, 3, H, W).
+
+        Raises:
+            ValueError: If there are more or fewer images than the model was built for.
+        """
+        if inputs.shape[1] != 3 * self.modalities:
+            raise ValueError(
+                f"The model takes {self.modalities} image(s) of 3 channels each, but got {inputs.shape[1]} channels."
+            )
+        return inputs.split(3, 1)
+
+    def extract_feat(self, inputs: Tensor) -> SalientFeatures | None:
+        """Images (B, 3 n, H, W) in [0, 1] -> f and its pyramid; None without an encoder."""
+        if self.backbone is None:
+            return None
+        seen = [self.backbone(image) for image in self.images(inputs)]
+        return self.neck([torch.cat(stages, 1) if len(stages) > 1 else stages[0] for stages in zip(*seen, strict=True)])
+
+    def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
+        """Named losses of a batch.
+
+        Args:
+            inputs: (B, 3 n, H, W) in [0, 1].
+            data_samples: With ``gt_saliency`` (1, H, W) in [0, 1] and the metainfo ``sample_idx``.
+
+        Raises:
+            FloatingPointError: If a loss is not finite; names it and the batch's files.
+        """
+        losses = self.named_losses(inputs, data_samples)
+        if not torch.stack([loss.detach() for loss in losses.values()]).isfinite().all():
+            values = ", ".join(f"{name} {float(loss):g}" for name, loss in losses.items())
+            files = ", ".join(str(sample.metainfo.get("img_path")) for sample in data_samples)
+            raise FloatingPointError(
+                f"The losses must be finite, but are {values} on {files}. Weights are those of the step before: "
+                "look at these files, or lower the learning rate."
+            )
+        return losses
+
+    @abstractmethod
+    def named_losses(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
+        """As :meth:`loss`, unchecked."""
+
+    @abstractmethod
+    def predict_window(self, inputs: Tensor, data_samples: list[SegDataSample], window: Window) -> Tensor:
+        """Maps of one tile, or of the whole: (B, 3 n, h, w) -> (members, B, 1, h, w) in [0, 1]."""
+
+    def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
+        """Fills each data sample with its saliency at the original size.
+
+        Args:
+            inputs: (B, 3 n, H, W) in [0, 1].
+            data_samples: With the metainfo ``ori_shape`` (h, w), and ``img_path``, whose name seeds the noise;
+                without them the inputs' size and an empty name are taken. ``padding_size`` (left, right, top,
+                bottom), where there is one, is what a letterbox added around the image, and is cut off;
+                ``flip`` with ``flip_direction``, where there are, are undone.
+
+        Returns:
+            The samples with ``pred_saliency`` (1, h, w) float in [0, 1], ``pred_sem_seg`` (1, h, w) int64,
+            ``seg_logits`` (the saliency as logits) and, with an ensemble, ``saliency_std`` (1, h, w).
+        """
+        if data_samples is None:
+            data_samples = [SegDataSample(metainfo=dict(ori_shape=tuple(inputs.shape[-2:]))) for _ in inputs]
+        members = self.encode_decode(inputs, data_samples)  # (members, B, 1, H, W)
+        return [self.fill(sample, members[:, index]) for index, sample in enumerate(data_samples)]
+
+    def encode_decode(self, inputs: Tensor, batch_data_samples: list[SegDataSample]) -> Tensor:
+        """Saliency maps of all ensemble members at the inputs' size, (members, B, 1, H, W) in [0, 1]."""
+        tile = self.test_cfg["tile"]
+        if tile is None:
+            return self.predict_window(inputs, batch_data_samples, whole(inputs))
+
+        def predict(part: Tensor, window: Window) -> Tensor:
+            return self.predict_window(part, batch_data_samples, window)
+
+        return blend_tiles(predict, inputs, **tile, stride=self.stride)
+
+    def fill(self, sample: SegDataSample, members: Tensor) -> SegDataSample:
+        """Writes the ensemble's maps (members, 1, H, W) in [0, 1] into one sample, at its original size."""
+        settings, stretch = self.test_cfg, checked_stretch(self.test_cfg["stretch"])
+        upright = turned_back(without_padding(members, sample), sample)  # (members, 1, H, W)
+        if stretch in ("member", "released"):
+            upright = torch.stack([stretched(member) for member in upright])
+        middle = reduced(upright, settings["reduction"], stretch == "released")  # (1, H, W)
+        saliency = resized(middle[None], sample.ori_shape[:2], settings["upsampling"])[0]  # (1, h, w)
+        saliency = (stretched(saliency) if stretch == "result" else saliency).clamp(0, 1)
+        sample.pred_saliency = PixelData(data=saliency)
+        sample.pred_sem_seg = PixelData(data=(saliency > settings["threshold"]).long())
+        sample.seg_logits = PixelData(data=torch.logit(saliency, 1e-6))
+        if len(upright) > 1:
+            maps = resized(upright, sample.ori_shape[:2], settings["upsampling"])  # (members, 1, h, w)
+            sample.saliency_std = PixelData(data=maps.std(0))
+        return sample
+
+    def _forward(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> Tensor:
+        samples = data_samples or [SegDataSample() for _ in inputs]
+        return self.encode_decode(inputs, samples)
+
+
+def image_name(sample: SegDataSample) -> str:
+    """What seeds a sample's noise: its file's name."""
+    return Path(sample.metainfo.get("img_path") or "").name
+
+
+def without_padding(maps: Tensor, sample: SegDataSample) -> Tensor:
+    """Cuts off what a letterbox added: (..., H, W) -> (..., h, w)."""
+    left, right, top, bottom = sample.metainfo.get("padding_size") or (0, 0, 0, 0)
+    return maps[..., top : maps.shape[-2] - bottom, left : maps.shape[-1] - right]
+
+
+def turned_back(maps: Tensor, sample: SegDataSample) -> Tensor:
+    """Undoes a flip of test-time augmentation."""
+    if not sample.metainfo.get("flip") or "flip_direction" not in sample.metainfo:
+        return maps
+    sides = dict(horizontal=[-1], vertical=[-2], diagonal=[-2, -1])
+    return maps.flip(sides[sample.flip_direction])
+
+
+def reduced(members: Tensor, reduction: str, stretch: bool = False) -> Tensor:
+    """Reduces an ensemble's maps to one, pixel by pixel.
+
+    Args:
+        members: (members, 1, H, W).
+        reduction: ``mean`` or ``median``; of an even number the median is the lower of the two in the middle.
+        stretch: Whether to stretch the one map as well.
+
+    Returns:
+        (1, H, W).
+    """
+    middle = members.median(0).values if reduction == "median" else members.mean(0)
+    return stretched(middle) if stretch else middle
+
+
+def resized(maps: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """Brings maps (B, 1, H, W) to another size, (B, 1, h, w), by PIL's filter of that name.
+
+    With ``antialias`` torch has PIL's filters: they widen where a side shrinks, and the cubic one has its parameter of
+    -0.5. On maps in [0, 1] both agree to 5e-5 in 32 bits, and to 1e-6 in 64. The cubic filter overshoots at edges.
+
+    Args:
+        maps: The maps.
+        size: (h, w).
+        mode: ``bilinear`` or ``bicubic``.
+    """
+    return functional.interpolate(maps, size, mode=mode, antialias=True)
+
+
+def stretched(saliency: Tensor) -> Tensor:
+    """To a minimum of 0 and a maximum of 1; a constant map stays as it is."""
+    low, high = saliency.amin(), saliency.amax()
+    return (saliency - low) / (high - low) if high > low else saliency
+
+
+def to_signed(images: Tensor) -> Tensor:
+    """[0, 1] -> [-1, 1], as latent codecs take them."""
+    return images * 2 - 1
+
+
+def to_saliency(decoded: Tensor) -> Tensor:
+    """Decoded mask (B, 3, H, W), about [-1, 1] -> mean of its channels (B, 1, H, W) in [0, 1]."""
+    return ((decoded.mean(1, keepdim=True) + 1) / 2).clamp(0, 1)
+
+
+def true_saliency(data_samples: list[SegDataSample], like: Tensor) -> Tensor:
+    """The ground truth of a batch, (B, 1, H, W) in [0, 1]."""
+    return torch.stack([sample.gt_saliency.data for sample in data_samples]).to(like)

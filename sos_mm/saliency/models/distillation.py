@@ -1,0 +1,62 @@
+"""A light student that learns from a heavier teacher's maps as well as from the true masks."""
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from mmengine.runner import load_checkpoint
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from sos_mm.checks import check_choice
+from sos_mm.engine.launch import leave_out_pretrained
+from sos_mm.saliency.models.base_segmentor import SaliencySegmentor
+from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor
+
+
+@MODELS.register_module()
+class DistilledSegmentor(LatentDiffusionSegmentor):
+    """A one-step segmentor trained on the mask and on a teacher's map.
+
+    The teacher is no part of the model: it is loaded when training begins, and is in no checkpoint.
+
+    Args:
+        teacher: ``config``, a config file (or the config of a model itself), and ``checkpoint``, its weights.
+        loss_distill: Config of the loss between the student's logits and the teacher's map; its weight is there.
+        **parts: Those of :class:`LatentDiffusionSegmentor`.
+
+    Raises:
+        ValueError: If the head does not train by pixels, or the teacher's config has other keys.
+    """
+
+    def __init__(self, teacher: dict, loss_distill: dict, **parts):
+        super().__init__(**parts)
+        if self.decode_head.loss_pixel is None:
+            raise ValueError("A distilled model must have the head's `loss_pixel`: the teacher's maps are pixels.")
+        for key in teacher:
+            check_choice("teacher key", key, ("config", "checkpoint"))
+        self.teacher_config = dict(teacher)
+        self.loss_distill = MODELS.build(loss_distill)
+        self._teacher: list[SaliencySegmentor] = []  # In a list, so that it is no submodule.
+
+    def losses_of_logits(self, logits: Tensor, saliency: Tensor, inputs: Tensor) -> dict[str, Tensor]:
+        """The pixel loss, and that to the teacher's map."""
+        if not self._teacher:
+            self._teacher.append(load_teacher(**self.teacher_config).to(inputs.device))
+        with torch.no_grad():
+            taught = self._teacher[0].encode_decode(inputs, [SegDataSample() for _ in inputs]).mean(0)  # (B, 1, H, W)
+        losses = super().losses_of_logits(logits, saliency, inputs)
+        return losses | dict(loss_distill=self.loss_distill(logits, taught))
+
+
+def load_teacher(config: str | dict, checkpoint: str) -> SaliencySegmentor:
+    """A trained model, frozen.
+
+    Raises:
+        FileNotFoundError: If the config or the checkpoint is not there.
+        RuntimeError: If the checkpoint is of another architecture.
+    """
+    model = Config.fromfile(config).model if isinstance(config, str) else Config(config)
+    leave_out_pretrained(model)
+    teacher = MODELS.build(model)
+    load_checkpoint(teacher, checkpoint, map_location="cpu", strict=True)
+    return teacher.eval().requires_grad_(False)
