@@ -1,6 +1,7 @@
 """The folder of a composed data set: how far a run has come with it, and what is known of its objects."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sos_mm.formats.boxes import BOX
@@ -67,8 +68,21 @@ def read_objects(path: str | Path) -> Iterator[tuple[str, Record]]:
         yield name, line
 
 
-def background_categories(folder: Path) -> str | list[str] | None:
-    """Reads what the backgrounds of a composed data set may show: a list of names, or 'unknown'; None without manifest.
+@dataclass(frozen=True)
+class BackgroundContent:
+    """What the backgrounds of a composed data set show.
+
+    Attributes:
+        names: Categories that they may show; 'unknown' for any.
+        is_empty: Whether they show no object at all, of the vocabulary or not.
+    """
+
+    names: str | Sequence[str] = "unknown"
+    is_empty: bool = False
+
+
+def background_content(folder: Path) -> BackgroundContent | None:
+    """Reads what the backgrounds of a composed data set show from its manifest; None where there is none.
 
     Raises:
         ValueError: If the manifest is not of that kind.
@@ -78,7 +92,9 @@ def background_categories(folder: Path) -> str | list[str] | None:
     recipe = read_json_object(folder / MANIFEST, "The manifest").get("recipe")
     if not isinstance(recipe, dict) or not isinstance(recipe.get("backgrounds"), dict):
         raise ValueError(f"{folder / MANIFEST} must hold the recipe, but does not: make the data set again.")
-    return shown_by_backgrounds(recipe.get("background_categories"), recipe["backgrounds"].get("type"))
+    type = recipe["backgrounds"].get("type")
+    shown = shown_by_backgrounds(recipe.get("background_categories"), type)
+    return BackgroundContent(shown, type not in PHOTOGRAPHS)
 
 
 def shown_by_backgrounds(names: str | list[str] | None, type: str) -> str | list[str]:

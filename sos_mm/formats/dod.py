@@ -61,8 +61,12 @@ class DodFiles:
             each["anno_id"].append(record["id"])
         return self._annotations[-1]
 
-    def write(self, folder: str | Path, stem: str) -> None:
-        """Writes ``<stem>.json``, the COCO file, and the pickles in a folder of the name ``stem`` beside it."""
+    def write(self, folder: str | Path, stem: str) -> int:
+        """Writes ``<stem>.json``, the COCO file, and the pickles in a folder of the name ``stem`` beside it.
+
+        Returns:
+            How many images they have.
+        """
         folder = Path(folder)
         categories = [{"id": each["id"], "name": text} for text, each in self._sentences.items()]
         images = [{key: each[key] for key in ("id", "file_name", "height", "width")} for each in self._images]
@@ -77,6 +81,7 @@ class DodFiles:
         ):
             content = pickle.dumps({each["id"]: each for each in records}, _PROTOCOL)
             write_atomic(pickles / f"{name}.pkl", content)
+        return len(self._images)
 
     def _answers(self) -> list[Record]:
         """Annotations of the COCO file: one for each object and sentence that holds of it."""

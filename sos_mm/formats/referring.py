@@ -1,6 +1,6 @@
 """Referring expressions of images: a JSON line an image, with what each expression means there.
 
-``{"file_name": "1.jpg", "height": 480, "width": 640, "image_id": 1, "expressions": [{"text": "the red mug", ...}]}``
+``{"index": 0, "file_name": "1.jpg", "height": 480, "width": 640, "image_id": 1, "expressions": [{"text": ...}, ...]}``
 
 An expression names its targets by at least one of ``targets``, the positions among the image's instances, ``ids``, the
 annotations of the source, and ``boxes``, half-open xyxy; empty lists say that it means nothing in the image. Lines that
@@ -16,12 +16,24 @@ from sos_mm.formats.json_reader import json_lines, read_text
 from sos_mm.formats.mdetr import Expression, Target
 from sos_mm.formats.odvg import joined_record
 from sos_mm.formats.phrases import clean_phrase
-from sos_mm.formats.records import ID, OBJECTS, SIZE, WHOLES, WORDS, Field, Record, check_record, list_of, optional
+from sos_mm.formats.records import (
+    ID,
+    OBJECTS,
+    SIZE,
+    WHOLE,
+    WHOLES,
+    WORDS,
+    Field,
+    Record,
+    check_record,
+    list_of,
+    optional,
+)
 
 # Expressions of an image are numbered from a thousand times its index on, so that ids need no other image.
 MOST_EXPRESSIONS = 1000
 NAMED_BY = ("targets", "ids", "boxes")
-_LINE = {"file_name": optional(WORDS), "image_id": optional(ID), "expressions": OBJECTS}
+_LINE = {"index": optional(WHOLE), "file_name": optional(WORDS), "image_id": optional(ID), "expressions": OBJECTS}
 _IDS = Field("a list of whole numbers or texts", list_of(ID.holds))
 _TARGETS = {"targets": optional(WHOLES), "ids": optional(_IDS), "boxes": optional(BOXES)}
 _FULL = {"id": ID, "boxes": BOXES, "category_ids": WHOLES}
@@ -30,9 +42,17 @@ _FULL = {"id": ID, "boxes": BOXES, "category_ids": WHOLES}
 DATASET_NAMES = {"category": "refcoco+", "attribute": "refcoco+", "spatial": "refcoco", "mixed": "refcocog"}
 
 
-def line_record(file_name: str, size: tuple[int, int], image_id: Any, expressions: list[Record]) -> Record:
-    """Encodes the line of an image; the size is height and width."""
-    image = {"file_name": file_name, "height": size[0], "width": size[1], "image_id": image_id}
+def line_record(index: int, file_name: str, size: tuple[int, int], image_id: Any, expressions: list[Record]) -> Record:
+    """Encodes the line of an image.
+
+    Args:
+        index: Position of the image in the data set, from 0.
+        file_name: Its file.
+        size: Height and width.
+        image_id: Its id in the source; None if it has none.
+        expressions: Records of what is said of it.
+    """
+    image = {"index": index, "file_name": file_name, "height": size[0], "width": size[1], "image_id": image_id}
     return image | {"expressions": expressions}
 
 

@@ -1,6 +1,7 @@
 """Writes proved expressions in the formats that data sets and metrics read."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from sos_mm.referring.tokens import Counter
 # SOS draws the length of a caption so, in characters. mmdet cuts captions at 256 tokens.
 CAPTION_TOKENS = (150, 255)
 MOST_TOKENS = 256
+_REST = [each.name for each in fields(ReferringExpression) if each.name not in ("text", "targets")]
 
 
 def image_line(
@@ -31,7 +33,7 @@ def image_line(
         image: The image; its instances have the ids that the source gives them.
         expressions: What is said of it.
         category_ids: Ids by the names of categories; 1 for those that have none.
-        index: Its number in the data set, from 0, of which the ids of expressions are made.
+        index: Its position in the data set, from 0, of which the ids of expressions are made.
         with_ids: Whether to write the ids of instances, which are then those of the source.
 
     Raises:
@@ -44,23 +46,13 @@ def image_line(
         record |= {"ids": [instance.id for instance in meant]} if with_ids else {}
         record["boxes"] = [list(map(_plain, instance.box)) for instance in meant]
         record["category_ids"] = [category_ids.get(instance.category, 1) for instance in meant]
-        record |= {"kind": each.kind, "plural": each.plural, "head": list(each.head), "meaning": each.meaning}
-        records.append(record | {"near": each.near, "changed": each.changed, "language": each.language})
-    return line_record(image.file_name, (image.height, image.width), image.image_id, records)
+        records.append(record | {name: getattr(each, name) for name in _REST})
+    return line_record(index, image.file_name, (image.height, image.width), image.image_id, records)
 
 
 def _plain(value: float) -> float | int:
     """A whole number as such, since files are shorter then."""
     return int(value) if value == int(value) else float(value)
-
-
-def expression_of(record: Record) -> ReferringExpression:
-    """Decodes an expression of such a line."""
-    keys = ("kind", "plural", "meaning", "near", "changed", "language")
-    head = record.get("head") or (0, len(record["text"]))
-    known = {key: record[key] for key in keys if record.get(key) is not None}
-    defaults = {"kind": "category", "plural": len(record["targets"]) > 1}
-    return ReferringExpression(record["text"], tuple(record["targets"]), head=tuple(head), **{**defaults, **known})
 
 
 class CaptionWriter:

@@ -9,13 +9,13 @@ import numpy as np
 from sos_mm.checks import FaultyInputError, check_choice, check_folder, read_image
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.coco import is_coco
-from sos_mm.formats.composed import OBJECTS_FILE, is_unfinished
+from sos_mm.formats.composed import OBJECTS_FILE, background_content, is_unfinished
 from sos_mm.formats.folders import annotation_file, find_image, image_folder
 from sos_mm.formats.json_reader import AnnotationFileError, is_json_lines, read_json, read_text, try_json_lines
 from sos_mm.formats.odvg import read_label_map
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.inputs.coco import open_coco
-from sos_mm.referring.inputs.composed import ComposedInput
+from sos_mm.referring.inputs.composed import ComposedInput, complete_categories
 from sos_mm.referring.inputs.odvg import DetectionInput, GroundingInput
 from sos_mm.referring.inputs.source import ImageSource, Input, InputOptions
 
@@ -64,10 +64,13 @@ class AnnotatedImages:
     ):
         check_choice("complete", complete, COMPLETE)
         self.source, self.faults = _find_source(Path(data)), ErrorCollector(broken)
-        self._pixels, self._all = pixels, complete == "all"
+        self._pixels, self._complete, self._labels = pixels, complete, {"label_map": label_map}
         self._folder = None if images is None else check_folder(images, "`images`")
         names = None if label_map is None else read_label_map(label_map)
         self._input = _open(self.source, InputOptions(masks, names))
+        # The COCO and ODVG files of a composed data set do not say what its backgrounds may show.
+        shown = background_content(self.source.parent.parent)
+        self._known = None if shown is None else complete_categories(self.categories, shown)
 
     @property
     def kind(self) -> str:
@@ -79,19 +82,39 @@ class AnnotatedImages:
         """Ids of the categories by name."""
         return self._input.categories
 
+    def __len__(self) -> int:
+        """Counts the images, broken ones included."""
+        return sum(1 for _ in self._input.sources(ErrorCollector("skip")))
+
     def __iter__(self) -> Iterator[AnnotatedImage]:
-        for source in self._input.sources(self.faults):
+        return (image for _, image in self.numbered())
+
+    def numbered(self, start: int = 0) -> Iterator[tuple[int, AnnotatedImage]]:
+        """Gives the images with their positions in the file, which do not depend on which are broken.
+
+        Args:
+            start: The first position; images before it are not loaded.
+        """
+        for index, source in enumerate(self._input.sources(self.faults)):
+            if index < start:
+                continue
             try:
                 image = self._load(source)
             except (OSError, ValueError) as error:
                 self.faults.record(error)
                 continue
-            yield image
+            yield index, image
+
+    def boxes_alone(self) -> "AnnotatedImages":
+        """The same images without masks and pixels."""
+        return AnnotatedImages(self.source, complete=self._complete, broken="skip", masks=False, **self._labels)
 
     def _load(self, source: ImageSource) -> AnnotatedImage:
         image = source.load(source.image)
-        if self._all:
+        if self._complete == "all":
             image = replace(image, complete=image.complete | frozenset(self.categories))
+        elif self._known is not None:
+            image = replace(image, complete=image.complete & self._known)
         if not self._pixels:
             return image
         if self._folder is None:

@@ -55,7 +55,8 @@ class ShardMaker:
     def encode(self, scene: Scene, index: int) -> ShardImage:
         """All that the data set holds for a scene."""
         image_format = self.recipe.image_format
-        entry = Entry(scene, index, self.seed, f".{image_format}", self.categories, self.background_ids)
+        about = self.categories, self.background_ids, self.recipe.has_empty_backgrounds
+        entry = Entry(scene, index, self.seed, f".{image_format}", *about)
         files, records = {f"images/{entry.file_name}": encode_image(scene, image_format)}, {}
         for each in self.formats:
             encoded = each.encode(entry)

@@ -13,7 +13,7 @@ from sos_mm.checks import check_choice, check_range, one_name, require
 from sos_mm.composition.backgrounds.procedural import Backgrounds, build_backgrounds, check_backgrounds
 from sos_mm.composition.effects.step import Step, build_steps
 from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
-from sos_mm.formats.composed import shown_by_backgrounds
+from sos_mm.formats.composed import PHOTOGRAPHS, shown_by_backgrounds
 from sos_mm.segments import MixedBank, SegmentBank, build_bank
 from sos_mm.segments.bank import STRATEGIES
 from sos_mm.segments.factory import check_bank
@@ -141,6 +141,11 @@ class Recipe:
         """The formats of the data set."""
         with _naming("formats", self.formats):
             return build_formats(self.formats)
+
+    @property
+    def has_empty_backgrounds(self) -> bool:
+        """Whether backgrounds show no object at all, since they are no photographs."""
+        return self.backgrounds["type"] not in PHOTOGRAPHS
 
     def background_ids(self, categories: Categories) -> frozenset[int] | None:
         """Ids of what the backgrounds may show; None for any.

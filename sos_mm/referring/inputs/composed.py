@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from sos_mm.errors import ErrorCollector
-from sos_mm.formats.composed import background_categories, read_objects
+from sos_mm.formats.composed import BackgroundContent, background_content, read_objects
 from sos_mm.formats.phrases import category_key
 from sos_mm.formats.records import Record
 from sos_mm.formats.rle import decode_window
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
+from sos_mm.referring.concepts import OBJECT
 from sos_mm.referring.inputs.source import ImageSource, InputOptions
 
 
@@ -42,7 +43,8 @@ class ComposedInput:
             self._names.setdefault(category_key(name), name)
         names = sorted(self._names.values())
         self.categories = {name: ids[name] or number for number, name in enumerate(names, 1)}
-        self._complete = complete_categories(names, background_categories(path.parent.parent))
+        shown = background_content(path.parent.parent) or BackgroundContent()
+        self._complete = complete_categories(names, shown)
 
     def sources(self, faults: ErrorCollector) -> Iterator[ImageSource]:
         """The images, a line each."""
@@ -82,17 +84,18 @@ class ComposedInput:
             raise ValueError(f"{name} {error}") from error
 
 
-def complete_categories(categories: Iterable[str], shown: str | Iterable[str] | None) -> frozenset[str]:
-    """The categories all of whose objects are known in composed images.
+def complete_categories(categories: Iterable[str], shown: BackgroundContent) -> frozenset[str]:
+    """The categories all of whose objects are known in composed images, and 'object' where all objects are.
 
     Args:
         categories: Those of the data set.
-        shown: What its backgrounds may show: names, or 'unknown' or None for anything.
+        shown: What its backgrounds show.
     """
-    if shown is None or shown == "unknown":
+    if shown.names == "unknown":
         return frozenset()
-    behind = set(map(category_key, shown))
-    return frozenset(name for name in categories if category_key(name) not in behind)
+    behind = set(map(category_key, shown.names))
+    complete = frozenset(name for name in categories if category_key(name) not in behind)
+    return complete | {OBJECT} if shown.is_empty else complete
 
 
 def _parts(line: Record) -> list[Record]:

@@ -83,6 +83,7 @@ class Entry:
         suffix: Suffix of the image file, with its dot.
         categories: The data set's.
         background_ids: Categories that the background may show; None where it may show any.
+        is_empty: Whether the background shows no object at all, of the vocabulary or not.
     """
 
     scene: Scene
@@ -91,6 +92,7 @@ class Entry:
     suffix: str
     categories: Categories
     background_ids: frozenset[int] | None = None
+    is_empty: bool = False
 
     @property
     def image_id(self) -> int:
@@ -111,11 +113,6 @@ class Entry:
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.scene.size
-
-    @property
-    def complete_categories(self) -> frozenset[str]:
-        """Names of the vocabulary's categories all of whose objects are the scene's."""
-        return self.categories.without(self.background_ids)
 
     @cached_property
     def category_ids(self) -> tuple[int, ...]:

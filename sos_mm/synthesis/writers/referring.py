@@ -1,18 +1,21 @@
 """Referring expressions: proved true and unique of each scene, in the formats that mmdet trains on and evaluates by."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from sos_mm.checks import check_choice
-from sos_mm.composition.scene import IgnoredRegion, SceneObject
 from sos_mm.formats.coco import category_records, json_head
 from sos_mm.formats.intra_class import sample_record
 from sos_mm.formats.mdetr import Expression, image_record, target_records
 from sos_mm.formats.referring import expressions_of
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
+from sos_mm.referring.concepts import OBJECT
+from sos_mm.referring.from_scene import annotated
 from sos_mm.referring.intra_class import intra_class_samples
+from sos_mm.referring.language import LANGUAGES
 from sos_mm.referring.outputs import CAPTION_TOKENS, CaptionWriter, image_line, single_lines
-from sos_mm.referring.phrasing import LANGUAGES, write
+from sos_mm.referring.phrasing import write
 from sos_mm.referring.tokens import build_counter
 from sos_mm.seeding import Purpose, generator
 from sos_mm.synthesis.writers.format import Encoded, Entry, Format, Record, Table, Totals
@@ -78,30 +81,23 @@ def _encode(parts: Sequence[_Part], language: str, entry: Entry) -> Encoded:
 
 def annotated_scene(entry: Entry) -> AnnotatedImage:
     """The scene of an entry as the input of referring; colours are measured in the finished image."""
-    scene = entry.scene
-    return AnnotatedImage(
-        scene.size[1],
-        scene.size[0],
-        tuple(map(partial(_instance, entry), scene.objects)),
-        tuple(map(partial(_region, entry), range(len(scene.ignored)), scene.ignored)),
-        entry.complete_categories,
-        scene.image if scene.alpha is None else None,
-        entry.file_name,
-        entry.image_id,
+    complete = entry.categories.without(entry.background_ids)
+    if entry.is_empty:
+        complete |= {OBJECT}
+    image = annotated(entry.scene, complete, entry.file_name, entry.image_id)
+    # A vocabulary may spell a category otherwise than its segments do.
+    names = entry.categories.names
+    return replace(
+        image,
+        instances=tuple(map(_named, image.instances, (names[id] for id in entry.category_ids))),
+        ignored=tuple(map(_named, image.ignored, (names[id] for id in entry.ignored_category_ids))),
+        # What shines through is not the object's colour.
+        image=image.image if entry.scene.alpha is None else None,
     )
 
 
-def _instance(entry: Entry, each: SceneObject) -> Instance:
-    x0, y0, x1, y1 = each.box
-    mask = entry.scene.owner[y0:y1, x0:x1] == each.z_order + 1
-    words = each.phrase, each.attributes, each.z_order, each.placement.depth, each.visible_share
-    category = entry.categories.names[entry.category_ids[each.z_order]]
-    return Instance(each.z_order, category, each.box, mask, (x0, y0), *words, each.truncation > 0)
-
-
-def _region(entry: Entry, place: int, each: IgnoredRegion) -> Instance:
-    category = entry.categories.names[entry.ignored_category_ids[place]]
-    return Instance(place, category, each.box, each.mask, each.box[:2])
+def _named(instance: Instance, category: str) -> Instance:
+    return instance if instance.category == category else replace(instance, category=category)
 
 
 def _captions(captions: CaptionWriter, entry: Entry, image: AnnotatedImage, line: Record) -> dict:
