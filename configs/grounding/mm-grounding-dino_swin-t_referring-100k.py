@@ -3,9 +3,10 @@
 # the step are ours; the ratio is that of SOS's configs with one composed source. Left and right are words in
 # expressions, and so are "the second", "the middle one" and "behind": what they are said of is neither mirrored nor
 # cropped, but resized.
-# Expressions that a language model wrote, once they are ODVG with one a line, or each phrase of the images by itself:
-#   python tools/convert_annotations.py odvg-mdetr data/sos/FC-100K/annotations/odvg_grounding.jsonl referring.json
-#   python tools/convert_annotations.py mdetr-odvg referring.json data/sos/FC-100K/annotations/odvg_referring.jsonl
+# Captions join expressions of an image that are proved true and unique, those that mean nothing in it included:
+#   python tools/refer.py data/sos/FC-100K --out data/sos/FC-100K/annotations --complete all
+# `--complete all` says that the backgrounds show nothing of FC's categories. `--expressions FILE` takes what a language
+# model wrote, as far as it is proved.
 _base_ = "mm-grounding-dino_swin-t_real-composed-100k.py"
 load_from = "work_dirs/mm-grounding-dino_swin-t_real-composed-100k/epoch_10.pth"
 pipeline = [*_base_.train_pipeline]
