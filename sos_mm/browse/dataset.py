@@ -50,6 +50,21 @@ class Annotation:
 
 
 @dataclass(frozen=True, slots=True)
+class Expression:
+    """A referring expression of an image.
+
+    Attributes:
+        text: Its words.
+        targets: Positions among the image's annotations; none where the image shows nothing that it means.
+        kind: What tells the targets apart, such as 'spatial'; empty if not told.
+    """
+
+    text: str
+    targets: tuple[int, ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AnnotatedImage:
     """An image and what is marked in it.
 
@@ -60,6 +75,7 @@ class AnnotatedImage:
         choices: Places below the folder of images where it may be, the first that exists counts.
         read_map: Reads an (H, W) map of the values that annotations have as masks.
         path: The file; None where it is missing or was not looked for.
+        expressions: Referring expressions, which mean some of the annotations, or nothing.
 
     Raises:
         ValueError: If the size is none.
@@ -71,6 +87,7 @@ class AnnotatedImage:
     choices: tuple[str, ...] = ()
     read_map: Callable[[], np.ndarray] | None = None
     path: Path | None = None
+    expressions: tuple[Expression, ...] = ()
 
     def __post_init__(self):
         if not all(isinstance(side, int) and side > 0 for side in self.size):

@@ -30,6 +30,7 @@ def write_report(
     *,
     images: str | Path | None = None,
     masks: str | Path | None = None,
+    expressions: str | Path | None = None,
     num: int = 24,
     seed: int = 0,
     compare: str | Path | None = None,
@@ -42,7 +43,7 @@ def write_report(
     Args:
         data: What `read_dataset` takes, as are ``images`` and ``masks``.
         out: Folder of the page: new, empty, or that of an earlier page, which is replaced.
-        images, masks: As there.
+        images, masks, expressions: As there.
         num: How many pictures to show; drawn by ``seed``.
         seed: At least 0.
         compare: An annotation file whose histograms to draw beside, such as COCO's ``instances_val2017.json``.
@@ -60,7 +61,7 @@ def write_report(
     """
     for name, value, low in (("num", num, 0), ("seed", seed, 0), ("max_side", max_side, 64)):
         check_range(name, value, low, 2**31 - 1)
-    data_set = read_dataset(data, images, masks, broken=broken, progress=progress)
+    data_set = read_dataset(data, images, masks, expressions=expressions, broken=broken, progress=progress)
     other = None if compare is None else figures(read_annotations(compare))
     told, out, faults = figures(data_set), page_folder(out), ErrorCollector(broken)
     with TemporaryDirectory(dir=out, prefix=_PARTIAL) as partial:

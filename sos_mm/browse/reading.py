@@ -6,6 +6,7 @@ from typing import Any
 
 from sos_mm.browse.coco_files import read_coco
 from sos_mm.browse.dataset import DataSet
+from sos_mm.browse.expressions import EXPRESSIONS, with_expressions
 from sos_mm.browse.line_files import line_kind, read_lines, with_sidecar
 from sos_mm.browse.saliency_folders import find_pair, read_saliency
 from sos_mm.checks import check_folder
@@ -31,6 +32,7 @@ def read_dataset(
     images: str | Path | None = None,
     masks: str | Path | None = None,
     *,
+    expressions: str | Path | None = None,
     broken: str = "error",
     progress: bool = False,
 ) -> DataSet:
@@ -40,6 +42,8 @@ def read_dataset(
         data: Its folder or annotation file.
         images: Folder of its pictures; looked for beside the annotations if None.
         masks: Folder of saliency masks, where ``data`` does not say.
+        expressions: File of referring expressions, ours or in MDETR's style; that of a composed data set is taken
+            without it.
         broken: 'error' raises at the first thing that is wrong with it; 'skip' goes on without what is wrong and
             remembers it.
         progress: Whether to say on stderr how far it is.
@@ -50,6 +54,9 @@ def read_dataset(
     """
     faults = ErrorCollector(broken)
     data_set = _read(Path(data), images, masks, faults, progress)
+    said = data_set.source.parent / EXPRESSIONS if expressions is None else Path(expressions)
+    if expressions is not None or (said.is_file() and data_set.source.name in _COMPOSED):
+        data_set = with_expressions(data_set, said, faults)
     data_set = _with_pictures(data_set, None if images is None else Path(images), faults)
     return replace(data_set, faults=tuple(faults.texts))
 
