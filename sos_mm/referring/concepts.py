@@ -43,6 +43,8 @@ class Concepts:
         self.siblings = lru_cache(maxsize=2**14)(self._find_siblings)
         self.is_a = lru_cache(maxsize=2**16)(self._is_a)
         self.concept = lru_cache(maxsize=2**14)(self._concept)
+        self.all_concepts = lru_cache(maxsize=64)(self._all_concepts)
+        self.confusable = lru_cache(maxsize=2**12)(self._confusable)
 
     def _concept(self, category: str) -> str:
         """The concept that a category's name stands for: ``"Cellular_telephone"`` is ``"cell phone"``."""
@@ -50,6 +52,21 @@ class Concepts:
         # LVIS tells apart by what it adds in brackets: "mouse (animal)".
         name = key if key in self._parents else category_key(category_phrase(category))
         return self._names.get(name, name)
+
+    def _all_concepts(self, categories: frozenset[str]) -> frozenset[str]:
+        """The concepts of many categories."""
+        return frozenset(map(self.concept, categories))
+
+    def _confusable(self, concept: str, terms: frozenset[str]) -> frozenset[str]:
+        """Those of some terms that what is of a concept is or may be."""
+        return frozenset(term for term in terms if self.is_among(concept, term, terms) is not False)
+
+    def is_among(self, concept: str, term: str, vocabulary: frozenset[str]) -> bool | None:
+        """As `is_a`, for annotators who had a whole vocabulary to choose from."""
+        answer = self.is_a(concept, term)
+        if answer is None and term in vocabulary and not (self.knows(concept) and self.knows(term)):
+            return None if {*concept.split()} & {*term.split()} else False
+        return answer
 
     def knows(self, concept: str) -> bool:
         """Whether the concept has broader terms here, or is one."""

@@ -22,7 +22,8 @@ from sos_mm.referring.geometry import Geometry, bits, flags
 from sos_mm.referring.thresholds import Thresholds
 from sos_mm.segments.colors import COLOR_NAMES, color_indices
 
-_SAMPLE = 1024
+# Colours are measured on a grid of about so many pixels of an object's window.
+_SAMPLE = 800
 # Colours that people confuse, or that shade and light turn into each other.
 _NEAR_COLORS = {
     "red": "orange pink brown purple", "orange": "red yellow brown", "yellow": "orange green brown",
@@ -46,18 +47,6 @@ class Fact(NamedTuple):
 
     def __and__(self, other: "Fact") -> "Fact":
         return Fact(self.sure & other.sure, self.may & other.may)
-
-
-class Relation(NamedTuple):
-    """Which objects stand in a relation to which.
-
-    Attributes:
-        sure: For each object j, the bits of all i that surely stand in the relation to j.
-        may: For each object j, the bits of all i that may.
-    """
-
-    sure: list[int]
-    may: list[int]
 
 
 class Order(NamedTuple):
@@ -94,8 +83,11 @@ class Facts:
         self.number = len(image.instances)
         self.categories = [self.concepts.concept(each.category) for each in image.instances]
         self._regions = [self.concepts.concept(each.category) for each in image.ignored]
-        self._complete = frozenset(map(self.concepts.concept, image.complete))
+        self._complete = self.concepts.all_concepts(image.complete)
         self.vocabulary = self._complete.union(self.categories)
+        self._kinds: dict[str, int] = {}
+        for index, category in enumerate(self.categories):
+            self._kinds[category] = self._kinds.get(category, 0) | 1 << index
         self.size = self.number + len(self._regions) + 1
         self.real, self.everything = (1 << self.number) - 1, (1 << self.size) - 1
         self._heads, self._attributes, self._positions, self._sizes = {}, {}, {}, {}
@@ -113,16 +105,22 @@ class Facts:
     @cached_property
     def absent(self) -> list[str]:
         """Concepts of the vocabulary that surely are not in the image, sorted."""
-        return sorted(each for each in self.vocabulary if self.is_complete(each) and not self.head(each).may)
+        if "" in self._regions:
+            return []
+        present = {*self._kinds, *self._regions}
+        found = self._complete.difference(*(self.concepts.confusable(each, self._complete) for each in present))
+        return sorted(found - {OBJECT})
 
     def head(self, term: str) -> Fact:
         """Which objects are of a concept."""
         if term not in self._heads:
             sure = may = 0
-            for index, category in enumerate(self.categories):
+            for category, members in self._kinds.items():
                 answer = self._is_a(category, term)
-                sure |= (answer is True) << index
-                may |= (answer is not False) << index
+                if answer is not False:
+                    may |= members
+                if answer is True:
+                    sure |= members
             for index, category in enumerate(self._regions, self.number):
                 may |= (not category or self._is_a(category, term) is not False) << index
             may |= (not self.is_complete(term)) << (self.size - 1)
@@ -130,11 +128,7 @@ class Facts:
         return self._heads[term]
 
     def _is_a(self, category: str, term: str) -> bool | None:
-        answer = self.concepts.is_a(category, term)
-        if answer is None and term in self.vocabulary and not self.concepts.knows(category):
-            # Annotators had both names to choose from.
-            return None if {*category.split()} & {*term.split()} else False
-        return answer
+        return self.concepts.is_among(category, term, self.vocabulary)
 
     def attribute(self, kind: str, value: str) -> Fact:
         """Which objects have an attribute that does not depend on others: of kind 'color' or 'word'."""
@@ -183,7 +177,7 @@ class Facts:
             return None
         x, y = instance.offset
         height, width = instance.mask.shape
-        step = max(int((height * width / (2 * _SAMPLE)) ** 0.5), 1)
+        step = max(int((height * width / _SAMPLE) ** 0.5), 1)
         pixels = image[y : y + height : step, x : x + width : step][instance.mask[::step, ::step]]
         if len(pixels) < self.thresholds.color_pixels and step > 1:
             pixels = image[y : y + height, x : x + width][instance.mask]
@@ -195,9 +189,10 @@ class Facts:
         limits, shares = self.thresholds, self.color_shares
         measured = ~np.isnan(shares)
         shares = np.nan_to_num(shares)
-        claimed = np.array(
-            [[name in claims(each)[0] for name in COLOR_NAMES] for each in self.image.instances], bool
-        ).reshape(shares.shape)
+        claimed = np.zeros(shares.shape, bool)
+        for index, instance in enumerate(self.image.instances):
+            for name in claims(instance)[0]:
+                claimed[index, COLOR_NAMES.index(name)] = True
         near_shares, near_claimed = shares @ _NEAR.T, claimed @ _NEAR.T
         said = claimed.any(axis=1, keepdims=True)
         sure = measured & (shares >= limits.color) & (claimed | ~said)
@@ -239,12 +234,12 @@ class Facts:
             self._positions[name] = Fact(*self.geometry.position(name))
         return self._positions[name]
 
-    def relation(self, name: str) -> Relation:
-        """Which objects stand in a relation to which; see `RELATIONS`."""
-        if name not in self._relations:
-            sure, may = self.geometry.relation(name)
-            self._relations[name] = Relation(bits(sure.T), bits(may.T))
-        return self._relations[name]
+    def relation(self, name: str, to: int) -> Fact:
+        """Which objects stand in a relation to one; see `sos_mm.referring.geometry.RELATIONS`."""
+        key = name, to
+        if key not in self._relations:
+            self._relations[key] = Fact(*self.geometry.relation(name, to))
+        return self._relations[key]
 
     def between(self, one: int, other: int) -> Fact:
         """Which objects are between two others."""

@@ -19,6 +19,8 @@ DIRECTIONS = ("left of", "right of", "above", "below")
 RELATIONS = (*DIRECTIONS, "next to", "touching", "overlapping", "in front of", "behind")
 RANKS = (*SIDES, "large", "small", "front", "back")
 _UNKNOWN = -1.0
+# Share of the smaller height or width that objects side by side, or one before the other, have in common.
+_LEVEL = 0.5
 
 
 class Geometry:
@@ -31,6 +33,9 @@ class Geometry:
         boxes = [each.box for each in (*image.instances, *image.ignored)] + [whole]
         self.boxes = np.array(boxes, np.float64)
         self.real = np.arange(len(boxes)) < self.number
+        self._toward: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._directions: dict[str, tuple[list[int], list[int]]] = {}
+        self._contacts: dict[tuple[int, int], tuple[bool, bool]] = {}
 
     @cached_property
     def _axes(self) -> tuple[tuple[np.ndarray, ...], ...]:
@@ -66,31 +71,32 @@ class Geometry:
             may = low < self.limits.not_side * length
         return tuple(bits(np.stack([sure, may])))
 
-    def relation(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Which objects surely, and which may, stand in a relation to which."""
+    def relation(self, name: str, to: int) -> tuple[int, int]:
+        """Bits of the objects that surely, and that may, stand in a relation to an object."""
         if name in DIRECTIONS:
-            return self._direction(name)
-        if name in ("in front of", "behind"):
-            sure, may = self._in_front
-            return (sure, may) if name == "in front of" else (sure.T, may.T)
-        return {"next to": self._next_to, "touching": self._touching, "overlapping": self._overlapping}[name]
+            sure, may = self._direction(name)
+            return sure[to], may[to]
+        found = {
+            "next to": self._next_to,
+            "touching": self._touching,
+            "overlapping": self._overlapping,
+            "in front of": self._in_front,
+            "behind": self._behind,
+        }[name](to)
+        return tuple(bits(np.stack(found)))
 
-    @cached_property
-    def _directions(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        return {}
-
-    def _direction(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def _direction(self, name: str) -> tuple[list[int], list[int]]:
+        """For each object, the bits of those that surely, and that may, lie in a direction from it."""
         if name not in self._directions:
-            if name in ("right of", "below"):
-                sure, may = self._direction("left of" if name == "right of" else "above")
-                found = sure.T, may.T
-            else:
-                found = self._toward_start(0 if name == "left of" else 1)
-            self._directions[name] = found
+            flip = name in ("right of", "below")
+            sure, may = self.toward_start(0 if name in ("left of", "right of") else 1)
+            self._directions[name] = (bits(sure), bits(may)) if flip else (bits(sure.T), bits(may.T))
         return self._directions[name]
 
-    def _toward_start(self, axis: int) -> tuple[np.ndarray, np.ndarray]:
-        """Left of, or above."""
+    def toward_start(self, axis: int) -> tuple[np.ndarray, np.ndarray]:
+        """(M, M) which objects surely, and which may, be left of which, or above."""
+        if axis in self._toward:
+            return self._toward[axis]
         length = (self.width, self.height)[axis]
         low, high, start, _, _, end = self._axes[axis]
         other_low, other_high = self._axes[1 - axis][:2]
@@ -100,6 +106,7 @@ class Geometry:
         allowed = self.limits.beyond * np.minimum(extent[:, None], extent[None])
         sure = (ahead > 0) & (aside <= ahead) & (end[:, None] - start[None] <= allowed)
         may = low[:, None] - high[None] < self.limits.contrary * length
+        self._toward[axis] = sure, may
         return sure, may
 
     def before(self, by: str) -> np.ndarray:
@@ -149,6 +156,13 @@ class Geometry:
 
     def _shared(self, axis: int) -> np.ndarray:
         """(M, M) length along an axis that boxes have in common, in pixels."""
+        return self._shares[axis]
+
+    @cached_property
+    def _shares(self) -> list[np.ndarray]:
+        return [self._find_shared(axis) for axis in (0, 1)]
+
+    def _find_shared(self, axis: int) -> np.ndarray:
         start, end = self.boxes[:, axis], self.boxes[:, axis + 2]
         return np.maximum(np.minimum(end[:, None], end[None]) - np.maximum(start[:, None], start[None]), 0.0)
 
@@ -159,61 +173,83 @@ class Geometry:
         return self._shared(0) * self._shared(1) / np.minimum(areas[:, None], areas[None])
 
     @cached_property
-    def _both_real(self) -> np.ndarray:
-        return self.real[:, None] & self.real[None]
+    def _sizes(self) -> np.ndarray:
+        """(M,) square root of each box's area, in pixels."""
+        return np.sqrt((self.boxes[:, 2:] - self.boxes[:, :2]).prod(axis=1))
 
-    @cached_property
-    def _next_to(self) -> tuple[np.ndarray, np.ndarray]:
-        extents = self.boxes[:, 2:] - self.boxes[:, :2]
-        sizes, heights = np.sqrt(extents.prod(axis=1)), extents[:, 1]
-        level = self._shared(1) >= 0.5 * np.minimum(heights[:, None], heights[None])
-        sure = self._gaps <= self.limits.near * np.minimum(sizes[:, None], sizes[None])
-        sure &= level & (self._common < self.limits.overlap) & self._both_real
-        return sure, self._gaps < self.limits.far * np.maximum(sizes[:, None], sizes[None])
+    def _next_to(self, to: int) -> tuple[np.ndarray, np.ndarray]:
+        sizes, heights, gaps = self._sizes, self.boxes[:, 3] - self.boxes[:, 1], self._gaps[to]
+        sure = gaps <= self.limits.near * np.minimum(sizes, sizes[to])
+        sure &= self._shared(1)[to] >= _LEVEL * np.minimum(heights, heights[to])
+        sure &= (self._common[to] < self.limits.overlap) & self.real & self.real[to]
+        return sure, gaps < self.limits.far * np.maximum(sizes, sizes[to])
 
-    @cached_property
-    def _touching(self) -> tuple[np.ndarray, np.ndarray]:
-        sure = np.zeros((len(self.boxes),) * 2, bool)
-        may = self._gaps < self.limits.apart
-        for i, j in np.argwhere(np.triu(may & self._both_real, 1)):
-            one, other = self.image.instances[i], self.image.instances[j]
-            if one.mask is None or other.mask is None:
-                continue
-            sure[i, j] = sure[j, i] = masks_near(one, other, self.limits.touching)
-            if not sure[i, j] and not masks_near(one, other, self.limits.apart):
-                may[i, j] = may[j, i] = False
+    def _contact(self, one: int, other: int) -> tuple[bool, bool]:
+        """Whether two instances surely touch, and whether they may."""
+        key = min(one, other), max(one, other)
+        if key not in self._contacts:
+            first, second = self.image.instances[one], self.image.instances[other]
+            if first.mask is None or second.mask is None:
+                self._contacts[key] = False, True
+            else:
+                touching = masks_near(first, second, self.limits.touching)
+                self._contacts[key] = touching, touching or masks_near(first, second, self.limits.apart)
+        return self._contacts[key]
+
+    def _touching(self, to: int) -> tuple[np.ndarray, np.ndarray]:
+        sure = np.zeros(len(self.boxes), bool)
+        may = self._gaps[to] < self.limits.apart
+        if self.real[to]:
+            for other in np.flatnonzero(may[: self.number]).tolist():
+                if other != to:
+                    sure[other], may[other] = self._contact(to, other)
         return sure, may
 
-    @cached_property
-    def _overlapping(self) -> tuple[np.ndarray, np.ndarray]:
-        touching, may_touch = self._touching
-        return touching & (self._common >= self.limits.overlap), may_touch & ((self._common > 0) | ~self._both_real)
+    def _overlapping(self, to: int) -> tuple[np.ndarray, np.ndarray]:
+        sure, may = self._touching(to)
+        real = self.real & self.real[to]
+        return sure & (self._common[to] >= self.limits.overlap), may & ((self._common[to] > 0) | ~real)
 
     @cached_property
-    def _in_front(self) -> tuple[np.ndarray, np.ndarray]:
+    def _stack(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(M,) z-order, whether it is known, and visible share, 0 where it is not."""
+        rest = [None] * (len(self.boxes) - self.number)
+        orders = [each.z_order for each in self.image.instances] + rest
+        shares = [each.visible_share for each in self.image.instances] + rest
+        known = np.array([each is not None for each in orders], bool)
+        return np.array([each or 0 for each in orders]), known, np.array([each or 0.0 for each in shares])
+
+    def _in_front(self, to: int) -> tuple[np.ndarray, np.ndarray]:
         """Known by z-order where one hides a part of the other, or by depth; never guessed from the picture."""
-        count = len(self.boxes)
-        orders = np.array([-1 if each.z_order is None else each.z_order for each in self.image.instances], int)
-        orders = np.append(orders, np.full(count - self.number, -1))
-        shares = np.array([0.0 if each.visible_share is None else each.visible_share for each in self.image.instances])
-        shares = np.append(shares, np.ones(count - self.number))
-        known = (orders[:, None] >= 0) & (orders[None] >= 0)
-        meets = self._overlapping[0]
-        above = known & (orders[:, None] > orders[None])
-        hides = above & meets & (shares <= self.limits.seen)[None]
+        orders, known, shares = self._stack
+        known = known & known[to]
+        above, under = known & (orders > orders[to]), known & (orders < orders[to])
+        hides = above if shares[to] <= self.limits.seen else np.zeros_like(above)
+        return self._ordered(to, hides, above, under, self._closer[:, to], self._closer[to])
+
+    def _behind(self, to: int) -> tuple[np.ndarray, np.ndarray]:
+        orders, known, shares = self._stack
+        known = known & known[to]
+        above, under = known & (orders > orders[to]), known & (orders < orders[to])
+        hidden = under & (shares <= self.limits.seen)
+        return self._ordered(to, hidden, under, above, self._closer[to], self._closer[:, to])
+
+    def _ordered(self, to: int, hides, ordered, contrary, by_depth, against_depth) -> tuple[np.ndarray, np.ndarray]:
+        """In front of an object, or behind it, by what speaks for and against it in z-order and in depth."""
+        meets, may_meet = self._overlapping(to)
         widths = self.boxes[:, 2] - self.boxes[:, 0]
-        in_line = (self._shared(0) >= 0.5 * np.minimum(widths[:, None], widths[None])) & self._overlapping[1]
-        sure = (hides | (self._closer & in_line)) & ~self._closer.T & ~above.T & self._both_real
-        contrary = (above.T & meets) | self._closer.T
-        may = ~contrary | ~self._both_real
-        np.fill_diagonal(may, False)
+        in_line = (self._shared(0)[to] >= _LEVEL * np.minimum(widths, widths[to])) & may_meet
+        real = self.real & self.real[to]
+        sure = ((hides & meets) | (by_depth & in_line)) & ~against_depth & ~contrary & real
+        may = ~((contrary & meets) | against_depth) | ~real
+        may[to] = False
         return sure, may | sure
 
     def between(self, one: int, other: int) -> tuple[np.ndarray, np.ndarray]:
         """(M,) which objects surely, and which may, be between two others."""
         sure = np.zeros(len(self.boxes), bool)
-        for name in ("left of", "above"):
-            toward = self._direction(name)[0]
+        for axis in (0, 1):
+            toward = self.toward_start(axis)[0]
             sure |= (toward[one] & toward[:, other]) | (toward[other] & toward[:, one])
         may = np.ones(len(self.boxes), bool)
         if self.real[one] and self.real[other]:

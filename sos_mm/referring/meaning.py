@@ -106,15 +106,15 @@ def _relation(relation: dict[str, Any], facts: Facts) -> Fact:
     if relation["relation"] == "between":
         return _between(relation["to"], facts)
     landmark = relation["to"][0]
-    meant, table = denotation(landmark, facts), facts.relation(relation["relation"])
+    meant, name = denotation(landmark, facts), relation["relation"]
     may = some = 0
     sure = facts.everything
     for index in indices(meant.may):
-        own = 1 << index
-        may |= table.may[index] & ~own
-        sure &= table.sure[index] | own
-    for index in indices(meant.sure):
-        some |= (table.sure[index] if landmark["number"] == "some" else facts.everything) & ~(1 << index)
+        own, fact = 1 << index, facts.relation(name, index)
+        may |= fact.may & ~own
+        sure &= fact.sure | own
+        if meant.sure & own:
+            some |= (fact.sure if landmark["number"] == "some" else facts.everything) & ~own
     return Fact(some if landmark["number"] == "some" else sure & some, may)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import cached_property
 
 from sos_mm.referring.facts import Facts, indices
 from sos_mm.referring.language import Language
@@ -17,97 +18,103 @@ _OTHER_ENDS = {"left": "right", "right": "left", "top": "bottom", "bottom": "top
                "front": "back", "back": "front", "near": "far", "far": "near"}  # fmt: skip
 
 
-def near_misses(meaning: Phrase, facts: Facts, language: Language, draws: Draws) -> tuple[Phrase, str] | None:
-    """A meaning that differs in one thing and may well mean nothing, and what was changed.
+class NearMisses:
+    """Changes one thing of what true expressions of an image mean, so that it may well mean nothing.
 
     Args:
-        meaning: That of a true expression.
         facts: Those of the image.
         language: In which it is to be said.
         draws: Where choices come from.
-
-    Returns:
-        The meaning, and 'object', 'attribute', 'relation' or 'count'; None if nothing came to mind.
     """
-    ways = [_other_object]
-    if any(kind != "size" for kind, _ in meaning.get("attributes", ())):
-        ways += [_other_attribute] * 2
-    if "positions" in meaning or any(each["relation"] in _OPPOSITES for each in meaning.get("relations", ())):
-        ways += [_other_place] * 2
-    if "relations" in meaning or "to" in meaning.get("rank", {}):
-        ways += [_other_landmark]
-    if meaning["number"] == "count" or meaning.get("rank", {}).get("n", 1) > 1:
-        ways += [_other_count] * 2
-    return draws.one(ways)(deepcopy(meaning), facts, language, draws)
 
+    def __init__(self, facts: Facts, language: Language, draws: Draws):
+        self._facts, self._language, self._draws = facts, language, draws
 
-def _absent_like(concept: str, facts: Facts, language: Language, draws: Draws) -> str | None:
-    """A concept that is surely absent, and plausible where the other one is."""
-    absent = [each for each in facts.absent if language.nouns(each) and not language.nouns(each)[0].unmarked]
-    siblings = facts.concepts.siblings(concept)
-    alike = [each for each in absent if each in siblings]
-    choices = alike if alike and draws.below(3) else absent
-    return draws.one(choices) if choices else None
+    def near(self, meaning: Phrase) -> tuple[Phrase, str] | None:
+        """A changed meaning, and what was changed; None if nothing came to mind.
 
+        Args:
+            meaning: That of a true expression.
 
-def _other_object(meaning: Phrase, facts: Facts, language: Language, draws: Draws) -> tuple[Phrase, str] | None:
-    if meaning["number"] == "unmarked":
-        return None
-    other = _absent_like(meaning["head"], facts, language, draws)
-    if other is None:
-        return None
-    meaning["head"] = other
-    return meaning, "object"
+        Returns:
+            The meaning, and 'object', 'attribute', 'relation' or 'count'.
+        """
+        ways = [self._other_object]
+        if any(kind != "size" for kind, _ in meaning.get("attributes", ())):
+            ways += [self._other_attribute] * 2
+        if "positions" in meaning or any(each["relation"] in _OPPOSITES for each in meaning.get("relations", ())):
+            ways += [self._other_place] * 2
+        if "relations" in meaning or "to" in meaning.get("rank", {}):
+            ways += [self._other_landmark]
+        if meaning["number"] == "count" or meaning.get("rank", {}).get("n", 1) > 1:
+            ways += [self._other_count] * 2
+        return self._draws.one(ways)(deepcopy(meaning))
 
+    @cached_property
+    def _absent(self) -> list[str]:
+        nouns = ((each, self._language.nouns(each)) for each in self._facts.absent)
+        return [each for each, found in nouns if found and not found[0].unmarked]
 
-def _other_landmark(meaning: Phrase, facts: Facts, language: Language, draws: Draws) -> tuple[Phrase, str] | None:
-    owner = draws.one([*meaning.get("relations", ()), *([meaning["rank"]] if "to" in meaning.get("rank", {}) else [])])
-    landmark = draws.one(owner["to"])
-    other = None if landmark["number"] == "unmarked" else _absent_like(landmark["head"], facts, language, draws)
-    if other is None:
-        return None
-    landmark["head"] = other
-    return meaning, "object"
+    def _absent_like(self, concept: str) -> str | None:
+        """A concept that is surely absent, and plausible where the other one is."""
+        siblings = self._facts.concepts.siblings(concept)
+        alike = [each for each in self._absent if each in siblings]
+        choices = alike if alike and self._draws.below(3) else self._absent
+        return self._draws.one(choices) if choices else None
 
-
-def _other_attribute(meaning: Phrase, facts: Facts, language: Language, draws: Draws) -> tuple[Phrase, str] | None:
-    changeable = [place for place, (kind, _) in enumerate(meaning["attributes"]) if kind != "size"]
-    place = draws.one(changeable)
-    kind, value = meaning["attributes"][place]
-    if kind == "color":
-        choices = [each for each in COLOR_NAMES if each != value and each in language.words["colors"]]
-    else:
-        choices = sorted(each for each in facts.concepts.exclusive.get(value, ()) if language.attribute(each))
-    if not choices:
-        return None
-    meaning["attributes"][place] = [kind, draws.one(choices)]
-    meaning["attributes"].sort()
-    return meaning, "attribute"
-
-
-def _other_place(meaning: Phrase, facts: Facts, language: Language, draws: Draws) -> tuple[Phrase, str] | None:
-    turnable = [each for each in meaning.get("relations", ()) if each["relation"] in _OPPOSITES]
-    names = meaning.get("positions", [])
-    if names and (not turnable or draws.below(2)):
-        place = draws.below(len(names))
-        if names[place] not in _OPPOSITES:
+    def _other_object(self, meaning: Phrase) -> tuple[Phrase, str] | None:
+        other = None if meaning["number"] == "unmarked" else self._absent_like(meaning["head"])
+        if other is None:
             return None
-        names[place] = _OPPOSITES[names[place]]
-        names.sort()
-    else:
-        relation = draws.one(turnable)
-        relation["relation"] = _OPPOSITES[relation["relation"]]
-    return meaning, "relation"
+        meaning["head"] = other
+        return meaning, "object"
 
+    def _other_landmark(self, meaning: Phrase) -> tuple[Phrase, str] | None:
+        ordered = [meaning["rank"]] if "to" in meaning.get("rank", {}) else []
+        landmark = self._draws.one(self._draws.one([*meaning.get("relations", ()), *ordered])["to"])
+        other = None if landmark["number"] == "unmarked" else self._absent_like(landmark["head"])
+        if other is None:
+            return None
+        landmark["head"] = other
+        return meaning, "object"
 
-def _other_count(meaning: Phrase, facts: Facts, language: Language, draws: Draws) -> tuple[Phrase, str] | None:
-    more = 1 + draws.below(2)
-    if meaning["number"] == "count":
-        meaning["count"] += more
-    else:
-        kind = facts.head(meaning["head"])
-        meaning["rank"]["n"] = max(kind.may.bit_count(), meaning["rank"]["n"]) + more
-    return meaning, "count"
+    def _other_attribute(self, meaning: Phrase) -> tuple[Phrase, str] | None:
+        changeable = [place for place, (kind, _) in enumerate(meaning["attributes"]) if kind != "size"]
+        place = self._draws.one(changeable)
+        kind, value = meaning["attributes"][place]
+        if kind == "color":
+            choices = [each for each in COLOR_NAMES if each != value and each in self._language.words["colors"]]
+        else:
+            opposites = self._facts.concepts.exclusive.get(value, ())
+            choices = sorted(each for each in opposites if self._language.attribute(each))
+        if not choices:
+            return None
+        meaning["attributes"][place] = [kind, self._draws.one(choices)]
+        meaning["attributes"].sort()
+        return meaning, "attribute"
+
+    def _other_place(self, meaning: Phrase) -> tuple[Phrase, str] | None:
+        turnable = [each for each in meaning.get("relations", ()) if each["relation"] in _OPPOSITES]
+        names = meaning.get("positions", [])
+        if names and (not turnable or self._draws.below(2)):
+            place = self._draws.below(len(names))
+            if names[place] not in _OPPOSITES:
+                return None
+            names[place] = _OPPOSITES[names[place]]
+            names.sort()
+        else:
+            relation = self._draws.one(turnable)
+            relation["relation"] = _OPPOSITES[relation["relation"]]
+        return meaning, "relation"
+
+    def _other_count(self, meaning: Phrase) -> tuple[Phrase, str] | None:
+        more = 1 + self._draws.below(2)
+        if meaning["number"] == "count":
+            meaning["count"] += more
+        else:
+            kind = self._facts.head(meaning["head"])
+            meaning["rank"]["n"] = max(kind.may.bit_count(), meaning["rank"]["n"]) + more
+        return meaning, "count"
 
 
 def twins(meaning: Phrase, facts: Facts, draws: Draws) -> Iterator[tuple[Phrase, int]]:

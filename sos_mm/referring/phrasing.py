@@ -4,7 +4,7 @@ It proposes what might be said of a target, asks the facts whether exactly the t
 into words; the sentence is read back, and all its readings must pass as well.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from sos_mm.referring.expression import ReferringExpression
 from sos_mm.referring.facts import Facts
 from sos_mm.referring.language import language as read_language
 from sos_mm.referring.meaning import Phrase, judge, kind_of
-from sos_mm.referring.near_misses import near_misses, twins
+from sos_mm.referring.near_misses import NearMisses, twins
 from sos_mm.referring.proposals import Draws, Proposer
 from sos_mm.referring.verify import facts_of, judge_readings, parser_of
 from sos_mm.referring.wording import Unsayable, Worded, Wording
@@ -89,9 +89,11 @@ class _Writer:
         self._language, self._amounts, self._facts = read_language(language), amounts, facts
         self._draws = Draws(generator)
         self._proposer = Proposer(facts, self._language, self._draws)
+        self._near_misses = NearMisses(facts, self._language, self._draws)
         self._parser = parser_of(facts, language)
         self._written: dict[str, ReferringExpression] = {}
         self._said: set[str] = set()
+        self._failed: set[tuple[Callable, str]] = set()
         # By text, what near misses and twins of an expression are made from: its picks, and whether it is of two.
         self._source: dict[str, tuple[list[int], bool]] = {}
 
@@ -121,26 +123,37 @@ class _Writer:
             for _ in range(number):
                 if self._count(kind) < wanted:
                     way(kind)
-        # What one way could not give, the others may.
-        for way in (self._single, self._several, self._none):
+        # What one way could not give, the others may; but sentences without target stay the fewer.
+        for way in (self._single, self._several):
             while self._count(kind) < wanted and way(kind):
                 pass
+        while self._count(kind) < wanted and self._has_few_without_target(kind) and self._none(kind):
+            pass
+
+    def _has_few_without_target(self, kind: str) -> bool:
+        of_kind = [bool(each.targets) for each in self._written.values() if each.kind == kind]
+        return 2 * of_kind.count(False) < of_kind.count(True)
 
     def _rounded(self, number: float) -> int:
         """The number, rounded up as often as its fraction says."""
         return int(number) + (self._draws.below(1000) < 1000 * (number % 1))
 
     def _single(self, kind: str) -> bool:
-        return any(self._try(meaning, targets) for meaning, targets in self._proposals(self._proposer.single, kind))
+        return self._propose(self._proposer.single, kind)
 
     def _several(self, kind: str) -> bool:
-        return any(self._try(meaning, targets) for meaning, targets in self._proposals(self._proposer.several, kind))
+        return self._propose(self._proposer.several, kind)
 
-    def _proposals(self, propose: Callable, kind: str) -> Iterator[tuple[Phrase, tuple[int, ...]]]:
+    def _propose(self, propose: Callable, kind: str) -> bool:
+        """Writes the first of some proposals that holds; says whether one did. What failed is not tried again."""
+        if (propose, kind) in self._failed:
+            return False
         for _ in range(self._amounts.tries):
             proposal = propose(kind)
-            if proposal is not None:
-                yield proposal
+            if proposal is not None and self._try(*proposal):
+                return True
+        self._failed.add((propose, kind))
+        return False
 
     def _none(self, kind: str) -> bool:
         """A near miss of something true that was written."""
@@ -149,7 +162,7 @@ class _Writer:
             return False
         for _ in range(self._amounts.tries):
             base = self._draws.one(bases)
-            found = near_misses(base.meaning, self._facts, self._language, self._draws)
+            found = self._near_misses.near(base.meaning)
             if found is not None and self._try(found[0], (), base, found[1]):
                 return True
         return False

@@ -136,7 +136,8 @@ class Proposer:
     def _head(self, target: int, several: bool = False) -> str:
         """The target's category, sometimes a broader term."""
         category = self._facts.categories[target]
-        if self._draws.below(2 if several else 6):
+        alone = several and self._facts.head(category).may.bit_count() == 1
+        if not alone and self._draws.below(3 if several else 6):
             return category
         terms = [
             term
@@ -230,7 +231,7 @@ class Proposer:
         # What needs masks is looked at less often.
         names = _CLOSE if self._draws.below(4) == 0 else DIRECTIONS
         for name in self._draws.shuffled(names):
-            if self._facts.relation(name).sure[landmark] >> target & 1 and name in self._language.words["relations"]:
+            if self._facts.relation(name, landmark).sure >> target & 1 and name in self._language.words["relations"]:
                 described = self._describe(landmark)
                 if described is None:
                     return False
