@@ -157,8 +157,6 @@ def _read_pixels(image: AnnotatedImage, folder: Path, source: ImageSource) -> np
     pixels = read_image(path, 3)
     if pixels.shape[:2] != (image.height, image.width):
         size = f"{pixels.shape[0]} x {pixels.shape[1]}"
-        text = (
-            f"The image {path} must have the {image.height} x {image.width} pixels of its annotation, but has {size}."
-        )
+        text = f"The image {path} must have the {image.height} x {image.width} pixels annotated, but has {size}."
         raise FaultyInputError("image of another size", text)
     return pixels
