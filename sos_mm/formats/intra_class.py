@@ -66,7 +66,7 @@ def _read_grouped(content: Record, path: str | Path) -> Iterator[IntraClassSampl
         name = f"{path}, expression {image['id']!r}: it"
         check_record(image, {"boxes": BOXES, "category_id": WHOLE}, name)
         boxes = [xywh_to_xyxy(box) for box in image["boxes"]]
-        _check_boxes(image["id"], path, boxes[:1], boxes[1:], "a second box in `boxes`")
+        _check_boxes(image["id"], path, boxes[:1], boxes[1:], "second box in `boxes`")
         yield _sample(image, image["category_id"], boxes[:1], boxes[1:])
 
 

@@ -10,6 +10,7 @@ from sos_mm.formats.mdetr import Expression, Target
 from sos_mm.formats.records import Record
 from sos_mm.metrics.grounding import intra_class_scores, mean_intra_class
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
+from sos_mm.referring.concepts import OBJECT
 
 # An object that others hide, or a speck, cannot be told apart by eye; SOS's photographs have none.
 LEAST_VISIBLE, LEAST_SHARE = 0.5, 0.002
@@ -39,7 +40,7 @@ def intra_class_samples(
             continue
         place = each["targets"][0]
         target = image.instances[place]
-        doubtful = crowds & {target.category, ""} or target.category not in image.complete
+        doubtful = crowds & {target.category, ""} or not image.complete & {target.category, OBJECT}
         if doubtful or not _is_seen(target, image) or len(_others(image, place)) == 0:
             continue
         by_turn.append((uses.get(place, 0), each))

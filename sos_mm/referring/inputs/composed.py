@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from sos_mm.errors import ErrorCollector
+from sos_mm.formats.coco import read_leading_categories
 from sos_mm.formats.composed import BackgroundContent, background_content, read_objects
 from sos_mm.formats.phrases import category_key
 from sos_mm.formats.records import Record
@@ -15,11 +16,15 @@ from sos_mm.referring.concepts import OBJECT
 from sos_mm.referring.inputs.source import ImageSource, InputOptions
 
 
+_WITH_CATEGORIES = ("instances.json", "lvis_v1.json", "panoptic.json")
+
+
 class ComposedInput:
     """What `sos-mm synthesize` wrote of a data set's objects.
 
-    All categories are complete but those that the recipe's backgrounds may show; see `complete_categories`. Spellings
-    of one name are one category, such as 'red_apple' and 'red apple'. The id of an object is that of its annotation in
+    All categories are complete but those that the recipe's backgrounds may show; see `complete_categories`. They are
+    those of the COCO, LVIS or panoptic file beside it, and else those that have objects. Spellings of one name are one
+    category, such as 'red_apple' and 'red apple'. The id of an object is that of its annotation in
     ``instances.json``, which has the same objects in the same order.
 
     Args:
@@ -38,10 +43,11 @@ class ComposedInput:
         for _, line in read_objects(path):
             for each in _parts(line):
                 ids[each["category"]] = each.get("category_id") or ids.get(each["category"])
+        ids = _vocabulary(path.parent) | dict(sorted(ids.items()))
         self._names: dict[str, str] = {}
-        for name in sorted(ids):
+        for name in ids:
             self._names.setdefault(category_key(name), name)
-        names = sorted(self._names.values())
+        names = list(self._names.values())
         self.categories = {name: ids[name] or number for number, name in enumerate(names, 1)}
         shown = background_content(path.parent.parent) or BackgroundContent()
         self._complete = complete_categories(names, shown)
@@ -82,6 +88,12 @@ class ComposedInput:
             )
         except ValueError as error:
             raise ValueError(f"{name} {error}") from error
+
+
+def _vocabulary(folder: Path) -> dict[str, int]:
+    """The categories of the data set, those without objects included, if a file beside the sidecar lists them."""
+    found = (folder / name for name in _WITH_CATEGORIES if (folder / name).is_file())
+    return next(map(read_leading_categories, found), {})
 
 
 def complete_categories(categories: Iterable[str], shown: BackgroundContent) -> frozenset[str]:
