@@ -15,8 +15,8 @@ is known of each expression; from it the files of `--outputs` are made:
   intra_class  intra_class.json, expressions that tell one object from others of its category
 
 With `--expressions` those of a file, such as a language model's, are taken in the place of ours, if they are proved. A
-run that was killed goes on with the same command. Nothing is said to be unique or absent of categories that the data set
-does not annotate in full: `--complete all` asserts that it does.
+run that was killed goes on with the same command. Nothing is said to be unique or absent of categories that the data
+set does not annotate in full: `--complete all` asserts that it does.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from sos_mm.atomic import write_atomic
 from sos_mm.checks import check_choice
 from sos_mm.cli.parsing import new_parser
 from sos_mm.errors import BROKEN
+from sos_mm.formats.composed import recipe_has
 from sos_mm.formats.records import Record
 from sos_mm.progress import Progress
 from sos_mm.referring.annotated_image import AnnotatedImage
@@ -36,7 +37,7 @@ from sos_mm.referring.checking import Report, check_expressions, keep_true
 from sos_mm.referring.exporting import OUTPUTS, Exporter, summarize
 from sos_mm.referring.expression import ReferringExpression
 from sos_mm.referring.language import LANGUAGES
-from sos_mm.referring.lines import write_resumable
+from sos_mm.referring.lines import forget_run, write_resumable
 from sos_mm.referring.matching import ClaimsByImage, read_claims
 from sos_mm.referring.outputs import CAPTION_TOKENS, CaptionWriter, image_line
 from sos_mm.referring.phrasing import write
@@ -97,6 +98,11 @@ def refer(args: argparse.Namespace) -> None:
     captions = CaptionWriter(build_counter(args.tokenizer), args.tokens)
     images, report = open_images(args), Report()
     path, express = args.out / LINES, expresser(args, images, report)
+    if path.resolve().parent == images.source.resolve().parent and recipe_has(path.resolve().parents[1], "referring"):
+        raise FileExistsError(
+            f"{path} is part of the data set, by its recipe: name another folder as --out, and give this file as "
+            "--expressions to make other files of it."
+        )
     progress = Progress(len(images), "images")
 
     def make(start: int) -> Iterator[Record]:
@@ -114,6 +120,7 @@ def refer(args: argparse.Namespace) -> None:
     write_atomic(args.out / SUMMARY, json.dumps(summary, indent=1, ensure_ascii=False).encode() + b"\n")
     for text in images.faults.texts:
         print(f"skipped: {text}", file=sys.stderr)
+    forget_run(path)
     print(describe(args.out, summary))
 
 

@@ -81,17 +81,35 @@ class BackgroundContent:
     is_empty: bool = False
 
 
+def _read_recipe(folder: Path) -> Record | None:
+    """The recipe in the manifest; None where there is no manifest."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    recipe = read_json_object(folder / MANIFEST, "The manifest").get("recipe")
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("backgrounds"), dict):
+        raise ValueError(f"{folder / MANIFEST} must hold the recipe, but does not: make the data set again.")
+    return recipe
+
+
+def recipe_has(folder: Path, format: str) -> bool:
+    """Tells whether the recipe of a data set has a format; a folder that is no composed data set has none.
+
+    Raises:
+        ValueError: If the manifest is not of that kind.
+    """
+    formats = (_read_recipe(folder) or {}).get("formats") or ()
+    return format in [each.get("type") if isinstance(each, dict) else each for each in formats]
+
+
 def background_content(folder: Path) -> BackgroundContent | None:
     """Reads what the backgrounds of a composed data set show from its manifest; None where there is none.
 
     Raises:
         ValueError: If the manifest is not of that kind.
     """
-    if not (folder / MANIFEST).is_file():
+    recipe = _read_recipe(folder)
+    if recipe is None:
         return None
-    recipe = read_json_object(folder / MANIFEST, "The manifest").get("recipe")
-    if not isinstance(recipe, dict) or not isinstance(recipe.get("backgrounds"), dict):
-        raise ValueError(f"{folder / MANIFEST} must hold the recipe, but does not: make the data set again.")
     type = recipe["backgrounds"].get("type")
     shown = shown_by_backgrounds(recipe.get("background_categories"), type)
     return BackgroundContent(shown, type not in PHOTOGRAPHS)

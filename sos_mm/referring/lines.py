@@ -17,6 +17,7 @@ def write_resumable(path: Path, identity: Mapping[str, Any], make: Callable[[int
     """Writes JSON lines with rising ``index``, or finishes what a run of the same identity began.
 
     The file is there whole or not at all. Until then its lines stand beside it, under a name that begins with a dot.
+    What the run is stands in another such file until `forget_run`, so that a whole file is not made again before.
 
     Args:
         path: The file; replaced if it is there.
@@ -30,23 +31,35 @@ def write_resumable(path: Path, identity: Mapping[str, Any], make: Callable[[int
         OSError: If the file cannot be written.
     """
     writable_folder(path.parent, f"The folder of {path.name}")
-    part, noted = (path.with_name(f".{path.name}.{end}") for end in ("part", "run"))
-    said = json.dumps(identity, sort_keys=True).encode()
-    start = _whole_lines(part) if part.exists() and noted.exists() and noted.read_bytes() == said else None
-    if start is None:
-        part.unlink(missing_ok=True)
+    part, noted = path.with_name(f".{path.name}.part"), _noted(path)
+    said, start = json.dumps(identity, sort_keys=True).encode(), 0
+    if noted.exists() and noted.read_bytes() == said:
+        if not part.exists() and path.exists():
+            return 0
+        start = _whole_lines(part) if part.exists() else 0
+    else:
+        # In this order: a file without a part beside it is taken for that of the run noted.
+        part.write_bytes(b"")
         write_atomic(noted, said)
     written = 0
     with open(part, "ab") as file:
-        for line in make(start or 0):
+        for line in make(start):
             file.write(json.dumps(line, **_WRITTEN).encode() + b"\n")
             # What this process wrote survives its end, and a torn line is written again.
             file.flush()
             written += 1
     sync(part)
     os.replace(part, path)
-    noted.unlink()
     return written
+
+
+def forget_run(path: Path) -> None:
+    """Ends a run: the next one of the same identity makes the file anew."""
+    _noted(path).unlink(missing_ok=True)
+
+
+def _noted(path: Path) -> Path:
+    return path.with_name(f".{path.name}.run")
 
 
 def _whole_lines(part: Path) -> int:

@@ -7,7 +7,7 @@ import pytest
 
 from sos_mm.formats.odvg import region_boxes
 from sos_mm.referring.expression import ReferringExpression
-from sos_mm.referring.lines import write_resumable
+from sos_mm.referring.lines import forget_run, write_resumable
 from sos_mm.referring.outputs import CaptionWriter, image_line, single_lines
 from sos_mm.referring.phrasing import write
 from sos_mm.referring.tokens import build_counter, upper_bound
@@ -127,6 +127,9 @@ def test_a_killed_run_is_finished(tmp_path, after):
         write_resumable(path, {"seed": 1}, make)
         assert made == [each["index"] for each in LINES]
     assert [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] == LINES
+    # A whole file is not made again until the run is over.
+    assert write_resumable(path, {"seed": 1}, lambda start: pytest.fail()) == 0
+    forget_run(path)
     assert [each.name for each in path.parent.iterdir()] == ["lines.jsonl"]
 
 

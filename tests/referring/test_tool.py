@@ -197,6 +197,15 @@ def test_a_killed_run_goes_on(data, written, tmp_path):
     assert contents(out) == contents(written)
 
 
+def test_what_a_recipe_made_is_not_overwritten(tmp_path):
+    recipe = Recipe.from_dict({**RECIPE, "formats": ["objects", "referring"]})
+    synthesize(recipe, tmp_path / "set", 3, progress=False)
+    before = contents(tmp_path / "set")
+    with pytest.raises(SystemExit, match="is part of the data set, by its recipe"):
+        main([str(tmp_path / "set"), "--out", str(tmp_path / "set/annotations"), "--outputs", "dod"])
+    assert contents(tmp_path / "set") == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -15,7 +15,6 @@ from sos_mm.referring.annotated_image import AnnotatedImage, Instance
 from sos_mm.referring.concepts import OBJECT
 from sos_mm.referring.inputs.source import ImageSource, InputOptions
 
-
 _WITH_CATEGORIES = ("instances.json", "lvis_v1.json", "panoptic.json")
 
 
