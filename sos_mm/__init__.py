@@ -1,14 +1,14 @@
 """Synthetic object segments and salient object detection by latent diffusion, for OpenMMLab.
 
-Importing this package imports nothing else. Its public names are found on first use, so that
-``type='sos_mm.X'`` works in any mmengine config without an import line.
+Importing this package imports nothing else. Its public names are imported on first use, so that ``type='sos_mm.X'``
+works in any mmengine config without an import line.
 """
 
 from importlib import import_module
 
 __version__ = "0.1.0"
 
-# Module -> the public names that it defines. Configs use these names; they only ever grow.
+# Module -> the public names that it defines. Configs use these names: add, never remove.
 _MODULES = {
     "sos_mm.segments": "MixedBank Segment SegmentBank build_bank",
     "sos_mm.cutouts": "CutRules CutoutWriter OnnxCutter cut_out cut_segments",
@@ -41,7 +41,7 @@ def __getattr__(name: str):
     try:
         return getattr(import_module(_PUBLIC[name]), name)
     except ImportError as error:
-        # mmengine turns any ImportError into "not in the registry", which hides the remedy.
+        # mmengine turns any ImportError into "not in the registry", which hides the message.
         raise RuntimeError(
             f"`sos_mm.{name}` cannot be used here, because importing it failed: {error} "
             "`sos-mm env` (in a clone also `python tools/collect_env.py`) says what each part needs and how to get it."

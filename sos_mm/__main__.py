@@ -1,4 +1,4 @@
-"""The command `sos-mm` as ``python -m sos_mm``, which ``torchrun -m sos_mm train`` starts in every process."""
+"""Runs the command `sos-mm` as ``python -m sos_mm``, which ``torchrun -m sos_mm train`` starts in every process."""
 
 import sys
 

@@ -1,25 +1,37 @@
-"""Checks at the door: dependencies, folders and image files, each with an error that says what to do."""
+"""Input validation: dependencies, folders, options and image files, with errors that name the remedy."""
 
-import os
-from collections.abc import Collection, Iterable
+import sys
+import tempfile
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from numbers import Integral, Real
 from pathlib import Path
+from struct import Struct
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+_PNG = b"\x89PNG\r\n\x1a\n"
+# A chunk of such a file: the length of its content and its name; then the content and a checksum of four bytes.
+_CHUNK_HEAD = Struct(">I4s")
+# Of the chunks of a PNG file that a decoder may pass over, those that change what OpenCV decodes: transparency,
+# orientation, background, and frames of animations.
+_PNG_KEPT = (b"tRNS", b"eXIf", b"bKGD", b"acTL", b"fcTL", b"fdAT")
+
+
+# Keys of a saliency model's `test_cfg`, present name by old name: they are diffusers' own.
+RENAMED_TEST_CFG = {"steps": "num_inference_steps", "ensemble": "ensemble_size"}
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 class FaultyInputError(ValueError):
-    """One of many inputs cannot be used.
+    """An error about one of many inputs, which cannot be used.
 
     Args:
-        reason: Why, in few words that name no file, to count by, such as ``"cannot be decoded"``.
-        text: The whole message: which one, why, and what to do.
+        reason: Short reason without names, by which such errors are counted, such as ``"cannot be decoded"``.
+        text: The complete message: which input, why, and what to do.
     """
 
     def __init__(self, reason: str, text: str):
@@ -34,7 +46,7 @@ def require(module: str, needed_for: str, remedy: str) -> ModuleType:
     """Imports an optional dependency.
 
     Raises:
-        ImportError: If it cannot be imported; names what needs it and how to get it.
+        ImportError: If it cannot be imported; the message names what needs it and how to get it.
     """
     try:
         return import_module(module)
@@ -42,12 +54,24 @@ def require(module: str, needed_for: str, remedy: str) -> ModuleType:
         raise ImportError(f"{needed_for} needs `{module}`, which cannot be imported ({error}): {remedy}.") from error
 
 
+def require_posix(what: str) -> None:
+    """Raises RuntimeError, with the remedy, on Windows, which lacks file locks, `os.pread` and the syncing of folders.
+
+    Args:
+        what: What needs them, such as ``"Composing a data set"``.
+    """
+    if sys.platform == "win32":
+        raise RuntimeError(
+            f"{what} needs Linux or macOS, but this is Windows: run it in the Windows Subsystem for Linux (WSL)."
+        )
+
+
 def check_folder(path: str | Path, what: str) -> Path:
-    """The path of an existing, readable folder.
+    """Returns the path of a folder after checking that it exists.
 
     Raises:
-        FileNotFoundError: If there is none.
-        NotADirectoryError: If it is something else.
+        FileNotFoundError: If it does not exist.
+        NotADirectoryError: If it is a file.
     """
     path = Path(path)
     if not path.exists():
@@ -67,13 +91,13 @@ def check_choice(name: str, value: object, choices: Iterable) -> None:
 
 
 def few(names: Collection[str]) -> str:
-    """Gives up to three names, and how many more there are, for an error."""
+    """Formats up to three names, and the number of further names, for an error message."""
     shown = ", ".join(map(repr, sorted(names)[:3]))
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 def one_name(name: str, value: Any, old_name: str, old_value: Any) -> Any:
-    """Returns the value of a setting that may be given under its name or under its old one.
+    """Returns the value of a setting that may be given under its name or under its old name.
 
     Raises:
         ValueError: If it is given under both.
@@ -85,20 +109,40 @@ def one_name(name: str, value: Any, old_name: str, old_value: Any) -> Any:
     return old_value
 
 
+def present_names(settings: Mapping[str, Any], renamed: Mapping[str, str], place: str = "") -> dict[str, Any]:
+    """Returns settings under their present names, where some may be given under their old ones.
+
+    Args:
+        settings: The settings.
+        renamed: Present name by old name.
+        place: What stands before a name in an error, such as 'test_cfg.'.
+
+    Raises:
+        ValueError: If a setting is given under both names.
+    """
+    for old, new in renamed.items():
+        if old in settings and new in settings:
+            raise ValueError(
+                f"`{place}{old}` and `{place}{new}` are two names of one setting, but both are given (one may come "
+                f"from a config that is inherited): give `{place}{new}` alone."
+            )
+    return {renamed.get(key, key): value for key, value in settings.items()}
+
+
 def check_range(name: str, value: float, low: float, high: float) -> None:
-    """Raises ValueError unless it is a number and ``low <= value <= high``."""
+    """Raises ValueError unless ``value`` is a number and ``low <= value <= high``."""
     if not isinstance(value, Real) or not low <= value <= high:
         raise ValueError(f"`{name}` must be in [{low}, {high}], but got {value}.")
 
 
 def check_integer(name: str, value: int, low: int, high: int) -> None:
-    """Raises ValueError unless it is a whole number and ``low <= value <= high``."""
+    """Raises ValueError unless ``value`` is an integer and ``low <= value <= high``."""
     if not isinstance(value, Integral) or not low <= value <= high:
-        raise ValueError(f"`{name}` must be a whole number in [{low}, {high}], but got {value!r}.")
+        raise ValueError(f"`{name}` must be an integer in [{low}, {high}], but got {value!r}.")
 
 
 def read_image(path: str | Path, channels: int) -> np.ndarray:
-    """Reads an image file; deeper ones are reduced to 8 bits, except cut-outs (four channels).
+    """Reads an image file; images of more than 8 bits are converted to 8 bits, except cut-outs (four channels).
 
     Args:
         path: The file.
@@ -115,7 +159,7 @@ def read_image(path: str | Path, channels: int) -> np.ndarray:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"The image {path} does not exist.")
-    # Through a buffer, since imread answers a broken file and an unreadable name alike with None.
+    # Through a buffer, since imread returns None both for a broken file and for a name that it cannot read.
     return decode_image(np.fromfile(path, np.uint8), path, channels)
 
 
@@ -124,18 +168,20 @@ def decode_image(encoded: np.ndarray, name: str | Path, channels: int) -> np.nda
 
     Args:
         encoded: The bytes, uint8.
-        name: What an error names.
+        name: Name of the image in error messages.
         channels: 1, 3 or 4.
 
     Raises:
-        ValueError: As of `read_image`.
+        ValueError: As `read_image`.
     """
     import cv2
 
     image = None
     if encoded.size and not _is_cut_short(encoded.tobytes()):
         try:
-            image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED if channels == 4 else cv2.IMREAD_COLOR)
+            # Not IMREAD_GRAYSCALE, to which libpng would bring colours by their gamma.
+            flags = cv2.IMREAD_UNCHANGED if channels == 4 else cv2.IMREAD_COLOR
+            image = cv2.imdecode(without_metadata(encoded), flags)
         except cv2.error as error:
             text = f"The image {name} is refused by OpenCV ({error.err}): make it smaller."
             raise FaultyInputError("too large", text) from error
@@ -151,12 +197,41 @@ def decode_image(encoded: np.ndarray, name: str | Path, channels: int) -> np.nda
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if channels == 1 else cv2.COLOR_BGR2RGB)
 
 
+def without_metadata(encoded: np.ndarray) -> np.ndarray:
+    """Leaves out of a PNG file what changes no pixel, such as colour profiles, of which libpng complains on stderr.
+
+    OpenCV passes over colour profiles, gamma and text, unless it makes colours grey, but libpng checks them and prints
+    warnings such as "iCCP: known incorrect sRGB profile" past Python. Errors about the pixels themselves stay.
+
+    Args:
+        encoded: (N,) uint8, the bytes of an image file of any kind.
+
+    Returns:
+        (M,) uint8; the same array where there is nothing to leave out, or the file is no whole PNG.
+    """
+    if encoded[: len(_PNG)].tobytes() != _PNG:
+        return encoded
+    kept: list[np.ndarray] = []
+    start, begin = 0, len(_PNG)
+    while begin + 12 <= encoded.size:
+        length, name = _CHUNK_HEAD.unpack_from(encoded.data, begin)
+        if name == b"IEND":
+            return np.concatenate([*kept, encoded[start:]]) if kept else encoded
+        end = begin + 12 + length
+        # Names of chunks that a decoder may pass over begin with a small letter.
+        if name[0] > 0x60 and name not in _PNG_KEPT:
+            kept.append(encoded[start:begin])
+            start = end
+        begin = end
+    return encoded
+
+
 def _is_cut_short(encoded: bytes) -> bool:
-    """Whether a PNG or JPEG file lost its end, which OpenCV answers with what came before."""
+    """Returns whether a PNG or JPEG file is truncated, of which OpenCV decodes the existing part."""
     if encoded.startswith(b"\x89PNG"):
         return b"IEND" not in encoded
     if encoded.startswith(b"\xff\xd8"):
-        # The end of a thumbnail in the header comes before the picture's own scan begins.
+        # The end marker of a thumbnail in the header precedes the scan of the image itself.
         end = encoded.rfind(b"\xff\xd9")
         return end < 0 or encoded.find(b"\xff\xda", end) >= 0
     return False
@@ -176,17 +251,17 @@ def _to_rgba(image: np.ndarray, path: str | Path) -> np.ndarray:
 
 
 def writable_folder(path: str | Path, what: str) -> Path:
-    """Makes a folder where there is none, and checks that it can be written.
+    """Creates a folder if it does not exist, and checks that it can be written.
 
     Raises:
-        NotADirectoryError: If a file is in the way.
+        NotADirectoryError: If the path, or a part of it, is a file.
         PermissionError: If it cannot be written.
     """
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        (probe := path / f".writable-{os.getpid()}").touch()
-        probe.unlink()
+        # Without a name of its own, so that nothing stays where a process is killed meanwhile.
+        tempfile.TemporaryFile(dir=path).close()
     except (FileExistsError, NotADirectoryError) as error:
         raise NotADirectoryError(f"{what} must be a folder, but {error.filename} is a file: choose another.") from error
     except OSError as error:

@@ -1,8 +1,9 @@
-"""Which OpenMMLab lineage is installed, and whether its versions are ones that this package was tested with.
+"""The installed OpenMMLab lineage, and whether its versions are among those that this package was tested with.
 
-OpenMMLab's packages exist twice: the originals, and the maintained ``onedl-*`` forks. Both have the same
-import names, so they cannot be told apart by ``import`` and must not be installed together. What is wrong is raised
-as RuntimeError: mmengine catches ImportError while it reads a config, and hides what it says.
+OpenMMLab's packages exist twice: the originals, and the maintained ``onedl-*`` forks. Both have the same import names,
+so they cannot be distinguished by ``import`` and must not be installed together. The originals with an older torch, as
+in the most common mmdet codebases, are a third lineage: ``classic``, without mmseg. Errors are raised as RuntimeError:
+mmengine catches ImportError while it reads a config, and hides its message.
 """
 
 import logging
@@ -21,10 +22,10 @@ class Lineage:
     packages: dict[str, tuple[str, str]]
 
     def installed(self) -> dict[str, str]:
-        """The installed ones: import name -> version."""
-        versions = {}
+        """Returns the installed ones: import name -> version."""
+        versions: dict[str, str] = {}
         for module, (distribution, _) in self.packages.items():
-            # mmcv without compiled operators is a distribution of another name.
+            # mmcv without compiled operators is a distribution with another name.
             for name in (distribution, f"{distribution}-lite"):
                 try:
                     versions.setdefault(module, version(name))
@@ -33,6 +34,11 @@ class Lineage:
         return versions
 
 
+_ORIGINALS = {
+    "mmengine": ("mmengine", ">=0.10.7,<0.11"),
+    "mmcv": ("mmcv", ">=2.1.0,<2.2"),
+    "mmdet": ("mmdet", ">=3.3.0,<3.4"),
+}
 LINEAGES = (
     Lineage(
         "onedl",
@@ -44,23 +50,18 @@ LINEAGES = (
             "mmseg": ("onedl-mmsegmentation", ">=1.4.2,<1.5"),
         },
     ),
-    Lineage(
-        "openmmlab",
-        {
-            "mmengine": ("mmengine", ">=0.10.7,<0.11"),
-            "mmcv": ("mmcv", ">=2.1.0,<2.2"),
-            "mmdet": ("mmdet", ">=3.3.0,<3.4"),
-            "mmseg": ("mmsegmentation", ">=1.2.2,<1.3"),
-        },
-    ),
+    Lineage("openmmlab", {**_ORIGINALS, "mmseg": ("mmsegmentation", ">=1.2.2,<1.3")}),
 )
+# The originals, where torch is older than the saliency side needs it.
+CLASSIC = Lineage("classic", _ORIGINALS)
+_CLASSIC_TORCH = "<2.2"
 
 
 def find_lineage() -> Lineage:
-    """The lineage that is installed.
+    """Finds the lineage that is installed.
 
     Raises:
-        RuntimeError: If neither is, or both are (even in part).
+        RuntimeError: If neither the forks nor the originals are installed, or both are (even in part).
     """
     found = [lineage for lineage in LINEAGES if lineage.installed()]
     if not found:
@@ -77,20 +78,36 @@ def find_lineage() -> Lineage:
             f"Both lineages of OpenMMLab are installed ({listed}), and they overwrite each other's files: "
             "make a fresh environment with only one of them."
         )
-    return found[0]
+    return CLASSIC if found[0].name == "openmmlab" and _has_old_torch() else found[0]
+
+
+def _has_old_torch() -> bool:
+    try:
+        installed = version("torch")
+    except PackageNotFoundError:
+        return False
+    from packaging.specifiers import SpecifierSet  # mmengine brings it.
+
+    return installed in SpecifierSet(_CLASSIC_TORCH)
 
 
 def check_openmmlab(*modules: str) -> Lineage:
-    """Checks that some of ``mmengine``, ``mmcv``, ``mmdet`` and ``mmseg`` are there in tested versions.
+    """Checks that some of ``mmengine``, ``mmcv``, ``mmdet`` and ``mmseg`` are installed in tested versions.
 
     Raises:
-        RuntimeError: If one is missing or outside its range, or both lineages are installed.
+        RuntimeError: If one is missing or outside its range, torch is too old for one, or both lineages are installed.
     """
     lineage = find_lineage()
-    from packaging.specifiers import SpecifierSet  # After the line above: mmengine brings it.
+    from packaging.specifiers import SpecifierSet  # After the line above: it is a dependency of mmengine.
 
     installed = lineage.installed()
     for module in modules:
+        if module not in lineage.packages:
+            raise RuntimeError(
+                f"`{module}`, and with it the saliency side, needs newer versions than torch {version('torch')}: get "
+                "them with `pip install -e '.[openmmlab]'`, or those of the maintained forks with "
+                "`pip install -e '.[onedl]'`, in a checkout of sos_mm and a fresh environment of Python 3.11."
+            )
         distribution, tested = lineage.packages[module]
         if module not in installed:
             extra = lineage.name + ("-detection" if module == "mmdet" else "")
@@ -106,9 +123,9 @@ def check_openmmlab(*modules: str) -> Lineage:
 
 
 def import_quietly(*modules: str) -> None:
-    """Imports modules and keeps what they print meanwhile from the terminal; a log at level DEBUG has it.
+    """Imports modules and redirects what they print from the terminal to a log at level DEBUG.
 
-    The maintained forks print a line for each optional library that they do not find.
+    The maintained forks print a line for each optional library that is not installed.
 
     Raises:
         ImportError: If one cannot be imported.
@@ -121,11 +138,13 @@ def import_quietly(*modules: str) -> None:
 
 
 def restore_numpy_aliases() -> None:
-    """Gives numpy back ``np.float``, which the lvis package uses and numpy 1.24 dropped.
+    """Restores ``np.float`` and ``np.long``, which numpy 1.24 removed.
 
-    Call it before `lvis.LVISEval` or mmdet's LVIS metrics run.
+    The lvis package uses the first. mmdet's text transforms use the second, which numpy 2 has again: the integer of
+    C's type long. Call it before `lvis.LVISEval`, mmdet's LVIS metrics or its ODVG pipelines run.
     """
     import numpy as np
 
-    # Asked through the dict: `hasattr` warns, and raises where numpy guards the name.
+    # Set through the dict: `hasattr` warns, and raises if numpy guards the name.
     np.__dict__.setdefault("float", float)
+    np.__dict__.setdefault("long", np.int_)

@@ -1,4 +1,4 @@
-"""The error collector: one of many inputs that cannot be used stops the run, or is left out and counted."""
+"""The error collector: an input that cannot be used stops the run, or is left out and counted."""
 
 from collections import Counter
 
@@ -11,12 +11,12 @@ class ErrorCollector:
     """Collects the errors of single inputs, such as segments or images.
 
     Args:
-        broken: 'error' raises the first one; 'skip' leaves those inputs out and remembers why.
-        before: What was recorded before, to go on from.
+        broken: 'error' raises the first error; 'skip' leaves the input out and keeps the error's message.
+        before: Errors recorded before, to which further ones are added.
 
     Attributes:
-        texts: What was wrong with each input that was left out; each text names its file.
-        counts: How many were left out, by the reason in few words.
+        texts: Error message of each input that was left out; each names its file.
+        counts: Number of inputs that were left out, by short reason.
     """
 
     def __init__(self, broken: str = "error", before: "ErrorCollector | None" = None):
@@ -26,12 +26,12 @@ class ErrorCollector:
         self.counts: Counter[str] = Counter(before.counts if before else {})
 
     def leave_out(self, reason: str, number: int) -> None:
-        """Counts inputs that are not broken, but that an option leaves out."""
+        """Counts inputs that are valid but excluded by an option."""
         if number:
             self.counts[reason] += number
 
     def record(self, error: Exception) -> None:
-        """Raises the error, or counts it by its ``reason``, as of `FaultyInputError`."""
+        """Raises the error, or counts it by its ``reason``; see `FaultyInputError`."""
         if self.broken == "error":
             raise error
         self.texts.append(str(error))

@@ -1,4 +1,4 @@
-"""Builds objects from dicts with a ``type``, as configs and recipes hold them; without mmengine."""
+"""Builds objects from dicts with a ``type``, as configs and recipes hold them, without mmengine."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
@@ -11,13 +11,13 @@ Factory = TypeVar("Factory", bound=Callable)
 
 
 class Registry(Mapping, Generic[Built]):
-    """Maps names to what makes an object, a dataclass of its options or a function.
+    """A mapping from names to factories: dataclasses of options, or functions.
 
     Args:
-        type_name: What an error calls the type, such as 'layout.type'.
-        key_name: What it calls an option, such as 'key of layout'; ``{type}`` in it stands for the type.
-        factories: By name.
-        keys: Options by name, of those whose parameters are not all that they take.
+        type_name: Name of the type in error messages, such as 'layout.type'.
+        key_name: Name of an option in error messages, such as 'key of layout'; ``{type}`` stands for the type.
+        factories: Factories by name.
+        keys: Names of the options, for factories whose parameters do not list all of them.
     """
 
     def __init__(
@@ -40,31 +40,31 @@ class Registry(Mapping, Generic[Built]):
         return len(self._factories)
 
     def register(self, factory: Factory) -> Factory:
-        """Makes a class known by its own name; use it as a decorator."""
+        """Registers a class under its own name; used as a decorator."""
         self._factories[factory.__name__] = factory
         return factory
 
     def keys_of(self, name: str) -> tuple[str, ...]:
-        """Lists the options of a type."""
+        """Returns the options of a type."""
         return tuple(self._keys.get(name) or signature(self._factories[name]).parameters)
 
     def check(self, config: Mapping[str, Any]) -> None:
-        """Checks the words of a dict without making anything.
+        """Checks the keys of a dict without building anything.
 
         Raises:
-            ValueError: If the type or an option is unknown; says the nearest one.
+            ValueError: If the type or an option is unknown; names the nearest one.
         """
-        name = config.get("type")
+        name: Any = config.get("type")
         check_choice(self._type_name, name, self._factories)
         for key in config:
             if key != "type":
                 check_choice(self._key_name.format(type=name), key, self.keys_of(name))
 
     def build(self, config: Mapping[str, Any]) -> Built:
-        """Makes an object from its ``type`` and options.
+        """Builds an object from its ``type`` and options.
 
         Raises:
-            ValueError: As `check`, and as the type itself does.
+            ValueError: From `check`, and from the type itself.
         """
         self.check(config)
         return self._factories[config["type"]](**{key: value for key, value in config.items() if key != "type"})

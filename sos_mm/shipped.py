@@ -1,6 +1,6 @@
-"""The configs and tools that come with the package.
+"""The configs and tools that are shipped with the package.
 
-An installed wheel holds copies of both in ``sos_mm/.mim``, the place where OpenMMLab's packages have them; setup.py
+An installed wheel holds copies of both in ``sos_mm/.mim``, the folder where OpenMMLab's packages have them; setup.py
 puts them there. A clone and an editable install have the originals beside the package.
 """
 
@@ -23,7 +23,7 @@ def shipped_folder(kind: str) -> Path:
 
 
 def config_names() -> list[str]:
-    """Lists the shipped configs by their paths relative to ``configs/``; what only others inherit comes last."""
+    """Lists the shipped configs by their paths relative to ``configs/``; those of ``_base_`` come last."""
     folder = shipped_folder("configs")
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.py")]
     return sorted(names, key=lambda name: (name.startswith("_base_/"), name))
@@ -32,7 +32,7 @@ def config_names() -> list[str]:
 def get_config(name: str) -> str:
     """Finds a shipped config.
 
-    A config of your own inherits it by ``_base_ = __import__("sos_mm").get_config("synthesis/fc_like.py")``. (An
+    Another config inherits it by ``_base_ = __import__("sos_mm").get_config("synthesis/fc_like.py")``. (An
     ``import`` line would make it a lazy config, and mmengine resolves ``_base_ = "PACKAGE::..."`` for a fixed list of
     packages alone.)
 
@@ -44,7 +44,7 @@ def get_config(name: str) -> str:
 
     Raises:
         FileNotFoundError: If the package was installed without its configs.
-        ValueError: If there is no such config; says the nearest one.
+        ValueError: If there is no such config; names the nearest one.
     """
     names = config_names()
     if name not in names:

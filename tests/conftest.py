@@ -6,8 +6,13 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sos_mm.segments import Segment, SegmentBank
+
+# No test fails because a machine is slow.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def make_rgba(rng: np.random.Generator, height: int, width: int) -> np.ndarray:

@@ -91,7 +91,7 @@ def test_every_config_is_named_in_its_familys_readme(family):
     if family == "grounding":
         there.remove("grounding/sample_tiny.py")  # Stands in the text below the tables.
         assert "`sample_tiny.py`" in (CONFIGS / "grounding/README.md").read_text()
-    assert there
+    assert there, f"no config was found in configs/{family}"
     assert there <= named_configs(family)
 
 
@@ -157,7 +157,10 @@ def test_architecture_lists_every_folder_of_the_package():
     (folders,) = [table for table in tables((ROOT / "docs/architecture.md").read_text()) if "folder" in table[0]]
     listed = {row["folder"].strip("`").removesuffix("/"): row["what it holds"] for row in folders}
     package = ROOT / "sos_mm"
-    there = {path.parent.relative_to(ROOT).as_posix() for path in package.rglob("__init__.py")} | {"sos_mm/sample"}
+    there = {path.parent.relative_to(ROOT).as_posix() for path in package.rglob("__init__.py")} | {
+        "sos_mm/sample",
+        "sos_mm/templates",
+    }
     assert {name for name in listed if name.startswith("sos_mm")} == there
     leaves = {path.name for path in package.glob("*.py")} - {"__main__.py"}
     assert set(re.findall(r"`(\w+\.py)`", listed["sos_mm"])) == leaves

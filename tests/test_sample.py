@@ -32,8 +32,8 @@ def groups():
 
 
 def test_bank_is_rich_and_small(files):
-    assert 120 <= len(files) <= 200
-    assert len({path.parents[1] for path in files}) >= 75
+    assert len(files) == 198
+    assert len({path.parents[1] for path in files}) == 140
     assert sum(path.stat().st_size for path in SAMPLE_FOLDER.rglob("*") if path.is_file()) < 1.5e6
     assert "Microsoft" in (SAMPLE_FOLDER / "LICENSE.txt").read_text(encoding="utf-8")
 

@@ -1,8 +1,8 @@
-"""Makes a page about a data set: the command `sos-mm browse`, in a clone. `--help` says how."""
+"""Writes a page about a data set: the command `sos-mm browse`, in a clone. See `--help`."""
 
 import sys
 
-from sos_mm.cli.browse import main
+from sos_mm.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("browse"))

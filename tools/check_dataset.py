@@ -1,8 +1,8 @@
-"""Says what is missing from saliency data sets: the command `sos-mm check`, in a clone. `--help` says how."""
+"""Checks saliency data sets for missing files: the command `sos-mm check`, in a clone. See `--help`."""
 
 import sys
 
-from sos_mm.cli.check import main
+from sos_mm.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("check"))

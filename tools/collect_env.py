@@ -1,8 +1,8 @@
-"""Prints versions and what is missing: the command `sos-mm env`, in a clone. `--help` says how."""
+"""Prints versions and missing dependencies: the command `sos-mm env`, in a clone. See `--help`."""
 
 import sys
 
-from sos_mm.cli.env import main
+from sos_mm.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("env"))

@@ -1,8 +1,8 @@
-"""Converts annotation files: the command `sos-mm convert`, in a clone. `--help` says how."""
+"""Converts annotation files: the command `sos-mm convert`, in a clone. See `--help`."""
 
 import sys
 
-from sos_mm.cli.convert import main
+from sos_mm.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("convert"))

@@ -1,17 +1,17 @@
-"""Turns the authors' released checkpoints into one of ours, and back.
+"""Converts the authors' released checkpoints to one of ours, and back.
 
 python tools/convert_checkpoint.py --unet CHECKPOINT/unet --branch swin_ft_499.pth --base BASE_MODEL --out released.pth
 python tools/convert_checkpoint.py --back released.pth --unet FOLDER --branch FILE
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from sos_mm.cli.ending import command
 from sos_mm.engine.launch import leave_out_pretrained
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs/sod_diffusion/sod_diffusion_swinb_released.py"
@@ -32,24 +32,22 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+@command()
 def main() -> None:
-    """Converts."""
+    """Converts a checkpoint."""
     args = parse_args()
     from sos_mm.saliency.apis import released_checkpoint
 
-    try:
-        if args.back:
-            checkpoint = torch.load(args.back, map_location="cpu", weights_only=True)
-            released_checkpoint.export_released(checkpoint, args.unet, args.branch)
-            print(f"{args.unet} and {args.branch}: the authors' names")
-            return
-        init_default_scope("mmseg")
-        model = Config.fromfile(args.config).model
-        leave_out_pretrained(model)
-        checkpoint = released_checkpoint.import_released(model, args.unet, args.branch, args.base)
-        torch.save(checkpoint, args.out)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        sys.exit(f"error: {error}")
+    if args.back:
+        checkpoint = torch.load(args.back, map_location="cpu", weights_only=True)
+        released_checkpoint.export_released(checkpoint, args.unet, args.branch)
+        print(f"{args.unet} and {args.branch}: the authors' names")
+        return
+    init_default_scope("mmseg")
+    model = Config.fromfile(args.config).model
+    leave_out_pretrained(model)
+    checkpoint = released_checkpoint.import_released(model, args.unet, args.branch, args.base)
+    torch.save(checkpoint, args.out)
     used, aside = checkpoint["state_dict"], checkpoint["meta"]["released_aside"]
     print(f"{args.out}: {len(used)} parameters; {len(aside)} that the model never runs are kept aside")
 

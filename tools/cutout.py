@@ -1,8 +1,8 @@
-"""Cuts out what is salient: the command `sos-mm cutout`, in a clone. `--help` says how."""
+"""Cuts out salient objects: the command `sos-mm cutout`, in a clone. See `--help`."""
 
 import sys
 
-from sos_mm.cli.cutout import main
+from sos_mm.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("cutout"))

@@ -1,8 +1,9 @@
+# shellcheck shell=bash
 # Makes the Python environment of quickstart.sh and run_tests.sh. Sourced, not run.
 #
 #   make_environment LINEAGE OPS EXTRAS...
 #
-# LINEAGE  onedl (the maintained forks) or openmmlab (the originals)
+# LINEAGE  onedl (the maintained forks), openmmlab (the originals) or classic (the originals on older Python and torch)
 # OPS      ops (mmcv's operators are compiled; mmdet needs them) or noops
 # EXTRAS   extras of setup.cfg beside the lineage's own
 #
@@ -12,7 +13,7 @@
 #
 # SOS_MM_CACHE      where environments and built wheels are kept (default ~/.cache/sos_mm)
 # SOS_MM_VENV       the environment's folder (default: in SOS_MM_CACHE, named by the pins)
-# SOS_MM_PYTHON     the Python to start from (default python3.11, then python3)
+# SOS_MM_PYTHON     the Python to start from (default python3.10 for classic, else python3.11; then python3)
 # MMCV_FIND_LINKS   a folder or page of prebuilt mmcv wheels, used instead of compiling
 
 REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -22,16 +23,20 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 stop() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-find_python() {
-    local candidate
-    for candidate in ${SOS_MM_PYTHON:-python3.11 python3}; do
-        if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+# python_version LINEAGE: the one that its pins are verified on.
+python_version() { if [ "$1" = classic ]; then echo 3.10; else echo 3.11; fi; }
+
+find_python() { # find_python LINEAGE
+    local candidate wanted
+    wanted=$(python_version "$1")
+    for candidate in ${SOS_MM_PYTHON:-python$wanted python3}; do
+        if "$candidate" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$wanted')" 2>/dev/null; then
             command -v "$candidate"
             return
         fi
     done
-    stop "Python 3.11 was not found (tried: ${SOS_MM_PYTHON:-python3.11 python3})." \
-        "The pinned versions are verified on 3.11 alone; install it and name it in SOS_MM_PYTHON."
+    stop "Python $wanted was not found (tried: ${SOS_MM_PYTHON:-python$wanted python3})." \
+        "The pins of $1 are verified on $wanted alone; install it and name it in SOS_MM_PYTHON."
 }
 
 # pin LINEAGE PACKAGE: the requirement of one package as setup.cfg pins it.
@@ -75,11 +80,12 @@ PY
 # build_mmcv LINEAGE OPS: a wheel of mmcv in a folder of our own. pip's own cache must not be used: it
 # knows neither which torch a wheel was compiled against nor whether the operators are in it.
 build_mmcv() {
-    local requirement torch_pin cuda=none folder scratch
+    local requirement torch_pin cuda=none python folder scratch
+    python=$(python_version "$1")
     requirement=$(pin "$1" "$([ "$1" = onedl ] && echo onedl-mmcv || echo mmcv)")
     torch_pin=$(pin "$1" torch)
     [ "$2" = ops ] && cuda=$(cuda_tag)
-    folder=$SOS_MM_CACHE/wheels/py311-${torch_pin//==/}-$cuda-${requirement//==/}-$2
+    folder=$SOS_MM_CACHE/wheels/py${python//./}-${torch_pin//==/}-$cuda-${requirement//==/}-$2
     MMCV_WHEELS=$folder
     if compgen -G "$folder/*.whl" >/dev/null; then return; fi
     mkdir -p "$SOS_MM_CACHE/wheels"
@@ -124,7 +130,7 @@ make_environment() {
     local lineage=$1 ops=$2 hash extras stamp made setuptools
     shift 2
     extras=$(IFS=,; echo "$lineage${*:+,$*}")
-    PYTHON=$(find_python) || exit 1
+    PYTHON=$(find_python "$lineage") || exit 1
     hash=$(pins_hash "$lineage" "$ops" "$@")
     VENV=${SOS_MM_VENV:-$SOS_MM_CACHE/environments/$lineage-$ops-$hash}
     stamp="$hash $REPOSITORY"
@@ -142,9 +148,9 @@ make_environment() {
         empty_environment
         "$PYTHON" -m venv "$VENV" || stop "$PYTHON could not make $VENV; is its venv module installed?"
         setuptools=$([ "$lineage" = onedl ] && echo 'setuptools>=80,<82' || echo 'setuptools<81')
-        pip install "$(pin "$lineage" torch)" "$(pin "$lineage" torchvision)" "$setuptools" wheel || stop "torch could not be installed"
+        pip install "$(pin "$lineage" torch)" "$(pin "$lineage" torchvision)" "$(pin "$lineage" numpy)" "$setuptools" wheel || stop "torch could not be installed"
         build_mmcv "$lineage" "$ops" || exit 1
-        pip install --no-build-isolation --find-links "$MMCV_WHEELS" -e "$REPOSITORY[$extras]" || stop "the packages could not be installed"
+        pip install --no-build-isolation --find-links "$MMCV_WHEELS" -e "${REPOSITORY}[$extras]" || stop "the packages could not be installed"
         pip check || stop "the installed packages contradict each other"
     else # The same pins, another checkout: only the editable link changes.
         pip install --quiet --no-build-isolation --no-deps -e "$REPOSITORY" || stop "this checkout could not be linked into $VENV"

@@ -5,10 +5,10 @@ python tools/cutout.py photos results --onnx one_step.onnx
 """
 
 import argparse
-import sys
 
 from mmengine.config import DictAction
 
+from sos_mm.cli.ending import command, refuse
 from sos_mm.saliency.apis.export import export_onnx, parity
 from sos_mm.saliency.apis.inferencer import SODInferencer
 
@@ -25,24 +25,22 @@ def parse_args() -> argparse.Namespace:
         action=DictAction,
         default={},
         metavar="KEY=VALUE",
-        help="values that replace those of the model's test_cfg, such as steps=1 ensemble=1",
+        help="values that replace those of the model's test_cfg, such as num_inference_steps=1 ensemble_size=1",
     )
     parser.add_argument("--tolerance", type=float, default=1e-3, help="largest difference that is accepted")
     return parser.parse_args()
 
 
+@command()
 def main() -> None:
-    """Writes the file and says how near it is."""
+    """Writes the file and prints its deviation from the model."""
     args = parse_args()
-    try:
-        inferencer = SODInferencer(args.config, args.checkpoint, device="cpu", test_cfg=args.test_cfg)
-        path = export_onnx(inferencer.model, args.out, inferencer.input_size())
-        difference = parity(inferencer.model, path)
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    inferencer = SODInferencer(args.config, args.checkpoint, device="cpu", test_cfg=args.test_cfg)
+    path = export_onnx(inferencer.model, args.out, inferencer.input_size())
+    difference = parity(inferencer.model, path)
     print(f"{path}: differs from the model by at most {difference:.1e}")
     if not difference <= args.tolerance:
-        sys.exit(f"error: that is more than {args.tolerance:g}")
+        refuse(f"that is more than {args.tolerance:g}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Makes the index of a bank: the command `sos-mm index`, in a clone. `--help` says how."""
+"""Builds the index of a bank: the command `sos-mm index`, in a clone. See `--help`."""
 
 import sys
 
-from sos_mm.cli.index import main
+from sos_mm.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("index"))

@@ -1,13 +1,13 @@
-"""Makes the bundled sample bank out of the renders of Fluent Emoji.
+"""Generates the bundled sample bank from the renders of Fluent Emoji.
 
-Two tables beside this script say what goes in: `sample_segments.tsv` (one render a row, with its words) and
-`sample_backgrounds.tsv` (parts without a dominant object of photographs that scikit-image's wheel carries).
+Two tables beside this script list its content: `sample_segments.tsv` (one render a row, with its texts) and
+`sample_backgrounds.tsv` (parts without a dominant object of photographs in scikit-image's wheel).
 The renders are those of the npm package `@lobehub/fluent-emoji-3d`, version 1.1.0:
 
     npm pack @lobehub/fluent-emoji-3d@1.1.0 && tar xzf lobehub-fluent-emoji-3d-1.1.0.tgz
     python tools/make_sample_bank.py --renders package
 
-`LICENSE.txt` in the sample's folder is kept by hand.
+`LICENSE.txt` in the sample's folder is maintained by hand.
 """
 
 import argparse
@@ -45,26 +45,26 @@ def main() -> None:
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description="Makes the bundled sample bank out of the renders of Fluent Emoji.")
+    """Parses the command line."""
+    parser = argparse.ArgumentParser(description="Generates the bundled sample bank from the renders of Fluent Emoji.")
     parser.add_argument("--renders", type=Path, required=True, help="the unpacked folder of the npm package")
     parser.add_argument("--out", type=Path, default=SAMPLE_FOLDER, help="folder of the bank (default: %(default)s)")
     return parser.parse_args()
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a tab-separated table with a header line."""
+    """Reads the rows of a tab-separated table with a header line."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def segment_name(row: dict[str, str]) -> str:
-    """The name of a row's sub-category in the bank: ``<category>/<sub-category>``."""
+    """Returns the name of a row's sub-category in the bank: ``<category>/<sub-category>``."""
     return f"{row['category']}/{row['sub_category']}".replace(" ", "_")
 
 
 def words(row: dict[str, str]) -> dict[str, str | list[str]]:
-    """What the metadata say of a segment."""
+    """Returns the metadata of a segment."""
     return {
         "description": row["description"],
         "short_phrase": row["short_phrase"],
@@ -73,17 +73,17 @@ def words(row: dict[str, str]) -> dict[str, str | list[str]]:
 
 
 def background(row: dict[str, str]) -> dict[str, str | list[int]]:
-    """A part of a photograph, with its half-open xyxy box."""
+    """Returns the crop of a photograph, with its half-open xyxy box."""
     box = [int(row[corner]) for corner in ("x0", "y0", "x1", "y1")]
     return {"name": row["name"], "file": row["file"], "box": box, "about": row["about"]}
 
 
 def split(rows: list[dict[str, str]], of: str, name: Callable[[dict[str, str]], str]) -> dict[str, list[str]]:
-    """Sorted names of the rows in each group.
+    """Returns the sorted names of the rows in each group.
 
     Raises:
         ValueError: If rows with the same value in the column ``of`` are in different groups, or a name is
-            there twice.
+            not unique.
     """
     names = {group: sorted(name(row) for row in rows if row["group"] == group) for group in GROUPS}
     if len({each for group in names.values() for each in group}) != len(rows):
@@ -95,7 +95,7 @@ def split(rows: list[dict[str, str]], of: str, name: Callable[[dict[str, str]], 
 
 
 def write_segments(rows: list[dict[str, str]], renders: Path, root: Path) -> int:
-    """Writes the cut-outs, and answers how many bytes they take.
+    """Writes the cut-outs, and returns their size in bytes.
 
     Raises:
         FileExistsError: If the folder holds other segments than those of the table.
@@ -113,13 +113,13 @@ def write_segments(rows: list[dict[str, str]], renders: Path, root: Path) -> int
 
 
 def trimmed(rgba: np.ndarray) -> np.ndarray:
-    """The image without its transparent margin, but for the last two pixels of it."""
+    """Crops the transparent margin of an image except its innermost two pixels."""
     x, y, width, height = cv2.boundingRect(rgba[..., 3])
     return rgba[max(y - MARGIN, 0) : y + height + MARGIN, max(x - MARGIN, 0) : x + width + MARGIN]
 
 
 def encoded(rgba: np.ndarray) -> bytes:
-    """A WebP file with lossy colour and lossless alpha."""
+    """Encodes a WebP file with lossy colour and lossless alpha."""
     bgra = cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA)
     return cv2.imencode(".webp", bgra, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1].tobytes()
 

@@ -1,9 +1,9 @@
-"""Writes seeded parts of a COCO file, each inside the next larger one: `make_subsets.py instances.json --out DIR`."""
+"""Writes seeded subsets of a COCO file, each inside the next larger one: `make_subsets.py instances.json --out DIR`."""
 
 import argparse
-import sys
 
 from sos_mm.annotations.subsets import make_subsets
+from sos_mm.cli.ending import command
 
 
 def parse_args() -> argparse.Namespace:
@@ -16,13 +16,11 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@command()
 def main() -> None:
-    """Writes them and says where they are."""
+    """Writes the subsets and prints their paths."""
     args = parse_args()
-    try:
-        subsets = make_subsets(args.annotations, args.out, args.percents, args.seed)
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    subsets = make_subsets(args.annotations, args.out, args.percents, args.seed)
     for each in subsets:
         print(f"{each.percent:g} %: {each.images} images, {each.annotations}, {each.ids}")
 

@@ -1,4 +1,4 @@
-"""Judges a saliency model against baselines and draws one page: `report_saliency.py CONFIG CHECKPOINT`."""
+"""Evaluates a saliency model against its references and writes one page: `report_saliency.py CONFIG CHECKPOINT`."""
 
 import argparse
 from itertools import islice
@@ -6,13 +6,16 @@ from math import ceil
 from pathlib import Path
 
 import torch
+from markupsafe import Markup
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from sos_mm.checks import read_image
+from sos_mm.cli.ending import command
+from sos_mm.cli.parsing import add_renamed_argument
 from sos_mm.engine.launch import add_common_arguments, build_trained, load_config
 from sos_mm.saliency.evaluation import baselines, report
-from sos_mm.saliency.evaluation.visualization import grey_picture, side_by_side
+from sos_mm.saliency.evaluation.visualization import grey_image, side_by_side
 from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor
 
 
@@ -25,13 +28,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=12, help="prediction rows to show")
     parser.add_argument("--pairs", type=int, default=12, help="pairs of training data to show")
     parser.add_argument("--closely", type=int, default=2, help="images whose sampling and attention are shown")
-    parser.add_argument("--sampling-steps", type=int, default=6, help="steps of the sampling strips")
+    about = "steps of the sampling strips (default: 6)"
+    add_renamed_argument(parser, "--num-inference-steps", "--sampling-steps", type=int, default=6, help=about)
     return parser.parse_args()
 
 
 @torch.no_grad()
-def prediction_rows(model, batches: list[dict]) -> list[str]:
-    """Image, ground truth, auxiliary map (where the model has one) and full model, a figure an image."""
+def prediction_rows(model, batches: list[dict]) -> list[Markup]:
+    """Returns rows of image, ground truth, auxiliary map (if the model has one) and prediction, one figure an image."""
     named = baselines.predictors(model)
     shown = [named[name] for name in ("auxiliary map of the encoder", "branch alone", "full model") if name in named]
     rows = []
@@ -40,20 +44,20 @@ def prediction_rows(model, batches: list[dict]) -> list[str]:
         predicted = [predict(data["inputs"], [s.clone() for s in data["data_samples"]]) for predict in shown]
         for index, sample in enumerate(data["data_samples"]):
             maps = [sample.gt_saliency.data, *(samples[index].pred_saliency.data for samples in predicted)]
-            pictures = [read_image(sample.img_path, 3), *map(grey_picture, maps)]
-            rows.append(report.figure(side_by_side(pictures, 150), Path(sample.img_path).stem))
+            images = [read_image(sample.img_path, 3), *map(grey_image, maps)]
+            rows.append(report.figure(side_by_side(images, 150), Path(sample.img_path).stem))
     return rows
 
 
 def page_sections(runner: Runner, args: argparse.Namespace, scores: dict) -> list[report.Section]:
-    """Everything that the page shows."""
+    """Returns the sections of the page."""
     model, loader, config = runner.model, runner.test_dataloader, runner.cfg
     batches = list(islice(loader, ceil(args.rows / loader.batch_size)))
     rows = prediction_rows(model, batches)[: args.rows]
-    # Of a branch alone there is neither sampling nor attention.
+    # The branch alone has neither sampling nor attention.
     closely = range(min(args.closely, len(batches[0]["inputs"])) if isinstance(model, LatentDiffusionSegmentor) else 0)
-    strips = [report.sampling_strip(model, batches[0], index, args.sampling_steps) for index in closely]
-    # Nor is there attention to features where there are none.
+    strips = [report.sampling_strip(model, batches[0], index, args.num_inference_steps) for index in closely]
+    # A model without features has no attention to them.
     attends = getattr(model.decode_head, "afim", None) is not None
     attention = [report.attention_row(model, batches[0], index) for index in closely if attends]
     test_root, train_root = (config[f"{kind}_dataloader"].dataset.data_root for kind in ("test", "train"))
@@ -74,6 +78,7 @@ def page_sections(runner: Runner, args: argparse.Namespace, scores: dict) -> lis
     return sections
 
 
+@command()
 def main() -> None:
     """Prints the table and writes the page."""
     args = parse_args()

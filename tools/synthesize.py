@@ -1,8 +1,8 @@
-"""Composes a data set: the command `sos-mm synthesize`, in a clone. `--help` says how."""
+"""Generates a data set: the command `sos-mm synthesize`, in a clone. See `--help`."""
 
 import sys
 
-from sos_mm.cli.synthesize import main
+from sos_mm.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("synthesize"))

@@ -1,8 +1,8 @@
-"""Tests a model: the command `sos-mm test`, in a clone. `--help` says how."""
+"""Tests a model: the command `sos-mm test`, in a clone. See `--help`."""
 
 import sys
 
-from sos_mm.cli.test import main
+from sos_mm.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("test"))

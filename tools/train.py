@@ -1,8 +1,8 @@
-"""Trains a model: the command `sos-mm train`, in a clone. `--help` says how."""
+"""Trains a model: the command `sos-mm train`, in a clone. See `--help`."""
 
 import sys
 
-from sos_mm.cli.train import main
+from sos_mm.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("train"))

@@ -1,8 +1,8 @@
-"""Checks annotation files: the command `sos-mm validate`, in a clone. `--help` says how."""
+"""Validates annotation files: the command `sos-mm validate`, in a clone. See `--help`."""
 
 import sys
 
-from sos_mm.cli.validate import main
+from sos_mm.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("validate"))

@@ -1,4 +1,4 @@
-# RTMDet-Ins with objects pasted on the fly, before the mosaic; not in the last 20 epochs, which are without mosaic too.
+# RTMDet-Ins with objects pasted on the fly, before the mosaic; not in the last 20 epochs, which have no mosaic either.
 _base_ = ["mmdet::rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py", "../_base_/mmdet/paste.py"]
 pipeline = _base_.train_pipeline
 pipeline.insert(2, _base_.paste)

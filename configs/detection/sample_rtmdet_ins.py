@@ -1,4 +1,4 @@
-# A small RTMDet-Ins, from scratch, on images composed of what is bundled: about 15 minutes on two cores.
+# A small RTMDet-Ins, trained from scratch on images composed of the bundled sample: about 15 minutes on two cores.
 #   python tools/synthesize.py configs/synthesis/sample_ten.py --out data/ten/train --num 2000
 #   python tools/synthesize.py configs/synthesis/sample_ten_held_out.py --out data/ten/held_out --num 200 --seed 1
 _base_ = "mmdet::rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py"
@@ -20,7 +20,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(128, 128), keep_ratio=True),  # Changes nothing, but mmdet wants its scale.
+    dict(type="Resize", scale=(128, 128), keep_ratio=True),  # Has no effect, but mmdet requires its scale.
     dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
     dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),
 ]

@@ -1,4 +1,4 @@
-# The same with V3Det and GRIT, from the weights of all real data. The shares of those two are ours.
+# The same with V3Det and GRIT, from the weights trained on all real data. The shares of these two are ours.
 _base_ = "mm-grounding-dino_swin-t_real-composed-mix-100k.py"
 load_from = _base_.from_all
 train_dataloader = dict(

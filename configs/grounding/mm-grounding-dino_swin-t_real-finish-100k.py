@@ -1,4 +1,4 @@
-# Ours: a last epoch on real data alone, at the lowest rate, after real and composed data
+# Ours: a last epoch on real data only, at the lowest learning rate, after training on real and composed data
 # (mm-grounding-dino_swin-t_real-composed-100k.py).
 _base_ = "mm-grounding-dino_swin-t_staged-100k-stage2.py"
 load_from = "work_dirs/mm-grounding-dino_swin-t_real-composed-100k/epoch_10.pth"

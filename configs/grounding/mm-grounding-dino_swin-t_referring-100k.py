@@ -1,12 +1,12 @@
 # Fine-tuning on referring expressions over 100,000 images of frequent categories, after
-# mm-grounding-dino_swin-t_real-composed-100k.py: 5 epochs at 2e-4, with the language model at full rate. The start and
-# the step are ours; the ratio is that of SOS's configs with one composed source. Left and right are words in
-# expressions, and so are "the second", "the middle one" and "behind": what they are said of is neither mirrored nor
-# cropped, but resized.
-# Captions join expressions of an image that are proved true and unique, those that mean nothing in it included:
+# mm-grounding-dino_swin-t_real-composed-100k.py: 5 epochs at 2e-4, with the language model at full rate. The initial
+# weights and the schedule are ours; the ratio is that of SOS's configs with one composed source. Images whose
+# expressions contain words of position, such as "left", "the second" or "behind", are neither mirrored nor cropped, but
+# resized.
+# Captions join expressions of an image that are proved true and unique, negative phrases included:
 #   python tools/refer.py data/sos/FC-100K --out data/sos/FC-100K/annotations --complete all
-# `--complete all` says that the backgrounds show nothing of FC's categories. `--expressions FILE` takes what a language
-# model wrote, as far as it is proved.
+# `--complete all` asserts that the backgrounds show nothing of FC's categories. `--expressions FILE` takes those of a
+# language model, if they are proved.
 _base_ = "mm-grounding-dino_swin-t_real-composed-100k.py"
 load_from = "work_dirs/mm-grounding-dino_swin-t_real-composed-100k/epoch_10.pth"
 pipeline = [*_base_.train_pipeline]

@@ -1,4 +1,4 @@
-# SOS's staged schedule, the first stage: real and composed data together, 3 epochs along a cosine.
+# SOS's staged schedule, the first stage: real and composed data together, 3 epochs with a cosine schedule.
 _base_ = "mm-grounding-dino_swin-t_real-composed-100k.py"
 max_epochs = 3
 train_cfg = dict(max_epochs=max_epochs)

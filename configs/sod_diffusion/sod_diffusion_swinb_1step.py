@@ -5,5 +5,5 @@ model = dict(
     codec=dict(checkpoint=True),
     decode_head=dict(loss_diffusion=None, loss_pixel=dict(type="StructureLoss")),
     train_cfg=dict(noise=None),
-    test_cfg=dict(steps=1, noise="zero"),
+    test_cfg=dict(num_inference_steps=1, noise="zero"),
 )

@@ -1,4 +1,4 @@
-# The encoder and the fusion alone, with a light decoder: what every claim about diffusion has to beat.
+# The encoder and the fusion alone, with a light decoder: the baseline of every claim about diffusion.
 _base_ = "../sod_diffusion_swinb.py"
 
 model = dict(

@@ -7,5 +7,7 @@ model = dict(
     neck=dict(levels=1),
     decode_head=dict(afim=dict(_delete_=True, type="PlainCrossAttention", tile=True), aux_target="bilinear"),
     train_cfg=dict(noise=dict(levels=6, discount=0.3, annealed=False)),
-    test_cfg=dict(steps=10, ensemble=10, reduction="median", stretch="released", upsampling="bicubic"),
+    test_cfg=dict(
+        num_inference_steps=10, ensemble_size=10, reduction="median", stretch="released", upsampling="bicubic"
+    ),
 )

@@ -39,7 +39,7 @@ model = dict(
         scheduler=dict(beta_start=0.015, beta_end=0.2),
     ),
     train_cfg=dict(noise=None),
-    test_cfg=dict(steps=4, ensemble=1),
+    test_cfg=dict(num_inference_steps=4, ensemble_size=1),
 )
 
 train_pipeline = [

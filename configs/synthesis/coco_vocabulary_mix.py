@@ -1,5 +1,5 @@
-# The 80 categories of COCO, of synthetic objects and of real ones cut out of COCO, as SOS mixes them. Half of each is
-# ours. Beside a part of COCO, real objects must come from that part alone:
+# The 80 categories of COCO, of synthetic objects and of real ones cut out of COCO, as SOS mixes them. The equal shares
+# are ours. With a subset of COCO, real objects must come from that subset only:
 #   --cfg-options segments.banks.1.path=data/coco_1percent.arrow
 _base_ = "coco_vocabulary.py"
 segments = dict(

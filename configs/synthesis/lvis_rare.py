@@ -1,4 +1,4 @@
-# The categories of LVIS with its ids, rare ones more often: drawn by the repeat factors that LVIS trains with.
+# The categories of LVIS with its ids; rare ones are drawn more often, by LVIS's repeat factors.
 _base_ = "fc_like.py"
 segments = dict(
     vocabulary="data/lvis_v1/annotations/lvis_v1_train.json",

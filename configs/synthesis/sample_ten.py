@@ -1,5 +1,5 @@
-# Ten categories of what is bundled, in images so small that a detector learns them in minutes on two cores.
-# `sample_ten_held_out.py` makes the test images, of other objects of the same categories.
+# Ten categories of the bundled sample, in images so small that a detector learns them in minutes on two cores.
+# `sample_ten_held_out.py` generates the test images, with other objects of the same categories.
 _base_ = "sample_detection.py"
 canvas = (128, 128)
 objects = dict(

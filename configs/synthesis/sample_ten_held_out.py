@@ -1,4 +1,4 @@
-# Test images for what is trained on those of `sample_ten.py`: other objects of its ten categories, other backgrounds.
+# Test images for models trained on `sample_ten.py`: other objects of its ten categories, other backgrounds.
 _base_ = "sample_ten.py"
 group = "held_out"
 segments = dict(

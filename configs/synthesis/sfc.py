@@ -1,3 +1,3 @@
-# Single-category images (SFC): all objects of one category with different attributes, to learn to tell them apart.
+# Single-category images (SFC): objects of one category with different attributes, for learning to tell them apart.
 _base_ = "fc_like.py"
 sampling = "single_category"

@@ -1,1 +1,1 @@
-"""Annotation files as such: read with the place of every fault, checked, converted, split. No torch, no mmdet."""
+"""Validation, conversion and subsets of annotation files. Imports neither torch nor mmdet."""

@@ -1,4 +1,4 @@
-"""What is found in an annotation file: how much of what, which faults, how often, and where first."""
+"""The report of a validation: counts of records and faults, and the first faults with their lines."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from sos_mm.formats.json_reader import AnnotationFileError
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault and its place.
+    """A fault in an annotation file, with its line.
 
     Attributes:
         line: Line in the file, from 1.
-        reason: What is wrong, in words that fit all of its kind.
-        detail: Of what, and what stands there.
+        reason: What is wrong; the same text for all faults of a kind.
+        detail: The record and the value that are wrong.
     """
 
     line: int
@@ -24,17 +24,17 @@ class Fault:
 
 
 class Findings:
-    """Gathers them.
+    """Collects and counts the faults of a file.
 
     Args:
         path: The file.
-        kind: What it is.
-        line_of: Turns a place in the file into its line.
-        show: How many faults of each reason to keep.
+        kind: Kind of the file.
+        line_of: Converts a position in the file to its line.
+        show: Number of faults of each reason to keep.
 
     Attributes:
-        records: How many images, annotations and the like there are.
-        counts: How many faults, by reason.
+        records: Numbers of images, annotations and other records.
+        counts: Number of faults by reason.
         first: The first faults of each reason.
     """
 
@@ -44,20 +44,20 @@ class Findings:
         self.first: list[Fault] = []
         self._line_of = line_of
 
-    def add(self, place: int, reason: str, detail: str = "") -> None:
-        """Counts a fault at a place in the file, and keeps it if it is one of the first."""
+    def add(self, position: int, reason: str, detail: str = "") -> None:
+        """Counts a fault at a position in the file, and keeps it if it is one of the first."""
         self.counts[reason] += 1
         if self.counts[reason] <= self.show:
-            self.first.append(Fault(self._line_of(place), reason, detail))
+            self.first.append(Fault(self._line_of(position), reason, detail))
 
     def add_error(self, error: AnnotationFileError, reason: str = "the file must be text of JSON to its end") -> None:
-        """Counts that the file, or a line of it, is not JSON from some place on."""
+        """Counts a JSON syntax error of the file, or of a line of it, as a fault."""
         self.counts[reason] += 1
         if self.counts[reason] <= self.show:
             self.first.append(Fault(error.line, reason, f"column {error.column}: {error.what}"))
 
     def describe(self) -> str:
-        """All of it as text: a line of counts, then each reason with its first faults by file and line."""
+        """Formats the findings as text: a line of counts, then each reason with its first faults by file and line."""
         held = ", ".join(f"{number} {name}" for name, number in self.records.items()) or "nothing"
         lines = [f"{self.path}: {self.kind}, {held}: {self.counts.total() or 'no'} faults"]
         for reason, number in self.counts.most_common():

@@ -1,23 +1,24 @@
-"""The files of the released composed sets, put right so that mmdet's stock data sets read them.
+"""Repairs the files of the released composed sets so that mmdet's data sets read them.
 
-Their ODVG has boxes as xywh under the key ``bboxes``, where ODVG has xyxy under ``bbox``; spans whose end is the last
-character, where ODVG's are half-open; file names of the masks; and the box [0, 0, 0, 0] for what is hidden. Their
-panoptic files have areas of 1, such boxes too, and categories that do not say ``isthing``.
+Their ODVG has boxes as xywh under the key ``bboxes``, where ODVG has xyxy under ``bbox``; spans that end at the last
+character, where ODVG's are half-open; file names of the masks; and the box [0, 0, 0, 0] for occluded objects. Their
+panoptic files have areas of 1, such boxes too, and categories without ``isthing``.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from sos_mm.checks import check_folder
 from sos_mm.formats.boxes import BOXES, clip, xywh_to_xyxy
 from sos_mm.formats.json_reader import read_lists
-from sos_mm.formats.odvg import boxes_by_phrase, chunks, grounding_record, image_part, read_grounding
+from sos_mm.formats.odvg import boxes_by_phrase, chunks, grounding_line, read_grounding
 from sos_mm.formats.panoptic import read_map
 from sos_mm.formats.phrases import clean_phrase
-from sos_mm.formats.records import OBJECTS, TEXT, WHOLE, WORDS, Record, check_record
+from sos_mm.formats.records import INTEGER, OBJECTS, TEXT, WORDS, Record, check_record
 
 _REGION = {"phrase": TEXT, "bboxes": BOXES}
 
@@ -25,15 +26,15 @@ _REGION = {"phrase": TEXT, "bboxes": BOXES}
 def rebuilt_lines(
     path: str | Path, image_suffix: str = ".jpg", max_characters: int | None = None, left_out: Counter | None = None
 ) -> Iterator[Record]:
-    """The lines of a released grounding file, with boxes, spans and file names made right.
+    """Rebuilds the lines of a released grounding file, with boxes, spans and file names made right.
 
-    A phrase is left out with its words if one of its boxes is hidden or outside: its other boxes alone are not what it
-    means. Lines without any phrase left are left out.
+    A phrase is removed from the caption if one of its boxes is occluded or outside the image, since the other boxes
+    alone are not all its targets. Lines without any remaining phrase are left out.
 
     Args:
         path: The released JSON lines.
         image_suffix: Suffix of the image files.
-        max_characters: As of `sos_mm.annotations.panoptic.grounding_lines`.
+        max_characters: As in `sos_mm.annotations.panoptic.grounding_lines`.
         left_out: Counts what was left out, by reason.
 
     Raises:
@@ -42,7 +43,7 @@ def rebuilt_lines(
     """
     left_out = Counter() if left_out is None else left_out
     for name, line in read_grounding(path, {"regions": OBJECTS}):
-        pairs = []
+        pairs: list[tuple[str, Any]] = []
         for region in line["grounding"]["regions"]:
             check_record(region, _REGION, f"{name} a region")
             boxes = [clip(xywh_to_xyxy(box), line["width"], line["height"]) for box in region["bboxes"]]
@@ -52,26 +53,25 @@ def rebuilt_lines(
                 continue
             pairs += [(phrase, box) for box in boxes]
         file_name = str(PurePosixPath(line["filename"]).with_suffix(image_suffix))
-        image = image_part(file_name, (line["height"], line["width"]))
         if not pairs:
             left_out["line without phrases"] += 1
         for part in chunks(boxes_by_phrase(pairs), max_characters):
-            yield image | {"grounding": grounding_record(part)}
+            yield grounding_line(file_name, (line["height"], line["width"]), part)
 
 
 def repaired_panoptic(
     path: str | Path, masks: str | Path, image_suffix: str | None = None, left_out: Counter | None = None
 ) -> Record:
-    """A released panoptic file with the areas and boxes that its PNGs show, for `CocoPanopticDataset`.
+    """Reads a released panoptic file and gives it the areas and boxes that its PNGs show, for `CocoPanopticDataset`.
 
-    The released masks were drawn through soft edges, so a few pixels at edges may have an id between two others, which
-    is no segment's, or by chance is another's. The former are void; the latter cannot be told from real ones.
+    The released masks were drawn with soft edges, so a few pixels at edges may have an id between those of two
+    segments. If it is no segment's id, the pixel becomes void; if it is another segment's id, it cannot be detected.
 
     Args:
         path: The released annotation file.
-        masks: Folder of its PNGs.
+        masks: Folder of its PNG files.
         image_suffix: Suffix of the image files where it is not that of ``images``.
-        left_out: Counts segments that no pixel shows.
+        left_out: Counts segments without a visible pixel.
 
     Raises:
         FileNotFoundError: If the file, the folder or a mask does not exist.
@@ -83,7 +83,7 @@ def repaired_panoptic(
     left_out = Counter() if left_out is None else left_out
     for annotation in content["annotations"]:
         for segment in annotation["segments_info"]:
-            check_record(segment, {"id": WHOLE}, f"{path}, mask {annotation['file_name']}: a segment")
+            check_record(segment, {"id": INTEGER}, f"{path}, mask {annotation['file_name']}: a segment")
         shown = _shown(read_map(folder / annotation["file_name"]))
         kept = [each | shown[each["id"]] for each in annotation["segments_info"] if each["id"] in shown]
         left_out["segment that no pixel shows"] += len(annotation["segments_info"]) - len(kept)
@@ -98,13 +98,13 @@ def repaired_panoptic(
 
 
 def _shown(ids: np.ndarray) -> dict[int, Record]:
-    """Area and xywh box of every id in a map of ids, but 0."""
+    """Finds the area and xywh box of every id in a map of ids, but 0."""
     rows, columns = np.nonzero(ids)
     found, which, areas = np.unique(ids[rows, columns], return_inverse=True, return_counts=True)
     low, high = np.full((2, len(found)), 2**31), np.full((2, len(found)), -1)
-    for axis, places in enumerate((columns, rows)):
-        np.minimum.at(low[axis], which, places)
-        np.maximum.at(high[axis], which, places)
+    for axis, positions in enumerate((columns, rows)):
+        np.minimum.at(low[axis], which, positions)
+        np.maximum.at(high[axis], which, positions)
     boxes = np.concatenate([low, high - low + 1]).T.tolist()
     return {
         id: {"area": area, "bbox": box} for id, area, box in zip(found.tolist(), areas.tolist(), boxes, strict=True)

@@ -1,4 +1,4 @@
-"""Seeded parts of a COCO, LVIS or panoptic annotation file, each inside the next larger one."""
+"""Seeded subsets of a COCO, LVIS or panoptic annotation file, each contained in the next larger one."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,18 +9,18 @@ from typing import Any
 from sos_mm.checks import writable_folder
 from sos_mm.formats.json_reader import check_lists, read_lists
 from sos_mm.formats.json_writer import write_json_lists
-from sos_mm.formats.records import ID, WHOLE
+from sos_mm.formats.records import ID, INTEGER
 from sos_mm.seeding import Purpose, generator
 
 
 @dataclass(frozen=True)
 class Subset:
-    """A part that was written.
+    """A subset that was written.
 
     Attributes:
         percent: Its size in percent of the images.
         annotations: Its annotation file.
-        ids: The list of its images' ids, one a line, rising.
+        ids: The list of its images' ids, one a line, ascending.
         images: Number of its images.
     """
 
@@ -31,15 +31,18 @@ class Subset:
 
 
 def draw_subsets(image_ids: Sequence[int], percents: Sequence[float], seed: int = 0) -> dict[float, list[int]]:
-    """The images of each part, ids rising: the smaller part is inside the larger one.
+    """Draws the images of each subset; smaller subsets are contained in larger ones. Ids are ascending.
 
     Args:
         image_ids: Ids of all images, in any order.
-        percents: Sizes over 0, up to 100. A part has as many whole images as that gives, at least one.
-        seed: Of the draw.
+        percents: Sizes over 0, up to 100. The number of images is rounded down, but is at least one.
+        seed: Seed of the draw.
 
     Raises:
-        ValueError: If a size is wrong or given twice, or ids are none, not unique, or numbers and text mixed.
+        ValueError: If a size is invalid or given twice, or ids are missing, not unique, or mix numbers and text.
+
+    >>> draw_subsets(range(10), [20, 40])
+    {20: [1, 6], 40: [0, 1, 6, 7]}
     """
     if not percents or not all(0 < percent <= 100 for percent in percents) or len(set(percents)) < len(percents):
         raise ValueError(f"`percents` must be numbers over 0, up to 100, each once, but got {list(percents)}.")
@@ -50,30 +53,31 @@ def draw_subsets(image_ids: Sequence[int], percents: Sequence[float], seed: int 
         raise ValueError(f"Images must have ids of their own, but {len(ids)} images have {len(set(ids))}.")
     order = generator(seed, Purpose.SUBSET, 0).permutation(len(ids)).tolist()
     sizes = {percent: max(int(len(ids) * percent / 100 + 1e-9), 1) for percent in percents}
-    return {percent: sorted(ids[place] for place in order[:size]) for percent, size in sizes.items()}
+    return {percent: sorted(ids[position] for position in order[:size]) for percent, size in sizes.items()}
 
 
 def make_subsets(path: str | Path, out: str | Path, percents: Sequence[float], seed: int = 0) -> list[Subset]:
-    """Writes parts of an annotation file as ``<stem>_<percent>percent.json``, and ``..._ids.txt`` beside each.
+    """Writes subsets of an annotation file as ``<stem>_<percent>percent.json``, and ``..._ids.txt`` beside each.
 
-    All but ``images`` and ``annotations`` is kept, and their order. LVIS's ``image_count`` and ``instance_count`` are
-    counted anew, its ``frequency`` stays that of the whole. The same file, sizes and seed give the same bytes.
+    Everything except ``images`` and ``annotations`` is kept, and so is their order. LVIS's ``image_count`` and
+    ``instance_count`` are recomputed; its ``frequency`` stays that of the full file. The same file, sizes and seed give
+    the same bytes.
 
     Args:
         path: A file with ``images`` and ``annotations``.
-        out: Folder of the parts.
-        percents: As of `draw_subsets`.
-        seed: Of the draw.
+        out: Folder of the subsets.
+        percents: As in `draw_subsets`.
+        seed: Seed of the draw.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind; names the line of what is wrong. Also as of `draw_subsets`.
+        ValueError: If it is not of that kind; names the line. Also the errors of `draw_subsets`.
     """
     content = read_lists(path, images={"id": ID}, annotations={"image_id": ID})
     if "categories" in content:
         check_lists(content, path, categories={})
     if _has_counts(content):
-        check_lists(content, path, categories={"id": WHOLE}, annotations={"category_id": WHOLE})
+        check_lists(content, path, categories={"id": INTEGER}, annotations={"category_id": INTEGER})
     out = writable_folder(out, "The folder of the subsets")
     parts = draw_subsets([image["id"] for image in content["images"]], percents, seed)
     return [_write(content, set(ids), percent, out, Path(path).stem) for percent, ids in parts.items()]

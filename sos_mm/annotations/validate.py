@@ -1,4 +1,4 @@
-"""Checks an annotation file of any kind and says what is wrong, how often, and in which line first."""
+"""Validates an annotation file of any kind; reports what is wrong, how often, and in which line first."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ KINDS = (*_LISTS, "odvg", "refs")
 
 @dataclass(frozen=True)
 class Options:
-    """How to check.
+    """The options of a validation.
 
     Attributes:
-        images: Folder in which the image files must be; None not to look.
-        masks: Folder of a panoptic file's PNGs, whose pixels are compared; None not to look.
-        label_map: File with the names of ODVG's labels; None not to compare.
-        tolerance: How far boxes and polygons may reach over their image's edge, in pixels.
-        show: How many faults of each kind to keep.
+        images: Folder in which the image files must exist; None skips this check.
+        masks: Folder of a panoptic file's PNG files, whose pixels are compared; None skips this check.
+        label_map: File with the names of ODVG's labels; None skips this check.
+        tolerance: How far boxes and polygons may extend beyond the image, in pixels.
+        show: Number of faults of each kind to keep.
     """
 
     images: Path | None = None
@@ -42,17 +42,17 @@ class Options:
 
 
 def validate(path: str | Path, kind: str | None = None, options: Options | None = None) -> Findings:
-    """Checks a file.
+    """Validates an annotation file.
 
     Args:
         path: The file.
-        kind: One of `KINDS`; found out if None. 'mdetr' is RefCOCO and gRefCOCO as mmdet reads them, and intra-class
+        kind: One of `KINDS`; detected if None. 'mdetr' is RefCOCO and gRefCOCO as mmdet reads them, and intra-class
             referring; 'refs' are the lists of RefCOCO's and gRefCOCO's authors.
-        options: How to check.
+        options: The options.
 
     Returns:
-        What was found. A file that is not JSON from some place on has that as a fault, beside what came before it:
-        what may stand behind that place is not missed. In JSON lines it is a fault of the line alone.
+        The findings. A JSON syntax error is a fault beside those found before it; records that may follow it are not
+        reported as missing. In JSON lines it is a fault of its line only.
 
     Raises:
         FileNotFoundError: If there is no such file or folder.
@@ -79,12 +79,12 @@ def validate(path: str | Path, kind: str | None = None, options: Options | None 
 
 
 def _line_of(text: str, kind: str) -> Callable[[int], int]:
-    """JSON lines have their places as lines."""
+    """Returns the function from a position to its line; in JSON lines positions are line numbers."""
     return int if kind == "odvg" else lambda offset: position(text, offset)[0]
 
 
 def find_kind(text: str) -> str:
-    """Which of `KINDS` a file's text looks like."""
+    """Detects which of `KINDS` the text of a file is."""
     if is_json_lines(text):
         return "odvg"
     if text.lstrip().startswith("["):
@@ -98,11 +98,11 @@ def find_kind(text: str) -> str:
 
 def _check_lists(text: str, findings: Findings, options: Options) -> None:
     check = _LISTS[findings.kind](findings, options)
-    whole = True
+    complete = True
     try:
         for member in members(text, findings.path):
             check.see(member)
     except AnnotationFileError as error:
         findings.add_error(error)
-        whole = False
-    check.end(whole)
+        complete = False
+    check.end(complete)

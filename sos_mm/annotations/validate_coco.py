@@ -1,8 +1,10 @@
-"""Checks of files like COCO's: lists of images, annotations and categories; LVIS, panoptic and MDETR's RefCOCO."""
+"""Validation of COCO-style files with lists of images, annotations and categories: COCO, LVIS, panoptic, MDETR's
+RefCOCO.
+"""
 
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from sos_mm.formats.lvis import FREQUENCIES, url_name
 from sos_mm.formats.mdetr import NO_TARGET
 from sos_mm.formats.odvg import spans_complaint
 from sos_mm.formats.panoptic import read_map
-from sos_mm.formats.records import NO_LIMIT, Complaint, is_size, is_whole, size_complaint
+from sos_mm.formats.records import NO_LIMIT, Complaint, is_integer, is_size, size_complaint
 from sos_mm.formats.rle import mask_complaint, rle_complaint, rle_totals
 
 if TYPE_CHECKING:
@@ -24,21 +26,21 @@ _MASKS_AT_A_TIME = 1000
 
 
 class CocoCheck:
-    """Checks the parts of a COCO instances file one by one, in whatever order its lists come.
+    """Validates the members of a COCO instances file one by one, in whatever order its lists come.
 
     Args:
-        findings: Gets the faults.
-        options: How to check.
+        findings: Collects the faults.
+        options: The options of the validation.
     """
 
-    lists = ("images", "annotations", "categories")
-    # Whether two images may be of one file.
+    lists: tuple[str, ...] = ("images", "annotations", "categories")
+    # Whether two images may have the same file.
     shared_files = False
 
     def __init__(self, findings: Findings, options: "Options"):
         self.findings, self.options = findings, options
         self.images: dict[Any, Record] = {}
-        self.places: dict[Any, int] = {}
+        self.positions: dict[Any, int] = {}
         self.categories: dict[Any, str] = {}
         self.used_categories: dict[Any, int] = {}
         self._files: set[str] = set()
@@ -46,10 +48,10 @@ class CocoCheck:
         self._ids: set[Any] = set()
         self._waiting: list[Member] = []
         self._masks: list[tuple] = []
-        self._section, self._whole = "", False
+        self._section, self._complete = "", False
 
     def see(self, member: Member) -> None:
-        """Checks a part."""
+        """Checks one member of the file."""
         self._section = member.section
         if member.section not in self.lists:
             return
@@ -65,246 +67,251 @@ class CocoCheck:
         else:
             self._waiting.append(member)
 
-    def end(self, whole: bool) -> None:
-        """Checks what needs all parts, once they were seen.
+    def end(self, complete: bool) -> None:
+        """Runs the checks that need all members, after the last one.
 
         Args:
-            whole: Whether the file was read to its end. What one that is not may have lost is not missed.
+            complete: Whether the file was read to its end. If not, nothing is reported as missing.
         """
-        self._whole = whole
+        self._complete = complete
         for member in self._waiting:
             self.annotation(member.value, member.offset)
         self._check_masks()
         for name in self.lists:
-            if whole and not self.findings.records[name]:
+            if complete and not self.findings.records[name]:
                 self.findings.add(0, f"there must be a list `{name}` that is not empty")
-        for category, place in self.unknown_categories().items():
-            self.findings.add(place, "`category_id` must be one of `categories`", f"first used here: {category!r}")
+        for category, position in self.unknown_categories().items():
+            self.findings.add(position, "`category_id` must be one of `categories`", f"first used here: {category!r}")
 
     def complete(self, section: str) -> bool:
-        """Whether a list was seen to its end: the file was, or something came behind the list."""
-        return self._whole or (self.findings.records[section] > 0 and self._section != section)
+        """Returns whether a list was read to its end: the file was, or another member followed the list."""
+        return self._complete or (self.findings.records[section] > 0 and self._section != section)
 
     def unknown_categories(self) -> dict[int, int]:
-        """Categories that annotations have and no list names, each with the place where it is used first."""
+        """Returns the categories of annotations that no list names, with the position of their first use."""
         if not self.complete("categories"):
             return {}
-        return {id: place for id, place in self.used_categories.items() if id not in self.categories}
+        return {id: position for id, position in self.used_categories.items() if id not in self.categories}
 
-    def complain(self, place: int, complaint: Complaint, owner: str) -> bool:
-        """Adds a complaint, if it is one; says whether."""
+    def complain(self, position: int, complaint: Complaint, owner: str) -> bool:
+        """Adds a complaint unless it is None; returns whether there was one."""
         if complaint is not None:
-            self.findings.add(place, complaint[0], f"{owner}: {complaint[1]}")
+            self.findings.add(position, complaint[0], f"{owner}: {complaint[1]}")
         return complaint is not None
 
-    def image(self, record: Record, place: int) -> None:
-        """Checks an image."""
+    def image(self, record: Record, position: int) -> None:
+        """Checks an entry of ``images``."""
         id, owner = record.get("id"), f"image {record.get('id')!r}"
-        if not is_whole(id) and not isinstance(id, str):
-            self.findings.add(place, "an image must have an `id`", repr(id))
+        if not is_integer(id) and not isinstance(id, str):
+            self.findings.add(position, "an image must have an `id`", repr(id))
         elif id in self.images:
-            self.findings.add(place, "ids of images must differ", f"{id!r} again")
-        if self.complain(place, size_complaint(record), owner):
+            self.findings.add(position, "ids of images must differ", f"{id!r} again")
+        if self.complain(position, size_complaint(record), owner):
             record = record | {"height": NO_LIMIT, "width": NO_LIMIT}
-        self.file(record, place, owner)
+        self.file(record, position, owner)
         if isinstance(id, int | str):
-            self.images[id], self.places[id] = record, place
+            self.images[id], self.positions[id] = record, position
 
-    def file(self, record: Record, place: int, owner: str) -> None:
-        """Checks the name of an image's file, and that it is there."""
+    def file(self, record: Record, position: int, owner: str) -> None:
+        """Checks the name of an image's file, and that the file exists."""
         name = self.file_name(record)
         if not isinstance(name, str) or not name:
-            self.findings.add(place, "an image must have a `file_name`", owner)
+            self.findings.add(position, "an image must have a `file_name`", owner)
             return
         if name in self._files and not self.shared_files:
-            self.findings.add(place, "files of images must differ", f"{owner}: {name} again")
+            self.findings.add(position, "files of images must differ", f"{owner}: {name} again")
         if name not in self._files and self.options.images and not (Path(self.options.images) / name).is_file():
-            self.findings.add(place, "the image file must be there", f"{owner}: {name}")
+            self.findings.add(position, "the image file must be there", f"{owner}: {name}")
         self._files.add(name)
 
     def file_name(self, record: Record) -> Any:
-        """Where an image's file is."""
+        """Returns the path of an image's file, relative to the folder of images."""
         return record.get("file_name")
 
-    def category(self, record: Record, place: int) -> None:
-        """Checks a category."""
+    def category(self, record: Record, position: int) -> None:
+        """Checks an entry of ``categories``."""
         id, name = record.get("id"), record.get("name")
-        if not is_whole(id) or not isinstance(name, str) or not name:
-            self.findings.add(place, "a category must have an `id` and a `name`", f"{id!r}, {name!r}")
+        if not is_integer(id) or not isinstance(name, str) or not name:
+            self.findings.add(position, "a category must have an `id` and a `name`", f"{id!r}, {name!r}")
         elif id in self.categories:
-            self.findings.add(place, "ids of categories must differ", f"{id} again")
+            self.findings.add(position, "ids of categories must differ", f"{id} again")
         elif name in self._names:
-            self.findings.add(place, "names of categories must differ", f"{name!r} again")
-        if is_whole(id):
-            self.categories[id] = name
+            self.findings.add(position, "names of categories must differ", f"{name!r} again")
+        if is_integer(id):
+            self.categories[id] = cast(str, name)  # If it is no text, that is reported above.
         if isinstance(name, str):
             self._names.add(name)
 
-    def annotation(self, record: Record, place: int) -> None:
-        """Checks an annotation."""
+    def annotation(self, record: Record, position: int) -> None:
+        """Checks an entry of ``annotations``."""
         owner = f"annotation {record.get('id')!r}"
-        self.own_id(record, place)
-        size = self.size_of_image(record, place, owner)
-        self.category_of(record, place)
-        self.region(record, place, owner, size)
+        self.own_id(record, position)
+        size = self.size_of_image(record, position, owner)
+        self.category_of(record, position)
+        self.region(record, position, owner, size)
 
-    def own_id(self, record: Record, place: int) -> None:
-        """Checks an annotation's own id."""
+    def own_id(self, record: Record, position: int) -> None:
+        """Checks the id of an annotation."""
         id = record.get("id")
-        if not is_whole(id):
-            self.findings.add(place, "an annotation must have an `id`", repr(id))
+        if not is_integer(id):
+            self.findings.add(position, "an annotation must have an `id`", repr(id))
         elif id in self._ids:
-            self.findings.add(place, "ids of annotations must differ", f"{id} again")
+            self.findings.add(position, "ids of annotations must differ", f"{id} again")
         else:
             self._ids.add(id)
 
-    def size_of_image(self, record: Record, place: int, owner: str) -> tuple[int, int]:
-        """Height and width of an annotation's image, which must be there; without limit if they are not known."""
+    def size_of_image(self, record: Record, position: int, owner: str) -> tuple[int, int]:
+        """Returns height and width of an annotation's image, which must exist; without limit if they are unknown."""
         id = record.get("image_id")
         image = self.images.get(id) if isinstance(id, int | str) else None
         if image is None:
             if self.complete("images") or not isinstance(id, int | str):
-                self.findings.add(place, "`image_id` must be one of `images`", f"{owner}: {id!r}"[:80])
+                self.findings.add(position, "`image_id` must be one of `images`", f"{owner}: {id!r}"[:80])
             return NO_LIMIT, NO_LIMIT
         return image["height"], image["width"]
 
-    def category_of(self, record: Record, place: int) -> None:
-        """Notes an annotation's category; whether there is such a one shows in the end."""
+    def category_of(self, record: Record, position: int) -> None:
+        """Notes an annotation's category; `end` checks that it exists."""
         category = record.get("category_id")
-        if not is_whole(category):
-            self.findings.add(place, "`category_id` must be a whole number", repr(category))
+        if not is_integer(category):
+            self.findings.add(position, "`category_id` must be an integer", repr(category))
         else:
-            self.used_categories.setdefault(category, place)
+            self.used_categories.setdefault(category, position)
 
-    def region(self, record: Record, place: int, owner: str, size: tuple[int, int]) -> None:
-        """Checks box, area and mask."""
-        box, area = record.get("bbox"), record.get("area")
-        bad_box = self.complain(place, box_complaint(box, size, self.options.tolerance), owner)
+    def region(self, record: Record, position: int, owner: str, size: tuple[int, int]) -> None:
+        """Checks box, area and mask of an annotation."""
+        box: Any = record.get("bbox")
+        area: Any = record.get("area")
+        bad_box = self.complain(position, box_complaint(box, size, self.options.tolerance), owner)
         if type(area) not in (int, float) or not area > 0:
-            self.findings.add(place, "`area` must be over 0", f"{owner}: {area!r}")
-        # A pixel on each side, since masks of polygons are rounded to pixels.
+            self.findings.add(position, "`area` must be over 0", f"{owner}: {area!r}")
+        # A pixel more on each side, since masks of polygons are rounded to pixels.
         elif not bad_box and area > (box[2] + 1) * (box[3] + 1):
-            self.findings.add(place, "`area` must not be larger than the box", f"{owner}: {area} in {box}")
+            self.findings.add(position, "`area` must not be larger than the box", f"{owner}: {area} in {box}")
         if record.get("iscrowd", 0) not in (0, 1):
-            self.findings.add(place, "`iscrowd` must be 0 or 1", f"{owner}: {record['iscrowd']!r}")
+            self.findings.add(position, "`iscrowd` must be 0 or 1", f"{owner}: {record['iscrowd']!r}")
         if record.get("segmentation") is not None and size[0] < NO_LIMIT:
-            self._mask(record["segmentation"], place, owner, size, area)
+            self._mask(record["segmentation"], position, owner, size, area)
 
-    def _mask(self, mask: Any, place: int, owner: str, size: tuple[int, int], area: Any) -> None:
-        """Checks a mask; compressed ones many at a time."""
+    def _mask(self, mask: Any, position: int, owner: str, size: tuple[int, int], area: Any) -> None:
+        """Checks a mask; compressed masks are collected and checked many at a time."""
         if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str):
-            self.complain(place, mask_complaint(mask, size, area, self.options.tolerance), owner)
+            self.complain(position, mask_complaint(mask, size, area, self.options.tolerance), owner)
             return
-        self._masks.append((mask, place, owner, size, area))
+        self._masks.append((mask, position, owner, size, area))
         if len(self._masks) == _MASKS_AT_A_TIME:
             self._check_masks()
 
     def _check_masks(self) -> None:
         try:
-            totals = rle_totals([mask["counts"] for mask, *_ in self._masks]) if self._masks else []
+            totals: list[Any] = rle_totals([mask["counts"] for mask, *_ in self._masks]) if self._masks else []
         except ValueError:
-            # One of them is faulty: one by one they show which.
+            # One of them is invalid: check them one by one.
             totals = [None] * len(self._masks)
-        for (mask, place, owner, size, area), each in zip(self._masks, totals, strict=True):
-            self.complain(place, rle_complaint(mask, size, area, each), owner)
+        for (mask, position, owner, size, area), each in zip(self._masks, totals, strict=True):
+            self.complain(position, rle_complaint(mask, size, area, each), owner)
         self._masks.clear()
 
 
 class LvisCheck(CocoCheck):
-    """The same of LVIS, with frequencies and with what an image lacks or does not show in full."""
+    """Validates LVIS files: COCO's checks, frequencies, and negative and not exhaustively annotated categories."""
 
     def __init__(self, findings: Findings, options: "Options"):
         super().__init__(findings, options)
         self._present: dict[Any, set[int]] = defaultdict(set)
 
     def file_name(self, record: Record) -> Any:
-        """As mmdet's `LVISV1Dataset` finds it: the last two parts of ``coco_url``."""
+        """Returns the path as mmdet's `LVISV1Dataset` does: the last two parts of ``coco_url``."""
         return url_name(record.get("coco_url"))
 
-    def category(self, record: Record, place: int) -> None:
-        """Checks a category."""
-        super().category(record, place)
+    def category(self, record: Record, position: int) -> None:
+        """Checks an entry of ``categories``."""
+        super().category(record, position)
         if record.get("frequency") not in FREQUENCIES:
             found = f"category {record.get('id')!r}: {record.get('frequency')!r}"
-            self.findings.add(place, "`frequency` must be 'r', 'c' or 'f'", found)
+            self.findings.add(position, "`frequency` must be 'r', 'c' or 'f'", found)
 
-    def category_of(self, record: Record, place: int) -> None:
-        """Notes which categories an image shows."""
-        super().category_of(record, place)
-        if is_whole(record.get("category_id")) and isinstance(record.get("image_id"), int | str):
+    def category_of(self, record: Record, position: int) -> None:
+        """Notes the categories of an image."""
+        super().category_of(record, position)
+        if is_integer(record.get("category_id")) and isinstance(record.get("image_id"), int | str):
             self._present[record["image_id"]].add(record["category_id"])
 
-    def end(self, whole: bool) -> None:
-        """Checks what images lack or do not show in full."""
-        super().end(whole)
+    def end(self, complete: bool) -> None:
+        """Checks the negative and not exhaustively annotated categories of the images."""
+        super().end(complete)
         known, seen = self.complete("categories"), self.complete("annotations")
         for id, image in self.images.items():
-            place, present = self.places[id], self._present[id]
-            lists = [image.get(name) for name in ("neg_category_ids", "not_exhaustive_category_ids")]
-            if not all(isinstance(each, list) and all(map(is_whole, each)) for each in lists):
-                self.findings.add(place, "an image must list negative and not exhaustive categories", f"image {id!r}")
+            position, present = self.positions[id], self._present[id]
+            lists: list[Any] = [image.get(name) for name in ("neg_category_ids", "not_exhaustive_category_ids")]
+            if not all(isinstance(each, list) and all(map(is_integer, each)) for each in lists):
+                self.findings.add(
+                    position, "an image must list negative and not exhaustive categories", f"image {id!r}"
+                )
                 continue
-            negative, partial = map(set, lists)
+            negative, partial = (set(each) for each in lists)
             for reason, wrong in (
                 ("listed categories must be known", known and (negative | partial) - set(self.categories)),
                 ("negative categories must not be annotated", negative & present),
                 ("not exhaustive categories must be annotated", seen and partial - present),
             ):
                 if wrong:
-                    self.findings.add(place, reason, f"image {id!r}: {sorted(wrong)[:5]}")
+                    self.findings.add(position, reason, f"image {id!r}: {sorted(wrong)[:5]}")
 
 
 class PanopticCheck(CocoCheck):
-    """The same of COCO panoptic, whose annotations are of whole images; with the PNGs if their folder is given."""
+    """Validates COCO panoptic files, with an annotation for each image, and their PNG files if the folder is given."""
 
-    def annotation(self, record: Record, place: int) -> None:
+    def annotation(self, record: Record, position: int) -> None:
         """Checks the segments of an image."""
         owner = f"annotation of image {record.get('image_id')!r}"
-        size = self.size_of_image(record, place, owner)
+        size = self.size_of_image(record, position, owner)
         if isinstance(record.get("image_id"), int | str):
             if record["image_id"] in self._ids:
-                self.findings.add(place, "an image must have one annotation", owner)
+                self.findings.add(position, "an image must have one annotation", owner)
             self._ids.add(record["image_id"])
         segments, name = record.get("segments_info"), record.get("file_name")
         if not isinstance(segments, list) or not isinstance(name, str) or not name:
-            self.findings.add(place, "an annotation must have `segments_info` and a `file_name`", owner)
+            self.findings.add(position, "an annotation must have `segments_info` and a `file_name`", owner)
             return
-        ids = [each.get("id") for each in segments if isinstance(each, dict)]
-        if len(ids) < len(segments) or not all(is_whole(id) and 0 < id < 2**24 for id in ids):
-            self.findings.add(place, "ids of segments must be from 1 to 2**24 - 1", f"{owner}: {ids[:5]}")
+        ids: list[Any] = [each.get("id") for each in segments if isinstance(each, dict)]
+        if len(ids) < len(segments) or not all(is_integer(id) and 0 < id < 2**24 for id in ids):
+            self.findings.add(position, "ids of segments must be from 1 to 2**24 - 1", f"{owner}: {ids[:5]}")
             return
         if len(set(ids)) < len(ids):
-            self.findings.add(place, "ids of segments must differ in an image", owner)
+            self.findings.add(position, "ids of segments must differ in an image", owner)
         for segment in segments:
             self.findings.records["segments"] += 1
-            self.category_of(segment, place)
-            self.region(segment, place, f"{owner}, segment {segment['id']}", size)
+            self.category_of(segment, position)
+            self.region(segment, position, f"{owner}, segment {segment['id']}", size)
         if self.options.masks:
-            self._compare(Path(self.options.masks) / name, segments, size, place, owner)
+            self._compare(Path(self.options.masks) / name, segments, size, position, owner)
 
-    def _compare(self, path: Path, segments: list[Record], size: tuple[int, int], place: int, owner: str) -> None:
-        """Compares the ids and areas of segments with the pixels."""
+    def _compare(self, path: Path, segments: list[Record], size: tuple[int, int], position: int, owner: str) -> None:
+        """Compares the ids and areas of segments with the pixels of the PNG file."""
         try:
             pixels = read_map(path)
         except (OSError, ValueError) as error:
-            self.findings.add(place, "the mask file must be there", f"{owner}: {error}")
+            self.findings.add(position, "the mask file must be there", f"{owner}: {error}")
             return
         if size[0] < NO_LIMIT and pixels.shape != size:
-            self.findings.add(place, "the mask must have its image's size", f"{owner}: {pixels.shape}, not {size}")
+            self.findings.add(position, "the mask must have its image's size", f"{owner}: {pixels.shape}, not {size}")
         found = dict(zip(*(each.tolist() for each in np.unique(pixels, return_counts=True)), strict=True))
         found.pop(0, None)
         listed = {each["id"]: each.get("area") for each in segments}
         if set(found) != set(listed):
             odd = sorted(set(found) ^ set(listed))[:5]
-            self.findings.add(place, "the mask must show the segments that are listed", f"{owner}: {odd}")
+            self.findings.add(position, "the mask must show the segments that are listed", f"{owner}: {odd}")
         for id in set(found) & set(listed):
             if found[id] != listed[id]:
                 detail = f"{owner}, segment {id}: {listed[id]}, not {found[id]}"
-                self.findings.add(place, "`area` must be that of the mask", detail)
+                self.findings.add(position, "`area` must be that of the mask", detail)
 
 
 class MdetrCheck(CocoCheck):
-    """The same of RefCOCO and gRefCOCO as MDETR wrote them, each image an expression; and of intra-class referring."""
+    """Validates RefCOCO and gRefCOCO in MDETR's format, each entry of ``images`` an expression, and intra-class
+    referring.
+    """
 
     lists = ("images", "annotations")
     shared_files = True
@@ -313,49 +320,50 @@ class MdetrCheck(CocoCheck):
         super().__init__(findings, options)
         self._targets: dict[Any, list[int]] = defaultdict(list)
 
-    def image(self, record: Record, place: int) -> None:
+    def image(self, record: Record, position: int) -> None:
         """Checks an expression."""
-        super().image(record, place)
+        super().image(record, position)
         owner = f"expression {record.get('id')!r}"
         if not isinstance(record.get("caption"), str) or not record["caption"].strip():
-            self.findings.add(place, "an expression must have a `caption`", f"{owner}: {record.get('caption')!r}")
+            self.findings.add(position, "an expression must have a `caption`", f"{owner}: {record.get('caption')!r}")
         if not isinstance(record.get("dataset_name"), str):
-            self.findings.add(place, "an expression must have a `dataset_name`", owner)
+            self.findings.add(position, "an expression must have a `dataset_name`", owner)
         distractors, size = record.get("distractors", []), (record.get("height"), record.get("width"))
         if not isinstance(distractors, list):
-            self.findings.add(place, "`distractors` must be a list of boxes", f"{owner}: {distractors!r}"[:80])
+            self.findings.add(position, "`distractors` must be a list of boxes", f"{owner}: {distractors!r}"[:80])
         elif all(map(is_size, size)):
+            canvas = cast(tuple[int, int], size)
             for box in distractors:
-                self.complain(place, box_complaint(box, size, self.options.tolerance), f"{owner}, distractor")
+                self.complain(position, box_complaint(box, canvas, self.options.tolerance), f"{owner}, distractor")
 
-    def annotation(self, record: Record, place: int) -> None:
+    def annotation(self, record: Record, position: int) -> None:
         """Checks a target."""
         owner = f"annotation {record.get('id')!r}"
-        self.own_id(record, place)
-        size = self.size_of_image(record, place, owner)
-        self.category_of(record, place)
+        self.own_id(record, position)
+        size = self.size_of_image(record, position, owner)
+        self.category_of(record, position)
         image = record.get("image_id")
         if isinstance(image, int | str):
-            self._targets[image].append(record.get("category_id"))
+            self._targets[image].append(cast(int, record.get("category_id")))
         if record.get("category_id") == NO_TARGET:
             return
-        self.region(record, place, owner, size)
+        self.region(record, position, owner, size)
         caption = self.images.get(image, {}).get("caption") if isinstance(image, int | str) else None
         if "tokens_positive" in record and isinstance(caption, str):
-            self.complain(place, spans_complaint(record["tokens_positive"], caption), owner)
+            self.complain(position, spans_complaint(record["tokens_positive"], caption), owner)
 
-    def end(self, whole: bool) -> None:
-        """Checks that each expression has its targets, or none."""
-        super().end(whole)
-        for id, place in self.places.items():
+    def end(self, complete: bool) -> None:
+        """Checks that each expression has targets, or the mark for none."""
+        super().end(complete)
+        for id, position in self.positions.items():
             targets = self._targets[id]
             if not targets and self.complete("annotations"):
                 detail = f"{id!r}; without target: category -1"
-                self.findings.add(place, "an expression must have an annotation", detail)
+                self.findings.add(position, "an expression must have an annotation", detail)
             elif NO_TARGET in targets and len(targets) > 1:
-                self.findings.add(place, "an expression without target must have no other annotation", repr(id))
+                self.findings.add(position, "an expression without target must have no other annotation", repr(id))
 
     def unknown_categories(self) -> dict[int, int]:
-        """MDETR's own files name categories, but mmdet needs none."""
+        """Returns nothing: MDETR's own files name categories, but mmdet needs none."""
         unknown = super().unknown_categories() if self.categories else {}
-        return {id: place for id, place in unknown.items() if id != NO_TARGET}
+        return {id: position for id, position in unknown.items() if id != NO_TARGET}

@@ -1,4 +1,4 @@
-"""Checks of ODVG's JSON lines, and of the lists of RefCOCO's and gRefCOCO's authors."""
+"""Validation of ODVG's JSON lines, and of the lists of RefCOCO's and gRefCOCO's authors."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from sos_mm.formats.boxes import box_complaint
 from sos_mm.formats.json_reader import AnnotationFileError, members, try_json_lines
 from sos_mm.formats.odvg import phrase_complaint, region_boxes
 from sos_mm.formats.odvg import spans_complaint as check_spans
-from sos_mm.formats.records import Complaint, is_whole, size_complaint
+from sos_mm.formats.records import Complaint, is_integer, size_complaint
 
 if TYPE_CHECKING:
     from sos_mm.annotations.validate import Options
@@ -17,7 +17,7 @@ Record = dict[str, Any]
 
 
 def check_odvg(text: str, findings: Findings, options: "Options", names: dict[int, str] | None) -> None:
-    """Checks each line of an ODVG file; ``names`` are those of its labels, None if not known."""
+    """Checks each line of an ODVG file; ``names`` are the names of its labels, None if unknown."""
     check = _OdvgCheck(findings, options, names)
     for number, record in try_json_lines(text, findings.path):
         findings.records["lines"] += 1
@@ -77,9 +77,10 @@ class _OdvgCheck:
             self._label(instance, number)
 
     def _label(self, instance: Record, number: int) -> None:
-        label, category = instance.get("label"), instance.get("category")
-        if not is_whole(label) or label < 0:
-            self.findings.add(number, "`label` must be a whole number from 0", repr(label))
+        label: Any = instance.get("label")
+        category = instance.get("category")
+        if not is_integer(label) or label < 0:
+            self.findings.add(number, "`label` must be an integer from 0", repr(label))
         elif self._fixed and label not in self.names:
             self.findings.add(number, "`label` must be in the label map", repr(label))
         elif category is not None and self.names.setdefault(label, category) != category:
@@ -104,7 +105,7 @@ class _OdvgCheck:
         for box in region_boxes(region):
             self.findings.records["boxes"] += 1
             self._complain(number, box_complaint(box, size, self.options.tolerance, corners=True))
-        spans = region.get("tokens_positive")
+        spans: Any = region.get("tokens_positive")
         if not self._complain(number, check_spans(spans, caption)):
             self._complain(number, phrase_complaint(region.get("phrase"), spans, caption))
 
@@ -123,31 +124,31 @@ def check_refs(text: str, findings: Findings) -> None:
         findings.add_error(error)
 
 
-def _check_reference(entry: Record, seen: dict[str, set], findings: Findings, place: int) -> None:
-    _check_id(entry, "ref_id", seen, findings, place)
+def _check_reference(entry: Record, seen: dict[str, set], findings: Findings, position: int) -> None:
+    _check_id(entry, "ref_id", seen, findings, position)
     ids = entry.get("ann_id")
     ids = ids if isinstance(ids, list) else [ids]
-    if not is_whole(entry.get("image_id")) or not ids or not all(map(is_whole, ids)):
+    if not is_integer(entry.get("image_id")) or not ids or not all(map(is_integer, ids)):
         detail = f"image {entry.get('image_id')!r}, annotations {ids}"
-        findings.add(place, "`image_id` and `ann_id` must be whole numbers", detail)
+        findings.add(position, "`image_id` and `ann_id` must be integers", detail)
     sentences = entry.get("sentences")
     if not isinstance(sentences, list) or not sentences:
-        findings.add(place, "a reference must have `sentences`", f"ref_id {entry.get('ref_id')!r}")
+        findings.add(position, "a reference must have `sentences`", f"ref_id {entry.get('ref_id')!r}")
         return
     for sentence in sentences:
         findings.records["sentences"] += 1
         words = sentence.get("sent") if isinstance(sentence, dict) else None
         if not isinstance(words, str) or not words.strip():
-            findings.add(place, "a sentence must have words in `sent`", repr(sentence)[:80])
+            findings.add(position, "a sentence must have words in `sent`", repr(sentence)[:80])
         else:
-            _check_id(sentence, "sent_id", seen, findings, place)
+            _check_id(sentence, "sent_id", seen, findings, position)
 
 
-def _check_id(record: Record, name: str, seen: dict[str, set], findings: Findings, place: int) -> None:
+def _check_id(record: Record, name: str, seen: dict[str, set], findings: Findings, position: int) -> None:
     id = record.get(name)
-    if not is_whole(id):
-        findings.add(place, f"`{name}` must be a whole number", repr(id))
+    if not is_integer(id):
+        findings.add(position, f"`{name}` must be an integer", repr(id))
     elif id in seen[name]:
-        findings.add(place, f"`{name}` must differ", f"{id} again")
+        findings.add(position, f"`{name}` must differ", f"{id} again")
     else:
         seen[name].add(id)

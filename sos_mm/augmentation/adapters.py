@@ -63,7 +63,7 @@ class Rules:
     min_area: int
 
     def keep(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """(N,) bool for areas before and after; what was not covered at all is kept, however small it is."""
+        """Tells of areas before and after, (N,) each, which are kept; what was not covered is, however small."""
         enough = (after >= self.min_visible_share * before) & (after >= self.min_area)
         return enough | (after == before)
 
@@ -84,7 +84,7 @@ class OcclusionResult:
 
 
 def plain_boxes(boxes: Any) -> np.ndarray:
-    """(N, 4) float32 xyxy boxes of a sample.
+    """Reads the boxes of a sample as an (N, 4) float32 array, xyxy.
 
     Raises:
         ValueError: If they are neither mmdet's `HorizontalBoxes` nor such an array.
@@ -100,7 +100,7 @@ def plain_boxes(boxes: Any) -> np.ndarray:
 
 
 def boxes_like(boxes: Any, values: np.ndarray) -> Any:
-    """Boxes of the same kind and type with other values, (N, 4) float32 xyxy."""
+    """Makes boxes of the same kind and type with other values, (N, 4) float32 xyxy."""
     if isinstance(boxes, np.ndarray):
         return values.astype(boxes.dtype)
     return type(boxes)(boxes.tensor.new_tensor(values), in_mode="xyxy", clone=False)
@@ -165,7 +165,7 @@ def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -
 
 
 def cover_polygons(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionResult:
-    """The same for polygons; those that lose nothing stay as they are, others are drawn anew around their pixels.
+    """Takes covered pixels out of polygons; those that lose some are drawn anew around their pixels, others stay.
 
     Polygons of fewer than three points hold no pixel, so they lose nothing. An object without any is dropped, since
     mmdet's `PolygonMasks` may not begin with one.
@@ -192,7 +192,7 @@ def cover_polygons(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) 
 
 
 def paint_labels(seg_map: np.ndarray, pasted: Pasted) -> np.ndarray:
-    """(H, W) map of labels with those of the pasted objects where they are.
+    """Writes the labels of the pasted objects into a map of labels, (H, W); gives a new one.
 
     Raises:
         ValueError: If the map has another size, or its type cannot hold a label.
@@ -206,7 +206,7 @@ def paint_labels(seg_map: np.ndarray, pasted: Pasted) -> np.ndarray:
 
 
 def paint_saliency(saliency: np.ndarray, pasted: Pasted, value: float) -> np.ndarray:
-    """(H, W) float32 saliency with ``value`` in [0, 1] where the pasted objects are."""
+    """Writes a value in [0, 1] into an (H, W) saliency map where the pasted objects are; gives a new one."""
     _check_map("gt_saliency", saliency, pasted)
     return np.where(pasted.cover > 0, saliency.dtype.type(value), saliency)
 
@@ -217,17 +217,17 @@ def _check_map(name: str, found: np.ndarray, pasted: Pasted) -> None:
 
 
 def _common(mask: np.ndarray, other: np.ndarray) -> int:
-    """Number of pixels that both have."""
+    """Counts the pixels that both have."""
     return cv2.countNonZero(cv2.multiply(mask, other))
 
 
 def _area(mask: np.ndarray) -> int:
-    """Number of pixels; of parts of masks, which numpy counts slowly."""
+    """Counts the pixels of a mask, or of a part of one, which numpy counts slowly."""
     return cv2.countNonZero(mask) if mask.dtype == np.uint8 and mask.size else int(np.count_nonzero(mask))
 
 
 def _find(mask: np.ndarray, box: np.ndarray) -> tuple[int, tuple[int, int, int, int]]:
-    """Area of a mask and a box that holds all of it: its xyxy box and a pixel around, or the tight one if not."""
+    """Finds the area of a mask and an xyxy box that holds it all: its own and a pixel around, or else the tight one."""
     (height, width), area = mask.shape, _area(mask)
     x0, y0, x1, y1 = np.clip(np.add(box, (-1, -1, 2, 2)), 0, (width, height, width, height)).astype(int).tolist()
     # Counting pixels is quicker than searching them.

@@ -1,13 +1,12 @@
-"""Captions of grounding samples: phrases of pasted objects are added with their character spans."""
+"""What captions of grounding samples allow to be pasted: as many words as fit, and nothing that makes them false."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
 from math import ceil, isqrt
-from typing import Any
 
 import numpy as np
 
-from sos_mm.composition.scene import Scene, SceneObject
+from sos_mm.augmentation.label_mapper import Caption, closed, phrase_of
+from sos_mm.composition.scene import Scene
 from sos_mm.formats.phrases import caption_phrase
 from sos_mm.segments.colors import recolored
 from sos_mm.segments.record import SegmentRecord
@@ -21,48 +20,8 @@ _END_TOKENS = 2
 _PIXELS = 600
 
 
-@dataclass(frozen=True)
-class Caption:
-    """The words of a grounding sample, as mmdet's `ODVGDataset` gives them.
-
-    Attributes:
-        text: The caption.
-        phrases: By label, ``phrase`` and ``tokens_positive``, its half-open character spans in the caption.
-    """
-
-    text: str
-    phrases: Mapping[int, Mapping[str, Any]]
-
-    @property
-    def known(self) -> dict[str, int]:
-        """The label of each phrase, which is in lower case here."""
-        return {str(entry["phrase"]).lower(): label for label, entry in self.phrases.items()}
-
-    def add(self, objects: Sequence[SceneObject]) -> tuple["Caption", list[int]]:
-        """The caption with the objects' phrases behind, and the label of each object.
-
-        A phrase that is there already is not written again: it then stands for the new object as well.
-        """
-        text, phrases = self.text, dict(self.phrases)
-        known = self.known
-        labels = []
-        for each in objects:
-            phrase = phrase_of(each)
-            if phrase not in known:
-                text, span = append_phrase(text, phrase)
-                known[phrase] = max(phrases, default=-1) + 1
-                phrases[known[phrase]] = {"phrase": phrase, "tokens_positive": [list(span)]}
-            labels.append(known[phrase])
-        return Caption(text, phrases), labels
-
-
-def phrase_of(each: SceneObject | SegmentRecord) -> str:
-    """What an object is called in a caption, in lower case, as language models of grounding are fed."""
-    return caption_phrase(each.phrase, each.category).lower()
-
-
 def possible_phrases(record: SegmentRecord, kinds: Collection[str], recolors: bool) -> tuple[str, ...]:
-    """All that bounds what a segment may be called once it is in an image: as it is called now comes first.
+    """Lists what a segment may be called once it is in an image, as it is called now first.
 
     Where composition makes its words false, it is called by fewer of them, or by its category.
 
@@ -82,7 +41,7 @@ def possible_phrases(record: SegmentRecord, kinds: Collection[str], recolors: bo
 def caption_holds(
     said: Sequence[str], before: np.ndarray, scene: Scene, boxes: np.ndarray, kinds: frozenset[str]
 ) -> bool:
-    """Whether what is said of an image is still true of its own objects, where nothing was pasted over them.
+    """Tells whether what is said of an image is still true of its own objects, where nothing was pasted over them.
 
     Args:
         said: Its caption and phrases.
@@ -105,28 +64,10 @@ def caption_holds(
     return True
 
 
-def append_phrase(text: str, phrase: str) -> tuple[str, tuple[int, int]]:
-    """A caption with one more phrase, closed by a full stop, and the half-open span of the phrase.
-
-    >>> append_phrase("a dog", "a red apple")
-    ('a dog. a red apple.', (7, 18))
-    """
-    text = _closed(text)
-    if text:
-        text += " "
-    return f"{text}{phrase}.", (len(text), len(text) + len(phrase))
-
-
-def _closed(text: str) -> str:
-    """A caption as it stands before a phrase that is added: ended by a full stop, if it says anything."""
-    text = text.rstrip()
-    return text if not text or text.endswith(".") else f"{text}."
-
-
 def within_tokens(
     caption: Caption, phrases: Iterable[Sequence[str]], max_tokens: int, count: Callable[[str], int]
 ) -> list[int]:
-    """Places of those of some objects whose phrases fit a caption's limit together.
+    """Chooses objects whose phrases fit a caption's limit together; gives their indices.
 
     Args:
         caption: The caption as it is; its own phrases are not written again.
@@ -136,7 +77,7 @@ def within_tokens(
         count: Counts the tokens of a text, without those.
     """
     chosen, seen = [], set(caption.known)
-    left = max_tokens - _END_TOKENS - count(_closed(caption.text))
+    left = max_tokens - _END_TOKENS - count(closed(caption.text))
     for place, possible in enumerate(phrases):
         # What may still be called otherwise cannot count on being in the caption already.
         known = len(possible) == 1 and possible[0] in seen
@@ -150,6 +91,6 @@ def within_tokens(
 
 
 def estimated_tokens(text: str) -> int:
-    """About how many tokens a WordPiece tokenizer makes of a text: one for every four letters of a word, at least
+    """Estimates how many tokens a WordPiece tokenizer makes of a text: one for every four letters of a word, at least
     one a word, and one for each mark at its end."""
     return sum(ceil(len(word) / _LETTERS_A_TOKEN) + (not word[-1].isalnum()) for word in text.split())

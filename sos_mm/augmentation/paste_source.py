@@ -1,4 +1,4 @@
-"""What is pasted: the segments of a bank, and the labels they get in a sample."""
+"""What is pasted: the segments of a bank, and the mapper that labels them."""
 
 import os
 from collections.abc import Mapping
@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sos_mm.augmentation.captions import Caption
-from sos_mm.augmentation.class_table import find_labels
-from sos_mm.composition.scene import Scene
+from sos_mm.augmentation.label_mapper import LabelMapper, find_labels
 from sos_mm.segments import build_bank
 from sos_mm.segments.record import SegmentRecord
 
@@ -24,17 +22,22 @@ class PasteSource:
         classes: Names in the order of their labels; None where no labels are needed.
         unknown: What to do with other categories; see `find_labels`.
 
+    Attributes:
+        bank: The segments.
+        mapper: Labels them.
+
     Raises:
         ValueError, FileNotFoundError: As `build_bank` and `find_labels`.
     """
 
     def __init__(self, bank: Mapping[str, Any], classes: tuple[str, ...] | None, unknown: str):
         self.bank = build_bank(bank)
-        self.labels: dict[str, int] | None = None
+        self.mapper = LabelMapper()
         if classes is not None:
-            self.labels = find_labels(self.bank.categories, classes, unknown)
-            if len(self.labels) < len(self.bank.categories):
-                self.bank = self.bank.select(vocabulary=list(self.labels))
+            labels = find_labels(self.bank.categories, classes, unknown)
+            self.mapper = LabelMapper(labels)
+            if len(labels) < len(self.bank.categories):
+                self.bank = self.bank.select(vocabulary=list(labels))
 
     def draw(self, rng: np.random.Generator, number: int, sampling: str, image: str | None) -> list[int]:
         """Draws segments of ``bank``, none of them cut out of this very image; gives their indices.
@@ -60,25 +63,8 @@ class PasteSource:
         return not image or not _same_file(self.bank.file(index), image)
 
     def record(self, index: int) -> SegmentRecord:
-        """Where a segment is, and its words."""
+        """Looks up where a segment is, and its words."""
         return self.bank.record(int(index))
-
-    def name(self, results: dict, scene: Scene) -> list[int]:
-        """The label of each object of a scene; words that a sample lacks are added to it, in ``results`` itself."""
-        if "phrases" in results:
-            caption, labels = Caption(results["text"], results["phrases"]).add(scene.objects)
-            results["text"], results["phrases"] = caption.text, caption.phrases
-            return labels
-        if self.labels is None:
-            return [0] * len(scene.objects)
-        labels = [self.labels[each.category] for each in scene.objects]
-        text = results.get("text")
-        if isinstance(text, Mapping):
-            named = zip(map(str, labels), scene.objects, strict=True)
-            new = {label: each.category for label, each in named if label not in text}
-            if new:
-                results["text"] = {**text, **new}
-        return labels
 
 
 def _same_file(path: str, other: str) -> bool:

@@ -23,8 +23,8 @@ from sos_mm.augmentation.adapters import (
     paint_saliency,
     plain_boxes,
 )
-from sos_mm.augmentation.captions import Caption, caption_holds, estimated_tokens, possible_phrases, within_tokens
-from sos_mm.augmentation.class_table import UNKNOWN, class_names, names_of_labels
+from sos_mm.augmentation.captions import caption_holds, estimated_tokens, possible_phrases, within_tokens
+from sos_mm.augmentation.label_mapper import UNKNOWN, Caption, class_names, names_of_labels
 from sos_mm.augmentation.paste_source import PasteSource
 from sos_mm.augmentation.word_safe import collect_words
 from sos_mm.checks import check_choice, check_range, one_name, require
@@ -184,9 +184,9 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         scene = self._compose(image, source, results, rng)
         if scene is None or not scene.objects or self._falsifies(results, scene):
             return results
-        results = dict(results)
-        labels = source.name(results, scene)
-        self._annotate(results, Pasted(scene, np.array(labels, np.int64)))
+        named = source.mapper.name(scene.objects, results.get("text"), results.get("phrases"))
+        results = {**results, **named.words}
+        self._annotate(results, Pasted(scene, np.array(named.labels, np.int64)))
         results["img"] = self._to_pipeline(results["img"], image, scene.image)
         return results
 
@@ -373,12 +373,12 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
 def _build_layout(config: Mapping[str, Any], max_enlargement: float | None) -> LayoutPrior:
     """Builds a prior that places fewer objects where not all fit and enlarges none too far, unless the config says
     what to do."""
-    prior = build_layout({"max_enlargement": max_enlargement, **config})
+    prior: Any = build_layout({"max_enlargement": max_enlargement, **config})
     return replace(prior, crowded="fewer") if hasattr(prior, "crowded") and "crowded" not in config else prior
 
 
 def default_layout(bank: Bank, max_enlargement: float | None) -> LayoutPrior:
     """Chooses the layout of a bank where none was asked for: 1 to 10 objects, of which cut-outs keep the size relative
     to their image."""
-    kind = SourceSizeLayout if bank.has_source_sizes else StructuredLayout
+    kind: type[SourceSizeLayout | StructuredLayout] = SourceSizeLayout if bank.has_source_sizes else StructuredLayout
     return kind(counts=(1, 10), max_enlargement=max_enlargement, crowded="fewer")

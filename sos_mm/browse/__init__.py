@@ -1,4 +1,4 @@
-"""Report: a page about a data set, of any known kind, that opens from disk."""
+"""A browsable HTML page about a data set of any known kind, which opens from disk."""
 
 from sos_mm.browse.page import page_folder, write_report
 from sos_mm.browse.reading import read_annotations, read_dataset

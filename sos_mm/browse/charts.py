@@ -1,19 +1,16 @@
-"""Charts as SVG: histograms, groups of bars and maps."""
+"""Charts as SVG: histograms, grouped bars and position maps."""
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
+from markupsafe import Markup
+
+from sos_mm.page import join, part
 
 _WIDTH, _HEIGHT = 360, 178
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 352, 16, 156
-# Steps between the lines of a chart, times a power of ten.
+# Distances between the grid lines of a chart, times a power of ten.
 _ROUND = (1, 2, 5, 10)
-
-
-def card(heading: str, about: str, drawing: str) -> str:
-    """A drawing under its heading and a sentence about it, which may hold HTML."""
-    return f'<div class="card"><h3>{escape(heading)}</h3><p class="note">{about}</p>{drawing}</div>'
 
 
 def histogram(
@@ -22,15 +19,15 @@ def histogram(
     ticks: Sequence[tuple[float, str]],
     theirs: np.ndarray | None = None,
     marks: Sequence[tuple[float, str]] = (),
-) -> str:
-    """Shares as bars, and those of another data set as an outline over them.
+) -> Markup:
+    """Draws shares as bars, and those of another data set as an outline over them.
 
     Args:
         ours: (B,) float, shares in [0, 1].
-        labels: What each of the B bars stands for, shown when it is pointed at.
-        ticks: Places on the axis, in bars from 0 to B, and what to write there.
-        theirs: (B,) float, or None.
-        marks: Places to mark with a line, likewise.
+        labels: Label of each of the B bars, shown as its tooltip.
+        ticks: Positions on the axis, in bars from 0 to B, and their labels.
+        theirs: (B,) float, shares of the other data set, or None.
+        marks: Positions to mark with a line, and their labels.
     """
     top = _top(max(ours.max(initial=0), 0 if theirs is None else theirs.max(initial=0)))
     width = (_RIGHT - _LEFT) / max(len(ours), 1)
@@ -42,22 +39,22 @@ def histogram(
         )
     if theirs is not None:
         steps = "".join(f"V{_y(s / top):.1f}H{_LEFT + (place + 1) * width:.1f}" for place, s in enumerate(theirs))
-        parts.append(f'<path class="theirs" d="M{_LEFT},{_BOTTOM}{steps}V{_BOTTOM}"/>')
-    for place, text in marks:
-        x = _LEFT + place * width
-        parts.append(f'<path class="mark" d="M{x:.1f},{_TOP - 4}V{_BOTTOM}"/>')
-        # On the side where there is room.
+        parts.append(_path("theirs", f"M{_LEFT},{_BOTTOM}{steps}V{_BOTTOM}"))
+    for position, text in marks:
+        x = _LEFT + position * width
+        parts.append(_path("mark", f"M{x:.1f},{_TOP - 4}V{_BOTTOM}"))
+        # On the side with more room.
         anchor, shift = ("start", 4) if x < _RIGHT - 90 else ("end", -4)
-        parts.append(f'<text x="{x + shift:.1f}" y="{_TOP - 2}" text-anchor="{anchor}">{escape(text)}</text>')
+        parts.append(_text(f"{x + shift:.1f}", f"{_TOP - 2}", anchor, text))
     parts += [_tick(_LEFT + place * width, text) for place, text in ticks]
     return _svg(parts)
 
 
-def bar_groups(names: Sequence[str], series: Sequence[tuple[str, str, np.ndarray]]) -> str:
-    """Shares side by side, a group a name.
+def bar_groups(names: Sequence[str], series: Sequence[tuple[str, str, np.ndarray]]) -> Markup:
+    """Draws shares as bars side by side, one group for each name.
 
     Args:
-        names: Of the G groups.
+        names: Names of the G groups.
         series: Style class, name and (G,) shares of each series.
     """
     top = _top(max(float(shares.max(initial=0)) for _, _, shares in series))
@@ -70,35 +67,43 @@ def bar_groups(names: Sequence[str], series: Sequence[tuple[str, str, np.ndarray
             x = middle + (index - len(series) / 2) * width
             parts.append(_bar(x + 1, width - 2, shares[place] / top, style, f"{who}, {name}: {shares[place]:.1%}"))
             y = _y(shares[place] / top) - 3
-            parts.append(f'<text x="{x + width / 2:.1f}" y="{y:.1f}" text-anchor="middle">{shares[place]:.0%}</text>')
+            parts.append(_text(f"{x + width / 2:.1f}", f"{y:.1f}", "middle", f"{shares[place]:.0%}"))
         parts.append(_tick(middle, name))
     return _svg(parts)
 
 
-def position_chart(shares: np.ndarray, caption: str, style: str) -> str:
-    """A map of an image, its cells the stronger the more they hold.
+def position_chart(shares: np.ndarray, caption: str, style: str) -> Markup:
+    """Draws a heat map of positions in the image.
 
     Args:
         shares: (n, n) float.
-        caption: What stands under it.
+        caption: Caption below it.
         style: Style class of the cells.
     """
     cells, top = len(shares), shares.max(initial=0) or 1
     width, height = 160 / cells, 120 / cells
+    cell = Markup(
+        '<rect class="{}" x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}" opacity="{:.3f}">'
+        "<title>{:.2%}</title></rect>"
+    )
     parts = [
-        f'<rect class="{style}" x="{column * width:.2f}" y="{row * height:.2f}" width="{width:.2f}" '
-        f'height="{height:.2f}" opacity="{shares[row, column] / top:.3f}">'
-        f"<title>{shares[row, column]:.2%}</title></rect>"
+        cell.format(style, column * width, row * height, width, height, shares[row, column] / top, shares[row, column])
         for row, column in np.argwhere(shares)
     ]
-    drawing = (
-        f'<svg viewBox="0 0 160 120" role="img">{"".join(parts)}<rect class="frame" width="160" height="120"/></svg>'
-    )
-    return f"<figure>{drawing}<figcaption>{escape(caption)}</figcaption></figure>"
+    parts.append(Markup('<rect class="frame" width="160" height="120"/>'))
+    return part("figure", _svg(parts, 160, 120), caption)
 
 
-def _svg(parts: Sequence[str]) -> str:
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{"".join(parts)}</svg>'
+def _svg(parts: Sequence[Markup], width: int = _WIDTH, height: int = _HEIGHT) -> Markup:
+    return Markup('<svg viewBox="0 0 {} {}" role="img">{}</svg>').format(width, height, join(parts))
+
+
+def _path(style: str, path: str) -> Markup:
+    return Markup('<path class="{}" d="{}"/>').format(style, path)
+
+
+def _text(x: str, y: str, anchor: str, text: str) -> Markup:
+    return Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>').format(x, y, anchor, text)
 
 
 def _y(height: float) -> float:
@@ -106,7 +111,7 @@ def _y(height: float) -> float:
 
 
 def _top(share: float) -> float:
-    """The upper end of the axis: a whole number of its lines."""
+    """Returns the upper end of the axis: the next grid line."""
     if share <= 0:
         return 1.0
     step = _step(share)
@@ -118,23 +123,21 @@ def _step(share: float) -> float:
     return float(next(each * power for each in _ROUND if each * power >= share / 4 - 1e-12))
 
 
-def _scale(top: float) -> str:
+def _scale(top: float) -> Markup:
     step, parts = _step(top), []
     for number in range(round(top / step) + 1):
         y = _y(number * step / top)
         text = f"{100 * number * step:.3g} %" if number else "0"
-        parts.append(f'<path class="grid" d="M{_LEFT},{y:.1f}H{_RIGHT}"/>')
-        parts.append(f'<text x="{_LEFT - 5}" y="{y + 3.5:.1f}" text-anchor="end">{text}</text>')
-    return "".join(parts)
+        parts.append(_path("grid", f"M{_LEFT},{y:.1f}H{_RIGHT}"))
+        parts.append(_text(f"{_LEFT - 5}", f"{y + 3.5:.1f}", "end", text))
+    return join(parts)
 
 
-def _bar(x: float, width: float, height: float, style: str, title: str) -> str:
+def _bar(x: float, width: float, height: float, style: str, title: str) -> Markup:
     y = _y(height)
-    return (
-        f'<rect class="{style}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{_BOTTOM - y:.1f}">'
-        f"<title>{escape(title)}</title></rect>"
-    )
+    bar = Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>')
+    return bar.format(style, x, y, width, _BOTTOM - y, title)
 
 
-def _tick(x: float, text: str) -> str:
-    return f'<text x="{x:.1f}" y="{_BOTTOM + 14}" text-anchor="middle">{escape(text)}</text>'
+def _tick(x: float, text: str) -> Markup:
+    return _text(f"{x:.1f}", f"{_BOTTOM + 14}", "middle", text)

@@ -1,4 +1,4 @@
-"""COCO's annotation files: instances, LVIS and panoptic."""
+"""Reads COCO-style annotation files (instances, LVIS, panoptic) for the page."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -11,18 +11,19 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.formats.boxes import four_numbers
 from sos_mm.formats.coco import CocoFile, file_names, member
 from sos_mm.formats.panoptic import map_folder, read_map
+from sos_mm.formats.records import Record
 
 
 def read_coco(path: Path, data: Mapping[str, Any], faults: ErrorCollector) -> DataSet:
-    """Reads a COCO, LVIS or panoptic annotation file for the page; masks stay as they are.
+    """Reads a COCO, LVIS or panoptic annotation file for the page; masks are not decoded.
 
     Args:
         path: The file.
         data: Its content.
-        faults: Records annotations of no known image or category, or without a box, and images without name or size.
+        faults: Records annotations with an unknown image or category or without a box, and images without name or size.
 
     Raises:
-        FileNotFoundError: If a panoptic file's folder of maps is not beside it.
+        FileNotFoundError: If a panoptic file's folder of PNG files is not beside it.
         ValueError: If categories or images have no ids, names or sizes.
     """
     file = CocoFile(data, path)
@@ -30,15 +31,15 @@ def read_coco(path: Path, data: Mapping[str, Any], faults: ErrorCollector) -> Da
     listed: dict[Any, list[Annotation]] = defaultdict(list)
     maps: dict[Any, Path] = {}
     folder = map_folder(path) if panoptic else path.parent
-    for place, entry in enumerate(file.annotations):
+    for position, entry in enumerate(file.annotations):
         try:
             file.image_of(entry)
             for part in entry["segments_info"] if panoptic else (entry,):
                 listed[entry["image_id"]].append(_annotation(part, file, panoptic))
             if panoptic:
-                maps[entry["image_id"]] = folder / member(entry, "file_name", f"annotation {place}")
+                maps[entry["image_id"]] = folder / member(entry, "file_name", f"annotation {position}")
         except (TypeError, ValueError) as error:
-            faults.record(ValueError(f"Annotation {entry.get('id', place)} of {path}: {error}"))
+            faults.record(ValueError(f"Annotation {entry.get('id', position)} of {path}: {error}"))
     found = []
     for id, entry in file.images.items():
         try:
@@ -49,7 +50,7 @@ def read_coco(path: Path, data: Mapping[str, Any], faults: ErrorCollector) -> Da
     return DataSet(path, kind, tuple(found), tuple(each["name"] for each in file.categories.values()))
 
 
-def _annotation(entry: Mapping[str, Any], file: CocoFile, panoptic: bool) -> Annotation:
+def _annotation(entry: Record, file: CocoFile, panoptic: bool) -> Annotation:
     category = file.category_of(entry)
     x, y, width, height = four_numbers(entry.get("bbox"))
     stuff = panoptic and not category.get("isthing", 1)
@@ -62,8 +63,8 @@ def _annotation(entry: Mapping[str, Any], file: CocoFile, panoptic: bool) -> Ann
     )
 
 
-def _image(entry: Mapping[str, Any], annotations: tuple[Annotation, ...], map_path: Path | None) -> AnnotatedImage:
+def _image(entry: Record, annotations: tuple[Annotation, ...], map_path: Path | None) -> AnnotatedImage:
     names = file_names(entry)
-    size = (entry.get("height"), entry.get("width"))
+    size: Any = (entry.get("height"), entry.get("width"))
     reader = partial(read_map, map_path) if map_path else None
     return AnnotatedImage(names[0], size, annotations, tuple(dict.fromkeys((*names, Path(names[0]).name))), reader)

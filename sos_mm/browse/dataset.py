@@ -1,4 +1,4 @@
-"""What every kind of annotated data set has in common, as the report sees it."""
+"""The data set as the page sees it, for every kind of annotation."""
 
 import math
 from collections.abc import Callable
@@ -14,23 +14,22 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """Something marked in an image.
+    """An annotated object or region of an image.
 
     Attributes:
         category: Name of its class.
         box: Half-open xyxy in pixels.
-        role: 'object'; 'stuff' for background classes of panoptic data; 'ignore' for crowds and regions that
-            nothing is asked about.
-        area: Pixels of its mask; those of its box where the data set has no masks.
-        phrase: Words for it.
-        mask: Polygons or run lengths as COCO has them; a number, its value in the image's map; None.
-        visible_share: How much of it is not hidden by others, in [0, 1]; None where the data set does not say.
-        truncation: How much of it is outside the image, in [0, 1]; None likewise.
-        segment_id: The cut-out that it was made of, if it was.
-        limited: Whether a limit of enlargement made it smaller; None where the data set does not say.
+        role: 'object'; 'stuff' for background classes of panoptic data; 'ignore' for crowds and ignore regions.
+        area: Number of pixels of its mask, or of its box if the data set has no masks.
+        phrase: Its phrase.
+        mask: COCO's polygons or run lengths; an integer, its value in the image's label map; or None.
+        visible_share: Share of it that is not occluded, in [0, 1]; None if the data set does not record it.
+        truncation: Share of it outside the image, in [0, 1]; None if the data set does not record it.
+        segment_id: Identifier of its cut-out, if the data set records it.
+        limited: Whether a limit of enlargement reduced it; None if the data set does not record it.
 
     Raises:
-        ValueError: If the box is none.
+        ValueError: If the box is invalid.
     """
 
     category: str
@@ -66,19 +65,19 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedImage:
-    """An image and what is marked in it.
+    """An image with its annotations.
 
     Attributes:
-        file_name: Its name in the annotations, relative to the folder of images.
+        file_name: File name in the annotations, relative to the folder of images.
         size: Height and width.
         annotations: From back to front, or in the order of the file.
-        choices: Places below the folder of images where it may be, the first that exists counts.
-        read_map: Reads an (H, W) map of the values that annotations have as masks.
-        path: The file; None where it is missing or was not looked for.
-        expressions: Referring expressions, which mean some of the annotations, or nothing.
+        choices: Candidate paths relative to the folder of images; the first one that exists is used.
+        read_map: Reads the (H, W) label map whose values the annotations' masks refer to.
+        path: The file; None if it is missing or was not searched for.
+        expressions: Referring expressions, with or without targets among the annotations.
 
     Raises:
-        ValueError: If the size is none.
+        ValueError: If the size is invalid.
     """
 
     file_name: str
@@ -91,20 +90,20 @@ class AnnotatedImage:
 
     def __post_init__(self):
         if not all(isinstance(side, int) and side > 0 for side in self.size):
-            raise ValueError(f"Height and width of {self.file_name} must be whole numbers over 0, but are {self.size}.")
+            raise ValueError(f"Height and width of {self.file_name} must be integers over 0, but are {self.size}.")
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set.
+    """A data set with its images and annotations.
 
     Attributes:
         source: The annotation file, or the folder of masks.
-        kind: What it is, in words, such as 'COCO instances'.
+        kind: Description of its kind, such as 'COCO instances'.
         images: Its images.
-        categories: Names of all classes that it knows, with objects or without.
+        categories: Names of all its classes, with or without objects.
         missing: Names of images that are not on disk.
-        faults: What else is wrong with it, a sentence each.
+        faults: Other errors in it, one sentence each.
     """
 
     source: Path
@@ -116,15 +115,15 @@ class DataSet:
 
     @property
     def has_masks(self) -> bool:
-        """Whether anything is marked by more than a box."""
+        """Whether any annotation has a mask."""
         return any(each.mask is not None for image in self.images for each in image.annotations)
 
     @property
     def is_saliency(self) -> bool:
-        """Whether its images have one region each, of no class."""
+        """Whether its images have one region each, without classes."""
         return self.kind == SALIENCY
 
     @property
     def classes_word(self) -> str:
-        """What it has in the place of classes."""
+        """Word for its classes."""
         return "phrases" if self.kind == GROUNDING else "classes"

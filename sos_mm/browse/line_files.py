@@ -1,4 +1,4 @@
-"""Annotation files of one JSON object an image: ODVG's two kinds, and the sidecar of composed data sets."""
+"""Reads JSON lines annotations, one object an image: both kinds of ODVG, and the sidecar of composed data sets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,17 +15,17 @@ KINDS = {"grounding": GROUNDING, "detection": "ODVG detection", "objects": "side
 
 
 def line_kind(record: Any) -> str | None:
-    """Which of `KINDS` a line is; None if it is none of them."""
+    """Returns which of `KINDS` a line is; None if it is none of them."""
     return next((key for key in KINDS if isinstance(record, dict) and key in record), None)
 
 
 def read_lines(path: Path, records: Sequence[Mapping[str, Any]], faults: ErrorCollector) -> DataSet:
-    """What the lines of such a file hold.
+    """Reads a JSON lines file for the page.
 
     Args:
         path: The file.
         records: Its lines.
-        faults: Records lines of another kind than the first, or that lack something.
+        faults: Records lines of another kind than the first line, and lines with missing fields.
     """
     kind = line_kind(records[0]) if records else None
     images = []
@@ -33,27 +33,28 @@ def read_lines(path: Path, records: Sequence[Mapping[str, Any]], faults: ErrorCo
         try:
             if line_kind(record) is None:
                 raise ValueError(f"it must hold one of {', '.join(KINDS)}, but holds {str(record)[:60]}.")
+            assert kind is not None
             images.append(_READERS[kind](record))
         except (KeyError, TypeError, ValueError) as error:
-            said = f"it has no {error}." if isinstance(error, KeyError) else str(error)
-            faults.record(ValueError(f"Line {number} of {path}: {said}"))
+            text = f"it has no {error}." if isinstance(error, KeyError) else str(error)
+            faults.record(ValueError(f"Line {number} of {path}: {text}"))
     categories = sorted({each.category for image in images for each in image.annotations})
     return DataSet(path, KINDS[kind] if kind else "JSON lines", tuple(images), tuple(categories))
 
 
 def with_sidecar(data_set: DataSet, sidecar: DataSet) -> DataSet:
-    """The data set with what its sidecar says of each object: words, segment, visible share, truncation.
+    """Returns the data set with the sidecar's fields of each object: texts, segment, visible share, truncation.
 
     Raises:
         ValueError: If the two do not have the same objects.
     """
-    told = {image.file_name: _objects_of(image) for image in sidecar.images}
+    described = {image.file_name: _objects_of(image) for image in sidecar.images}
     images = []
     for image in data_set.images:
-        known = told.get(image.file_name, [])
+        known = described.get(image.file_name, [])
         if [_numbers(each.box) for each in _objects_of(image)] != [_numbers(each.box) for each in known]:
             raise ValueError(
-                f"{sidecar.source} must tell of the same objects as {data_set.source}, but does not for "
+                f"{sidecar.source} must describe the same objects as {data_set.source}, but does not for "
                 f"{image.file_name}: they are of different data sets."
             )
         rest = iter(known)
@@ -93,7 +94,7 @@ def _detection(record: Mapping[str, Any]) -> AnnotatedImage:
 def _grounding(record: Mapping[str, Any]) -> AnnotatedImage:
     marked = []
     for region in record["grounding"]["regions"]:
-        # A phrase is a list of words in some files.
+        # In some files a phrase is a list of words.
         phrase = region["phrase"] if isinstance(region["phrase"], str) else ", ".join(region["phrase"])
         marked += [_marked(phrase, box) for box in region_boxes(region)]
     return _image(record, marked)

@@ -1,13 +1,8 @@
 """One page about a data set: samples with masks, boxes and words, figures, charts, repeats. Opens from disk."""
 
-import json
 import shutil
-from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from sos_mm.browse import sections
 from sos_mm.browse.dataset import DataSet
@@ -16,9 +11,10 @@ from sos_mm.browse.samples import FOLDER, sample_records
 from sos_mm.browse.statistics import Figures, figures, per_class
 from sos_mm.checks import check_range, writable_folder
 from sos_mm.errors import ErrorCollector
+from sos_mm.page import render, source
 
 PAGE = "index.html"
-# By this a page of ours is known, which may be written over.
+# Marks a page written by this module, which may be replaced.
 _SIGN = '<meta name="generator" content="sos_mm report">'
 _PARTIAL = ".partial-"
 _MOST_CLASSES = 5000
@@ -38,44 +34,49 @@ def write_report(
     max_side: int = 1600,
     progress: bool = False,
 ) -> Path:
-    """Writes a page about a data set: ``index.html`` and a folder of pictures beside it, which need no network.
+    """Writes a page about a data set: ``index.html`` and a folder of images beside it; it opens without a network.
 
     Args:
-        data: What `read_dataset` takes, as are ``images`` and ``masks``.
+        data: The data set, as for `read_dataset`.
         out: Folder of the page: new, empty, or that of an earlier page, which is replaced.
-        images, masks, expressions: As there.
-        num: How many pictures to show; drawn by ``seed``.
-        seed: At least 0.
-        compare: An annotation file whose histograms to draw beside, such as COCO's ``instances_val2017.json``.
-        broken: 'error' or 'skip', as there; broken pictures too.
-        max_side: Pictures with a longer side, in pixels, are shown reduced to it.
-        progress: Whether to say on stderr how far it is.
+        images, masks: Folders, as for `read_dataset`.
+        expressions: File, as for `read_dataset`.
+        num: Number of images to show, drawn at random.
+        seed: Seed of the draw, at least 0.
+        compare: An annotation file to compare the histograms with, such as COCO's ``instances_val2017.json``.
+        broken: 'error' or 'skip', as for `read_dataset`; applies to broken images too.
+        max_side: Larger images are reduced to this longer side, in pixels.
+        progress: Whether to show a progress bar on stderr.
 
     Returns:
         Path of the page.
 
     Raises:
-        FileNotFoundError, ValueError: As `read_dataset`; ValueError also if a number is out of its range.
-        FileExistsError: If the folder holds something else.
+        FileNotFoundError, ValueError: From `read_dataset`; ValueError also if a number is out of its range.
+        FileExistsError: If the folder holds other files.
         NotADirectoryError, PermissionError: If it cannot be written.
     """
     for name, value, low in (("num", num, 0), ("seed", seed, 0), ("max_side", max_side, 64)):
         check_range(name, value, low, 2**31 - 1)
     data_set = read_dataset(data, images, masks, expressions=expressions, broken=broken, progress=progress)
     other = None if compare is None else figures(read_annotations(compare))
-    told, out, faults = figures(data_set), page_folder(out), ErrorCollector(broken)
+    stats, out, faults = figures(data_set), page_folder(out), ErrorCollector(broken)
     with TemporaryDirectory(dir=out, prefix=_PARTIAL) as partial:
         samples = sample_records(data_set, num, seed, Path(partial), max_side, faults)
         skipped = (*data_set.faults, *faults.texts)
         name = Path(compare).name if compare else ""
-        text = _template("page.html").substitute(
-            title=escape(_title(data_set)),
-            subtitle=escape(f"{data_set.kind} · {data_set.source}"),
-            css=_template("page.css").template,
-            script=_template("page.js").template,
-            switches=_switches(),
-            body=_body(data_set, told, other, name, len(samples), skipped),
-            data=_json({"samples": samples, "classes": _classes(told), "word": data_set.classes_word}),
+        text = render(
+            "dataset.html",
+            title=_title(data_set),
+            subtitle=f"{data_set.kind} · {data_set.source}",
+            css=source("dataset.css"),
+            script=source("dataset.js"),
+            classes=len(stats.categories),
+            tiles=sections.tiles(data_set, stats),
+            faulty=sections.faults(data_set, skipped),
+            charts=sections.charts(data_set, stats, other, name),
+            repeats=sections.repeats(data_set, stats),
+            data={"samples": samples, "classes": _classes(stats), "word": data_set.classes_word},
         )
         (Path(partial) / PAGE).write_text(text, encoding="utf-8")
         shutil.rmtree(out / FOLDER, ignore_errors=True)
@@ -85,16 +86,16 @@ def write_report(
 
 
 def page_folder(out: str | Path) -> Path:
-    """Makes the folder of a page where there is none, and checks that it holds nothing but an earlier page.
+    """Creates the folder of a page if it does not exist, and checks that it holds nothing but an earlier page.
 
     Raises:
-        FileExistsError: If it holds something else.
+        FileExistsError: If it holds other files.
         NotADirectoryError, PermissionError: If it cannot be written.
     """
     out = writable_folder(out, "The folder of the page")
     page = out / PAGE
     ours = page.is_file() and _SIGN in page.read_text(encoding="utf-8", errors="replace")[:2000]
-    # What a run that was killed left behind.
+    # Left behind by a killed run.
     partial = [child for child in out.iterdir() if child.is_dir() and child.name.startswith(_PARTIAL)]
     if len(list(out.iterdir())) > len(partial) and not ours:
         raise FileExistsError(
@@ -105,12 +106,8 @@ def page_folder(out: str | Path) -> Path:
     return out
 
 
-def _template(name: str) -> Template:
-    return Template((files("sos_mm.browse") / name).read_text(encoding="utf-8"))
-
-
 def _title(data_set: DataSet) -> str:
-    """Name of the data set's folder, above those that only say what is in them."""
+    """Returns the name of the data set's folder, skipping generic sub-folders such as ``annotations``."""
     plain = ("annotations", "masks", "images")
     parts = data_set.source.resolve().parts
     return next(
@@ -118,55 +115,8 @@ def _title(data_set: DataSet) -> str:
     )
 
 
-def _switches() -> str:
-    boxes = [
-        f'<label><input type="checkbox" name="{name}" checked>{name}<kbd>{name[0]}</kbd></label>'
-        for name in ("masks", "boxes", "words")
-    ]
-    return "".join(boxes)
-
-
-def _body(
-    data_set: DataSet, told: Figures, other: Figures | None, other_name: str, samples: int, skipped: tuple[str, ...]
-) -> str:
-    parts = [sections.tiles(data_set, told)]
-    faulty = sections.faults(data_set, skipped)
-    if faulty:
-        parts.append(f"<h2>Missing and broken</h2>{faulty}")
-    parts.append("<h2>Pictures</h2>")
-    if samples:
-        parts.append(f'<div class="sticky bar-of-switches">{_switches()}</div><div id="samples"></div>')
-    else:
-        parts.append('<p>There is none to show.</p><div id="samples"></div>')
-    if len(told.categories) > 1:
-        parts.append(f"<h2>{data_set.classes_word.capitalize()}</h2>{_class_table(told, data_set.classes_word)}")
-    parts.append(f"<h2>Numbers, sizes and places</h2>{sections.charts(data_set, told, other, other_name)}")
-    parts.append(f"<h2>Repeats</h2>{sections.repeats(data_set, told)}")
-    return "\n".join(parts)
-
-
-def _class_table(told: Figures, word: str) -> str:
-    heads = "".join(
-        f'<th{sort}><button data-key="{key}">{key}</button></th>'
-        for key, sort in (("name", ""), ("objects", ' aria-sort="descending"'), ("images", ""))
-    )
-    rest = len(told.categories) - _MOST_CLASSES
-    note = f'<p class="note">The {rest:,} {word} with the fewest objects are not listed.</p>' if rest > 0 else ""
-    return (
-        f'<p><input type="search" id="filter" placeholder="find in {word}" aria-label="find in {word}"> '
-        '<span id="found" class="note"></span></p>'
-        f'<div class="scroll"><table id="classes"><thead><tr>{heads}<th class="bar"></th></tr></thead>'
-        f"<tbody></tbody></table></div>{note}"
-    )
-
-
-def _classes(told: Figures) -> list[tuple[str, int, int]]:
-    """Name, objects and images of each class, the most frequent first."""
-    objects, images = per_class(told)
-    rows = zip(told.categories, objects.tolist(), images.tolist(), strict=True)
+def _classes(stats: Figures) -> list[tuple[str, int, int]]:
+    """Returns name, number of objects and number of images of each class, the most frequent first."""
+    objects, images = per_class(stats)
+    rows = zip(stats.categories, objects.tolist(), images.tolist(), strict=True)
     return sorted(rows, key=lambda row: (-row[1], row[0]))[:_MOST_CLASSES]
-
-
-def _json(value: Any) -> str:
-    """JSON that nothing in it can end the element it stands in."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

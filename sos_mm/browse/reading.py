@@ -1,4 +1,4 @@
-"""Reads any data set that is annotated in a known way, and finds its pictures."""
+"""Reads a data set of any known kind and finds its image files."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from sos_mm.formats.composed import is_unfinished
 from sos_mm.formats.folders import annotation_file, find_image, image_folder
 from sos_mm.formats.json_reader import AnnotationFileError, read_json_or_lines
 
-# What composed data sets call their annotations; the first that is there is shown.
+# Annotation files of composed data sets; the first one that exists is shown.
 _COMPOSED = (
     "instances.json", "lvis_v1.json", "panoptic.json", "objects.jsonl", "odvg_grounding.jsonl", "odvg_detection.jsonl",
 )  # fmt: skip
@@ -40,33 +40,31 @@ def read_dataset(
 
     Args:
         data: Its folder or annotation file.
-        images: Folder of its pictures; looked for beside the annotations if None.
-        masks: Folder of saliency masks, where ``data`` does not say.
-        expressions: File of referring expressions, ours or in MDETR's style; that of a composed data set is taken
-            without it.
-        broken: 'error' raises at the first thing that is wrong with it; 'skip' goes on without what is wrong and
-            remembers it.
-        progress: Whether to say on stderr how far it is.
+        images: Folder of its images; searched for beside the annotations if None.
+        masks: Folder of saliency masks, if it is not found from ``data``.
+        expressions: File of referring expressions, ours or in MDETR's style; if None, that of a composed data set.
+        broken: 'error' raises the first error; 'skip' leaves invalid entries out and records their errors.
+        progress: Whether to show a progress bar on stderr.
 
     Raises:
-        FileNotFoundError: If there is no such file or folder, or pictures are missing.
-        ValueError: If it is of no known kind, or broken; names the file.
+        FileNotFoundError: If there is no such file or folder, or images are missing.
+        ValueError: If it is of no known kind, or invalid; names the file.
     """
     faults = ErrorCollector(broken)
     data_set = _read(Path(data), images, masks, faults, progress)
-    said = data_set.source.parent / EXPRESSIONS if expressions is None else Path(expressions)
-    if expressions is not None or (said.is_file() and data_set.source.name in _COMPOSED):
-        data_set = with_expressions(data_set, said, faults)
-    data_set = _with_pictures(data_set, None if images is None else Path(images), faults)
+    file = data_set.source.parent / EXPRESSIONS if expressions is None else Path(expressions)
+    if expressions is not None or (file.is_file() and data_set.source.name in _COMPOSED):
+        data_set = with_expressions(data_set, file, faults)
+    data_set = _with_images(data_set, None if images is None else Path(images), faults)
     return replace(data_set, faults=tuple(faults.texts))
 
 
 def read_annotations(path: str | Path) -> DataSet:
-    """Reads an annotation file alone and looks for no pictures.
+    """Reads an annotation file alone, without searching for image files.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is of no known kind, or broken; names the file.
+        ValueError: If it is of no known kind, or invalid; names the file.
     """
     return _read_file(Path(path), ErrorCollector())
 
@@ -107,7 +105,7 @@ def _read_file(path: Path, faults: ErrorCollector) -> DataSet:
 
 
 def _json(path: Path) -> Any:
-    """Content of a JSON file; a list where it holds JSON lines, one object a line."""
+    """Reads a JSON file; returns a list if it holds JSON lines."""
     if path.suffix == ".jsonl" and not path.read_text(encoding="utf-8").strip():
         return []
     try:
@@ -117,7 +115,7 @@ def _json(path: Path) -> Any:
     return [content] if line_kind(content) and not is_coco(content) else content
 
 
-def _with_pictures(data_set: DataSet, images: Path | None, faults: ErrorCollector) -> DataSet:
+def _with_images(data_set: DataSet, images: Path | None, faults: ErrorCollector) -> DataSet:
     found = data_set.images
     if data_set.source.is_file():
         choices = (image.choices for image in found)

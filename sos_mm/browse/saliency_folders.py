@@ -1,4 +1,4 @@
-"""Saliency data sets: a folder of images and one of masks with the same names."""
+"""Reads saliency data sets: a folder of images and a folder of masks with the same names."""
 
 from functools import partial
 from pathlib import Path
@@ -9,15 +9,15 @@ import numpy as np
 from sos_mm.browse.dataset import SALIENCY, AnnotatedImage, Annotation, DataSet
 from sos_mm.checks import IMAGE_SUFFIXES, check_folder, read_image
 from sos_mm.errors import ErrorCollector
-from sos_mm.progress import Progress
+from sos_mm.terminal import progress_bar
 
 CATEGORY = "salient"
-# Words in the names of the two folders, as the public data sets have them.
+# Words in the names of the two folders in public data sets.
 _MASK_WORDS, _IMAGE_WORDS = ("mask", "gt", "truth"), ("image", "img", "rgb")
 
 
 def find_pair(folder: Path) -> tuple[Path, Path] | None:
-    """The folders of images and of masks in a data set's folder, if its names leave no doubt."""
+    """Finds the folders of images and of masks in a data set's folder, if their names leave no doubt."""
     children = sorted(child for child in folder.iterdir() if child.is_dir())
     masks = [child for child in children if any(word in child.name.lower() for word in _MASK_WORDS)]
     images = [c for c in children if c not in masks and any(word in c.name.lower() for word in _IMAGE_WORDS)]
@@ -25,34 +25,35 @@ def find_pair(folder: Path) -> tuple[Path, Path] | None:
 
 
 def read_saliency(images: Path, masks: Path, faults: ErrorCollector, progress: bool = False) -> DataSet:
-    """What the masks mark: one region an image, or none where a mask is empty.
+    """Reads what the masks mark: one region an image, or none where a mask is empty.
 
     Args:
         images: Folder of the images.
         masks: Folder of the masks.
         faults: Records masks that cannot be read, and images without one.
-        progress: Whether to say on stderr how far it is.
+        progress: Whether to show a progress bar on stderr.
 
     Raises:
         FileNotFoundError: If a folder is missing.
         ValueError: If there is no mask.
     """
-    pictures, drawn = _by_stem(check_folder(images, "`images`")), _by_stem(check_folder(masks, "`masks`"))
+    sources, drawn = _by_stem(check_folder(images, "`images`")), _by_stem(check_folder(masks, "`masks`"))
     if not drawn:
         raise ValueError(f"`masks` must hold image files, but {masks} holds none.")
-    for stem in sorted(pictures.keys() - drawn.keys()):
-        faults.record(FileNotFoundError(f"The image {pictures[stem]} must have a mask of its name in {masks}."))
+    for stem in sorted(sources.keys() - drawn.keys()):
+        faults.record(FileNotFoundError(f"The image {sources[stem]} must have a mask of its name in {masks}."))
     found = []
-    for stem, path in Progress(len(drawn), "masks", progress).over(drawn.items()):
-        try:
-            found.append(_image(pictures.get(stem), path))
-        except (OSError, ValueError) as error:
-            faults.record(error)
+    with progress_bar(drawn.items(), total=len(drawn), unit="masks", shown=progress) as bar:
+        for stem, path in bar:
+            try:
+                found.append(_image(sources.get(stem), path))
+            except (OSError, ValueError) as error:
+                faults.record(error)
     return DataSet(masks, SALIENCY, tuple(found), (CATEGORY,))
 
 
 def read_saliency_map(path: Path) -> np.ndarray:
-    """(H, W) uint8: 1 where a mask is over 128, as metrics of saliency take it. Raises what `read_image` raises."""
+    """Reads a mask as (H, W) uint8, 1 where it is over 128, as saliency metrics do. Raises what `read_image` raises."""
     return (read_image(path, 1) > 128).view(np.uint8)
 
 
@@ -61,10 +62,10 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in paths if not path.name.startswith(".")}
 
 
-def _image(picture: Path | None, path: Path) -> AnnotatedImage:
+def _image(source: Path | None, path: Path) -> AnnotatedImage:
     mask = read_saliency_map(path)
     x, y, width, height = cv2.boundingRect(mask)
     area = float(np.count_nonzero(mask))
     marked = (Annotation(CATEGORY, (x, y, x + width, y + height), area=area, mask=1),) if area else ()
-    name = picture.name if picture else path.stem
-    return AnnotatedImage(name, mask.shape, marked, read_map=partial(read_saliency_map, path), path=picture)
+    name = source.name if source else path.stem
+    return AnnotatedImage(name, mask.shape, marked, read_map=partial(read_saliency_map, path), path=source)

@@ -1,4 +1,4 @@
-"""Sample pictures of a data set for its page: the picture files, and what to draw over them."""
+"""Sample images of a data set for its page: the image files, and the annotations drawn over them."""
 
 import os
 import shutil
@@ -16,37 +16,38 @@ from sos_mm.formats.rle import decode_mask, encode_mask
 from sos_mm.seeding import Purpose, generator
 
 FOLDER = "pictures"
-# Files as they are, unless they are heavier than a page likes or browsers cannot show them.
+# Files are copied unchanged, unless they are too large for a page or browsers cannot show them.
 _SHOWN, _HEAVY = (".jpg", ".jpeg", ".png", ".webp"), 200_000
 _QUALITY = 85
 
 
 def choose(data_set: DataSet, num: int, seed: int) -> list[AnnotatedImage]:
-    """Draws images that are on disk, any as likely as any other, in the order of the data set."""
+    """Draws images that exist on disk, uniformly, and returns them in the order of the data set."""
     found = [image for image in data_set.images if image.path is not None]
     drawn = generator(seed, Purpose.REPORT, 0).permutation(len(found))[:num]
-    return [found[place] for place in sorted(drawn.tolist())]
+    return [found[position] for position in sorted(drawn.tolist())]
 
 
 def sample_record(image: AnnotatedImage, number: int, out: Path, max_side: int) -> dict[str, Any]:
-    """Writes a picture to the page's folder, and gives all that the page draws over it.
+    """Writes an image to the page's folder, and returns the annotations that the page draws over it.
 
     Args:
-        image: One whose file is known.
-        number: Of the picture on the page.
-        out: A folder in the page's, whose content moves up there when it is whole.
-        max_side: Pictures with a longer side, in pixels, are reduced to it.
+        image: An image whose file is known.
+        number: Number of the image on the page.
+        out: A temporary folder inside the page's folder; its content moves there when it is complete.
+        max_side: Larger images are reduced to this longer side, in pixels.
 
     Raises:
-        ValueError: If the picture cannot be read, or annotations are for another size.
+        ValueError: If the image cannot be read, or its annotations are for another size.
     """
-    picture = read_image(image.path, 3)
-    if picture.shape[:2] != tuple(image.size):
+    assert image.path is not None, "the image was not located before"
+    pixels = read_image(image.path, 3)
+    if pixels.shape[:2] != tuple(image.size):
         raise ValueError(
             f"The image {image.path} must have the {image.size[0]} x {image.size[1]} pixels (height, width) that its "
-            f"annotations are for, but has {picture.shape[0]} x {picture.shape[1]}."
+            f"annotations are for, but has {pixels.shape[0]} x {pixels.shape[1]}."
         )
-    source, shown = _write_picture(picture, image.path, number, out, max_side)
+    source, shown = _write_image(pixels, image.path, number, out, max_side)
     record = {
         "name": image.file_name,
         "src": source,
@@ -55,17 +56,15 @@ def sample_record(image: AnnotatedImage, number: int, out: Path, max_side: int) 
         "objects": _objects(image),
         "expressions": [[each.text, each.targets, each.kind] for each in image.expressions],
     }
-    if shown != picture.shape[:2]:
+    if shown != pixels.shape[:2]:
         original = os.path.relpath(image.path.resolve(), out.resolve().parent)
         record |= {"reduced": shown[::-1], "original": quote(original)}
     return record
 
 
-def _write_picture(
-    picture: np.ndarray, path: Path, number: int, out: Path, max_side: int
-) -> tuple[str, tuple[int, int]]:
-    """Address of the written picture in the page's folder, and its height and width."""
-    height, width = picture.shape[:2]
+def _write_image(pixels: np.ndarray, path: Path, number: int, out: Path, max_side: int) -> tuple[str, tuple[int, int]]:
+    """Writes an image; returns its URL relative to the page, and its height and width."""
+    height, width = pixels.shape[:2]
     suffix = path.suffix.lower()
     large = max(height, width) > max_side
     if suffix in _SHOWN and not large and path.stat().st_size <= _HEAVY:
@@ -74,11 +73,11 @@ def _write_picture(
     if large:
         scale = max_side / max(height, width)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1])[1]
     (out / FOLDER / f"{number:04d}.jpg").write_bytes(encoded.tobytes())
-    return f"{FOLDER}/{number:04d}.jpg", picture.shape[:2]
+    return f"{FOLDER}/{number:04d}.jpg", pixels.shape[:2]
 
 
 def _objects(image: AnnotatedImage) -> list[dict[str, Any]]:
@@ -89,12 +88,13 @@ def _objects(image: AnnotatedImage) -> list[dict[str, Any]]:
             f"has {values.shape[0]} x {values.shape[1]}."
         )
     objects = []
-    for place, each in enumerate(image.annotations):
+    height, width = image.size
+    for position, each in enumerate(image.annotations):
         mask = None
         if values is not None:
             mask = values == each.mask
         elif each.mask is not None:
-            mask = decode_mask(each.mask, tuple(image.size), f"object {place} of {image.file_name}")
+            mask = decode_mask(each.mask, (height, width), f"object {position} of {image.file_name}")
         objects.append(
             {
                 "category": each.category,
@@ -105,7 +105,7 @@ def _objects(image: AnnotatedImage) -> list[dict[str, Any]]:
                 "visible": each.visible_share,
                 "truncation": each.truncation,
                 "segment": each.segment_id,
-                "counts": "" if mask is None else encode_mask(mask, (0, 0), tuple(image.size))["counts"],
+                "counts": "" if mask is None else encode_mask(mask, (0, 0), (height, width))["counts"],
             }
         )
     return objects
@@ -114,7 +114,7 @@ def _objects(image: AnnotatedImage) -> list[dict[str, Any]]:
 def sample_records(
     data_set: DataSet, num: int, seed: int, out: Path, max_side: int, faults: ErrorCollector
 ) -> list[dict[str, Any]]:
-    """Those of the images drawn; ``faults`` records pictures that cannot be shown."""
+    """Writes the drawn images and returns their records; ``faults`` records images that cannot be shown."""
     records = []
     (out / FOLDER).mkdir()
     for number, image in enumerate(choose(data_set, num, seed), 1):

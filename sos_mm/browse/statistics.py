@@ -1,4 +1,4 @@
-"""Figures of a data set: counts, sizes, positions, visibility and repeats, as plain arrays."""
+"""Statistics of a data set as arrays: counts, sizes, positions, visibility and repeats."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -10,27 +10,28 @@ import numpy as np
 
 from sos_mm.browse.dataset import DataSet
 
-# Areas in pixels where COCO's evaluation parts small from medium and medium from large objects.
+# Areas in pixels that separate small, medium and large objects in COCO's evaluation.
 SIZE_LIMITS = (32**2, 96**2)
 SIZE_NAMES = ("small", "medium", "large")
 
 
 @dataclass(frozen=True, eq=False)
 class Figures:
-    """What is marked in a data set, by column; N objects in I images of C classes. Stuff and regions to ignore are
-    only counted.
+    """The annotations of a data set by column, with N objects in I images of C classes.
+
+    Stuff and ignore regions are only counted.
 
     Attributes:
         categories: Names of the classes.
-        image: (N,) int64, which image an object is in.
-        category: (N,) int64, its class.
+        image: (N,) int64, index of the object's image.
+        category: (N,) int64, index of its class.
         box: (N, 4) float64, half-open xyxy in pixels.
-        area: (N,) float64, pixels of its mask, or of its box where there are no masks.
+        area: (N,) float64, number of pixels of its mask, or of its box if there are no masks.
         size: (I, 2) float64, height and width of each image.
-        visible_share, truncation: (N,) float64, in [0, 1]; NaN where the data set does not say.
-        limited: (N,) float64, 1 for those that a limit of enlargement made smaller, else 0; NaN likewise.
-        segment_id: Cut-outs that the objects were made of; '' where it does not say.
-        stuff, ignored: How many such regions there are.
+        visible_share, truncation: (N,) float64, in [0, 1]; NaN if the data set does not record it.
+        limited: (N,) float64, 1 if a limit of enlargement reduced the object, else 0; NaN if not recorded.
+        segment_id: Identifiers of the objects' cut-outs; '' if not recorded.
+        stuff, ignored: Numbers of stuff and ignore regions.
     """
 
     categories: tuple[str, ...]
@@ -48,10 +49,10 @@ class Figures:
 
 
 def figures(data_set: DataSet) -> Figures:
-    """The columns of a data set."""
+    """Computes the columns of a data set."""
     numbers = {name: number for number, name in enumerate(data_set.categories)}
-    pairs = [(place, each) for place, image in enumerate(data_set.images) for each in image.annotations]
-    objects = [(place, each) for place, each in pairs if each.role == "object"]
+    pairs = [(index, each) for index, image in enumerate(data_set.images) for each in image.annotations]
+    objects = [(index, each) for index, each in pairs if each.role == "object"]
     roles = Counter(each.role for _, each in pairs)
 
     def column(values: Iterable[float | None]) -> np.ndarray:
@@ -59,7 +60,7 @@ def figures(data_set: DataSet) -> Figures:
 
     return Figures(
         data_set.categories,
-        np.array([place for place, _ in objects], np.int64),
+        np.array([index for index, _ in objects], np.int64),
         np.array([numbers[each.category] for _, each in objects], np.int64),
         np.array([each.box for _, each in objects], float).reshape(-1, 4),
         column(each.area for _, each in objects),
@@ -73,56 +74,60 @@ def figures(data_set: DataSet) -> Figures:
     )
 
 
-def per_class(told: Figures) -> tuple[np.ndarray, np.ndarray]:
-    """(C,) int64 objects of each class, and (C,) int64 images with it."""
-    number = len(told.categories)
-    return np.bincount(told.category, minlength=number), np.bincount(_present(told)[1], minlength=number)
+def per_class(stats: Figures) -> tuple[np.ndarray, np.ndarray]:
+    """Counts the objects of each class, (C,) int64, and the images with it, (C,) int64."""
+    number = len(stats.categories)
+    return np.bincount(stats.category, minlength=number), np.bincount(_present(stats)[1], minlength=number)
 
 
-def per_image(told: Figures) -> tuple[np.ndarray, np.ndarray]:
-    """(I,) int64 objects of each image, and (I,) int64 classes in it."""
-    number = len(told.size)
-    return np.bincount(told.image, minlength=number), np.bincount(_present(told)[0], minlength=number)
+def per_image(stats: Figures) -> tuple[np.ndarray, np.ndarray]:
+    """Counts the objects of each image, (I,) int64, and the classes in it, (I,) int64."""
+    number = len(stats.size)
+    return np.bincount(stats.image, minlength=number), np.bincount(_present(stats)[0], minlength=number)
 
 
-def _present(told: Figures) -> tuple[np.ndarray, np.ndarray]:
-    """Images and classes of each pair of an image and a class in it."""
-    number = max(len(told.categories), 1)
-    return np.divmod(np.unique(told.image * number + told.category), number)
+def _present(stats: Figures) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the image and class indices of each pair of an image and a class in it."""
+    number = max(len(stats.categories), 1)
+    return np.divmod(np.unique(stats.image * number + stats.category), number)
 
 
 def size_shares(area: np.ndarray) -> np.ndarray:
-    """(3,) float64: which shares of the objects are small, medium and large, by `SIZE_LIMITS`; zeros for none."""
+    """Computes the shares of small, medium and large objects by `SIZE_LIMITS`, (3,) float64; zeros for no objects."""
     return np.bincount(np.digitize(area, SIZE_LIMITS), minlength=3) / max(len(area), 1)
 
 
-def relative_sizes(told: Figures) -> np.ndarray:
-    """(N,) float64: side of the square of an object's area, as a share of that of its image's."""
-    return np.sqrt(told.area / told.size[told.image].prod(axis=1))
+def relative_sizes(stats: Figures) -> np.ndarray:
+    """Computes the square root of each object's area relative to its image's area, (N,) float64."""
+    return np.sqrt(stats.area / stats.size[stats.image].prod(axis=1))
 
 
-def position_map(told: Figures, cells: int) -> np.ndarray:
-    """(cells, cells) float64: which share of the boxes has its centre in each cell of the image; zeros for none."""
-    centres = (told.box[:, :2] + told.box[:, 2:]) / 2 / told.size[told.image, ::-1]
-    places = np.clip((centres * cells).astype(np.int64), 0, cells - 1)
-    counted = np.bincount(places[:, 1] * cells + places[:, 0], minlength=cells * cells)
-    return counted.reshape(cells, cells) / max(len(places), 1)
+def position_map(stats: Figures, cells: int) -> np.ndarray:
+    """Computes the share of boxes whose centre is in each cell of the image, (cells, cells) float64; zeros for no
+    boxes.
+    """
+    centres = (stats.box[:, :2] + stats.box[:, 2:]) / 2 / stats.size[stats.image, ::-1]
+    positions = np.clip((centres * cells).astype(np.int64), 0, cells - 1)
+    counted = np.bincount(positions[:, 1] * cells + positions[:, 0], minlength=cells * cells)
+    return counted.reshape(cells, cells) / max(len(positions), 1)
 
 
 def shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """(len(edges) - 1,) float64: which share of the values is between two edges, those outside in the outer ones."""
+    """Computes the share of the values between two edges, (len(edges) - 1,) float64; values outside count in the outer
+    bins.
+    """
     values = values[~np.isnan(values)]
     counted = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
     return counted / max(len(values), 1)
 
 
 def segment_uses(segment_ids: Sequence[str]) -> Counter[str]:
-    """How often each cut-out was used; objects without one are left out."""
+    """Counts how often each cut-out was used; objects without one are left out."""
     return Counter(filter(None, segment_ids))
 
 
 def identical_files(paths: Iterable[Path]) -> list[list[Path]]:
-    """Groups of files with the same bytes, the largest first; only those of one length are read."""
+    """Groups files with the same bytes, the largest group first; reads only files of equal size."""
     by_length = defaultdict(list)
     for path in paths:
         by_length[path.stat().st_size].append(path)
@@ -135,7 +140,7 @@ def identical_files(paths: Iterable[Path]) -> list[list[Path]]:
 
 
 def _content_hash(path: Path) -> bytes:
-    """SHA-256 of a file, read in blocks."""
+    """Computes the SHA-256 of a file, read in blocks."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(2**20):

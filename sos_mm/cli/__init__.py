@@ -1,7 +1,7 @@
-"""The command `sos-mm`: a verb for each thing that the package does.
+"""The command `sos-mm`: one verb for each task of the package.
 
 Each verb is a module of this folder with the function ``main(argv, prog)``, which the files of ``tools/`` call too. A
-module is imported when its verb is called, so that no verb pays for what another one needs.
+module is imported when its verb is called, so that no verb imports the dependencies of another.
 """
 
 import argparse
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import sos_mm
+from sos_mm.cli.ending import command, refuse
 
 VERBS = {
     "synthesize": "compose a data set from a recipe",
@@ -38,15 +39,33 @@ def main(argv: Sequence[str] | None = None) -> int | None:
         What the verb returns, the exit code.
 
     Raises:
-        SystemExit: If there is no such verb, or as the verb does.
+        SystemExit: If there is no such verb, or if the verb raises it.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     verb = _new_parser().parse_args(argv[:1]).verb
+    return run(verb, argv[1:], prog=f"sos-mm {verb}")
+
+
+@command()
+def run(verb: str, argv: Sequence[str] | None = None, prog: str | None = None) -> int | None:
+    """Imports a verb's module and calls its ``main``.
+
+    Args:
+        verb: One of `VERBS`.
+        argv: Its arguments; those of the process if None.
+        prog: The command as it was called; None if a file of ``tools/`` was.
+
+    Returns:
+        What the verb returns, the exit code.
+
+    Raises:
+        SystemExit: If the verb's libraries are missing, or as the verb does.
+    """
     try:
         module = import_module(f"sos_mm.cli.{verb}")
     except (ImportError, RuntimeError) as error:
-        sys.exit(f"error: `sos-mm {verb}` cannot be used here: {error}. `sos-mm env` says how to get what is missing.")
-    return module.main(argv[1:], prog=f"sos-mm {verb}")
+        refuse(f"`sos-mm {verb}` cannot be used here: {error}. `sos-mm env` says how to get what is missing.")
+    return module.main(argv, prog=prog)
 
 
 def _new_parser() -> argparse.ArgumentParser:

@@ -1,13 +1,13 @@
-"""Makes a page about a data set: `sos-mm browse data/composed --out pages/composed`.
+"""Writes a page about a data set: `sos-mm browse data/composed --out pages/composed`.
 
-Reads COCO and LVIS instances, COCO panoptic, ODVG lines, saliency pairs, and what `sos-mm synthesize` wrote.
+Reads COCO and LVIS instances, COCO panoptic, ODVG lines, saliency pairs, and data sets of `sos-mm synthesize`.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from sos_mm.browse import write_report
+from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
 from sos_mm.errors import BROKEN
 
@@ -33,11 +33,9 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     return parser.parse_args(argv)
 
 
+@command()
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Writes the page and says where it is."""
+    """Writes the page and prints its path."""
     args = vars(parse_args(argv, prog))
-    try:
-        page = write_report(args.pop("data"), args.pop("out"), **args, progress=True)
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    page = write_report(args.pop("data"), args.pop("out"), **args, progress=True)
     print(page)

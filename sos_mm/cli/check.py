@@ -1,13 +1,15 @@
-"""Says what is missing from saliency data sets: `sos-mm check data/DUTS-TE data/ECSSD`.
+"""Checks saliency data sets for missing files: `sos-mm check data/DUTS-TE data/ECSSD`.
 
 A folder named like a public data set (DUTS-TR, DUTS-TE, DUT-OMRON, ECSSD, PASCAL-S, HKU-IS, NJU2K, NLPR, STERE, SIP,
-VT821, VT1000, VT5000) is looked at as that set was distributed; any other must hold `images` and `masks`.
+VT821, VT1000, VT5000) is checked against the layout in which that data set is distributed; any other must hold `images`
+and `masks`.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
 from sos_mm.saliency import SaliencyDataset
 from sos_mm.saliency.apis.inspection import describe, inspect_dataset
@@ -22,8 +24,9 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     return parser.parse_args(argv)
 
 
+@command()
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Prints what was found; 1 if anything is missing."""
+    """Prints the findings; returns 1 if anything is missing."""
     args = parse_args(argv, prog)
     found, missing = [], []
     for folder in args.folders:

@@ -1,24 +1,25 @@
-"""Turns annotation files into others, such as `sos-mm convert panoptic-odvg panoptic.json grounding.jsonl`.
+"""Converts annotation files between formats, such as `sos-mm convert panoptic-odvg panoptic.json grounding.jsonl`.
 
 Panoptic files may be those of COCO, of this package or of the released composed sets. `refs` are the lists of the
-authors of RefCOCO (saved as JSON) and gRefCOCO; `mdetr` files are what mmdet evaluates RefCOCO and gRefCOCO with.
+authors of RefCOCO (saved as JSON) and gRefCOCO; `mdetr` files are those that mmdet evaluates RefCOCO and gRefCOCO with.
 """
 
 import argparse
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from sos_mm.annotations import panoptic, referring
+from sos_mm.annotations import panoptic
 from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
+from sos_mm.cli.ending import command, refuse
 from sos_mm.cli.parsing import new_parser
 from sos_mm.formats.coco import CATEGORY
 from sos_mm.formats.json_reader import read_lists
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from sos_mm.formats.mdetr import read_mdetr, read_refs, to_mdetr
 from sos_mm.formats.odvg import label_map
+from sos_mm.formats.odvg_referring import read_odvg, to_odvg
 from sos_mm.formats.panoptic import PanopticFile
 
 
@@ -65,7 +66,7 @@ def _panoptic(args: argparse.Namespace) -> PanopticFile:
 
 
 def panoptic_odvg(args: argparse.Namespace, left_out: Counter) -> int:
-    """Writes the lines."""
+    """Converts a panoptic file to ODVG for grounding; returns the number of lines."""
     file = _panoptic(args)
     number = write_json_lines(args.out, panoptic.grounding_lines(file, args.max_characters, args.seed))
     left_out.update(file.left_out)
@@ -73,7 +74,7 @@ def panoptic_odvg(args: argparse.Namespace, left_out: Counter) -> int:
 
 
 def panoptic_detection(args: argparse.Namespace, left_out: Counter) -> int:
-    """Writes the lines, and ``<stem>_label_map.json`` beside them."""
+    """Converts a panoptic file to ODVG for detection, with ``<stem>_label_map.json`` beside it."""
     file, out = _panoptic(args), Path(args.out)
     number = write_json_lines(out, panoptic.detection_lines(file))
     names = label_map(file.names[id] for id in file.labels)
@@ -84,7 +85,7 @@ def panoptic_detection(args: argparse.Namespace, left_out: Counter) -> int:
 
 
 def panoptic_intra_class(args: argparse.Namespace, left_out: Counter) -> int:
-    """Writes the expressions."""
+    """Converts a panoptic file to intra-class referring expressions."""
     file = _panoptic(args)
     content = panoptic.intra_class(file)
     write_json_lists(args.out, content)
@@ -93,39 +94,39 @@ def panoptic_intra_class(args: argparse.Namespace, left_out: Counter) -> int:
 
 
 def released_odvg(args: argparse.Namespace, left_out: Counter) -> int:
-    """Writes the lines."""
+    """Repairs a released grounding file."""
     lines = rebuilt_lines(args.source, args.image_suffix or ".jpg", args.max_characters, left_out)
     return write_json_lines(args.out, lines)
 
 
 def released_panoptic(args: argparse.Namespace, left_out: Counter) -> int:
-    """Writes the file."""
+    """Repairs a released panoptic file."""
     content = repaired_panoptic(args.source, args.masks, args.image_suffix, left_out)
     write_json_lists(args.out, content)
     return len(content["annotations"])
 
 
 def mdetr_odvg(args: argparse.Namespace, left_out: Counter) -> int:
-    """Writes the lines."""
-    return write_json_lines(args.out, referring.to_odvg(read_mdetr(args.source), left_out))
+    """Converts an ``mdetr`` file to ODVG."""
+    return write_json_lines(args.out, to_odvg(read_mdetr(args.source), left_out))
 
 
 def odvg_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
-    """Writes the expressions."""
+    """Converts ODVG for grounding to an ``mdetr`` file."""
     categories = read_lists(args.categories, categories=CATEGORY)["categories"] if args.categories else ()
-    content = to_mdetr(referring.read_odvg(args.source), categories)
+    content = to_mdetr(read_odvg(args.source), categories)
     write_json_lists(args.out, content)
     return len(content["images"])
 
 
 def refs_odvg(args: argparse.Namespace, left_out: Counter) -> int:
-    """Writes the lines."""
+    """Converts a ``refs`` file to ODVG."""
     expressions = read_refs(args.source, args.instances, args.split, args.name)
-    return write_json_lines(args.out, referring.to_odvg(expressions, left_out))
+    return write_json_lines(args.out, to_odvg(expressions, left_out))
 
 
 def refs_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
-    """Writes the expressions."""
+    """Converts a ``refs`` file to an ``mdetr`` file."""
     expressions = read_refs(args.source, args.instances, args.split, args.name)
     categories = read_lists(args.instances, categories=CATEGORY)["categories"]
     content = to_mdetr(expressions, categories)
@@ -133,15 +134,13 @@ def refs_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
     return len(content["images"])
 
 
+@command()
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Converts and says what was left out; nothing at all is an error."""
-    args, left_out = parse_args(argv, prog), Counter()
-    try:
-        number = args.make(args, left_out)
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    args, left_out = parse_args(argv, prog), Counter[str]()
+    number = args.make(args, left_out)
     print(f"{args.out}: {number} written")
     for reason, times in (+left_out).most_common():
         print(f"left out, {times} times: {reason}")
     if not number:
-        sys.exit(f"error: nothing of {args.source} fits this kind, so {args.out} is empty")
+        refuse(f"nothing of {args.source} fits this kind, so {args.out} is empty")

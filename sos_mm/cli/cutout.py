@@ -1,4 +1,4 @@
-"""Cuts out what is salient: saliency PNG, RGBA cut-out and overlay of images, folders and videos.
+"""Cuts out salient objects: writes saliency maps, RGBA cut-outs and overlays of images, folders and videos.
 
 sos-mm cutout photo.jpg results --onnx u2netp.onnx
 sos-mm cutout photos results --config configs/sod_diffusion_swinb.py --checkpoint epoch_90.pth --batch-size 8
@@ -15,14 +15,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from sos_mm.cli.parsing import new_parser
+from sos_mm.cli.ending import command
+from sos_mm.cli.parsing import add_renamed_argument, new_parser
 from sos_mm.cutouts import CutoutWriter, OnnxCutter, Photograph, find_photographs
 from sos_mm.cutouts.photographs import Video, is_video, read_each
 from sos_mm.cutouts.writing import KINDS, OverlayVideo
 from sos_mm.errors import BROKEN, ErrorCollector
-from sos_mm.progress import Progress
+from sos_mm.terminal import progress_bar
 
-# (name, image, alpha, uncertainty), as `CutoutWriter.write` takes them.
+# (name, image, alpha, uncertainty), the arguments of `CutoutWriter.write`.
 Found = tuple[str, np.ndarray, np.ndarray, np.ndarray | None]
 Finder = Callable[[Iterable[Photograph], ErrorCollector], Iterator[Found]]
 
@@ -37,28 +38,35 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     parser.add_argument("--onnx", help="instead: an ONNX file (U2-Net's kind, or made by tools/export_onnx.py)")
     parser.add_argument("--device", help="where one of our models runs (default: a GPU where there is one)")
     parser.add_argument("--batch-size", type=int, default=1, help="images that go through one of our models at once")
-    parser.add_argument("--steps", type=int, help="sampling steps of one of our models")
-    parser.add_argument("--ensemble", type=int, help="members that are averaged; more than one give uncertainty")
+    about = "sampling steps of one of our models"
+    add_renamed_argument(parser, "--num-inference-steps", "--steps", type=int, help=about)
+    about = "members that are averaged; more than one give uncertainty"
+    add_renamed_argument(parser, "--ensemble-size", "--ensemble", type=int, help=about)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="what to write (default: all)")
     parser.add_argument("--broken", choices=BROKEN, default="error", help="what to do with images that are broken")
     args = parser.parse_args(argv)
     if bool(args.onnx) == bool(args.checkpoint):
         parser.error("give one of --checkpoint (with or without --config) and --onnx")
-    if args.onnx and (args.config or args.device or args.steps or args.ensemble or args.batch_size != 1):
-        parser.error("--config, --device, --steps, --ensemble and --batch-size are for --checkpoint, not for --onnx")
+    sampling = args.num_inference_steps or args.ensemble_size
+    if args.onnx and (args.config or args.device or sampling or args.batch_size != 1):
+        parser.error(
+            "--config, --device, --num-inference-steps, --ensemble-size and --batch-size are for --checkpoint, "
+            "not for --onnx"
+        )
     return args
 
 
 def finder_of(args: argparse.Namespace) -> Finder:
-    """What finds the salient object of each photograph."""
+    """Returns the function that yields the salient objects of images, from an ONNX file or a checkpoint."""
     if args.onnx:
         cutter = OnnxCutter(args.onnx)
         return lambda photographs, faults: (
             (photograph.name, image, cutter.cut(image), None) for photograph, image in read_each(photographs, faults)
         )
-    from sos_mm.saliency import SODInferencer  # Brings torch, which ONNX files do without.
+    from sos_mm.saliency import SODInferencer  # Imports torch, which ONNX models do not need.
 
-    settings = {key: value for key in ("steps", "ensemble") if (value := getattr(args, key)) is not None}
+    settings = dict(num_inference_steps=args.num_inference_steps, ensemble_size=args.ensemble_size)
+    settings = {key: value for key, value in settings.items() if value is not None}
     inferencer = SODInferencer(args.config, args.checkpoint, device=args.device, test_cfg=settings)
 
     def find(photographs: Iterable[Photograph], faults: ErrorCollector) -> Iterator[Found]:
@@ -69,36 +77,32 @@ def finder_of(args: argparse.Namespace) -> Finder:
 
 
 def cut_video(path: str, find: Finder, writer: CutoutWriter) -> int:
-    """Writes the results of a video's frames; how many there were."""
+    """Writes the results of a video's frames; returns their number."""
     video = Video(path)
-    progress, number = Progress(max(video.frames, 1), "frames"), 0
-    with OverlayVideo(writer, video) as overlay:
+    number = 0
+    with OverlayVideo(writer, video) as overlay, progress_bar(total=max(video.frames, 1), unit="frames") as bar:
         for found in find(video, ErrorCollector()):
             writer.write(*found)
             overlay.add(*found[1:3])
             number += 1
-            progress.add(1)
+            bar.update()
     return number
 
 
+@command("interrupted: files that are there are complete; run the same command with a new folder to begin anew")
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Writes the results, and lists what was left out."""
+    """Writes the results, and prints what was left out."""
     args = parse_args(argv, prog)
     videos = [path for path in args.inputs if is_video(path)]
     images = [path for path in args.inputs if not is_video(path)]
     faults, number = ErrorCollector(args.broken), 0
-    try:
-        photographs = find_photographs(images)
-        writer, find = CutoutWriter(args.out, args.kinds), finder_of(args)
-        progress = Progress(len(photographs), "images")
-        for found in find(progress.over(photographs), faults):
+    photographs = find_photographs(images)
+    writer, find = CutoutWriter(args.out, args.kinds), finder_of(args)
+    with progress_bar(photographs, total=len(photographs), unit="images") as bar:
+        for found in find(bar, faults):
             writer.write(*found)
             number += 1
-        number += sum(cut_video(path, find, writer) for path in videos)
-    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(f"interrupted: what is in {args.out} is whole")
+    number += sum(cut_video(path, find, writer) for path in videos)
     for text in faults.texts:
         print(f"skipped: {text}", file=sys.stderr)
     skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(faults.counts.items()))

@@ -1,4 +1,4 @@
-"""Prints versions of everything, and in plain words what is missing for which part and how to get it."""
+"""Prints the versions of all packages, which parts are ready to use, and how to get what others need."""
 
 import argparse
 import importlib
@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 import sos_mm
+from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
 from sos_mm.compat import check_openmmlab, find_lineage
 
@@ -28,35 +29,49 @@ def compiled_operators() -> None:
 
 
 def importable(*modules: str, extra: str) -> Callable[[], None]:
-    """A check that modules can be imported."""
+    """Returns a check that imports modules.
+
+    Args:
+        modules: Names of the modules.
+        extra: The extra of setup.cfg that installs them; ``{lineage}`` stands for the installed lineage.
+    """
 
     def check() -> None:
         for module in modules:
             try:
                 importlib.import_module(module)
-            except Exception as error:  # A broken package raises anything.
-                raise RuntimeError(f"`{module}` cannot be imported ({error}): `pip install -e '.[{extra}]'`") from error
+            except Exception as error:  # A broken package may raise any error.
+                remedy = f"`pip install -e '.[{extra.format(lineage=lineage_name())}]'`"
+                raise RuntimeError(f"`{module}` cannot be imported ({error}): {remedy}") from error
 
     return check
 
 
+def lineage_name() -> str:
+    """Returns the name of the installed lineage, or that of the maintained forks if none is installed."""
+    try:
+        return find_lineage().name
+    except RuntimeError:
+        return "onedl"
+
+
 PARTS: dict[str, list[Callable[[], object]]] = {
-    "segments, composition, synthesis": [importable("numpy", "cv2", extra="onedl")],
+    "segments, composition, synthesis": [importable("numpy", "cv2", extra="{lineage}")],
     "backgrounds of the bundled sample": [importable("skimage", extra="sample")],
     "saliency": [
         lambda: check_openmmlab("mmengine", "mmcv", "mmseg"),
-        importable("torch", "diffusers", "timm", "sos_mm.saliency", extra="onedl"),
+        importable("torch", "diffusers", "timm", "sos_mm.saliency", extra="{lineage}"),
     ],
     "detection": [
         lambda: check_openmmlab("mmengine", "mmcv", "mmdet"),
         compiled_operators,
-        importable("mmdet", "lvis", "pycocotools", extra="onedl-detection"),
+        importable("mmdet", "lvis", "pycocotools", extra="{lineage}-detection"),
     ],
 }
 
 
 def installed_version(distribution: str) -> str:
-    """A distribution's version, or a dash."""
+    """Returns the version of a distribution, or a dash."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -64,7 +79,7 @@ def installed_version(distribution: str) -> str:
 
 
 def state(checks: list[Callable[[], object]]) -> str:
-    """What stands in the way of a part: the first check that fails, or 'ready'."""
+    """Returns the error of the first check that fails, or 'ready'."""
     for check in checks:
         try:
             check()
@@ -78,6 +93,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     return new_parser("env", __doc__, prog).parse_args(argv)
 
 
+@command()
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Prints the report."""
     parse_args(argv, prog)

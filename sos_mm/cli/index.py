@@ -1,4 +1,4 @@
-"""Makes the index of a bank: reads every segment once, checks and measures it, and says what is broken.
+"""Builds the index of a bank: reads, checks and measures every segment once, and reports broken ones.
 
 sos-mm index bank.arrow type=release root=data/sos metadata=data/sos.json --copies 128 256 512 1024
 sos-mm index coco.arrow type=coco annotations=instances.json images=train2017 soften=1.0
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
 from sos_mm.errors import BROKEN, ErrorCollector
 from sos_mm.segments import build_index
@@ -31,7 +32,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
 
 
 def read_options(pairs: list[str]) -> dict[str, Any]:
-    """Options from ``key=value``; values are JSON where they can be, text otherwise.
+    """Parses options given as ``key=value``; values are JSON if valid, otherwise strings.
 
     Raises:
         ValueError: If there is no ``=``.
@@ -48,18 +49,14 @@ def read_options(pairs: list[str]) -> dict[str, Any]:
     return options
 
 
+@command("interrupted: nothing was written, and what was there is as it was")
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Writes the index and lists what was left out."""
+    """Writes the index and prints what was left out."""
     args = parse_args(argv, prog)
-    try:
-        faults = ErrorCollector(args.broken)
-        records = list_records(read_options(args.bank), faults)
-        build_index(records, args.out, copies=args.copies, faults=faults, workers=args.workers)
-        indexed = IndexedRecords(args.out)
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted: nothing was written, and what was there is as it was")
+    faults = ErrorCollector(args.broken)
+    records = list_records(read_options(args.bank), faults)
+    build_index(records, args.out, copies=args.copies, faults=faults, workers=args.workers)
+    indexed = IndexedRecords(args.out)
     for text in faults.texts:
         print(f"skipped: {text}", file=sys.stderr)
     number, categories, skipped = len(indexed), len(indexed.categories), sum(indexed.skipped.values())

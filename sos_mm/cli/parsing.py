@@ -1,18 +1,68 @@
-"""What the parsers of all verbs have in common."""
+"""Functions shared by the parsers of all verbs."""
 
 import argparse
 import sys
+from typing import Any
+
+from sos_mm.checks import require_posix
+
+# What these do needs more of the operating system than Windows has.
+POSIX_VERBS = ("synthesize", "preview", "index", "cutout", "convert")
 
 
 def new_parser(verb: str, description: str, prog: str | None, **options) -> argparse.ArgumentParser:
-    """Makes the parser of a verb, without arguments yet.
+    """Creates the parser of a verb, without arguments.
 
     Args:
         verb: The verb.
-        description: What the verb does; it names its own command as ``sos-mm VERB``.
-        prog: The command as it was called; None if a file of ``tools/`` was, which the help text then names instead.
-        options: Those of `argparse.ArgumentParser`.
+        description: Description of the verb, which names the command as ``sos-mm VERB``.
+        prog: The command as it was called; None for a file of ``tools/``, which the help text then names instead.
+        options: Options of `argparse.ArgumentParser`.
+
+    Raises:
+        SystemExit: If the verb cannot be used on this operating system.
     """
+    if verb in POSIX_VERBS:
+        try:
+            require_posix(f"`{prog or sys.argv[0]}`")
+        except RuntimeError as error:
+            sys.exit(f"error: {error}")
     if prog is None:
         description = description.replace(f"sos-mm {verb}", f"python {sys.argv[0]}")
     return argparse.ArgumentParser(prog=prog, description=description, **options)
+
+
+def add_recipe(parser: argparse.ArgumentParser, example: str) -> None:
+    """Adds the arguments that name a recipe: its file, and ``--cfg-options`` with values that replace those in it.
+
+    Args:
+        parser: The parser of a verb.
+        example: What the help text gives as an example of ``KEY=VALUE``.
+
+    Raises:
+        ImportError: If mmengine is not installed.
+    """
+    from sos_mm.synthesis.recipe import config_module  # Brings all of composition, which other verbs do without.
+
+    parser.add_argument("recipe", help="config file of what to make")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=config_module().DictAction,
+        default={},
+        metavar="KEY=VALUE",
+        help=f"values that replace those of the recipe, such as {example}",
+    )
+
+
+def add_renamed_argument(parser: argparse.ArgumentParser, name: str, old_name: str, **options: Any) -> None:
+    """Adds an option that may be given under its name or under its old one, which the help leaves out.
+
+    Args:
+        parser: The parser.
+        name, old_name: With their dashes. Giving both is an error.
+        options: Those of `argparse.ArgumentParser.add_argument`.
+    """
+    group = parser.add_mutually_exclusive_group()
+    stored = group.add_argument(name, **options)
+    group.add_argument(old_name, **options | {"help": argparse.SUPPRESS, "dest": stored.dest})

@@ -31,7 +31,6 @@ from sos_mm.cli.parsing import new_parser
 from sos_mm.errors import BROKEN
 from sos_mm.formats.composed import recipe_has
 from sos_mm.formats.records import Record
-from sos_mm.progress import Progress
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.checking import Report, check_expressions, keep_true
 from sos_mm.referring.exporting import OUTPUTS, Exporter, summarize
@@ -44,6 +43,7 @@ from sos_mm.referring.phrasing import write
 from sos_mm.referring.reading import COMPLETE, AnnotatedImages
 from sos_mm.referring.tokens import build_counter
 from sos_mm.seeding import Purpose, generator
+from sos_mm.terminal import progress_bar
 
 LINES, SUMMARY = "referring.jsonl", "referring_summary.json"
 _DEFAULT_OUTPUTS = ("odvg", "grefcoco", "refcoco", "intra_class")
@@ -103,12 +103,11 @@ def refer(args: argparse.Namespace) -> None:
             f"{path} is part of the data set, by its recipe: name another folder as --out, and give this file as "
             "--expressions to make other files of it."
         )
-    progress = Progress(len(images), "images")
 
     def make(start: int) -> Iterator[Record]:
-        progress.done = start
-        for index, image in progress.over(images.numbered(start)):
-            yield image_line(image, express(index, image), images.categories, index)
+        with progress_bar(images.numbered(start), total=max(len(images) - start, 0), unit="images") as bar:
+            for index, image in bar:
+                yield image_line(image, express(index, image), images.categories, index)
 
     write_resumable(path, identity(args, images), make)
     exporter = Exporter(path, images, captions, args.seed, args.split or "train")
@@ -166,7 +165,8 @@ def verify(args: argparse.Namespace) -> int:
     """Checks expressions and says what was found; 1 if one is refused."""
     images = open_images(args)
     claims = ClaimsByImage(read_claims(args.verify, images.source, args.split))
-    report = check_expressions(Progress(len(images), "images").over(images), claims, args.language)
+    with progress_bar(images, total=len(images), unit="images") as bar:
+        report = check_expressions(bar, claims, args.language)
     print(f"{args.verify}: {claims.number} expressions: {report.describe()}")
     if args.report is not None:
         content = {"expressions": str(args.verify), "data": str(images.source), **report.to_json()}

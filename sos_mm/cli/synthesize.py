@@ -1,20 +1,20 @@
-"""Makes a data set: `sos-mm synthesize configs/synthesis/sample_saliency.py --out data/sample --num 1000`."""
+"""Generates a data set: `sos-mm synthesize configs/synthesis/sample_saliency.py --out data/sample --num 1000`."""
 
 import argparse
-import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from sos_mm.browse import page_folder, write_report
-from sos_mm.cli.parsing import new_parser
+from sos_mm.cli.ending import command
+from sos_mm.cli.parsing import add_recipe, new_parser
 from sos_mm.synthesis import load_recipe, synthesize
 from sos_mm.synthesis.executors import EXECUTORS
-from sos_mm.synthesis.recipe import config_module
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
     """Parses the command line."""
     parser = new_parser("synthesize", __doc__, prog)
-    parser.add_argument("recipe", help="config file of what to make")
+    add_recipe(parser, example="group=held_out")
     parser.add_argument("--out", required=True, help="folder of the data set")
     parser.add_argument("--num", type=int, required=True, help="number of images")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
@@ -25,31 +25,44 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
         help="who makes the shards: processes of this machine, or a Ray cluster (that of RAY_ADDRESS, or a local one)",
     )
     parser.add_argument("--report", metavar="DIR", help="folder for a page about the data set, made at the end")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the whole data set (default: 0)")
     parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=config_module().DictAction,
-        default={},
-        metavar="KEY=VALUE",
-        help="values that replace those of the recipe, such as group=held_out",
+        "--verify",
+        action="store_true",
+        help="of a data set that is complete already, read all files and compare their checksums",
     )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the whole data set (default: 0)")
     return parser.parse_args(argv)
 
 
+def check_apart(out: str, report: str) -> None:
+    """Checks that neither folder is inside the other one.
+
+    Raises:
+        ValueError: If one is.
+    """
+    data, page = Path(out).resolve(), Path(report).resolve()
+    if data == page or data in page.parents or page in data.parents:
+        raise ValueError(f"`--report` must be a folder apart from that of the data set, {out}, but got {report}.")
+
+
+@command("interrupted: the same command goes on from here")
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Makes it and says where it is."""
-    try:
-        args = parse_args(argv, prog)
-        recipe = load_recipe(args.recipe, args.cfg_options)
-        if args.report:
-            page_folder(args.report)
-        report = synthesize(recipe, args.out, args.num, workers=args.workers, seed=args.seed, executor=args.executor)
-        page = write_report(args.out, args.report) if args.report else None
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted: the same command goes on from here")
+    """Generates the data set and prints its path."""
+    args = parse_args(argv, prog)
+    recipe = load_recipe(args.recipe, args.cfg_options)
+    if args.report:
+        check_apart(args.out, args.report)
+        page_folder(args.report)
+    report = synthesize(
+        recipe,
+        args.out,
+        args.num,
+        workers=args.workers,
+        seed=args.seed,
+        executor=args.executor,
+        verify=args.verify,
+    )
+    page = write_report(args.out, args.report) if args.report else None
     print(report.describe())
     if page:
         print(f"page: {page}")

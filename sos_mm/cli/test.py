@@ -1,7 +1,7 @@
 """Tests a model: `sos-mm test configs/sod_diffusion_swinb.py CHECKPOINT`.
 
-Of several data sets (a ConcatDataset of them) a table is told at the end, and pictures go to a folder each. With an
-ensemble (`--cfg-options model.test_cfg.ensemble=4`) the rows of `--show-dir` end with its uncertainty.
+For several data sets (in a ConcatDataset) a table is printed at the end, and images are written to one folder each.
+With an ensemble (`--cfg-options model.test_cfg.ensemble_size=4`) the rows of `--show-dir` end with its uncertainty.
 
 One process a GPU: `torchrun --nproc_per_node 8 -m sos_mm test CONFIG CHECKPOINT --launcher pytorch`, or under slurm
 `srun --ntasks 8 --gres gpu:8 sos-mm test CONFIG CHECKPOINT --launcher slurm`; in a clone also tools/dist_test.sh and
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from sos_mm.cli.ending import command, refusals
 from sos_mm.cli.parsing import new_parser
 from sos_mm.engine.launch import add_common_arguments, build_trained, load_config, start_processes
 
@@ -30,10 +31,10 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
 
 
 def augment(config: Config) -> None:
-    """Has every test set go through ``tta_pipeline``, and the model average what comes of it.
+    """Lets every test set use ``tta_pipeline``, and the model average the predictions.
 
     Raises:
-        ValueError: If the config does not say how.
+        ValueError: If the config has no settings for test-time augmentation.
     """
     for key in ("tta_model", "tta_pipeline"):
         if key not in config:
@@ -44,10 +45,12 @@ def augment(config: Config) -> None:
     config.model = dict(config.tta_model, module=config.model)
 
 
+@command(refusing=False)
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Tests."""
+    """Tests a model."""
     args = parse_args(argv, prog)
-    config = load_config(args)
+    with refusals():
+        config = load_config(args)
     hooks = config.get("custom_hooks") or []
     if args.out:
         hooks.append(dict(type="sos_mm.SaveSaliencyHook", folder=str(Path(args.out).absolute())))
@@ -57,5 +60,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     config.custom_hooks = hooks
     if args.tta:
         augment(config)
-    start_processes(config)
-    build_trained(config, args.checkpoint).test()
+    with refusals():
+        start_processes(config)
+        runner = build_trained(config, args.checkpoint)
+    runner.test()

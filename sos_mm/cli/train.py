@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
+from sos_mm.cli.ending import command, refusals
 from sos_mm.cli.parsing import new_parser
 from sos_mm.engine.hooks import MatchingCheckpointHook
 from sos_mm.engine.launch import add_common_arguments, build_runner, load_config, start_processes
@@ -32,11 +33,11 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
 
 
 def apply_arguments(config, args: argparse.Namespace) -> None:
-    """Writes the command line's wishes into the config.
+    """Applies the command line's options to the config.
 
     Raises:
-        RuntimeError: If mixed precision is asked for without a GPU.
-        ValueError: If the learning rate is to be scaled and the config does not say from which batch size.
+        RuntimeError: If mixed precision is requested without a GPU.
+        ValueError: If learning rate scaling is requested and the config has no base batch size.
     """
     if args.amp:
         if not torch.cuda.is_available():
@@ -53,12 +54,14 @@ def apply_arguments(config, args: argparse.Namespace) -> None:
         config.load_from = None if args.resume == "auto" else args.resume
 
 
+@command("interrupted: `--resume` goes on from the last checkpoint", refusing=False)
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Trains."""
+    """Trains a model."""
     args = parse_args(argv, prog)
-    config = load_config(args)
-    apply_arguments(config, args)
-    start_processes(config)
-    runner = build_runner(config)
+    with refusals():
+        config = load_config(args)
+        apply_arguments(config, args)
+        start_processes(config)
+        runner = build_runner(config)
     runner.register_hook(MatchingCheckpointHook())
     runner.train()

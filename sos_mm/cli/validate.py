@@ -1,15 +1,15 @@
-"""Checks annotation files: COCO, LVIS, panoptic, ODVG, RefCOCO, gRefCOCO; `sos-mm validate FILE ...`.
+"""Validates annotation files: COCO, LVIS, panoptic, ODVG, RefCOCO, gRefCOCO; `sos-mm validate FILE ...`.
 
-Says what is wrong, how often, and in which line first. The exit code is 1 if anything is. An ordinary COCO file of a
-million annotations takes tens of seconds: see `tools/benchmarks/annotations.py`.
+Prints what is wrong, how often, and in which line first. The exit code is 1 if there are faults. An ordinary COCO file
+of a million annotations takes tens of seconds: see `tools/benchmarks/annotations.py`.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from sos_mm.annotations.validate import KINDS, Options, validate
+from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
 
 
@@ -26,16 +26,13 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     return parser.parse_args(argv)
 
 
+@command()
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Prints what was found; 1 if there are faults."""
+    """Prints the findings; returns 1 if there are faults."""
     args, code = parse_args(argv, prog), 0
-    try:
-        options = Options(args.images, args.masks, args.label_map, args.tolerance, args.show)
-        for path in args.files:
-            found = validate(path, args.kind, options)
-            print(found.describe(), flush=True)
-            code |= bool(found.counts)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    options = Options(args.images, args.masks, args.label_map, args.tolerance, args.show)
+    for path in args.files:
+        found = validate(path, args.kind, options)
+        print(found.describe(), flush=True)
+        code |= bool(found.counts)
     return code

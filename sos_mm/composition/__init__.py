@@ -1,4 +1,4 @@
-"""Composition: from a background, a layout and segments to an image whose masks are exact."""
+"""Composition of images with exact masks from backgrounds, layouts and segments."""
 
 from sos_mm.composition.backgrounds.photographs import Photo, PhotoBackgrounds, sample_backgrounds
 from sos_mm.composition.backgrounds.procedural import (

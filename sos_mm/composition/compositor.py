@@ -1,4 +1,4 @@
-"""The compositor: the same background, layout and segments always give the same scene."""
+"""The compositor: renders a scene from a background, a layout and segments, deterministically."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,30 +31,30 @@ def compose(
     in_place: bool = False,
     channel_order: str = "rgb",
 ) -> Scene:
-    """Puts segments on a background, later placements in front of earlier ones.
+    """Composites segments over a background, later placements in front of earlier ones.
 
-    An object of which less is seen than the two limits ask for is left out, and so hides nothing itself:
-    the image holds no object without a label.
+    An object whose visible part falls below one of the two limits is left out, and then occludes nothing: the image
+    holds no object without a label.
 
-    No word about an object becomes false: a placement's mirroring, turn or hue is not carried out where it
-    endangers one (the object's ``placement`` says what was done), and words that the steps made false are dropped
-    from it; see `carry_out` and `WordCheck`. Its category stays.
+    The texts of an object stay true: mirroring, rotation or hue of a placement are not applied if they could make a
+    word false (the object's ``placement`` holds what was applied), and words that the steps made false are dropped; see
+    `carry_out` and `WordCheck`. The category never changes.
 
     Args:
         background: (H, W, 3) uint8 of the layout's canvas. None gives a transparent scene.
-        layout: Where the segments go, from back to front.
-        segments: What the placements' ``segment`` index points into.
-        min_visible_share: Least share of an object's pixels inside the canvas that must be seen, in [0, 1].
-        min_area: Least number of its pixels that must be seen, at least 1.
-        keep_ignored: Paint such objects all the same, hiding what is behind them, and give what is seen of
-            them as the scene's ``ignored`` masks.
-        steps: Light and edges, from `build_steps`; without any, objects are painted as they are.
-        rng: Where the steps' draws come from; needed with steps.
-        in_place: Paint on the background itself, which then is the scene's image, rather than on a copy.
-        channel_order: Of the background, and so of the scene's image: 'rgb', or 'bgr' where there are no steps.
+        layout: The placements of the segments, from back to front.
+        segments: The segments that the placements' ``segment`` indexes.
+        min_visible_share: Least share of an object's pixels inside the canvas that must be visible, in [0, 1].
+        min_area: Least number of its pixels that must be visible, at least 1.
+        keep_ignored: Paint objects below the limits too, and return their visible pixels as the scene's ``ignored``
+            regions.
+        steps: Effects, from `build_steps`; without any, objects are painted unchanged.
+        rng: Source of the effects' random draws; required with steps.
+        in_place: Paint on the background itself, which becomes the scene's image, rather than on a copy.
+        channel_order: Channel order of the background and of the scene's image: 'rgb', or 'bgr' without steps.
 
     Raises:
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
     _check_background(background, layout.canvas)
     visibility = resolve_visibility(
@@ -65,15 +65,15 @@ def compose(
 
 @dataclass(frozen=True, eq=False)
 class Visibility:
-    """What is seen of the objects of a layout, before anything is painted.
+    """The visible parts of the objects of a layout, computed before painting.
 
     Attributes:
         canvas: Height and width in pixels.
-        placements: What of each placement of the layout is carried out, from back to front.
-        segments: The segment of each, with its hue turned.
-        sprites: Each at its place; None outside the canvas.
-        seen: By index of a placement, (h, w) bool masks, in the sprite's window, of what is seen of those that stay.
-        ignored: The same of those that stay without a label.
+        placements: The placements of the layout as they are applied, from back to front.
+        segments: The segment of each placement, with its hue rotated.
+        sprites: The sprite of each placement; None outside the canvas.
+        seen: Modal masks of the objects that are kept, by placement index: (h, w) bool in the sprite's window.
+        ignored: The same for objects that are kept as ignore regions.
     """
 
     canvas: tuple[int, int]
@@ -92,13 +92,13 @@ def resolve_visibility(
     min_area: int = 16,
     keep_ignored: bool = False,
 ) -> Visibility:
-    """Scales segments to their places and decides which of them stay, and what is seen of each.
+    """Scales segments to their boxes, decides which objects are kept, and computes their modal masks.
 
     Args:
-        layout, segments, min_visible_share, min_area, keep_ignored: As `compose` has them.
+        layout, segments, min_visible_share, min_area, keep_ignored: See `compose`.
 
     Raises:
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
     _check_segments(layout, segments)
     check_range("min_visible_share", min_visible_share, 0, 1)
@@ -119,21 +119,23 @@ def render(
     in_place: bool = False,
     channel_order: str = "rgb",
 ) -> Scene:
-    """Paints the objects that stay and describes them.
+    """Paints the objects that are kept, and describes them as a scene.
 
     Args:
-        background, steps, rng, in_place, channel_order: As `compose` has them.
-        visibility: What `resolve_visibility` gave.
+        background, steps, rng, in_place, channel_order: See `compose`.
+        visibility: The result of `resolve_visibility`.
 
     Raises:
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
     canvas, sprites, seen, ignored = visibility.canvas, visibility.sprites, visibility.seen, visibility.ignored
     _check_background(background, canvas)
     check_choice("channel_order", channel_order, ("rgb",) if steps else tuple(_TO_ORDER))
     if steps and rng is None:
         raise ValueError("`rng` must be a generator where there are `steps`, but got None.")
-    painted = {index: sprites[index] for index in sorted([*seen, *ignored])}
+    # What is seen has a sprite.
+    shown = {index: sprite for index, sprite in enumerate(sprites) if sprite is not None}
+    painted = {index: shown[index] for index in sorted([*seen, *ignored])}
     image = np.zeros((*canvas, 3), np.uint8) if background is None else background
     if background is not None and not in_place:
         image = background.copy()
@@ -141,16 +143,16 @@ def render(
     alpha = _coverage(painted.values(), canvas) if background is None else None
     check = WordCheck(image if channel_order == "rgb" else image[..., ::-1], alpha, steps)
     order = sorted(seen)
-    words = check.true_words([(visibility.segments[index], sprites[index], seen[index]) for index in order])
+    words = check.true_words([(visibility.segments[index], shown[index], seen[index]) for index in order])
     owner = np.zeros(canvas, np.int32)
     objects = []
     for z_order, index in enumerate(order):
-        np.copyto(owner[sprites[index].window], z_order + 1, where=seen[index])
-        shown = visibility.placements[index], visibility.segments[index], words[z_order]
-        # Effects may widen a sprite's window: what is seen lies in the one before.
-        box = _tight_box(seen[index], sprites[index].offset)
-        objects.append(_describe(painted[index], *shown, z_order, seen[index], box))
-    regions = [_ignore(visibility.segments[i], mask, sprites[i].offset) for i, mask in sorted(ignored.items())]
+        np.copyto(owner[shown[index].window], z_order + 1, where=seen[index])
+        described = visibility.placements[index], visibility.segments[index], words[z_order]
+        # Effects may widen a sprite's window: modal masks refer to the window before.
+        box = _tight_box(seen[index], shown[index].offset)
+        objects.append(_describe(painted[index], *described, z_order, seen[index], box))
+    regions = [_ignore(visibility.segments[i], mask, shown[i].offset) for i, mask in sorted(ignored.items())]
     return Scene(image, tuple(objects), owner, tuple(regions), light, alpha)
 
 
@@ -161,22 +163,24 @@ def _find_visible(
     min_area: int,
     keep_ignored: bool,
 ) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
-    """Masks, in their windows, of what is seen of the sprites that stay, and of those that stay without a label.
+    """Computes the modal masks, in the sprites' windows, of the objects that are kept, and of those kept as ignore
+    regions.
 
-    From front to back, since what is seen of an object depends on those before it alone: one pass then
-    decides who stays, and an object that was left out hides nothing from those behind it.
+    Works from front to back, since the visible part of an object depends only on the objects in front of it: one pass
+    decides which objects are kept, and an object that is left out occludes nothing behind it.
     """
     taken = np.zeros(canvas, bool)
     kept, ignored = {}, {}
     for index in reversed(range(len(sprites))):
-        if sprites[index] is None:
+        sprite = sprites[index]
+        if sprite is None:
             continue
-        here = taken[sprites[index].window]
-        opaque = sprites[index].opaque
-        # More than what is taken: in it and not taken.
+        here = taken[sprite.window]
+        opaque = sprite.opaque
+        # ``>`` on booleans: opaque and not yet covered.
         seen = opaque > here
         area = np.count_nonzero(seen)
-        if area >= max(min_area, min_visible_share * sprites[index].area):
+        if area >= max(min_area, min_visible_share * sprite.area):
             kept[index] = seen
         elif keep_ignored and area:
             ignored[index] = seen
@@ -194,7 +198,7 @@ def _paint_all(
     rng: np.random.Generator | None,
     channel_order: str,
 ) -> Light | None:
-    """Paints sprites from back to front, with effects if there are any; ``sprites`` then holds them as painted.
+    """Paints sprites from back to front, with effects if there are any; afterwards ``sprites`` holds them as painted.
 
     Returns:
         The light of the effects; None without any.
@@ -203,6 +207,7 @@ def _paint_all(
         for sprite in sprites.values():
             _paint(image, sprite, channel_order)
         return None
+    assert rng is not None
     lighting = Lighting(steps, rng)
     frame = lighting.frame(image, bare, sprites.values())
     for index, sprite in sprites.items():
@@ -213,7 +218,7 @@ def _paint_all(
 
 
 def _coverage(sprites: Iterable[Sprite], canvas: tuple[int, int]) -> np.ndarray:
-    """(H, W) uint8: the alpha of all sprites over nothing."""
+    """Computes the joint alpha of all sprites, (H, W) uint8."""
     alpha = np.zeros((*canvas, 3), np.uint8)
     for sprite in sprites:
         _paint(alpha, replace(sprite, rgba=cv2.merge([sprite.alpha] * 4)))
@@ -221,7 +226,7 @@ def _coverage(sprites: Iterable[Sprite], canvas: tuple[int, int]) -> np.ndarray:
 
 
 def _paint(image: np.ndarray, sprite: Sprite, channel_order: str = "rgb") -> None:
-    """Premultiplied 'over': what is there times (1 - alpha), plus the sprite."""
+    """Composites a premultiplied sprite over an image in place: image * (1 - alpha) + sprite."""
     window = sprite.window
     through = cv2.cvtColor(cv2.bitwise_not(sprite.alpha), cv2.COLOR_GRAY2RGB)
     dimmed = cv2.multiply(image[window], through, dst=through, scale=1 / 255)

@@ -1,20 +1,21 @@
-"""Outlines of masks as polygons that give the same pixels back."""
+"""Outlines of masks as polygons that rasterise to the same pixels."""
 
 import cv2
 import numpy as np
 
 
 def outlines(mask: np.ndarray) -> list[np.ndarray]:
-    """Polygons that together cover a mask's pixels and no others.
+    """Computes polygons that together cover exactly a mask's pixels.
 
-    They run a quarter of a pixel inside the pixels' edges, so that rasterising them (with pycocotools, or anything
-    that asks for pixel centres) gives exactly the mask. A polygon cannot have holes: parts with holes are cut.
+    They run a quarter of a pixel inside the pixels' edges, so that rasterising them (with pycocotools, or by pixel
+    centres) gives exactly the mask. A polygon cannot have holes: parts with holes are cut.
 
     Args:
         mask: (H, W) bool or uint8.
 
     Returns:
-        One (2 n,) float64 array x0, y0, x1, y1, ... a part, in pixels, where pixel (0, 0) covers [0, 1] x [0, 1].
+        One (2 n,) float64 array x0, y0, x1, y1, ... for each part, in pixels, where pixel (0, 0) covers [0, 1] x [0,
+        1].
     """
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     if width == 0:
@@ -29,7 +30,7 @@ def outlines(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def _cut(window: np.ndarray, hole: np.ndarray) -> list[np.ndarray]:
-    """Outlines of the parts to the left and right of a hole's middle, which then is no hole."""
+    """Returns the outlines of the parts to the left and right of a hole's centre, which cut the hole open."""
     left, right = window.copy(), window.copy()
     column = int(hole[:, 0, 0].mean() / 2) + 1
     left[:, column:] = 0

@@ -1,4 +1,4 @@
-"""Putting one segment where a placement says: fitting, scaling, mirroring, turning."""
+"""Applies a placement to a segment: fitting into the box, scaling, mirroring, rotation."""
 
 import math
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ from sos_mm.segments.segment import Segment
 
 
 def scaled_size(size: tuple[int, int], box: Box) -> tuple[int, int]:
-    """Height and width, at least 1, of what has that size when it is scaled to fit a box, its aspect kept."""
+    """Computes height and width, at least 1, after scaling to fit into a box with the aspect ratio kept."""
     scale = min((box[3] - box[1]) / size[0], (box[2] - box[0]) / size[1])
     return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Sprite:
-    """A segment at its place, cut off at the canvas's border.
+    """A segment on the canvas, clipped at the canvas's border.
 
     Attributes:
         rgba: (h, w, 4) uint8, premultiplied: no colour value exceeds the alpha.
         offset: x and y of its first pixel on the canvas.
-        area_outside: Pixels with an alpha of at least 128 that were cut off.
-        extent: Half-open xyxy box of all of it on the canvas before it was cut off.
-        depth: That of its placement.
+        area_outside: Number of clipped pixels with an alpha of at least 128.
+        extent: Half-open xyxy box on the canvas before clipping.
+        depth: Depth of its placement.
     """
 
     rgba: np.ndarray
@@ -38,36 +38,36 @@ class Sprite:
 
     @cached_property
     def alpha(self) -> np.ndarray:
-        """(h, w) uint8, its alpha."""
+        """Alpha, (h, w) uint8."""
         return cv2.extractChannel(self.rgba, 3)
 
     @cached_property
     def opaque(self) -> np.ndarray:
-        """(h, w) bool, its amodal mask."""
+        """Amodal mask, (h, w) bool."""
         return self.alpha >= OPAQUE
 
     @cached_property
     def area(self) -> int:
-        """Pixels of its amodal mask."""
+        """Number of pixels of the amodal mask."""
         return int(np.count_nonzero(self.opaque))
 
     @property
     def window(self) -> tuple[slice, slice]:
-        """Rows and columns of the canvas that it covers."""
+        """Row and column slices of the canvas that it covers."""
         x, y = self.offset
         height, width = self.rgba.shape[:2]
         return slice(y, y + height), slice(x, x + width)
 
 
 def fit_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Fits the largest box of a given aspect into each box, centred.
+    """Fits the largest box of a given aspect ratio into each box, centred.
 
     Args:
         boxes: (N, 4) integer half-open xyxy boxes, at least one pixel wide and high.
-        sizes: (N, 2) or (2,) heights and widths whose aspect is kept, but for rounding to whole pixels.
+        sizes: (N, 2) or (2,) heights and widths whose aspect ratio is kept, up to rounding to pixels.
 
     Returns:
-        (N, 4) int64 boxes, each inside its own of ``boxes`` and at least one pixel wide and high.
+        (N, 4) int64 boxes, each inside its entry of ``boxes`` and at least one pixel wide and high.
     """
     room = boxes[:, 2:] - boxes[:, :2]
     shapes = np.asarray(sizes)[..., ::-1]
@@ -75,15 +75,15 @@ def fit_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def shrink_boxes(boxes: np.ndarray, sizes: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
-    """Shrinks boxes about their centres until what is fitted into them is enlarged no further than a limit.
+    """Shrinks boxes about their centres until the segments fitted into them are enlarged at most by a limit.
 
     Args:
         boxes: (N, 4) int64 half-open xyxy boxes, at least one pixel wide and high.
-        sizes: (N, 2) or (2,) heights and widths of what is fitted into them, its aspect kept.
-        limit: Largest factor by which it may grow.
+        sizes: (N, 2) or (2,) heights and widths of the segments, whose aspect ratio is kept.
+        limit: Largest enlargement.
 
     Returns:
-        (N, 4) int64 boxes, and (N,) bool, which of them are smaller than before.
+        (N, 4) int64 boxes, and (N,) bool, whether each is smaller than before.
     """
     room = boxes[:, 2:] - boxes[:, :2]
     shapes = np.asarray(sizes)[..., ::-1]
@@ -94,14 +94,14 @@ def shrink_boxes(boxes: np.ndarray, sizes: np.ndarray, limit: float) -> tuple[np
 
 
 def _centred(boxes: np.ndarray, room: np.ndarray, extents: np.ndarray) -> np.ndarray:
-    """Boxes of (N, 2) or (2,) widths and heights, rounded to pixels, centred in others of those widths and heights."""
+    """Centres boxes of (N, 2) or (2,) widths and heights, rounded to pixels, in other boxes."""
     fitted = np.minimum(np.maximum(np.rint(extents).astype(np.int64), 1), room)
     corner = boxes[:, :2] + (room - fitted) // 2
     return np.concatenate([corner, corner + fitted], axis=1)
 
 
 def _fit_box(box: Box, size: Sequence[float]) -> Box:
-    """`fit_boxes` of one box; in plain numbers, since arrays of four cost more to make than to compute with."""
+    """Fits one box, as `fit_boxes` does; without arrays, since small arrays are slow to create."""
     width, height = box[2] - box[0], box[3] - box[1]
     scale = min(width / size[1], height / size[0])
     fitted_width = min(max(round(size[1] * scale), 1), width)
@@ -111,10 +111,10 @@ def _fit_box(box: Box, size: Sequence[float]) -> Box:
 
 
 def resize_premultiplied(rgba: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scales a cut-out without mixing in the colour that its transparent pixels happen to have.
+    """Scales a cut-out in premultiplied alpha, so that colours of transparent pixels are not mixed in.
 
-    Straight-alpha pixels are premultiplied first: scaled as they are, they leave a dark rim wherever the
-    transparent pixels are black. Downwards every source pixel counts by its area, upwards the curve is cubic.
+    Straight-alpha pixels are premultiplied first: scaled as they are, they would leave a dark rim wherever the
+    transparent pixels are black. Reduction averages by area, enlargement is cubic.
 
     Args:
         rgba: (H, W, 4) uint8 with straight alpha.
@@ -134,17 +134,17 @@ def resize_premultiplied(rgba: np.ndarray, height: int, width: int) -> np.ndarra
 
 
 def _below_alpha(pixels: np.ndarray) -> np.ndarray:
-    """A cubic curve overshoots at edges, where a colour may come out above its alpha."""
-    # The limit of the alpha itself comes out as 255.
+    """Limits colours to their alpha, which cubic interpolation may exceed at edges."""
+    # The alpha channel's own limit is 255.
     return cv2.min(pixels, cv2.cvtColor(cv2.extractChannel(pixels, 3), cv2.COLOR_GRAY2RGBA))
 
 
-def rotated_bounds(sizes: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """Heights and widths of the rectangles around turned rectangles.
+def rotated_bounds(sizes: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
+    """Computes heights and widths of the bounding rectangles of rotated rectangles.
 
     Args:
         sizes: (N, 2) heights and widths.
-        degrees: (N,) angles.
+        degrees: (N,) angles, or one for all.
 
     Returns:
         (N, 2) float64.
@@ -155,15 +155,15 @@ def rotated_bounds(sizes: np.ndarray, degrees: np.ndarray) -> np.ndarray:
 
 
 def place(segment: Segment, placement: Placement, canvas: tuple[int, int]) -> Sprite | None:
-    """Scales a segment into its box, mirrors and turns it if so planned, and cuts it off at the canvas's border.
+    """Scales, mirrors and rotates a segment into its box, and clips it at the canvas's border.
 
     Args:
-        segment: What to place.
-        placement: Where to.
+        segment: The segment to place.
+        placement: Its placement.
         canvas: Height and width of the canvas.
 
     Returns:
-        The sprite, or None if it lies wholly outside the canvas.
+        The sprite, or None if it lies completely outside the canvas.
     """
     turned = placement.rotation % 360 != 0
     size = rotated_bounds(np.array([segment.size]), placement.rotation)[0].tolist() if turned else segment.size
@@ -192,7 +192,9 @@ def _meets(box: Sequence[int], canvas: tuple[int, int]) -> bool:
 
 
 def _turn_into(segment: Segment, placement: Placement, box: Box) -> tuple[np.ndarray, tuple[int, int]]:
-    """The segment scaled, mirrored and turned into a box, without transparent margins, and x and y of its corner."""
+    """Scales, mirrors and rotates a segment into a box; returns its pixels without transparent margins, and x and y of
+    their corner.
+    """
     room_height, room_width = box[3] - box[1], box[2] - box[0]
     needed = rotated_bounds(np.array([segment.size]), placement.rotation)[0]
     scale = min(room_height / needed[0], room_width / needed[1])
@@ -202,18 +204,18 @@ def _turn_into(segment: Segment, placement: Placement, box: Box) -> tuple[np.nda
         pixels = cv2.flip(pixels, 1)
     pixels = turn_premultiplied(pixels, placement.rotation, room_height, room_width)
     x, y, width, height = cv2.boundingRect(np.ascontiguousarray(pixels[..., 3]))
-    # Of an object finer than a pixel nothing may be left: its box then stays as it was.
+    # An object finer than a pixel may vanish: its box then does not change.
     if width == 0:
         return pixels, box[:2]
     return pixels[y : y + height, x : x + width], (box[0] + x, box[1] + y)
 
 
 def turn_premultiplied(pixels: np.ndarray, degrees: float, height: int, width: int) -> np.ndarray:
-    """Turns a picture about its centre, anticlockwise, into a frame of another size; area stays area.
+    """Rotates an image about its centre, anticlockwise, into a frame of another size, without scaling.
 
     Args:
         pixels: (H, W, 4) uint8 with premultiplied alpha, already in its final scale.
-        degrees: The angle.
+        degrees: Rotation angle in degrees.
         height: Height of the frame.
         width: Width of the frame.
 

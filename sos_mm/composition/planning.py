@@ -1,44 +1,43 @@
-"""From drawn segments to a layout and the pixels that it needs."""
+"""Plans a layout for drawn segments and loads the pixels that it needs."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from sos_mm.composition.layouts.prior import Draft, Layout, LayoutPrior
 from sos_mm.composition.place import scaled_size
 from sos_mm.segments.bank import Bank
-from sos_mm.segments.record import SegmentInfo
-from sos_mm.segments.segment import Segment
 
 
 def draft_and_redraw(
     prior: LayoutPrior,
     rng: np.random.Generator,
     bank: Bank,
-    drawn: Sequence[int],
+    drawn: Sequence[int] | np.ndarray,
     canvas: tuple[int, int],
     *,
     segment_rng: np.random.Generator | None = None,
     allowed: Callable[[int], bool] | None = None,
 ) -> tuple[Draft, list[int]]:
-    """Decides how large each object is to be, and draws anew the segments that are too small for that.
+    """Draws the size of each object, and replaces segments that are too small for it.
 
     Args:
-        prior: What decides.
-        rng: Where its draws come from.
-        bank: What the segments are in.
-        drawn: Which of them.
+        prior: The layout prior.
+        rng: Source of its random draws.
+        bank: The bank of the segments.
+        drawn: Indices of the drawn segments in the bank.
         canvas: Height and width in pixels.
-        segment_rng: Where new segments are drawn from; ``rng`` if None.
-        allowed: Says of a segment of the bank whether it may be drawn; all may if None.
+        segment_rng: Source of the draws of new segments; ``rng`` if None.
+        allowed: Returns whether a segment of the bank may be drawn; all may if None.
 
     Returns:
-        The draft, and the segments: those drawn, or others of the same categories.
+        The draft, and the indices of the segments: the drawn ones, or others of the same categories.
     """
     draft = prior.draft(rng, [bank.outline(index) for index in drawn], canvas)
     if prior.max_enlargement is None:
         return draft, list(drawn)
-    return draft, bank.redraw(segment_rng or rng, drawn, draft.boxes, prior.max_enlargement, allowed)
+    return draft, bank.redraw(segment_rng or rng, list(drawn), draft.boxes, prior.max_enlargement, allowed)
 
 
 def plan_and_load(
@@ -48,25 +47,26 @@ def plan_and_load(
     drawn: Sequence[int],
     canvas: tuple[int, int],
     draft: Draft | None = None,
-) -> tuple[Layout, list[Segment | SegmentInfo]]:
-    """Plans by sizes alone; pixels are then read as large as they are needed, and only of what found a place.
+) -> tuple[Layout, list[Any]]:
+    """Plans a layout from sizes alone, then loads the placed segments in the resolution that they need.
 
     Args:
-        prior: What plans.
-        rng: Where its draws come from.
-        bank: What the segments are in.
-        drawn: Which of them.
+        prior: The layout prior.
+        rng: Source of its random draws.
+        bank: The bank of the segments.
+        drawn: Indices of the segments in the bank.
         canvas: Height and width in pixels.
-        draft: What `draft_and_redraw` gave with these segments; the prior makes one if None.
+        draft: The draft from `draft_and_redraw` for these segments; drawn here if None.
 
     Returns:
-        The layout, and what its placements' ``segment`` index points into; the others stay outlines.
+        The layout, and the segments that its placements' ``segment`` indexes; segments that were not placed stay
+        `SegmentInfo`.
 
     Raises:
         LayoutError: If no layout was found.
-        FileNotFoundError, ValueError: If a segment's file is gone or broken; names it.
+        FileNotFoundError, ValueError: If a segment's file is missing or broken; names it.
     """
-    segments = [bank.outline(index) for index in drawn]
+    segments: list[Any] = [bank.outline(index) for index in drawn]
     layout = prior.plan(rng, segments, canvas, draft)
     for planned in layout.placements:
         wanted = scaled_size(segments[planned.segment].size, planned.box)

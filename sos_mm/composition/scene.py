@@ -1,8 +1,8 @@
-"""Contract 2: what every maker of scenes gives and every user of them may rely on.
+"""The type `Scene`, the contract between the sources and the users of composed images.
 
-The truth of a mask: a pixel is owned by the frontmost object whose composited alpha there is at least
-`OPAQUE`; the amodal mask of an object is its own alpha >= `OPAQUE`, whatever stands before it. Boxes are
-half-open: (x0, y0, x1, y1) holds the pixels x0 <= x < x1, y0 <= y < y1.
+Definition of the masks: a pixel is owned by the frontmost object whose composited alpha there is at least `OPAQUE`; the
+amodal mask of an object is its own alpha >= `OPAQUE`, whatever occludes it. Boxes are half-open: (x0, y0, x1, y1)
+contains the pixels x0 <= x < x1, y0 <= y < y1.
 """
 
 import math
@@ -16,18 +16,20 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a segment goes, and what is done to it on the way, where no word about it would become false.
+    """The box of a segment on the canvas, with mirroring, rotation, hue and depth.
+
+    Mirroring, rotation and hue are not applied if they could make a text about the segment false.
 
     Attributes:
-        segment: Which one, an index into the segments that the layout was planned for.
+        segment: Index into the segments for which the layout was planned.
         box: Half-open xyxy box in pixels of the canvas. The segment is scaled to fit inside and centred, its
-            aspect kept. It may reach over the canvas's border.
+            aspect ratio kept. It may extend beyond the canvas.
         flipped: Whether it is mirrored left to right.
-        rotation: By how many degrees it is turned, anticlockwise, after mirroring. What must fit the box is then
-            the rectangle around the turned segment.
-        hue: By how many degrees its hues are turned, where its words can follow; see `vary_hue`.
-        depth: How far it is from the camera, in the layout's own unit; None if the layout knows no depth.
-        limited: Whether the layout's ``max_enlargement`` made the box smaller than the one it drew.
+        rotation: Rotation in degrees, anticlockwise, after mirroring. The bounding rectangle of the rotated segment is
+            fitted into the box.
+        hue: Rotation of its hues in degrees, if its texts can be adapted; see `vary_hue`.
+        depth: Distance from the camera, in the layout's unit; None if the layout has no depth.
+        limited: Whether the layout's ``max_enlargement`` reduced the box.
 
     Raises:
         ValueError: If an angle is not finite, or the depth is not above 0.
@@ -51,12 +53,12 @@ class Placement:
 
 @dataclass(frozen=True)
 class Light:
-    """The one light of a scene, as an object that stands upright sees it.
+    """The direction of the light of a scene, relative to upright objects.
 
     Attributes:
-        azimuth: Where on the ground it comes from, in degrees: 0 from the right, 90 from the viewer, 180 from
+        azimuth: Horizontal direction from which it comes, in degrees: 0 from the right, 90 from the viewer, 180 from
             the left, 270 from behind the objects.
-        elevation: How high it stands over the ground, in degrees in (0, 90].
+        elevation: Angle over the ground, in degrees in (0, 90].
 
     Raises:
         ValueError: If an angle is out of its range.
@@ -73,7 +75,7 @@ class Light:
 
     @property
     def direction(self) -> tuple[float, float, float]:
-        """Unit vector towards the light: to the right, downwards, to the viewer."""
+        """Unit vector towards the light, with components to the right, downwards, and to the viewer."""
         azimuth, elevation = math.radians(self.azimuth), math.radians(self.elevation)
         flat = math.cos(elevation)
         return flat * math.cos(azimuth), -math.sin(elevation), flat * math.sin(azimuth)
@@ -85,16 +87,16 @@ class SceneObject:
 
     Attributes:
         segment_id, category, sub_category, phrase, description, attributes: As in `Segment`, without words that are
-            not true of the finished image; see `compose`.
-        placement: Where it was put, and what was really done: not what was planned where words forbade it.
-        z_order: Its place from back (0) to front, its index in the scene's objects.
-        alpha: (h, w) uint8, its alpha as composited, where its extent meets the canvas.
+            not true of the final image; see `compose`.
+        placement: Its placement as it was applied, which may differ from the planned one; see `Placement`.
+        z_order: Its position from back (0) to front, equal to its index in the scene's objects.
+        alpha: (h, w) uint8, its alpha as composited, on the part of its extent inside the canvas.
         offset: x and y of ``alpha``'s first pixel on the canvas.
         box: Tight half-open xyxy box of its modal mask.
-        area: Pixels of its modal mask, at least 1.
+        area: Number of pixels of its modal mask, at least 1.
         amodal_box: Tight half-open xyxy box of its amodal mask.
-        amodal_area: Pixels of its amodal mask, inside the canvas.
-        truncation: Share of the object's pixels that fell outside the canvas, in [0, 1).
+        amodal_area: Number of pixels of its amodal mask, inside the canvas.
+        truncation: Share of the object's pixels outside the canvas, in [0, 1).
     """
 
     segment_id: str
@@ -115,12 +117,12 @@ class SceneObject:
 
     @property
     def visible_share(self) -> float:
-        """Share of its amodal mask that nothing hides, in (0, 1]."""
+        """Share of its amodal mask that is not occluded, in (0, 1]."""
         return self.area / self.amodal_area
 
     @property
     def window(self) -> tuple[slice, slice]:
-        """Rows and columns of the canvas that ``alpha`` covers."""
+        """Row and column slices of the canvas that ``alpha`` covers."""
         x, y = self.offset
         height, width = self.alpha.shape
         return slice(y, y + height), slice(x, x + width)
@@ -128,13 +130,13 @@ class SceneObject:
 
 @dataclass(frozen=True, eq=False)
 class IgnoredRegion:
-    """What is seen of an object that was kept without a label.
+    """The visible part of an object without a label: an ignore region.
 
     Attributes:
-        segment_id: Which segment it is.
-        category: What it is.
-        mask: (h, w) bool, its visible pixels inside its box.
-        box: Tight half-open xyxy box of them.
+        segment_id: Identifier of its segment.
+        category: Its category.
+        mask: (h, w) bool, its visible pixels in the window ``box``.
+        box: Tight half-open xyxy box of its visible pixels.
     """
 
     segment_id: str
@@ -145,19 +147,19 @@ class IgnoredRegion:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """An image and all that is known about it.
+    """A composed image with its objects and masks.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB, unless its background came in another order.
-        objects: From back to front.
-        owner: (H, W) int32, who owns each pixel: 0 the background, k + 1 ``objects[k]``.
-        ignored: What is seen of things without a label, from back to front; their owner is 0.
-        light: The light, where a step of light was asked for.
-        alpha: (H, W) uint8, where there is no background: the image is then premultiplied by it, so that over any
-            ground it is ``image + ground * (1 - alpha / 255)``. None where the background fills the image.
+        image: (H, W, 3) uint8 RGB, or BGR if its background was given in that order.
+        objects: The objects from back to front.
+        owner: (H, W) int32, the owner of each pixel: 0 for the background, k + 1 for ``objects[k]``.
+        ignored: Ignore regions, from back to front; their owner is 0.
+        light: The light; None without effects.
+        alpha: (H, W) uint8, if there is no background: the image is then premultiplied by it, and its composite over
+            a background is ``image + background * (1 - alpha / 255)``. None if the background fills the image.
 
     Raises:
-        ValueError: If the parts do not fit together.
+        ValueError: If the shapes of the parts do not match.
     """
 
     image: np.ndarray
@@ -187,22 +189,22 @@ class Scene:
         return self.image.shape[:2]
 
     def modal_mask(self, index: int) -> np.ndarray:
-        """(H, W) bool: the pixels of ``objects[index]`` that are seen."""
+        """Returns the visible pixels of ``objects[index]``, (H, W) bool."""
         return self.owner == self._place(index) + 1
 
     def amodal_mask(self, index: int) -> np.ndarray:
-        """(H, W) bool: the pixels of ``objects[index]`` inside the canvas, seen or hidden by others."""
+        """Returns all pixels of ``objects[index]`` inside the canvas, visible or occluded, (H, W) bool."""
         scene_object = self.objects[self._place(index)]
         mask = np.zeros(self.size, bool)
         mask[scene_object.window] = scene_object.alpha >= OPAQUE
         return mask
 
     def saliency_mask(self) -> np.ndarray:
-        """(H, W) uint8: 255 where any object is, 0 elsewhere."""
+        """Returns (H, W) uint8: 255 on the pixels of objects, 0 elsewhere."""
         return (self.owner > 0).view(np.uint8) * np.uint8(255)
 
     def _place(self, index: int) -> int:
-        # A negative index would otherwise ask for an owner that nobody is.
+        # A negative index would otherwise match no owner.
         if not 0 <= index < len(self.objects):
             raise IndexError(f"`index` must be in [0, {len(self.objects)}), but got {index}.")
         return index

@@ -1,4 +1,4 @@
-"""Words stay true: what would falsify them is not carried out, and words that light falsifies are dropped."""
+"""Keeps texts true: operations that would falsify them are not applied, and words that effects falsify are dropped."""
 
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
@@ -15,21 +15,21 @@ from sos_mm.segments.segment import Segment
 from sos_mm.segments.truth import claims, measure, still_true
 from sos_mm.segments.words import ENDANGERED, Words, endangered, kinds_of
 
-# Field of a placement -> the operation on the segment that it asks for. The other fields change no pixel of it.
+# Field of a placement -> the operation on the segment that it requests. The other fields change none of its pixels.
 OPERATIONS = {"flipped": "mirror", "rotation": "rotate", "hue": "hue"}
-# Degrees. What stands and is turned by so little still stands, and an arrow still points to the left.
+# Degrees. After so small a rotation a standing object still stands, and an arrow still points to the left.
 SLIGHT_TURN = 5.0
-# Of an object's window about so many pixels are looked at, where they are its own.
+# Number of pixels of an object's window that are sampled; those of its modal mask are compared.
 _PIXELS = 600
-# From this alpha on an object counts as opaque; so much of it must be less for the background to change its colours.
+# Alpha from which a pixel counts as opaque, and the share of other pixels from which the background changes colours.
 _NEARLY_OPAQUE, _SEE_THROUGH = 230, 0.1
 
 
 def carry_out(planned: Placement, segment: Segment) -> tuple[Placement, Segment]:
-    """What of a placement is carried out, and the segment with its hue turned and its words after that.
+    """Applies a placement to a segment's hue and texts; returns the placement as it is applied, and the segment.
 
-    Mirroring, or a turn by more than 5 degrees, is left out where it endangers a word about the segment, its
-    category included. A turn of the hue rewrites words, or is left out; see `vary_hue`.
+    Mirroring, or a rotation by more than 5 degrees, is not applied if it endangers a word about the segment, its
+    category included. A rotation of the hue rewrites words, or is not applied; see `vary_hue`.
     """
     kinds = kinds_of(Words.of(segment))
     if planned.flipped and kinds & ENDANGERED["mirror"]:
@@ -43,7 +43,7 @@ def carry_out(planned: Placement, segment: Segment) -> tuple[Placement, Segment]
 
 
 def endangered_kinds(steps: Iterable[Step]) -> frozenset[str]:
-    """Kinds of words that steps endanger; of a step with a relighter, those that the relighter does too."""
+    """Returns the kinds of words that steps endanger; for a step with a relighter, those of the relighter too."""
     kinds: frozenset[str] = frozenset()
     for step in steps:
         kinds |= endangered(type(step).__name__)
@@ -53,26 +53,25 @@ def endangered_kinds(steps: Iterable[Step]) -> frozenset[str]:
 
 
 class WordCheck:
-    """Compares what is seen of objects with their cut-outs, and says which words still hold.
+    """Compares the visible pixels of objects with their cut-outs, and decides which words still hold.
 
-    Of each object with words that are endangered about 400 visible pixels are looked at, those of all objects at
-    once; see `still_true`.
+    About 400 visible pixels of each object with endangered words are compared, all objects at once; see `still_true`.
 
     Args:
-        image: (H, W, 3) uint8 RGB, the finished image.
-        alpha: (H, W) uint8, by which it is premultiplied; None where there is a background.
-        steps: The steps that made it.
+        image: (H, W, 3) uint8 RGB, the final image.
+        alpha: (H, W) uint8, by which it is premultiplied; None if there is a background.
+        steps: The effect steps that were applied.
     """
 
     def __init__(self, image: np.ndarray, alpha: np.ndarray | None, steps: Sequence[Step]):
         self._image, self._alpha, self._kinds = image, alpha, endangered_kinds(steps)
 
     def true_words(self, seen: Sequence[tuple[Segment, Sprite, np.ndarray]]) -> list[Words]:
-        """The words about each object that hold.
+        """Returns the texts of each object without words that no longer hold.
 
         Args:
-            seen: For each object the segment as it was placed, it at its place before any step, and (h, w) bool,
-                what is seen of it in that window.
+            seen: For each object its segment, its sprite before any step, and its modal mask (h, w) bool in the
+                sprite's window.
         """
         words = [Words.of(segment) for segment, _, _ in seen]
         samples = {}
@@ -91,18 +90,20 @@ class WordCheck:
         return words
 
     def _endangered(self, sprite: Sprite, claimed: Set[str]) -> frozenset[str]:
-        """Which kinds of what is said of an object are endangered."""
+        """Returns the kinds of words in an object's texts that are endangered."""
         tone = ENDANGERED["see_through"]
-        # Without steps too an object takes colours from what is seen through it.
+        # Even without steps the background shows through a translucent object.
         if self._alpha is None and not tone <= self._kinds and claimed & tone and _is_see_through(sprite):
             return tone.union(self._kinds).intersection(claimed)
         return self._kinds.intersection(claimed)
 
     def _sample(self, sprite: Sprite, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n, 4) uint8 premultiplied RGBA before, and (n, 3 or 4) uint8 after, with alpha if there is no background."""
+        """Samples pixels: (n, 4) uint8 premultiplied RGBA before, and (n, 3 or 4) uint8 after, with alpha if there is
+        no background.
+        """
         step = max(isqrt(mask.size // _PIXELS), 1)
         chosen = mask[::step, ::step]
-        # Of what is thinner than a step nothing may be met.
+        # An object thinner than the sampling step may have no sampled pixel.
         if not chosen.any():
             step, chosen = 1, mask
         before, after = (each[::step, ::step][chosen] for each in (sprite.rgba, self._image[sprite.window]))
@@ -119,5 +120,5 @@ def _is_see_through(sprite: Sprite) -> bool:
 
 
 def _straight(rgba: np.ndarray) -> np.ndarray:
-    """(N, 3) uint8 straight colours of (N, 4) uint8 premultiplied ones."""
+    """Converts (N, 4) uint8 premultiplied pixels to (N, 3) uint8 straight colours."""
     return cv2.cvtColor(rgba[None], cv2.COLOR_mRGBA2RGBA)[0, :, :3]

@@ -1,4 +1,4 @@
-"""From photographs to cut-outs: photographs in, their objects on transparent ground out."""
+"""Cut-outs from images: the salient objects of photographs as RGBA images with a transparent background."""
 
 from sos_mm.cutouts.cutting import CutRules, cut_segments
 from sos_mm.cutouts.foreground import cut_out, estimate_foreground

@@ -1,4 +1,4 @@
-"""From photographs to a folder of segments that a bank can read with ``type='folder'``."""
+"""Cuts the objects out of images into a folder of segments that a bank reads with ``type='folder'``."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,26 +12,26 @@ from sos_mm.cutouts.foreground import check_image_and_alpha, cut_out
 from sos_mm.cutouts.photographs import Photograph, find_photographs
 from sos_mm.cutouts.writing import save_png
 from sos_mm.errors import ErrorCollector
-from sos_mm.progress import Progress
 from sos_mm.segments.cutter import Cutter
+from sos_mm.terminal import progress_bar
 
 COMPONENTS = ("all", "largest", "each", "one")
 
 
 @dataclass(frozen=True)
 class CutRules:
-    """Which cut-outs become segments.
+    """The rules by which cut-outs become segments or are rejected.
 
     Attributes:
-        share: Least and largest share of the photograph that the object may cover.
-        touching: Whether it may touch the photograph's frame, so that it may go on beyond it.
-        components: Of several parts that do not touch each other: 'all' keeps them as one segment, 'largest'
-            keeps the largest, 'each' makes a segment of each, and 'one' refuses such photographs.
-        specks: Parts below this share of the largest are no parts but noise, and are taken away.
-        hooks: More judges of the RGBA cut-out: each gives the reason why it is refused, or None.
+        share: Least and largest share of the image that the object may cover.
+        touching: Whether it may touch the image's border, so that it may be truncated.
+        components: Of several connected components: 'all' keeps them as one segment, 'largest' keeps the largest,
+            'each' makes a segment of each, and 'one' rejects such images.
+        specks: Components below this share of the largest one are noise and are removed.
+        hooks: Further checks of the RGBA cut-out: each returns the reason to reject it, or None.
 
     Raises:
-        ValueError: If a value is not as said.
+        ValueError: If a value is invalid.
     """
 
     share: tuple[float, float] = (0.001, 0.95)
@@ -56,45 +56,46 @@ def cut_segments(
     broken: str = "skip",
     progress: bool = True,
 ) -> tuple[int, ErrorCollector]:
-    """Cuts the objects out of photographs and writes them as ``<out>/<category>/<name>.png``, trimmed.
+    """Cuts the objects out of images and writes them, trimmed, as ``<out>/<category>/<name>.png``.
 
     Args:
-        photographs: What `find_photographs` takes; with ``category=None`` a folder that holds one folder for each
+        photographs: The images, as for `find_photographs`; with ``category=None`` a folder with one folder for each
             category.
-        cutter: What tells objects from backgrounds.
+        cutter: The model that separates objects from backgrounds.
         out: Folder of the segments.
-        category: What all of them are; None if the first folder of their name says so.
-        rules: Which cut-outs become segments; `CutRules` by default.
-        broken: 'skip' leaves photographs out that are broken or whose cut-outs the rules refuse, and counts them;
-            'error' raises the first one.
-        progress: Whether to say on stderr how far it is.
+        category: Category of all segments; None takes the name of each image's first folder.
+        rules: Rules for cut-outs; `CutRules` by default.
+        broken: 'skip' leaves out images that are broken or whose cut-outs the rules reject, and counts them;
+            'error' raises the first error.
+        progress: Whether to show a progress bar on stderr.
 
     Returns:
-        How many segments were written, and what was left out.
+        The number of segments written, and the errors of the images that were left out.
 
     Raises:
-        FileNotFoundError, PermissionError, ValueError: As the reader and the folder do, or if a category is not
-            known; with ``broken='error'`` also `FaultyInputError` naming the photograph.
+        FileNotFoundError, PermissionError, ValueError: If an input or the folder cannot be used, or a category is not
+            known; with ``broken='error'`` also `FaultyInputError`, which names the image.
     """
     found, rules, faults = find_photographs(photographs), rules or CutRules(), ErrorCollector(broken)
     targets = [_target(photograph, category) for photograph in found]
     out, written = writable_folder(out, "The folder of segments (`out`)"), 0
-    pairs = Progress(len(found), "photographs", progress).over(zip(found, targets, strict=True))
-    for photograph, target in pairs:
-        try:
-            segments = list(cut_photograph(photograph, cutter, rules))
-        except (OSError, ValueError) as error:
-            faults.record(error)
-            continue
-        for index, rgba in enumerate(segments):
-            suffix = f"_{index}" if len(segments) > 1 else ""
-            save_png(out / f"{target}{suffix}.png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))
-        written += len(segments)
+    pairs = zip(found, targets, strict=True)
+    with progress_bar(pairs, total=len(found), unit="photographs", shown=progress) as bar:
+        for photograph, target in bar:
+            try:
+                segments = list(cut_photograph(photograph, cutter, rules))
+            except (OSError, ValueError) as error:
+                faults.record(error)
+                continue
+            for index, rgba in enumerate(segments):
+                suffix = f"_{index}" if len(segments) > 1 else ""
+                save_png(out / f"{target}{suffix}.png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))
+            written += len(segments)
     return written, faults
 
 
 def _target(photograph: Photograph, category: str | None) -> str:
-    """``<category>/<name>``, the rest of the path being kept as folders."""
+    """Gives a segment's file as ``<category>/<name>``, the rest of the path being kept as folders."""
     if category is not None:
         return f"{category}/{photograph.name}"
     if "/" not in photograph.name:
@@ -106,11 +107,11 @@ def _target(photograph: Photograph, category: str | None) -> str:
 
 
 def cut_photograph(photograph: Photograph, cutter: Cutter, rules: CutRules) -> Iterator[np.ndarray]:
-    """The segments of one photograph, each (h, w, 4) uint8, trimmed.
+    """Cuts the segments out of one photograph, each (h, w, 4) uint8, trimmed.
 
     Raises:
         FileNotFoundError, ValueError: If it cannot be read.
-        FaultyInputError: If the rules refuse its cut-out; names it and says why.
+        FaultyInputError: If the rules reject its cut-out; names it and the reason.
     """
     image = photograph.read()
     alpha = cutter.cut(image)
@@ -138,7 +139,7 @@ def _segment(photograph: Photograph, image: np.ndarray, alpha: np.ndarray, rules
         raise _refused(photograph, "touching the frame", "the object touches its frame")
     x, y, width, height = cv2.boundingRect(alpha)
     box = (slice(y, y + height), slice(x, x + width))
-    # Colours come from the whole photograph: around the box they say what the background is.
+    # Colours are estimated on the complete image: the background's colours are outside the box.
     rgba = np.ascontiguousarray(cut_out(image, alpha)[box])
     for hook in rules.hooks:
         if (reason := hook(rgba)) is not None:
@@ -151,14 +152,14 @@ def _refused(photograph: Photograph, reason: str, text: str) -> FaultyInputError
 
 
 def object_parts(alpha: np.ndarray, specks: float) -> list[np.ndarray]:
-    """The alphas of the parts of an object that do not touch each other, largest first.
+    """Splits an object's alpha into those of its parts that do not touch each other, largest first.
 
     Args:
-        alpha: (H, W) uint8. Parts are those of its pixels of at least 128; softer ones go with the nearest.
-        specks: Share of the largest below which a part is taken away.
+        alpha: (H, W) uint8. Components consist of pixels of at least 128; softer pixels belong to the nearest one.
+        specks: Share of the largest component below which a component is removed.
 
     Returns:
-        A list of (H, W) uint8, none if no pixel is opaque.
+        A list of (H, W) uint8; empty if no pixel is opaque.
     """
     solid = (alpha >= 128).astype(np.uint8)
     number, labels, facts, _ = cv2.connectedComponentsWithStats(solid, connectivity=8)
@@ -172,9 +173,9 @@ def object_parts(alpha: np.ndarray, specks: float) -> list[np.ndarray]:
 
 
 def _nearest(solid: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The label of the part nearest to each pixel, (H, W)."""
+    """Finds the label of the part nearest to each pixel, (H, W)."""
     _, near = cv2.distanceTransformWithLabels(1 - solid, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP)
-    # OpenCV numbers the parts in its own way: one look at each part's pixels translates.
+    # The distance transform uses its own labels: map them by a pixel of each component.
     table = np.zeros(int(near.max()) + 1, labels.dtype)
     inside = solid > 0
     table[near[inside]] = labels[inside]

@@ -1,4 +1,4 @@
-"""Foreground colours of cut-out photographs: those of `sos_mm.segments.foreground`, under their public names."""
+"""Foreground colours of cut-outs: the public names of `sos_mm.segments.foreground`."""
 
 from sos_mm.segments.foreground import check_image_and_alpha, cut_out, estimate_foreground, put_on
 

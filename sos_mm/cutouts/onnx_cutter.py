@@ -1,4 +1,4 @@
-"""A cutter that is an ONNX file: U2-Net and its like, or a model exported by `tools/export_onnx.py`."""
+"""A cutter that runs an ONNX model: U2-Net and similar networks, or a model exported by `tools/export_onnx.py`."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 
 from sos_mm.checks import require
 
-# What `tools/export_onnx.py` writes into its files, and U2-Net's where nothing is written.
+# Metadata keys that `tools/export_onnx.py` writes, and the defaults of U2-Net for files without them.
 METADATA = "sos_mm"
 U2NET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), brightest=True, stretch=True)
 HOW_TO_GET = (
@@ -18,23 +18,24 @@ HOW_TO_GET = (
 
 
 class OnnxCutter:
-    """Finds the salient object by a network in an ONNX file (U2-Net: arXiv 2005.09007).
+    """A cutter that segments the salient object by an ONNX model (U2-Net: arXiv 2005.09007).
 
-    The network takes one RGB image (1, 3, h, w) float32, squashed to its size, and gives a map (1, 1, h, w) as its
-    first output. How it wants the image is written in the files of `tools/export_onnx.py`; others are used as
-    U2-Net is: divided by the brightest value, ImageNet's mean and standard deviation, and the map stretched to [0, 1].
+    The network takes one RGB image (1, 3, h, w) float32, resized without keeping its aspect ratio, and returns a
+    saliency map (1, 1, h, w) as its first output. Files of `tools/export_onnx.py` hold the normalisation as metadata;
+    other files are used like U2-Net: divided by the largest value, normalised by ImageNet's mean and standard
+    deviation, and the map stretched to [0, 1].
 
     Args:
         path: The file.
-        size: Height and width that it takes; None if the file says so itself.
-        least: Maps whose largest value, before they are stretched, is below this are nothing at all: stretching
-            would make an object of noise.
-        threads: How many the network may use; 0 for all cores.
+        size: Height and width of the network's input; None if the file fixes it.
+        least: A map whose largest value before stretching is below this becomes empty: stretching would turn noise
+            into an object.
+        threads: Number of threads; 0 for all cores.
 
     Raises:
-        ImportError: If onnxruntime is not there.
-        FileNotFoundError: If there is no such file; says how to get U2-Net-p.
-        ValueError: If it is no such network.
+        ImportError: If onnxruntime is not installed.
+        FileNotFoundError: If there is no such file; the message explains how to get U2-Net-p.
+        ValueError: If the file is not such a network.
     """
 
     def __init__(self, path: str | Path, size: tuple[int, int] | None = None, least: float = 0.1, threads: int = 0):
@@ -45,7 +46,7 @@ class OnnxCutter:
         options.intra_op_num_threads = threads
         try:
             self.session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors have no base class but this.
+        except Exception as error:  # onnxruntime's errors have no other common base class.
             raise ValueError(f"The ONNX file {path} cannot be used: {error}") from error
         self.least = least
         self.size = size or self._size(path)
@@ -60,12 +61,12 @@ class OnnxCutter:
         return tuple(shape[2:])
 
     def cut(self, image: np.ndarray) -> np.ndarray:
-        """The object's alpha, as `Cutter` wants it: (H, W, 3) uint8 RGB -> (H, W) uint8."""
+        """Computes the alpha of the object, as `Cutter.cut`: (H, W, 3) uint8 RGB to (H, W) uint8."""
         saliency = self.saliency(image)
         return np.rint(saliency * 255).astype(np.uint8)
 
     def saliency(self, image: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 RGB -> (H, W) float32 in [0, 1]."""
+        """Computes the saliency map of an image: (H, W, 3) uint8 RGB to (H, W) float32 in [0, 1]."""
         feed = {self.session.get_inputs()[0].name: self._input(image)}
         small = self.session.run(None, feed)[0].reshape(self.size).astype(np.float32)
         if self.form["stretch"]:
@@ -81,9 +82,9 @@ class OnnxCutter:
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """An image at another height and width: by area along sides that shrink, bilinear along those that grow."""
+    """Resizes an image: by area averaging along sides that shrink, bilinearly along sides that grow."""
     height, width = size
-    # One side at a time: OpenCV averages areas only where both sides shrink.
+    # One side at a time: OpenCV averages by area only if both sides shrink.
     for target in ((image.shape[0], width), (height, width)):
         shrinks = target[0] < image.shape[0] or target[1] < image.shape[1]
         image = cv2.resize(image, target[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""Photographs one after another: files, whole folders, frames of videos, arrays."""
+"""Sources of input images: files, folders, frames of videos, and arrays, read one after another."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 
 @dataclass(frozen=True, eq=False)
 class Photograph:
-    """A picture that is read when it is needed.
+    """An input image that is read when it is needed.
 
     Attributes:
-        name: What files made of it are called: its path in the folder that was given, without suffix.
+        name: Stem of its output files: its path relative to the given folder, without suffix.
         source: Its file, or its pixels as `to_rgb` takes them.
-        channel_order: Of an array: 'rgb' or 'bgr'.
+        channel_order: Channel order of an array: 'rgb' or 'bgr'.
     """
 
     name: str
@@ -30,15 +30,15 @@ class Photograph:
 
     @property
     def path(self) -> str:
-        """The file, or the name of what came without one; errors name it."""
+        """Path of the file, or the name of an image without one, for error messages."""
         return str(self.source) if isinstance(self.source, Path) else self.name
 
     def read(self) -> np.ndarray:
-        """(H, W, 3) uint8 RGB; turned as EXIF data say, and without the alpha that it may have.
+        """Reads the image as (H, W, 3) uint8 RGB, rotated by its EXIF orientation; an alpha channel is dropped.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is no picture; names it.
+            ValueError: If it is not an image; names it.
         """
         if isinstance(self.source, Path):
             return read_image(self.source, channels=3)
@@ -46,19 +46,19 @@ class Photograph:
 
 
 def to_rgb(image: np.ndarray, name: str = "image", channel_order: str = "rgb") -> np.ndarray:
-    """A picture in the usual form.
+    """Converts an array to an RGB image.
 
     Args:
-        image: (H, W) or (H, W, 1) grey, (H, W, 3) colour or (H, W, 4) colour and alpha, which is left out; uint8,
+        image: (H, W) or (H, W, 1) grey, (H, W, 3) colour or (H, W, 4) colour and alpha, which is dropped; uint8,
             uint16, bool, or float in [0, 1].
-        name: What an error calls it.
-        channel_order: Of its colours: 'rgb' or 'bgr'.
+        name: Name of the image in error messages.
+        channel_order: Order of its colour channels: 'rgb' or 'bgr'.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        FaultyInputError: If it is something else.
+        FaultyInputError: If it has another shape or dtype, or values out of range.
     """
     check_choice("channel_order", channel_order, ("rgb", "bgr"))
     grey = image[..., None] if image.ndim == 2 else image
@@ -77,9 +77,9 @@ def _to_uint8(image: np.ndarray, name: str) -> np.ndarray:
     if image.dtype == bool:
         return image.astype(np.uint8) * 255
     if image.dtype == np.uint16:
-        return (image >> 8).astype(np.uint8)  # As OpenCV reduces files of 16 bits.
+        return (image >> 8).astype(np.uint8)  # As OpenCV converts 16-bit files.
     if np.issubdtype(image.dtype, np.floating):
-        if image.min() >= 0 and image.max() <= 1:  # False where there are NaNs, too.
+        if image.min() >= 0 and image.max() <= 1:  # Also false for NaN.
             return np.rint(image * 255).astype(np.uint8)
         got = f"values from {image.min():g} to {image.max():g}"
         raise FaultyInputError("floats outside [0, 1]", f"Floats of the image {name} must be in [0, 1], but got {got}.")
@@ -88,16 +88,16 @@ def _to_uint8(image: np.ndarray, name: str) -> np.ndarray:
 
 
 def find_photographs(inputs: Any, channel_order: str = "rgb") -> list[Photograph]:
-    """Lists what was given.
+    """Lists the images of the inputs.
 
     Args:
-        inputs: A file, a folder (with those below it), an array, or a list of any of these.
-        channel_order: Of arrays: 'rgb' or 'bgr'.
+        inputs: A file, a folder (with its sub-folders), an array, or a list of any of these.
+        channel_order: Channel order of arrays: 'rgb' or 'bgr'.
 
     Raises:
         FileNotFoundError: If there is no such file or folder, or a folder holds no images.
-        ValueError: If results of two of them would have one name.
-        TypeError: If something else is given.
+        ValueError: If two images would have output files of the same name.
+        TypeError: If an input has another type.
     """
     many = inputs if isinstance(inputs, list | tuple) else [inputs]
     found = [photograph for index, each in enumerate(many) for photograph in _expand(each, index, channel_order)]
@@ -113,7 +113,7 @@ def find_photographs(inputs: Any, channel_order: str = "rgb") -> list[Photograph
 
 
 def read_each(photographs: Iterable[Photograph], faults: ErrorCollector) -> Iterator[tuple[Photograph, np.ndarray]]:
-    """Each photograph with its (H, W, 3) uint8 RGB pixels; those that cannot be read are left to ``faults``."""
+    """Yields each image with its (H, W, 3) uint8 RGB pixels; ``faults`` records images that cannot be read."""
     for photograph in photographs:
         try:
             image = photograph.read()
@@ -146,14 +146,14 @@ def _is_image(path: Path) -> bool:
 
 
 class Video:
-    """The frames of a video as photographs, read one after another.
+    """The frames of a video as input images, read one after another.
 
     Args:
         path: A file that OpenCV can decode.
 
     Attributes:
-        frames: How many it says it has.
-        rate: Frames a second.
+        frames: Number of frames by the file's header.
+        rate: Frames per second.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -177,7 +177,7 @@ class Video:
         return capture
 
     def __iter__(self) -> Iterator[Photograph]:
-        """Frames called ``<name of the video>/<number of the frame>``."""
+        """Yields the frames, named ``<name of the video>/<number of the frame>``."""
         capture = self._open()
         try:
             number = 0
@@ -189,12 +189,12 @@ class Video:
 
 
 def is_video(path: Any) -> bool:
-    """Whether a path is that of a video, by its name."""
+    """Returns whether a path has the suffix of a video file."""
     return isinstance(path, str | Path) and Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def chunks(values: Iterable, size: int) -> Iterator[list]:
-    """Lists of up to ``size`` values."""
+    """Yields lists of up to ``size`` values."""
     chunk: list = []
     for value in values:
         chunk.append(value)

@@ -1,4 +1,4 @@
-"""What is written of a cut-out photograph: its saliency, the object on nothing, and a picture to look at."""
+"""Writes the results of cutting out: saliency maps, cut-outs, and overlays for inspection."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +19,9 @@ class CutoutWriter:
     """Writes a folder of PNG files for each kind: ``<out>/<kind>/<name>.png``.
 
     Args:
-        out: The folder; it is made where there is none.
-        kinds: Which of 'saliency' (grey), 'cutout' (RGBA), 'overlay' (the photograph with its background in grey and
-            the object's outline) and 'uncertainty' (grey; only where there is one).
+        out: The folder; created if it does not exist.
+        kinds: Which of 'saliency' (grey), 'cutout' (RGBA), 'overlay' (the image with its background in grey and the
+            object's outline) and 'uncertainty' (grey; only if it is computed).
 
     Raises:
         ValueError: If there is no such kind.
@@ -35,10 +35,10 @@ class CutoutWriter:
         self.out = writable_folder(out, "The output folder")
 
     def write(self, name: str, image: np.ndarray, alpha: np.ndarray, uncertainty: np.ndarray | None = None) -> None:
-        """Writes the files of one photograph.
+        """Writes the files of one image.
 
         Args:
-            name: As of `Photograph`.
+            name: Stem of the files; see `Photograph`.
             image: (H, W, 3) uint8 RGB.
             alpha: (H, W) uint8.
             uncertainty: (H, W) float in [0, 1].
@@ -56,18 +56,18 @@ class CutoutWriter:
         save_png(self.out / kind / f"{name}.png", picture)
 
 
-def save_png(path: Path, picture: np.ndarray) -> None:
-    """Writes a picture in OpenCV's order of channels, whole or not at all.
+def save_png(path: Path, image: np.ndarray) -> None:
+    """Writes an image in OpenCV's channel order as a PNG file, atomically.
 
     Raises:
         OSError: If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, cv2.imencode(".png", picture)[1].tobytes())
+    write_atomic(path, cv2.imencode(".png", image)[1].tobytes())
 
 
 def overlay(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """The photograph with what is not the object in pale grey, and the object's outline: (H, W, 3) uint8 RGB."""
+    """Draws the object's outline on the image with a pale grey background: (H, W, 3) uint8 RGB."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32) * 0.35 + 100
     weight = alpha[..., None].astype(np.float32) / 255
     mixed = np.rint(image * weight + grey * (1 - weight)).astype(np.uint8)
@@ -77,11 +77,11 @@ def overlay(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 class OverlayVideo:
-    """Overlays of a video's frames as a video, ``<out>/overlay/<name>.mp4``, where overlays are to be written.
+    """Writes the overlays of a video's frames as a video ``<out>/overlay/<name>.mp4``, if overlays are requested.
 
     Args:
-        writer: Says where to, and whether.
-        video: Whose frames they are.
+        writer: The writer, with the output folder and the requested kinds.
+        video: The video.
     """
 
     def __init__(self, writer: CutoutWriter, video: Video):

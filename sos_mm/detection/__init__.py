@@ -1,13 +1,13 @@
-"""What the detection side adds to mmdet: samplers of several sources, capped denoising, intra-class referring.
+"""Extensions of mmdet: samplers of several sources, limited denoising queries, intra-class referring.
 
-The only part of the package that imports mmdet, and so needs mmcv with compiled operators.
+The only part of the package that imports mmdet, which needs mmcv with compiled operators.
 """
 
 from sos_mm.compat import check_openmmlab, import_quietly, restore_numpy_aliases
 
 check_openmmlab("mmengine", "mmcv", "mmdet")
 import_quietly("mmdet.datasets")
-# mmdet's LVIS data set and metrics use the lvis package, which uses them.
+# mmdet's LVIS data set and metrics use the lvis package, which needs the removed aliases.
 restore_numpy_aliases()
 
 from sos_mm.detection.composed import CompactODVGDataset  # noqa: E402

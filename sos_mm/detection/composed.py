@@ -1,4 +1,4 @@
-"""ODVG data with many categories and images."""
+"""A data set of ODVG files with many categories and images."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from mmengine.registry import DATASETS
 
 @DATASETS.register_module()
 class CompactODVGDataset(ODVGDataset):
-    """mmdet's `ODVGDataset`, which holds the names of the categories once.
+    """mmdet's `ODVGDataset` with a single copy of the category names in memory.
 
-    mmdet's holds them with each image: the 1,600 names of composed frequent categories make 4 GB with 100,000 images,
-    in every process, and the 47,000 of general ones make 100 GB. Samples are the same.
+    mmdet stores them with each image: the 1,600 names of composed frequent categories take 4 GB with 100,000 images, in
+    every process, and the 47,000 names of general categories take 100 GB. Samples are the same.
 
     Args:
         *args: See `mmdet.datasets.ODVGDataset`.
-        **kwargs: See there; without ``need_text``.
+        **kwargs: See `ODVGDataset`; without ``need_text``.
 
     Raises:
         FileNotFoundError: If an annotation file or label map does not exist.
@@ -25,9 +25,9 @@ class CompactODVGDataset(ODVGDataset):
         super().__init__(*args, need_text=False, **kwargs)
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """The annotations of an image, and the names of all categories where they are by category."""
+        """Returns the annotations of an image, with the names of all categories if they are given by category."""
         info = super().get_data_info(idx)
         if self.dataset_mode == "OD":
-            # A copy, since pipelines shorten names in it.
+            # A copy, since pipelines modify it.
             info["text"] = dict(self.label_map)
         return info

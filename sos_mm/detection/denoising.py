@@ -1,8 +1,9 @@
-"""Grounding DINO whose denoising queries have a limit, for scenes with more objects than that.
+"""Grounding DINO with a limit on denoising queries, for images with more objects than that limit.
 
-mmdet makes ``num_dn_queries // objects`` groups of two queries an object, and always one group: with 300 objects in an
-image there are 600 queries beside the 900 that search, whatever ``num_dn_queries`` says. Attention grows with the
-square of that. Here an image with too many objects has some of them drawn for denoising; all of them are searched for.
+mmdet creates ``num_dn_queries // objects`` groups of two queries an object, and always at least one group: with 300
+objects in an image there are 600 denoising queries beside the 900 object queries, whatever ``num_dn_queries`` is. The
+cost of attention grows with the square of that. Here denoising uses a random subset of the objects of such an image;
+the object queries are matched with all of them.
 """
 
 from collections.abc import Sequence
@@ -18,13 +19,13 @@ from mmengine.structures import InstanceData
 
 
 class CappedQueryGenerator(CdnQueryGenerator):
-    """Denoising queries of at most ``num_dn_queries`` objects an image, so at most twice as many queries.
+    """Generates denoising queries for at most ``num_dn_queries`` objects an image, so at most twice as many queries.
 
-    Which objects they are of is in the fourth output: ``dn_meta['denoised']`` has for each image the places of its
-    objects, (n,) int64 and rising, or is None where all are. The arguments are those of mmdet's generator.
+    The fourth output tells which objects they belong to: ``dn_meta['denoised']`` has for each image the indices of its
+    objects, (n,) int64, ascending, or is None if all are used. The arguments are those of mmdet's generator.
 
     Raises:
-        ValueError: If the number of groups is fixed, which leaves no limit to keep to.
+        ValueError: If the number of groups is fixed, since then there is no limit.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -33,7 +34,7 @@ class CappedQueryGenerator(CdnQueryGenerator):
             raise ValueError("`dn_cfg.group_cfg` must have `dynamic=True` and `num_dn_queries`, but is not dynamic.")
 
     def __call__(self, batch_data_samples: Sequence[DetDataSample]) -> tuple:
-        """Queries, boxes, attention mask and what they are of; see mmdet's generator."""
+        """Generates queries, boxes, attention mask and metadata; see mmdet's generator."""
         numbers = [len(sample.gt_instances) for sample in batch_data_samples]
         if max(numbers) <= self.num_dn_queries:
             *queries, meta = super().__call__(batch_data_samples)
@@ -57,10 +58,10 @@ class CappedGroundingDINO(GroundingDINO):
     Args:
         *args: See `mmdet.models.detectors.GroundingDINO`.
         dn_cfg: Options of the denoising queries, with ``group_cfg=dict(dynamic=True, num_dn_queries=...)``.
-        **kwargs: See there.
+        **kwargs: See `GroundingDINO`.
 
     Raises:
-        ValueError: If the number of groups is fixed, or the head is another.
+        ValueError: If the number of groups is fixed, or the head has another type.
     """
 
     def __init__(self, *args: Any, dn_cfg: dict[str, Any], **kwargs: Any):
@@ -71,18 +72,18 @@ class CappedGroundingDINO(GroundingDINO):
                 f"`bbox_head` must be a CappedGroundingDINOHead, but got {type(self.bbox_head).__name__}: with another "
                 "head the denoising queries would be compared with the wrong objects."
             )
-        # The parent wrote sizes that it knows into `dn_cfg`.
+        # The parent class has added the sizes to `dn_cfg`.
         self.dn_query_generator = CappedQueryGenerator(**dn_cfg)
 
 
 @MODELS.register_module()
 class CappedGroundingDINOHead(GroundingDINOHead):
-    """mmdet's `GroundingDINOHead`, whose denoising loss is over the objects that have denoising queries."""
+    """mmdet's `GroundingDINOHead` with the denoising loss only over objects that have denoising queries."""
 
     def get_dn_targets(
         self, batch_gt_instances: list[InstanceData], batch_img_metas: list[dict], dn_meta: dict[str, Any]
     ) -> tuple:
-        """Targets of the denoising queries; see mmdet's `DINOHead`."""
+        """Computes the targets of the denoising queries; see mmdet's `DINOHead`."""
         if dn_meta["denoised"] is not None:
             pairs = zip(batch_gt_instances, dn_meta["denoised"], strict=True)
             batch_gt_instances = [instances[places] for instances, places in pairs]

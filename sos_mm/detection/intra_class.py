@@ -1,4 +1,5 @@
-"""Intra-class referring in mmdet: words that mean one of several objects of a category, and how well it is told apart.
+"""Intra-class referring in mmdet: expressions that refer to one of several objects of a category, and a metric for
+them.
 
 Both classes read either form of `sos_mm.formats.intra_class`: ours and SOS's grouped one. `sos-mm refer` writes ours,
 with expressions that are proved, and `sos-mm convert panoptic-intra-class` with the phrases of composed objects.
@@ -6,7 +7,6 @@ with expressions that are proved, and `sos-mm convert panoptic-intra-class` with
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmdet.datasets import BaseDetDataset
@@ -15,14 +15,13 @@ from mmengine.registry import DATASETS, METRICS
 
 from sos_mm.checks import check_choice
 from sos_mm.formats.intra_class import IntraClassSample, read_intra_class
+from sos_mm.formats.records import Record
 from sos_mm.metrics.grounding import OVERLAPS, intra_class_scores, mean_intra_class
-
-Record = dict[str, Any]
 
 
 @DATASETS.register_module()
 class IntraClassReferringDataset(BaseDetDataset):
-    """Expressions that mean one of several objects of a category, to be evaluated by `IntraClassReferringMetric`.
+    """A data set of expressions that refer to one of several objects of a category.
 
     Samples are those of mmdet's `MDETRStyleRefCocoDataset`, so that its pipelines for RefCOCO fit: ``text`` is the
     expression, ``tokens_positive`` is -1, and instances are the target. ``distractors``, (D, 4) float64 xyxy boxes, are
@@ -38,7 +37,7 @@ class IntraClassReferringDataset(BaseDetDataset):
     """
 
     def load_data_list(self) -> list[Record]:
-        """One sample an expression."""
+        """Returns one sample for each expression."""
         return [self._sample(each) for each in read_intra_class(self.ann_file)]
 
     def _sample(self, sample: IntraClassSample) -> Record:
@@ -59,20 +58,21 @@ class IntraClassReferringDataset(BaseDetDataset):
 
 @METRICS.register_module()
 class IntraClassReferringMetric(BaseMetric):
-    """How much higher a detector scores the object that words mean than others of its category.
+    """Measures how much higher a detector scores the target of an expression than other objects of its category.
 
     The keys are those of `sos_mm.metrics.grounding.mean_intra_class`, in percent: ``intra_class/average_gap``,
-    ``intra_class/positive_gap_ratio``, and the shares of expressions without a box on the target, on a distractor, on
-    either. Each data sample needs ``img_id`` and ``pred_instances`` with ``bboxes``, xyxy at the size of the original
+    ``intra_class/positive_gap_ratio``, and the shares of expressions without a box on the target, on a distractor, or
+    on both. Each data sample needs ``img_id`` and ``pred_instances`` with ``bboxes``, xyxy at the size of the original
     image, and ``scores``.
 
-    By default a box counts for what it overlaps most. SOS counts it for the target and for a distractor where it
-    overlaps both enough, which ``overlap='any'`` does: on the authors' file that gives their figures. It matters for a
-    box that lies on the target (IoU 1) and over a distractor (IoU 0.67): its gap is its score, or 0 there.
+    By default a box counts for the object that it overlaps most. SOS counts it for the target and for a distractor if
+    it overlaps both enough; ``overlap='any'`` does so, which gives the authors' figures on their file. This matters if
+    a box overlaps both: a box on the target (IoU 1) that also overlaps a distractor (IoU 0.67) has a gap equal to its
+    score by default, and of 0 there.
 
     Args:
-        ann_file: A file as the module describes; the data set's.
-        iou_threshold: Least intersection over union of a box with what it stands for.
+        ann_file: The file of the data set, as the module describes.
+        iou_threshold: Least IoU of a box with its assigned object.
         overlap: 'most' or 'any'; see `sos_mm.metrics.grounding.intra_class_scores`.
         collect_device: See ``mmengine.evaluator.BaseMetric``.
         prefix: First part of the keys, ``intra_class`` by default.
@@ -103,7 +103,7 @@ class IntraClassReferringMetric(BaseMetric):
         """Scores the expressions of a batch.
 
         Raises:
-            ValueError: If a sample's ``img_id`` is not in the file, or its boxes or scores are wrong.
+            ValueError: If a sample's ``img_id`` is not in the file, or its boxes or scores are invalid.
         """
         for sample in data_samples:
             if sample["img_id"] not in self._samples:
@@ -114,5 +114,5 @@ class IntraClassReferringMetric(BaseMetric):
             self.results.append(intra_class_scores(*given, self.iou_threshold, self.overlap))
 
     def compute_metrics(self, results: list[tuple[float | None, float | None]]) -> dict[str, float]:
-        """The means over all expressions, of all processes."""
+        """Computes the means over all expressions, of all processes."""
         return mean_intra_class(results)

@@ -1,4 +1,4 @@
-"""Samplers that draw batches from several data sets at fixed ratios, with one data set as the clock of the epochs."""
+"""Samplers that draw batches from several data sets at fixed ratios; one data set defines the epochs."""
 
 from collections.abc import Iterator
 
@@ -15,37 +15,39 @@ from sos_mm.seeding import Purpose, generator
 
 @DATA_SAMPLERS.register_module()
 class SourceRatioSampler(Sampler):
-    """Draws from the data sets of a ``ConcatDataset`` at fixed ratios; an epoch is one pass over one of them.
+    """Samples from the data sets of a ``ConcatDataset`` at fixed ratios; an epoch is one pass over one of them, the
+    clock.
 
-    mmdet's `MultiSourceSampler` for epochs, and for ratios that its batches cannot hold: after every step of the run,
-    each source has had its share of all samples, over all processes together, to within less than one. Every image of
-    the clock comes at least once an epoch (some twice where the last step needs filling, in turn over the epochs), so
-    epochs have the same length on every process. The other sources are passed over in a new order whenever they end.
-    A source that is smaller than its share of a step is repeated within it, unless ``small_sources='error'``.
+    Extends mmdet's `MultiSourceSampler` to epochs, and to ratios that do not divide a batch: after every step of the
+    run, the number of samples of each source, over all processes, differs from its share by less than one. Every image
+    of the clock occurs at least once in an epoch (some twice if the last step must be filled; which ones rotates over
+    the epochs), so epochs have the same length on every process. Passes over the other sources restart in a new order
+    whenever they end. A source that is smaller than its share of a step is repeated within it, unless
+    ``small_sources='error'``.
 
-    Indices are `sos_mm.engine.randomness.RepeatIndex`: their visit counts the times that the image was drawn before in
-    the whole run, so that ``SegmentPaste`` and the like draw anew however often a source is repeated.
+    Indices are `sos_mm.engine.randomness.RepeatIndex`: their visit counts how often the image was sampled before in the
+    run, so that ``SegmentPaste`` and other transforms draw differently however often a source is repeated.
 
     Use it with ``batch_sampler=None`` or with `SourceRatioBatchSampler`. mmdet's `AspectRatioBatchSampler`, which base
-    configs often have, collects batches until they are full and so loses the ratios: it is refused.
+    configs often have, collects batches until they are full and so loses the ratios: it raises an error.
 
-    ``set_epoch(e)`` gives the samples of epoch ``e`` whatever came before, so a run that is resumed goes on as if it
-    had not stopped. ``skip`` does so within an epoch. Both need the seed that the run began with. Set it in the config,
-    ``randomness = dict(seed=0)``, or have `sos_mm.VisitHook`, which takes it from the checkpoint: without either,
-    mmengine draws a new one before it reads the checkpoint, and a resumed run begins a new row.
+    ``set_epoch(e)`` selects the samples of epoch ``e`` independently of earlier calls, so a resumed run continues
+    exactly. ``skip`` does the same within an epoch. Both need the seed of the start of the run. Set it in the config,
+    ``randomness = dict(seed=0)``, or use `sos_mm.VisitHook`, which restores it from the checkpoint: otherwise mmengine
+    draws a new seed before it reads the checkpoint, and a resumed run starts a new sequence.
 
     Args:
-        dataset: A ``ConcatDataset``, mmengine's or one like it.
-        batch_size: Samples a process takes in one step: the data loader's ``batch_size``.
-        source_ratio: The share of each data set, over 0, such as ``[6, 3, 1]``.
-        clock: The data set, from 0, whose passes are the epochs.
-        small_sources: 'repeat', or 'error' to refuse a source that is smaller than its share of a step.
-        shuffle: Whether to draw the order of each pass.
-        seed: The same on all processes. mmengine hands on the run's; one is drawn and shared if None.
+        dataset: A ``ConcatDataset``, of mmengine or with the same attributes.
+        batch_size: Number of samples of a process in one step: the data loader's ``batch_size``.
+        source_ratio: The relative share of each data set, over 0, such as ``[6, 3, 1]``.
+        clock: Index, from 0, of the data set whose passes are the epochs.
+        small_sources: 'repeat', or 'error' to reject a source that is smaller than its share of a step.
+        shuffle: Whether to shuffle each pass.
+        seed: Seed, equal on all processes. mmengine passes the run's; one is drawn and shared if None.
 
     Raises:
         TypeError: If ``dataset`` has no data sets.
-        ValueError: If an option is wrong, a data set is empty, or one is too small and that is refused.
+        ValueError: If an option is invalid, a data set is empty, or one is too small with ``small_sources='error'``.
     """
 
     counts_visits = True
@@ -63,7 +65,7 @@ class SourceRatioSampler(Sampler):
         if not hasattr(dataset, "datasets") or not hasattr(dataset, "cumulative_sizes"):
             raise TypeError(f"`dataset` must be a ConcatDataset of the sources, but got {type(dataset).__name__}.")
         if not isinstance(batch_size, int) or batch_size <= 0:
-            raise ValueError(f"`batch_size` must be a whole number over 0, but got {batch_size!r}.")
+            raise ValueError(f"`batch_size` must be an integer over 0, but got {batch_size!r}.")
         check_choice("small_sources", small_sources, ("repeat", "error"))
         self.rank, self.world_size = get_dist_info()
         self.batch_size, self.sources = batch_size, dataset
@@ -85,10 +87,10 @@ class SourceRatioSampler(Sampler):
 
     @property
     def dataset(self):
-        """Refused: who asks for it would collect batches of its own.
+        """Not available: raises an error, since code that reads it would collect batches of its own.
 
         Raises:
-            RuntimeError: Always; says what to use instead.
+            RuntimeError: Always; the message names the alternatives.
         """
         raise RuntimeError(
             "SourceRatioSampler must be used with `batch_sampler=None` or "
@@ -98,7 +100,7 @@ class SourceRatioSampler(Sampler):
 
     @property
     def seed(self) -> int:
-        """The seed of the row; another holds from the next iteration on."""
+        """Seed of the order; a new value takes effect in the next iteration."""
         return self.schedule.seed
 
     @seed.setter
@@ -107,21 +109,22 @@ class SourceRatioSampler(Sampler):
 
     @property
     def epoch(self) -> int:
-        """The epoch that the next iteration gives."""
+        """Epoch of the next iteration."""
         return self._epoch + self._skipped_epochs
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch, counted from 0, or from the one that was skipped to."""
+        """Selects the epoch, counted from 0, or from the epoch that was skipped to."""
         self._epoch = epoch
 
     def skip(self, num_samples: int) -> None:
-        """Goes to a place in the run: the next iteration begins there.
+        """Skips to a position in the run, at which the next iteration starts.
 
         Args:
-            num_samples: Samples of this process since the beginning of the run, whatever was iterated so far.
+            num_samples: Number of samples of this process since the start of the run, independent of earlier
+                iterations.
 
         Raises:
-            ValueError: If that is below 0.
+            ValueError: If it is below 0.
         """
         if num_samples < 0:
             raise ValueError(f"`num_samples` must be at least 0, but got {num_samples}.")
@@ -129,7 +132,7 @@ class SourceRatioSampler(Sampler):
         self._skipped_epochs, self._skipped_samples = divmod(num_samples, len(self))
 
     def __len__(self) -> int:
-        """Samples of this process in an epoch."""
+        """Returns the number of samples of this process in an epoch."""
         return self.schedule.steps * self.batch_size
 
     def __iter__(self) -> Iterator[RepeatIndex]:
@@ -139,33 +142,33 @@ class SourceRatioSampler(Sampler):
         yield from map(RepeatIndex, indices.tolist(), draws.visits[mine].tolist())
 
     def batches(self) -> np.ndarray:
-        """(steps, batch_size) int64: places in the epoch's row of this process's batches."""
+        """Returns the positions of this process's batches in the epoch's sequence, (steps, batch_size) int64."""
         places = np.arange(self.schedule.steps * self.schedule.step)
         return places.reshape(self.schedule.steps, self.world_size, self.batch_size)[:, self.rank]
 
     def take_skipped(self) -> int:
-        """How many of the epoch's samples to leave out; once."""
+        """Returns how many samples of the epoch to skip, and resets it."""
         skipped, self._skipped_samples = self._skipped_samples, 0
         return skipped
 
 
 @DATA_SAMPLERS.register_module()
 class SourceRatioBatchSampler(BatchSampler):
-    """Batches of a `SourceRatioSampler` whose images are all upright or all wide, as far as possible.
+    """Batches of a `SourceRatioSampler` whose images are, as far as possible, all portrait or all landscape.
 
     An epoch has the same samples, and every batch as many of each source, as without it; only the order within each
-    source changes. So nothing is dropped and no ratio is lost. Towards the end of an epoch, and where sources differ
-    in how many of their images are upright, some batches are mixed. Before the first epoch it asks each source for the
-    size of each image that is drawn, once.
+    source changes. So no sample is dropped and the ratios hold. Towards the end of an epoch, and if sources differ in
+    their share of portrait images, some batches are mixed. Before the first epoch it reads the size of each drawn image
+    once.
 
     Args:
         sampler: The `SourceRatioSampler`.
-        batch_size: Its ``batch_size``; a data loader built by mmengine hands on its own.
-        drop_last: Whether to drop a batch that is not full; there never is one.
+        batch_size: Its ``batch_size``; a data loader built by mmengine passes its own.
+        drop_last: Whether to drop an incomplete batch; has no effect, since all batches are complete.
 
     Raises:
-        TypeError: If ``sampler`` is another.
-        ValueError: If ``batch_size`` is another.
+        TypeError: If ``sampler`` has another type.
+        ValueError: If ``batch_size`` differs from the sampler's.
     """
 
     def __init__(self, sampler: SourceRatioSampler, batch_size: int, drop_last: bool = False):
@@ -174,11 +177,11 @@ class SourceRatioBatchSampler(BatchSampler):
         if batch_size != sampler.batch_size:
             raise ValueError(f"`batch_size` must be that of the sampler, {sampler.batch_size}, but got {batch_size}.")
         super().__init__(sampler, batch_size, drop_last)
-        # By index in the concatenated data set: 1 for wide, 0 for upright, -1 for not asked yet.
+        # By index in the concatenated data set: 1 for landscape, 0 for portrait, -1 for not known yet.
         self._shapes = np.full(sum(sampler.schedule.sizes), -1, np.int8)
 
     def __len__(self) -> int:
-        """Batches of this process in an epoch."""
+        """Returns the number of batches of this process in an epoch."""
         return self.sampler.schedule.steps
 
     def __iter__(self) -> Iterator[list[RepeatIndex]]:
@@ -194,7 +197,7 @@ class SourceRatioBatchSampler(BatchSampler):
             yield list(map(RepeatIndex, indices[places].tolist(), draws.visits[places].tolist()))
 
     def _wide(self, indices: np.ndarray) -> np.ndarray:
-        """(N,) int8: whether each image is at least as wide as high."""
+        """Returns (N,) int8: whether each image is at least as wide as high."""
         unknown = np.unique(indices)
         for index in unknown[self._shapes[unknown] < 0].tolist():
             info = self.sampler.sources.get_data_info(index)
@@ -205,10 +208,11 @@ class SourceRatioBatchSampler(BatchSampler):
 
 
 def _grouped(draws: ScheduledSamples, wide: np.ndarray, batch_size: int, rng: np.random.Generator) -> np.ndarray:
-    """(N,) int64: an order in which batches, those of all processes, are of one shape wherever they can be.
+    """Computes an order, (N,) int64, in which batches of all processes have images of one orientation wherever
+    possible.
 
-    A batch takes the shape that every source still has enough of. Where that is both, or neither, it is drawn by how
-    many images there are left of each.
+    A batch gets the orientation of which every source still has enough images. If that holds for both or neither, it is
+    drawn in proportion to the remaining images of each.
     """
     number = int(draws.sources.max()) + 1
     left = [[np.flatnonzero((draws.sources == s) & (wide == w)).tolist()[::-1] for w in (0, 1)] for s in range(number)]

@@ -1,7 +1,7 @@
-"""Which source each sample of a run comes from, and which of its images, at fixed ratios; numpy only.
+"""The schedule of sources and images of a run at fixed ratios; numpy only.
 
-All samples of a run stand in one row, every data-parallel process's next to each other. The row depends on sizes,
-ratios, step and seed alone, so that each process computes it and takes its part.
+All samples of a run form one sequence, in which those of the data-parallel processes are interleaved. The sequence
+depends only on sizes, ratios, step and seed, so that each process computes it and takes its part.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ _LONGEST_PERIOD = 2**20
 
 @dataclass(frozen=True, eq=False)
 class ScheduledSamples:
-    """A stretch of the row.
+    """A section of the sequence.
 
     Attributes:
-        sources: (N,) int64, which source each sample comes from.
-        indices: (N,) int64, which image of that source.
-        visits: (N,) int64, how often that image was visited before, in the whole run.
+        sources: (N,) int64, index of each sample's source.
+        indices: (N,) int64, index of the image in that source.
+        visits: (N,) int64, how often that image was sampled before in the run.
     """
 
     sources: np.ndarray
@@ -32,23 +32,23 @@ class ScheduledSamples:
 
 
 class SourceSchedule:
-    """Draws from several sources at fixed ratios; an epoch is one pass over one of them, the clock.
+    """A schedule that draws from several sources at fixed ratios; an epoch is one pass over one of them, the clock.
 
-    At every place of the row, also across epochs, each source has had its share of the samples so far to within less
-    than one. In an epoch every image of the clock comes at least once. What the last step needs beyond that comes
-    from the clock's own second row, so that in the long run each of its images comes equally often (to within one).
-    The other sources are passed over again and again, in a new order each time, whatever the epochs.
+    At every position of the sequence, also across epochs, the number of samples of each source differs from its share
+    by less than one. In an epoch every image of the clock occurs at least once. Samples that fill the last step come
+    from a second sequence of the clock, so that in the long run its images occur equally often (to within one). Passes
+    over the other sources repeat in a new order each time, independent of the epochs.
 
     Args:
         sizes: Number of images of each source.
-        ratios: Their shares, over 0; a float stands for the decimal number that it prints as.
-        step: Samples in one training step, over all processes.
+        ratios: Their relative shares, over 0; a float stands for its decimal representation.
+        step: Number of samples in one training step, over all processes.
         clock: The source whose passes are the epochs.
         seed: Seed of the run, the same on all processes.
-        shuffle: Whether to draw the order of each pass.
+        shuffle: Whether to shuffle each pass.
 
     Raises:
-        ValueError: If a source is empty, a ratio is not over 0, their numbers differ, or the ratios repeat only after
+        ValueError: If a source is empty, a ratio is not over 0, their numbers differ, or the period of the ratios is
             more than 2**20 samples.
     """
 
@@ -63,26 +63,26 @@ class SourceSchedule:
     ):
         _check(sizes, ratios, clock)
         self.sizes, self.clock, self.seed, self.shuffle, self.step = tuple(sizes), clock, seed, shuffle, step
-        self.shares = np.array(_whole_numbers(ratios), np.int64)
+        self.shares = np.array(_as_integers(ratios), np.int64)
         self.turns = _turns(self.shares.tolist())
         self._counts = np.zeros((len(self.turns) + 1, len(sizes)), np.int64)
         np.cumsum(self.turns[:, None] == np.arange(len(sizes)), axis=0, out=self._counts[1:])
         self.steps = self._steps_of_an_epoch()
-        # Whole passes over the clock in every epoch; more than one if it is smaller than its share of a step.
+        # Complete passes over the clock in every epoch; more than one if it is smaller than its share of a step.
         self._passes = int(self._clock_counts(self.steps).min()) // self.sizes[clock]
 
     def counts(self, position: int | np.ndarray) -> np.ndarray:
-        """(..., M) int64: how many of the first ``position`` samples of the run come from each source."""
+        """Returns how many of the first ``position`` samples of the run come from each source, (..., M) int64."""
         periods, rest = np.divmod(position, len(self.turns))
         return np.asarray(periods)[..., None] * self.shares + self._counts[rest]
 
     def most_in_a_step(self) -> np.ndarray:
-        """(M,) int64: the most samples that one step takes from each source."""
+        """Returns the largest number of samples that one step takes from each source, (M,) int64."""
         starts = np.arange(0, lcm(self.step, len(self.turns)), self.step)
         return (self.counts(starts + self.step) - self.counts(starts)).max(axis=0)
 
     def epoch(self, number: int) -> ScheduledSamples:
-        """The samples of one epoch, ``steps * step`` of them."""
+        """Returns the samples of one epoch, ``steps * step`` of them."""
         start = number * self.steps * self.step
         stop = start + self.steps * self.step
         sources = self.turns[np.arange(start, stop) % len(self.turns)]
@@ -94,10 +94,12 @@ class SourceSchedule:
         return draws
 
     def _clock_row(self, epoch: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """Indices and visits of the clock in an epoch: its whole passes, then what fills the last step."""
+        """Returns indices and visits of the clock in an epoch: its complete passes, then the samples that fill the last
+        step.
+        """
         size, passed = self.sizes[self.clock], epoch * self._passes
         indices, visits = self._row(self.clock, passed * size, (passed + self._passes) * size)
-        # The second row of the clock is that of a source after the last.
+        # The second sequence of the clock has the index after the last source.
         filled, fills = first - passed * size, last - (passed + self._passes) * size
         more, again = self._row(len(self.sizes), filled, fills)
         earlier = np.full(size, filled // size)
@@ -106,7 +108,9 @@ class SourceSchedule:
         return np.concatenate([indices, more]), np.concatenate([visits, again + passed + self._passes])
 
     def _row(self, source: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """Indices and visits of a source's samples from the ``first`` to before the ``last``, over all passes."""
+        """Returns indices and visits of a source's samples from the ``first`` to before the
+        ``last``, over all passes.
+        """
         size = self._size(source)
         begin = first // size
         orders = [self._order(source, each) for each in range(begin, -(-last // size))]
@@ -114,7 +118,7 @@ class SourceSchedule:
         return indices, np.arange(first, last) // size
 
     def _order(self, source: int, number: int) -> np.ndarray:
-        """The order of one pass over a source."""
+        """Returns the order of one pass over a source."""
         if not self.shuffle:
             return np.arange(self._size(source))
         return generator(self.seed, Purpose.SOURCE_ORDER, source, number).permutation(self._size(source))
@@ -123,7 +127,7 @@ class SourceSchedule:
         return self.sizes[self.clock if source == len(self.sizes) else source]
 
     def _steps_of_an_epoch(self) -> int:
-        """The fewest steps with which every epoch has a whole pass over the clock."""
+        """Computes the smallest number of steps with which every epoch has a complete pass over the clock."""
         size = self.sizes[self.clock]
         steps = -(-size * len(self.turns) // int(self.shares[self.clock] * self.step))
         while self._clock_counts(steps).min() < size:
@@ -131,7 +135,7 @@ class SourceSchedule:
         return steps
 
     def _clock_counts(self, steps: int) -> np.ndarray:
-        """How many samples come from the clock in each epoch of so many steps, until that repeats."""
+        """Counts the samples of the clock in each epoch of so many steps, over one period."""
         length, period = steps * self.step, len(self.turns)
         starts = np.arange(period // gcd(length, period)) * length
         return (self.counts(starts + length) - self.counts(starts))[:, self.clock]
@@ -149,8 +153,8 @@ def _check(sizes: Sequence[int], ratios: Sequence[float], clock: int) -> None:
         raise ValueError(f"Each source must hold images, but source {empty[0]} (counted from 0) is empty.")
 
 
-def _whole_numbers(ratios: Sequence[float]) -> list[int]:
-    """The same ratios as small whole numbers."""
+def _as_integers(ratios: Sequence[float]) -> list[int]:
+    """Converts ratios to integers without a common factor."""
     fractions = [Fraction(str(ratio)) for ratio in ratios]
     common = lcm(*(fraction.denominator for fraction in fractions))
     numbers = [int(fraction * common) for fraction in fractions]
@@ -161,11 +165,12 @@ def _whole_numbers(ratios: Sequence[float]) -> list[int]:
 
 
 def _turns(shares: list[int]) -> np.ndarray:
-    """(period,) int64: whose turn it is, so that at every place each source has its share to within less than one.
+    """Computes the source of each position over a period, (period,) int64, such that all shares hold to within less
+    than one.
 
-    A source's k-th sample may not come before the place where its share reaches k - 1, nor after the one where its
-    share reaches k; whoever must come soonest comes first. That always works out for one row: Baruah et al.,
-    "Proportionate progress", Algorithmica 15, 1996.
+    A source's k-th sample must not come before the position where its share reaches k - 1, nor after the one where its
+    share reaches k; the source with the earliest deadline comes first. For a single sequence this always succeeds:
+    Baruah et al., "Proportionate progress", Algorithmica 15, 1996.
     """
     period, given = sum(shares), [0] * len(shares)
     turns = np.empty(period, np.int64)

@@ -1,1 +1,1 @@
-"""What mmengine's runner needs: random draws that repeat, hooks, and the start of training and testing."""
+"""Extensions of mmengine's runner: reproducible random draws, hooks, and launching of training and testing."""

@@ -1,4 +1,4 @@
-"""Hooks of mmengine's runner: shared random draws, and checks and repairs of checkpoints that are loaded."""
+"""Hooks of mmengine's runner: shared random seeds, and checks and repairs of loaded checkpoints."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,30 +14,30 @@ from torch.utils.data import DataLoader, Sampler
 
 from sos_mm.engine.randomness import DrawsFromRun, RunRandomness
 
-# In what mmengine saves with a checkpoint.
+# Keys in the message hub that mmengine saves with a checkpoint.
 _SAMPLER_SEED = "sampler_seed"
 
 
 @HOOKS.register_module()
 class VisitHook(Hook):
-    """Shares the run seed and the epoch with everything that draws, and seeds torch anew each epoch.
+    """Shares the run seed and the epoch with all parts that draw at random, and reseeds torch each epoch.
 
-    The latter makes dropout and the like the same after a resume: mmengine does not keep random states. Loops that
-    count iterations have no epochs: their sampler must count the visits, as `SourceRatioSampler` does, and torch is
-    seeded anew each iteration.
+    Reseeding makes dropout and similar layers the same after a resume, since mmengine does not save random states.
+    Iteration-based loops have no epochs: their sampler must count the visits, as `SourceRatioSampler` does, and torch
+    is reseeded each iteration.
 
-    A run that is resumed takes its sampler's seed from the checkpoint, so that the order of images goes on also where
-    the config sets no seed: mmengine draws a new one for the sampler before it reads the checkpoint.
+    A resumed run takes its sampler's seed from the checkpoint, so that the order of images continues even if the config
+    sets no seed: mmengine draws a new seed for the sampler before it reads the checkpoint.
     """
 
     priority = "VERY_HIGH"
 
     def before_train(self, runner) -> None:
-        """Hands one shared :class:`RunRandomness` to the model and to the transforms of the training data.
+        """Passes one shared :class:`RunRandomness` to the model and to the transforms of the training data.
 
         Raises:
-            RuntimeError: If the loop counts iterations and the sampler does not count visits: workers fetch ahead
-                over the end of an epoch, so that nothing else could tell them.
+            RuntimeError: If the loop counts iterations and the sampler does not count visits: workers prefetch beyond
+                the end of an epoch, so they cannot know the epoch.
         """
         loop = runner.train_loop
         by_epoch = isinstance(loop, EpochBasedTrainLoop)
@@ -59,15 +59,15 @@ class VisitHook(Hook):
             start_workers_anew(loop)
 
     def before_train_epoch(self, runner) -> None:
-        """Counts the epoch."""
+        """Advances the shared epoch."""
         if self.draws.by_epoch:
             self.draws.epoch = runner.epoch
             self._seed_torch(runner, runner.epoch)
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        """Seeds torch where iterations are counted, and again at the first of an epoch.
+        """Reseeds torch in iteration-based loops, and in the first iteration of an epoch.
 
-        Data workers that were started since then drew from it, and persistent ones are not started in every epoch.
+        Starting data workers draws from torch's generator, and persistent workers are not started in every epoch.
         """
         if not self.draws.by_epoch:
             self._seed_torch(runner, runner.iter)
@@ -80,24 +80,24 @@ class VisitHook(Hook):
 
 
 def sampler_of(dataloader: DataLoader) -> Sampler:
-    """The sampler that chooses images, on its own or below one of batches."""
+    """Returns the sampler that chooses images: the data loader's own, or the one inside its batch sampler."""
     return getattr(dataloader.batch_sampler, "sampler", dataloader.sampler)
 
 
 def counts_visits(dataloader: DataLoader) -> bool:
-    """Whether the sampler yields :class:`RepeatIndex`."""
+    """Returns whether the sampler yields :class:`RepeatIndex`."""
     return getattr(sampler_of(dataloader), "counts_visits", False)
 
 
 def keep_sampler_seed(runner: Runner) -> None:
-    """Has checkpoints keep the sampler's seed, and a resumed run take it from there; it is that of all processes.
+    """Saves the sampler's seed, equal on all processes, in checkpoints, and restores it in a resumed run.
 
-    A checkpoint without it, since it was saved without :class:`VisitHook`, is warned of.
+    Warns of a checkpoint without it, which was saved without :class:`VisitHook`.
     """
     sampler, kept = sampler_of(runner.train_dataloader), runner.message_hub.runtime_info
     if not hasattr(sampler, "seed"):
         return
-    # Read from the checkpoint before this, and only where a run is resumed.
+    # The message hub holds the checkpoint's value only if the run is resumed.
     if runner.iter > 0 and _SAMPLER_SEED in kept:
         sampler.seed = kept[_SAMPLER_SEED]
     elif runner.iter > 0 and sampler.seed != runner.seed:
@@ -110,18 +110,20 @@ def keep_sampler_seed(runner: Runner) -> None:
 
 
 def start_workers_anew(loop: BaseLoop) -> None:
-    """Starts the data workers of a loop that counts iterations again.
+    """Restarts the data workers of an iteration-based loop.
 
-    mmengine 0.10.7 starts them when it builds the loop, before any hook could hand them anything. Nothing was taken
-    from them yet.
+    mmengine 0.10.7 starts them when it builds the loop, before any hook can pass anything to them. No batch has been
+    taken from them yet.
     """
-    # Or the data loader would keep persistent ones.
+    # Otherwise the data loader keeps persistent workers.
     loop.dataloader._iterator = None
     loop.dataloader_iterator = type(loop.dataloader_iterator)(loop.dataloader)
 
 
 def drawing_parts(part: object) -> Iterator[DrawsFromRun]:
-    """All parts of a data set that draw, through data set wrappers, pipelines and nested transforms."""
+    """Yields all parts of a data set that draw at random, through data set wrappers, pipelines and
+    nested transforms.
+    """
     if isinstance(part, DrawsFromRun):
         yield part
     for name in ("dataset", "datasets", "pipeline", "transforms", "transform"):
@@ -132,7 +134,7 @@ def drawing_parts(part: object) -> Iterator[DrawsFromRun]:
 
 
 def parts_with_metainfo(dataset: object) -> Iterator[tuple[DrawsFromRun, Mapping[str, Any]]]:
-    """The drawing parts of each data set's own pipeline, with that data set's metainfo."""
+    """Yields the drawing parts of each data set's own pipeline, with that data set's metainfo."""
     pipeline, metainfo = getattr(dataset, "pipeline", None), getattr(dataset, "metainfo", None)
     if pipeline is not None and metainfo is not None:
         steps = pipeline if isinstance(pipeline, list | tuple) else [pipeline]
@@ -144,23 +146,24 @@ def parts_with_metainfo(dataset: object) -> Iterator[tuple[DrawsFromRun, Mapping
 
 
 def callable_method(part: object) -> bool:
-    """Whether a part is a bound method, as ``transform`` is on every mmcv transform."""
+    """Returns whether a part is a bound method, as ``transform`` is on every mmcv transform."""
     return hasattr(part, "__self__")
 
 
 class MatchingCheckpointHook(Hook):
-    """Refuses to train on from a checkpoint of another architecture, of which mmengine only warns.
+    """Raises an error for a checkpoint of another architecture, of which mmengine only warns.
 
-    Resuming, all parts must be the model's; starting from another training's weights (``load_from``), at least some.
+    For a resumed run all parameters must match the model's; for weights of another training (``load_from``), at least
+    some.
     """
 
     priority = "HIGHEST"
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compares names and shapes.
+        """Compares names and shapes of the parameters.
 
         Raises:
-            RuntimeError: If they differ; names the parts.
+            RuntimeError: If they differ; names the parameters.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
@@ -175,10 +178,10 @@ class MatchingCheckpointHook(Hook):
 
 
 class DropTokenPositions(Hook):
-    """Drops the numbers of BERT's tokens, 0, 1, 2, ..., that older transformers saved among the weights."""
+    """Drops BERT's token position indices 0, 1, 2, ..., which older transformers versions saved as weights."""
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Takes them out of what was read."""
+        """Removes them from the loaded checkpoint."""
         state = checkpoint.get("state_dict", checkpoint)
         for name in [each for each in state if each.endswith("embeddings.position_ids")]:
             del state[name]

@@ -1,4 +1,4 @@
-"""What the training and testing tools share: reading a config with its overrides, and starting processes."""
+"""Functions shared by the training and testing tools: reading configs with overrides, and starting processes."""
 
 import argparse
 import os
@@ -11,11 +11,12 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from sos_mm.checks import writable_folder
+from sos_mm.checks import RENAMED_TEST_CFG, present_names, writable_folder
 from sos_mm.compat import check_openmmlab
 from sos_mm.engine.hooks import DropTokenPositions
+from sos_mm.terminal import log_prints
 
-# What the runner and these tools read of a config. All else at its top level are the config's own variables, which are
+# Top-level settings that the runner and these tools read. Other top-level names of a config are variables, which are
 # consumed while it loads, or settings that a user's hooks and evaluators read.
 RUNNER_KEYS = [
     *("model", "work_dir", "data_preprocessor", "load_from", "resume", "launcher", "log_level", "log_processor"),
@@ -24,17 +25,20 @@ RUNNER_KEYS = [
     *(f"{kind}_{part}" for kind in ("train", "val", "test") for part in ("cfg", "dataloader", "evaluator")),
     *("runner_type", "compile", "custom_imports", "vis_backends", "tta_model", "tta_pipeline"),
 ]
+# Modules that print what they are doing, such as "index created!".
+_PRINTING = ("pycocotools.coco", "pycocotools.cocoeval")
+_PRINTING_OF_MMDET = ("mmdet.datasets.api_wrappers.coco_api", "mmdet.datasets.api_wrappers.cocoeval_mp")
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that OpenMMLab's training and testing tools have in common."""
+    """Adds the arguments that OpenMMLab's training and testing tools have in common."""
     parser.add_argument("config", help="config file")
     parser.add_argument("--work-dir", help="where logs and results go (default: work_dirs/NAME_OF_CONFIG)")
     parser.add_argument(
         "--cfg-options",
         nargs="+",
         action=DictAction,
-        help="override settings, as in `--cfg-options train_dataloader.batch_size=8 model.test_cfg.steps=4`",
+        help="override settings, as in `--cfg-options train_dataloader.batch_size=8 train_cfg.max_epochs=4`",
     )
     parser.add_argument(
         "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="how processes were started"
@@ -44,11 +48,11 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Reads ``args.config`` with ``args.cfg_options``, and settles the work folder.
+    """Reads ``args.config`` with ``args.cfg_options``, and determines the work folder.
 
     Raises:
         FileNotFoundError: If there is no such config.
-        ValueError: If an override is of a variable that was consumed while the config was loaded (names the setting to
+        ValueError: If an override is for a variable that was consumed while the config was loaded (names the setting to
             override instead), or a key of the config or of an override looks like a misspelt one.
         PermissionError: If the work folder cannot be written.
     """
@@ -60,13 +64,26 @@ def load_config(args: argparse.Namespace) -> Config:
     for key in config:
         if key not in RUNNER_KEYS and (near := get_close_matches(key, RUNNER_KEYS, n=1, cutoff=0.95)):
             raise ValueError(f"{args.config} sets `{key}`, which nothing reads. Did you mean {near[0]!r}?")
-    for key in args.cfg_options or {}:
+    options = named_as_in(config, args.cfg_options or {})
+    for key in options:
         check_override(config, key)
-    config.merge_from_dict(args.cfg_options or {})
+    config.merge_from_dict(options)
     config.launcher = args.launcher
     config.work_dir = args.work_dir or config.get("work_dir") or f"work_dirs/{Path(args.config).stem}"
     writable_folder(config.work_dir, "The work folder (--work-dir)")
     return config
+
+
+def named_as_in(config: Config, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns overrides under those names, present or old, that the config has in its model's ``test_cfg``.
+
+    Raises:
+        ValueError: If a setting is overridden under both names.
+    """
+    settings = config.get("model", {}).get("test_cfg") or {}
+    names = {old: new for old, new in RENAMED_TEST_CFG.items() if new in settings}
+    names |= {new: old for old, new in RENAMED_TEST_CFG.items() if old in settings and new not in settings}
+    return present_names(options, {f"model.test_cfg.{a}": f"model.test_cfg.{b}" for a, b in names.items()})
 
 
 def check_override(config: Config, key: str) -> None:
@@ -74,7 +91,7 @@ def check_override(config: Config, key: str) -> None:
 
     Args:
         config: The config, before the override.
-        key: Dotted name of what is overridden.
+        key: Dotted name of the setting that is overridden.
 
     Raises:
         ValueError: If the top level of the key is a variable that was consumed while the config was loaded, or is not
@@ -95,10 +112,10 @@ def check_override(config: Config, key: str) -> None:
 
 
 def settings_made_of(config: Config, name: str) -> list[str]:
-    """Finds the settings that the runner reads and that hold the value of a variable of a config.
+    """Finds the settings of the runner that hold the value of a variable of a config.
 
     Returns:
-        Dotted names: those that end in the variable's own name, or else, where the value is not a plain number, all.
+        Dotted names: those that end in the variable's name, or else all of them, unless the value is a plain number.
     """
     plain = config.to_dict()
     found = [path for path, value in _settings(plain, RUNNER_KEYS) if value == plain[name]]
@@ -107,7 +124,7 @@ def settings_made_of(config: Config, name: str) -> list[str]:
 
 
 def _settings(part: Mapping | Sequence, keys: Iterable) -> Iterator[tuple[str, Any]]:
-    """Dotted name and value of everything in a part of a config, from the outside in."""
+    """Yields dotted name and value of each setting in a part of a config, outer ones first."""
     for key in keys:
         if isinstance(part, Mapping) and key not in part:
             continue
@@ -119,9 +136,9 @@ def _settings(part: Mapping | Sequence, keys: Iterable) -> Iterator[tuple[str, A
 
 
 def start_processes(config: Config) -> None:
-    """Without a GPU, joins the processes that the launcher started by gloo.
+    """Joins, without a GPU, the processes that the launcher started, by the backend gloo.
 
-    mmengine's own start asks CUDA for a device, and its model wrapper names one.
+    mmengine's own initialisation requires a CUDA device, and so does its model wrapper.
     """
     if config.launcher == "none" or torch.cuda.is_available():
         return
@@ -137,7 +154,11 @@ def start_processes(config: Config) -> None:
 
 
 def build_runner(config: Config) -> Runner:
-    """The runner of a config, of its own type where it names one."""
+    """Builds the runner of a config, of its ``runner_type`` if it has one.
+
+    The output that pycocotools and mmdet print while they read annotation files and evaluate is sent to their loggers.
+    """
+    log_prints(*_PRINTING, *(_PRINTING_OF_MMDET if config.get("default_scope") == "mmdet" else ()))
     if "runner_type" not in config:
         return Runner.from_cfg(config)
     from mmengine.registry import RUNNERS
@@ -146,20 +167,20 @@ def build_runner(config: Config) -> Runner:
 
 
 def build_trained(config: Config, checkpoint: str) -> Runner:
-    """A runner whose model holds a checkpoint's weights, all of them and no others.
+    """Builds a runner whose model holds exactly the weights of a checkpoint.
 
-    Pretrained weights and those of ``load_from`` are not loaded: the checkpoint's take their place. Where training
-    averaged weights (``EMAHook``), those of the checkpoint are the average already; the hook, which would copy the
-    model and cannot load before a run, is left out.
+    Pretrained weights and those of ``load_from`` are not loaded, since the checkpoint replaces them. If training
+    averaged weights (``EMAHook``), the checkpoint holds the average already; the hook, which would copy the model and
+    cannot load before a run, is left out.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
-        RuntimeError: If it is of another architecture; names the parts that differ.
+        RuntimeError: If it is of another architecture; names the parameters that differ.
     """
     if not Path(checkpoint).is_file():
         raise FileNotFoundError(f"The checkpoint {checkpoint} does not exist.")
     leave_out_pretrained(config.model)
-    # Weights that training begins with would be loaded over the checkpoint's.
+    # Initial weights of a training would overwrite the checkpoint's.
     config.update(load_from=None, resume=False)
     hooks = config.get("custom_hooks") or []
     config.custom_hooks = [hook for hook in hooks if hook["type"] not in ("EMAHook", "mmengine.EMAHook")]
@@ -170,7 +191,7 @@ def build_trained(config: Config, checkpoint: str) -> Runner:
 
 
 def leave_out_pretrained(model: dict) -> None:
-    """Sets every ``pretrained`` in a model's config to what means random weights."""
+    """Sets every ``pretrained`` in a model's config to its value for random weights."""
     for key, value in model.items():
         if key == "pretrained":
             model[key] = False if isinstance(value, bool) else None

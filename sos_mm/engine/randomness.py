@@ -1,25 +1,26 @@
-"""Random draws in training that depend on nothing but (run seed; purpose, image, visit).
+"""Random draws in training that depend only on (run seed; purpose, image, visit).
 
 A hook shares the run seed and the epoch with the model and with the transforms in the data workers, so that an image is
-seen differently from epoch to epoch, and yet no draw depends on the number of workers or on a restart.
+augmented differently in each epoch, and yet no draw depends on the number of workers or on a restart.
 """
 
 from multiprocessing import Value
+from typing import Any
 
 import numpy as np
 
 from sos_mm.seeding import Purpose, generator
 
-# Repetitions of a data set within an epoch that can be told apart.
+# Largest number of distinguishable repetitions of a data set within an epoch.
 _MOST_REPEATS = 2**20
 
 
 class RunRandomness:
-    """The run seed, and the current epoch in memory that data workers share, persistent ones too.
+    """The run seed, and the current epoch in memory shared with the data workers, persistent ones too.
 
     Args:
         run_seed: The run seed.
-        by_epoch: Whether the run counts epochs. Where it counts iterations, indices must know their visits.
+        by_epoch: Whether the run counts epochs. If it counts iterations, indices must carry their visits.
     """
 
     def __init__(self, run_seed: int, by_epoch: bool = True):
@@ -28,7 +29,7 @@ class RunRandomness:
 
     @property
     def epoch(self) -> int:
-        """The epoch that the main process is in.
+        """The current epoch of the main process.
 
         Raises:
             RuntimeError: If the run counts iterations.
@@ -45,21 +46,21 @@ class RunRandomness:
         self._epoch.value = epoch
 
     def generator(self, purpose: Purpose, image_index: int) -> np.random.Generator:
-        """The generator of one purpose for one image in this epoch, or for the visit that its index knows."""
+        """Returns the generator of one purpose for one image, in this epoch or for the visit of its index."""
         visit = getattr(image_index, "visit", None)
         return generator(self.run_seed, purpose, image_index, self.epoch if visit is None else visit)
 
 
 class RepeatIndex(int):
-    """The index of an image, and which visit to it this is, as a sampler counts them.
+    """The index of an image with the number of its visit, as a sampler counts them.
 
-    A sampler that yields these, and says so by ``counts_visits = True``, makes draws independent of epochs: of loops
-    that count iterations, of sources that are seen more often than others. Data set wrappers compute with indices,
-    hence the operators.
+    A sampler that yields these, with the attribute ``counts_visits = True``, makes draws independent of epochs: for
+    iteration-based loops, and for sources that are sampled more often than others. Data set wrappers compute with
+    indices, hence the operators.
 
     Args:
         index: The index.
-        visit: How often the image was visited before; None if nobody counted.
+        visit: How often the image was sampled before; None if it was not counted.
     """
 
     visit: int | None
@@ -69,30 +70,30 @@ class RepeatIndex(int):
         made.visit = visit
         return made
 
-    def __getnewargs__(self) -> tuple[int, int | None]:
+    def __getnewargs__(self) -> Any:
         return int(self), self.visit
 
     def __sub__(self, other: int) -> "RepeatIndex":
-        """As a ``ConcatDataset`` computes the index in one of its data sets."""
+        """Computes the index in a part of a ``ConcatDataset``."""
         return RepeatIndex(int(self) - other, self.visit)
 
     def __mod__(self, length: int) -> "RepeatIndex":
-        """As a ``RepeatDataset`` computes it; each repetition within a visit is a visit of its own."""
+        """Computes the index in a ``RepeatDataset``; each repetition within a visit counts as a separate visit."""
         if self.visit is None:
             return RepeatIndex(int(self) % length)
         return RepeatIndex(int(self) % length, self.visit * _MOST_REPEATS + int(self) // length)
 
 
 class DrawsFromRun:
-    """Mixin of models and transforms that draw: :class:`VisitHook` gives them their ``draws``."""
+    """Mixin of models and transforms that draw at random: :class:`VisitHook` sets their ``draws``."""
 
     draws: RunRandomness | None = None
 
     def draw(self, purpose: Purpose, image_index: int) -> np.random.Generator:
-        """The generator of one purpose for one image in this epoch, or for the visit that its index knows.
+        """Returns the generator of one purpose for one image, in this epoch or for the visit of its index.
 
         Raises:
-            RuntimeError: If nothing shared the run's seed and epoch.
+            RuntimeError: If the run's seed and epoch have not been shared.
         """
         if self.draws is None:
             raise RuntimeError(

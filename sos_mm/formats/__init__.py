@@ -1,1 +1,1 @@
-"""File formats of annotations, one file each: reading, encoding and checks of records. Imports no other room."""
+"""File formats of annotations, one module each: reading, encoding and checks of records. Imports no other folder."""

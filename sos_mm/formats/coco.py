@@ -7,21 +7,21 @@ from typing import Any
 from sos_mm.formats.boxes import xyxy_to_xywh
 from sos_mm.formats.json_reader import members, read_json_object, read_text
 from sos_mm.formats.lvis import url_name
-from sos_mm.formats.records import ID, SIZE, WHOLE, WORDS, Record, check_below, check_record
+from sos_mm.formats.records import ID, INTEGER, SIZE, WORDS, Record, check_below, check_record
 
 LISTS = ("images", "annotations", "categories")
-# What records must have that are turned into others.
+# Fields that a record must have to be converted to another format.
 IMAGE = {"id": ID, "file_name": WORDS, "height": SIZE, "width": SIZE}
-CATEGORY = {"id": WHOLE, "name": WORDS}
+CATEGORY = {"id": INTEGER, "name": WORDS}
 
 
 def image_record(id: int, file_name: str, size: tuple[int, int]) -> Record:
-    """Encodes an entry of ``images``; the size is height and width."""
+    """Encodes an entry of ``images``; ``size`` is height and width."""
     return {"id": id, "file_name": file_name, "height": size[0], "width": size[1]}
 
 
 def annotation_record(image_id: int, category_id: int, box: Sequence[int], area: int, mask: Record) -> Record:
-    """Encodes an entry of ``annotations`` without its id; the box is half-open xyxy, the mask run lengths."""
+    """Encodes an entry of ``annotations`` without its id; the box is half-open xyxy, the mask an RLE."""
     return {
         "image_id": image_id,
         "category_id": category_id,
@@ -32,7 +32,7 @@ def annotation_record(image_id: int, category_id: int, box: Sequence[int], area:
 
 
 def category_records(names: Mapping[int, str], details: Mapping[int, Record]) -> list[Record]:
-    """Encodes ``categories``, from names and details by id; without a ``supercategory``, it is the name itself."""
+    """Encodes ``categories`` from names and details by id; ``supercategory`` defaults to the name."""
     return [
         {"id": id, "name": name, "supercategory": details.get(id, {}).get("supercategory", name)}
         for id, name in names.items()
@@ -40,12 +40,12 @@ def category_records(names: Mapping[int, str], details: Mapping[int, Record]) ->
 
 
 def json_head(categories: Sequence[Record]) -> Record:
-    """Encodes what COCO's files and those like it have in front of the lists of images and annotations."""
+    """Encodes the header fields of a COCO-style file: everything before the lists of images and annotations."""
     return {"info": {"description": "Composed by sos_mm"}, "licenses": [], "categories": list(categories)}
 
 
 def is_coco(content: Any) -> bool:
-    """Tells whether a JSON file's content is that of a COCO, LVIS or panoptic annotation file."""
+    """Returns whether the content of a JSON file is that of a COCO, LVIS or panoptic annotation file."""
     return isinstance(content, dict) and all(isinstance(content.get(key), list) for key in LISTS)
 
 
@@ -53,14 +53,14 @@ class CocoFile:
     """The content of a COCO, LVIS or panoptic annotation file, with images and categories by their ids.
 
     Args:
-        content: Of the JSON file.
+        content: The parsed JSON file.
         path: The file, for errors.
-        lists: Those that it must have; the others count as empty.
+        lists: The lists that the file must have; other lists may be missing and count as empty.
 
     Attributes:
         images: Entries by id, in the order of the file.
-        categories: Likewise.
-        annotations: In the order of the file.
+        categories: Entries by id, in the order of the file.
+        annotations: Entries, in the order of the file.
 
     Raises:
         ValueError: If a list is missing, an entry is no object, or ids are missing or not unique.
@@ -78,18 +78,18 @@ class CocoFile:
             member(each, "name", path)
         if len(self.images) < len(images) or len(self.categories) < len(categories):
             raise ValueError(f"{path} must give each image and category an id of its own, but does not.")
-        for place, each in enumerate(self.annotations):
+        for position, each in enumerate(self.annotations):
             if not isinstance(each, dict):
-                raise ValueError(f"Annotation {place} of {path} must be a JSON object, but is {str(each)[:80]}.")
+                raise ValueError(f"Annotation {position} of {path} must be a JSON object, but is {str(each)[:80]}.")
 
     @property
     def is_panoptic(self) -> bool:
-        """Whether annotations are of whole images, with their segments."""
+        """Whether the annotations are panoptic: one for each image, with the list of its segments."""
         return any("segments_info" in each for each in self.annotations)
 
     @property
     def is_lvis(self) -> bool:
-        """Whether images name categories that they lack."""
+        """Whether the images list the categories that are verified to be absent, as LVIS does."""
         return any("neg_category_ids" in each for each in self.images.values())
 
     def image_of(self, annotation: Record) -> Record:
@@ -108,19 +108,22 @@ class CocoFile:
 
 
 def member(entry: Any, key: str, where: Any) -> Any:
-    """Gives a member that an entry must have; raises ValueError, with ``where`` it is, if it has not."""
+    """Returns a member that an entry must have.
+
+    Raises ValueError if the entry lacks it; the message begins with ``where``.
+    """
     if not isinstance(entry, dict) or key not in entry:
         raise ValueError(f"{where} must give each entry a `{key}`, but one has none: {str(entry)[:80]}.")
     return entry[key]
 
 
 def file_names(image: Record) -> tuple[str, ...]:
-    """Gives the places below the folder of images where the file of an image may be.
+    """Returns the paths, relative to the folder of images, at which the file of an image may be.
 
-    That is its ``file_name``; for LVIS, which gives an address instead, the last two parts of that or the last alone.
+    That is its ``file_name``. LVIS gives a URL instead: then it is the last two parts of the URL, or only the last.
 
     Raises:
-        ValueError: If it names none, or leads out of the folder.
+        ValueError: If the entry has neither, or the path leads out of the folder.
     """
     if image.get("file_name"):
         return (check_below(image["file_name"], f"`file_name` of image {image.get('id')}"),)
@@ -163,11 +166,11 @@ def _categories(content: Record, path: str | Path) -> list[Record]:
 
 
 def read_image_counts(path: str | Path) -> tuple[dict[str, int], int]:
-    """Reads from an LVIS file in how many images each category is, by name, and how many images there are.
+    """Reads from an LVIS file the number of images of each category, by name, and the number of all images.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it does not say so.
+        ValueError: If a category has no ``image_count``.
     """
     content = read_json_object(path, "The `annotations`")
     entries = _categories(content, path)

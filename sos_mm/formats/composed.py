@@ -1,4 +1,4 @@
-"""The folder of a composed data set: how far a run has come with it, and what is known of its objects."""
+"""The folder of a composed data set: its state, what its backgrounds show, and its sidecar of objects."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from pathlib import Path
 from sos_mm.formats.boxes import BOX
 from sos_mm.formats.json_reader import json_lines, read_json_object, read_text
 from sos_mm.formats.records import (
+    INTEGER,
     OBJECT,
     OBJECTS,
     SIZE,
     TEXT,
-    WHOLE,
     WORDS,
     Field,
     Record,
@@ -21,9 +21,9 @@ from sos_mm.formats.records import (
     optional,
 )
 
-# Written last: a data set that has it is complete.
+# Written last: a data set with a manifest is complete.
 MANIFEST = "manifest.json"
-# Where shards wait until all are there.
+# Folder of the shards until all of them are written.
 WORK = ".shards"
 # All that is known of each object, an image a line; beside it COCO instances, where they were asked for.
 OBJECTS_FILE = "objects.jsonl"
@@ -37,10 +37,10 @@ _NUMBER = Field("a finite number", lambda value: are_finite([value]))
 _IMAGE = {"file_name": WORDS, "canvas": _CANVAS, "objects": OBJECTS, "ignored": optional(OBJECTS)}
 _REGION = {"category": WORDS, "box": BOX, "modal": optional(OBJECT)}
 _OBJECT = _REGION | {
-    "category_id": optional(WHOLE),
+    "category_id": optional(INTEGER),
     "phrase": optional(TEXT),
     "attributes": optional(Field("a list of texts", list_of(TEXT.holds))),
-    "z_order": optional(WHOLE),
+    "z_order": optional(INTEGER),
     "placement": optional(OBJECT),
     "visible_share": optional(_NUMBER),
     "truncation": optional(_NUMBER),
@@ -48,7 +48,7 @@ _OBJECT = _REGION | {
 
 
 def is_unfinished(out: Path) -> bool:
-    """Tells whether a run has begun a data set in a folder and not ended it."""
+    """Returns whether a run has started a data set in a folder and not finished it."""
     return (out / WORK).is_dir() and not (out / MANIFEST).exists()
 
 

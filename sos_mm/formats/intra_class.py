@@ -6,15 +6,14 @@ its annotation is the target. SOS's own, called grouped, has no annotations: eac
 ``boxes``, xywh, of which the first is the target's and the others are the distractors'.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sos_mm.formats.boxes import BOX, BOXES, Box, xywh_to_xyxy, xyxy_to_xywh
+from sos_mm.formats.boxes import BOX, BOXES, Box, xywh_to_xyxy
 from sos_mm.formats.json_reader import check_lists, read_json
-from sos_mm.formats.mdetr import Expression, image_record, target_records
-from sos_mm.formats.records import ID, SIZE, TEXT, WHOLE, WORDS, Record, check_record, optional
+from sos_mm.formats.records import ID, INTEGER, SIZE, TEXT, WORDS, Record, check_record, optional
 
 _IMAGE = {"id": ID, "file_name": WORDS, "height": SIZE, "width": SIZE, "caption": WORDS}
 _IMAGE |= {"dataset_name": optional(TEXT)}
@@ -64,7 +63,7 @@ def read_intra_class(path: str | Path) -> Iterator[IntraClassSample]:
 def _read_grouped(content: Record, path: str | Path) -> Iterator[IntraClassSample]:
     for image in content["images"]:
         name = f"{path}, expression {image['id']!r}: it"
-        check_record(image, {"boxes": BOXES, "category_id": WHOLE}, name)
+        check_record(image, {"boxes": BOXES, "category_id": INTEGER}, name)
         boxes = [xywh_to_xyxy(box) for box in image["boxes"]]
         _check_boxes(image["id"], path, boxes[:1], boxes[1:], "second box in `boxes`")
         yield _sample(image, image["category_id"], boxes[:1], boxes[1:])
@@ -94,25 +93,3 @@ def _sample(image: Record, category: int, targets: list[Box], distractors: list[
     kept = {key: image[key] for key in ("file_name", "height", "width")}
     belongs = image.get("dataset_name") or "intra_class"
     return IntraClassSample(image["id"], image["caption"], kept, category, targets, distractors, belongs)
-
-
-def sample_record(expression: Expression, distractors: Sequence[Sequence[float]]) -> Record:
-    """Encodes an entry of ``images``; the distractors are half-open xyxy boxes."""
-    return image_record(expression) | {"distractors": [xyxy_to_xywh(box) for box in distractors]}
-
-
-def to_intra_class(
-    samples: Iterable[tuple[Expression, Sequence[Sequence[float]]]], categories: Iterable[Record]
-) -> Record:
-    """Encodes a benchmark file in our form.
-
-    Args:
-        samples: Expressions with one target, each with the half-open xyxy boxes of its distractors.
-        categories: Entries of ``categories``.
-    """
-    images, annotations = [], []
-    for expression, distractors in samples:
-        images.append(sample_record(expression, distractors))
-        annotations += target_records(expression)
-    numbered = [{"id": number, **each} for number, each in enumerate(annotations, 1)]
-    return {"categories": list(categories), "images": images, "annotations": numbered}

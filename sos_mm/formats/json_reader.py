@@ -1,11 +1,11 @@
-"""Reads annotation files and knows where in the file each record stands."""
+"""Reads JSON annotation files and reports the line and column of errors and records."""
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]  # The stubs have no such function.
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,12 @@ _LINE = re.compile(rf'^[ \t]*\{{[ \t]*"({"|".join(_OF_LINES)})"[ \t]*:', re.MULT
 
 
 class AnnotationFileError(ValueError):
-    """An annotation file that is not JSON from some place on.
+    """An annotation file that is not valid JSON.
 
     Args:
         path: The file.
-        line: Line of the fault, from 1.
-        column: Column of the fault, from 1.
+        line: Line of the error, from 1.
+        column: Column of the error, from 1.
         what: What is wrong, in a few words.
     """
 
@@ -38,12 +38,12 @@ class AnnotationFileError(ValueError):
 
 @dataclass(frozen=True)
 class Member:
-    """A part of a JSON file: a member of its object, or an element of one that is a list.
+    """A part of a JSON file: a member of its top-level object, or an element of a list in it.
 
     Attributes:
-        section: Name of the member; '' where the whole file is a list.
-        offset: Where it begins, in characters.
-        value: What it is.
+        section: Name of the member that holds it; '' where the whole file is a list.
+        offset: Offset of its first character.
+        value: The parsed value.
     """
 
     section: str
@@ -52,10 +52,10 @@ class Member:
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a file.
+    """Reads the text of a file.
 
     Raises:
-        FileNotFoundError: If there is none.
+        FileNotFoundError: If there is no such file.
         AnnotationFileError: If it is empty or not UTF-8.
     """
     path = Path(path)
@@ -73,17 +73,17 @@ def read_text(path: str | Path) -> str:
 
 
 def position(text: str, offset: int) -> tuple[int, int]:
-    """Line and column, from 1, of a place in a text."""
+    """Returns the line and column, from 1, of a character offset."""
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 
 def members(text: str, path: str | Path) -> Iterator[Member]:
-    """The parts of a JSON file one by one, those of a list each by itself, in the order of the file.
+    """Yields the members of a JSON file one by one, and the elements of a list separately, in the order of the file.
 
-    What comes before a fault is given before it is raised. An object's lists may be empty: they then give nothing.
+    Everything before an error is yielded before the error is raised. Empty lists yield nothing.
 
     Raises:
-        AnnotationFileError: If the text is not JSON, or neither an object nor a list.
+        AnnotationFileError: If the text is not JSON, or is neither an object nor a list.
     """
     try:
         start = _skip(text, 0)
@@ -100,7 +100,7 @@ def members(text: str, path: str | Path) -> Iterator[Member]:
 
 
 def json_lines(text: str, path: str | Path) -> Iterator[tuple[int, Any]]:
-    """Line number, from 1, and value of each line of JSON; blank lines are passed over.
+    """Yields the line number, from 1, and the value of each line of a JSON lines file; blank lines are skipped.
 
     Raises:
         AnnotationFileError: If a line is not JSON.
@@ -112,7 +112,7 @@ def json_lines(text: str, path: str | Path) -> Iterator[tuple[int, Any]]:
 
 
 def try_json_lines(text: str, path: str | Path) -> Iterator[tuple[int, Any]]:
-    """The same, with the error in place of the value of a line that is not JSON."""
+    """Yields the same as `json_lines`, with an AnnotationFileError as the value of a line that is not JSON."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
@@ -123,9 +123,9 @@ def try_json_lines(text: str, path: str | Path) -> Iterator[tuple[int, Any]]:
 
 
 def is_json_lines(text: str) -> bool:
-    """Whether a text is one JSON object a line, rather than one for all, as its first name of either kind tells.
+    """Returns whether a text is JSON lines rather than one JSON document, judged by the first known key.
 
-    Lists are read to their first record only, since in a file without line breaks the first line is all of it.
+    Of a list only the first record is parsed, because a file without line breaks is a single line.
     """
     if text.lstrip()[:1] == "[":
         return False
@@ -139,23 +139,23 @@ def is_json_lines(text: str) -> bool:
     try:
         alone = isinstance(_decode(first), dict)
     except json.JSONDecodeError:
-        # The first line may be the broken one.
+        # The first line itself may be invalid.
         return _LINE.search(text) is not None
     return alone and (bool(rest.strip()) or not re.search(r'"(images|annotations|categories)"\s*:', first))
 
 
 def read_json(path: str | Path) -> Any:
-    """The content of a JSON file.
+    """Reads a JSON file.
 
     Raises:
-        FileNotFoundError: If there is none.
+        FileNotFoundError: If there is no such file.
         AnnotationFileError: If it is not JSON; names line and column.
     """
     return _parse(read_text(path), path)
 
 
 def read_json_object(path: str | Path, what: str) -> dict[str, Any]:
-    """Reads a JSON file that holds an object; ``what`` says in an error what it is.
+    """Reads a JSON file that holds an object; ``what`` describes the file in error messages.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -166,15 +166,15 @@ def read_json_object(path: str | Path, what: str) -> dict[str, Any]:
     try:
         value = read_json(path)
     except AnnotationFileError as error:
-        place = f"line {error.line}, column {error.column}: {error.what}"
-        raise ValueError(f"{what} must be a JSON file, but {path} is not: {place}.") from error
+        where = f"line {error.line}, column {error.column}: {error.what}"
+        raise ValueError(f"{what} must be a JSON file, but {path} is not: {where}.") from error
     if not isinstance(value, dict):
         raise ValueError(f"{what} must be a JSON object, but {path} holds a {type(value).__name__}.")
     return value
 
 
 def read_json_or_lines(path: str | Path) -> Any:
-    """Reads a JSON file, or the list of the values of one of JSON lines.
+    """Reads a JSON file, or a JSON lines file as the list of its values.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -187,12 +187,12 @@ def read_json_or_lines(path: str | Path) -> Any:
 
 
 def read_lists(path: str | Path, *names: str, **fields: Fields) -> dict[str, Any]:
-    """The content of an annotation file like COCO's: a JSON object with lists of records.
+    """Reads a COCO-style annotation file: a JSON object with lists of records.
 
     Args:
         path: The file.
-        names: Lists that it must have.
-        fields: By the name of a list that it must have too, what each record there must have.
+        names: Lists that the file must have.
+        fields: Further lists that it must have, by name, with the fields that each of their records must have.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -210,20 +210,20 @@ def check_lists(content: Any, path: str | Path, **fields: Fields) -> None:
     for name, needed in fields.items():
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
             raise ValueError(f"{path} must be a JSON object with a list {name!r}, but has none.")
-        for place, record in enumerate(content[name]):
+        for index, record in enumerate(content[name]):
             if (wrong := complaint(record, needed)) is not None:
-                raise ValueError(f"{path}, line {_line_of(path, name, place)}: an entry of {name!r} {wrong}.")
+                raise ValueError(f"{path}, line {_line_of(path, name, index)}: an entry of {name!r} {wrong}.")
 
 
-def _line_of(path: str | Path, section: str, place: int) -> int:
-    """The line of a record, which only a second reading tells."""
+def _line_of(path: str | Path, section: str, index: int) -> int:
+    """Returns the line of a record; parses the file again, since parsed values have no positions."""
     text = read_text(path)
     records = (member for member in members(text, path) if member.section == section)
-    return position(text, next(islice(records, place, None)).offset)[0]
+    return position(text, next(islice(records, index, None)).offset)[0]
 
 
 def _error(text: str, path: str | Path, error: json.JSONDecodeError, first_line: int = 1) -> AnnotationFileError:
-    """The same fault with its place in the file."""
+    """Converts a JSONDecodeError to an AnnotationFileError with the line and column in the file."""
     line, column = position(text, error.pos)
     cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
     what = "it was cut short here" if cut else f"not JSON: {error.msg[0].lower()}{error.msg[1:]}"
@@ -231,7 +231,7 @@ def _error(text: str, path: str | Path, error: json.JSONDecodeError, first_line:
 
 
 def _parse(text: str, path: str | Path) -> Any:
-    """The value that the text of a file is."""
+    """Parses the text of a file."""
     try:
         return _decode(text)
     except json.JSONDecodeError as error:
@@ -239,7 +239,7 @@ def _parse(text: str, path: str | Path) -> Any:
 
 
 def _decode(text: str) -> Any:
-    """The value that a text is."""
+    """Parses a JSON text."""
     value, end = _value(text, _skip(text, 0))
     if (end := _skip(text, end)) != len(text):
         raise json.JSONDecodeError("something follows the end", text, end)
@@ -247,7 +247,7 @@ def _decode(text: str) -> Any:
 
 
 def _value(text: str, start: int) -> tuple[Any, int]:
-    """The value at ``start``, and where it ends."""
+    """Parses the value at ``start``; returns it and the offset of its end."""
     try:
         return _DECODER.raw_decode(text, start)
     except json.JSONDecodeError:
@@ -259,48 +259,50 @@ def _value(text: str, start: int) -> tuple[Any, int]:
 
 
 def _skip(text: str, offset: int) -> int:
-    return _SPACE.match(text, offset).end()
+    found = _SPACE.match(text, offset)
+    assert found is not None  # It matches nothing, too.
+    return found.end()
 
 
-def _members(text: str, start: int) -> Iterator[Member]:
-    """The members of the object at ``start``; returns where it ends."""
-    place = _skip(text, start + 1)
-    if text[place : place + 1] == "}":
-        return place + 1
+def _members(text: str, start: int) -> Generator[Member, None, int]:
+    """Yields the members of the object at ``start``; returns the offset of its end."""
+    offset = _skip(text, start + 1)
+    if text[offset : offset + 1] == "}":
+        return offset + 1
     while True:
-        if text[place : place + 1] != '"':
-            raise json.JSONDecodeError("a name in double quotes must stand here", text, place)
-        name, place = scanstring(text, place + 1, True)
-        place = _expect(text, place, ":")
-        if text[place : place + 1] == "[":
-            place = yield from _elements(text, place, name)
+        if text[offset : offset + 1] != '"':
+            raise json.JSONDecodeError("a name in double quotes must stand here", text, offset)
+        name, offset = scanstring(text, offset + 1, True)
+        offset = _expect(text, offset, ":")
+        if text[offset : offset + 1] == "[":
+            offset = yield from _elements(text, offset, name)
         else:
-            value, end = _value(text, place)
-            yield Member(name, place, value)
-            place = end
-        place = _skip(text, place)
-        if text[place : place + 1] == "}":
-            return place + 1
-        place = _expect(text, place, ",")
+            value, end = _value(text, offset)
+            yield Member(name, offset, value)
+            offset = end
+        offset = _skip(text, offset)
+        if text[offset : offset + 1] == "}":
+            return offset + 1
+        offset = _expect(text, offset, ",")
 
 
-def _elements(text: str, start: int, section: str) -> Iterator[Member]:
-    """The elements of the list at ``start``; returns where it ends."""
-    place = _skip(text, start + 1)
-    if text[place : place + 1] == "]":
-        return place + 1
+def _elements(text: str, start: int, section: str) -> Generator[Member, None, int]:
+    """Yields the elements of the list at ``start``; returns the offset of its end."""
+    offset = _skip(text, start + 1)
+    if text[offset : offset + 1] == "]":
+        return offset + 1
     while True:
-        value, end = _value(text, place)
-        yield Member(section, place, value)
-        place = _skip(text, end)
-        if text[place : place + 1] == "]":
-            return place + 1
-        place = _expect(text, place, ",")
+        value, end = _value(text, offset)
+        yield Member(section, offset, value)
+        offset = _skip(text, end)
+        if text[offset : offset + 1] == "]":
+            return offset + 1
+        offset = _expect(text, offset, ",")
 
 
-def _expect(text: str, place: int, character: str) -> int:
-    """Where the next value begins, after a character that must come first."""
-    place = _skip(text, place)
-    if text[place : place + 1] != character:
-        raise json.JSONDecodeError(f"{character!r} must stand here", text, place)
-    return _skip(text, place + 1)
+def _expect(text: str, offset: int, character: str) -> int:
+    """Checks that a character comes next, and returns the offset of the value after it."""
+    offset = _skip(text, offset)
+    if text[offset : offset + 1] != character:
+        raise json.JSONDecodeError(f"{character!r} must stand here", text, offset)
+    return _skip(text, offset + 1)

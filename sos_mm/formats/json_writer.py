@@ -1,4 +1,4 @@
-"""Writes annotation files whole or not at all."""
+"""Writes annotation files atomically."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +11,7 @@ from sos_mm.checks import writable_folder
 
 
 def write_json_lines(path: str | Path, records: Iterable[Mapping[str, Any]]) -> int:
-    """Writes a record a line, and returns how many."""
+    """Writes records as JSON lines, and returns how many there were."""
     number = 0
     with _opened(path) as file:
         for record in records:
@@ -21,14 +21,14 @@ def write_json_lines(path: str | Path, records: Iterable[Mapping[str, Any]]) -> 
 
 
 def write_json_lists(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Writes a JSON object in which each record of its lists has a line of its own, so that faults have a place.
+    """Writes a JSON object with lists, one record a line, so that error messages can name the line.
 
-    An iterator is written as a list, a record at a time.
+    An iterator is written as a list, one record at a time.
     """
     with _opened(path) as file:
         file.write("{")
-        for place, (name, value) in enumerate(content.items()):
-            file.write(f"{',' if place else ''}\n{json.dumps(name)}:")
+        for position, (name, value) in enumerate(content.items()):
+            file.write(f"{',' if position else ''}\n{json.dumps(name)}:")
             _write_value(file, value)
         file.write("\n}\n")
 
@@ -38,10 +38,10 @@ def _write_value(file: TextIO, value: Any) -> None:
         file.write(_encode(value))
         return
     file.write("[")
-    place = -1
-    for place, record in enumerate(value):
-        file.write(f"{',' if place else ''}\n{_encode(record)}")
-    file.write("]" if place < 0 else "\n]")
+    position = -1
+    for position, record in enumerate(value):
+        file.write(f"{',' if position else ''}\n{_encode(record)}")
+    file.write("]" if position < 0 else "\n]")
 
 
 def _encode(value: Any) -> str:

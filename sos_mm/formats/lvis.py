@@ -1,4 +1,4 @@
-"""LVIS v1: COCO's instances, and for each image which categories it lacks or does not show in full."""
+"""LVIS v1: COCO instances, with the categories that each image verifiably lacks or does not annotate exhaustively."""
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -12,7 +12,7 @@ FREQUENCIES = ("r", "c", "f")
 
 
 def image_part(url: str, negative: Sequence[int], not_exhaustive: Sequence[int]) -> Record:
-    """Encodes what an entry of ``images`` has beside COCO's members."""
+    """Encodes the fields of an entry of ``images`` that LVIS adds to COCO's."""
     return {
         "coco_url": url,
         "neg_category_ids": list(negative),
@@ -24,9 +24,9 @@ def category_record(id: int, name: str, images: int, instances: int, known: Reco
     """Encodes an entry of ``categories``.
 
     Args:
-        id, name: Its own.
-        images, instances: How many images and annotations have it.
-        known: What else is known of it; its ``frequency`` follows from ``images`` where that is not.
+        id, name: Id and name of the category.
+        images, instances: Number of images and of annotations with this category.
+        known: Further fields. Without ``frequency`` there, it is derived from ``images``.
     """
     return {
         "id": id,
@@ -45,5 +45,7 @@ def _frequency(images: int) -> str:
 
 
 def url_name(url: Any) -> str:
-    """The file name that a ``coco_url`` gives: its last two parts, such as ``"val2017/1.jpg"``; '' where it is none."""
+    """Returns the file name of a ``coco_url``: its last two parts, such as ``"val2017/1.jpg"``; ''
+    if it is not a URL.
+    """
     return "/".join(PurePosixPath(url.split("://")[-1]).parts[-2:]) if isinstance(url, str) else ""

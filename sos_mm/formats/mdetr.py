@@ -1,14 +1,16 @@
-"""Referring expressions as MDETR and as the authors of RefCOCO and gRefCOCO write them.
+"""Referring expressions in the format of MDETR and in that of the authors of RefCOCO and gRefCOCO.
 
-- ``mdetr``: a COCO file with one "image" an expression, ``caption`` its words, its annotations the targets. mmdet's
-  `MDETRStyleRefCocoDataset`, `RefExpMetric` and `gRefCOCOMetric` read it. An expression without target has one
-  annotation of category -1 with the box [0, 0, 0, 0]. (`gRefCOCOMetric` of mmdet 3.3 and 3.4 looks at the first target
-  only, so its ``F1_score`` is too low where expressions mean several.)
-- ``refs``: the list of the authors of gRefCOCO (``grefs(unc).json``; RefCOCO's, once its pickle is saved as JSON): an
-  entry of several sentences names annotations of a COCO instances file. ``ann_id`` [-1] means none.
+- ``mdetr``: a COCO file with one entry of ``images`` an expression: ``caption`` is its text, its annotations are the
+  targets. mmdet's `MDETRStyleRefCocoDataset`, `RefExpMetric` and `gRefCOCOMetric` read it. An expression without target
+  has one annotation of category -1 with the box [0, 0, 0, 0]. (`gRefCOCOMetric` of mmdet 3.3 and 3.4 reads only the
+  first target, so its ``F1_score`` is too low where expressions have several targets.)
+- Intra-class referring, our extension: ``mdetr`` with ``distractors`` for each expression, the xywh boxes of the other
+  objects of the target's category. `IntraClassReferringDataset` and `IntraClassReferringMetric` read it.
+- ``refs``: the list of the authors of gRefCOCO (``grefs(unc).json``; RefCOCO's pickle saved as JSON has the same form):
+  an entry has several sentences and the ids of annotations in a COCO instances file. ``ann_id`` [-1] means no target.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,10 @@ from sos_mm.formats.json_reader import read_json, read_lists
 from sos_mm.formats.odvg import check_spans
 from sos_mm.formats.records import (
     ID,
+    INTEGER,
+    INTEGERS,
     OBJECTS,
     TEXT,
-    WHOLE,
-    WHOLES,
     WORDS,
     Field,
     Record,
@@ -33,18 +35,18 @@ from sos_mm.formats.records import (
 
 NO_TARGET = -1
 _EXPRESSION = IMAGE | {"caption": WORDS, "original_id": optional(ID), "dataset_name": optional(TEXT)}
-_IDS = Field("a whole number, or a list of them", lambda value: WHOLES.holds(_listed(value)))
+_IDS = Field("an integer, or a list of them", lambda value: INTEGERS.holds(_listed(value)))
 
 
 @dataclass(frozen=True)
 class Target:
-    """An object that an expression means.
+    """An object that an expression refers to.
 
     Attributes:
         box: Half-open xyxy.
         category_id: Its category.
-        spans: Half-open spans of characters that mean it.
-        id: Its annotation in the COCO instances file that it comes from; None if not known.
+        spans: Half-open character spans of the text that refer to it.
+        id: Id of its annotation in the COCO instances file that it comes from; None if not known.
     """
 
     box: Box
@@ -55,15 +57,16 @@ class Target:
 
 @dataclass(frozen=True)
 class Expression:
-    """Words, and what they mean in an image.
+    """A referring expression of an image and its targets.
 
     Attributes:
-        id: Its number or name.
-        text: The words.
+        id: Number or name of the expression.
+        text: The expression itself.
         image: ``file_name``, ``height`` and ``width``.
         image_id: The image's own id, shared by all its expressions; None if not known.
         dataset_name: Such as 'refcoco'.
-        targets: What it means; nothing if the image does not show it.
+        targets: The objects that it refers to; empty if the image shows none (a negative phrase).
+        distractors: Half-open xyxy boxes of the other objects of the target's category; None if unknown.
     """
 
     id: int | str
@@ -72,17 +75,18 @@ class Expression:
     image_id: int | str | None = None
     dataset_name: str = "refcoco"
     targets: list[Target] = field(default_factory=list)
+    distractors: Sequence[Box] | None = None
 
 
 def read_mdetr(path: str | Path) -> Iterator[Expression]:
-    """The expressions of an ``mdetr`` file, in its order.
+    """Reads the expressions of an ``mdetr`` file, in its order.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not of that kind, two expressions have the same id, an annotation is of an unknown one, or
-            an expression has no annotation: that none is meant must be said. Names the record.
+            an expression has no annotation (one without target has an annotation of category -1). Names the record.
     """
-    content = read_lists(path, images=_EXPRESSION, annotations={"image_id": ID, "category_id": WHOLE})
+    content = read_lists(path, images=_EXPRESSION, annotations={"image_id": ID, "category_id": INTEGER})
     captions = {id: each["caption"] for id, each in by_id(content["images"], f"Images of {path}").items()}
     targets: dict[Any, list[Target | None]] = {id: [] for id in captions}
     for each in content["annotations"]:
@@ -111,7 +115,7 @@ def _target(annotation: Record, caption: str, name: str) -> Target:
 
 
 def _check_none(targets: list[Any], name: str, mark: str) -> None:
-    """Raises ValueError unless there are targets, or None alone, which says that there is no target."""
+    """Raises ValueError unless there are targets, or a single None, which stands for an expression without target."""
     if not targets or (None in targets and len(targets) > 1):
         found = "a target beside that mark" if targets else "neither"
         raise ValueError(f"{name} must have targets, or {mark} if it means nothing, but has {found}.")
@@ -120,20 +124,20 @@ def _check_none(targets: list[Any], name: str, mark: str) -> None:
 def read_refs(
     path: str | Path, instances: str | Path, split: str | None = None, dataset_name: str = "refcoco"
 ) -> Iterator[Expression]:
-    """The sentences of a ``refs`` file.
+    """Reads the sentences of a ``refs`` file.
 
     Args:
         path: The list, as JSON.
         instances: The COCO instances file whose annotations it names.
-        split: Only those of this split, such as 'train' or 'testA'.
-        dataset_name: What they are said to belong to.
+        split: Read only the expressions of this split, such as 'train' or 'testA'.
+        dataset_name: The ``dataset_name`` that the expressions get.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not of that kind, names an unknown image or annotation, or one of another image, has two
             sentences of the same id, or nothing of the split. Names the record.
     """
-    refs, fields = read_json(path), {"id": WHOLE, "image_id": ID, "category_id": WHOLE, "bbox": BOX}
+    refs, fields = read_json(path), {"id": INTEGER, "image_id": ID, "category_id": INTEGER, "bbox": BOX}
     content = read_lists(instances, images=IMAGE, annotations=fields)
     if not isinstance(refs, list) or not all(isinstance(ref, dict) and "sentences" in ref for ref in refs):
         raise ValueError(f"{path} must be a list of entries with `sentences`, but is not.")
@@ -163,7 +167,7 @@ def read_refs(
 
 
 def _meant(ref: Record, annotations: dict[int, Record], name: str, instances: str | Path) -> list[Record]:
-    """The annotations that an entry names; none if it says so."""
+    """Finds the annotations that an entry names; none if it says so."""
     ids = [None if id == NO_TARGET else id for id in _listed(ref["ann_id"])]
     if ref.get("no_target") and None not in ids:
         ids.append(None)
@@ -183,7 +187,10 @@ def image_record(expression: Expression) -> Record:
     """Encodes an expression as an entry of ``images``."""
     image = {"id": expression.id, **expression.image, "caption": expression.text}
     image |= {"dataset_name": expression.dataset_name, "original_id": expression.image_id}
-    return image | {"tokens_negative": [[0, len(expression.text)]]}
+    image["tokens_negative"] = [[0, len(expression.text)]]
+    if expression.distractors is not None:
+        image["distractors"] = [xyxy_to_xywh(box) for box in expression.distractors]
+    return image
 
 
 def target_records(expression: Expression) -> list[Record]:
@@ -197,16 +204,18 @@ def target_records(expression: Expression) -> list[Record]:
 
 
 def to_mdetr(expressions: Iterable[Expression], categories: Iterable[Record] = ()) -> Record:
-    """The content of an ``mdetr`` file; annotations are numbered from 1.
+    """Encodes expressions as the content of an ``mdetr`` file; annotations are numbered from 1.
 
     Args:
         expressions: The expressions; their ids must differ.
-        categories: Entries of ``categories``; those that they lack are added, with their ids as names.
+        categories: Entries of ``categories``; ids that are missing there are added, with the id as the name.
 
     Raises:
         ValueError: If two expressions have the same id.
     """
-    images, annotations, seen = [], [], set()
+    images: list[Record] = []
+    annotations: list[Record] = []
+    seen = set()
     for each in expressions:
         if each.id in seen:
             raise ValueError(f"Expressions must have ids of their own, but two have the id {each.id!r}.")

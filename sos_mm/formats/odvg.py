@@ -1,4 +1,4 @@
-"""ODVG: detection and grounding as JSON lines, as mmdet's `ODVGDataset` reads them to train Grounding DINO."""
+"""ODVG: detection and grounding annotations as JSON lines, which mmdet's `ODVGDataset` reads for Grounding DINO."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from sos_mm.formats.records import (
     Fields,
     Record,
     check_record,
-    is_whole,
+    is_integer,
     optional,
 )
 
@@ -31,7 +31,7 @@ GROUNDING = {"caption": WORDS, "regions": OBJECTS}
 
 
 def image_part(file_name: str, size: tuple[int, int]) -> Record:
-    """Encodes what a line says of its image; the size is height and width."""
+    """Encodes the image fields of a line; ``size`` is height and width."""
     return {"filename": file_name, "height": size[0], "width": size[1]}
 
 
@@ -40,13 +40,23 @@ def instance_record(box: Sequence[float], label: int, category: str) -> Record:
     return {"bbox": list(box), "label": label, "category": category}
 
 
+def detection_line(file_name: str, size: tuple[int, int], instances: Iterable[Record]) -> Record:
+    """Encodes the line of an image for detection; the size is height and width."""
+    return image_part(file_name, size) | {"detection": {"instances": list(instances)}}
+
+
+def grounding_line(file_name: str, size: tuple[int, int], groups: Iterable[tuple[str, list]]) -> Record:
+    """Encodes the line of an image for grounding, with the phrases and boxes that `grounding_record` takes."""
+    return image_part(file_name, size) | {"grounding": grounding_record(groups)}
+
+
 def label_map(names: Iterable[str]) -> dict[str, str]:
-    """Encodes what mmdet's `ODVGDataset` takes as ``label_map_file``, from the names in the order of their labels."""
+    """Encodes the ``label_map_file`` of mmdet's `ODVGDataset` from the names in the order of their labels."""
     return {str(label): name for label, name in enumerate(names)}
 
 
 def read_label_map(path: str | Path) -> dict[int, str]:
-    """The names of ODVG's labels, from a file as mmdet's `ODVGDataset` takes it.
+    """Reads the names of ODVG's labels from a file as mmdet's `ODVGDataset` takes it.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -63,12 +73,12 @@ def read_label_map(path: str | Path) -> dict[int, str]:
     for label, name in content.items():
         if not re.fullmatch("[0-9]+", label) or not isinstance(name, str):
             entry = f"{label!r}: {name!r}"[:80]
-            raise ValueError(f"The label map {path} must give names to whole numbers from 0, but has {entry}.")
+            raise ValueError(f"The label map {path} must give names to integers from 0, but has {entry}.")
     return {int(label): name for label, name in content.items()}
 
 
 def boxes_by_phrase(pairs: Iterable[tuple[str, list]]) -> list[tuple[str, list]]:
-    """Each phrase once, as first written, with all its boxes; upper and lower case are the same."""
+    """Groups boxes by phrase: each phrase once, as first written; upper and lower case are the same."""
     groups: dict[str, tuple[str, list]] = {}
     for phrase, box in pairs:
         groups.setdefault(phrase.lower(), (phrase, []))[1].append(box)
@@ -76,23 +86,23 @@ def boxes_by_phrase(pairs: Iterable[tuple[str, list]]) -> list[tuple[str, list]]
 
 
 def grounding_record(groups: Iterable[tuple[str, list]]) -> Record:
-    """The caption of some phrases, and a region with its half-open span of characters for each."""
+    """Encodes the caption of some phrases, and a region with its half-open span of characters for each."""
     caption, regions = "", []
     for phrase, boxes in groups:
         start = len(caption)
         caption += phrase + _SEPARATOR
-        # A single box stands alone, as mmdet's converters write it.
+        # A single box is not put into a list, as in the files of mmdet's converters.
         box = boxes if len(boxes) > 1 else boxes[0]
         regions.append({"bbox": box, "phrase": phrase, "tokens_positive": [[start, start + len(phrase)]]})
     return {"caption": caption.rstrip(), "regions": regions}
 
 
 def chunks(groups: list[tuple[str, list]], max_characters: int | None) -> Iterator[list[tuple[str, list]]]:
-    """Phrases and their boxes, as many at a time as a caption holds."""
+    """Splits phrases and their boxes into captions: as many in each as it holds."""
     part: list[tuple[str, list]] = []
     length = 0
     for group in groups:
-        # ". " between phrases, "." behind the last.
+        # ". " between phrases, "." after the last one.
         if part and max_characters is not None and length + len(group[0]) + 1 > max_characters:
             yield part
             part, length = [], 0
@@ -181,11 +191,11 @@ def read_detection(path: str | Path) -> Iterator[tuple[str, Record]]:
 
 
 def read_grounding(path: str | Path, grounding: Fields = GROUNDING) -> Iterator[tuple[str, Record]]:
-    """Reads the lines of a file for grounding, each with what an error names it.
+    """Reads the lines of a grounding file; yields the name of each line, for error messages, and its record.
 
     Args:
         path: The JSON lines.
-        grounding: What ``grounding`` of each line must have.
+        grounding: Fields that ``grounding`` of each line must have.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -199,31 +209,31 @@ def read_grounding(path: str | Path, grounding: Fields = GROUNDING) -> Iterator[
 
 
 def region_boxes(region: Record) -> list[Any]:
-    """Reads the boxes of a region: a single one stands alone in the file."""
+    """Returns the boxes of a region as a list; a file may hold a single box without a list around it."""
     boxes = region["bbox"]
     return boxes if isinstance(boxes, list) and boxes and isinstance(boxes[0], list) else [boxes]
 
 
 def check_spans(spans: Any, caption: str, name: str) -> None:
-    """Raises ValueError unless spans are inside a caption; ``name`` says whose they are."""
+    """Raises ValueError unless all spans are inside a caption; ``name`` names their owner."""
     if (wrong := spans_complaint(spans, caption)) is not None:
         raise ValueError(f"{name}: {wrong[0]}, but got {wrong[1]}.")
 
 
 def spans_complaint(spans: Any, text: str) -> Complaint:
-    """Of half-open spans of characters in a text."""
+    """Says what is wrong with half-open spans of characters in a text; None if nothing is."""
     if not isinstance(spans, list) or not spans:
         return "`tokens_positive` must be a list of spans", repr(spans)
     for span in spans:
-        if not isinstance(span, list) or len(span) != 2 or not all(map(is_whole, span)):
-            return "a span must be two whole numbers", repr(span)
+        if not isinstance(span, list) or len(span) != 2 or not all(map(is_integer, span)):
+            return "a span must be two integers", repr(span)
         if not 0 <= span[0] < span[1] <= len(text):
             return "a span must be inside its caption", f"{span} in a caption of {len(text)} characters"
     return None
 
 
 def phrase_complaint(phrase: Any, spans: Sequence[Sequence[int]], text: str) -> Complaint:
-    """Of spans that are to give back a phrase, or each part of one that is a list."""
+    """Says what is wrong with spans that are to give back a phrase, or all parts of one that is a list; else None."""
     words = [phrase] if isinstance(phrase, str) else phrase
     if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
         return "`phrase` must be words, or a list of them", repr(phrase)

@@ -1,4 +1,4 @@
-"""COCO panoptic: who owns each pixel, as panopticapi and mmdet's `CocoPanopticDataset` read it."""
+"""COCO panoptic: the segment of each pixel as a PNG file, which panopticapi and mmdet's `CocoPanopticDataset` read."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,14 +12,14 @@ from sos_mm.formats.boxes import BOX, Box, clip, xywh_to_xyxy
 from sos_mm.formats.coco import CATEGORY, IMAGE
 from sos_mm.formats.json_reader import read_json_object, read_lists
 from sos_mm.formats.png import encode_png
-from sos_mm.formats.records import ID, OBJECTS, TEXT, WHOLE, Record, by_id, check_record, optional
+from sos_mm.formats.records import ID, INTEGER, OBJECTS, TEXT, Record, by_id, check_record, optional
 
-_SEGMENT = {"category_id": WHOLE, "bbox": BOX, "phrase": optional(TEXT), "short_phrase": optional(TEXT)}
+_SEGMENT = {"category_id": INTEGER, "bbox": BOX, "phrase": optional(TEXT), "short_phrase": optional(TEXT)}
 
 
 def ids_to_rgb(ids: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 colours of (H, W) segment ids in [0, 2**24)."""
-    # Lowest byte first, which is red.
+    """Encodes (H, W) segment ids in [0, 2**24) as (H, W, 3) uint8 colours."""
+    # The lowest byte is the red channel.
     channels = np.ascontiguousarray(ids, "<i4").view(np.uint8).reshape(*ids.shape, 4)
     return cv2.cvtColor(channels, cv2.COLOR_RGBA2RGB)
 
@@ -30,27 +30,27 @@ def encode_map(ids: np.ndarray) -> bytes:
 
 
 def read_map(path: str | Path) -> np.ndarray:
-    """Reads the (H, W) int32 segment ids of a PNG file. Raises what `read_image` raises."""
+    """Reads the (H, W) int32 segment ids of a PNG file; raises the errors of `read_image`."""
     red, green, blue = cv2.split(read_image(path, 3).astype(np.int32))
     return red + 256 * green + 65536 * blue
 
 
-def segment_record(id: int, category_id: int, box: Sequence[int], area: int) -> Record:
+def segment_record(id: int, category_id: int, box: Sequence[float], area: int) -> Record:
     """Encodes an entry of ``segments_info``; the box is xywh."""
     return {"id": id, "category_id": category_id, "bbox": list(box), "area": area, "iscrowd": 0}
 
 
 def thing_ids(categories: Iterable[Record]) -> set[int]:
-    """Ids of the categories of things; those that do not say ``isthing`` are."""
+    """Returns the ids of the thing categories; categories without ``isthing`` are things."""
     return {each["id"] for each in categories if each.get("isthing", 1)}
 
 
 def read_things(path: str | Path, what: str) -> dict[int | str, tuple[str, list[int]]]:
-    """Reads of each image, by its id, the name of its map and the ids of the segments that are things.
+    """Reads, by image id, the name of each image's panoptic PNG file and the ids of its thing segments.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a COCO panoptic file; ``what`` says what the file is.
+        ValueError: If it is not a COCO panoptic file; ``what`` describes the file.
     """
     content = read_json_object(path, what)
     try:
@@ -67,7 +67,10 @@ def read_things(path: str | Path, what: str) -> dict[int | str, tuple[str, list[
 
 
 def map_folder(path: Path) -> Path:
-    """Finds the maps: those of ``panoptic_val2017.json`` are in ``panoptic_val2017``; those of ours, a folder up.
+    """Finds the folder of a file's panoptic PNG files.
+
+    COCO keeps those of ``panoptic_val2017.json`` in ``panoptic_val2017`` beside it; composed data sets keep theirs one
+    folder up.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -85,7 +88,7 @@ class PanopticFile:
         stuff: Whether to take segments of stuff categories (``isthing`` 0) too.
 
     Attributes:
-        left_out: How many segments were left out so far, by reason.
+        left_out: Number of segments left out so far, by reason.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -108,7 +111,7 @@ class PanopticFile:
         return {id: label for label, id in enumerate(kept)}
 
     def images(self) -> Iterator[tuple[Record, list[tuple[Record, Box]]]]:
-        """Each image, with its segments and their xyxy boxes.
+        """Yields each image with its segments and their xyxy boxes.
 
         Raises:
             ValueError: If an annotation is of an unknown image, or a segment is faulty or of an unknown category.

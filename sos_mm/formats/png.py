@@ -1,4 +1,4 @@
-"""PNG files of masks and label maps."""
+"""Encodes masks and label maps as PNG files."""
 
 import struct
 from zlib import crc32
@@ -8,14 +8,14 @@ from isal import isal_zlib
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPES = {1: 0, 3: 2}
-# Each row is stored as its difference to the one above, which for label maps is nearly all zeros.
+# The PNG filter "up": each row is stored as its difference to the row above, which is mostly zeros in label maps.
 _FILTER_UP = 2
-# Of zeros this level, one of the fastest, makes hardly more than the slowest.
+# On data that is mostly zeros this fast level compresses nearly as well as the slowest.
 _LEVEL = 1
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """The content of an 8-bit PNG file; some times faster for label maps than OpenCV's, which suits photographs.
+    """Encodes an 8-bit PNG file; several times faster on label maps than OpenCV, whose settings suit photographs.
 
     Args:
         pixels: (H, W) grey or (H, W, 3) RGB uint8.

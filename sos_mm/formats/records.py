@@ -1,4 +1,4 @@
-"""What records of annotation files must have, member by member, whatever their format."""
+"""Field checks of annotation records, shared by all formats."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -7,49 +7,49 @@ from pathlib import PurePosixPath
 from typing import Any
 
 Record = dict[str, Any]
-# What is wrong, as a reason and a detail; None if nothing is.
+# What is wrong, as a reason and a detail; None if the value is valid.
 Complaint = tuple[str, str] | None
 _NUMBERS = {int, float}
-# Sizes are below: what has no known one is given this.
+# Exclusive upper limit of sizes; used as the size where it is not known.
 NO_LIMIT = 2**31
 
 
-def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number, which true and false are not."""
+def is_integer(value: Any) -> bool:
+    """Returns whether a value is an integer, which true and false are not."""
     return type(value) is int
 
 
 def is_size(value: Any) -> bool:
-    """Whether a value can be the height or width of an image."""
-    return is_whole(value) and 0 < value < NO_LIMIT
+    """Returns whether a value can be the height or width of an image."""
+    return is_integer(value) and 0 < value < NO_LIMIT
 
 
 def are_finite(values: list) -> bool:
-    """Whether all of a list are numbers, and finite, as a float holds them."""
+    """Returns whether all elements of a list are numbers that are finite as floats."""
     try:
         return set(map(type, values)) <= _NUMBERS and math.isfinite(sum(values))
     except OverflowError:
-        # A whole number in JSON may have any number of digits.
+        # An integer in JSON may have any number of digits.
         return False
 
 
 def size_complaint(record: dict[str, Any]) -> Complaint:
-    """Of ``height`` and ``width``."""
+    """Checks ``height`` and ``width`` of a record; returns what is wrong with them, or None."""
     height, width = record.get("height"), record.get("width")
     if is_size(height) and is_size(width):
         return None
     found = f"height {height!r}, width {width!r}"
-    return "`height` and `width` must be whole numbers over 0, below 2**31", found[:80]
+    return "`height` and `width` must be integers over 0, below 2**31", found[:80]
 
 
 @dataclass(frozen=True)
 class Field:
-    """What a member must be.
+    """The type check of one member of a record.
 
     Attributes:
-        what: In words.
-        holds: Whether a value is that.
-        needed: Whether the member must be there; if not, it may also be null.
+        what: Description of the valid values, for error messages.
+        holds: Returns whether a value is valid.
+        needed: Whether the member is required; an optional one may also be null.
     """
 
     what: str
@@ -61,14 +61,14 @@ Fields = Mapping[str, Field]
 
 
 def list_of(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """Makes the check of a list from that of its elements."""
+    """Builds the check of a list from the check of its elements."""
     return lambda value: isinstance(value, list) and all(map(holds, value))
 
 
-ID = Field("a whole number or text", lambda value: is_whole(value) or isinstance(value, str))
-WHOLE = Field("a whole number", is_whole)
-WHOLES = Field("a list of whole numbers", list_of(is_whole))
-SIZE = Field("a whole number over 0, below 2**31", is_size)
+ID = Field("an integer or text", lambda value: is_integer(value) or isinstance(value, str))
+INTEGER = Field("an integer", is_integer)
+INTEGERS = Field("a list of integers", list_of(is_integer))
+SIZE = Field("an integer over 0, below 2**31", is_size)
 TEXT = Field("text", lambda value: isinstance(value, str))
 WORDS = Field("text that is not blank", lambda value: isinstance(value, str) and bool(value.strip()))
 OBJECT = Field("a JSON object", lambda value: isinstance(value, dict))
@@ -76,12 +76,12 @@ OBJECTS = Field("a list of JSON objects", list_of(OBJECT.holds))
 
 
 def optional(field: Field) -> Field:
-    """The same where the member may be missing or null."""
+    """Returns the field as an optional one: the member may be missing or null."""
     return replace(field, needed=False)
 
 
 def complaint(record: Any, fields: Fields) -> str | None:
-    """What is wrong with a record, to follow its name in a message; None if nothing is."""
+    """Checks a record; returns what is wrong with it, phrased to follow its name in a message, or None."""
     if not isinstance(record, dict):
         return f"must be a JSON object, but is {repr(record)[:80]}"
     for name, field in fields.items():
@@ -96,16 +96,16 @@ def complaint(record: Any, fields: Fields) -> str | None:
 
 
 def check_record(record: Any, fields: Fields, name: str) -> None:
-    """Raises ValueError unless a record has what it must have; ``name`` says which it is, and of which file."""
+    """Raises ValueError unless a record has its required fields; ``name`` names the record and its file."""
     if (wrong := complaint(record, fields)) is not None:
         raise ValueError(f"{name} {wrong}.")
 
 
 def check_below(name: Any, what: str) -> str:
-    """Gives a file's name that leads to a place below its folder.
+    """Returns a file name after checking that it does not lead out of its folder.
 
     Raises:
-        ValueError: If it does not; ``what`` says what the name is.
+        ValueError: If it leads out; ``what`` describes the name.
     """
     path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath()
     if not path.parts or ".." in path.parts or path.is_absolute():
@@ -114,10 +114,10 @@ def check_below(name: Any, what: str) -> str:
 
 
 def by_id(records: Iterable[Record], name: str) -> dict[Any, Record]:
-    """Records by their ``id``.
+    """Indexes records by their ``id``.
 
     Raises:
-        ValueError: If two have the same; ``name`` says what they are, and of which file.
+        ValueError: If two records have the same id; ``name`` names the list and its file.
     """
     found: dict[Any, Record] = {}
     for record in records:

@@ -18,10 +18,10 @@ from sos_mm.formats.odvg import joined_record
 from sos_mm.formats.phrases import clean_phrase
 from sos_mm.formats.records import (
     ID,
+    INTEGER,
+    INTEGERS,
     OBJECTS,
     SIZE,
-    WHOLE,
-    WHOLES,
     WORDS,
     Field,
     Record,
@@ -33,10 +33,10 @@ from sos_mm.formats.records import (
 # Expressions of an image are numbered from a thousand times its index on, so that ids need no other image.
 MOST_EXPRESSIONS = 1000
 NAMED_BY = ("targets", "ids", "boxes")
-_LINE = {"index": optional(WHOLE), "file_name": optional(WORDS), "image_id": optional(ID), "expressions": OBJECTS}
+_LINE = {"index": optional(INTEGER), "file_name": optional(WORDS), "image_id": optional(ID), "expressions": OBJECTS}
 _IDS = Field("a list of whole numbers or texts", list_of(ID.holds))
-_TARGETS = {"targets": optional(WHOLES), "ids": optional(_IDS), "boxes": optional(BOXES)}
-_FULL = {"id": ID, "boxes": BOXES, "category_ids": WHOLES}
+_TARGETS = {"targets": optional(INTEGERS), "ids": optional(_IDS), "boxes": optional(BOXES)}
+_FULL = {"id": ID, "boxes": BOXES, "category_ids": INTEGERS}
 # mmdet's `RefExpMetric` counts expressions by these names. RefCOCO+ has none that say where an object is, and those of
 # RefCOCOg are the longest.
 DATASET_NAMES = {"category": "refcoco+", "attribute": "refcoco+", "spatial": "refcoco", "mixed": "refcocog"}

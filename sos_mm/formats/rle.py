@@ -1,4 +1,4 @@
-"""COCO's masks: run lengths, encoded from the window where a mask is alone, and polygons; decoded by pycocotools."""
+"""COCO masks: run-length encoding from the window that holds a mask, checks, and decoding by pycocotools."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -8,24 +8,27 @@ import numpy as np
 from pycocotools import mask as mask_tools
 
 from sos_mm.checks import FaultyInputError
-from sos_mm.formats.records import Complaint, are_finite, is_whole
+from sos_mm.formats.records import Complaint, are_finite, is_integer
 
-# Of run lengths: their sum, the sum of those inside the mask, and the least.
+# Totals of run lengths: their sum, the sum of the runs inside the mask, and the smallest run.
 Totals = tuple[int, int, int]
-# Each character carries five bits, then whether more follow, and is shifted into printable ASCII.
+# Each character holds five bits and a continuation bit, and is shifted into printable ASCII.
 _BITS, _SIGN, _MORE, _SHIFT = 5, 16, 32, 48
 
 
 def encode_mask(mask: np.ndarray, offset: tuple[int, int], canvas: tuple[int, int]) -> dict[str, Any]:
-    """Encodes a mask that is nothing outside a window, as `pycocotools.mask.encode` does the whole one.
+    """Encodes a mask that is empty outside a window; the result equals `pycocotools.mask.encode` of the full mask.
 
     Args:
-        mask: (h, w) bool, the window; inside the canvas.
+        mask: (h, w) bool, the window, which lies inside the canvas.
         offset: x and y of the window's first pixel on the canvas.
-        canvas: Height and width of the whole mask.
+        canvas: Height and width of the full mask.
 
     Returns:
-        ``size``, height and width, and ``counts``, the run lengths down the columns as a string.
+        ``size`` (height and width) and ``counts`` (the column-wise run lengths as a compressed string).
+
+    >>> encode_mask(np.ones((2, 2), bool), offset=(1, 0), canvas=(3, 4))
+    {'size': [3, 4], 'counts': '32103'}
     """
     return encode_masks([(mask, offset)], canvas)[0]
 
@@ -39,27 +42,31 @@ def encode_masks(
 
 
 def run_lengths(mask: np.ndarray, offset: tuple[int, int], canvas: tuple[int, int]) -> np.ndarray:
-    """(N,) int64 lengths of the runs of 0 and 1 in turn, down the columns of the whole mask, 0 first."""
+    """Computes the (N,) int64 alternating run lengths of 0 and 1, starting with 0, down the
+    columns of the full mask.
+    """
     height, width = mask.shape
-    # A row of nothing above and below: runs of neighbouring columns then never touch inside the window.
+    # Pad with an empty row above and below, so that runs of neighbouring columns never touch inside the window.
     rows = np.zeros((height + 2, width), np.uint8)
     rows[1:-1] = mask
     flat = cv2.transpose(rows).ravel()
     column, row = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), height + 2)
-    places = (column + offset[0]) * canvas[0] + row + offset[1]
+    positions = (column + offset[0]) * canvas[0] + row + offset[1]
     if height == canvas[0]:
-        # Then they touch on the canvas, where a column's last pixel is followed by the next one's first.
-        touching = np.flatnonzero(places[1:-1:2] == places[2::2]) * 2 + 1
-        places = np.delete(places, [touching, touching + 1])
-    ends = np.empty(len(places) + 1, np.int64)
-    ends[:-1], ends[-1] = places, canvas[0] * canvas[1]
+        # On the full canvas they touch, since the last pixel of a column is followed by the first pixel of the next.
+        touching = np.flatnonzero(positions[1:-1:2] == positions[2::2]) * 2 + 1
+        positions = np.delete(positions, [touching, touching + 1])
+    ends = np.empty(len(positions) + 1, np.int64)
+    ends[:-1], ends[-1] = positions, canvas[0] * canvas[1]
     lengths = ends.copy()
     lengths[1:] -= ends[:-1]
-    return lengths if lengths[-1] or not len(places) else lengths[:-1]
+    return lengths if lengths[-1] or not len(positions) else lengths[:-1]
 
 
 def compress(runs: Sequence[np.ndarray]) -> list[str]:
-    """COCO's strings for run lengths: each from the fourth on as its difference to the one two before."""
+    """Encodes run lengths as COCO's compressed strings: from the fourth on, each is stored as its difference to the run
+    two before.
+    """
     if not runs:
         return []
     changes = [np.concatenate([lengths[:3], lengths[3:] - lengths[1:-2]]) for lengths in runs]
@@ -71,30 +78,31 @@ def compress(runs: Sequence[np.ndarray]) -> list[str]:
 
 
 def _encode_signed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(M,) uint8 characters of (N,) signed numbers, and (N,) how many each took.
+    """Encodes (N,) signed integers as (M,) uint8 characters; also returns (N,) how many characters each took.
 
-    Five bits a character, lowest first, until the rest is only sign.
+    Five bits a character, lowest first, until only the sign is left.
     """
-    sizes, groups, places = np.ones(len(values), np.int64), [], np.arange(len(values))
-    while len(places):
-        # What is left to write is only sign once it fits into the character's own five bits.
+    sizes, groups = np.ones(len(values), np.int64), []
+    positions: np.ndarray = np.arange(len(values))
+    while len(positions):
+        # Only the sign is left once the rest fits into the five bits of the character.
         more = (values < -_SIGN) | (values >= _SIGN)
-        groups.append((places, (values & 31) + _SHIFT + more * _MORE))
-        places, values = places[more], values[more] >> _BITS
-        sizes[places] += 1
+        groups.append((positions, (values & 31) + _SHIFT + more * _MORE))
+        positions, values = positions[more], values[more] >> _BITS
+        sizes[positions] += 1
     starts = np.cumsum(sizes) - sizes
     characters = np.empty(sizes.sum(), np.uint8)
-    for turn, (places, group) in enumerate(groups):
-        characters[starts[places] + turn] = group
+    for turn, (positions, group) in enumerate(groups):
+        characters[starts[positions] + turn] = group
     return characters, sizes
 
 
 class MaskWindow(NamedTuple):
-    """A mask in its tight box.
+    """A mask cropped to its tight box.
 
     Attributes:
         mask: (h, w) uint8 of 0 and 1.
-        x, y: Where the box begins in the image, in pixels.
+        x, y: Left and top edge of the box in the image, in pixels.
     """
 
     mask: np.ndarray
@@ -102,7 +110,7 @@ class MaskWindow(NamedTuple):
     y: int
 
     def grown(self, margin: int, size: tuple[int, int]) -> "MaskWindow":
-        """The same mask with so many more pixels on each side, as far as an image (height, width) goes."""
+        """Returns the same mask with ``margin`` more pixels on each side, clipped to an image (height, width)."""
         height, width = self.mask.shape
         left, top = min(margin, self.x), min(margin, self.y)
         right, bottom = min(margin, size[1] - self.x - width), min(margin, size[0] - self.y - height)
@@ -111,13 +119,13 @@ class MaskWindow(NamedTuple):
 
     @property
     def part(self) -> tuple[slice, slice]:
-        """Rows and columns of the box in the image."""
+        """Row and column slices of the box in the image."""
         height, width = self.mask.shape
         return slice(self.y, self.y + height), slice(self.x, self.x + width)
 
 
 def decode_mask(segmentation: Any, size: tuple[int, int], name: str) -> np.ndarray:
-    """Decodes the mask of polygons or run lengths, as pycocotools does.
+    """Decodes polygons or run lengths to a mask, as pycocotools does.
 
     Args:
         segmentation: A list of polygons, or a dict of ``size`` and ``counts`` (a string, or a list of run lengths).
@@ -128,19 +136,19 @@ def decode_mask(segmentation: Any, size: tuple[int, int], name: str) -> np.ndarr
         (H, W) bool.
 
     Raises:
-        FaultyInputError: If it is neither, or is meant for another size.
+        FaultyInputError: If it is neither, or belongs to an image of another size.
     """
     return mask_tools.decode(_packed(segmentation, size, name)).view(bool)
 
 
 def decode_window(segmentation: Any, size: tuple[int, int], name: str) -> MaskWindow:
-    """Decodes the tight box of the mask, as `decode_mask` the whole one.
+    """Decodes polygons or run lengths to the mask in its tight box; the pixels are those of `decode_mask`.
 
     Raises:
         FaultyInputError: As `decode_mask`, and if the mask is empty.
     """
     whole = mask_tools.decode(packed := _packed(segmentation, size, name))
-    # What is decoded lies column by column, so that only the box is ever turned into rows.
+    # The decoded array is in column-major order: only the box is copied to row-major order.
     x, y, box_width, box_height = map(int, mask_tools.toBbox(packed))
     window = np.ascontiguousarray(whole[y : y + box_height, x : x + box_width])
     left, top, box_width, box_height = cv2.boundingRect(window) if window.size else (0, 0, 0, 0)
@@ -150,9 +158,9 @@ def decode_window(segmentation: Any, size: tuple[int, int], name: str) -> MaskWi
 
 
 def decode_near(segmentation: Any, size: tuple[int, int], name: str) -> MaskWindow:
-    """Decodes as `decode_window`, but of polygons only the part of the image around them.
+    """Decodes a mask as `decode_window` does, but rasterises polygons only in the part of the image around them.
 
-    That takes a tenth of the time. Where an edge runs exactly between two pixels, rounding may decide otherwise.
+    That takes a tenth of the time. Where an edge runs exactly between two pixels, rounding may give another pixel.
     """
     if not _is_polygons(segmentation):
         return decode_window(segmentation, size, name)
@@ -161,7 +169,7 @@ def decode_near(segmentation: Any, size: tuple[int, int], name: str) -> MaskWind
     points = np.concatenate(polygons)
     x, y = np.clip(np.floor(points.min(0)) - 1, 0, (width - 1, height - 1)).astype(int).tolist()
     right, bottom = np.clip(np.ceil(points.max(0)) + 1, (x + 1, y + 1), (width, height)).astype(int).tolist()
-    # Pycocotools takes the whole part of 5 v + 1/2: it is taken here, before moving, and given so that it stays.
+    # Pycocotools truncates 5 v + 1/2. Truncate here, before shifting, and pass values that truncate to the same number.
     fifths = [np.trunc(5 * polygon + 0.5) - (5 * x, 5 * y) for polygon in polygons]
     moved = [((each - 0.75 * (each < 0)) / 5).ravel().tolist() for each in fifths]
     window = decode_window(moved, (bottom - y, right - x), name)
@@ -169,7 +177,7 @@ def decode_near(segmentation: Any, size: tuple[int, int], name: str) -> MaskWind
 
 
 def _packed(segmentation: Any, size: tuple[int, int], name: str) -> dict[str, Any]:
-    """The run lengths as pycocotools packs them."""
+    """Converts a segmentation to the run-length dict that pycocotools decodes."""
     if _is_polygons(segmentation):
         return mask_tools.merge(mask_tools.frPyObjects(segmentation, *size))
     if not isinstance(segmentation, dict) or not isinstance(segmentation.get("size"), list):
@@ -185,7 +193,7 @@ def _packed(segmentation: Any, size: tuple[int, int], name: str) -> dict[str, An
         lengths = decompress([counts])[0] if isinstance(counts, str) else np.asarray(counts, np.int64)
     except (TypeError, ValueError, OverflowError) as error:
         raise _faulty(f"The outline of {name} cannot be read: {error}") from error
-    # Pycocotools would leave pixels that no run covers as they happen to be in memory.
+    # Pycocotools would leave pixels that no run covers uninitialised.
     if lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != size[0] * size[1]:
         raise _faulty(f"The run lengths of {name} must add up to {size[0] * size[1]} pixels, but do not.")
     return segmentation if isinstance(counts, str) else mask_tools.frPyObjects(segmentation, *size)
@@ -196,13 +204,15 @@ def _faulty(text: str) -> FaultyInputError:
 
 
 def _is_polygons(segmentation: Any) -> bool:
-    # Four numbers would be taken for a box.
+    # Pycocotools takes four numbers for a box.
     polygons = isinstance(segmentation, list) and segmentation
     return bool(polygons) and all(isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in segmentation)
 
 
 def mask_complaint(mask: Any, size: tuple[int, int], area: Any, tolerance: float) -> Complaint:
-    """Of a segmentation: polygons, or run lengths as a list or compressed."""
+    """Checks a segmentation (polygons, or run lengths as a list or a string); returns what is
+    wrong with it, or None.
+    """
     if isinstance(mask, dict):
         return rle_complaint(mask, size, area)
     if not isinstance(mask, list) or not mask:
@@ -221,10 +231,13 @@ def mask_complaint(mask: Any, size: tuple[int, int], area: Any, tolerance: float
 
 
 def rle_complaint(mask: dict[str, Any], size: tuple[int, int], area: Any, totals: Totals | None = None) -> Complaint:
-    """Of run lengths; ``totals`` are those of its string, if they are known already."""
+    """Checks run lengths; returns what is wrong with them, or None.
+
+    ``totals`` are those of the compressed string, if they are already known.
+    """
     if mask.get("size") != list(size):
         return "run lengths must have their image's size", f"{mask.get('size')}, the image has {list(size)}"
-    counts = mask.get("counts")
+    counts: Any = mask.get("counts")
     try:
         if totals is None:
             totals = _totals_of_list(counts) if isinstance(counts, list) else rle_totals([counts])[0]
@@ -239,30 +252,30 @@ def rle_complaint(mask: dict[str, Any], size: tuple[int, int], area: Any, totals
 
 
 def _totals_of_list(counts: list) -> Totals:
-    if not all(map(is_whole, counts)):
-        raise ValueError("Not whole numbers.")
+    if not all(map(is_integer, counts)):
+        raise ValueError("Not integers.")
     return sum(counts), sum(counts[1::2]), min(counts, default=0)
 
 
 def rle_totals(strings: Sequence[str]) -> list[Totals]:
-    """Of each of COCO's strings of run lengths: their sum, the sum of those inside the mask, and the least.
+    """Computes the totals of each compressed string: sum of its runs, sum of the runs inside the mask, smallest run.
 
     Raises:
         TypeError: If one is not a string.
         ValueError: If one is not a string of run lengths.
     """
     lengths, firsts = decompress(strings)
-    places = np.arange(len(lengths)) - firsts.repeat(np.diff(firsts, append=len(lengths)))
-    inside = np.add.reduceat(np.where(places % 2, lengths, 0), firsts)
+    positions = np.arange(len(lengths)) - firsts.repeat(np.diff(firsts, append=len(lengths)))
+    inside = np.add.reduceat(np.where(positions % 2, lengths, 0), firsts)
     sums, least = np.add.reduceat(lengths, firsts), np.minimum.reduceat(lengths, firsts)
     return list(zip(sums.tolist(), inside.tolist(), least.tolist(), strict=True))
 
 
 def decompress(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Run lengths of COCO's strings, as pycocotools decodes them, all at once.
+    """Decodes several compressed strings to run lengths at once, as pycocotools decodes one.
 
     Returns:
-        (N,) int64 lengths, those of one string after those of the other; (M,) int64 where each string's begin.
+        (N,) int64 run lengths of all strings, concatenated; (M,) int64 index of each string's first run.
 
     Raises:
         TypeError: If one is not a string.
@@ -285,12 +298,12 @@ def decompress(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _summed(changes: np.ndarray, firsts: np.ndarray) -> np.ndarray:
-    """From the fourth of a string on, each is the difference to the one two before."""
+    """Restores run lengths from their differences: from the fourth of a string on, each adds to the run two before."""
     numbers = np.diff(firsts, append=len(changes))
-    places, lengths = np.arange(len(changes)) - firsts.repeat(numbers), changes.copy()
-    for chain in (np.flatnonzero(places % 2), np.flatnonzero((places % 2 == 0) & (places > 0))):
+    positions, lengths = np.arange(len(changes)) - firsts.repeat(numbers), changes.copy()
+    for chain in (np.flatnonzero(positions % 2), np.flatnonzero((positions % 2 == 0) & (positions > 0))):
         sums = np.cumsum(changes[chain])
-        # What the strings before it have summed up to.
+        # Subtract the sums of all strings before this one.
         before = np.concatenate([[0], sums])[np.searchsorted(chain, firsts)]
         lengths[chain] = sums - before.repeat(numbers)[chain]
     return lengths

@@ -1,4 +1,4 @@
-"""YOLO segmentation: a text file an image, a polygon a line, as Ultralytics' trainers read them."""
+"""YOLO segmentation: one text file an image, one polygon a line, as Ultralytics' trainers read them."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -10,11 +10,11 @@ PARTS = ("join", "largest")
 
 
 def object_line(label: int, mask: np.ndarray, offset: tuple[int, int], size: tuple[int, int], **options) -> str:
-    """Encodes an object as a line of its image's file.
+    """Encodes an object as a line of its image's label file.
 
     Args:
-        label: Of its class, from 0.
-        mask: (h, w) bool, a window of what is seen of it, with at least one pixel set.
+        label: Index of its class, from 0.
+        mask: (h, w) bool, a window of its modal mask, with at least one pixel set.
         offset: x and y of the window's first pixel in the image.
         size: Height and width of the image.
         options: ``parts`` and ``tolerance``, as of `outline`.
@@ -24,25 +24,25 @@ def object_line(label: int, mask: np.ndarray, offset: tuple[int, int], size: tup
 
 
 def data_yaml(names: Iterable[str]) -> str:
-    """Encodes ``data.yaml``, which names the classes in the order of their labels."""
-    # A string of JSON is one of YAML too, whatever is in it.
+    """Encodes ``data.yaml``, which lists the class names in the order of their labels."""
+    # Every JSON string is a valid YAML string.
     quoted = [json.dumps(name, ensure_ascii=False) for name in names]
     lines = ["# Give `val` another data set's images.", "train: images", "val: images", "names:"]
     return "\n".join([*lines, *(f"  {number}: {name}" for number, name in enumerate(quoted)), ""])
 
 
 def outline(mask: np.ndarray, parts: str = "join", tolerance: float = 0.0) -> np.ndarray:
-    """The outer contour of a mask as one polygon.
+    """Computes the outer contour of a mask as one polygon.
 
     Args:
         mask: (h, w) bool with at least one pixel set.
-        parts: 'join' connects parts by lines without width, 'largest' drops all but the largest.
-        tolerance: How far the polygon may run beside the contour, in pixels; 0 keeps every corner.
+        parts: 'join' connects the parts by lines of zero width, 'largest' keeps only the largest part.
+        tolerance: How far the polygon may deviate from the contour, in pixels; 0 keeps every corner.
 
     Returns:
         (N, 2) float64 x and y, N at least 3, with pixel (0, 0) reaching from 0 to 1. It runs a quarter of a pixel
-        inside the pixels' edges: whoever fills the pixels whose centres are inside, and whoever rounds the
-        corners down and fills with the border, then gets the same pixels.
+        inside the pixels' edges. Rasterising by pixel centres, and rounding the corners down and filling with the
+        border, then give the same pixels.
     """
     doubled = np.ascontiguousarray(mask).view(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
     contours = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
@@ -52,12 +52,12 @@ def outline(mask: np.ndarray, parts: str = "join", tolerance: float = 0.0) -> np
 
 def _simplify(contour: np.ndarray, tolerance: float) -> np.ndarray:
     simple = cv2.approxPolyDP(contour, tolerance, True)
-    # What is thinner than the tolerance would be a line, which has no area.
+    # A part thinner than the tolerance would be simplified to a line, which has no area.
     return simple if len(simple) >= 3 else contour
 
 
 def _join(contours: Sequence[np.ndarray]) -> np.ndarray:
-    """One polygon that goes round each contour, there and back along the shortest line between corners."""
+    """Joins contours to one polygon, connected forth and back along the shortest line between their corners."""
     joined = contours[0].astype(float)
     for each in contours[1:]:
         distances = ((joined[:, None] - each[None]) ** 2).sum(axis=2)

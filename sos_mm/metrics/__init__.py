@@ -1,4 +1,4 @@
-"""Metrics as pure functions of numpy arrays; their mmengine faces live beside the models."""
+"""Metrics as pure functions of numpy arrays; their mmengine classes are beside the models."""
 
 from sos_mm.metrics.boundary import boundary_iou
 from sos_mm.metrics.figures import plot_curves

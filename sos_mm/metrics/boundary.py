@@ -1,4 +1,4 @@
-"""Boundary IoU: overlap of map and mask within a strip along their outlines.
+"""Boundary IoU: overlap of saliency map and mask within a strip along their outlines.
 
 Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation", CVPR 2021.
 """
@@ -10,11 +10,11 @@ from sos_mm.metrics.pairs import SaliencyPair
 
 
 def boundary_iou(pair: SaliencyPair, width: float = 0.02) -> float:
-    """Boundary IoU of the map, cut at 0.5, and the mask; 1 is best, 0 is worst.
+    """Computes the Boundary IoU of the map, thresholded at 0.5, and the mask; 1 is best, 0 is worst.
 
-    Section 4: the IoU of the two strips, each of the salient pixels within a distance of its own outline. The
-    distance is that of a king on a chess board, and the image's border counts as outline, as in the authors' code.
-    Where both are empty the score is 1.
+    Section 4: the IoU of the two strips, each of the salient pixels within a distance of their own outline. The
+    distance is the Chebyshev distance, and the image's border counts as outline, as in the authors' code. If both
+    are empty, the score is 1.
 
     Args:
         pair: The map and its mask.
@@ -31,7 +31,7 @@ def boundary_iou(pair: SaliencyPair, width: float = 0.02) -> float:
 
 
 def _inner_strip(mask: np.ndarray, pixels: int) -> np.ndarray:
-    """The salient pixels less than ``pixels`` + 1 steps from one that is not."""
+    """Returns the salient pixels within a Chebyshev distance of ``pixels`` of a pixel that is not salient."""
     import cv2
 
     padded = np.pad(mask, 1).view(np.uint8)

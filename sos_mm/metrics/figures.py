@@ -1,4 +1,4 @@
-"""Precision-recall, F-measure and E-measure curves as a picture."""
+"""Plots of precision-recall, F-measure and E-measure curves."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +10,11 @@ from sos_mm.metrics.thresholds import Curves
 
 
 def plot_curves(named: Mapping[str, Curves], path: str | Path) -> None:
-    """Draws curves averaged over images, one line for each name, and writes them as a PNG.
+    """Plots curves averaged over images, one line for each name, and writes them as a PNG file.
 
     Args:
-        named: By what the legend says, the curves of a model on a data set.
-        path: The file; its folder is made.
+        named: Curves of a model on a data set, by their label in the legend.
+        path: The file; its folder is created.
 
     Raises:
         ImportError: If matplotlib is missing.

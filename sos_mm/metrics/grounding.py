@@ -23,7 +23,7 @@ OVERLAPS = ("most", "any")
 
 
 def box_ious(first: ArrayLike, second: ArrayLike) -> np.ndarray:
-    """(N, M) float64 intersections over unions of (N, 4) and (M, 4) half-open xyxy boxes; 0 for empty ones.
+    """Computes (N, M) float64 IoUs of (N, 4) and (M, 4) half-open xyxy boxes; 0 for empty boxes.
 
     Raises:
         ValueError: If boxes have another shape or are not finite.
@@ -43,22 +43,22 @@ def intra_class_scores(
     iou_threshold: float = 0.5,
     overlap: str = "most",
 ) -> tuple[float | None, float | None]:
-    """The best score on the target, and the best on an object of its category that is not meant.
+    """Computes the best score on the target, and the best score on another object of its category.
 
-    A predicted box stands for what it overlaps most: for the target or for a distractor, never for both. Where it
-    overlaps both the same, it stands for the distractor, so that a box over two objects is no success. With ``overlap``
-    'any' it stands for both where it overlaps both enough, as in SOS's evaluation.
+    A predicted box is assigned to the object that it overlaps most: to the target or to a distractor, never to both. If
+    it overlaps both equally, it is assigned to the distractor, so that a box over two objects is not a success. With
+    ``overlap`` 'any' it is assigned to both if it overlaps both enough, as in SOS's evaluation.
 
     Args:
         boxes: (N, 4), predictions.
         scores: (N,), their scores, in [0, 1].
-        targets: (T, 4), the object meant; several if the words mean several.
+        targets: (T, 4), the object that the expression refers to; several if it refers to several.
         distractors: (D, 4), the other objects of its category in the image.
-        iou_threshold: Least intersection over union with what a box stands for.
+        iou_threshold: Least IoU of a box with its assigned object.
         overlap: 'most' or 'any'.
 
     Returns:
-        Two scores; None where no predicted box stands for the target, or for a distractor.
+        Two scores; None if no predicted box is assigned to the target, or to a distractor.
 
     Raises:
         ValueError: If a shape or ``overlap`` is wrong, scores are not in [0, 1], or a side has no box.
@@ -82,16 +82,16 @@ def intra_class_scores(
 
 
 def mean_intra_class(samples: Sequence[tuple[float | None, float | None]]) -> dict[str, float]:
-    """Averages over samples, in percent.
+    """Averages the scores of samples, in percent.
 
     Args:
-        samples: What `intra_class_scores` gives.
+        samples: Results of `intra_class_scores`.
 
     Returns:
         ``average_gap``, the mean of score on the target minus score on the distractor, where a miss counts as
-        score 0; ``positive_gap_ratio``, the share of samples whose gap is over 0; and how many were missed:
-        ``target_missed``, ``distractor_missed`` and ``both_missed``, each the share of samples in which that, and
-        nothing else, was missed.
+        score 0; ``positive_gap_ratio``, the share of samples with a gap over 0; and ``target_missed``,
+        ``distractor_missed`` and ``both_missed``, the shares of samples in which only the target, only the distractor,
+        or both have no box.
 
     Raises:
         ValueError: If there are no samples.

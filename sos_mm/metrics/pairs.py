@@ -1,4 +1,4 @@
-"""One saliency map and its mask, brought into the form that every metric takes."""
+"""A saliency map and its mask, validated and converted to the form that every metric takes."""
 
 from functools import cached_property
 
@@ -7,18 +7,18 @@ import numpy as np
 # MATLAB's eps, which the published implementations add to denominators.
 EPS = np.spacing(1.0)
 
-# A mask that holds something, but nothing above this, holds numbers of labels, not shades.
+# A mask with values over 0 but none above this holds label indices, not grey levels.
 _LABELS = 32
 
 
 class SaliencyPair:
-    """A saliency map beside its mask; :func:`prepare` makes it.
+    """A saliency map with its mask; built by :func:`prepare`.
 
-    The map is kept as a table of its values and, for each pixel, the place in that table. Most metrics need no more
-    than how often each value occurs, on and off the object, and counting an 8-bit map is one pass over bytes.
+    The map is stored as a table of its values and, for each pixel, the index into that table. Most metrics need only
+    the histograms of the values on and off the object, and the histogram of an 8-bit map is one pass over bytes.
 
     Attributes:
-        levels: (H, W) integers, the place of each pixel's value in ``values``; uint8 for maps of 8 bits.
+        levels: (H, W) integers, the index of each pixel's value in ``values``; uint8 for 8-bit maps.
         values: (K,) float64 in [0, 1], ascending; the stretched value of each level.
         gt: (H, W) bool, the mask.
     """
@@ -30,17 +30,18 @@ class SaliencyPair:
 
     @cached_property
     def pred(self) -> np.ndarray:
-        """The stretched map itself, (H, W) float64 in [0, 1]."""
+        """The stretched map, (H, W) float64 in [0, 1]."""
         import cv2
 
-        # The same as numpy's indexing, which takes several times as long.
+        # Equals indexing in numpy, which is several times slower.
         return cv2.LUT(self.levels, self.values) if self.levels.dtype == np.uint8 else self.values[self.levels]
 
     @cached_property
     def split(self) -> tuple[int, int]:
-        """First row and column after the mask's centroid, whose own belong to the blocks before (as MATLAB's 1:x).
+        """First row and column after the mask's centroid; those of the centroid belong to the blocks before (as in
+        MATLAB's 1:x).
 
-        Of a mask without salient pixels (0, 0).
+        (0, 0) for a mask without salient pixels.
         """
         rows, columns = np.count_nonzero(self.gt, axis=1), np.count_nonzero(self.gt, axis=0)
         salient = int(rows.sum())
@@ -52,13 +53,13 @@ class SaliencyPair:
 
     @cached_property
     def block_counts(self) -> np.ndarray:
-        """How many pixels of each block and side of the mask have each value, (2, 2, 2, K) int64.
+        """Histograms of the values by block and side of the mask, (2, 2, 2, K) int64.
 
         The axes: above or below the split, left or right of it, off or on the object, level.
         """
         row, column = self.split
         width = len(self.values)
-        codes = self.levels.astype(np.uint16 if width <= 256 else np.int64)
+        codes: np.ndarray = self.levels.astype(np.uint16 if width <= 256 else np.int64)
         codes += self.gt * codes.dtype.type(width)
         codes[:, column:] += codes.dtype.type(2 * width)
         codes[row:] += codes.dtype.type(4 * width)
@@ -66,7 +67,7 @@ class SaliencyPair:
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """How many pixels off and on the object have each value, (2, K) int64."""
+        """Histograms of the values off and on the object, (2, K) int64."""
         return self.block_counts.sum(axis=(0, 1))
 
     @cached_property
@@ -76,7 +77,7 @@ class SaliencyPair:
 
 
 def prepare(prediction: np.ndarray, target: np.ndarray, *, round_to_uint8: bool = True) -> SaliencyPair:
-    """Checks a saliency map and its mask and brings them together.
+    """Validates a saliency map and its mask and combines them.
 
     A map of another size is resized to the mask's (:func:`resize_prediction`), and then stretched so that its
     smallest value becomes 0 and its largest 1, unless it is constant.
@@ -85,12 +86,12 @@ def prepare(prediction: np.ndarray, target: np.ndarray, *, round_to_uint8: bool 
         prediction: Saliency map, (h, w), uint8 or float in [0, 1].
         target: Mask, (H, W), bool or uint8; a uint8 pixel is salient above 128.
         round_to_uint8: Round a float map to 256 levels first. Published figures are computed from maps saved as
-            8-bit PNGs; with False the map is used as it is, and a figure must say so. Unrounded maps take longer,
-            and 64 bytes for each distinct value.
+            8-bit PNG files; with False the map is not rounded, which must be stated with the figure. Unrounded maps
+            take longer, and 64 bytes for each distinct value.
 
     Raises:
         ValueError: If an input has another shape or type, is empty, or holds values out of range, or if the mask
-            holds numbers of labels (values up to 32 and nothing above).
+            holds label indices (values up to 32 and nothing above).
     """
     prediction, target = np.asarray(prediction), np.asarray(target)
     _check_plane("prediction", prediction)
@@ -99,7 +100,7 @@ def prepare(prediction: np.ndarray, target: np.ndarray, *, round_to_uint8: bool 
         _check_unit_range("prediction", prediction)
         prediction = prediction.astype(np.float64)
     if prediction.shape != target.shape:
-        prediction = resize_prediction(prediction, target.shape)
+        prediction = resize_prediction(prediction, (target.shape[0], target.shape[1]))
     if prediction.dtype == np.uint8:
         return SaliencyPair(prediction, _stretched_levels(prediction), gt)
     if round_to_uint8:
@@ -112,7 +113,7 @@ def prepare(prediction: np.ndarray, target: np.ndarray, *, round_to_uint8: bool 
 def resize_prediction(prediction: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resizes a saliency map bilinearly, as ``cv2.resize`` does (centres of pixels aligned, no smoothing).
 
-    An 8-bit map stays 8-bit: evaluations of published PNGs resize these, and round there.
+    An 8-bit map stays 8-bit: evaluations of published PNG files resize and round these.
 
     Args:
         prediction: (h, w), uint8, float32 or float64 in [0, 1].
@@ -125,12 +126,14 @@ def resize_prediction(prediction: np.ndarray, size: tuple[int, int]) -> np.ndarr
 
     height, width = size
     resized = cv2.resize(prediction, (width, height), interpolation=cv2.INTER_LINEAR)
-    # The two weights of a float map add up to 1 only within rounding.
+    # The two interpolation weights of a float map add up to 1 only up to rounding.
     return resized if resized.dtype == np.uint8 else np.clip(resized, 0, 1)
 
 
 def _stretched_levels(prediction: np.ndarray) -> np.ndarray:
-    """What the 256 levels of an 8-bit map become; those that it lacks, beyond its extremes, are cut off at 0 and 1."""
+    """Computes the stretched values of the 256 levels of an 8-bit map; levels beyond its extremes are clipped to 0 and
+    1.
+    """
     low, high = prediction.min() / 255, prediction.max() / 255
     return np.clip(_stretch(np.arange(256) / 255, low, high), 0, 1)
 
@@ -162,6 +165,6 @@ def _check_unit_range(name: str, array: np.ndarray) -> None:
     if not np.issubdtype(array.dtype, np.floating):
         raise ValueError(f"`{name}` must be uint8, or float in [0, 1], but got {array.dtype}.")
     low, high = array.min(), array.max()
-    # Written so that NaN fails.
+    # This form of the comparison rejects NaN.
     if not (low >= 0 and high <= 1):
         raise ValueError(f"`{name}` must hold values in [0, 1], but got values from {low} to {high}.")

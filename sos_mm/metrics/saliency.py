@@ -1,7 +1,7 @@
-"""All metrics of salient object detection together, with the conventions of PySODMetrics, whose figures papers report.
+"""All metrics of salient object detection, with the conventions of PySODMetrics, whose figures papers report.
 
 :func:`score_image` computes those of one image, :func:`summarize` those of a data set, and :class:`SaliencyScores` is
-the two in a loop. Of an image a few numbers and a histogram are kept, 2 KB of counts, never its maps.
+the two in a loop. For each image a few numbers and a histogram are kept, 2 KB of counts, but not its maps.
 
 The scores, in the field's names; 1 is best but for MAE:
 
@@ -39,7 +39,7 @@ from sos_mm.metrics.weighted import weighted_f_measure
 
 @dataclass(frozen=True)
 class ImageScores:
-    """What is kept of one image.
+    """The results of one image.
 
     Attributes:
         scores: Its scores, by name.
@@ -51,7 +51,7 @@ class ImageScores:
 
 
 def mean_absolute_error(pair: SaliencyPair) -> float:
-    """Mean absolute error; 0 is best, 1 is worst.
+    """Computes the mean absolute error; 0 is best, 1 is worst.
 
     Perazzi et al., "Saliency Filters", CVPR 2012: ``sum |S - GT| / (W H)``.
     """
@@ -67,17 +67,17 @@ def score_image(
     weighted: bool = True,
     boundary: bool = False,
 ) -> ImageScores:
-    """All metrics of one image.
+    """Computes all metrics of one image.
 
     Args:
-        prediction: As of :func:`~sos_mm.metrics.pairs.prepare`.
-        target: As there.
-        round_to_uint8: As there.
+        prediction: As in :func:`~sos_mm.metrics.pairs.prepare`.
+        target: As in `prepare`.
+        round_to_uint8: As in `prepare`.
         weighted: Whether to compute the weighted F-measure, which takes most of the time.
         boundary: Whether to compute the boundary IoU.
 
     Raises:
-        ValueError: As of :func:`~sos_mm.metrics.pairs.prepare`.
+        ValueError: From :func:`~sos_mm.metrics.pairs.prepare`.
     """
     pair = prepare(prediction, target, round_to_uint8=round_to_uint8)
     scores = {"MAE": mean_absolute_error(pair), "Smeasure": s_measure(pair)}
@@ -95,7 +95,7 @@ def score_image(
 
 
 def summarize(images: Sequence[ImageScores]) -> dict[str, float]:
-    """The scores of a data set; sums of scores are exact, so that the order of images does not matter.
+    """Computes the scores of a data set; sums are exact, so that the order of images does not matter.
 
     Raises:
         ValueError: If there are no images.
@@ -114,15 +114,17 @@ def summarize(images: Sequence[ImageScores]) -> dict[str, float]:
 
 
 def average_curves(images: Sequence[ImageScores]) -> Curves:
-    """Precision, recall, F- and E-measure at each threshold, averaged over images; ValueError if there are none."""
+    """Averages precision, recall, F- and E-measure at each threshold over images; raises
+    ValueError if there are none.
+    """
     return mean_curves([image.counts for image in images])
 
 
 class SaliencyScores:
-    """Collects the scores of image after image: ``update`` with each pair, then ``compute`` those of all.
+    """Accumulates the scores of images: ``update`` with each pair, then ``compute`` the results of all.
 
     Args:
-        options: ``round_to_uint8``, ``weighted`` and ``boundary``, as of :func:`score_image`.
+        options: ``round_to_uint8``, ``weighted`` and ``boundary``, as in :func:`score_image`.
     """
 
     def __init__(self, **options: bool):
@@ -130,15 +132,15 @@ class SaliencyScores:
         self._images: list[ImageScores] = []
 
     def update(self, prediction: np.ndarray, target: np.ndarray) -> ImageScores:
-        """Adds one image (arguments and errors of :func:`score_image`) and returns what is kept of it."""
+        """Adds one image (arguments and errors of :func:`score_image`) and returns its results."""
         image = score_image(prediction, target, **self._options)
         self._images.append(image)
         return image
 
     def compute(self) -> dict[str, float]:
-        """The scores of the images so far; ValueError if there were none."""
+        """Computes the scores of the images so far; raises ValueError if there were none."""
         return summarize(self._images)
 
     def curves(self) -> Curves:
-        """The curves of the images so far; ValueError if there were none."""
+        """Computes the curves of the images so far; raises ValueError if there were none."""
         return average_curves(self._images)

@@ -1,7 +1,7 @@
-"""S-measure: how alike a saliency map and its mask are in structure, as regions and as objects.
+"""S-measure: structural similarity of a saliency map and its mask, as regions and as objects.
 
-Fan et al., "Structure-measure: A New Way to Evaluate Foreground Maps", ICCV 2017. Both parts follow from number, mean
-and spread of the map's values in eight parts of the image: four blocks, each off and on the object.
+Fan et al., "Structure-measure: A New Way to Evaluate Foreground Maps", ICCV 2017. Both parts are computed from number,
+mean and spread of the map's values in eight parts of the image: four blocks, each off and on the object.
 """
 
 from typing import NamedTuple
@@ -13,14 +13,14 @@ from sos_mm.metrics.pairs import EPS, SaliencyPair
 
 
 class Moments(NamedTuple):
-    """Number, mean and sum of squared deviations of values in each of several parts; arrays of one shape."""
+    """Number, mean and sum of squared deviations of the values in each of several parts; arrays of one shape."""
 
     number: np.ndarray
     mean: np.ndarray
     deviations: np.ndarray
 
     def merged(self, axis: int | tuple[int, ...]) -> "Moments":
-        """The moments of the parts along ``axis`` taken together (Chan et al., 1979)."""
+        """Merges the moments of the parts along ``axis`` (Chan et al., 1979)."""
         number = self.number.sum(axis=axis, keepdims=True)
         mean = (self.number * self.mean).sum(axis=axis, keepdims=True) / np.maximum(number, 1)
         between = self.number * (self.mean - mean) ** 2
@@ -29,13 +29,13 @@ class Moments(NamedTuple):
 
 
 def s_measure(pair: SaliencyPair, alpha: float = 0.5) -> float:
-    """Structure measure; 1 is best, 0 is worst.
+    """Computes the structure measure; 1 is best, 0 is worst.
 
-    Section 3.3: ``S = alpha * S_o + (1 - alpha) * S_r``, cut off at 0. Of a mask without any salient pixel the score
-    is 1 minus the map's mean, of a mask of nothing else the map's mean.
+    Section 3.3: ``S = alpha * S_o + (1 - alpha) * S_r``, clipped at 0. For a mask without salient pixels the score
+    is 1 minus the map's mean; for a mask of salient pixels only, the map's mean.
 
-    Where the mask's centroid lies in the last row or column, PySODMetrics takes the mean of an empty block and
-    answers NaN; here an empty block has weight 0.
+    If the mask's centroid is in the last row or column, PySODMetrics computes the mean of an empty block and returns
+    NaN; here an empty block has weight 0.
 
     Args:
         pair: The map and its mask.
@@ -54,8 +54,8 @@ def s_measure(pair: SaliencyPair, alpha: float = 0.5) -> float:
 
 
 def _moments(counts: np.ndarray, values: np.ndarray) -> Moments:
-    """Of values that occur ``counts`` (..., K) times."""
-    # Sums rather than products of matrices, whose last bit hangs on where in memory the arrays lie.
+    """Computes the moments of values that occur ``counts`` (..., K) times."""
+    # Sums rather than matrix products, whose last bit depends on the memory alignment of the arrays.
     number = counts.sum(axis=-1)
     mean = (counts * values).sum(axis=-1) / np.maximum(number, 1)
     deviations = (counts * (values - mean[..., None]) ** 2).sum(axis=-1)
@@ -63,7 +63,7 @@ def _moments(counts: np.ndarray, values: np.ndarray) -> Moments:
 
 
 def _object_similarity(sides: Moments) -> float:
-    """S_o (section 3.2): foreground and background should each be uniform, and far from the other."""
+    """Computes S_o (section 3.2): foreground and background should each be uniform, and far from the other."""
     mean = np.array([1 - sides.mean[0], sides.mean[1]])
     deviation = np.sqrt(sides.deviations / np.maximum(sides.number - 1, 1))
     # Section 3.2's O_FG and O_BG, with lambda 0.5.
@@ -72,11 +72,10 @@ def _object_similarity(sides: Moments) -> float:
 
 
 def _region_similarity(pair: SaliencyPair, moments: Moments) -> float:
-    """S_r (section 3.1): the similarity of four blocks that meet at the mask's centroid, weighted by area.
+    """Computes S_r (section 3.1): the similarity of four blocks that meet at the mask's centroid, weighted by area.
 
-    The similarity is SSIM without its two constants. It has no value where map and mask are both constant, and is 1
-    there, but 0 if the mean that numpy computes of the constant is off by a rounding error: published figures are
-    computed so.
+    The similarity is SSIM without its two constants. It is undefined if map and mask are both constant. It is then 1,
+    but 0 if numpy's mean of the constant has a rounding error: published figures are computed in this way.
     """
     blocks = moments.merged(2)
     background, salient = np.moveaxis(moments.number, 2, 0)
@@ -93,7 +92,7 @@ def _region_similarity(pair: SaliencyPair, moments: Moments) -> float:
 
 
 def _is_exactly_constant(pair: SaliencyPair, block: tuple[int, int]) -> bool:
-    """Whether the map is constant in a block, and numpy's mean of the block is that very value."""
+    """Returns whether the map is constant in a block and numpy's mean of the block equals that constant."""
     levels = np.flatnonzero(pair.block_counts[block].any(axis=0))
     if levels.size != 1:
         return False

@@ -1,7 +1,7 @@
-"""F-measure, E-measure, precision and recall: metrics of a saliency map that is cut at a threshold.
+"""F-measure, E-measure, precision and recall: metrics of a saliency map at thresholds.
 
-All of them follow from two numbers a threshold, the salient and the other pixels at or above it, and so from how many
-pixels off and on the object have each of 256 levels. That histogram is all that is kept of an image.
+All of them are computed from two numbers for each threshold, the salient and the other pixels at or above it, and so
+from the histograms of 256 levels on and off the object. Only these histograms are kept of an image.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from sos_mm.metrics.pairs import EPS, SaliencyPair
 
 BETA_SQUARED = 0.3
-# Images whose curves are computed at once.
+# Number of images whose curves are computed at once.
 _CHUNK = 256
 
 
@@ -29,20 +29,20 @@ class Curves(NamedTuple):
 
 
 def level_counts(pair: SaliencyPair) -> np.ndarray:
-    """How many pixels off and on the object have each of 256 levels, (2, 256) uint32.
+    """Counts the pixels off and on the object at each of 256 levels, (2, 256) uint32.
 
     The levels are those of the stretched map, ``floor(255 * value)``, as in the published implementations.
     """
     levels = (pair.values * 255).astype(np.uint8)
-    # The counts are below 2 ** 53, so that the sums of floats are exact.
+    # The counts are below 2 ** 53, so sums of floats are exact.
     return np.stack([np.bincount(levels, side, minlength=256) for side in pair.counts]).astype(np.uint32)
 
 
 def threshold_curves(counts: np.ndarray) -> Curves:
-    """Precision, recall, F- and E-measure of one or more images at each threshold.
+    """Computes precision, recall, F- and E-measure of one or more images at each threshold.
 
     Args:
-        counts: (..., 2, 256), as :func:`level_counts` makes them.
+        counts: (..., 2, 256), from :func:`level_counts`.
     """
     above = counts[..., ::-1].cumsum(axis=-1, dtype=np.float64)[..., ::-1]
     false, true = above[..., 0, :], above[..., 1, :]
@@ -56,7 +56,7 @@ def threshold_curves(counts: np.ndarray) -> Curves:
 
 
 def mean_curves(counts: Sequence[np.ndarray]) -> Curves:
-    """The curves averaged over images, whose counts :func:`level_counts` made.
+    """Averages the curves over images, given their counts from :func:`level_counts`.
 
     Raises:
         ValueError: If there are no images.
@@ -69,10 +69,10 @@ def mean_curves(counts: Sequence[np.ndarray]) -> Curves:
 
 
 def adaptive_scores(pair: SaliencyPair) -> tuple[float, float]:
-    """F-measure and E-measure at the adaptive threshold, twice the map's mean but at most 1 (Achanta et al.)."""
+    """Computes F-measure and E-measure at the adaptive threshold: twice the map's mean, at most 1 (Achanta et al.)."""
     mean = (pair.counts.sum(axis=0) * pair.values).sum() / pair.gt.size
     if np.abs(pair.values - 2 * mean).min() < 1e-9:
-        # A value that equals the threshold: rounding decides, and figures of others are computed with numpy's.
+        # For a value equal to the threshold rounding decides; published figures are computed with numpy's mean.
         mean = pair.pred.mean()
     above = pair.values >= min(2 * mean, 1)
     false, true = pair.counts[:, above].sum(axis=1).astype(np.float64)
@@ -82,33 +82,33 @@ def adaptive_scores(pair: SaliencyPair) -> tuple[float, float]:
     )
 
 
-def f_measure(true: np.ndarray, false: np.ndarray, salient: np.ndarray) -> np.ndarray:
-    """F-measure of binary maps, 0 to 1, with ``beta^2 = 0.3``.
+def f_measure(true: np.ndarray, false: np.ndarray, salient: np.ndarray | int) -> np.ndarray:
+    """Computes the F-measure of binary maps, 0 to 1, with ``beta^2 = 0.3``.
 
     Achanta et al., "Frequency-tuned Salient Region Detection", CVPR 2009, in numbers of pixels:
-    ``(1 + beta^2) TP / (beta^2 (TP + FN) + TP + FP)``; 0 where no salient pixel is found.
+    ``(1 + beta^2) TP / (beta^2 (TP + FN) + TP + FP)``; 0 if there is no true positive.
 
     Args:
-        true: Salient pixels that are found, float64; this and the others are of shapes that broadcast.
-        false: Other pixels that are found.
-        salient: All salient pixels.
+        true: Number of true positives, float64; the shapes of all arguments must broadcast.
+        false: Number of false positives.
+        salient: Number of salient pixels.
     """
     return (1 + BETA_SQUARED) * true / np.maximum(BETA_SQUARED * salient + true + false, EPS)
 
 
-def e_measure(true: np.ndarray, false: np.ndarray, salient: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """E-measure (enhanced alignment) of binary maps, 0 to about 1.
+def e_measure(true: np.ndarray, false: np.ndarray, salient: np.ndarray | int, pixels: np.ndarray | int) -> np.ndarray:
+    """Computes the E-measure (enhanced alignment) of binary maps, 0 to about 1.
 
     Fan et al., "Enhanced-alignment Measure for Binary Foreground Map Evaluation", IJCAI 2018: the mean over pixels of
-    ``(1 + 2 a b / (a^2 + b^2))^2 / 4``, where a and b are map and mask less their own means; of a mask without any
-    salient pixel the share of pixels that are not found, of a mask of nothing else the share that are. The mean is
-    over N - 1 as in the published implementations, except for images of one pixel, where these divide by eps.
+    ``(1 + 2 a b / (a^2 + b^2))^2 / 4``, where a and b are map and mask minus their means. For a mask without salient
+    pixels it is the share of negative pixels, for a mask of salient pixels only the share of positive ones. The sum is
+    divided by N - 1 as in the published implementations, except for images of one pixel, where these divide by eps.
 
     Args:
-        true: Salient pixels that are found, float64; this and the others are of shapes that broadcast.
-        false: Other pixels that are found.
-        salient: All salient pixels.
-        pixels: All pixels.
+        true: Number of true positives, float64; the shapes of all arguments must broadcast.
+        false: Number of false positives.
+        salient: Number of salient pixels.
+        pixels: Number of pixels.
     """
     found = true + false
     map_on, mask_on = 1 - found / pixels, 1 - salient / pixels

@@ -1,4 +1,4 @@
-"""Weighted F-measure: errors count less beside the object's edge than far from it.
+"""Weighted F-measure: errors near the object's edge have less weight than errors far from it.
 
 Margolin et al., "How to Evaluate Foreground Maps?", CVPR 2014.
 """
@@ -11,11 +11,11 @@ from sos_mm.metrics.pairs import EPS, SaliencyPair
 _REACH = 3
 _KERNEL = np.exp(-(np.arange(-_REACH, _REACH + 1) ** 2) / 50)
 _KERNEL /= _KERNEL.sum()
-# The error of a pixel outside weighs 1 at the edge and tends to 2, half of the way in 5 pixels.
+# The weight of an error outside the object is 1 at the edge and tends to 2, half of the way at 5 pixels.
 _DECAY = np.log(0.5) / 5
 
-# From a pixel within the Gaussian's reach to all pixels that may be the nearest salient one, the nearest first. Of
-# equally near ones it is the leftmost, then the topmost, as in scipy's distance transform and so in PySODMetrics.
+# Offsets from a pixel to all pixels within the Gaussian's radius, the nearest first. Of equally near ones the leftmost,
+# then the topmost comes first, as in scipy's distance transform and so in PySODMetrics.
 _FURTHEST = 2 * _REACH**2
 _MARGIN = int(_FURTHEST**0.5)
 _NEAREST_FIRST = sorted(
@@ -27,11 +27,11 @@ _NEAREST_FIRST = sorted(
 
 
 def weighted_f_measure(pair: SaliencyPair, beta_squared: float = 1.0) -> float:
-    """Weighted F-measure; 1 is best, 0 is worst, and what a mask without salient pixels gets.
+    """Computes the weighted F-measure; 1 is best, 0 is worst. It is 0 for a mask without salient pixels.
 
     Args:
         pair: The map and its mask.
-        beta_squared: Weight of precision against recall.
+        beta_squared: Weight of recall relative to precision.
     """
     import cv2
 
@@ -40,7 +40,7 @@ def weighted_f_measure(pair: SaliencyPair, beta_squared: float = 1.0) -> float:
     outside = ~pair.gt
     error = np.abs(pair.pred - pair.gt)
     distance = cv2.distanceTransform(outside.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[outside]
-    # It comes in 32 bits, whose last hangs on where in memory the map lies. Its square is a whole number.
+    # OpenCV's distance is float32, whose last bit depends on the memory alignment. Its square is an integer.
     weights = 2 - np.exp(_DECAY * np.sqrt(np.rint(np.square(distance, dtype=np.float64))))
     false = float((error[outside] * weights).sum())
     missed = _missed(error, pair.gt)
@@ -50,11 +50,11 @@ def weighted_f_measure(pair: SaliencyPair, beta_squared: float = 1.0) -> float:
 
 
 def _missed(error: np.ndarray, gt: np.ndarray) -> float:
-    """Sum of the errors on the object, each replaced by the Gaussian mean about it where that is less."""
+    """Sums the errors on the object, each replaced by the Gaussian mean around it if that is smaller."""
     import cv2
 
     column, row, width, height = cv2.boundingRect(gt.view(np.uint8))
-    # What is further from the object than the Gaussian reaches has no say.
+    # Pixels further from the object than the Gaussian's radius have no influence.
     rows, columns = (slice(max(at - _REACH, 0), at + size + _REACH) for at, size in ((row, height), (column, width)))
     error, gt = error[rows, columns], gt[rows, columns]
     smooth = cv2.sepFilter2D(_spread(error, gt), cv2.CV_64F, _KERNEL, _KERNEL, borderType=cv2.BORDER_CONSTANT)
@@ -62,7 +62,7 @@ def _missed(error: np.ndarray, gt: np.ndarray) -> float:
 
 
 def _spread(error: np.ndarray, gt: np.ndarray) -> np.ndarray:
-    """The errors, those outside the object within the Gaussian's reach replaced by the nearest salient pixel's."""
+    """Replaces errors outside the object, within the Gaussian's radius, by those of the nearest salient pixel."""
     import cv2
 
     near = cv2.dilate(gt.view(np.uint8), np.ones((2 * _REACH + 1,) * 2, np.uint8)).view(bool) & ~gt

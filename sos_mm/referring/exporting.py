@@ -7,7 +7,6 @@ from pathlib import Path
 
 from sos_mm.atomic import atomic_text
 from sos_mm.formats.dod import DodFiles
-from sos_mm.formats.intra_class import sample_record
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from sos_mm.formats.mdetr import Expression, image_record, target_records
 from sos_mm.formats.records import Record
@@ -18,9 +17,6 @@ from sos_mm.referring.lines import read_lines
 from sos_mm.referring.outputs import CaptionWriter, single_lines
 from sos_mm.referring.reading import AnnotatedImages
 from sos_mm.seeding import Purpose, generator
-
-# Of an expression and the boxes of its distractors, which only benchmarks of one category have.
-_Sample = tuple[Expression, list[list[float]] | None]
 
 
 class Exporter:
@@ -55,12 +51,11 @@ class Exporter:
 
     def grefcoco(self, out: Path) -> dict[str, int]:
         """Writes all expressions in MDETR's style."""
-        return self._write_lists(out / "grefcoco.json", lambda: ((each, None) for each in self._all("grefcoco")))
+        return self._write_lists(out / "grefcoco.json", lambda: self._all("grefcoco"))
 
     def refcoco(self, out: Path) -> dict[str, int]:
         """Writes those of one object in MDETR's style."""
-        chosen = lambda: ((each, None) for each in self._all(None) if len(each.targets) == 1)  # noqa: E731
-        return self._write_lists(out / "refcoco.json", chosen)
+        return self._write_lists(out / "refcoco.json", self._of_one_object)
 
     def intra_class(self, out: Path) -> dict[str, int]:
         """Writes those that tell one object from others of its category."""
@@ -93,26 +88,28 @@ class Exporter:
     def _all(self, dataset_name: str | None) -> Iterator[Expression]:
         return (each for line in self._lines() for each in expressions_of(line, str(self._path), dataset_name))
 
-    def _samples(self) -> Iterator[_Sample]:
+    def _of_one_object(self) -> Iterator[Expression]:
+        return (each for each in self._all(None) if len(each.targets) == 1)
+
+    def _samples(self) -> Iterator[Expression]:
         images = self._images.boxes_alone().numbered()
         for line in self._lines():
             image = next(image for index, image in images if index == line["index"])
             yield from intra_class_samples(image, line)
 
-    def _write_lists(self, path: Path, samples: Callable[[], Iterable[_Sample]]) -> dict[str, int]:
-        """Writes lists in two passes, so that none is held in memory."""
+    def _write_lists(self, path: Path, read: Callable[[], Iterable[Expression]]) -> dict[str, int]:
+        """Writes expressions in MDETR's style in two passes, so that none is held in memory."""
         number = Counter[str]()
 
         def images() -> Iterator[Record]:
-            for expression, distractors in samples():
+            for expression in read():
                 number["images"] += 1
-                yield image_record(expression) if distractors is None else sample_record(expression, distractors)
+                yield image_record(expression)
 
         def annotations() -> Iterator[Record]:
-            for expression, _ in samples():
-                for record in target_records(expression):
-                    number["annotations"] += 1
-                    yield {"id": number["annotations"], **record}
+            records = (record for expression in read() for record in target_records(expression))
+            for id, record in enumerate(records, 1):
+                yield {"id": id, **record}
 
         content = {"categories": self._categories, "images": images(), "annotations": annotations()}
         write_json_lists(path, content)

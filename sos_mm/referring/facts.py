@@ -10,7 +10,7 @@ never are a target, but whatever may mean one of them is undecidable.
 """
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -206,6 +206,11 @@ class Facts:
         absent &= ~colorless[:, None]
         return bits(sure.T), bits(~absent.T)
 
+    def colors_of(self, index: int) -> list[str]:
+        """The colours that an instance surely has."""
+        sure, _ = self._colors
+        return [name for name, members in zip(COLOR_NAMES, sure, strict=True) if members >> index & 1]
+
     def size_of(self, value: str, among: Fact) -> Fact:
         """Which objects are 'large' or 'small' among others of a kind."""
         key = value, among
@@ -266,6 +271,7 @@ def _one_set(array: np.ndarray) -> int:
     return bits(array[None])[0]
 
 
+@lru_cache(maxsize=2**15)
 def indices(number: int) -> tuple[int, ...]:
     """The positions of the bits that are set, rising."""
     found = []

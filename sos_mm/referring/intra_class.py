@@ -16,9 +16,7 @@ from sos_mm.referring.concepts import OBJECT
 LEAST_VISIBLE, LEAST_SHARE = 0.5, 0.002
 
 
-def intra_class_samples(
-    image: AnnotatedImage, line: Record, most: int | None = None
-) -> Iterator[tuple[Expression, list[list[float]]]]:
+def intra_class_samples(image: AnnotatedImage, line: Record, most: int | None = None) -> Iterator[Expression]:
     """Chooses the expressions of an image that tell one object from others of its category.
 
     Those are expressions with one target, which is seen, whose category has other objects and is complete in the image,
@@ -30,7 +28,7 @@ def intra_class_samples(
         most: At most so many expressions of an image, those of different targets first; None for all.
 
     Yields:
-        Each expression with the half-open xyxy boxes of its distractors.
+        Each expression with its distractors.
     """
     crowds = {each.category for each in image.ignored}
     by_turn: list[tuple[int, Record]] = []
@@ -50,8 +48,8 @@ def intra_class_samples(
     for _, each in by_turn[:most]:
         spans = [[0, len(each["text"])]]
         target = Target(each["boxes"][0], each["category_ids"][0], spans)
-        expression = Expression(each["id"], each["text"], size, line.get("image_id"), "refcoco", [target])
-        yield expression, [list(map(float, other.box)) for other in _others(image, each["targets"][0])]
+        distractors = [list(map(float, other.box)) for other in _others(image, each["targets"][0])]
+        yield Expression(each["id"], each["text"], size, line.get("image_id"), "refcoco", [target], distractors)
 
 
 def _others(image: AnnotatedImage, place: int) -> list[Instance]:

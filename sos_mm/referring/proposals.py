@@ -11,7 +11,6 @@ from sos_mm.referring.facts import Facts, indices
 from sos_mm.referring.geometry import DIRECTIONS, SIDES
 from sos_mm.referring.language import Language
 from sos_mm.referring.meaning import Phrase, denotation, judge
-from sos_mm.segments.colors import COLOR_NAMES
 
 T = TypeVar("T")
 _POSITIONS = (["left"], ["right"], ["top"], ["bottom"], ["middle"], ["left", "top"], ["right", "top"],
@@ -32,8 +31,11 @@ class Draws:
 
     def _number(self) -> int:
         if not self._numbers:
-            self._numbers = self._generator.integers(0, 2**31, 512).tolist()
+            self._refill()
         return self._numbers.pop()
+
+    def _refill(self) -> None:
+        self._numbers += self._generator.integers(0, 2**31, 512).tolist()
 
     def below(self, limit: int) -> int:
         """A whole number in [0, limit)."""
@@ -45,7 +47,10 @@ class Draws:
 
     def many(self, count: int) -> list[int]:
         """Several whole numbers in [0, 2**31)."""
-        return [self._number() for _ in range(count)]
+        while len(self._numbers) < count:
+            self._refill()
+        chosen, self._numbers = self._numbers[-count:], self._numbers[:-count]
+        return chosen
 
     def shuffled(self, items: Sequence[T]) -> list[T]:
         """The same things in random order."""
@@ -152,12 +157,8 @@ class Proposer:
     def _features_of(self, target: int) -> list[list[str]]:
         """Attributes that the target surely has and that can be said."""
         if target not in self._features:
-            facts = self._facts
-            colors = [
-                ["color", name]
-                for name in COLOR_NAMES
-                if facts.attribute("color", name).sure >> target & 1 and name in self._language.words["colors"]
-            ]
+            facts, said = self._facts, self._language.words["colors"]
+            colors = [["color", name] for name in facts.colors_of(target) if name in said]
             words = [
                 ["word", word]
                 for word in sorted(claims(facts.image.instances[target])[1])
@@ -229,8 +230,8 @@ class Proposer:
         if landmark is None:
             return False
         # What needs masks is looked at less often.
-        names = _CLOSE if self._draws.below(4) == 0 else DIRECTIONS
-        for name in self._draws.shuffled(names):
+        close = self._draws.below(5) == 0
+        for name in [self._draws.one(_CLOSE)] if close else self._draws.shuffled(DIRECTIONS):
             if self._facts.relation(name, landmark).sure >> target & 1 and name in self._language.words["relations"]:
                 described = self._describe(landmark)
                 if described is None:

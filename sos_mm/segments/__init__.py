@@ -1,4 +1,4 @@
-"""Object segments: RGBA cut-outs with words, and banks to draw them from."""
+"""Object segments: RGBA cut-outs with texts that describe them, and banks from which they are drawn."""
 
 from sos_mm.segments.bank import SegmentBank
 from sos_mm.segments.factory import build_bank, check_bank

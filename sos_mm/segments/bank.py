@@ -1,17 +1,18 @@
-"""A bank of segments: an index, and draws from it in constant time."""
+"""A bank of segments: an index of records, and random draws from it in constant time."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
+from cachetools import LRUCache
 
 from sos_mm.checks import check_choice, few
 from sos_mm.errors import ErrorCollector
-from sos_mm.segments.cache import ByteCache
+from sos_mm.segments.enlargement import enlargement
 from sos_mm.segments.index.arrow import IndexedRecords
 from sos_mm.segments.index.copies import PackedCopy
 from sos_mm.segments.index.fingerprint import combined
@@ -26,28 +27,34 @@ from sos_mm.segments.table import RecordTable
 from sos_mm.segments.vocabulary import category_ids, category_key, find_categories, read_vocabulary
 
 STRATEGIES = ("category", "uniform", "weighted", "single_category")
-# Of a category, so many times the wanted number are looked at to find different kinds.
+# Candidates that 'single_category' examines for each segment, to find different kinds.
 _CANDIDATES = 8
-# Of a category, so many segments are looked at to find one that is large enough.
+# Candidates that `redraw` examines to find a segment that is large enough.
 _REDRAWS = 12
 
 
 class Bank(Protocol):
-    """What segments are drawn from; `SegmentBank` and `MixedBank` are banks.
+    """The interface of a source of segments; implemented by `SegmentBank` and `MixedBank`.
 
     Attributes:
         categories: Names, sorted.
-        skipped: How many segments were left out, by reason.
-        faults: What was wrong with each broken one that was met now; each text names its file.
-        fingerprint: 64 digits that are the same for the same segments.
-        has_source_sizes: Whether of every segment it is known how large the image is that it was cut out of.
+        skipped: Number of segments that were left out, by reason.
+        faults: Error message of each broken segment met in this run; each names its file.
+        fingerprint: Content hash, 64 hexadecimal digits: the same for the same segments.
+        has_source_sizes: Whether the size of the source image is known for every segment.
     """
 
     categories: tuple[str, ...]
     skipped: dict[str, int]
     faults: tuple[str, ...]
-    fingerprint: str
-    has_source_sizes: bool
+
+    @property
+    def fingerprint(self) -> str:
+        """See above."""
+
+    @property
+    def has_source_sizes(self) -> bool:
+        """See above."""
 
     def __len__(self) -> int: ...
 
@@ -58,13 +65,13 @@ class Bank(Protocol):
         attributes: Iterable[str] = (),
         broken: str = "error",
     ) -> "Bank":
-        """Gives the bank of those segments that pass; see `SegmentBank.select`."""
+        """Returns a bank of the segments that pass the filters; see `SegmentBank.select`."""
 
     def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
-        """Gives the id of each category in a vocabulary."""
+        """Returns the id of each category in a vocabulary."""
 
     def sample(self, rng: np.random.Generator, number: int, strategy: str = "category") -> np.ndarray:
-        """Draws segments: (number,) int64 indices."""
+        """Draws segments; returns (number,) int64 indices."""
 
     def redraw(
         self,
@@ -74,37 +81,36 @@ class Bank(Protocol):
         max_enlargement: float,
         allowed: Callable[[int], bool] | None = None,
     ) -> list[int]:
-        """Replaces drawn segments that are too small for their boxes."""
+        """Replaces drawn segments that are too small for their boxes by larger ones of the same categories."""
 
     def file(self, index: int) -> str:
-        """Gives the path of the file that a segment is in."""
+        """Returns the path of the file that holds a segment."""
 
     def outline(self, index: int) -> SegmentInfo:
-        """Gives what a layout needs to know of a segment."""
+        """Returns the size and category of a segment, which is what a layout needs."""
 
     def record(self, index: int) -> SegmentRecord:
-        """Gives where a segment is, and its words."""
+        """Returns the record of a segment: the position of its pixels on disk, and its texts."""
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
-        """Decodes a segment, or a copy of at least a height and width."""
+        """Decodes a segment, or a reduced copy of at least a height and width."""
 
 
 class SegmentBank:
-    """Segments to draw from.
+    """A bank of segments, from which they are drawn at random and decoded.
 
     Args:
-        records: What is in it; grouped by category inside, so that ``bank.records`` may have another order.
-        cache_bytes: Decoded pixels to keep in memory.
-        category_weights: How often to draw each category under the strategy 'weighted', in any unit; 1 for
-            those that are not named.
-        faults: What was wrong with segments that were left out.
+        records: The records of its segments. They are grouped by category, so ``bank.records`` may be in another order.
+        cache_bytes: Limit of the cache of decoded pixels, in bytes.
+        category_weights: Relative weights of the categories for the strategy 'weighted'; 1 for categories without one.
+        faults: Errors of segments that were left out before.
 
     Attributes:
         records: All records, sorted by category.
         categories: Names, sorted.
-        skipped: How many segments were left out, by reason: broken ones, and those that a limit of their reader
-            leaves out; those of an index when it was made included; for a report.
-        faults: What was wrong with each of those met now; each text names its file.
+        skipped: Number of segments that were left out, by reason: broken ones, and those that a limit of their reader
+            excludes. Includes the segments that were left out when the index was built.
+        faults: Error message of each broken segment met in this run; each names its file.
 
     Raises:
         ValueError: If there are no records, or a weight is negative or all are 0.
@@ -112,7 +118,7 @@ class SegmentBank:
 
     def __init__(
         self,
-        records: Sequence[SegmentRecord],
+        records: RecordTable | Sequence[SegmentRecord],
         cache_bytes: int = 128 * 2**20,
         category_weights: Mapping[str, float] | None = None,
         faults: ErrorCollector | None = None,
@@ -121,17 +127,20 @@ class SegmentBank:
             raise ValueError("`records` must name at least one segment, but got none: is a filter too strict?")
         self._faults = faults or ErrorCollector()
         self.faults: tuple[str, ...] = tuple(self._faults.texts)
-        self.records: RecordTable = records if hasattr(records, "outline") else ListedRecords(records)
+        self.records: RecordTable = (
+            cast(RecordTable, records) if hasattr(records, "outline") else ListedRecords(records)
+        )
         self.skipped: dict[str, int] = dict(self._faults.counts + Counter(self.records.skipped))
         self.categories: tuple[str, ...] = self.records.categories
         self._counts = self.records.counts
         self._starts = np.cumsum(self._counts) - self._counts
         self.category_weights = None if category_weights is None else dict(category_weights)
         self._edges = None if category_weights is None else _edges(self.categories, category_weights)
-        self._cache = ByteCache(cache_bytes)
+        self._cache: LRUCache = LRUCache(cache_bytes, lambda segment: segment.rgba.nbytes)
 
     def __reduce__(self):
-        return SegmentBank, (self.records, self._cache.limit, self.category_weights, self._faults)
+        # A process that gets a copy starts with an empty cache instead of megabytes of pixels.
+        return SegmentBank, (self.records, self._cache.maxsize, self.category_weights, self._faults)
 
     @classmethod
     def from_release_layout(
@@ -141,7 +150,7 @@ class SegmentBank:
         include: Collection[str] | None = None,
         allow_missing: bool = False,
     ) -> "SegmentBank":
-        """A bank over files laid out as the released SOS segments; see `read_release_layout`."""
+        """Opens a bank of files laid out as the released SOS segments; see `read_release_layout`."""
         return cls(read_release_layout(root, metadata, include, allow_missing))
 
     @classmethod
@@ -149,8 +158,8 @@ class SegmentBank:
         """Opens the bundled bank.
 
         Args:
-            group: Its group 'train', its group 'held_out', or 'all'.
-            include: ``"<category>/<sub-category>"`` of those of the group to take; all if None.
+            group: 'train', 'held_out' or 'all'.
+            include: ``"<category>/<sub-category>"`` names of the segments of the group to take; all if None.
 
         Raises:
             ValueError: If there is no such group, or a name is not in it.
@@ -166,7 +175,7 @@ class SegmentBank:
 
     @classmethod
     def from_index(cls, path: str | Path, root: str | Path | None = None) -> "SegmentBank":
-        """A bank over the file that `build_index` wrote; see `IndexedRecords`."""
+        """Opens a bank of the file that `build_index` wrote; see `IndexedRecords`."""
         return cls(IndexedRecords(path, root))
 
     def __len__(self) -> int:
@@ -179,14 +188,15 @@ class SegmentBank:
         attributes: Iterable[str] = (),
         broken: str = "error",
     ) -> "SegmentBank":
-        """The bank of those segments that pass.
+        """Makes the bank of those segments that pass.
 
         Args:
-            filters: What they must pass. Measured ones read all segments that have not been measured yet.
-            vocabulary: Categories to keep. 'coco', 'lvis' or an annotation file keep those that both have;
-                names must all be in the bank.
-            attributes: Words that each must have among its attributes.
-            broken: What to do with broken segments met while measuring: 'error', or 'skip' and count.
+            filters: Filters that a segment must pass. Filters on pixel measurements read all segments that are not
+                measured yet.
+            vocabulary: Categories to keep. 'coco', 'lvis' or an annotation file keep the categories that both have;
+                names in a list must all be in the bank.
+            attributes: Words that must be among the attributes of each segment.
+            broken: What to do with broken segments met while measuring: 'error', or 'skip', which counts them.
 
         Raises:
             ValueError: If a name is not in the bank (says the nearest one), if nothing is left, or as
@@ -202,18 +212,18 @@ class SegmentBank:
         part = whole.select(selection)
         if not len(part):
             raise ValueError(f"The bank must keep at least one segment, but none of {len(self)} passes {selection}.")
-        return SegmentBank(part, self._cache.limit, self.category_weights, faults)
+        return SegmentBank(part, int(self._cache.maxsize), self.category_weights, faults)
 
     def weighted(self, category_weights: Mapping[str, float]) -> "SegmentBank":
         """The same bank with these weights for the strategy 'weighted'."""
-        return SegmentBank(self.records, self._cache.limit, category_weights, self._faults)
+        return SegmentBank(self.records, int(self._cache.maxsize), category_weights, self._faults)
 
     def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
-        """The id of each category in a vocabulary; see `category_ids`."""
+        """Gives the id of each category in a vocabulary; see `category_ids`."""
         return category_ids(self.categories, vocabulary)
 
     def sample(self, rng: np.random.Generator, number: int, strategy: str = "category") -> np.ndarray:
-        """Draws segments, with replacement but for 'single_category'.
+        """Draws segments at random: with replacement, except for 'single_category'.
 
         Args:
             rng: Where the draws come from.
@@ -222,8 +232,8 @@ class SegmentBank:
                 rare categories are seen as often as common ones; 'uniform' draws over all segments;
                 'weighted' draws a category by the bank's weights and then one of its segments uniformly;
                 'single_category' draws one category that has more than one segment (if there is one) and
-                all segments from it, of as many kinds (sub-categories, attributes) as it has, and repeats
-                segments only if it has too few.
+                all segments from it, of as many kinds (sub-categories, attributes) as possible, and repeats
+                segments only if the category has too few.
 
         Returns:
             (number,) int64 indices for `load`.
@@ -248,7 +258,7 @@ class SegmentBank:
 
     @cached_property
     def _plural(self) -> np.ndarray:
-        """Categories with more than one segment, or all if there is none."""
+        """Indices of the categories with more than one segment, or of all if there is none."""
         plural = np.flatnonzero(self._counts > 1)
         return plural if plural.size else np.arange(len(self._counts))
 
@@ -259,13 +269,13 @@ class SegmentBank:
         kinds = defaultdict(list)
         for row in looked_at.tolist():
             kinds[self.records.kind(row)].append(row)
-        # One of each kind, then a second one of each, and so on.
+        # Round-robin over the kinds.
         in_turn = [row for row in chain.from_iterable(zip_longest(*kinds.values())) if row is not None]
         return np.resize(np.array(in_turn, np.int64), number)
 
     @property
     def sized(self) -> bool:
-        """Whether `outline` is cheap: the segments are in an index, or all of them were measured."""
+        """Whether `outline` is cheap: the segments are in an index, or all of them have been measured."""
         return self.records.sized
 
     def redraw(
@@ -278,31 +288,30 @@ class SegmentBank:
     ) -> list[int]:
         """Replaces drawn segments that are too small for their boxes by larger ones of the same categories.
 
-        Of a category so many segments are looked at, drawn uniformly, as cost the same whatever its size; the first
-        that can fill the box is taken, or the one that is enlarged least. Segments whose sizes are not known without
-        decoding them stay (see `sized`).
+        A fixed number of segments of the category is drawn uniformly. The first one that can fill the box is taken, or
+        else the one that is enlarged least. Segments whose sizes are not known without decoding stay (see `sized`).
 
         Args:
             rng: Where the draws come from.
-            drawn: (N) indices, as `sample` gives them.
+            drawn: (N) indices from `sample`.
             boxes: (N, 2) heights and widths in pixels that the segments are to fit into.
             max_enlargement: Largest factor by which a segment's pixels may be enlarged.
-            allowed: Says of an index whether it may be drawn; all may if None.
+            allowed: Returns whether an index may be drawn; all may if None.
 
         Returns:
-            (N) indices; none is there more often than before.
+            (N) indices; no index occurs more often than in ``drawn``.
         """
         chosen = [int(index) for index in drawn]
         if not self.sized:
             return chosen
         used = set(chosen)
-        for place, box in enumerate(np.asarray(boxes, float).tolist()):
-            first = self._enlargement(chosen[place], box)
+        for position, box in enumerate(np.asarray(boxes, float).tolist()):
+            first = self._enlargement(chosen[position], box)
             if first <= max_enlargement:
                 continue
-            category = int(self._starts.searchsorted(chosen[place], side="right")) - 1
+            category = int(self._starts.searchsorted(chosen[position], side="right")) - 1
             draws = self._starts[category] + rng.integers(self._counts[category], size=_REDRAWS)
-            best, least = chosen[place], first
+            best, least = chosen[position], first
             for index in draws.tolist():
                 if index in used or (allowed is not None and not allowed(index)):
                     continue
@@ -312,34 +321,33 @@ class SegmentBank:
                 if least <= max_enlargement:
                     break
             used.add(best)
-            chosen[place] = best
+            chosen[position] = best
         return chosen
 
     def _enlargement(self, index: int, box: Sequence[float]) -> float:
-        height, width = self.outline(index).size
-        return min(box[0] / height, box[1] / width)
+        return enlargement(box, self.outline(index).size)
 
     @cached_property
     def fingerprint(self) -> str:
-        """64 digits that are the same for the same segments, wherever they lie, and others for any others.
+        """Content hash of the bank, 64 hexadecimal digits; independent of the folders of the files.
 
-        It depends on the segments' order, ids, words, annotated flags and outlines, on the names and sizes of
-        their files or their places in shards, on the weights of categories, and on which reduced copies there
-        are. An index has it ready; of a list, the size of every file is asked for.
+        It depends on the segments' order, ids, texts, annotated flags and outlines, on the names and sizes of their
+        files or their offsets in shards, on the category weights, and on the sizes of the reduced copies. An index
+        stores it; for a list, the size of every file is read.
 
         Raises:
-            FileNotFoundError: If a file is gone; names it.
+            FileNotFoundError: If a file is missing; names it.
         """
         own = self.records.fingerprint
         return own if self._edges is None else combined(own, self._edges)
 
     @property
     def has_source_sizes(self) -> bool:
-        """Whether of every segment it is known how large the image is that it was cut out of."""
+        """Whether the size of the source image is known for every segment."""
         return self.records.has_source_sizes
 
     def file(self, index: int) -> str:
-        """Path of the file that a segment is in: its own, a shard, or the photograph that it is cut out of.
+        """Gives the path of the file that a segment is in: its own, a shard, or the photograph that it is cut out of.
 
         Raises:
             IndexError: If there is no such segment.
@@ -347,7 +355,7 @@ class SegmentBank:
         return self.records.file(self._checked(index))
 
     def record(self, index: int) -> SegmentRecord:
-        """Where a segment is, and its words.
+        """Gives where a segment is, and its words.
 
         Raises:
             IndexError: If there is no such segment.
@@ -355,11 +363,11 @@ class SegmentBank:
         return self.records[self._checked(index)]
 
     def outline(self, index: int) -> SegmentInfo:
-        """What a layout needs to know of a segment; not decoded for it where it was measured, as in an index.
+        """Gives what a layout needs to know of a segment; not decoded for it where it was measured, as in an index.
 
         Raises:
             IndexError: If there is no such segment.
-            FileNotFoundError, ValueError: If it had to be decoded, and its file is gone or broken.
+            FileNotFoundError, ValueError: If it had to be decoded, and its file is missing or broken.
         """
         index = self._checked(index)
         known = self.records.outline(index)
@@ -369,17 +377,17 @@ class SegmentBank:
         return SegmentInfo(segment.size, segment.category, segment.source_size)
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
-        """Decodes a segment, or remembers it; transparent margins are trimmed away.
+        """Decodes a segment, or takes it from the cache; transparent margins are trimmed away.
 
         Args:
-            index: Which one.
-            at_least: Height and width in pixels that it will be scaled to, for which a reduced copy may do:
-                the smallest one that has twice as many pixels a side, or as many as the segment itself. Its
-                ``size`` is that of the whole segment all the same. The segment's own pixels if None.
+            index: Index of the segment.
+            at_least: Height and width in pixels to which it will be scaled. Allows a reduced copy: the smallest one
+                with at least twice as many pixels a side, or with the size of the segment. Its ``size`` is still that
+                of the full segment. None loads the segment's own pixels.
 
         Raises:
             IndexError: If there is no such segment.
-            FileNotFoundError, ValueError: If its file is gone or broken; names it.
+            FileNotFoundError, ValueError: If its file is missing or broken; names it.
         """
         index, copy = self._checked(index), None
         if at_least is not None and min(at_least) < 1:
@@ -387,7 +395,15 @@ class SegmentBank:
         if at_least is not None and self.records.copies:
             copy = self.records.copy(index, at_least)
         key = index, copy and copy.size
-        return self._cache.get(key, lambda: self._decode(index, copy), lambda segment: segment.rgba.nbytes)
+        try:
+            return self._cache[key]
+        except KeyError:
+            pass
+        segment = self._decode(index, copy)
+        # A cache refuses what is larger than all of it.
+        if segment.rgba.nbytes <= self._cache.maxsize:
+            self._cache[key] = segment
+        return segment
 
     def _checked(self, index: int) -> int:
         if not 0 <= index < len(self):
@@ -400,15 +416,15 @@ class SegmentBank:
 
 
 def _scaled(draws: np.ndarray, numbers: np.ndarray | int) -> np.ndarray:
-    """Whole numbers, each in [0, number), from draws in [0, 1); half the time of as many ranges of a generator."""
+    """Turns draws in [0, 1) into integers, each in [0, number); half the time of as many ranges of a generator."""
     # The last draw below 1 may be rounded up to the number itself.
     return np.minimum((draws * numbers).astype(np.int64), numbers - 1)
 
 
 def wanted_categories(vocabulary: str | Path | Iterable[str], categories: Sequence[str]) -> tuple[str, ...]:
-    """Those of the categories that a vocabulary names; see `SegmentBank.select`."""
+    """Finds those of the categories that a vocabulary names; see `SegmentBank.select`."""
     if not isinstance(vocabulary, str | Path):
-        return tuple(categories[place] for place in find_categories(vocabulary, categories))
+        return tuple(categories[position] for position in find_categories(vocabulary, categories))
     keys = {category_key(name) for name in read_vocabulary(vocabulary)}
     return tuple(name for name in categories if category_key(name) in keys)
 
@@ -419,16 +435,16 @@ def _edges(categories: Sequence[str], category_weights: Mapping[str, float]) -> 
     return cumulative("category_weights", weights)
 
 
-def cumulative(name: str, weights: Sequence[float]) -> np.ndarray:
-    """Rising edges, the last one 1, between which uniform numbers fall by these weights.
+def cumulative(name: str, weights: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Computes the cumulative distribution of weights, ending with 1, for `searchsorted` on uniform draws.
 
     Raises:
         ValueError: If a weight is negative or not finite, or all are 0.
     """
-    weights = np.asarray(weights, np.float64)
-    if not weights.size or not np.isfinite(weights).all() or weights.min() < 0 or not weights.sum():
-        raise ValueError(f"`{name}` must be at least 0 and not all 0, but got {weights.tolist()[:8]}.")
-    edges = np.cumsum(weights) / weights.sum()
-    # The last draw that can happen must not fall behind a last weight of 0.
-    edges[np.flatnonzero(weights)[-1] :] = 1
+    values = np.asarray(weights, np.float64)
+    if not values.size or not np.isfinite(values).all() or values.min() < 0 or not values.sum():
+        raise ValueError(f"`{name}` must be at least 0 and not all 0, but got {values.tolist()[:8]}.")
+    edges = np.cumsum(values) / values.sum()
+    # The largest possible draw must not fall behind a last weight of 0.
+    edges[np.flatnonzero(values)[-1] :] = 1
     return edges

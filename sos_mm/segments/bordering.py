@@ -1,7 +1,7 @@
-"""How much of an annotated object's outline borders on other objects, which may hide a part of it.
+"""The share of an annotated object's outline that borders on other objects, which may occlude it.
 
-Annotations do not say who is in front. An object with nobody beside it is whole; the more of its outline runs along
-others, the likelier it is that the outline is theirs and the object is bitten.
+Annotations do not say which object is in front. An object without neighbours is complete. The more of its outline runs
+along other objects, the likelier it is that they occlude a part of it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,20 +15,20 @@ from sos_mm.checks import check_folder
 from sos_mm.formats.panoptic import read_map, read_things
 from sos_mm.formats.rle import MaskWindow, decode_near
 
-# How far from another object, in pixels, an outline still borders on it: polygons of neighbours leave gaps.
+# Distance in pixels up to which an outline borders on another object: polygons of neighbours leave gaps.
 REACH = 2
-# Boxes are rounded, so that a mask may go on a pixel beyond its own.
+# Boxes are rounded, so a mask may extend a pixel beyond its box.
 _BOX_REACH = REACH + 1
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 _DISC = np.uint8(np.add.outer(np.arange(-REACH, REACH + 1) ** 2, np.arange(-REACH, REACH + 1) ** 2) <= REACH**2)
 
 
 def bordering_share(mask: np.ndarray, others: np.ndarray) -> float:
-    """Share of a mask's outline that is within `REACH` pixels of other objects, in [0, 1].
+    """Computes the share of a mask's outline within `REACH` pixels of other objects, in [0, 1].
 
     Args:
-        mask: (H, W) uint8 of 0 and 1, not empty. Its outline are those of its pixels that have one of the four
-            beside them outside it; the window's border counts as outside.
+        mask: (H, W) uint8 of 0 and 1, not empty. Its outline consists of its pixels with a 4-neighbour
+            outside the mask; the window's border counts as outside.
         others: (H, W) uint8 of 0 and 1, all other objects; they may overlap the mask.
     """
     outline = mask - cv2.erode(mask, _CROSS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
@@ -42,44 +42,44 @@ def bordering_shares(
     size: tuple[int, int],
     things: "Things | None" = None,
 ) -> dict[int, float | ValueError]:
-    """That share of some of the objects of an image.
+    """Computes the bordering share of some of the objects of an image.
 
-    Only objects whose boxes come close to another's are decoded.
+    Only objects whose boxes come close to another box are decoded.
 
     Args:
-        objects: All annotations of the image, each with ``bbox`` and ``segmentation``; groups (``iscrowd``) are
-            others too.
-        wanted: Places of those to judge.
+        objects: All annotations of the image, each with ``bbox`` and ``segmentation``; groups (``iscrowd``) count as
+            neighbours too.
+        wanted: Indices of the objects to measure.
         size: Height and width of the image.
-        things: More truth on who is beside.
+        things: Panoptic segments of the image, which count as neighbours too.
 
     Returns:
-        Of each wanted place its share, or what is wrong with its outline. Others whose outlines are faulty count
-        for nothing.
+        By wanted index, the share, or the error of an invalid outline. Neighbours with invalid outlines are ignored.
     """
     near = _near([entry["bbox"] for entry in objects])
-    decoded = {place for place in wanted if things or near[place].any()}
-    windows, shares = {}, dict.fromkeys(wanted, 0.0)
-    for place in decoded.union(*(np.flatnonzero(near[place]).tolist() for place in decoded)):
+    decoded = {index for index in wanted if things or near[index].any()}
+    windows: dict[int, MaskWindow] = {}
+    shares: dict[int, float | ValueError] = dict.fromkeys(wanted, 0.0)
+    for index in decoded.union(*(np.flatnonzero(near[index]).tolist() for index in decoded)):
         try:
-            windows[place] = decode_near(objects[place]["segmentation"], size, "the object")
+            windows[index] = decode_near(objects[index]["segmentation"], size, "the object")
         except ValueError as error:
-            if place in shares:
-                shares[place] = error
+            if index in shares:
+                shares[index] = error
     owners = np.zeros(size, np.uint16)
     for window in windows.values():
         owners[window.part] += window.mask
-    for place in decoded & windows.keys():
-        own = windows[place].grown(REACH, size)
+    for index in decoded & windows.keys():
+        own = windows[index].grown(REACH, size)
         others = (owners[own.part] > own.mask).view(np.uint8)
         if things:
             others |= things.beside(own)
-        shares[place] = bordering_share(own.mask, others)
+        shares[index] = bordering_share(own.mask, others)
     return shares
 
 
 def _near(boxes: Sequence[Sequence[float]]) -> np.ndarray:
-    """(N, N) bool: whether two boxes (x, y, width, height) come within reach of each other."""
+    """Returns (N, N) bool: whether two boxes (x, y, width, height) come within `REACH` of each other."""
     x, y, width, height = np.asarray(boxes, np.float64).reshape(-1, 4).T
     apart_x = np.subtract.outer(x, x + width)
     apart_y = np.subtract.outer(y, y + height)
@@ -89,7 +89,7 @@ def _near(boxes: Sequence[Sequence[float]]) -> np.ndarray:
 
 
 class Things:
-    """The things in a panoptic map of an image.
+    """The thing segments of an image's panoptic annotation.
 
     Args:
         ids: (H, W) int32 segment ids.
@@ -100,10 +100,10 @@ class Things:
         self._ids, self._things = ids, np.array(sorted(things), np.int32)
 
     def beside(self, own: MaskWindow) -> np.ndarray:
-        """(h, w) uint8 of 0 and 1: all things in an object's window but the one that the object itself is.
+        """Returns (h, w) uint8 of 0 and 1: all things in an object's window except the object itself.
 
-        That is the one whose intersection with the object is more than half of their union. Where there is none, the
-        map shows something else than the annotation, and nothing is taken from it.
+        The object itself is the thing with an IoU over 0.5. Without one, panoptic annotation and instance disagree, and
+        nothing is taken from the panoptic annotation.
         """
         ids = self._ids[own.part]
         found, inside = np.unique(ids[own.mask > 0], return_counts=True)
@@ -115,7 +115,7 @@ class Things:
 
 
 class PanopticMaps:
-    """A COCO panoptic file and its maps, each read when it is asked for.
+    """A COCO panoptic file and its PNG files, each of which is read when it is needed.
 
     Args:
         annotations: The JSON file.
@@ -131,10 +131,10 @@ class PanopticMaps:
         self._maps = check_folder(maps, "The `panoptic` maps")
 
     def things(self, image_id: Any, size: tuple[int, int]) -> Things | None:
-        """The things of an image of that height and width; None if the file does not have it.
+        """Reads the things of an image of a height and width; returns None if the file does not list the image.
 
         Raises:
-            FileNotFoundError, ValueError: If its map is gone, broken or of another size; names it.
+            FileNotFoundError, ValueError: If its PNG file is missing, broken or of another size; names it.
         """
         if image_id not in self._entries:
             return None

@@ -1,4 +1,4 @@
-"""Colour words: what a cut-out's colour is called, and hue variants whose words stay true."""
+"""Colour words: the colour name of a cut-out, and hue variants with matching texts."""
 
 import re
 from dataclasses import replace
@@ -8,14 +8,14 @@ import numpy as np
 
 from sos_mm.segments.segment import Segment
 
-# Chromatic words by the hue, in degrees, up to which they reach; what lies above the last is red again.
+# Chromatic names by their upper limit of hue, in degrees; above the last limit it is red again.
 _HUES = (("red", 14), ("orange", 42), ("yellow", 68), ("green", 165), ("cyan", 195), ("blue", 255), ("purple", 310))
 COLOR_NAMES = (*(name for name, _ in _HUES), "pink", "brown", "black", "grey", "white")
 _PINK, _BROWN, _BLACK, _GREY, _WHITE = range(len(_HUES), len(COLOR_NAMES))
-# By OpenCV's hue, in steps of two degrees.
+# Indexed by OpenCV's hue, in steps of two degrees.
 _BY_HUE = np.searchsorted([end for _, end in _HUES], 2 * np.arange(180), side="right") % len(_HUES)
 _ACHROMATIC = ("black", "grey", "white")
-# Other words of a colour, which are understood but never written.
+# Synonyms that are recognised but never written.
 _SYNONYMS = {
     "golden": "yellow", "tan": "brown", "turquoise": "cyan", "teal": "cyan", "violet": "purple", "gray": "grey",
     "silver": "grey", "crimson": "red", "scarlet": "red", "magenta": "pink", "beige": "brown", "navy": "blue",
@@ -34,12 +34,13 @@ _PIXELS = 4096
 
 
 def color_meaning(word: str) -> str:
-    """Which of the names of `color_names` a word of colour means; empty for none of them, or for several.
+    """Returns the name of `color_names` that a colour word means; empty if it means none, or several.
 
     >>> color_meaning("Crimson"), color_meaning("peach-colored")
     ('red', '')
     """
-    return _MEANINGS.get((COLOR_WORD.fullmatch(word)[1] or "").lower(), "")
+    found = COLOR_WORD.fullmatch(word)
+    return _MEANINGS.get(((found and found[1]) or "").lower(), "")
 
 
 def color_names(rgb: np.ndarray) -> np.ndarray:
@@ -55,11 +56,11 @@ def color_names(rgb: np.ndarray) -> np.ndarray:
 
 
 def color_indices(rgb: np.ndarray) -> np.ndarray:
-    """(N,) int64 places in `COLOR_NAMES` of what `color_names` gives."""
+    """Returns the names of `color_names` as (N,) int64 indices into `COLOR_NAMES`."""
     hsv = cv2.cvtColor(np.ascontiguousarray(rgb).reshape(1, -1, 3), cv2.COLOR_RGB2HSV)[0].astype(np.int32)
     hue, saturation, value = hsv[:, 0] * 2, hsv[:, 1], hsv[:, 2]
     index = _BY_HUE[hsv[:, 0]]
-    # Dark and middling oranges are brown, pale reds pink.
+    # Dark and medium oranges are brown, pale reds pink.
     index[(hue >= 10) & (hue < 50) & ((value < 150) | ((saturation < 130) & (value < 230)))] = _BROWN
     pale = ((hue >= 340) | (hue < 10)) & (saturation < 130) & (value > 160)
     index[pale | ((hue >= 310) & (hue < 345))] = _PINK
@@ -70,28 +71,28 @@ def color_indices(rgb: np.ndarray) -> np.ndarray:
 
 
 def is_achromatic(indices: np.ndarray) -> np.ndarray:
-    """(N,) bool: whether what `color_indices` gives are black, grey or white."""
+    """Returns (N,) bool: whether indices of `color_indices` mean black, grey or white."""
     return indices >= _BLACK
 
 
 def dominant_color(segment: Segment) -> tuple[str, float]:
-    """The commonest colour name among a segment's opaque pixels, and its share of them in (0, 1]."""
+    """Finds the most frequent colour name of a segment's opaque pixels, and its share of them in (0, 1]."""
     opaque = segment.rgba[segment.rgba[..., 3] >= 128][:, :3]
     names, counts = np.unique(color_names(opaque[:: -(-len(opaque) // _PIXELS)]), return_counts=True)
     return str(names[counts.argmax()]), float(counts.max() / counts.sum())
 
 
 def vary_hue(segment: Segment, degrees: float, min_share: float = 0.5) -> Segment:
-    """Turns a segment's hues, and its colour word with them.
+    """Rotates the hues of a segment and changes the colour word in its texts accordingly.
 
-    All words about it name one colour, that colour is what most of its pixels show, and what they show
-    afterwards has a name too: else the same segment is given back. The category never changes, and where it
-    holds a colour word itself ("orange", "blackboard" does not) nothing is varied.
+    The segment is returned unchanged unless all its texts name one colour, most of its pixels have that colour, and
+    their colour after the rotation has a name too. The category never changes: a segment whose category contains a
+    colour word ("orange", but not "blackboard") is returned unchanged.
 
     Args:
-        segment: What to vary.
-        degrees: The turn; rounded to whole steps of two degrees, those of OpenCV's 8-bit hue.
-        min_share: Least share of the opaque pixels that must show the colour, before and after.
+        segment: The segment to vary.
+        degrees: Rotation of the hue; rounded to steps of two degrees, the resolution of OpenCV's 8-bit hue.
+        min_share: Least share of the opaque pixels that must have the colour, before and after.
     """
     steps = round(degrees / 2) % 180
     if steps == 0:
@@ -114,7 +115,7 @@ def _texts(segment: Segment) -> tuple[str, ...]:
 
 
 def _color_words(segment: Segment) -> set[str]:
-    """What the colour words of all its texts mean."""
+    """Returns the colours that the texts of a segment name."""
     return {color_meaning(found[0]) for text in _texts(segment) for found in COLOR_WORD.finditer(text)}
 
 
@@ -137,14 +138,14 @@ def _renamed(segment: Segment, name: str) -> Segment:
 
 
 def _recolored(text: str, name: str) -> str:
-    """A text whose words of colour are all that one."""
+    """Replaces all colour words of a text by one."""
     text = COLOR_WORD.sub(lambda found: name.capitalize() if found[0][0].isupper() else name, text)
     article = "an" if name[0] in "aeiou" else "a"
     return re.sub(rf"\b(a)n?(?= {name}\b)", lambda found: found[1] + article[1:], text, flags=re.IGNORECASE)
 
 
 def recolored(phrase: str) -> tuple[str, ...]:
-    """What `vary_hue` may make of a phrase: one for each colour, or none if it names no colour."""
+    """Returns the phrases that `vary_hue` may make of a phrase: one for each colour, or none if it names no colour."""
     if not COLOR_WORD.search(phrase):
         return ()
     return tuple(_recolored(phrase, name) for name in COLOR_NAMES if name not in _ACHROMATIC)

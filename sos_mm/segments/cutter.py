@@ -1,4 +1,4 @@
-"""What segments from photographs need of whatever cuts objects out of them."""
+"""The interface of models that segment the object of an image."""
 
 from typing import Protocol, runtime_checkable
 
@@ -7,14 +7,14 @@ import numpy as np
 
 @runtime_checkable
 class Cutter(Protocol):
-    """Tells the object of a photograph from its background."""
+    """A model that separates the object of an image from the background."""
 
     def cut(self, image: np.ndarray) -> np.ndarray:
-        """The object's alpha.
+        """Computes the alpha of the object.
 
         Args:
             image: (H, W, 3) uint8 RGB, of any size.
 
         Returns:
-            (H, W) uint8: 255 where the object is, 0 where it is not, in between at soft edges.
+            (H, W) uint8: 255 on the object, 0 on the background, between them at soft edges.
         """

@@ -1,4 +1,4 @@
-"""From a dict, as a recipe holds it, to a bank."""
+"""Builds banks from dicts, as recipes hold them."""
 
 from collections.abc import Callable, Mapping
 from inspect import signature
@@ -30,7 +30,7 @@ _COMMON = ("filters", "vocabulary", "attributes", "category_weights", "broken", 
 
 
 def build_bank(config: Mapping[str, Any]) -> Bank:
-    """Builds a bank.
+    """Builds a bank from a dict.
 
     Args:
         config: ``type`` and the options of that type: 'sample' (those of `SegmentBank.sample_bank`), 'release'
@@ -39,11 +39,11 @@ def build_bank(config: Mapping[str, Any]) -> Bank:
             dicts, and ``weights``). Each may also have ``filters`` (the fields of `Filters`), ``vocabulary`` and
             ``attributes`` (`SegmentBank.select`); each but 'mix' ``category_weights`` (weights by name, or the
             arguments of `repeat_factors`), ``cache_bytes``, and ``broken``: with 'skip' all segments without
-            an index are read now, and broken ones are left out, counted in ``bank.skipped`` and told in
-            ``bank.faults``; with 'error', the default, the first one that is met is an error.
+            an index are read now, and broken ones are left out, counted in ``bank.skipped`` and described in
+            ``bank.faults``; with 'error', the default, the first broken one raises.
 
     Raises:
-        FileNotFoundError, ValueError: As the readers do, and for an unknown type or option.
+        FileNotFoundError, ValueError: From the reader, and for an unknown type or option.
     """
     check_bank(config)
     bank = _plain_bank(config)
@@ -53,19 +53,20 @@ def build_bank(config: Mapping[str, Any]) -> Bank:
     if chosen:
         bank = bank.select(**chosen, broken=config.get("broken", "error"))
     if config.get("category_weights") is not None:
+        assert isinstance(bank, SegmentBank), "a mix has no such option"
         bank = bank.weighted(_category_weights(config["category_weights"]))
     return bank
 
 
 def check_bank(config: Mapping[str, Any]) -> None:
-    """Checks the words of a bank's dict without reading anything.
+    """Checks the keys of a bank's dict without reading any file.
 
     Raises:
         ValueError: If the type or an option is unknown (says the nearest one) or an option is missing.
     """
     if not isinstance(config, Mapping):
         raise ValueError(f"A bank must be described by a dict with a `type`, but got {config!r}.")
-    kind = config.get("type")
+    kind: Any = config.get("type")
     check_choice("type of the bank", kind, TYPES)
     known, needed = _options(kind)
     for key in config:
@@ -79,7 +80,7 @@ def check_bank(config: Mapping[str, Any]) -> None:
 
 
 def _options(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Options that a type of bank knows, and those of them that it must have."""
+    """Lists the options that a type of bank knows, and those of them that it must have."""
     if kind == "mix":
         return (*_SPECIAL["mix"], "filters", "vocabulary", "attributes"), ("banks",)
     if kind in _SPECIAL:
@@ -104,11 +105,11 @@ def _plain_bank(config: Mapping[str, Any]) -> Bank:
 
 
 def list_records(config: Mapping[str, Any], faults: ErrorCollector) -> list[SegmentRecord]:
-    """The records of a source that is not an index, as `build_index` wants them.
+    """Lists the records of a source that is not an index, as `build_index` wants them.
 
     Args:
-        config: As of `build_bank`, but of a type that reads files, and without the options that choose or
-            weigh segments: an index holds all, and they are chosen when it is opened.
+        config: As for `build_bank`, but of a type that reads files, and without the options that select or weigh
+            segments: an index holds all of them, and they are selected when it is opened.
         faults: Records segments that cannot be listed.
 
     Raises:

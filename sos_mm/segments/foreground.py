@@ -1,18 +1,18 @@
-"""From a photograph and the alpha of its object to a cut-out: the object's own colours where its edge is soft.
+"""Cut-outs from an image and an alpha, with estimated foreground colours at soft edges.
 
-A pixel of a soft edge shows a mixture of object and background. Kept as it is, it carries a fringe of the old
-background to the new one.
+A pixel of a soft edge mixes the colours of object and background. Without the estimate, a cut-out carries a fringe of
+the old background to the new one.
 """
 
 import cv2
 import numpy as np
 
-# Side of the tiles that are estimated at a time: only those with soft pixels cost anything.
+# Side of the tiles that are estimated one by one: tiles without soft pixels are skipped.
 _TILE = 512
 
 
 def estimate_foreground(image: np.ndarray, alpha: np.ndarray, radii: tuple[int, ...] = (90, 20, 6)) -> np.ndarray:
-    """The colours of the object alone, where its alpha is neither 0 nor 255.
+    """Estimates the colours of the object alone, where its alpha is neither 0 nor 255.
 
     The blur-fusion of Forte, *Approximate Fast Foreground Colour Estimation*, ICIP 2021: means of foreground and
     background around each pixel, weighted by alpha, then the foreground shifted by what alpha explains of the rest;
@@ -22,17 +22,17 @@ def estimate_foreground(image: np.ndarray, alpha: np.ndarray, radii: tuple[int, 
     Args:
         image: (H, W, 3) uint8.
         alpha: (H, W) uint8.
-        radii: Reach of the windows in pixels, one a pass.
+        radii: Radii of the windows in pixels, one for each pass.
 
     Returns:
         (H, W, 3) uint8; where alpha is 0 or 255 the image's own colours.
 
     Raises:
-        ValueError: If image and alpha are not as said.
+        ValueError: If image or alpha has another shape or dtype.
     """
     check_image_and_alpha(image, alpha)
     foreground = image.copy()
-    # A pass reads as far as its own window and the later ones reach.
+    # A pass needs a margin of its own radius and those of later passes.
     margin = sum(radii)
     height, width = alpha.shape
     for top in range(0, height, _TILE):
@@ -48,7 +48,7 @@ def estimate_foreground(image: np.ndarray, alpha: np.ndarray, radii: tuple[int, 
 
 
 def _blur_fusion(image: np.ndarray, alpha: np.ndarray, radii: tuple[int, ...]) -> np.ndarray:
-    """The estimate of one tile, (h, w, 3) uint8."""
+    """Estimates the colours of one tile, (h, w, 3) uint8."""
     image = image.astype(np.float32)
     weight = (alpha.astype(np.float32) / 255)[..., None]
     foreground = background = image
@@ -60,9 +60,9 @@ def _blur_fusion(image: np.ndarray, alpha: np.ndarray, radii: tuple[int, ...]) -
 
 
 def unmix(image: np.ndarray, foreground: np.ndarray, background: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Foreground colours in [0, 255] of pixels that mix both.
+    """Estimates the foreground colours, in [0, 255], of pixels that mix foreground and background.
 
-    That is the mean colour of the foreground nearby, shifted by what a mixture of both means does not explain.
+    The estimate is the mean foreground colour nearby plus the residual of the mixture of both means.
 
     Args:
         image, foreground, background: (..., 3) float: the pixels, and the means of both sides around them.
@@ -73,14 +73,14 @@ def unmix(image: np.ndarray, foreground: np.ndarray, background: np.ndarray, wei
 
 
 def _mean(values: np.ndarray, weight: np.ndarray, radius: int) -> np.ndarray:
-    """Weighted mean in a square window; zero where nothing in it has weight."""
+    """Computes the weighted mean in a square window; zero where the weights in it are all zero."""
     window = (2 * radius + 1, 2 * radius + 1)
     total = cv2.blur(weight, window, borderType=cv2.BORDER_REPLICATE)[..., None]
     return cv2.blur(values * weight, window, borderType=cv2.BORDER_REPLICATE) / np.maximum(total, 1e-5)
 
 
 def cut_out(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """The object on nothing.
+    """Cuts out an object by its alpha.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -98,7 +98,7 @@ def cut_out(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def put_on(rgba: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """A cut-out over a background (H, W, 3) uint8 of its size, or over one colour."""
+    """Composites a cut-out over a background (H, W, 3) uint8 of its size, or over one colour."""
     alpha = rgba[..., 3:].astype(np.float32) / 255
     return np.rint(rgba[..., :3] * alpha + background * (1 - alpha)).astype(np.uint8)
 

@@ -1,7 +1,8 @@
-"""The records of a bank as a list in memory."""
+"""The record table of a list of records in memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from sos_mm.segments.selection import Selection, selected_rows
 
 
 class ListedRecords(Sequence):
-    """A `RecordTable` of records that are all in memory.
+    """A `RecordTable` over records in memory.
 
     Args:
         records: In any order; at least one.
@@ -32,64 +33,64 @@ class ListedRecords(Sequence):
     def __len__(self) -> int:
         return len(self._records)
 
-    def __getitem__(self, index: int) -> SegmentRecord:
+    def __getitem__(self, index: Any) -> Any:
         return self._records[index]
 
     @cached_property
     def sized(self) -> bool:
-        """Whether all records were measured."""
+        """Whether all records have been measured."""
         return all(record.facts for record in self._records)
 
     @cached_property
     def has_source_sizes(self) -> bool:
-        """Whether of every record it is known how large the image is that it was cut out of."""
+        """Whether the size of the source image is known for every record."""
         return all(record.source_size is not None for record in self._records)
 
     @cached_property
     def fingerprint(self) -> str:
-        """That of an index of the same records; the size of every file is asked for."""
+        """Content hash, equal to that of an index of the same records; reads the size of every file."""
         return fingerprint(self._records, common_root(self._records))
 
     def file(self, index: int) -> str:
-        """Gives the path of the file that a record is in."""
+        """Returns the path of the file that holds a record."""
         return self._records[index].file
 
     def outline(self, index: int) -> SegmentInfo | None:
-        """Gives what a layout needs to know of a record; None if it was not measured."""
+        """Returns the size and category of a record; None if it has not been measured."""
         record = self._records[index]
         if record.facts is None:
             return None
         return SegmentInfo((record.facts.box_height, record.facts.box_width), record.category, record.source_size)
 
     def kind(self, index: int) -> tuple[str, tuple[str, ...]]:
-        """Gives the sub-category and attributes of a record."""
+        """Returns the sub-category and attributes of a record."""
         return self._records[index].sub_category, self._records[index].attributes
 
     def copy(self, index: int, at_least: tuple[int, int]) -> PackedCopy | None:
-        """Gives None: only an index has reduced copies."""
+        """Returns None: only an index has reduced copies."""
         return None
 
     def read_copy(self, copy: PackedCopy) -> np.ndarray:
-        """Raises ValueError: there are none."""
+        """Raises ValueError, since there are no reduced copies."""
         raise ValueError("Only an index has reduced copies, but these records are a list.")
 
     def column(self, name: str) -> np.ndarray:
-        """Gives the (N,) values of a fact, as `IndexedRecords.column`."""
+        """Returns the (N,) values of a column, as `IndexedRecords.column` does."""
         if name in ANNOTATED:
-            place = ANNOTATED.index(name)
-            return np.array([-1 if record.flags is None else record.flags[place] for record in self], np.int8)
+            position = ANNOTATED.index(name)
+            return np.array([-1 if record.flags is None else record.flags[position] for record in self], np.int8)
         if name == "bordering":
             return np.array([record.bordering for record in self], np.float64)
         return np.array([getattr(record.facts, name) for record in self], np.uint64 if name == "hash" else None)
 
     def features(self) -> Iterator[Sequence[str]]:
-        """Gives the attributes of each record, in turn."""
+        """Yields the attributes of each record."""
         return (record.attributes for record in self._records)
 
     def measured(self, faults: ErrorCollector) -> "ListedRecords":
-        """Reads all records that were not measured yet; ``faults`` records those that cannot be read."""
+        """Reads all records that have not been measured yet; ``faults`` records those that cannot be read."""
         return ListedRecords(measured(self._records, faults))
 
     def select(self, selection: Selection) -> "ListedRecords":
-        """Gives those that are selected."""
+        """Returns a table of the selected records."""
         return ListedRecords([self._records[row] for row in selected_rows(self, selection)])

@@ -17,19 +17,19 @@ from sos_mm.segments.vocabulary import category_ids
 
 
 class MixedBank:
-    """Banks with weights; it is used as a `SegmentBank` is.
+    """A weighted mixture of banks, with the interface of `SegmentBank`.
 
     Args:
-        banks: What to mix.
-        weights: How often to draw from each, in any unit; evenly if None.
+        banks: The banks to mix.
+        weights: Relative weights of the banks; equal if None.
 
     Attributes:
         categories: Sorted names of all.
-        skipped: How many segments the banks left out, by reason.
-        faults: What was wrong with each broken one, as far as it was met now.
+        skipped: Number of segments that the banks left out, by reason.
+        faults: Error message of each broken segment met in this run.
 
     Raises:
-        ValueError: If there are no banks, or weights are not as many, negative or all 0.
+        ValueError: If there are no banks, or the number of weights differs, or weights are negative or all 0.
     """
 
     def __init__(self, banks: Sequence[Bank], weights: Sequence[float] | None = None):
@@ -53,17 +53,20 @@ class MixedBank:
         attributes: Iterable[str] = (),
         broken: str = "error",
     ) -> "MixedBank":
-        """As `SegmentBank.select`; a bank that has none of the categories is left out, and its weight with it."""
+        """Selects from every bank as `SegmentBank.select` does.
+
+        A bank that has none of the categories is left out together with its weight.
+        """
         names = self.categories if vocabulary is None else wanted_categories(vocabulary, self.categories)
         own = [[name for name in bank.categories if name in names] for bank in self.banks]
-        left = [place for place, each in enumerate(own) if each]
+        left = [position for position, each in enumerate(own) if each]
         if not left:
             raise ValueError(f"The banks must have categories of the vocabulary, but none is in {vocabulary!r}.")
-        banks = [self.banks[place].select(filters, own[place], attributes, broken) for place in left]
-        return MixedBank(banks, [self.weights[place] for place in left])
+        banks = [self.banks[position].select(filters, own[position], attributes, broken) for position in left]
+        return MixedBank(banks, [self.weights[position] for position in left])
 
     def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
-        """The id of each category in a vocabulary, one table for all banks; see `category_ids`."""
+        """Returns the id of each category in a vocabulary, one table for all banks; see `category_ids`."""
         return category_ids(self.categories, vocabulary)
 
     def sample(self, rng: np.random.Generator, number: int, strategy: str = "category") -> np.ndarray:
@@ -77,9 +80,9 @@ class MixedBank:
         draws = rng.random(1 if strategy == "single_category" else number)
         bank = np.broadcast_to(np.searchsorted(self._edges, draws, side="right"), number)
         drawn = np.empty(number, np.int64)
-        for place in np.unique(bank):
-            here = bank == place
-            drawn[here] = self._starts[place] + self.banks[place].sample(rng, int(here.sum()), strategy)
+        for position in np.unique(bank):
+            here = bank == position
+            drawn[here] = self._starts[position] + self.banks[position].sample(rng, int(here.sum()), strategy)
         return drawn
 
     def redraw(
@@ -90,58 +93,58 @@ class MixedBank:
         max_enlargement: float,
         allowed: Callable[[int], bool] | None = None,
     ) -> list[int]:
-        """As `SegmentBank.redraw`; new segments come from the same banks as the old ones."""
+        """Replaces segments as `SegmentBank.redraw` does, each by one of the same bank."""
         banks, own = np.array([self.origin(index) for index in drawn], np.int64).reshape(-1, 2).T
         chosen, boxes = np.array(drawn, np.int64), np.asarray(boxes, float)
-        for place in np.unique(banks).tolist():
-            here, start = banks == place, int(self._starts[place])
+        for position in np.unique(banks).tolist():
+            here, start = banks == position, int(self._starts[position])
             fits = None if allowed is None else partial(_allowed_from, allowed, start)
-            chosen[here] = self.banks[place].redraw(rng, own[here], boxes[here], max_enlargement, fits)
+            chosen[here] = self.banks[position].redraw(rng, own[here], boxes[here], max_enlargement, fits)
             chosen[here] += start
         return chosen.tolist()
 
     def origin(self, index: int) -> tuple[int, int]:
-        """Which bank a segment is from, and its index there.
+        """Returns the index of a segment's bank, and its index in that bank.
 
         Raises:
             IndexError: If there is no such segment.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"`index` must be in [0, {len(self)}), but got {index}.")
-        place = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return place, int(index - self._starts[place])
+        position = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return position, int(index - self._starts[position])
 
     @cached_property
     def fingerprint(self) -> str:
-        """As `SegmentBank.fingerprint`, of all banks and their weights."""
+        """Content hash of all banks and their weights, as `SegmentBank.fingerprint`."""
         return combined([bank.fingerprint for bank in self.banks], self._edges)
 
     @property
     def has_source_sizes(self) -> bool:
-        """As `SegmentBank.has_source_sizes`, of all banks."""
+        """Whether `SegmentBank.has_source_sizes` is true for all banks."""
         return all(bank.has_source_sizes for bank in self.banks)
 
     def file(self, index: int) -> str:
-        """As `SegmentBank.file`."""
-        place, index = self.origin(index)
-        return self.banks[place].file(index)
+        """Returns the file of a segment, as `SegmentBank.file` does."""
+        position, index = self.origin(index)
+        return self.banks[position].file(index)
 
     def record(self, index: int) -> SegmentRecord:
-        """As `SegmentBank.record`."""
-        place, index = self.origin(index)
-        return self.banks[place].record(index)
+        """Returns the record of a segment, as `SegmentBank.record` does."""
+        position, index = self.origin(index)
+        return self.banks[position].record(index)
 
     def outline(self, index: int) -> SegmentInfo:
-        """As `SegmentBank.outline`."""
-        place, index = self.origin(index)
-        return self.banks[place].outline(index)
+        """Returns the size and category of a segment, as `SegmentBank.outline` does."""
+        position, index = self.origin(index)
+        return self.banks[position].outline(index)
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
-        """As `SegmentBank.load`."""
-        place, index = self.origin(index)
-        return self.banks[place].load(index, at_least)
+        """Decodes a segment, as `SegmentBank.load` does."""
+        position, index = self.origin(index)
+        return self.banks[position].load(index, at_least)
 
 
 def _allowed_from(allowed: Callable[[int], bool], start: int, index: int) -> bool:
-    """Whether a segment may be drawn, by its index in a bank that begins at ``start``."""
+    """Returns whether a segment may be drawn, by its index in the bank whose indices begin at ``start``."""
     return allowed(start + index)

@@ -1,4 +1,4 @@
-"""Which segments are good enough: what is measured on their pixels, and the filters over it."""
+"""The quality of segments: measurements on their pixels, and filters over these and over annotations."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -17,16 +17,16 @@ _HASH_BITS = 64
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was measured on the pixels of a segment.
+    """The measurements on the pixels of a segment.
 
     Attributes:
-        height, width: Of the whole picture, in pixels.
-        box_x, box_y, box_width, box_height: Tight box of what is not fully transparent.
-        area: Pixels with an alpha of at least 128, the object's own.
-        touching: Whether such a pixel is on the picture's border, so that the object may go on beyond it.
-        holes: Share of the object's outline, filled, that it leaves open.
+        height, width: Size of the image, in pixels.
+        box_x, box_y, box_width, box_height: Tight box of the pixels that are not fully transparent.
+        area: Number of pixels with an alpha of at least 128, which count as the object's.
+        touching: Whether such a pixel is on the image's border, so that the object may be truncated.
+        holes: Share of the filled outline that is not covered by the object.
         soft: Share of pixels with an alpha from 16 to 239 among those of at least 16.
-        hash: 64 bits that are nearly the same for nearly the same pictures.
+        hash: Perceptual hash, 64 bits.
     """
 
     height: int
@@ -48,15 +48,20 @@ def measure(rgba: np.ndarray) -> Facts:
     solid = (alpha >= 128).view(np.uint8)
     area = int(np.count_nonzero(solid))
     visible = int(np.count_nonzero(alpha >= 16))
-    box = cv2.boundingRect(alpha)
+    height, width = alpha.shape
+    x, y, box_width, box_height = cv2.boundingRect(alpha)
     return Facts(
-        *alpha.shape,
-        *box,
+        height,
+        width,
+        x,
+        y,
+        box_width,
+        box_height,
         area=area,
         touching=bool(solid[0].any() or solid[-1].any() or solid[:, 0].any() or solid[:, -1].any()),
         holes=1 - area / _filled_area(solid),
         soft=(visible - int(np.count_nonzero(alpha >= 240))) / visible,
-        hash=perceptual_hash(rgba, box),
+        hash=perceptual_hash(rgba, (x, y, box_width, box_height)),
     )
 
 
@@ -66,7 +71,11 @@ def _filled_area(solid: np.ndarray) -> int:
 
 
 def perceptual_hash(rgba: np.ndarray, box: tuple[int, int, int, int]) -> int:
-    """64 bits: which low frequencies of the object in its box (x, y, w, h), grey on grey, are above the median."""
+    """Computes a 64-bit perceptual hash: which low frequencies of the object in its box, grey on grey, exceed the
+    median.
+
+    The box is x, y, width and height.
+    """
     x, y, width, height = box
     part = rgba[y : y + height, x : x + width]
     small = cv2.resize(part, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -78,22 +87,22 @@ def perceptual_hash(rgba: np.ndarray, box: tuple[int, int, int, int]) -> int:
 
 @dataclass(frozen=True)
 class Filters:
-    """Which segments to keep.
+    """The quality filters of a bank.
 
     Attributes:
-        annotated: Which of 'IsInstance', 'Integrity' and 'QualityAndRegularity' must have been said of them.
-        area: Least and most pixels of the object.
-        aspect: Least and most width over height of its box.
-        touching: Whether it may touch the picture's border.
+        annotated: Which of 'IsInstance', 'Integrity' and 'QualityAndRegularity' must be annotated as true.
+        area: Least and largest number of pixels of the object.
+        aspect: Least and largest ratio of width to height of its box.
+        touching: Whether it may touch the image's border.
         holes: Largest share of holes.
         soft: Largest share of soft pixels.
-        bordering: Largest share of the outline that borders on other objects of the photograph, which may hide a part
-            of it. Known of objects that `read_annotated` cut out; others, cut out in other ways, pass.
-        duplicates: Of the segments of a category whose hashes differ in at most so many of 64 bits, only the
-            first one is kept; None keeps all. The hash does not see colour.
+        bordering: Largest share of the outline that borders on other objects of the image, which may occlude a part
+            of it. Known for objects that `read_annotated` cut out; all other segments pass.
+        duplicates: Of segments of one category whose perceptual hashes differ in at most so many of 64 bits, only
+            the first is kept; None keeps all. The hash ignores colour.
 
     Raises:
-        ValueError: If a value is not as said.
+        ValueError: If a value is invalid.
     """
 
     annotated: tuple[str, ...] = ()
@@ -122,28 +131,28 @@ class Filters:
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> "Filters":
-        """Filters from a dict; raises ValueError for an unknown key, with the nearest one."""
+        """Builds filters from a dict; raises ValueError for an unknown key, with the nearest one."""
         for key in config:
             check_choice("key of filters", key, [known.name for known in fields(cls)])
         return cls(**config)
 
     @property
     def changed(self) -> dict[str, Any]:
-        """Those that some segment may fail, by name."""
+        """The filters that some segment may fail, by name."""
         return {each.name: value for each in fields(self) if (value := getattr(self, each.name)) != each.default}
 
     @property
     def measured(self) -> bool:
-        """Whether the pixels must have been measured."""
+        """Whether the filters need measurements on the pixels."""
         return bool(self.changed.keys() - {"annotated", "bordering"})
 
     def keep(self, column: Callable[[str], np.ndarray], starts: Sequence[int]) -> np.ndarray:
-        """Which of N segments, sorted by category, to keep.
+        """Returns which of N segments, sorted by category, pass.
 
         Args:
-            column: Gives the (N,) values of a name of `Facts`, those of 'bordering', NaN where they are not known,
-                and those of a name of `ANNOTATED` as int8: 1 for yes, 0 for no, -1 where nothing was said.
-            starts: First segment of each category.
+            column: Returns (N,) values by name: of a field of `Facts`, of 'bordering' (NaN where unknown), and of a
+                name of `ANNOTATED` as int8: 1 for yes, 0 for no, -1 where not annotated.
+            starts: Index of the first segment of each category.
 
         Returns:
             (N,) bool.
@@ -179,16 +188,16 @@ def _said(answers: np.ndarray, name: str) -> np.ndarray:
 
 
 def drop_duplicates(kept: np.ndarray, hashes: np.ndarray, starts: Sequence[int], distance: int) -> None:
-    """Clears, in place, what is within ``distance`` bits of an earlier kept segment of its category.
+    """Clears, in place, segments within ``distance`` bits of an earlier kept segment of their category.
 
-    Two hashes that differ in at most d bits are the same in at least one of d + 1 bands of bits, so that only
-    those with a band in common need to be compared.
+    Two hashes that differ in at most d bits are equal in at least one of d + 1 bands of bits, so only hashes with a
+    common band need to be compared.
 
     Args:
-        kept: (N,) bool; only those that are set are looked at.
+        kept: (N,) bool; only segments that are set are compared.
         hashes: (N,) uint64.
-        starts: First segment of each category, in rising order.
-        distance: Bits.
+        starts: Index of the first segment of each category, ascending.
+        distance: Number of bits.
     """
     edges = [_HASH_BITS * band // (distance + 1) for band in range(distance + 2)]
     bands = [(low, (1 << (high - low)) - 1) for low, high in pairwise(edges)]

@@ -1,4 +1,4 @@
-"""A segment that is still on disk: where its pixels are, its words, and what is known of it."""
+"""The record of a segment on disk: the position of its pixels, its texts, and its metadata."""
 
 import json
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from sos_mm.segments.segment import Segment
 
 
 class SegmentInfo(NamedTuple):
-    """What a layout needs to know of a segment that is not decoded yet.
+    """Size and category of a segment: what a layout needs, without decoding it.
 
     Attributes:
         size: Height and width in pixels without transparent margins, as its `Segment` has them.
         category: Its category.
-        source_size: Height and width of the image that it was cut out of; None if it was not, or if that is not known.
+        source_size: Height and width of the image that it was cut out of; None if unknown or not cut out of an image.
     """
 
     size: tuple[int, int]
@@ -29,21 +29,21 @@ class SegmentInfo(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SegmentRecord:
-    """A segment on disk and the words of `Segment`.
+    """A segment on disk with the texts of its `Segment`.
 
     Attributes:
-        file: Path of its RGBA file, as text since lists are long; that of the tar shard that holds it, if
-            ``length``; that of the photograph that it is cut out of, if ``outline``.
-        offset: Where its file begins in the shard, in bytes.
-        length: How many bytes it has there.
+        file: Path of its RGBA file, a string since lists are long; of the tar shard that holds it, if ``length``;
+            of the image that it is cut out of, if ``outline``.
+        offset: Offset of its file in the shard, in bytes.
+        length: Size of its file in the shard, in bytes.
         outline: JSON text of the ``segmentation`` of a COCO or LVIS annotation.
         soften: Standard deviation, in pixels, by which the edge of that outline is softened; by the object's size if
             None.
-        flags: What people or models said of `quality.ANNOTATED`, in that order; None if nothing.
-        facts: What was measured on its pixels; None if that was not done yet.
-        source_size: Height and width of the image that it was cut out of; None if it was not, or if that is not known.
+        flags: Annotated values of `quality.ANNOTATED`, in that order; None if not annotated.
+        facts: Measurements on its pixels; None if it has not been measured.
+        source_size: Height and width of the image that it was cut out of; None if unknown or not cut out of an image.
         decontaminate: Whether colours of the background are replaced at the rim of that outline.
-        bordering: Share of that outline that borders on other objects, in [0, 1]; None if it is not known.
+        bordering: Share of that outline that borders on other objects, in [0, 1]; None if unknown.
     """
 
     file: str
@@ -69,21 +69,21 @@ class SegmentRecord:
         return Path(self.file)
 
     def read(self) -> Segment:
-        """Decodes it, without the transparent margin around it.
+        """Decodes the segment, without transparent margins.
 
         Raises:
-            FileNotFoundError: If the file is gone.
-            ValueError: If it is broken, is not an 8-bit RGBA image, or shows nothing; names the file.
+            FileNotFoundError: If the file is missing.
+            ValueError: If it is broken, is not an 8-bit RGBA image, or has no opaque pixel; names the file.
         """
         return self.segment(self.pixels())
 
     @property
     def name(self) -> str:
-        """Says in an error which segment it is."""
+        """Name of the segment in error messages."""
         return f"{self.path} ({self.source_id})" if self.length or self.outline else str(self.path)
 
     def pixels(self) -> np.ndarray:
-        """Decodes it as it is, margin included: (H, W, 4) uint8 RGB and straight alpha. Raises as `read` does."""
+        """Decodes the segment with its margin: (H, W, 4) uint8 RGB and straight alpha. Raises the errors of `read`."""
         if self.outline:
             return cut_out(
                 read_image(self.path, 3), json.loads(self.outline), self.soften, self.decontaminate, self.name
@@ -93,14 +93,14 @@ class SegmentRecord:
         return read_image(self.path, 4)
 
     def segment(self, rgba: np.ndarray, full_size: tuple[int, int] | None = None) -> Segment:
-        """The segment of these words with pixels that were decoded before.
+        """Builds the segment from its texts and pixels that have been decoded before.
 
         Args:
             rgba: (H, W, 4) uint8.
-            full_size: Its own height and width where these are the pixels of a reduced copy.
+            full_size: Height and width of the full segment if these are the pixels of a reduced copy.
 
         Raises:
-            ValueError: If the pixels show nothing; names the file.
+            ValueError: If no pixel is opaque; names the file.
         """
         words = (self.category, self.sub_category, self.phrase, self.description, self.attributes, self.source_id)
         try:
@@ -109,7 +109,7 @@ class SegmentRecord:
             raise self.unusable(error) from error
 
     def unusable(self, error: Exception) -> FaultyInputError:
-        """An error that names this segment."""
+        """Builds an error that names this segment."""
         text = f"The cut-out {self.name} cannot be used: {error} Replace or remove it."
         return FaultyInputError(getattr(error, "reason", "other"), text)
 

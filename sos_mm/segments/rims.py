@@ -1,7 +1,7 @@
 """Cut-outs of annotated objects: soft edges, and the object's own colours at its rim.
 
-Annotations are drawn by hand, often a little outside the object: the rim of what they cut out shows the background,
-and does so most on another background. The masks are the truth all the same: what they hold stays opaque.
+Annotations are drawn by hand, often slightly outside the object: the rim of the cut-out then shows the background,
+which stands out on another background. The annotated masks are the ground truth all the same: their pixels stay opaque.
 """
 
 import math
@@ -13,38 +13,38 @@ import numpy as np
 from sos_mm.formats.rle import decode_window
 from sos_mm.segments.foreground import unmix
 
-# Of the square root of the object's area: the standard deviation of its edge, and the width of its rim; and their
-# least and largest values in pixels. However small an object is, its outline is drawn a pixel or two wrong.
+# Standard deviation of the edge and width of the rim, as shares of the square root of the object's area, and their
+# limits in pixels. However small an object is, its annotated outline is off by a pixel or two.
 _EDGE, _RIM = 0.003, 0.015
 _EDGE_LIMITS, _RIM_LIMITS = (0.5, 2.0), (2.0, 12.0)
-# How far the inside's and the background's colours must be apart, of 255, for a rim to be told to be either.
+# Least distance, of 255, between the colours of inside and background at which a rim can be told to be either.
 _CONTRAST = (8.0, 32.0)
-# From which share of the way from the background's colour to the inside's a colour is kept, first in part, then whole.
+# Positions between background colour (0) and inside colour (1) from which a colour is kept in part, and fully.
 _KEPT = (0.7, 1.0)
-# From which distance of all mixtures, as a share of that way, a colour is kept, first in part, then whole.
+# Distances from the line of mixtures, relative to its length, from which a colour is kept in part, and fully.
 _ASIDE = (0.5, 1.0)
-# Below which share of that way, from the background's colour in any direction, a colour is the background's.
+# Distance from the background colour, relative to that length, below which a colour counts as background.
 _ALIKE = 0.5
 
 
 def cut_out(
     image: np.ndarray, segmentation: list | dict, soften: float | None, decontaminate: bool, name: str
 ) -> np.ndarray:
-    """Cuts an annotated object out of its photograph.
+    """Cuts an annotated object out of its image.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         segmentation: Polygons or run lengths, as COCO has them.
         soften: Standard deviation of the softened edge in pixels; by the object's size if None. Alpha stays at least
             128 on the pixels of the mask, and below on all others.
-        decontaminate: Whether to give rims that look like the background the object's colours; see `own_colors`.
+        decontaminate: Whether to replace background colours at the rim by the object's colours; see `own_colors`.
         name: What an error names.
 
     Returns:
-        (h, w, 4) uint8, the object and a margin of a pixel or more, where the photograph goes on so far.
+        (h, w, 4) uint8, the object and a margin of at least a pixel, clipped to the image.
 
     Raises:
-        ValueError: If the outline is empty or does not fit the photograph.
+        ValueError: If the outline is empty or does not fit the image.
     """
     window = decode_window(segmentation, image.shape[:2], name)
     size = math.sqrt(np.count_nonzero(window.mask))
@@ -56,7 +56,9 @@ def cut_out(
 
 
 def soft_alpha(mask: np.ndarray, sigma: float) -> np.ndarray:
-    """Alpha (H, W) uint8 of a mask (H, W) uint8 of 0 and 1, with an edge of that standard deviation in pixels."""
+    """Computes the alpha (H, W) uint8 of a mask (H, W) uint8 of 0 and 1, its edge softened by a Gaussian of ``sigma``
+    pixels.
+    """
     alpha = mask * np.uint8(255)
     if not sigma:
         return alpha
@@ -65,77 +67,80 @@ def soft_alpha(mask: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def own_colors(image: np.ndarray, mask: np.ndarray, alpha: np.ndarray, rim: float) -> np.ndarray:
-    """Replaces colours of the background that an object's rim carries.
+    """Replaces background colours at the rim of an object.
 
-    What lies deeper than the rim is taken for the object, and what lies as far outside for the background. Each colour
-    between is compared with the means of both nearby: the more it looks like the background, the more of it is
-    replaced, by the inside's mean and what the mixture of both does not explain (see `unmix`); what looks like the
-    inside or like neither is kept, and so is all where both look alike. Where what looks like the background goes on
-    through the rim, it is replaced up to twice as deep.
+    Pixels deeper than the rim are taken as object, and pixels as far outside as background. Each colour of the rim is
+    compared with the mean colours of both nearby. The closer it is to the background, the more of it is replaced by the
+    inside's mean plus the residual of the mixture (see `unmix`). Colours close to the inside or far from both are
+    kept, and so are all where inside and background look alike. Where background colours reach through the rim, they
+    are replaced up to twice as deep.
 
     Args:
         image: (H, W, 3) uint8, the object and some background around it.
         mask: (H, W) uint8 of 0 and 1.
-        alpha: (H, W) uint8; what is transparent is left as it is.
-        rim: Its width in pixels.
+        alpha: (H, W) uint8; fully transparent pixels are not changed.
+        rim: Width of the rim in pixels.
 
     Returns:
         (H, W, 3) uint8.
     """
     depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
     side = 2 * math.ceil(rim) + 1
-    # Of a part that is thinner than two rims, the middle half is its inside.
+    # In a part thinner than two rims, the middle half counts as inside.
     begins = np.minimum(cv2.dilate(depth, np.ones((side, side), np.uint8)) / 2, rim)
     inside, background = depth > begins, cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3) > rim
-    places = np.nonzero((alpha > 0) & (depth <= 2 * begins))
-    if not background.any() or not places[0].size:
+    rows, columns = np.nonzero((alpha > 0) & (depth <= 2 * begins))
+    positions = rows, columns
+    if not background.any() or not positions[0].size:
         return image
-    found = image[places].astype(np.float32)
-    # What is less than twice as deep as the rim may be background, too.
-    front = _nearby(image, (depth > 2 * begins, inside), places, side)
-    back = _nearby(image, (background,), places, side)
+    found = image[positions].astype(np.float32)
+    # Pixels less than twice as deep as the rim may be background, too.
+    front = _nearby(image, (depth > 2 * begins, inside), positions, side)
+    back = _nearby(image, (background,), positions, side)
     contrast = np.linalg.norm(front - back, axis=1, keepdims=True)
     way = np.sum((found - back) * (front - back), axis=1, keepdims=True) / np.maximum(contrast**2, 1)
     way = np.clip(way, 0, 1)
-    # Far from all mixtures of both are marks of the object's own, such as the white border of a red sign.
+    # Colours far from all mixtures are marks of the object itself, such as the white border of a red sign.
     aside = np.linalg.norm(found - way * front - (1 - way) * back, axis=1, keepdims=True)
     replaced = _ramp(contrast, *_CONTRAST) * (1 - _ramp(way, *_KEPT)) * (1 - _ramp(aside / (contrast + 1), *_ASIDE))
     alike = np.linalg.norm(found - back, axis=1) < _ALIKE * contrast[:, 0]
-    replaced[inside[places] & ~_joined(alike, mask, places)] = 0
+    replaced[inside[positions] & ~_joined(alike, mask, positions)] = 0
     colors = image.copy()
-    colors[places] = np.rint(found + replaced * (unmix(found, front, back, way) - found))
+    colors[positions] = np.rint(found + replaced * (unmix(found, front, back, way) - found))
     return colors
 
 
-def _joined(alike: np.ndarray, mask: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """(N,) bool: which of N places are joined to the outside of a mask by such as look alike, or lie beside these."""
+def _joined(alike: np.ndarray, mask: np.ndarray, positions: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Returns (N,) bool: which of N pixels are connected to the outside of a mask through pixels of ``alike``, or
+    adjoin such pixels.
+    """
     free = 1 - mask
-    free[places] |= alike
+    free[positions] |= alike
     _, labels = cv2.connectedComponents(free, connectivity=4)
     joined = np.zeros(labels.max() + 1, np.uint8)
     joined[labels[mask == 0]] = 1
-    # Those beside them may be mixtures.
-    return cv2.dilate(joined[labels], np.ones((3, 3), np.uint8))[places] > 0
+    # Pixels beside them may be mixtures.
+    return cv2.dilate(joined[labels], np.ones((3, 3), np.uint8))[positions] > 0
 
 
 def _nearby(
-    image: np.ndarray, parts: Sequence[np.ndarray], places: tuple[np.ndarray, np.ndarray], reach: int
+    image: np.ndarray, parts: Sequence[np.ndarray], positions: tuple[np.ndarray, np.ndarray], reach: int
 ) -> np.ndarray:
-    """Mean colours (N, 3) float32 of a part of an image, in squares around N places.
+    """Computes mean colours (N, 3) float32 of a part of an image in squares around N pixels.
 
     Args:
         image: (H, W, 3) uint8.
-        parts: Some (H, W) bool, not all empty. Where a square holds nothing of the first, the next is asked.
-        places: (N,) rows and (N,) columns.
-        reach: Of the squares in pixels; where one holds nothing of any part, one of four times that is taken.
+        parts: Masks (H, W) bool, not all empty. Where a square holds no pixel of the first, the next one is used.
+        positions: (N,) rows and (N,) columns.
+        reach: Half side of the squares in pixels; four times that where a square holds no pixel of any part.
     """
     layers = [cv2.merge([cv2.copyTo(image, part), part]) for part in (part.view(np.uint8) for part in parts)]
-    sums, missing = np.zeros((len(places[0]), 4), np.float32), np.arange(len(places[0]))
+    sums, missing = np.zeros((len(positions[0]), 4), np.float32), np.arange(len(positions[0]))
     while missing.size:
         window = (2 * min(reach, max(image.shape)) + 1,) * 2
         for layer in layers:
             box = cv2.boxFilter(layer, cv2.CV_32F, window, normalize=False, borderType=cv2.BORDER_CONSTANT)
-            sums[missing] = box[places[0][missing], places[1][missing]]
+            sums[missing] = box[positions[0][missing], positions[1][missing]]
             missing = missing[sums[missing, 3] == 0]
             if not missing.size:
                 break
@@ -144,5 +149,5 @@ def _nearby(
 
 
 def _ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """0 up to a value, 1 from another one on, and rising between."""
+    """Computes a linear ramp: 0 up to ``low``, 1 from ``high`` on."""
     return np.clip((values - low) / (high - low), 0, 1)

@@ -1,4 +1,4 @@
-"""The bundled sample: where its files are, and which of them are for training and which are held out."""
+"""The bundled sample: its files, and the split into training and held-out groups."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ GROUPS = ("train", "held_out", "all")
 
 
 def sample_group(kind: str, group: str) -> list[str]:
-    """Names of the bundled things of one kind in one group; no name is both in 'train' and in 'held_out'.
+    """Returns the names of the bundled segments or backgrounds of a group; 'train' and 'held_out' are disjoint.
 
     Args:
         kind: 'segments' (names are ``<category>/<sub-category>``) or 'backgrounds'.

@@ -1,7 +1,8 @@
-"""Contract 1: what every maker of segments gives and every user of them may rely on."""
+"""The type `Segment`, the contract between the sources and the users of segments."""
 
 from dataclasses import dataclass, field, replace
 from numbers import Integral
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,23 +12,23 @@ from sos_mm.checks import FaultyInputError
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """One object, cut out of its picture.
+    """A cut-out of one object with texts that describe it.
 
     Attributes:
-        rgba: (H, W, 4) uint8, RGB and straight (not premultiplied) alpha. Read-only. Some pixel has an alpha
-            of at least 128, the value from which a pixel counts as the object's.
-        category: What it is, such as ``"apple"``.
-        sub_category: Which kind of it, such as ``"red_apple"``; may be empty.
+        rgba: (H, W, 4) uint8, RGB and straight (not premultiplied) alpha. Read-only. At least one pixel has an alpha
+            of at least 128, from which a pixel counts as the object's.
+        category: Category name, such as ``"apple"``.
+        sub_category: Name of a finer category, such as ``"red_apple"``; may be empty.
         phrase: A short noun phrase, such as ``"a red apple"``; may be empty.
         description: A sentence; may be empty.
         attributes: Single features, such as ``("red", "round")``.
-        source_id: Says where it came from, unique in its bank.
-        full_size: Height and width of the segment that ``rgba`` is a reduced copy of; None if it is no copy.
-        source_size: Height and width of the image that the segment was cut out of; None if it was not cut out of an
-            image, or if that is not known.
+        source_id: Identifier of its source, unique in its bank.
+        full_size: Height and width of the full segment if ``rgba`` is a reduced copy; else None.
+        source_size: Height and width of the image that the segment was cut out of; None if unknown or not cut out of
+            an image.
 
     Raises:
-        ValueError: If a field is not as said.
+        ValueError: If a field is invalid.
     """
 
     rgba: np.ndarray
@@ -54,18 +55,18 @@ class Segment:
             raise ValueError(f"`full_size` must not be below {self.rgba.shape[:2]}, but got {self.full_size}.")
         if self.source_size is not None and not _is_size(self.source_size):
             raise ValueError(f"`source_size` must be a height and a width in pixels, but got {self.source_size!r}.")
-        # A view of our own, since banks hand the same pixels out again and again.
+        # A separate view, since banks return the same pixels repeatedly.
         rgba = self.rgba.view()
         rgba.flags.writeable = False
         object.__setattr__(self, "rgba", rgba)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width in pixels; those of the whole segment where ``rgba`` is a reduced copy."""
+        """Height and width in pixels; those of the full segment if ``rgba`` is a reduced copy."""
         return self.full_size or self.rgba.shape[:2]
 
     def trimmed(self) -> "Segment":
-        """The same segment without the fully transparent rows and columns around it; a reduced copy has none."""
+        """Returns the segment without fully transparent rows and columns at its edges; reduced copies have none."""
         if self.full_size is not None:
             return self
         x, y, width, height = cv2.boundingRect(self.rgba[..., 3])
@@ -74,8 +75,8 @@ class Segment:
         return replace(self, rgba=np.ascontiguousarray(self.rgba[y : y + height, x : x + width]))
 
 
-def _is_size(size: object) -> bool:
-    """Whether it is a tuple of two whole numbers of at least 1."""
+def _is_size(size: Any) -> bool:
+    """Returns whether a value is a tuple of two integers of at least 1."""
     whole = isinstance(size, tuple) and len(size) == 2 and all(isinstance(side, Integral) for side in size)
     return whole and min(size) >= 1
 

@@ -1,8 +1,9 @@
-"""A part of the records of a bank: those that pass filters, are of some categories, and have some attributes."""
+"""A part of the records of a bank, selected by filters, categories and attributes."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -11,18 +12,18 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.segments.index.copies import PackedCopy
 from sos_mm.segments.index.fingerprint import combined
 from sos_mm.segments.quality import Filters
-from sos_mm.segments.record import SegmentInfo, SegmentRecord
+from sos_mm.segments.record import SegmentInfo
 from sos_mm.segments.table import RecordTable
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which records to keep.
+    """The criteria by which records are selected.
 
     Attributes:
-        filters: What they must pass.
-        categories: Names of their categories, as the bank has them; None for all.
-        attributes: Words that each must have among its attributes, all of them, as ``"red"`` in ``"dark red"``.
+        filters: Filters that a record must pass.
+        categories: Category names of the bank; None for all.
+        attributes: Words that must all occur in a record's attributes, as ``"red"`` in ``"dark red"``.
     """
 
     filters: Filters | None = None
@@ -30,7 +31,7 @@ class Selection:
     attributes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """What is asked for, as an error tells it."""
+        """Returns the criteria as an error message states them."""
         asked = {} if self.filters is None else {f"filters.{k}": v for k, v in self.filters.changed.items()}
         if self.categories is not None:
             asked["categories"] = f"({few(self.categories)})"
@@ -40,11 +41,11 @@ class Selection:
 
 
 class SelectedRecords(Sequence):
-    """A `RecordTable` of a part of an index; copies for other processes hold what was asked for, not the rows.
+    """A `RecordTable` over a part of an index; pickled instances hold the criteria, not the rows.
 
     Args:
         base: The index.
-        selection: Which of its rows.
+        selection: The criteria of its rows.
 
     Attributes:
         categories, counts, copies, skipped: As of `IndexedRecords`.
@@ -58,8 +59,8 @@ class SelectedRecords(Sequence):
         self.copies, self.skipped = base.copies, base.skipped
         names, counts = np.asarray(base.categories), np.asarray(base.counts)
         self.rows = selected_rows(base, selection)
-        place = np.searchsorted(np.cumsum(counts), self.rows, side="right")
-        left = np.bincount(place, minlength=len(counts))
+        position = np.searchsorted(np.cumsum(counts), self.rows, side="right")
+        left = np.bincount(position, minlength=len(counts))
         self.categories: tuple[str, ...] = tuple(names[left > 0].tolist())
         self.counts = left[left > 0]
 
@@ -69,65 +70,68 @@ class SelectedRecords(Sequence):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, place: int) -> SegmentRecord:
-        if not 0 <= place < len(self.rows):
-            raise IndexError(f"`place` must be in [0, {len(self.rows)}), but got {place}.")
-        return self.base[self.rows[place]]
+    def __getitem__(self, position: Any) -> Any:
+        if not 0 <= position < len(self.rows):
+            raise IndexError(f"`position` must be in [0, {len(self.rows)}), but got {position}.")
+        return self.base[self.rows[position]]
 
     @cached_property
     def has_source_sizes(self) -> bool:
-        """As of `IndexedRecords`; its columns are asked only where some row has none."""
+        """Whether the size of the source image is known for every row; reads columns only if some row of the index has
+        none.
+        """
         return self.base.has_source_sizes or bool(self.column("source_height").all())
 
     @cached_property
     def fingerprint(self) -> str:
-        """That of the index and of the rows that are left of it."""
-        base, rows = self.base, self.rows
+        """Content hash of the index and of the selected rows."""
+        base: Any = self.base
+        rows = self.rows
         while isinstance(base, SelectedRecords):
             base, rows = base.base, base.rows[rows]
         return base.fingerprint if len(rows) == len(base) else combined(base.fingerprint, rows.astype("<i8"))
 
-    def file(self, place: int) -> str:
-        """Path of the file that a record is in."""
-        return self.base.file(int(self.rows[place]))
+    def file(self, position: int) -> str:
+        """Returns the path of the file that holds a record."""
+        return self.base.file(int(self.rows[position]))
 
-    def outline(self, place: int) -> SegmentInfo:
-        """What a layout needs to know of a record."""
-        return self.base.outline(int(self.rows[place]))
+    def outline(self, position: int) -> SegmentInfo | None:
+        """Returns the size and category of a record."""
+        return self.base.outline(int(self.rows[position]))
 
-    def copy(self, place: int, at_least: tuple[int, int]) -> PackedCopy | None:
-        """The smallest copy that is large enough, as `IndexedRecords.copy`."""
-        return self.base.copy(int(self.rows[place]), at_least)
+    def copy(self, position: int, at_least: tuple[int, int]) -> PackedCopy | None:
+        """Finds the smallest copy that is large enough, as `IndexedRecords.copy` does."""
+        return self.base.copy(int(self.rows[position]), at_least)
 
     def read_copy(self, copy: PackedCopy) -> np.ndarray:
-        """The pixels of a copy."""
+        """Reads the pixels of a copy."""
         return self.base.read_copy(copy)
 
-    def kind(self, place: int) -> tuple[str, tuple[str, ...]]:
-        """Sub-category and attributes of a record."""
-        return self.base.kind(int(self.rows[place]))
+    def kind(self, position: int) -> tuple[str, tuple[str, ...]]:
+        """Returns the sub-category and attributes of a record."""
+        return self.base.kind(int(self.rows[position]))
 
     def column(self, name: str) -> np.ndarray:
-        """(N,) values of a column, as `IndexedRecords.column`."""
+        """Returns the (N,) values of a column, as `IndexedRecords.column` does."""
         return self.base.column(name)[self.rows]
 
     def features(self) -> Iterable[Sequence[str]]:
-        """The attributes of each row, in turn."""
+        """Yields the attributes of each row."""
         chosen = np.zeros(len(self.base), bool)
         chosen[self.rows] = True
         return (words for words, wanted in zip(self.base.features(), chosen, strict=True) if wanted)
 
     def measured(self, faults: ErrorCollector) -> "SelectedRecords":
-        """Gives itself: an index holds the facts of all."""
+        """Returns itself: an index holds the measurements of all segments."""
         return self
 
     def select(self, selection: Selection) -> "SelectedRecords":
-        """Gives a part of this part."""
+        """Returns a part of this part."""
         return SelectedRecords(self, selection)
 
 
 def selected_rows(table: RecordTable, selection: Selection) -> np.ndarray:
-    """Finds the rows of a table that are selected: (N,) int64, rising. Filters may need its records measured."""
+    """Finds the rows of a table that are selected: (N,) int64, ascending. Filters may need measured records."""
     counts = table.counts
     kept = np.ones(len(table), bool)
     if selection.categories is not None:

@@ -1,4 +1,4 @@
-"""Which words of colour, lightness, text and focus a change of an object's pixels makes false, by measurement."""
+"""Measures which words of colour, lightness, text and focus a change of an object's pixels makes false."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -10,40 +10,40 @@ import numpy as np
 from sos_mm.segments.colors import COLOR_NAMES, color_indices, color_meaning, is_achromatic
 from sos_mm.segments.words import LIGHTNESS, PIXELS, Words, find
 
-# Distances in CIELAB. Names have sharp borders, and eyes make allowance for shade: a colour counts as the same while it
-# moves by less in a* and b*, or only along its hue and not to below half or above twice its chroma, ...
+# Distances in CIELAB. Colour names have sharp borders, and vision compensates for shade: a colour counts as the same if
+# it moves by less in a* and b*, or only along its hue and not to below half or above twice its chroma, ...
 SAME_TINT = 10.0
 # ... and becomes lighter or darker by less. Black, grey and white may move by less than 10 in each.
 SAME_LIGHTNESS = 25.0
-# Share of the pixels that made a word true which must still do so.
+# Share of the pixels that made a word true which must still make it true.
 STILL_TRUE = 0.5
-# A colour with fewer pixels, or a smaller share of them, was not found: its word is judged by all pixels.
+# A colour with fewer pixels, or a smaller share of them, counts as not found: its word is judged by all pixels.
 _FEWEST, _LEAST_SHARE = 3, 0.02
-# By how much the mean lightness, in [0, 100], or the mean chroma, in the same unit, may move against a word.
+# Largest change of the mean lightness, in [0, 100], or of the mean chroma, in the same unit, against a word.
 TONE_LIMIT = 12.0
-# Words of text and focus cannot be measured: they hold where no more than this share of the pixels moved.
+# Words of text and focus cannot be measured: they hold if at most this share of the pixels moved.
 _MOVED_SHARE = 0.05
 
 
 @lru_cache(maxsize=2**14)
 def claims(words: Words) -> Mapping[str, frozenset[str]]:
-    """By kind, the words in an object's texts that its pixels can make false, in lower case.
+    """Returns, by kind, the words in an object's texts that its pixels can make false, in lower case.
 
-    Those that its category has too are none: an orange is an orange in any light.
+    Words of its category are excluded: an orange is an orange in any light.
     """
     found = {kind: frozenset(word for text in words.texts for word in find(text, kind)) for kind in sorted(PIXELS)}
     return {kind: left for kind, each in found.items() if (left := each - frozenset(find(words.category, kind)))}
 
 
 class Change(NamedTuple):
-    """A change of N pixels, as far as words go.
+    """The change of N pixels, as far as it affects words.
 
     Attributes:
-        names: (N,) integer, the places in `COLOR_NAMES` of what the colours were called.
-        called: (N,) bool, whether they are still called so.
-        alike: (N,) bool, whether they are the same colour, in another light at most.
+        names: (N,) integer, indices in `COLOR_NAMES` of the colours' names before.
+        called: (N,) bool, whether they still have that name.
+        alike: (N,) bool, whether they are the same colour, possibly in another light.
         moved: (N,) bool, whether they have moved by `SAME_TINT` or more.
-        tone: (N, 2) float32, by how much the lightness, in [0, 100], and the chroma have grown.
+        tone: (N, 2) float32, increase of the lightness, in [0, 100], and of the chroma.
     """
 
     names: np.ndarray
@@ -53,12 +53,12 @@ class Change(NamedTuple):
     tone: np.ndarray
 
     def part(self, start: int, stop: int) -> "Change":
-        """That of some of the pixels."""
+        """Returns the change of a range of the pixels."""
         return Change(*(each[start:stop] for each in self))
 
 
 def measure(before: np.ndarray, after: np.ndarray) -> Change:
-    """Measures how pixels changed, those of many objects at once.
+    """Measures how pixels changed; several objects can be measured at once.
 
     Args:
         before: (N, 3) uint8 RGB.
@@ -84,18 +84,18 @@ def measure(before: np.ndarray, after: np.ndarray) -> Change:
 
 
 def still_true(words: Words, change: Change, kinds: frozenset[str]) -> Words:
-    """The words that still hold once an object's visible pixels have changed.
+    """Drops the words that no longer hold once an object's visible pixels have changed.
 
-    A word of colour holds while at least half of the pixels that had its name keep that name, or their tint: a hue
-    and chroma that differ no more than in another light. Where too few had the name for a measurement (as of a small
-    part, or where the word is finer than the twelve names), at least half of all pixels must keep their tint.
+    A word of colour holds if at least half of the pixels that had its name keep that name, or their tint: a hue
+    and chroma that differ no more than in another light. If too few had the name for a measurement (as for a small
+    part, or a word finer than the twelve names), at least half of all pixels must keep their tint.
     A word of lightness, such as "dark" or "pale", holds unless the mean lightness or chroma moves against it by
     more than 12. Words of text and focus hold where at most one pixel in twenty has moved by 10 or more.
 
     Args:
-        words: What was said before.
-        change: That of the pixels, at least one.
-        kinds: Which kinds of words are endangered; of others none is dropped.
+        words: The texts before the change.
+        change: The change of the pixels, at least one.
+        kinds: Kinds of words that are endangered; words of other kinds are kept.
 
     Returns:
         The words without the false ones; see `Words.without`.
@@ -108,14 +108,14 @@ def still_true(words: Words, change: Change, kinds: frozenset[str]) -> Words:
         elif kind == "lightness":
             false = _false_tones(change, said)
         else:
-            false = said if change.moved.mean() > _MOVED_SHARE else ()
+            false = set(said) if change.moved.mean() > _MOVED_SHARE else set()
         if false:
             words = words.without(kind, false)
     return words
 
 
 def _keeps(change: Change, meaning: str) -> bool:
-    """Whether the pixels still show the colour."""
+    """Returns whether the pixels still show a colour."""
     own = change.names == COLOR_NAMES.index(meaning) if meaning else np.zeros(len(change.names), bool)
     if np.count_nonzero(own) < max(_FEWEST, _LEAST_SHARE * len(own)):
         return change.alike.mean() >= STILL_TRUE
@@ -128,5 +128,5 @@ def _false_tones(change: Change, said: frozenset[str]) -> set[str]:
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:
-    """(N, 3) float32 CIELAB of (N, 3) uint8 RGB, lightness in [0, 100]."""
+    """Converts (N, 3) uint8 RGB to (N, 3) float32 CIELAB, lightness in [0, 100]."""
     return cv2.cvtColor(rgb[None].astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[0]

@@ -1,4 +1,4 @@
-"""Vocabularies: the names of categories and the ids that data sets give them."""
+"""Vocabularies: category names and their ids in data sets."""
 
 import ast
 import math
@@ -13,7 +13,7 @@ from sos_mm.checks import few
 from sos_mm.formats.coco import read_categories, read_image_counts
 from sos_mm.formats.phrases import category_key
 
-# In the order of their ids, which are 1 to 90 without those of the second line.
+# In the order of their ids, which are 1 to 90 except those of the second line.
 # fmt: off
 _COCO_NAMES = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
@@ -30,19 +30,19 @@ _COCO_SUPERCATEGORIES = (
     "kitchen", "food", "furniture", "electronic", "appliance", "indoor",
 )
 # fmt: on
-# Where each of them begins.
+# The first name of each of them.
 _COCO_FIRST_IDS = (1, 2, 10, 16, 26, 34, 44, 52, 62, 72, 78, 84)
 _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 _LVIS_SIZE = 1203
 
 
 def read_vocabulary(vocabulary: str | Path | Mapping[str, int] | Iterable[str]) -> dict[str, int]:
-    """Names and ids of a vocabulary; takes and raises what `vocabulary_entries` does."""
+    """Returns the ids of a vocabulary by name; takes and raises what `vocabulary_entries` does."""
     return {entry["name"]: entry["id"] for entry in vocabulary_entries(vocabulary)}
 
 
 def vocabulary_entries(vocabulary: str | Path | Mapping[str, int] | Iterable[str]) -> list[dict[str, Any]]:
-    """All that a vocabulary says of its categories.
+    """Reads the categories of a vocabulary, with all their fields.
 
     Args:
         vocabulary: 'coco' (80 names, ids 1 to 90 with gaps); 'lvis' (1203 names, ids 1 to 1203, which an
@@ -50,12 +50,13 @@ def vocabulary_entries(vocabulary: str | Path | Mapping[str, int] | Iterable[str
             the ids 1 to N in their order.
 
     Returns:
-        A dict with ``name`` and ``id`` for each; also ``supercategory`` for 'coco', and whatever a file has.
+        A dict with ``name`` and ``id`` for each; also ``supercategory`` for 'coco', and all fields of a file.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it names no categories, one twice, or 'lvis' without mmdet.
+        ValueError: If it names no categories, a category twice, or is 'lvis' without mmdet.
     """
+    entries: list[dict[str, Any]]
     if isinstance(vocabulary, Mapping):
         entries = [{"name": name, "id": id} for name, id in vocabulary.items()]
     elif vocabulary == "coco":
@@ -83,10 +84,10 @@ def _coco_entries() -> list[dict[str, Any]]:
 
 
 def find_categories(names: Iterable[str], categories: Sequence[str]) -> list[int]:
-    """Which of the categories the names stand for, in the order of the categories.
+    """Finds the indices of the categories that the names stand for, in the order of the categories.
 
     Raises:
-        ValueError: If one stands for none of them; names it and the nearest category.
+        ValueError: If a name matches none of them; names it and the nearest category.
     """
     wanted = {category_key(name): name for name in names}
     keys = [category_key(category) for category in categories]
@@ -96,11 +97,11 @@ def find_categories(names: Iterable[str], categories: Sequence[str]) -> list[int
         hint = f" The nearest to {wanted[absent[0]]!r} is {categories[keys.index(near[0])]!r}." if near else ""
         names = few([wanted[key] for key in absent])
         raise ValueError(f"`vocabulary` names {names}, but the bank has no such category.{hint}")
-    return [place for place, key in enumerate(keys) if key in wanted]
+    return [position for position, key in enumerate(keys) if key in wanted]
 
 
 def category_ids(categories: Iterable[str], vocabulary: Any = None) -> dict[str, int]:
-    """The id of each category: that of a vocabulary, or 1 to N in the order of their names.
+    """Returns the id of each category: from a vocabulary, or 1 to N in the order of the names.
 
     Raises:
         ValueError: If a category is not in the vocabulary; names it and the nearest word.
@@ -118,19 +119,22 @@ def category_ids(categories: Iterable[str], vocabulary: Any = None) -> dict[str,
 
 
 def repeat_factors(annotations: str | Path | Mapping[str, int], threshold: float = 0.001, images: int = 0) -> dict:
-    """How much more often than its share each category should be drawn, as LVIS trains: max(1, sqrt(t / f)).
+    """Computes the repeat factor of each category, as LVIS training does: max(1, sqrt(t / f)).
 
     Args:
-        annotations: An LVIS annotation file, whose categories say in how many images they are; or these
-            numbers by category, with ``images``.
-        threshold: The share t of images below which a category is repeated.
-        images: Number of images in all; that of the file if 0.
+        annotations: An LVIS annotation file, whose categories have an ``image_count``; or these counts by category,
+            together with ``images``.
+        threshold: The share t of images below which a category is repeated; f is the category's share.
+        images: Total number of images; that of the file if 0.
 
     Returns:
         Factor by category, at least 1.
 
     Raises:
-        ValueError: If the file says no such number.
+        ValueError: If the file has no such counts.
+
+    >>> repeat_factors({"dog": 25, "axolotl": 1}, threshold=0.01, images=10_000)
+    {'dog': 2.0, 'axolotl': 10.0}
     """
     if not isinstance(annotations, Mapping):
         annotations, number = read_image_counts(annotations)
@@ -141,7 +145,7 @@ def repeat_factors(annotations: str | Path | Mapping[str, int], threshold: float
 
 
 def _lvis_names() -> tuple[str, ...]:
-    """Reads the names out of mmdet's text, since importing it takes torch and compiled operators."""
+    """Reads the names from mmdet's source text, since importing mmdet needs torch and compiled operators."""
     found = find_spec("mmdet")
     path = Path(found.origin).parent / "datasets" / "lvis.py" if found and found.origin else None
     if path and path.is_file():

@@ -1,4 +1,4 @@
-"""Words that a change of pixels may falsify: which operation endangers which, and how false ones are dropped."""
+"""Words that a change of pixels may falsify: which operation endangers which kinds, and how false words are dropped."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from sos_mm.segments.colors import COLOR_WORD
 
 KINDS = ("side", "text", "posture", "position", "color", "lightness", "focus")
-# What a change of colours alone, everything at its place, may falsify.
+# Kinds of words that a change of colours alone, without any change of geometry, may falsify.
 PIXELS = frozenset({"color", "lightness", "focus", "text"})
 _TONE = frozenset({"color", "lightness"})
 
-# The one table: operation -> kinds of words that it endangers. First what is done to cut-outs and whole images, then
-# steps of composition and relighters by the names that they are registered under.
+# Operation -> kinds of words that it endangers. First the operations on cut-outs and complete images, then the steps of
+# composition and the relighters, by their registered names.
 ENDANGERED = MappingProxyType(
     {
         "mirror": frozenset({"side", "text"}),
@@ -26,28 +26,28 @@ ENDANGERED = MappingProxyType(
         "color": _TONE,
         "blur": frozenset({"focus"}),
         "hue": frozenset({"color"}),  # Lightness, as the HSV value, stays.
-        "see_through": _TONE,  # An object through which its background is seen.
+        "see_through": _TONE,  # A translucent object, through which the background shows.
         "Harmonize": _TONE,
         "DirectionalShading": _TONE,
-        "ContactShadow": _TONE,  # Of what is behind the object.
+        "ContactShadow": _TONE,  # Of the objects behind the one that casts it.
         "CastShadow": _TONE,
-        "EdgeFeather": _TONE,  # Of what is little more than edge.
+        "EdgeFeather": _TONE,  # Of thin objects, which are mostly edge.
         "PoissonBlend": _TONE,
         "GrainMatch": _TONE | {"focus"},
         "JpegMatch": _TONE | {"focus"},
         "DepthOfField": _TONE | {"focus"},
-        # These paint what their relighter gives, whose own row counts.
+        # The row of their relighter applies.
         "Relight": frozenset(),
         "AreaWeightedBlend": frozenset(),
         "GradientRelighter": _TONE,
     }
 )
 
-# The first rows: what is done to whole images.
+# The first rows: operations on complete images.
 IMAGE_OPERATIONS = ("mirror", "vertical_flip", "rotate", "crop", "color", "blur")
 
 _ALONE = r"(?<![a-z])(?:{})(?![a-z])"
-# Letters that are others, or none, in a mirror.
+# Letters that a mirror turns into another letter or none.
 _UNEVEN = "[bcdefgjklnpqrsz]"
 _SIDE = (
     r"left|right|left-?most|right-?most|(?:left|right)wards?|(?:left|right)hand(?:ed)?|lefty|"
@@ -86,7 +86,7 @@ _FOCUS = (
     r"blur(?:s|red|ry)?|out[- ]of[- ]focus|in[- ]focus|(?:sharp|soft)[- ]focus|sharply focuss?ed|(?:un)?focuss?ed|"
     r"focus|bokeh|crisp|grainy|noisy|pixelated|(?:low|high)[- ]resolution"
 )
-# What words of lightness claim: of the lightness, and of the strength of colour, 1 for much and -1 for little.
+# Meaning of words of lightness: for lightness and for saturation, 1 for high and -1 for low.
 LIGHTNESS = MappingProxyType(
     {
         "dark": (-1, 0), "darker": (-1, 0), "deep": (-1, 0), "dim": (-1, 0), "dimly": (-1, 0), "shadowy": (-1, 0),
@@ -96,7 +96,7 @@ LIGHTNESS = MappingProxyType(
         "luminous": (1, 0), "sunlit": (1, 0), "illuminated": (1, 0),
     }
 )  # fmt: skip
-# A lamp is a light too, and so is what weighs little.
+# "Light" as an adjective of lightness, not a lamp and not a weight.
 _LIGHT = (
     r"(?<!traffic )(?<!tail )(?<!brake )(?<!street )(?<!head )(?<!the )light(?=[- ][a-z])"
     r"(?![- ](?:bulb|fixture|switch|pole|post|source|rail|aircraft|weight|house|on|in|at|of|and|or|from|that|with)\b)"
@@ -113,10 +113,10 @@ _PATTERNS = {
 }
 _COMPILED = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in _PATTERNS.items()}
 
-# What may stand before a word of colour as part of it, and behind it.
+# Words that may precede a colour word as part of it, and suffixes that may follow it.
 _MODIFIERS = frozenset({*LIGHTNESS, "very", "soft", "rich", "mostly", "slightly", "almost"})
 _SUFFIXES = frozenset({"color", "colored", "coloured", "toned", "tinted", "hued"})
-# Behind an adjective there is a noun or another adjective, none of these; nor what is another thing without it.
+# Words that cannot follow an attributive adjective, and nouns that mean something else without it.
 _NO_NOUN = frozenset(
     {
         "a", "all", "an", "and", "are", "around", "as", "at", "but", "by", "for", "from", "has", "have", "in",
@@ -130,7 +130,7 @@ _LIKE_A_CONSONANT = re.compile(r"(?:uni(?!n|m)|us[eu]|eu|one\b|once)", re.IGNORE
 
 
 class Words(NamedTuple):
-    """All words about an object; see `Segment`."""
+    """All texts about an object; see `Segment`."""
 
     category: str
     sub_category: str
@@ -140,23 +140,23 @@ class Words(NamedTuple):
 
     @classmethod
     def of(cls, item: Any) -> "Words":
-        """Those of a segment, its record, or an object of a scene."""
+        """Returns the texts of a segment, its record, or an object of a scene."""
         return cls(item.category, item.sub_category, item.phrase, item.description, item.attributes)
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """All but the category, which never changes."""
+        """All texts except the category, which never changes."""
         return self.sub_category, self.phrase, self.description, *self.attributes
 
     def without(self, kind: str, false: Iterable[str]) -> "Words":
-        """The same words without false ones.
+        """Drops false words from the texts.
 
         Args:
-            kind: Their kind.
-            false: The words, in lower case, as `find` gives them.
+            kind: Kind of the words.
+            false: The words, in lower case, as `find` returns them.
 
         Returns:
-            What `drop` leaves of the texts; an attribute with a false word goes altogether.
+            The texts after `drop`; an attribute with a false word is removed.
         """
         false = frozenset(false)
         return self._replace(
@@ -168,7 +168,9 @@ class Words(NamedTuple):
 
 
 def endangered(operation: str) -> frozenset[str]:
-    """Kinds of words that an operation endangers; a step that the table does not know endangers all that pixels can.
+    """Returns the kinds of words that an operation endangers.
+
+    An operation that the table does not list endangers all kinds that a change of pixels can falsify.
 
     >>> sorted(endangered("mirror"))
     ['side', 'text']
@@ -178,10 +180,10 @@ def endangered(operation: str) -> frozenset[str]:
 
 @lru_cache(maxsize=2**14)
 def find(text: str, kind: str) -> tuple[str, ...]:
-    """The words of one kind in a text, in lower case, in their order.
+    """Finds the words of one kind in a text; returns them in lower case, in their order.
 
-    Idioms are taken for what they look like ("a right angle" names a side): an operation that is skipped is never
-    wrong.
+    Idioms count by their words ("a right angle" names a side): that may skip an operation without need, but never makes
+    a text false.
 
     >>> find("A dark red car turning left", "side")
     ('left',)
@@ -191,26 +193,26 @@ def find(text: str, kind: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=2**14)
 def kinds_in(texts: tuple[str, ...]) -> frozenset[str]:
-    """Kinds of words in texts."""
+    """Returns the kinds of words in texts."""
     return frozenset(kind for kind in KINDS if any(find(text, kind) for text in texts))
 
 
 @lru_cache(maxsize=2**14)
 def kinds_of(words: Words) -> frozenset[str]:
-    """Kinds of words about an object, its category included."""
+    """Returns the kinds of words about an object, its category included."""
     return kinds_in((words.category, *words.texts))
 
 
 def drop(text: str, kind: str, false: frozenset[str]) -> str:
-    """A text without false words.
+    """Removes false words from a text.
 
-    An adjective before its noun is taken out, with what belongs to it, and the article before it is mended. A text
-    that says it in any other way is given up: nothing is left of it.
+    An adjective before its noun is removed with its modifiers, and the article before it is corrected. Any other text
+    with a false word becomes empty.
 
     Args:
         text: A phrase, a sentence, or a name with underscores.
         kind: Kind of the words.
-        false: The words, in lower case, as `find` gives them.
+        false: The words, in lower case, as `find` returns them.
 
     >>> drop("a dark red apple on a red cloth", "color", frozenset({"red"}))
     'an apple on a cloth'
@@ -231,13 +233,13 @@ def drop(text: str, kind: str, false: frozenset[str]) -> str:
 
 
 def _places(tokens: list[str], start: int, end: int) -> tuple[int, int]:
-    """Which tokens hold a span of the joined text, half-open."""
+    """Returns the half-open range of the tokens that hold a span of the joined text."""
     ends = list(accumulate(len(token) + 1 for token in tokens))
     return bisect_right(ends, start), bisect_left(ends, end) + 1
 
 
 def _take_out(tokens: list[str], first: int, last: int) -> list[str]:
-    """The tokens without an adjective; none where it is not a plain one before its noun."""
+    """Removes an adjective from the tokens; returns none unless it is a plain adjective before its noun."""
     if last != first + 1 or not re.fullmatch(r"[A-Za-z]+(?:-[A-Za-z]+)*", tokens[first]):
         return []
     capital, is_color = tokens[first][0].isupper(), COLOR_WORD.search(tokens[first])
@@ -246,7 +248,7 @@ def _take_out(tokens: list[str], first: int, last: int) -> list[str]:
         first -= 1
         capital = tokens[first][0].isupper()
     before, behind = tokens[:first], tokens[last:]
-    # Of two colours the other one stays; of longer rows of adjectives, and of "red orange", none can be missed.
+    # Of two colours joined by "and" the other one stays; a longer series, or "red orange", is given up.
     if len(before) > 1 and before[-1].lower() in _AND and _is_color(before[-2]):
         before = before[:-1]
     elif len(behind) > 1 and behind[0].lower() in _AND and _is_color(behind[1]):
@@ -255,11 +257,11 @@ def _take_out(tokens: list[str], first: int, last: int) -> list[str]:
         return []
     if not behind or not behind[0][:1].isalpha() or behind[0].lower().rstrip(".,;:!") in _NO_NOUN:
         return []
-    return _mended(before, behind, capital)
+    return _joined(before, behind, capital)
 
 
 def _is_tied(tokens: list[str]) -> bool:
-    """Whether what follows belongs to them."""
+    """Returns whether the words after these tokens belong to them."""
     return any(token.endswith(",") or token.lower() in _AND or _is_color(token) for token in tokens)
 
 
@@ -267,8 +269,8 @@ def _is_color(token: str) -> bool:
     return bool(COLOR_WORD.fullmatch(token))
 
 
-def _mended(before: list[str], behind: list[str], capital: bool) -> list[str]:
-    """Both together; an article between them fits what follows, and what began with a capital still does."""
+def _joined(before: list[str], behind: list[str], capital: bool) -> list[str]:
+    """Joins both parts: corrects an article between them, and keeps a capital at the beginning."""
     if before and before[-1].lower() in ("a", "an"):
         vowel = behind[0][0].lower() in "aeiou" and not _LIKE_A_CONSONANT.match(behind[0])
         before = [*before[:-1], before[-1][0] + ("n" if vowel else "")]

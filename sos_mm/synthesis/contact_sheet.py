@@ -1,4 +1,4 @@
-"""A sheet of scenes for the eye: each image beside the same image with its masks, reduced, with categories named."""
+"""Contact sheets: small copies of scenes, each without and with its masks, with the names of the categories."""
 
 import struct
 import zlib
@@ -18,22 +18,23 @@ _PAPER, _INK, _IGNORED = (255, 255, 255), (40, 40, 40), (150, 150, 150)
 _GAP, _LINE, _SWATCH = 8, 18, 11
 _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.42
 _FILL = 0.4
-# Says of a PNG file that it is such a sheet.
+# PNG text chunk that marks a file as a contact sheet.
 _MARK = b"Software\0sos_mm contact sheet"
 
 
 def contact_sheet(scenes: Sequence[Scene], title: str, columns: int = 3, side: int = 320) -> np.ndarray:
-    """Draws scenes on one sheet, each twice: as it is, and with the modal masks of its objects.
+    """Draws scenes on one sheet, each twice: without and with the modal masks of its objects.
 
-    Each category of a scene has a colour of its own, told below the images; in another scene it may have another one.
-    Ignored regions are grey. A transparent scene is shown over a chequerboard. OpenCV's font has ASCII characters
-    only, so others come out as question marks.
+    Each category of a scene has a colour, listed below the images; in another scene it may have another one. Ignore
+    regions are grey. A transparent scene is shown over a chequerboard. OpenCV's font has ASCII characters only; other
+    characters are shown as question marks.
 
     Args:
-        scenes: At least one.
+        scenes: The scenes, at least one.
         title: First line of the sheet.
-        columns: Scenes in a row.
-        side: Longer side of each drawn image, in pixels; smaller images are enlarged pixel by pixel.
+        columns: Number of scenes in a row.
+        side: Longer side of each drawn image, in pixels; smaller images are enlarged by nearest-neighbour
+            interpolation.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -53,10 +54,10 @@ def contact_sheet(scenes: Sequence[Scene], title: str, columns: int = 3, side: i
 
 
 def check_sheet_path(path: str | Path) -> Path:
-    """Checks that a sheet may be written there: as a PNG file that is new, or an earlier sheet.
+    """Checks that a sheet may be written to a path: a new PNG file, or an existing contact sheet.
 
     Raises:
-        FileExistsError: If something else is there.
+        FileExistsError: If another file exists there.
         FileNotFoundError: If its folder does not exist.
         ValueError: If its name does not end in .png.
     """
@@ -71,24 +72,24 @@ def check_sheet_path(path: str | Path) -> Path:
 
 
 def write_sheet(path: str | Path, sheet: np.ndarray) -> None:
-    """Writes a sheet, over an earlier one.
+    """Writes a sheet; an existing sheet is replaced.
 
     Args:
-        path: As `check_sheet_path` accepts it.
+        path: A path that `check_sheet_path` accepts.
         sheet: (H, W, 3) uint8 RGB.
 
     Raises:
-        OSError, ValueError: As `check_sheet_path`, and if the file cannot be written.
+        OSError, ValueError: From `check_sheet_path`, and if the file cannot be written.
     """
     png = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes()
     chunk = b"tEXt" + _MARK
     mark = struct.pack(">I", len(_MARK)) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    header = 8 + 25  # The signature and the chunk IHDR.
+    header = 8 + 25  # The PNG signature and the IHDR chunk.
     write_atomic(check_sheet_path(path), png[:header] + mark + png[header:])
 
 
 def _category_colors(scene: Scene) -> dict[str, Color]:
-    """A strong colour for each category of a scene."""
+    """Returns a saturated colour for each category of a scene."""
     names = sorted({each.category for each in scene.objects})
     # Steps of the golden ratio keep the hues of any number of categories apart.
     hues = np.array([index * 0.618034 % 1 * 180 for index in range(len(names))], np.uint8)
@@ -98,13 +99,13 @@ def _category_colors(scene: Scene) -> dict[str, Color]:
 
 
 def _cell(scene: Scene, index: int, side: int) -> np.ndarray:
-    """One scene: image, image with masks, and below them its number and what is in it."""
+    """Draws one scene: image, image with masks, and below them its number and its categories."""
     colors, image = _category_colors(scene), _resized(_over_chequerboard(scene), side)
     pair = [image, np.full((image.shape[0], 2, 3), _PAPER, np.uint8), _with_masks(image, scene, colors)]
     pictures = np.concatenate(pair, axis=1)
     number = len(scene.objects)
     counts = Counter(each.category for each in scene.objects)
-    words = [(f"{index}: {number} object{'s' * (number != 1)}", None)]
+    words: list[tuple[str, Color | None]] = [(f"{index}: {number} object{'s' * (number != 1)}", None)]
     words += [(f"{name} x{count}" if count > 1 else name, colors[name]) for name, count in sorted(counts.items())]
     if scene.ignored:
         words.append((f"ignored x{len(scene.ignored)}", _IGNORED))
@@ -112,7 +113,7 @@ def _cell(scene: Scene, index: int, side: int) -> np.ndarray:
 
 
 def _over_chequerboard(scene: Scene) -> np.ndarray:
-    """The image, over a chequerboard where it is transparent."""
+    """Composites the image over a chequerboard where it is transparent."""
     if scene.alpha is None:
         return scene.image
     rows, columns = np.indices(scene.size) // max(max(scene.size) // 32, 1)
@@ -128,7 +129,7 @@ def _resized(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _with_masks(image: np.ndarray, scene: Scene, colors: Mapping[str, Color]) -> np.ndarray:
-    """A copy of the reduced image with all masks filled and outlined."""
+    """Draws all masks, filled and outlined, on a reduced copy of the image."""
     drawn, size = image.copy(), image.shape[1::-1]
     owner = cv2.resize(scene.owner, size, interpolation=cv2.INTER_NEAREST)
     for region in scene.ignored:
@@ -150,7 +151,7 @@ def _paint(image: np.ndarray, mask: np.ndarray, color: Color) -> None:
 
 
 def _text_line(width: int, words: Sequence[tuple[str, Color | None]]) -> np.ndarray:
-    """A strip of words, in as many lines as they need; those with a colour have a swatch of it before them."""
+    """Draws a strip of words in as many lines as needed, each coloured word with a swatch before it."""
     places, x, line = [], 0, 0
     for text, color in words:
         needed = cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0] + (_SWATCH + 4) * (color is not None)

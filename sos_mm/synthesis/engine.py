@@ -1,46 +1,45 @@
-"""The engine: makes a data set in shards, with any number of processes, and goes on after an interruption."""
+"""The engine: generates a data set in shards with any number of processes, and resumes after an interruption."""
 
+import shutil
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import check_choice, check_range
-from sos_mm.progress import Progress
+from sos_mm.checks import check_choice, check_range, require_posix
+from sos_mm.synthesis.environment import library_facts
 from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.making import ShardMaker
+from sos_mm.synthesis.merging import CHECKSUMS, damaged_shards, merge, open_complete, read_manifest, telling_full_disk
 from sos_mm.synthesis.recipe import Recipe
-from sos_mm.synthesis.shards import (
-    CHECKSUMS,
-    merge,
-    note_sources,
-    open_folder,
-    shard_folder,
-    sole_run,
-    telling_full_disk,
-)
+from sos_mm.synthesis.shards import shard_folder
+from sos_mm.synthesis.workspace import note_sources, sole_run
+from sos_mm.terminal import progress_bar
 
-# Raised whenever the same recipe and seed give other bytes than before.
+# Increased whenever the output bytes for a given recipe and seed change.
 FORMAT = 5
-# Broken segments that the end report names.
+# How often a shard that reads back otherwise than it was written is made again.
+_REPAIRS = 2
+# Number of broken segments that the report names.
 _FAULTS_TOLD = 3
 
 
 @dataclass(frozen=True)
 class SynthesisReport:
-    """What a run of `synthesize` did.
+    """The results of a run of `synthesize`.
 
     Attributes:
         out: Folder of the data set.
-        images: Images in it.
-        objects: Objects in them.
-        limited: Objects that the layout's ``max_enlargement`` made smaller than the layout drew them.
-        categories: Categories with at least one object.
-        made: Images that this run made; the others were there already.
-        seconds: Time this run took.
-        skipped: How many segments of the bank could not be used, by what was wrong with them.
-        faults: What was wrong with each of the first of them; each text names a file.
+        images: Number of images.
+        objects: Number of objects.
+        limited: Number of objects that the layout's ``max_enlargement`` reduced.
+        categories: Number of categories with at least one object.
+        made: Number of images that this run generated; the others existed already.
+        seconds: Duration of this run.
+        skipped: Number of segments of the bank that could not be used, by reason.
+        faults: Error messages of the first of them; each names a file.
     """
 
     out: Path
@@ -54,7 +53,7 @@ class SynthesisReport:
     faults: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """A few lines for people."""
+        """Describes the run in a few lines."""
         rate = f"{self.made} images made in {self.seconds:.1f} s, {self.made / self.seconds:.1f} images/s"
         lines = [
             f"{self.out}: {self.images} images, {self.objects} objects ({rate if self.made else 'already there'})",
@@ -83,29 +82,33 @@ def synthesize(
     shard_size: int = 100,
     executor: str = "processes",
     progress: bool = True,
+    verify: bool = False,
 ) -> SynthesisReport:
-    """Makes a data set, or finishes one that was interrupted.
+    """Generates a data set, or resumes one that was interrupted.
 
-    The bytes depend on recipe, seed and number of images alone. A run that was killed goes on after its last
-    whole shard; a data set that is complete is left as it is.
+    The bytes depend only on recipe, seed, number of images and the libraries that the manifest lists. An interrupted
+    run resumes after its last complete shard, and makes shards that were damaged meanwhile again; a complete data set
+    is not changed.
 
     Args:
-        recipe: What to make.
-        out: Folder of the data set: a new or empty one, or one that the same call has begun.
+        recipe: The recipe.
+        out: Folder of the data set: a new or empty one, or one that the same call has started.
         num: Number of images.
-        workers: Processes; 1 makes everything in this one.
-        seed: The seed of the whole data set, at least 0.
-        shard_size: Images between two points from which a run can go on.
+        workers: Number of processes; 1 generates everything in this process.
+        seed: The seed of the data set, at least 0.
+        shard_size: Number of images in a shard; a run resumes at a shard.
         executor: 'processes' of this machine, or 'ray' for a Ray cluster (see `run_ray`).
-        progress: Whether to say on stderr how far it is.
+        progress: Whether to show a progress bar on stderr.
+        verify: Whether to read all files of a complete data set and compare their checksums.
 
     Raises:
-        ValueError: If a number is out of its range, or a source of segments or backgrounds is faulty.
-        FileExistsError: If the folder holds something else, or a source changed since the run began.
+        ValueError: If a number is out of its range, or a source of segments or backgrounds is invalid.
+        FileExistsError: If the folder holds other files, or a source changed since the run started.
         NotADirectoryError, PermissionError: If it cannot be written.
-        OSError: If the disk is full; whole shards are kept.
-        RuntimeError: If an image cannot be made, or a worker was killed.
+        OSError: If the disk is full; complete shards are kept.
+        RuntimeError: If an image cannot be generated, or a worker was killed; on Windows.
     """
+    require_posix("Composing a data set")
     for name, value, low in (
         ("num", num, 1),
         ("workers", workers, 1),
@@ -117,20 +120,41 @@ def synthesize(
     start, out = time.monotonic(), Path(out)
     identity = {"format": FORMAT, "recipe_sha256": recipe.sha256, "seed": seed, "num": num}
     with telling_full_disk(out):
-        manifest = open_folder(out, identity, shard_size)
+        manifest = open_complete(out, identity, verify)
         if manifest is not None:
             return _report(manifest, out, 0, start)
-        with sole_run(out):
+        with sole_run(out, {**identity, "shard_size": shard_size}) as to_make:
+            if not to_make:  # Another run has completed it meanwhile.
+                return _report(open_complete(out, identity, verify) or read_manifest(out), out, 0, start)
             maker = ShardMaker(recipe, seed)
             note_sources(out, maker.sources)
             shards = [range(first, min(first + shard_size, num)) for first in range(0, num, shard_size)]
-            pending = {i: indices for i, indices in enumerate(shards) if not shard_folder(out, i).exists()}
-            line = Progress(sum(map(len, pending.values())), "images", progress)
-            for written in EXECUTORS[executor](maker, out, pending, workers):
-                line.add(written)
+            made = _make_shards(maker, out, shards, workers, executor, progress)
             noted = {**identity, "sources": maker.sources, "skipped": maker.scenes.bank.skipped}
+            noted["libraries"] = library_facts()
             manifest = merge(out, len(shards), noted, recipe.to_dict(), maker.tables, maker.categories)
-    return _report(manifest, out, line.done, start, maker.scenes.bank.faults)
+    return _report(manifest, out, made, start, maker.scenes.bank.faults)
+
+
+def _make_shards(
+    maker: ShardMaker, out: Path, shards: Sequence[range], workers: int, executor: str, progress: bool
+) -> int:
+    """Makes the missing shards, verifies all of them, makes damaged ones again, and returns the number of images."""
+    pending = {number: indices for number, indices in enumerate(shards) if not shard_folder(out, number).exists()}
+    made = 0
+    for _ in range(_REPAIRS + 1):
+        with progress_bar(total=sum(map(len, pending.values())), unit="images", shown=progress) as bar:
+            for written in EXECUTORS[executor](maker, out, pending, workers):
+                bar.update(written)
+                made += written
+        damaged = damaged_shards(out, len(shards))
+        if not damaged:
+            return made
+        print(f"{len(damaged)} shards are damaged and are made again", file=sys.stderr, flush=True)
+        for number in damaged:
+            shutil.rmtree(shard_folder(out, number), ignore_errors=True)
+        pending = {number: shards[number] for number in damaged}
+    raise OSError(f"Shards in {out} read back otherwise than they were written, {_REPAIRS + 1} times: check the disk.")
 
 
 def _report(

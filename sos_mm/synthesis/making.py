@@ -1,32 +1,34 @@
-"""Makes the images of a shard: their scenes, their files and their records."""
+"""Generates the images of a shard: their scenes, files and records."""
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from sos_mm.composition.scene import Scene
 from sos_mm.synthesis.recipe import Recipe
 from sos_mm.synthesis.scenes import SceneMaker
 from sos_mm.synthesis.shards import ShardImage, write_shard
+from sos_mm.synthesis.tables import Stream
 from sos_mm.synthesis.writers import Categories, Entry, encode_image
 
 
 class ShardMaker:
-    """Makes shards of one data set.
+    """Generates shards of one data set.
 
     Args:
-        recipe: What to make; its segments and backgrounds are opened here.
-        seed: The seed of the whole data set.
+        recipe: The recipe; its segments and backgrounds are opened here.
+        seed: The seed of the data set.
 
     Attributes:
-        categories: Of the data set.
-        tables: Annotation files that gather the records.
+        categories: Categories of the data set.
+        tables: Annotation files that collect the records.
 
     Raises:
-        ValueError, FileNotFoundError: If a source is faulty, or a category is not in the recipe's vocabulary.
+        ValueError, FileNotFoundError: If a source is invalid, or a category is not in the recipe's vocabulary.
     """
 
     def __init__(self, recipe: Recipe, seed: int):
@@ -39,7 +41,7 @@ class ShardMaker:
 
     @cached_property
     def sources(self) -> dict[str, str]:
-        """What the data set is made of: the same for the same segments, backgrounds and words, wherever they lie."""
+        """Content hashes of the sources (segments, backgrounds, vocabulary), independent of their folders."""
         words = json.dumps([dict(self.categories.names), dict(self.categories.ids)], sort_keys=True)
         return {
             "segments": self.scenes.bank.fingerprint,
@@ -49,15 +51,16 @@ class ShardMaker:
         }
 
     def make(self, out: Path, number: int, indices: range) -> int:
-        """Writes a shard of these images; how many they are."""
+        """Writes a shard of these images; returns their number."""
         return write_shard(out, number, self._images(indices))
 
     def encode(self, scene: Scene, index: int) -> ShardImage:
-        """All that the data set holds for a scene."""
+        """Encodes a scene to the files and records of the data set."""
         image_format = self.recipe.image_format
-        about = self.categories, self.background_ids, self.recipe.has_empty_backgrounds
-        entry = Entry(scene, index, self.seed, f".{image_format}", *about)
-        files, records = {f"images/{entry.file_name}": encode_image(scene, image_format)}, {}
+        background = self.background_ids, self.recipe.has_empty_backgrounds
+        entry = Entry(scene, index, self.seed, f".{image_format}", self.categories, *background)
+        files = {f"images/{entry.file_name}": encode_image(scene, image_format)}
+        records: dict[Stream, Sequence[Mapping[str, Any]]] = {}
         for each in self.formats:
             encoded = each.encode(entry)
             files.update(encoded.files)

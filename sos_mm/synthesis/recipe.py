@@ -1,4 +1,4 @@
-"""A recipe: everything that decides the bytes of a data set but the seed and the number of images."""
+"""The recipe: all settings that determine the bytes of a data set, except the seed and the number of images."""
 
 import hashlib
 import json
@@ -14,8 +14,8 @@ from sos_mm.composition.backgrounds.procedural import Backgrounds, build_backgro
 from sos_mm.composition.effects.step import Step, build_steps
 from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
 from sos_mm.formats.composed import PHOTOGRAPHS, shown_by_backgrounds
-from sos_mm.segments import MixedBank, SegmentBank, build_bank
-from sos_mm.segments.bank import STRATEGIES
+from sos_mm.segments import build_bank
+from sos_mm.segments.bank import STRATEGIES, Bank
 from sos_mm.segments.factory import check_bank
 from sos_mm.segments.sample import GROUPS
 from sos_mm.segments.vocabulary import category_key
@@ -24,32 +24,32 @@ from sos_mm.synthesis.writers import IMAGE_FORMATS, Categories, Format, build_fo
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to make. Plain numbers, strings, lists and dicts only, as a config file holds them.
+    """The settings of a data set: plain numbers, strings, lists and dicts, as a config file holds them.
 
     Attributes:
         canvas: Height and width of the images.
-        segments: ``dict(type='sample')`` for the bundled bank, or any other that `build_bank` takes.
-        backgrounds: ``dict(type='sample')``, ``dict(type='folder', root=...)``, or any other that
-            `build_backgrounds` takes.
-        group: Which part of what is bundled: 'train', 'held_out' or 'all'. Segments and backgrounds alike.
-        layout: ``dict(type='StructuredLayout', ...)`` with the options of that prior, or another one.
+        segments: ``dict(type='sample')`` for the bundled bank, or another dict for `build_bank`.
+        backgrounds: ``dict(type='sample')``, ``dict(type='folder', root=...)``, or another dict for
+            `build_backgrounds`.
+        group: Group of the bundled segments and backgrounds: 'train', 'held_out' or 'all'.
+        layout: ``dict(type='StructuredLayout', ...)`` with the options of that prior, or another prior.
         sampling: How segments are drawn: 'category', 'uniform', 'weighted' or 'single_category'.
-        background_categories: Which categories the backgrounds may show, unlabelled: a list of names of the
-            vocabulary, or 'unknown' for any. None is 'unknown' for photographs and the empty list for backgrounds
-            that show nothing. LVIS's negative and not-exhaustive categories follow from it, and of what 'referring' may
-            say that it is unique or absent.
-        effects: Light, shadows, edges and the like, as `build_steps` takes them; 'default' for those of
-            `default_light`. None by default: objects are painted as they are. ``light``, its name of old, is accepted.
-        min_visible_share: Objects of which a smaller share is seen are left out.
-        min_area: So are those with fewer visible pixels.
-        keep_ignored: Paint such objects all the same and mark what is seen of them as regions to ignore.
-        vocabulary: Which names have which category ids: 'coco', 'lvis', an annotation file, or names (what
-            `read_vocabulary` takes). None gives the segments' categories the ids 1 to N in alphabetical order.
+        background_categories: Categories that the backgrounds may show without labels: a list of names of the
+            vocabulary, or 'unknown' for any. None is 'unknown' for photographs and the empty list for procedural
+            backgrounds. LVIS's negative and not-exhaustive categories are derived from it, and what referring
+            expressions may say is unique or absent.
+        effects: Light, shadows, edges and other effects, as `build_steps` takes them; 'default' for those of
+            `default_light`. Empty by default: objects are painted unchanged. The old name ``light`` is accepted.
+        min_visible_share: Objects with a smaller visible share are left out.
+        min_area: Objects with fewer visible pixels are left out.
+        keep_ignored: Paint such objects too, and annotate their visible pixels as ignore regions.
+        vocabulary: The category ids by name: 'coco', 'lvis', an annotation file, or names (see `read_vocabulary`).
+            None gives the segments' categories the ids 1 to N in alphabetical order.
         formats: Formats of the data set, as `build_formats` takes them.
         image_format: 'jpg' or 'png'.
 
     Raises:
-        ValueError: If a value is not as said.
+        ValueError: If a value is invalid.
     """
 
     canvas: tuple[int, int]
@@ -97,10 +97,10 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> "Recipe":
-        """A recipe from what a config file holds.
+        """Builds a recipe from the content of a config file.
 
         Raises:
-            ValueError: If a key is unknown (names the nearest one) or missing, or a value is not as said.
+            ValueError: If a key is unknown (names the nearest one) or missing, or a value is invalid.
         """
         for key in config:
             check_choice("key of the recipe", key, [*(known.name for known in fields(cls)), "light"])
@@ -109,26 +109,26 @@ class Recipe:
         return cls(**config)
 
     def to_dict(self) -> dict[str, Any]:
-        """All values as JSON holds them, defaults included."""
+        """Returns all values, defaults included, as JSON can hold them."""
         return json.loads(json.dumps(asdict(self)))
 
     @property
     def sha256(self) -> str:
-        """Tells recipes apart; the same for recipes that say the same in other words or another order."""
+        """Hash of the recipe; equal for recipes that differ only in spelling or order of keys."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
-    def build_bank(self) -> SegmentBank | MixedBank:
-        """The segments. Raises what their readers raise."""
+    def build_bank(self) -> Bank:
+        """Builds the bank of the segments. Raises what their readers raise."""
         with _naming("segments", self.segments):
             return build_bank(self._with_group(self.segments))
 
     def build_backgrounds(self) -> Backgrounds:
-        """The backgrounds. Raises what their readers raise."""
+        """Builds the backgrounds. Raises what their readers raise."""
         with _naming("backgrounds", self.backgrounds):
             return build_backgrounds(self._with_group(self.backgrounds))
 
     def build_layout(self) -> LayoutPrior:
-        """The layout prior."""
+        """Builds the layout prior."""
         with _naming("layout", self.layout):
             return build_layout(self.layout)
 
@@ -138,7 +138,7 @@ class Recipe:
             return build_steps([self.effects] if isinstance(self.effects, str) else self.effects)
 
     def build_formats(self) -> tuple[Format, ...]:
-        """The formats of the data set."""
+        """Builds the formats of the data set."""
         with _naming("formats", self.formats):
             return build_formats(self.formats)
 
@@ -148,7 +148,7 @@ class Recipe:
         return self.backgrounds["type"] not in PHOTOGRAPHS
 
     def background_ids(self, categories: Categories) -> frozenset[int] | None:
-        """Ids of what the backgrounds may show; None for any.
+        """Returns the ids of the categories that the backgrounds may show; None for any.
 
         Raises:
             ValueError: If a name is not in the vocabulary (says the nearest one).
@@ -189,7 +189,7 @@ class Recipe:
 
 @contextmanager
 def _naming(key: str, value: object) -> Iterator[None]:
-    """Says which key of the recipe it was that held a number where a list is due, or the like."""
+    """Names the recipe's key in an error about a value of the wrong type, such as a number instead of a list."""
     try:
         yield
     except (AttributeError, TypeError) as error:
@@ -201,7 +201,7 @@ def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> R
 
     Args:
         path: A ``.py``, ``.json`` or ``.yaml`` file; ``_base_`` works as in any config.
-        options: Values that replace those of the file, by dotted names, as ``--cfg-options`` gives them.
+        options: Values that replace those of the file, by dotted keys, as from ``--cfg-options``.
 
     Raises:
         ImportError: If mmengine is not installed (which works without torch).
@@ -215,7 +215,7 @@ def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> R
     except ImportError:
         raise
     except Exception as error:
-        # A config file is a program, in which anything may go wrong.
+        # A config file is a Python program, which may raise any error.
         raise ValueError(
             f"{path} must be a config file, but cannot be read: {error} ({type(error).__name__})."
         ) from error
@@ -224,7 +224,7 @@ def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> R
 
 
 def config_module():
-    """mmengine's config module, which needs no torch.
+    """Imports mmengine's config module, which does not import torch.
 
     Raises:
         ImportError: If it is not installed.

@@ -1,33 +1,35 @@
-"""Makes one image of a data set again, from what the data set says of itself."""
+"""Reproduces one image of a data set from the data set's manifest."""
 
 import hashlib
-import json
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from sos_mm.composition.scene import Scene
+from sos_mm.formats.composed import MANIFEST
 from sos_mm.synthesis.engine import FORMAT
+from sos_mm.synthesis.environment import differences, library_facts
 from sos_mm.synthesis.making import ShardMaker
+from sos_mm.synthesis.merging import read_checksums, read_manifest
 from sos_mm.synthesis.recipe import Recipe
-from sos_mm.synthesis.shards import MANIFEST, ShardImage, read_checksums
+from sos_mm.synthesis.shards import ShardImage
 from sos_mm.synthesis.tables import encode_record
 
 
 def reproduce(out: str | Path, index: int) -> Scene:
-    """The scene of an image, made again from the manifest and the recipe's sources alone.
+    """Composes the scene of an image again, from the manifest and the recipe's sources alone.
 
-    Its files must come out with the bytes that the data set's checksums note, and its lines with those of the files
-    of JSON lines, so that a source or recipe that has changed is found wherever it changes this image.
+    Its files must have the data set's checksums, and its records must equal those of the JSON lines files. So a change
+    of a source or of the code is detected wherever it affects this image.
 
     Args:
         out: Folder of a complete data set.
         index: Number of the image, from 0.
 
     Raises:
-        FileNotFoundError: If there is no manifest, or a source is gone.
+        FileNotFoundError: If there is no manifest, or a source is missing.
         IndexError: If the data set has no such image.
-        ValueError: If the image does not come out as it was, or the manifest is not what was written.
+        ValueError: If the image differs, or the manifest has been changed.
     """
     out = Path(out)
     manifest = _read_manifest(out)
@@ -38,18 +40,17 @@ def reproduce(out: str | Path, index: int) -> Scene:
     made = maker.encode(scene, index)
     different = _differences(out, index, made, read_checksums(out, made.files))
     if different:
+        libraries = differences(manifest.get("libraries", {}), library_facts())
+        told = f" The libraries differ: {', '.join(libraries)}." if libraries else ""
         raise ValueError(
             f"Image {index} of {out} did not come out as it was ({', '.join(different)}): the segments, backgrounds "
-            "or words that the recipe names, or the installed packages, have changed since."
+            f"or words that the recipe names, or the installed packages, have changed since.{told}"
         )
     return scene
 
 
 def _read_manifest(out: Path) -> dict[str, Any]:
-    path = out / MANIFEST
-    if not path.is_file():
-        raise FileNotFoundError(f"`out` must be a complete data set, but {path} does not exist.")
-    manifest = json.loads(path.read_text(encoding="utf-8"))
+    path, manifest = out / MANIFEST, read_manifest(out)
     if manifest["format"] != FORMAT:
         raise ValueError(f"{path} must be of format {FORMAT}, but is of {manifest['format']}: another version made it.")
     if Recipe.from_dict(manifest["recipe"]).sha256 != manifest["recipe_sha256"]:
@@ -58,7 +59,7 @@ def _read_manifest(out: Path) -> dict[str, Any]:
 
 
 def _differences(out: Path, index: int, made: ShardImage, checksums: dict[str, str]) -> list[str]:
-    """Names of what came out otherwise."""
+    """Returns the names of the files that differ."""
     files = [name for name, content in made.files.items() if hashlib.sha256(content).hexdigest() != checksums.get(name)]
     lines = [
         f"line {index + 1} of {path}"

@@ -1,4 +1,4 @@
-"""From a recipe and an image's number to its scene."""
+"""Generates the scene of an image from a recipe and the image's index."""
 
 from sos_mm.composition.compositor import compose
 from sos_mm.composition.planning import draft_and_redraw, plan_and_load
@@ -6,16 +6,16 @@ from sos_mm.composition.scene import Scene
 from sos_mm.seeding import Purpose, generator
 from sos_mm.synthesis.recipe import Recipe
 
-# A scene without an object is drawn anew, at most so often.
+# A scene without objects is drawn again, at most so often.
 _TRIES = 10
 
 
 class SceneMaker:
-    """Makes the scenes of a recipe, each from its number alone.
+    """Generates the scenes of a recipe; each depends only on the recipe, the seed and its index.
 
     Args:
-        recipe: What to make; its segments and backgrounds are opened here.
-        seed: The seed of the whole data set.
+        recipe: The recipe; its segments and backgrounds are opened here.
+        seed: The seed of the data set.
     """
 
     def __init__(self, recipe: Recipe, seed: int):
@@ -26,11 +26,11 @@ class SceneMaker:
         self.steps = recipe.build_steps()
 
     def make(self, index: int) -> Scene:
-        """The scene of image ``index``; it holds at least one object.
+        """Generates the scene of image ``index``; it holds at least one object.
 
         Raises:
             LayoutError: If no layout was found.
-            RuntimeError: If all objects of all tries came out smaller than the recipe's ``min_area``.
+            RuntimeError: If all objects of all attempts were smaller than the recipe's ``min_area``.
         """
         for visit in range(_TRIES):
             scene = self._draw(index, visit)
@@ -46,10 +46,11 @@ class SceneMaker:
             generator(self.seed, purpose, index, visit)
             for purpose in (Purpose.LAYOUT, Purpose.SEGMENTS, Purpose.BACKGROUND, Purpose.LIGHT)
         )
-        canvas = tuple(self.recipe.canvas)
+        height, width = self.recipe.canvas
+        canvas = (height, width)
         number = self.layout.draw_count(layout_rng)
-        drawn = self.bank.sample(segment_rng, number, self.recipe.sampling)
-        draft, drawn = draft_and_redraw(self.layout, layout_rng, self.bank, drawn, canvas, segment_rng=segment_rng)
+        first = self.bank.sample(segment_rng, number, self.recipe.sampling)
+        draft, drawn = draft_and_redraw(self.layout, layout_rng, self.bank, first, canvas, segment_rng=segment_rng)
         layout, segments = plan_and_load(self.layout, layout_rng, self.bank, drawn, canvas, draft)
         return compose(
             self.backgrounds.sample(background_rng, canvas),

@@ -1,141 +1,45 @@
-"""The folder of a data set while it is made: whole shards, then the merged files, then the manifest.
+"""Shards: the files and records of some images, written into a temporary folder and verified before use.
 
-A shard is written into a folder of its own and renamed when it is complete, so that whatever kills a run
-leaves whole shards or none. When all are there, their files move to their final places, and the manifest,
-written last, says that the data set is complete.
+A shard is written into a temporary folder and renamed when it is complete, so that a killed run leaves only complete
+shards. It holds the checksums of its files, so that damage is detected before its parts are joined: a truncated record
+stream would otherwise read as a shorter one.
 """
 
-import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO
 
-from sos_mm.atomic import atomic_path, sync
-from sos_mm.checks import writable_folder
-from sos_mm.formats.composed import MANIFEST, WORK
-from sos_mm.synthesis.tables import Counts, Stream, encode_record, table_parts
-from sos_mm.synthesis.writers.format import Categories, Table, Totals
+from sos_mm.atomic import sync
+from sos_mm.formats.composed import WORK
+from sos_mm.synthesis.tables import Counts, Stream, encode_record
+from sos_mm.synthesis.workspace import to_json
 
-# Of all files but itself and the manifest, which holds its own: `sha256sum -c` reads it.
-CHECKSUMS = "checksums.sha256"
+_SUMMARY = "shard.json"
+_STREAM_SUFFIX = ".jsonl"
 _SYNC_THREADS = 16
 
 
 def shard_folder(out: Path, number: int) -> Path:
-    """Where a finished shard waits for the others."""
+    """Returns the folder of a complete shard before merging."""
     return out / WORK / f"{number:06d}"
-
-
-def open_folder(out: Path, identity: dict[str, Any], shard_size: int) -> dict[str, Any] | None:
-    """Makes a folder ready for a run, or finds that there is nothing to do.
-
-    Args:
-        out: The folder; made where there is none.
-        identity: What tells one data set from another.
-        shard_size: Images in a shard, which must be the same for a run that goes on.
-
-    Returns:
-        The manifest if the folder already holds this data set, complete; otherwise None.
-
-    Raises:
-        FileExistsError: If the folder holds anything else than this data set or a part of it.
-        FileNotFoundError: If it says that it is complete, but files are missing.
-        NotADirectoryError, PermissionError: If it cannot be written.
-    """
-    if (out / MANIFEST).exists():
-        return _open_complete(out, identity)
-    writable_folder(out, "`out`")
-    run = {**identity, "shard_size": shard_size}
-    if (out / WORK / "run.json").exists():
-        _check_same(out, _read_json(out / WORK / "run.json"), run)
-    else:
-        _claim(out, run)
-    return None
-
-
-def note_sources(out: Path, sources: Mapping[str, str]) -> None:
-    """Writes down what a run is made of, or checks that it still is what it was when the run began.
-
-    Args:
-        out: The folder, claimed by `open_folder`.
-        sources: Fingerprint by name of the source.
-
-    Raises:
-        FileExistsError: If a source has changed since.
-    """
-    noted = out / WORK / "sources.json"
-    if not noted.exists():
-        _replace(out, noted.relative_to(out), [_to_json(dict(sources))])
-        return
-    changed = [name for name, fingerprint in _read_json(noted).items() if sources.get(name) != fingerprint]
-    if changed:
-        raise FileExistsError(
-            f"The {' and the '.join(changed)} of the recipe have changed since the run in {out} began: bring back what "
-            "they were, or remove the folder and begin anew."
-        )
-
-
-@contextmanager
-def sole_run(out: Path) -> Iterator[None]:
-    """Keeps other runs out of a folder that `open_folder` has claimed, and clears away shards cut short.
-
-    A run that fails before its first shard gives the folder back: a recipe that was mended is another one.
-
-    Raises:
-        FileExistsError: If another run is at work there.
-    """
-    with open(out / WORK / "run.lock", "w") as run, open(out / WORK / "workers.lock", "w") as workers:
-        try:
-            fcntl.flock(run, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FileExistsError(f"Another run is writing {out}: wait for it, or name another folder.") from None
-        # Workers outlive a killed main process for a moment, and write meanwhile: wait until they are gone.
-        fcntl.flock(workers, fcntl.LOCK_EX)
-        fcntl.flock(workers, fcntl.LOCK_UN)
-        for partial in (out / WORK).glob("*.partial-*"):
-            shutil.rmtree(partial)
-        try:
-            yield
-        except BaseException:
-            _give_back(out, workers)
-            raise
-
-
-def _give_back(out: Path, workers: TextIO) -> None:
-    """Unclaims a folder without a whole shard, unless workers are still at it."""
-    if any(path.name.isdigit() for path in (out / WORK).glob("*")):
-        return
-    try:
-        fcntl.flock(workers, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return
-    shutil.rmtree(out / WORK, ignore_errors=True)
-
-
-def join_run(out: Path) -> None:
-    """Makes later runs wait for this worker process until it has ended."""
-    # A bare descriptor, which nothing closes but the end of the process.
-    fcntl.flock(os.open(out / WORK / "workers.lock", os.O_WRONLY), fcntl.LOCK_SH)
 
 
 @dataclass(frozen=True)
 class ShardImage:
-    """What a shard holds for one image.
+    """The files and records of one image in a shard.
 
     Attributes:
         files: Contents by path in the data set.
         records: Records by (path of the table, section).
-        category_ids: The category of each of its objects.
-        limited: How many of them the layout's ``max_enlargement`` made smaller.
+        category_ids: The category id of each of its objects.
+        limited: Number of objects that the layout's ``max_enlargement`` reduced.
     """
 
     files: Mapping[str, bytes]
@@ -144,23 +48,39 @@ class ShardImage:
     limited: int = 0
 
 
+class _StreamWriter:
+    """Writes the records of one stream and computes their checksum."""
+
+    def __init__(self, file: BinaryIO):
+        self._file, self._digest, self.records = file, hashlib.sha256(), 0
+
+    def write(self, records: Sequence[Mapping[str, Any]]) -> None:
+        lines = b"".join(encode_record(record) + b"\n" for record in records)
+        self._file.write(lines)
+        self._digest.update(lines)
+        self.records += len(records)
+
+    def summary(self) -> list:
+        return [self.records, self._digest.hexdigest()]
+
+
 def write_shard(out: Path, number: int, images: Iterable[ShardImage]) -> int:
-    """Writes a shard and renames it into place.
+    """Writes a shard and renames it to its final name.
 
     Args:
         out: The data set's folder.
-        number: Which shard.
-        images: What to write.
+        number: Number of the shard.
+        images: The encoded images.
 
     Returns:
-        How many images it holds.
+        The number of images in it.
 
     Raises:
-        OSError: If the disk is full or fails; the shard is then not there, and the others are kept.
+        OSError: If the disk is full or fails; the shard then does not exist, and the others are kept.
     """
     folder = shard_folder(out, number)
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
-    # There already if this process failed here before and goes on with other shards.
+    # Exists if this process failed here before and goes on with other shards.
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     written = _fill(partial, images)
@@ -172,203 +92,86 @@ def write_shard(out: Path, number: int, images: Iterable[ShardImage]) -> int:
 def _fill(partial: Path, images: Iterable[ShardImage]) -> int:
     checksums, counts = [], Counts()
     with ExitStack() as opened:
-        streams: dict[Stream, BinaryIO] = {}
+        streams: dict[Stream, _StreamWriter] = {}
         for image in images:
             for name, content in image.files.items():
                 _write(partial / name, content)
                 checksums.append((name, hashlib.sha256(content).hexdigest()))
             for stream, records in image.records.items():
                 if stream not in streams:
-                    streams[stream] = opened.enter_context(open(_stream_file(partial, stream), "wb"))
-                streams[stream].writelines(encode_record(record) + b"\n" for record in records)
+                    file = opened.enter_context(open(partial / _stream_name(stream), "wb"))
+                    streams[stream] = _StreamWriter(file)
+                streams[stream].write(records)
             counts.add(image.category_ids, image.limited)
-    _write(partial / "shard.json", _to_json({**counts.to_json(), "files": checksums}))
-    # At once, since a disk takes hardly longer for many files than for one.
+        summaries = {_stream_name(stream): writer.summary() for stream, writer in streams.items()}
+    summary = {**counts.to_json(), "files": checksums, "streams": summaries}
+    _write(partial / _SUMMARY, to_json({**summary, "sha256": _sum_of(summary)}))
+    # All at once, since syncing many files takes hardly longer than syncing one.
     with ThreadPoolExecutor(_SYNC_THREADS) as pool:
         list(pool.map(sync, partial.rglob("*")))
     return counts.images
 
 
-@contextmanager
-def telling_full_disk(out: Path) -> Iterator[None]:
-    """Says what to do when the disk is full.
+def _sum_of(summary: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(summary, sort_keys=True).encode()).hexdigest()
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Reads a shard's counts, and the names and checksums of its ``files`` and ``streams``.
 
     Raises:
-        OSError: If it is; as it came where it is something else.
+        OSError: If it is missing.
+        ValueError: If it has been changed.
     """
     try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise OSError(
-            error.errno,
-            f"The disk of {out} is full ({error.strerror}). Finished shards are kept: make room and run the same "
-            "command again, which goes on from there",
-        ) from error
+        summary = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
+        found = summary.pop("sha256")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder / _SUMMARY} is damaged.") from error
+    if found != _sum_of(summary):
+        raise ValueError(f"{folder / _SUMMARY} is damaged.")
+    return summary
 
 
-def merge(
-    out: Path,
-    number_of_shards: int,
-    identity: Mapping[str, Any],
-    recipe: Mapping[str, Any],
-    tables: Sequence[Table],
-    categories: Categories,
-) -> dict[str, Any]:
-    """Moves the files of all shards to their places, joins the tables' records, and writes the manifest.
+def is_intact(out: Path, number: int) -> bool:
+    """Returns whether a shard holds exactly what was written; some of its files may already be at their final paths."""
+    folder = shard_folder(out, number)
+    try:
+        summary = read_summary(folder)
+        streams = {path.name for path in folder.glob(f"*{_STREAM_SUFFIX}")}
+        if streams != summary["streams"].keys():
+            return False
+        wanted = [(folder / name, sha256) for name, (_, sha256) in summary["streams"].items()]
+        for name, sha256 in summary["files"]:
+            wanted.append((folder / name if (folder / name).exists() else out / name, sha256))
+        return all(sha256_of(path) == sha256 for path, sha256 in wanted)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+        return False
 
-    May be cut short anywhere and repeated.
 
-    Returns:
-        The manifest.
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file's content, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
-    Raises:
-        FileNotFoundError: If a file of a shard has gone.
-    """
-    folders = [shard_folder(out, number) for number in range(number_of_shards)]
-    counts, parents = Counts(), set()
+
+def read_stream(folders: Sequence[Path], stream: Stream) -> Iterator[bytes]:
+    """Yields the encoded records of a stream from all shards, in the order of the images."""
     for folder in folders:
-        shard = _read_json(folder / "shard.json")
-        counts.join(shard)
-        for name, _ in shard["files"]:
-            _move(folder / name, out / name)
-            parents.add((out / name).parent)
-    totals = Totals(categories, counts.images, counts.images_with, counts.instances_of)
-    tables = {table.path: _write_table(out, table, folders, totals) for table in tables}
-    checksums = _replace(out, CHECKSUMS, _checksum_lines(folders, tables))
-    for folder in sorted(parents | {(out / name).parent for name in tables}):
-        sync(folder)
-    manifest = {**identity, "counts": counts.to_json(), "recipe": recipe, CHECKSUMS: checksums}
-    _replace(out, MANIFEST, [_to_json(manifest)])
-    sync(out)
-    shutil.rmtree(out / WORK)
-    return manifest
-
-
-def _checksum_lines(folders: Sequence[Path], tables: Mapping[str, str]) -> Iterator[bytes]:
-    """A line a file, in the order of the images, one shard in memory at a time."""
-    for files in chain((_read_json(folder / "shard.json")["files"] for folder in folders), [tables.items()]):
-        yield "".join(f"{sha256}  {name}\n" for name, sha256 in files).encode()
-
-
-def read_checksums(out: Path, names: Collection[str] | None = None) -> dict[str, str]:
-    """SHA-256 by file of a complete data set, of all files or of some.
-
-    Raises:
-        FileNotFoundError: If the list of checksums is missing.
-    """
-    path = out / CHECKSUMS
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing, which holds the files' checksums: make the data set again.")
-    with open(path, encoding="utf-8") as lines:
-        pairs = (line.rstrip("\n").split("  ", 1) for line in lines)
-        return {name: sha256 for sha256, name in pairs if names is None or name in names}
-
-
-def _write_table(out: Path, table: Table, folders: Sequence[Path], totals: Totals) -> str:
-    """Joins the records of all shards, one at a time; the file's SHA-256."""
-    (out / table.path).parent.mkdir(exist_ok=True)
-    return _replace(out, table.path, table_parts(table, totals, lambda stream: _read_stream(folders, stream)))
-
-
-def _read_stream(folders: Sequence[Path], stream: Stream) -> Iterator[bytes]:
-    for folder in folders:
-        path = _stream_file(folder, stream)
-        # A shard without such a record has no such file.
+        path = folder / _stream_name(stream)
+        # A shard without records of this stream has no file for it.
         if path.exists():
             with open(path, "rb") as lines:
                 yield from (line.rstrip(b"\n") for line in lines)
 
 
-def _stream_file(folder: Path, stream: Stream) -> Path:
-    return folder / f"{'#'.join(stream).replace('/', '#')}.jsonl"
-
-
-def _replace(out: Path, name: str | Path, parts: Iterable[bytes]) -> str:
-    """Writes a file whole or not at all; its SHA-256."""
-    digest = hashlib.sha256()
-    with atomic_path(out / name, out / WORK / "scratch") as scratch, open(scratch, "wb") as file:
-        for part in parts:
-            file.write(part)
-            digest.update(part)
-    return digest.hexdigest()
-
-
-def _open_complete(out: Path, identity: dict[str, Any]) -> dict[str, Any]:
-    manifest = _read_json(out / MANIFEST)
-    _check_same(out, manifest, identity)
-    _check_files(out)
-    # Left behind when a run was killed after its last act but one.
-    shutil.rmtree(out / WORK, ignore_errors=True)
-    return manifest
-
-
-def _claim(out: Path, identity: dict[str, Any]) -> None:
-    strangers = sorted(path.name for path in out.iterdir() if not path.name.startswith(WORK))
-    if strangers:
-        raise FileExistsError(
-            f"`out` must be a new or empty folder, or one that this recipe has begun, but {out} holds "
-            f"{', '.join(strangers[:3])}{' ...' if len(strangers) > 3 else ''}: name another folder."
-        )
-    # Under a name of its own first: a work folder that exists says whose it is.
-    for leftover in out.iterdir():
-        shutil.rmtree(leftover)
-    scratch = out / f"{WORK}-{os.getpid()}"
-    scratch.mkdir()
-    _write(scratch / "run.json", _to_json(identity))
-    scratch.rename(out / WORK)
-
-
-def _check_same(out: Path, found: dict[str, Any], identity: dict[str, Any]) -> None:
-    different = [key for key in identity if found.get(key) != identity[key]]
-    if different:
-        told = ", ".join(
-            "of another recipe" if key == "recipe_sha256" else f"{key} {found.get(key)} instead of {identity[key]}"
-            for key in different
-        )
-        raise FileExistsError(
-            f"{out} belongs to another run ({told}): name another folder, or remove this one if it is not needed."
-        )
-
-
-def _check_files(out: Path) -> None:
-    wanted = read_checksums(out).keys()
-    folders = {name.rpartition("/")[0] for name in wanted}
-    present = set()
-    for folder in folders:
-        names = os.listdir(out / folder) if (out / folder).is_dir() else ()
-        present |= {f"{folder}/{name}" if folder else name for name in names}
-    missing = sorted(wanted - present)
-    if missing:
-        raise FileNotFoundError(
-            f"{len(missing)} files of the data set in {out} are missing, {missing[0]} first: remove the folder and "
-            "make it again."
-        )
-
-
-def _move(source: Path, target: Path) -> None:
-    try:
-        os.replace(source, target)
-    except FileNotFoundError:
-        # The target's folder is not there yet, or the file moved in an earlier attempt.
-        if source.exists():
-            target.parent.mkdir(exist_ok=True)
-            os.replace(source, target)
-        elif not target.exists():
-            raise FileNotFoundError(
-                f"{target} is missing, and so is {source}: remove the folder and make the data set again."
-            ) from None
+def _stream_name(stream: Stream) -> str:
+    return "#".join(stream).replace("/", "#") + _STREAM_SUFFIX
 
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
-
-
-def _to_json(value: dict[str, Any]) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))

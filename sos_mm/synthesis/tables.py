@@ -1,4 +1,4 @@
-"""Tables: the records of many images joined into one annotation file, a piece at a time."""
+"""Tables: annotation files that join the records of many images, written piece by piece."""
 
 import json
 from collections import Counter
@@ -12,20 +12,20 @@ Stream = tuple[str, str]
 
 
 def encode_record(record: Mapping[str, Any]) -> bytes:
-    """A record as one line of JSON, without its end."""
+    """Encodes a record as one line of JSON, without the line break."""
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def table_parts(table: Table, totals: Totals, read: Callable[[Stream], Iterable[bytes]]) -> Iterator[bytes]:
-    """The pieces of an annotation file.
+    """Yields the pieces of an annotation file.
 
     Args:
-        table: Which file.
-        totals: What its head is made of.
-        read: Gives the encoded records of a stream, in the order of the images.
+        table: The file.
+        totals: Totals of the data set, from which its header is encoded.
+        read: Returns the encoded records of a stream, in the order of the images.
 
     Yields:
-        Pieces of UTF-8 text: JSON lines, one JSON object with a record a line, or the table's own text.
+        Pieces of UTF-8 text: JSON lines, a JSON object with one record a line, or the table's fixed text.
     """
     if table.text is not None:
         yield table.text(totals).encode()
@@ -53,7 +53,7 @@ def _listed(records: Iterable[bytes], numbered: bool) -> Iterator[bytes]:
 
 
 class Counts:
-    """Counts images, by category the objects and the images that they are in, and objects held small."""
+    """Counts of images, of objects and images by category, and of objects reduced by the limit of enlargement."""
 
     def __init__(self):
         self.images = self.limited = 0
@@ -61,21 +61,21 @@ class Counts:
         self.instances_of: Counter[int] = Counter()
 
     def add(self, category_ids: Sequence[int], limited: int) -> None:
-        """Counts an image with objects of these categories, so many of them held small by the limit of enlargement."""
+        """Counts an image with objects of these categories, ``limited`` of them reduced by the limit of enlargement."""
         self.images += 1
         self.limited += limited
         self.images_with.update(set(category_ids))
         self.instances_of.update(category_ids)
 
     def join(self, counted: Mapping[str, Any]) -> None:
-        """Adds what `to_json` gave."""
+        """Adds counts in the form of `to_json`."""
         self.images += counted["images"]
         self.limited += counted["limited"]
         for name in ("images_with", "instances_of"):
             getattr(self, name).update({int(id): number for id, number in counted[name].items()})
 
     def to_json(self) -> dict[str, Any]:
-        """All numbers as JSON holds them; ``objects`` is their number in all."""
+        """Returns all counts as JSON can hold them; ``objects`` is the total number of objects."""
         return {
             "images": self.images,
             "objects": self.instances_of.total(),

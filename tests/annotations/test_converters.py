@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sos_mm.annotations import panoptic, referring
+from sos_mm.annotations import panoptic
 from sos_mm.annotations.released import rebuilt_lines
 from sos_mm.annotations.validate import validate
+from sos_mm.formats import odvg_referring as referring
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from sos_mm.formats.mdetr import Expression, Target, read_mdetr, read_refs, to_mdetr
 from sos_mm.formats.panoptic import PanopticFile

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sos_mm.annotations import panoptic, referring
+from sos_mm.annotations import panoptic
 from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
 from sos_mm.annotations.subsets import make_subsets
+from sos_mm.formats import odvg_referring as referring
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from sos_mm.formats.mdetr import Expression, Target, read_mdetr, read_refs, to_mdetr
 from sos_mm.formats.panoptic import PanopticFile
@@ -45,7 +46,7 @@ def test_faulty_sources(tmp_path, content, said):
     done = subprocess.run(
         [sys.executable, str(TOOL), "panoptic-odvg", str(path), str(out)], capture_output=True, text=True
     )
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert re.match(rf"error: .*x\.json.*{said}", done.stderr), done.stderr
     assert sorted(each.name for each in tmp_path.iterdir()) == ["x.json"]
 
@@ -211,7 +212,7 @@ def put(content, random, junk) -> None:
 
 
 @pytest.mark.parametrize("name", CONVERTED)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False), JUNK)
 def test_nothing_crashes_them(tmp_path, name, random, junk):
     """Anything may stand anywhere: it is converted, or said to be wrong in an error that the tools print."""
@@ -230,7 +231,7 @@ def test_nothing_crashes_them(tmp_path, name, random, junk):
     assert not said or str(path.parent) in said or "must have ids" in said or "Ids of images" in said
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False), JUNK)
 def test_nothing_crashes_references(tmp_path, random, junk):
     content = list(refs_and_instances())

@@ -98,7 +98,7 @@ def test_subsets_of_a_file_cut_short(tmp_path):
             '{"id": null}',
             "",
             "[]",
-            "line 2: an entry of 'images' must have a whole number or text as `id`, but has None",
+            "line 2: an entry of 'images' must have an integer or text as `id`, but has None",
         ),
         ('{"id": 1}, {"id": "a"}', "", "[]", "all numbers or all text"),
         ('{"id": 1}', "", "{}", "a list 'categories'"),

@@ -31,7 +31,7 @@ def cover_of(paste, results: dict) -> np.ndarray:
     return results["gt_saliency"] > 0
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(seed=st.integers(0, 10**6))
 def check_bitmaps(wrap, unwrap, paste, seed):
     sample = random_sample(seed)

@@ -8,10 +8,10 @@ import pytest
 pytest.importorskip("mmcv")
 
 from sos_mm.augmentation import segment_paste
-from sos_mm.augmentation.captions import append_phrase, estimated_tokens, phrase_of, possible_phrases
-from sos_mm.augmentation.class_table import names_of_labels
-from tests.augmentation.samples import LAYOUT, SIZE, build, random_sample
-from tests.composition.test_true_scenes import blend
+from sos_mm.augmentation.captions import estimated_tokens, possible_phrases
+from sos_mm.augmentation.label_mapper import LabelMapper, append_phrase, names_of_labels, phrase_of
+from tests.paste_samples import LAYOUT, SIZE, build, random_sample
+from tests.test_true_scenes import blend
 
 
 def grounding(seed=0, text="A cat on a lawn", phrase="A cat") -> dict:
@@ -20,6 +20,11 @@ def grounding(seed=0, text="A cat on a lawn", phrase="A cat") -> dict:
     start = text.index(phrase)
     phrases = {0: {"phrase": phrase, "tokens_positive": [[start, start + len(phrase)]]}}
     return {**sample, "gt_bboxes_labels": np.array([0]), "text": text, "phrases": phrases}
+
+
+def pasted(results: dict) -> int:
+    """How many objects came to the one of the image itself."""
+    return len(results["gt_bboxes"]) - 1
 
 
 def test_captions(bank_config):
@@ -45,7 +50,7 @@ def test_a_phrase_that_is_there_stands_for_the_new_object_too(bank_config):
         grounding(text="a small dog.", phrase="a small dog")
     )
     assert results["text"] == "a small dog."
-    assert len(results["gt_bboxes"]) > 1
+    assert pasted(results) > 0
     assert set(results["gt_bboxes_labels"]) == {0}
 
 
@@ -53,6 +58,7 @@ def test_captions_stay_short(bank_config):
     text = "A cat " * 40
     paste = build(bank_config, classes=None, max_tokens=estimated_tokens(text) + 7)
     results = paste(grounding(text=text))
+    # Of seven tokens beyond the caption, one phrase takes more than half.
     assert len(results["phrases"]) <= 2
     assert estimated_tokens(results["text"]) + 2 <= paste.max_tokens
     assert build(bank_config, classes=None, max_tokens=1)(grounding())["text"] == "A cat on a lawn"
@@ -71,14 +77,14 @@ def test_captions_with_the_ends_that_are_added_are_within_the_limit(bank_config)
             if after["text"] != before["text"]:
                 assert estimated_tokens(after["text"]) + 2 <= limit
                 grown += 1
-    assert grown > 100
+    assert grown > 100, "too few captions grew for the limit to be met"
 
 
 def test_phrases_of_the_caption_cost_nothing(bank_config):
     paste = build({**bank_config, "vocabulary": ["dog"]}, classes=None, max_tokens=9)
     sample = grounding(text="a small dog. ", phrase="a small dog")
     results = paste(dict(sample))
-    assert len(results["gt_bboxes"]) > 1
+    assert pasted(results) > 0
     assert results["text"] == sample["text"]
 
 
@@ -157,14 +163,33 @@ def test_all_that_an_object_may_be_called_is_bounded():
     assert possible_phrases(plain, frozenset({"color"}), True) == ("an apple",)
 
 
-@pytest.mark.parametrize(("text", "pasted"), [("a red cat", False), ("a cat", True), ("a dim cat", True)])
-def test_light_that_falsifies_the_caption_is_left_out(bank_config, text, pasted):
+@pytest.mark.parametrize(("text", "expected"), [("a red cat", False), ("a cat", True), ("a dim cat", True)])
+def test_light_that_falsifies_the_caption_is_left_out(bank_config, text, expected):
     """The relighter turns the whole picture, its red cat included, blue."""
     sample = grounding(text=text, phrase=text)
     sample["img"] = np.full((*SIZE, 3), (20, 20, 210), np.uint8)  # BGR
     relit = {**blend("OtherColors", low=0.0, high=0.0), "background": "relit"}
     after = build(bank_config, classes=None, effects=[relit])(dict(sample))
-    assert (len(after["gt_bboxes"]) > 1) == pasted
-    assert (after["img"] != sample["img"]).any() == pasted
+    assert (pasted(after) > 0) == expected
+    assert (after["img"] != sample["img"]).any() == expected
     same = build(bank_config, classes=None, effects=[{**relit, "background": "original"}])(dict(sample))
     assert len(same["gt_bboxes"]) > 1
+
+
+def test_the_label_mapper_changes_no_input():
+    dog, cup = (SimpleNamespace(category=name, phrase="", sub_category="") for name in ("dog", "cup"))
+    mapper, names, phrases = LabelMapper({"dog": 2, "cup": 4}), {"2": "Dog"}, {5: {"phrase": "a cat"}}
+    # What a sample holds: its `text` and `phrases`, the labels, and the words that change.
+    table = [
+        (None, None, [2, 4, 2], {}),
+        ("A cat.", None, [2, 4, 2], {}),
+        ({"2": "Dog", "4": "cup"}, None, [2, 4, 2], {}),
+        (names, None, [2, 4, 2], {"text": {"2": "Dog", "4": "cup"}}),
+        ("a cat", phrases, [6, 7, 6], {"text": "a cat. dog. cup.", "phrases": {5, 6, 7}}),
+    ]
+    for text, given, labels, words in table:
+        named = mapper.name([dog, cup, dog], text, given)
+        assert named.labels == labels
+        assert {**named.words, **({"phrases": set(named.words["phrases"])} if given else {})} == words
+    assert (names, phrases) == ({"2": "Dog"}, {5: {"phrase": "a cat"}})
+    assert LabelMapper().name([dog, cup]).labels == [0, 0]

@@ -219,5 +219,5 @@ def test_sidecar_of_another_data_set(composed, tmp_path):
     lines[3]["objects"].pop()
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "out" / "annotations" / "objects.jsonl").write_text(text)
-    with pytest.raises(ValueError, match=r"objects.jsonl must tell of the same objects .* 00000003.jpg"):
+    with pytest.raises(ValueError, match=r"objects.jsonl must describe the same objects .* 00000003.jpg"):
         read_dataset(tmp_path / "out")

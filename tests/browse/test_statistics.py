@@ -89,5 +89,5 @@ def test_boxes_that_are_none(box):
 
 @pytest.mark.parametrize("size", [(0, 3), (3, -1), (3, None), (2.5, 3)])
 def test_sizes_that_are_none(size):
-    with pytest.raises(ValueError, match=r"Height and width of x.png must be whole numbers over 0"):
+    with pytest.raises(ValueError, match=r"Height and width of x.png must be integers over 0"):
         AnnotatedImage("x.png", size, ())

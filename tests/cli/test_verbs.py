@@ -3,7 +3,6 @@
 import runpy
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -38,7 +37,7 @@ def needed(verb: str) -> None:
 
 def test_every_verb_is_a_module():
     folder = Path(sos_mm.__file__).parent / "cli"
-    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "parsing"} == set(VERBS)
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "ending", "parsing"} == set(VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -53,16 +52,25 @@ def test_help_names_the_command(verb, capsys):
 
 
 @pytest.mark.parametrize("verb", TOOL_OF)
-def test_tools_call_the_functions_of_the_verbs(verb):
+def test_tools_are_faces_of_the_verbs(verb, monkeypatch, capsys):
     needed(verb)
-    face = TOOLS / f"{TOOL_OF[verb]}.py"
-    assert runpy.run_path(str(face))["main"] is import_module(f"sos_mm.cli.{verb}").main
+    tool = str(TOOLS / f"{TOOL_OF[verb]}.py")
+    monkeypatch.setattr(sys, "argv", [tool, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(tool, run_name="__main__")
+    told = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert told.startswith(f"usage: {TOOL_OF[verb]}.py ")
+    # The same options as the verb has.
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    assert told.split("options:")[1] == capsys.readouterr().out.split("options:")[1]
 
 
 def test_help_of_a_tool_names_the_tool(monkeypatch, capsys):
     tool = str(TOOLS / "browse_dataset.py")
     monkeypatch.setattr(sys, "argv", [tool, "--help"])
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match=r"^0$"):
         runpy.run_path(tool, run_name="__main__")
     told = capsys.readouterr().out
     assert told.startswith("usage: browse_dataset.py ")
@@ -78,7 +86,7 @@ def test_what_is_no_verb(argv, said, capsys):
 
 
 def test_version(capsys):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main(["--version"])
     assert capsys.readouterr().out == f"sos_mm {sos_mm.__version__}\n"
 
@@ -86,7 +94,7 @@ def test_version(capsys):
 def test_missing_library_is_named_with_the_remedy():
     code = "import sys; sys.modules['torch'] = None; from sos_mm.cli import main; main(['train', 'x.py'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("error: `sos-mm train` cannot be used here: ")
     assert "torch" in done.stderr
     assert "`sos-mm env`" in done.stderr
@@ -95,5 +103,22 @@ def test_missing_library_is_named_with_the_remedy():
 def test_exit_code_of_a_verb_is_that_of_the_process(tmp_path):
     command = [sys.executable, "-m", "sos_mm", "validate", str(tmp_path / "none.json")]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: The annotation file ")
+
+
+def test_renamed_options_are_read_under_either_name_but_not_both(capsys):
+    from sos_mm.cli.cutout import parse_args
+
+    command = ["in.jpg", "out", "--checkpoint", "x.pth"]
+    for name, old_name in (("--num-inference-steps", "--steps"), ("--ensemble-size", "--ensemble")):
+        key = name.removeprefix("--").replace("-", "_")
+        assert getattr(parse_args(command, "sos-mm cutout"), key) is None
+        for given in (name, old_name):
+            assert getattr(parse_args([*command, given, "3"], "sos-mm cutout"), key) == 3
+        with pytest.raises(SystemExit):
+            parse_args([*command, name, "3", old_name, "3"], "sos-mm cutout")
+        assert "not allowed with" in capsys.readouterr().err
+        with pytest.raises(SystemExit):
+            parse_args(["in.jpg", "out", "--onnx", "x.onnx", old_name, "3"], "sos-mm cutout")
+        assert "are for --checkpoint" in capsys.readouterr().err

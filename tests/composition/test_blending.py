@@ -44,7 +44,7 @@ def test_poisson_takes_the_level_of_the_ground():
     assert seen.std(axis=0).min() > 5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=20))
 def test_area_weights(areas):
     weights = area_weights(np.array(areas))

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sos_mm.composition import LayoutError, Placement, SourceSizeLayout, build_layout, compose
-from sos_mm.composition.layouts.enlargement import assign_boxes, enlargements
+from sos_mm.composition.layouts.enlargement import assign_boxes
 from sos_mm.composition.place import place
 from sos_mm.composition.planning import draft_and_redraw, plan_and_load
 from sos_mm.segments import MixedBank, Segment, SegmentBank, build_index
+from sos_mm.segments.enlargement import enlargement, enlargements
 from sos_mm.segments.record import SegmentInfo, SegmentRecord
 from sos_mm.synthesis import Recipe, synthesize
 
@@ -47,7 +48,7 @@ def prior_of(kind: str, annotations, **options):
 
 
 @pytest.mark.parametrize("kind", PRIORS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seeds, st.integers(1, 4), st.floats(0.5, 4), st.sampled_from([0, 0, 25]))
 def test_no_layout_enlarges_beyond_the_limit(kind, annotations, seed, number, limit, rotation):
     rng = np.random.default_rng(seed)
@@ -92,7 +93,7 @@ def test_a_limited_box_shrinks_about_its_centre(annotations):
     assert layout.placements[2].box == (100, 50, 120, 60)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seeds, st.integers(1, 5))
 def test_boxes_go_to_segments_that_can_fill_them(seed, number):
     """As many boxes are filled as by the best of all assignments, where boxes and segments are squares."""
@@ -122,6 +123,7 @@ def test_assignment_is_uniform_where_all_can_fill(rng):
 
 def test_enlargements_by_hand():
     np.testing.assert_allclose(enlargements(np.array([[100, 50]]), np.array([[20, 20], [200, 25]])), [2.5, 0.5])
+    assert [enlargement((100, 50), size) for size in ((20, 20), (200, 25))] == [2.5, 0.5]
 
 
 def write_bank(folder, sides: dict[str, list[int]]) -> list[SegmentRecord]:
@@ -145,7 +147,7 @@ def indexed(tmp_path_factory):
 
 def test_redraw_finds_a_segment_of_the_category_that_fills(indexed, rng):
     _, bank = indexed
-    assert bank.sized
+    assert bank.sized is True
     boxes = np.full((3, 2), 100.0)
     chosen = bank.redraw(rng, [0, 4, 6], boxes, 1.5)
     assert [bank.outline(index).category for index in chosen] == ["ant", "bee", "cat"]

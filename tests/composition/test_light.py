@@ -40,7 +40,7 @@ def standing(light: Light, color=(128, 128, 128), size=(200, 240)) -> tuple[Fram
     return Frame(np.full((*size, 3), 255, np.uint8), light), sprite
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seeds)
 def test_light_moves_no_mask(seed):
     _, plain, scene = lit(seed, EVERY)
@@ -54,7 +54,7 @@ def test_light_moves_no_mask(seed):
         assert item.offset[0] + item.alpha.shape[1] <= CANVAS[1]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seeds)
 def test_background_stays_without_shadows(seed):
     configs = [config for config in EVERY if "Shadow" not in config["type"]]
@@ -195,7 +195,7 @@ def test_shadows_fall_on_what_is_behind_alone():
     assert (scene.image < plain.image).any()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seeds)
 def test_harmonisation_brings_object_and_surroundings_together(seed):
     rng = np.random.default_rng(seed)
@@ -234,7 +234,7 @@ def test_harmonisation_holds_black_and_lights_no_white():
         assert (moved.rgba[..., :3] == level).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seeds, st.floats(0, 1), st.floats(0, 1), st.floats(0, 36))
 def test_harmonisation_keeps_the_order_of_levels(seed, strength, chroma, limit):
     """Curves rise everywhere: no banding, nothing is inverted."""
@@ -284,7 +284,7 @@ def test_shading_brightens_the_lit_side(azimuth):
     assert shaded[5:12, 15:25, 0].mean() > shaded[-12:-5, 15:25, 0].mean() + 10
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seeds, st.floats(0.3, 5), st.booleans())
 def test_softening_makes_no_halo(seed, sigma, inside):
     """One colour stays that colour over black and white: the composite is the analytic one."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sos_mm.composition.outlines import outlines
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 10**6), st.integers(1, 40), st.integers(1, 40))
 def test_outlines_give_the_pixels_back(seed, height, width):
     mask_tools = pytest.importorskip("pycocotools.mask")

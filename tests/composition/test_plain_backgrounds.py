@@ -19,7 +19,7 @@ KINDS = (PlainBackgrounds, GradientBackgrounds, TextureBackgrounds)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 2**31))
 def test_any_size_and_the_same_again(kind, height, width, seed):
     first, again = (kind().sample(np.random.default_rng(seed), (height, width)) for _ in range(2))

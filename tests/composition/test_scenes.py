@@ -1,7 +1,7 @@
 """Composition: exact masks, clean edges, layouts that keep their rules, backgrounds."""
 
+import pickle
 import sys
-import time
 
 import cv2
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sos_mm.checks import read_image
 from sos_mm.composition import (
     Layout,
     LayoutError,
@@ -54,7 +55,7 @@ def full_alpha(scene: Scene, index: int) -> np.ndarray:
 seeds = st.integers(0, 2**31)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seeds, st.floats(0, 1))
 def test_masks_are_those_of_a_loop_over_pixels(seed, min_visible_share):
     *_, scene = random_scene(seed, min_visible_share=min_visible_share)
@@ -81,7 +82,7 @@ def test_masks_are_those_of_a_loop_over_pixels(seed, min_visible_share):
         assert 0 <= item.truncation < 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seeds)
 def test_image_is_the_analytic_composite(seed):
     background, layout, segments, scene = random_scene(seed)
@@ -117,7 +118,7 @@ def test_white_objects_have_no_rim(rng, size, ground):
     assert np.abs(scene.image - expected[..., None]).max() <= 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seeds, st.integers(1, 90), st.integers(1, 90))
 def test_scaling_agrees_with_scaling_in_floats(seed, height, width):
     rng = np.random.default_rng(seed)
@@ -158,7 +159,7 @@ def test_flip_and_fit(rng):
     assert scene.image[20, 37].tolist() == [255, 0, 0]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 900), st.integers(1, 900), st.integers(-50, 50))
 def test_fitted_boxes(width, height, segment_height, segment_width, corner):
     box = np.array([[corner, corner, corner + width, corner + height]])
@@ -261,7 +262,7 @@ def test_scene_refuses():
     with pytest.raises(ValueError, match="z-order"):
         Scene(scene.image, scene.objects[::-1], scene.owner)
     for index in (-1, 2):
-        with pytest.raises(IndexError):
+        with pytest.raises(IndexError, match=f"{index}"):
             scene.modal_mask(index)
 
 
@@ -275,7 +276,7 @@ def visible_shares(layout: Layout, segments) -> list[float]:
     return [np.count_nonzero(top == index) / ((x1 - x0) * (y1 - y0)) for index, (x0, y0, x1, y1) in enumerate(boxes)]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seeds, st.integers(5, 20))
 def test_structured_layout_keeps_its_rules(seed, number):
     rng = np.random.default_rng(seed)
@@ -323,14 +324,12 @@ def test_impossible_layouts(rng):
     segments = [square()] * 12
     crowd = {"shares": {"large": 1.0, "medium": 0.0, "small": 0.0}, "restarts": 2, "attempts": 8}
     crowd["areas"] = {"large": (0.4, 0.5), "medium": (0.1, 0.2), "small": (0.0, 0.1)}
-    start = time.perf_counter()
     with pytest.raises(LayoutError, match="12 objects do not fit a canvas of height and width"):
         StructuredLayout(**crowd).plan(rng, segments, (100, 100))
     layout = StructuredLayout(**crowd, crowded="fewer").plan(rng, segments, (100, 100))
     assert 1 <= len(layout.placements) < 12
     with pytest.raises(LayoutError, match="held 0"):
         StructuredLayout(**crowd, aspect=(9, 9), crowded="fewer").plan(rng, segments, (100, 100))
-    assert time.perf_counter() - start < 2
 
 
 @pytest.mark.parametrize(
@@ -394,7 +393,7 @@ def test_backgrounds_are_scaled_down_by_areas(tmp_path, rng, factor):
 
 
 def test_backgrounds_refuse(photos, tmp_path, rng):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
         PhotoBackgrounds.from_folder(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="but there is none"):
@@ -442,3 +441,21 @@ def test_background_colours_are_shifted_as_said():
     np.testing.assert_allclose(opposite, (colors @ (0.299, 0.587, 0.114))[..., None].repeat(3, 2) * 2, atol=2)
     # A little turn takes red towards yellow, as hues are counted.
     assert np.diff(_shift_colors(colors, 0, 0, 0, 20)[0, 0, 1:].astype(int))[0] < 0
+
+
+def test_photographs_are_cached_up_to_a_limit_and_not_sent_along(photos, rng, monkeypatch):
+    read, decoded = Photo.read, []
+    monkeypatch.setattr(Photo, "read", lambda photo: decoded.append(photo.path.name) or read(photo))
+    size = read_image(photos / "0.png", 3).nbytes
+    backgrounds = PhotoBackgrounds([Photo(photos / "0.png")], cache_bytes=size)
+    for _ in range(2):
+        backgrounds.sample(rng, (20, 20))
+    assert decoded == ["0.png"]
+    packed = pickle.dumps(backgrounds)
+    assert len(packed) < size
+    pickle.loads(packed).sample(rng, (20, 20))
+    assert decoded == ["0.png"] * 2
+    tight = PhotoBackgrounds([Photo(photos / "0.png")], cache_bytes=size - 1)
+    for _ in range(2):
+        tight.sample(rng, (20, 20))
+    assert decoded == ["0.png"] * 4

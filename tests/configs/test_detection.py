@@ -281,7 +281,6 @@ def test_grounding_is_judged_on_lvis_minival():
     """Every training as `evaluate-lvis-minival.py` judges."""
     judged = load(f"{GROUNDING}evaluate-lvis-minival.py")
     names = [name for name in ALL if name.startswith("grounding/") and not ("evaluate" in name or "sample" in name)]
-    assert len(names) > 30
     for name in names:
         config = load(name)
         for key in ("val_dataloader", "val_evaluator", "test_dataloader", "test_evaluator"):

@@ -132,7 +132,7 @@ def train(config: Config) -> tuple[Runner, Watch]:
     before = {}
     runner.register_hook(BeforeTraining(before))
     runner.train()
-    assert watch.losses
+    assert watch.losses, "no step was made"
     assert np.isfinite(watch.losses).all()
     after = dict(runner.model.named_parameters())
     moved = [name for name, value in before.items() if not torch.equal(value, after[name])]

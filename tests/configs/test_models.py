@@ -60,9 +60,23 @@ def with_teacher(model: Config, folder: Path) -> Config:
     return model
 
 
+# What a config of a folder is there for.
+SETS = {
+    "_base_": "default_scope",
+    "_base_/datasets": "train_dataloader",
+    "_base_/models": "model",
+    "_base_/schedules": "optim_wrapper",
+    "sod_diffusion": "model",
+    ".": "model",
+    "synthesis": "layout",
+    "synthesis/ablations": "layout",
+    "synthesis/ablations_lvis": "layout",
+}
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_config_loads(name):
-    assert len(Config.fromfile(CONFIGS / name))
+    assert SETS[str(Path(name).parent)] in Config.fromfile(CONFIGS / name)
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -114,7 +128,7 @@ def test_shrunk_model_makes_a_step(name, tmp_path):
     without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert not without
     optimizer.step()
-    model.eval().test_cfg.update(steps=min(2, model.test_cfg["steps"]), ensemble=1)
+    model.eval().test_cfg.update(num_inference_steps=min(2, model.test_cfg["num_inference_steps"]), ensemble_size=1)
     with torch.no_grad():
         predicted = model.predict(inputs[:1])[0].pred_saliency.data
     assert predicted.shape == (1, 64, 64)

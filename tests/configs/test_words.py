@@ -64,7 +64,7 @@ def test_expressions_are_not_cropped_unread(name):
     """The composed ones; the replayed captions are treated as in pre-training."""
     sources = data_sets(Config.fromfile(CONFIGS / name).train_dataloader.dataset)
     composed = [each for each in sources if each["data_root"].startswith("data/sos/")]
-    assert composed
+    assert composed, "the config names no composed source"
     for each in composed:
         assert each.get("label_map_file") or list(bare(each["pipeline"], "Crop")) == []
 

@@ -17,8 +17,9 @@ import torch
 from mmdet.datasets.transforms.text_transformers import RandomSamplingNegPos
 from mmengine.registry import METRICS, TRANSFORMS
 
-from sos_mm.annotations import panoptic, referring
+from sos_mm.annotations import panoptic
 from sos_mm.annotations.released import repaired_panoptic
+from sos_mm.formats import odvg_referring as referring
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from sos_mm.formats.mdetr import Expression, Target, to_mdetr
 from sos_mm.formats.odvg import label_map

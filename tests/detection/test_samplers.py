@@ -22,6 +22,7 @@ from mmengine.runner import Runner
 from sos_mm.detection import SourceRatioBatchSampler, SourceRatioSampler
 from sos_mm.detection.source_schedule import SourceSchedule
 from sos_mm.engine.randomness import RepeatIndex
+from tests.helpers.processes import exit_codes
 
 
 class Source(BaseDataset):
@@ -64,7 +65,7 @@ def run(schedule, epochs):
     return tuple(np.concatenate([getattr(each, name) for each in parts]) for name in ("sources", "indices", "visits"))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(schedules)
 def test_counts_hold_the_ratios_at_every_place(schedule):
     sources, _, _ = run(schedule, 4)
@@ -74,7 +75,7 @@ def test_counts_hold_the_ratios_at_every_place(schedule):
     np.testing.assert_array_equal(counts, schedule.counts(np.arange(1, len(sources) + 1)))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(schedules)
 def test_coverage_and_visits(schedule):
     """Every image of the clock in every epoch, no more than the last step needs, all of them equally in the end."""
@@ -324,7 +325,7 @@ def test_two_processes(tmp_path):
     outs = [tmp_path / f"{rank}.json" for rank in range(2)]
     command = [sys.executable, "-W", "ignore", "-c", _PROCESS]
     running = [subprocess.Popen([*command, str(r), str(port), str(out)], cwd=root) for r, out in enumerate(outs)]
-    assert [process.wait(timeout=120) for process in running] == [0, 0]
+    assert exit_codes(running) == [0, 0]
     first, second = (json.loads(out.read_text()) for out in outs)
     assert first["seed"] == second["seed"]
     steps = [mine + theirs for mine, theirs in zip(first["batches"], second["batches"], strict=True)]

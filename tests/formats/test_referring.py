@@ -1,11 +1,12 @@
 """Files of referring expressions come back as they were written, and faulty ones name their record."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from sos_mm.annotations.validate import validate
-from sos_mm.formats.intra_class import read_intra_class, to_intra_class
+from sos_mm.formats.intra_class import read_intra_class
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from sos_mm.formats.mdetr import Expression, Target, read_mdetr, read_refs, to_mdetr
 from sos_mm.formats.referring import expression_id, expressions_of, line_record, read_expression_lines
@@ -110,7 +111,7 @@ def test_faulty_lines(tmp_path, line, said):
 
 
 def test_intra_class_comes_back_in_both_forms(tmp_path):
-    write_json_lists(tmp_path / "ours.json", to_intra_class([(SAID[0], [BOXES[1]])], CATEGORIES))
+    write_json_lists(tmp_path / "ours.json", to_mdetr([replace(SAID[0], distractors=[BOXES[1]])], CATEGORIES))
     image = {"id": 1, **IMAGE, "caption": SAID[0].text, "category_id": 3, "dataset_name": "grefcoco"}
     boxes = [[2, 3, 10, 8], [20.5, 3, 10.5, 9]]
     write_json_lists(tmp_path / "grouped.json", {"images": [image | {"boxes": boxes}], "categories": CATEGORIES})
@@ -125,7 +126,7 @@ def test_intra_class_comes_back_in_both_forms(tmp_path):
     [
         ({"boxes": [[2, 3, 10, 8]]}, "1 has no second box in `boxes`"),
         ({"boxes": [[2, 3, 10]]}, "expression 1: it must have a list of boxes"),
-        ({"category_id": "cup"}, "expression 1: it must have a whole number as `category_id`"),
+        ({"category_id": "cup"}, "expression 1: it must have a integer as `category_id`"),
         ({"caption": ""}, "`caption`"),
     ],
 )

@@ -11,7 +11,6 @@ tools = pytest.importorskip("pycocotools.mask")
 sides = st.integers(1, 60)
 
 
-@settings(deadline=None)
 @given(sides, sides, st.floats(0, 1), st.integers(0, 2**32))
 def test_run_lengths(height, width, share, seed):
     mask = np.random.default_rng(seed).random((height, width)) < share
@@ -33,7 +32,7 @@ def test_long_runs(lengths):
 corners = st.one_of(st.floats(-20, 80), st.integers(-20, 80), st.integers(-40, 160).map(lambda value: value / 2))
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(sides, sides, st.lists(st.lists(st.tuples(corners, corners), min_size=3, max_size=9), min_size=1, max_size=3))
 def test_polygons(height, width, polygons):
     flat = [[float(value) for corner in polygon for value in corner] for polygon in polygons]

@@ -147,7 +147,7 @@ def test_parity_with_pysodmetrics(make_pairs, number, rng):
     assert counted == number
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(pairs)
 def test_parity_on_any_pair(pair):
     assert_equal_scores(our_scores(*pair), peer_scores(*pair))

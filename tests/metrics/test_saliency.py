@@ -32,7 +32,7 @@ def strip(mask, pixels):
     return mask & (distance_transform_cdt(np.pad(mask, 1), "chessboard")[1:-1, 1:-1] <= pixels)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(pairs, st.floats(0, 1))
 def test_boundary_iou_from_distances(pair, width):
     ready = prepare(*pair)
@@ -50,7 +50,7 @@ def test_boundary_iou_by_hand():
     assert our_scores(shifted, target, boundary=True)["BIoU"] == 10 / 30  # 2 % of the diagonal is one pixel here.
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(maps.filter(lambda mask: len(np.unique(mask > 128)) == 2))
 def test_perfect_prediction(mask):
     target = (mask > 128).astype(np.uint8) * 255
@@ -63,7 +63,7 @@ def test_perfect_prediction(mask):
     assert {name: scores[name] for name in expected} == pytest.approx(expected, abs=1e-7)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(pairs)
 def test_error_of_the_inverse_is_the_same(pair):
     prediction, target = pair
@@ -73,7 +73,7 @@ def test_error_of_the_inverse_is_the_same(pair):
         assert our_scores(255 - prediction, target)["MAE"] == pytest.approx(1 - error, abs=TOLERANCE)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(pairs)
 def test_scores_stay_in_range_and_take_bool_masks(pair):
     prediction, target = pair
@@ -83,7 +83,7 @@ def test_scores_stay_in_range_and_take_bool_masks(pair):
     assert our_scores(prediction, target > 128, boundary=True) == pytest.approx(scores, abs=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(pairs)
 def test_curves_by_cutting_the_map(pair):
     """Precision and recall fall out of binary maps; recall falls with the threshold."""
@@ -98,7 +98,7 @@ def test_curves_by_cutting_the_map(pair):
     assert (np.diff(curves.recall) <= 0).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(maps)
 def test_float_map_is_scored_as_its_png(prediction):
     target = np.indices(prediction.shape)[0] % 2 == 0
@@ -133,7 +133,7 @@ def test_inputs_are_left_untouched(dtype, round_to_uint8):
     assert target.tolist() == [[255, 0, 0]]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(maps, st.tuples(st.integers(1, 30), st.integers(1, 30)))
 def test_resized_map_stays_in_its_range(prediction, size):
     for image in (prediction, prediction / 255, prediction.astype(np.float32) / 255):

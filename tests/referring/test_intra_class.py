@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sos_mm.formats.intra_class import read_intra_class, to_intra_class
+from sos_mm.formats.intra_class import read_intra_class
 from sos_mm.formats.json_writer import write_json_lists
+from sos_mm.formats.mdetr import to_mdetr
 from sos_mm.referring.expression import ReferringExpression
 from sos_mm.referring.intra_class import evaluate_intra_class, intra_class_samples
 from sos_mm.referring.outputs import image_line
@@ -28,7 +29,7 @@ def said(text, *targets, plural=False):
 
 def samples(image, *expressions, most=None):
     line = image_line(image, expressions, {"cup": 5, "dog": 6}, 0)
-    return [(each.text, distractors) for each, distractors in intra_class_samples(image, line, most)]
+    return [(each.text, each.distractors) for each in intra_class_samples(image, line, most)]
 
 
 def test_distractors_are_the_others_of_the_category():
@@ -75,7 +76,7 @@ def benchmark(tmp_path):
         line = image_line(image, write(image, np.random.default_rng(index)), {}, index)
         found += intra_class_samples(image, line)
     assert len(found) > 10
-    content = to_intra_class(found, [{"id": 1, "name": "thing"}])
+    content = to_mdetr(found, [{"id": 1, "name": "thing"}])
     write_json_lists(tmp_path / "ours.json", content)
     targets = {each["image_id"]: each["bbox"] for each in content["annotations"]}
     grouped = [

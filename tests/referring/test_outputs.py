@@ -128,7 +128,7 @@ def test_a_killed_run_is_finished(tmp_path, after):
         assert made == [each["index"] for each in LINES]
     assert [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] == LINES
     # A whole file is not made again until the run is over.
-    assert write_resumable(path, {"seed": 1}, lambda start: pytest.fail()) == 0
+    assert write_resumable(path, {"seed": 1}, lambda start: pytest.fail("made again")) == 0
     forget_run(path)
     assert [each.name for each in path.parent.iterdir()] == ["lines.jsonl"]
 

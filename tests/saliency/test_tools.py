@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mmengine.runner import Runner
 
-from .conftest import SMALL, small_config, write_saliency_data
+from tests.saliency.conftest import SMALL, small_config, write_saliency_data
 
 ROOT = Path(__file__).parents[2]
 CONFIG = "configs/sod_diffusion/sod_diffusion_tiny.py"
@@ -80,7 +80,15 @@ def test_report_is_one_page_that_needs_no_network(trained, tmp_path):
         assert name in done.stdout
     text = page.read_text()
     assert not re.findall(r"(?:src|href)=\"(?!data:)", text)
-    assert text.count("<img") == 5 + 2 + 2 + 5 + 1
+    _, *sections = text.split("<h2>")
+    assert {each.partition("</h2>")[0]: each.count("<img") for each in sections} == {
+        "Scores": 0,
+        "Predictions": 5,
+        "Sampling": 2,
+        "Attention": 2,
+        "Training data": 5,
+        "Loss": 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -94,7 +102,7 @@ def test_report_is_one_page_that_needs_no_network(trained, tmp_path):
         ([CONFIG, "--cfg-options", "train_dataloader.dataset.data_root=/nowhere"], "/nowhere/images does not exist"),
     ],
 )
-def test_train_refuses_at_the_door(arguments, words, tmp_path):
+def test_train_refuses_bad_arguments(arguments, words, tmp_path):
     if "--work-dir" not in arguments:
         arguments = [*arguments[:1], "--work-dir", str(tmp_path), *arguments[1:]]
     done = call("python", "tools/train.py", *arguments, CUDA_VISIBLE_DEVICES="")

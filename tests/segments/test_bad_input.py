@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from sos_mm.checks import FaultyInputError, read_image
@@ -17,8 +18,6 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.segments import MixedBank, SegmentBank, build_bank, build_index, read_annotated, read_folder, read_tar
 from sos_mm.segments.index.arrow import IndexedRecords
 from tests.conftest import make_rgba, write_rgba
-
-pytest.importorskip("pyarrow")
 
 
 def square(height=8, width=8):
@@ -197,7 +196,7 @@ def test_a_rebuild_in_which_all_are_broken_leaves_what_was_there(folder, tmp_pat
 @pytest.mark.parametrize("content", [b"", b"{}", None, "arrow"])
 def test_only_an_index_is_replaced(folder, tmp_path, content):
     """A metadata file, a picture or a folder that was named by mistake stays, and is told before anything is read."""
-    path, pa = tmp_path / "words.json", pytest.importorskip("pyarrow")
+    path = tmp_path / "words.json"
     if content is None:
         path.mkdir()
     elif content == "arrow":

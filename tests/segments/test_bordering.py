@@ -63,7 +63,7 @@ def brute_force(mask, others):
 SHAPE = st.tuples(st.integers(0, 79), st.integers(0, 59), st.integers(0, 14), st.integers(0, 9))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(SHAPE, min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_shares_are_those_of_brute_force(shapes, random):
     masks = masks_of(shapes)
@@ -76,7 +76,7 @@ def test_shares_are_those_of_brute_force(shapes, random):
         assert found[place] == pytest.approx(brute_force(masks[place], np.asarray(others) > 0))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(-5, 90), st.floats(-5, 70)), min_size=3, max_size=9))
 def test_windows_hold_the_whole_mask(points):
     polygons = [[float(each) for point in points for each in point]]

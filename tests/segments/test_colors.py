@@ -36,7 +36,7 @@ def test_colors_are_called_by_their_names(name):
     assert share > 0.8
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31))
 def test_every_color_has_one_name(seed):
     colors = np.random.default_rng(seed).integers(0, 256, (500, 3), dtype=np.uint8)
@@ -116,7 +116,7 @@ def test_mixed_colors_stay():
     assert vary_hue(segment, 120) is segment
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**31), st.floats(-720, 720), st.sampled_from(list(NAMES)))
 def test_alpha_lightness_and_masks_stay(seed, degrees, name):
     rng = np.random.default_rng(seed)

@@ -11,8 +11,6 @@ from sos_mm.segments import Filters, SegmentBank, build_bank, build_index, read_
 from sos_mm.segments.index.arrow import IndexedRecords
 from tests.conftest import make_rgba, write_rgba
 
-pytest.importorskip("pyarrow")
-
 
 def release_bank(folder, **options):
     """The bank of a release in a folder."""

@@ -139,7 +139,7 @@ def test_an_object_that_fills_its_photograph(rng, shape):
         assert (rgba[..., 3] == 255).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 59), st.integers(0, 49), st.integers(1, 25), st.integers(1, 25)), min_size=1),
     st.sampled_from([None, 0, 0.5, 2.0]),
@@ -169,7 +169,8 @@ def test_soft_edge_keeps_the_mask():
     mask[5:15, 5:15] = 1
     mask[2, 2] = 1
     np.testing.assert_array_equal(soft_alpha(mask, 2.0) >= 128, mask == 1)
-    assert len(np.unique(soft_alpha(mask, 2.0))) > 8
+    levels = np.unique(soft_alpha(mask, 2.0))
+    assert {0, 255} < set(levels), "there is no step between"
     assert set(np.unique(soft_alpha(mask, 0))) == {0, 255}
 
 

@@ -46,7 +46,7 @@ def photograph(tmp_path):
     return image, folder, write
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(0, 80), st.floats(0, 60)), min_size=3, max_size=8), st.sampled_from([0.0, 1.5]))
 def test_cut_out_is_the_mask_of_pycocotools(points, soften):
     image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)

@@ -56,7 +56,7 @@ def test_reproduce_tells_altered_pixels(small):
     with pytest.raises(ValueError, match=r"images/00000000\.jpg, line 1 of annotations/objects\.jsonl"):
         reproduce(composed.out, 0)
     shutil.rmtree(folder / "segments")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="segments does not exist"):
         reproduce(composed.out, 0)
 
 

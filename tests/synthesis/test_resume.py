@@ -1,13 +1,13 @@
-"""Runs killed at random moments and started again end with the bytes of a run that nobody disturbed."""
+"""Runs that were killed and are started again end with the bytes of a run that nobody disturbed."""
 
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,51 +33,100 @@ configurations = pytest.mark.parametrize(
 )
 
 
-def start(recipe: dict, out: Path, executor: str, workers: int) -> subprocess.Popen:
-    """The run as a process group of its own."""
-    script = out.parent / "run.py"
-    script.write_text(
-        "import json, sys\n"
-        "from sos_mm.synthesis import Recipe, synthesize\n"
-        "if __name__ == '__main__':\n"
-        "    recipe, out, executor, workers = json.loads(sys.argv[1])\n"
-        f"    options = dict(seed=3, shard_size={SHARD}, workers=workers, executor=executor, progress=False)\n"
-        f"    synthesize(Recipe.from_dict(recipe), out, {IMAGES}, **options)\n"
-    )
-    arguments = json.dumps([recipe, str(out), executor, workers])
-    command = [sys.executable, "-W", "ignore", str(script), arguments]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+# A run that stops at one event, says so, and waits for a line before it goes on.
+RUN = """
+import json, sys
+from sos_mm.synthesis import Recipe, engine, shards, synthesize
+
+def stop_at(place, name, number):
+    original, left = getattr(place, name), [number]
+
+    def stopping(*arguments):
+        result = original(*arguments)
+        if left[0] == 0:
+            print("reached", flush=True)
+            sys.stdin.readline()
+        left[0] -= 1
+        return result
+
+    setattr(place, name, stopping)
+
+if __name__ == "__main__":
+    recipe, out, num, options, event = json.loads(sys.argv[1])
+    if event:
+        places = {
+            "sources noted": (engine, "note_sources"),
+            "file written": (shards, "_write"),
+            "shard made": (engine.Progress, "add"),
+            "file moved": (shards, "_move"),
+        }
+        stop_at(*places[event[0]], event[1])
+    synthesize(Recipe.from_dict(recipe), out, num, progress=False, **options)
+"""
 
 
-def children(process: int) -> list[int]:
-    """Process ids of the workers."""
+class Run:
+    """A run in a process group of its own, which stops at an event: (what happens, how often it did before)."""
+
+    def __init__(self, recipe: dict, out: Path, executor: str, workers: int, event: tuple[str, int] | None = None):
+        self.script, self.told = out.with_name("run.py"), out.with_name("stderr.txt")
+        self.script.write_text(RUN)
+        options = dict(seed=3, shard_size=SHARD, workers=workers, executor=executor)
+        arguments = json.dumps([recipe, str(out), IMAGES, options, event])
+        with self.told.open("w") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-W", "ignore", str(self.script), arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                start_new_session=True,
+            )
+
+    def wait_for_event(self) -> None:
+        """Returns when it has stopped there."""
+        assert "reached\n" in iter(self.process.stdout.readline, ""), self.told.read_text()
+
+    def kill(self, kind: str, rng: np.random.Generator) -> None:
+        """Kills everything, the main process alone, or one worker; then waits until the main process has ended."""
+        if kind == "all":
+            os.killpg(self.process.pid, signal.SIGKILL)
+        elif kind == "main":
+            self.process.kill()
+        else:
+            os.kill(int(rng.choice(self.workers())), signal.SIGKILL)
+        # Without a worker the main process ends by itself, or goes on with another one.
+        self.process.communicate("go on\n" if kind == "worker" else None)
+
+    def workers(self) -> list[int]:
+        """Process ids of the processes that make shards."""
+        return [each for each in descendants(self.process.pid) if WORKER.search(command_line(each))]
+
+
+# As Python spawns them, and as Ray names them.
+WORKER = re.compile(r"spawn_main|ray::_RayWorker")
+
+
+def descendants(process: int) -> list[int]:
+    """Process ids of the processes that one has started, and those have."""
     try:
-        return [int(each) for each in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+        children = list(map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split()))
     except FileNotFoundError:
         return []
+    return children + [each for child in children for each in descendants(child)]
 
 
-def kill(process: subprocess.Popen, rng: np.random.Generator) -> None:
-    """Kills everything, the main process alone, or one worker; then waits for the main process."""
-    workers = children(process.pid)
-    kind = rng.choice(["all", "main", "worker"] if workers else ["all", "main"])
-    if kind == "all":
-        os.killpg(process.pid, signal.SIGKILL)
-    elif kind == "main":
-        process.kill()
-    else:
-        os.kill(int(rng.choice(workers)), signal.SIGKILL)
+def command_line(process: int) -> str:
+    """That of a process, empty if it has ended."""
     try:
-        # Without a worker the main process ends by itself, or goes on with another one.
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-    process.communicate()
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Recipe, hash of the undisturbed run of one process, and how long a run takes."""
+    """Recipe, and hash of the undisturbed run of one process."""
     folder = tmp_path_factory.mktemp("resume")
     recipe = Recipe(
         canvas=(64, 80),
@@ -86,50 +135,73 @@ def whole(tmp_path_factory):
         layout=LAYOUT,
         formats=FORMATS,
     ).to_dict()
-    begun = time.monotonic()
-    assert start(recipe, folder / "out", "processes", 1).wait(120) == 0
-    return recipe, folder_hash(folder / "out"), time.monotonic() - begun
+    run = Run(recipe, folder / "out", "processes", 1)
+    run.process.communicate()
+    assert run.process.returncode == 0, run.told.read_text()
+    return recipe, folder_hash(folder / "out")
 
 
-def hash_after_kills(whole, out: Path, executor: str, workers: int, kills: int) -> str:
-    """That of a data set whose making was killed so often, and then left to end."""
-    recipe, _, seconds = whole
-    rng = np.random.default_rng([kills, workers, executor == "ray"])
-    # Ray takes some seconds to start.
-    longest = seconds + 5 * (executor == "ray")
-    killed = 0
-    while killed < kills:
-        process = start(recipe, out, executor, workers)
-        try:
-            assert process.wait(rng.uniform(0.1, longest)) == 0, process.stderr.read().decode()
-            # It ended before its time came: a new one is begun.
-            shutil.rmtree(out)
-        except subprocess.TimeoutExpired:
-            kill(process, rng)
-            killed += 1
-    report = synthesize(
-        Recipe.from_dict(recipe),
-        out,
-        IMAGES,
-        seed=3,
-        shard_size=SHARD,
-        workers=workers,
-        executor=executor,
-        progress=False,
-    )
-    assert report.images == IMAGES
+def hash_after_kills(recipe: dict, out: Path, executor: str, workers: int, rng: np.random.Generator) -> str:
+    """That of a data set whose making was killed before a shard was whole, after some, and while they were joined.
+
+    Other processes go on while the main one stops, so that they are killed anywhere in a shard.
+    """
+    first = [
+        ("sources noted", 0),
+        # A shard has more than two files an image; the first file of all is the note of what run this is.
+        ("file written", int(rng.integers(1, 2 * SHARD))),
+    ]
+    events = [
+        *(first if workers == 1 else []),
+        ("shard made", int(rng.integers(3))),
+        ("file moved", int(rng.integers(IMAGES))),
+    ]
+    for event in events:
+        run = Run(recipe, out, executor, workers, event)
+        run.wait_for_event()
+        kinds = ["all", "main", "worker"] if run.workers() else ["all", "main"]
+        run.kill(rng.choice(kinds), rng)
+        if (out / "manifest.json").exists():
+            # Ray had another worker for the one that was killed, or that one had nothing left to do.
+            assert run.process.returncode == 0
+            return folder_hash(out)
+        assert run.process.returncode != 0
+    assert finish(recipe, out, executor, workers).images == IMAGES
     return folder_hash(out)
 
 
+def finish(recipe: dict, out: Path, executor: str = "processes", workers: int = 1):
+    """Lets the run come to its end."""
+    options = dict(seed=3, shard_size=SHARD, workers=workers, executor=executor, progress=False)
+    return synthesize(Recipe.from_dict(recipe), out, IMAGES, **options)
+
+
 @configurations
-def test_killed_three_times(whole, tmp_path, executor, workers):
-    assert hash_after_kills(whole, tmp_path / "out", executor, workers, 3) == whole[1]
+def test_killed_runs_go_on(whole, tmp_path, executor, workers):
+    rng = np.random.default_rng([workers, executor == "ray"])
+    assert hash_after_kills(whole[0], tmp_path / "out", executor, workers, rng) == whole[1]
 
 
 @pytest.mark.slow
 @configurations
-def test_killed_twenty_times(whole, tmp_path, executor, workers):
-    assert hash_after_kills(whole, tmp_path / "out", executor, workers, 20) == whole[1]
+def test_runs_killed_often_go_on(whole, tmp_path, executor, workers):
+    rng = np.random.default_rng([7, workers, executor == "ray"])
+    for number in range(6):
+        (tmp_path / str(number)).mkdir()
+        assert hash_after_kills(whole[0], tmp_path / str(number) / "out", executor, workers, rng) == whole[1]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_whole_shards_are_kept(whole, tmp_path, rng, workers):
+    out = tmp_path / "out"
+    run = Run(whole[0], out, "processes", workers, ("shard made", 5))
+    run.wait_for_event()
+    run.kill("all", rng)
+    assert not (out / "manifest.json").exists()
+    kept = len(list((out / ".shards").glob("[0-9]" * 6)))
+    assert kept >= 6
+    assert finish(whole[0], out).made == IMAGES - SHARD * kept
+    assert folder_hash(out) == whole[1]
 
 
 @needs_ray

@@ -1,4 +1,4 @@
-"""Times the validator, the subsets and reading on an instances file like COCO's, made up for it.
+"""Times the validator, the subsets and the reader on a generated instances file like COCO's.
 
 The file has as many annotations for each image as COCO's training set (7.3), two thirds of them polygons of 25 points,
 one third compressed run lengths, which COCO has only for crowds: they are the slow ones.
@@ -22,7 +22,7 @@ SIZE = (480, 640)
 
 
 def main() -> None:
-    """Prints annotations per second of each, and the peak of memory."""
+    """Prints the annotations per second of each, and the peak memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--annotations", type=int, default=100_000, help="how many")
     parser.add_argument("--rounds", type=int, default=3, help="runs; the fastest counts")
@@ -46,14 +46,14 @@ def main() -> None:
 
 
 def timed(run) -> float:
-    """Seconds that a run takes."""
+    """Returns the seconds that a call takes."""
     start = perf_counter()
     run()
     return perf_counter() - start
 
 
 def make_file(number: int, rng: np.random.Generator) -> dict:
-    """The content of a file with so many annotations."""
+    """Generates the content of a file with so many annotations."""
     images = [
         {"id": id, "file_name": f"{id:012d}.jpg", "height": SIZE[0], "width": SIZE[1]}
         for id in range(1, int(number / 7.3) + 2)
@@ -64,7 +64,7 @@ def make_file(number: int, rng: np.random.Generator) -> dict:
 
 
 def make_annotation(id: int, images: int, rng: np.random.Generator) -> dict:
-    """An ellipse."""
+    """Generates an annotation with an elliptic mask."""
     width, height = rng.integers(20, 200, 2).tolist()
     x, y = int(rng.integers(0, SIZE[1] - width)), int(rng.integers(0, SIZE[0] - height))
     record = {"id": id, "image_id": int(rng.integers(1, images + 1)), "category_id": int(rng.integers(1, 81))}

@@ -1,4 +1,4 @@
-"""How fast a large bank opens and is drawn from, how fast segments load, and how much memory an index takes.
+"""Measures how fast a large bank opens and is sampled, how fast segments load, and how much memory an index takes.
 
 python tools/benchmarks/bank.py --rows 10000000   # an index of made-up rows, about 280 bytes each
 python tools/benchmarks/bank.py --loads 40        # made-up cut-outs of 1000 pixels, loaded for smaller uses
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 
 from sos_mm.segments import Filters, SegmentBank, build_index, read_folder
 from sos_mm.segments.index import arrow as index_module
@@ -44,8 +45,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def write_made_up_index(path: Path, rows: int, categories: int) -> None:
-    """Writes rows that differ in category and id alone, batch by batch."""
-    pa = index_module.arrow()
+    """Writes generated rows that differ only in category and id, batch by batch."""
     counts = np.diff(np.linspace(0, rows, categories + 1).astype(np.int64))
     names = np.array([f"category_{place:06d}" for place in range(categories)])
     kind = index_module.schema(index_module.make_header(dict(zip(names.tolist(), counts, strict=True)), "/data", ""))
@@ -65,11 +65,11 @@ def write_made_up_index(path: Path, rows: int, categories: int) -> None:
             place = np.searchsorted(edges, np.arange(start, start + number), side="right")
             own = {"category": pa.array(names[place], pa.string())}
             own["source_id"] = pa.array(np.arange(start, start + number)).cast(pa.string())
-            columns = [_column(pa, field, own, fixed, number) for field in kind]
+            columns = [_column(field, own, fixed, number) for field in kind]
             writer.write_batch(pa.record_batch(columns, schema=kind))
 
 
-def _column(pa, field, own: dict, fixed: dict, number: int):
+def _column(field, own: dict, fixed: dict, number: int):
     if field.name in own:
         return own[field.name]
     if field.name in fixed:
@@ -80,8 +80,7 @@ def _column(pa, field, own: dict, fixed: dict, number: int):
 
 
 def measure(path: Path, draws: int) -> dict[str, float]:
-    """Seconds of each step, in a process that has done nothing else."""
-    index_module.arrow()
+    """Measures the seconds of each step, in a fresh process."""
     figures, start = {}, time.perf_counter()
     bank = SegmentBank.from_index(path)
     figures["open"] = time.perf_counter() - start
@@ -106,13 +105,13 @@ def measure(path: Path, draws: int) -> dict[str, float]:
 
 
 def look_up(bank: SegmentBank, place: int) -> object:
-    """What is needed to lay a segment out and to find its pixels."""
+    """Reads the metadata that a layout needs of a segment, and the position of its pixels."""
     bank.outline(place)
     return bank.records.copy(place, (100, 100))
 
 
 def write_made_up_cut_outs(folder: Path, number: int, side: int = 1000) -> None:
-    """PNG files of clouds with fine detail, as photographs have them, cut out by a wavy edge."""
+    """Writes PNG files of fractal noise, with as much fine detail as photographs, cut out by a wavy edge."""
     rng = np.random.default_rng(0)
     turns = np.linspace(0, 2 * np.pi, 200, endpoint=False)
     for place in range(number):
@@ -129,7 +128,7 @@ def write_made_up_cut_outs(folder: Path, number: int, side: int = 1000) -> None:
 
 
 def measure_loads(folder: Path, number: int, copies: tuple[int, ...]) -> None:
-    """Prints how long a segment takes to load for a use of so many pixels, and what copies cost."""
+    """Prints the time to load a segment for several target sizes, and the size and build time of the copies."""
     cv2.setNumThreads(1)
     write_made_up_cut_outs(folder / "files", number)
     start = time.perf_counter()
@@ -148,7 +147,7 @@ def measure_loads(folder: Path, number: int, copies: tuple[int, ...]) -> None:
 
 
 def whole_mean(bank: SegmentBank, wanted: list[tuple[int, int] | None]) -> float:
-    """Mean seconds to load all segments, each for its size."""
+    """Returns the mean seconds to load all segments, each for its target size."""
     begun = time.perf_counter()
     for place, size in enumerate(wanted):
         bank.load(place, size)
@@ -156,7 +155,7 @@ def whole_mean(bank: SegmentBank, wanted: list[tuple[int, int] | None]) -> float
 
 
 def scaled(size: tuple[int, int], side: int | None) -> tuple[int, int] | None:
-    """A size with another longer side, no larger than it is."""
+    """Scales a size to another longer side, without enlarging it."""
     part = None if side is None else min(side / max(size), 1)
     return part and tuple(max(round(each * part), 1) for each in size)
 
@@ -179,7 +178,7 @@ def measure_building(folder: Path, number: int) -> None:
 
 
 def peak(folder: Path, task: str) -> int:
-    """Largest memory of this process in MiB, after one task."""
+    """Returns the peak memory of this process in MiB after one task."""
     if task != "imports":
         records = read_folder(folder / "files")
         if task == "builds":
@@ -188,7 +187,7 @@ def peak(folder: Path, task: str) -> int:
 
 
 def mean(number: int, call: Callable[[int], object]) -> float:
-    """Mean seconds of a call in the best of five runs, after some calls that are not counted."""
+    """Returns the mean seconds of a call in the best of five runs, after a warm-up."""
     for place in range(min(_WARM, number)):
         call(place)
     runs = []
@@ -202,7 +201,7 @@ def mean(number: int, call: Callable[[int], object]) -> float:
 
 
 def main() -> None:
-    """Measures what is asked for; rows if nothing is."""
+    """Runs the requested measurements; measures rows by default."""
     args = parse_args()
     if args.measure:
         path = Path(args.measure)
@@ -218,7 +217,7 @@ def main() -> None:
 
 
 def measure_rows(path: Path, args: argparse.Namespace) -> None:
-    """Writes the index and prints what a fresh process measures on it."""
+    """Writes the index and prints the measurements of a fresh process on it."""
     rows = args.rows or 1_000_000
     write_made_up_index(path, rows, args.categories)
     print(f"{rows} rows, {args.categories} categories, {path.stat().st_size / 2**20:.0f} MiB")

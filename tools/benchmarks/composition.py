@@ -1,10 +1,10 @@
-"""What each part of an image costs: layout, decoding, background, composition, encoding of image, masks and records.
+"""Measures the cost of each part of an image: layout, decoding, background, composition, encoding of image and records.
 
 python tools/benchmarks/composition.py                                  # the bundled sample, 384x384, 1-6 objects
 python tools/benchmarks/composition.py --canvas 1024 1024 --counts 5 19
 python tools/benchmarks/composition.py --canvas 1024 1024 --counts 5 19 --index bank.arrow --backgrounds PHOTOS
 
-Times are of the processor, one thread, means over images of which each is new: all memories are cold at the start.
+Times are processor times of one thread, means over new images: all caches are cold at the start.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from sos_mm.formats.png import encode_png
 from sos_mm.seeding import Purpose, generator
 from sos_mm.synthesis import Recipe
 from sos_mm.synthesis.making import ShardMaker
-from sos_mm.synthesis.shards import open_folder
+from sos_mm.synthesis.shards import shard_folder
 from sos_mm.synthesis.writers import Entry, encode_image
 from sos_mm.synthesis.writers.objects import objects_format
 
@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def build_recipe(args: argparse.Namespace) -> Recipe:
-    """The recipe that the arguments describe."""
+    """Builds the recipe that the arguments describe."""
     layout = {"type": "StructuredLayout", "counts": tuple(args.counts), "crowded": "fewer"}
     recipe = Recipe(canvas=tuple(args.canvas), layout=layout, formats=("panoptic", "objects"))
     if args.index:
@@ -58,21 +58,21 @@ def build_recipe(args: argparse.Namespace) -> Recipe:
 
 
 class Clock:
-    """Seconds of the processor by part."""
+    """Processor seconds by part."""
 
     def __init__(self):
         self.seconds: dict[str, float] = defaultdict(float)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Counts what is inside for a part."""
+        """Adds the time of a block to a part."""
         start = time.process_time()
         yield
         self.seconds[name] += time.process_time() - start
 
 
 def make(maker: ShardMaker, index: int, clock: Clock) -> Scene:
-    """A scene, as `SceneMaker` makes it, part by part."""
+    """Generates a scene as `SceneMaker` does, and times its parts."""
     scenes, canvas = maker.scenes, tuple(maker.recipe.canvas)
     rng = generator(maker.seed, Purpose.LAYOUT, index)
     with clock.part("draw and lay out"):
@@ -90,7 +90,7 @@ def make(maker: ShardMaker, index: int, clock: Clock) -> Scene:
 
 
 def encode(maker: ShardMaker, scene: Scene, index: int, clock: Clock) -> None:
-    """All that is kept of a scene, as `ShardMaker` encodes it, part by part."""
+    """Encodes a scene as `ShardMaker` does, and times its parts."""
     entry = Entry(scene, index, maker.seed, ".jpg", maker.categories)
     with clock.part("run lengths, modal and amodal"):
         assert len(entry.modal_rles) == len(entry.amodal_rles)
@@ -103,7 +103,7 @@ def encode(maker: ShardMaker, scene: Scene, index: int, clock: Clock) -> None:
 
 
 def main() -> None:
-    """Measures the parts, then all of it, files written, on one thread."""
+    """Measures the parts, then complete images including the writing of files, on one thread."""
     args = parse_args()
     cv2.setNumThreads(1)
     recipe = build_recipe(args)
@@ -115,7 +115,7 @@ def main() -> None:
         print(f"{name:34s} {seconds / args.images * 1e3:7.2f} ms")
     maker = ShardMaker(recipe, 0)
     with tempfile.TemporaryDirectory() as folder:
-        open_folder(Path(folder), {"num": args.images}, args.images)
+        shard_folder(Path(folder), 0).parent.mkdir()
         start, wall = time.process_time(), time.perf_counter()
         maker.make(Path(folder), 0, range(args.images))
         seconds, wall = (time.process_time() - start) / args.images, (time.perf_counter() - wall) / args.images

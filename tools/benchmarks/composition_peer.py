@@ -1,4 +1,4 @@
-"""Composes beside the generator that SOS released, in turn in one run: images a second of both, and their ratio.
+"""Compares with the generator that SOS released, alternating in one run: images per second of both, and their ratio.
 
 git clone https://github.com/weikaih04/SOS peer && git -C peer checkout 31918e0
 pip install pandas shapely matplotlib tqdm
@@ -11,8 +11,8 @@ python tools/benchmarks/composition_peer.py --peer peer --segments CUTOUTS --bac
 CUTOUTS holds RGBA files as <category>/<name>.png, such as those 195; PHOTOS photographs, such as
 /usr/share/backgrounds/mate/nature. Both make 1024x1024 images of 5 to 19 objects in
 one process: the peer an RGBA image without background and a mask, both PNG; ours a JPEG on a photograph, a panoptic PNG
-and the run lengths of all visible and whole masks. Seconds of the clock tell little on a machine that others use too:
-so there are seconds of the processor as well, of all threads of the process.
+and the run lengths of all modal and amodal masks. Wall-clock times mean little on a shared machine, so processor times
+of all threads of the process are measured as well.
 """
 
 import argparse
@@ -35,12 +35,12 @@ import numpy as np
 from sos_mm.composition.compositor import _find_visible
 from sos_mm.composition.place import place
 from sos_mm.errors import ErrorCollector
-from sos_mm.progress import Progress
 from sos_mm.segments import SegmentBank, build_index
 from sos_mm.segments.factory import list_records
 from sos_mm.synthesis import Recipe, synthesize
 from sos_mm.synthesis.making import ShardMaker
-from sos_mm.synthesis.shards import open_folder, write_shard
+from sos_mm.synthesis.shards import shard_folder, write_shard
+from sos_mm.terminal import progress_bar
 
 CANVAS = (1024, 1024)
 COUNTS = (5, 19)
@@ -63,10 +63,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def lay_out(source: Path, root: Path, enlarge: int) -> Path:
-    """Writes cut-outs as <category>/<sub-category>/<sub-category>_0.png, and their words; the words' file."""
+    """Writes cut-outs as <category>/<sub-category>/<sub-category>_0.png, and their metadata;
+    returns the metadata file.
+    """
     records = list_records({"type": "folder", "root": str(source)}, ErrorCollector("skip"))
     words, number = {}, enlarge or len(records)
-    for index in Progress(number, "cut-outs").over(range(number)):
+    for index in progress_bar(range(number), total=number, unit="cut-outs"):
         record = records[index % len(records)]
         category, sub = record.category, f"kind{index:05d}"
         path = root / category / sub / f"{sub}_0.png"
@@ -79,7 +81,7 @@ def lay_out(source: Path, root: Path, enlarge: int) -> Path:
 
 
 def write_cutout(source: Path, target: Path, side: int, turn: int) -> None:
-    """A cut-out as an RGBA file, which the peer needs, perhaps with another longer side and other hues."""
+    """Writes a cut-out as an RGBA file for the peer, optionally with another longer side and rotated hues."""
     rgba = cv2.imread(str(source), cv2.IMREAD_UNCHANGED)
     if side:
         scale = side / max(rgba.shape[:2])
@@ -90,7 +92,7 @@ def write_cutout(source: Path, target: Path, side: int, turn: int) -> None:
 
 
 class Peer:
-    """The released generator over a laid-out folder."""
+    """The released generator on a prepared folder."""
 
     def __init__(self, checkout: Path, root: Path, metadata: Path, out: Path):
         sys.path.insert(0, str(checkout))
@@ -109,11 +111,11 @@ class Peer:
             os.makedirs(folder)
 
     def make(self, number: int) -> None:
-        """Makes so many more images."""
+        """Generates so many more images."""
 
         class Counter:
             def put(self, _):
-                """The peer tells its progress here."""
+                """Counts an image: the peer reports its progress here."""
 
         span = self.done, self.done + number
         self.generator.process_image_worker(*span, self.done, self.keep, Counter(), *self.folders, self.manager)
@@ -121,20 +123,20 @@ class Peer:
 
 
 class Ours:
-    """The engine over an index of the same cut-outs, with or without light."""
+    """The engine on an index of the same cut-outs, with or without effects."""
 
     def __init__(self, recipe: Recipe, out: Path):
         self.maker, self.out, self.done, self.shards = ShardMaker(recipe, 0), out, 0, 0
-        open_folder(out, {"num": 10**6}, 10**6)
+        shard_folder(out, 0).parent.mkdir(parents=True)
 
     def make(self, number: int) -> None:
-        """Makes so many more images."""
+        """Generates so many more images."""
         write_shard(self.out, self.shards, self.maker._images(range(self.done, self.done + number)))
         self.done, self.shards = self.done + number, self.shards + 1
 
 
 def timed(call: Callable[[int], None], number: int) -> tuple[float, float]:
-    """Seconds an image of the clock, and of the processor."""
+    """Returns wall-clock and processor seconds per image."""
     start = time.perf_counter(), time.process_time()
     call(number)
     end = time.perf_counter(), time.process_time()
@@ -142,7 +144,7 @@ def timed(call: Callable[[int], None], number: int) -> tuple[float, float]:
 
 
 def compare(contestants: dict[str, tuple[Callable[[int], None], int]]) -> None:
-    """Prints rates of rounds in which each has its turn: the first, when all caches are cold, all, and the median."""
+    """Prints the rates of alternating rounds: of the first, when all caches are cold, of all, and the median."""
     seconds = {name: [] for name in contestants}
     for _ in range(_ROUNDS):
         for name, contestant in contestants.items():
@@ -159,7 +161,7 @@ def compare(contestants: dict[str, tuple[Callable[[int], None], int]]) -> None:
 
 
 def time_parts(recipe: Recipe) -> None:
-    """Layout of 12 boxes, and what is seen of 12 sprites."""
+    """Times the layout of 12 boxes, and the visibility of 12 sprites."""
     maker = ShardMaker(recipe, 0).scenes
     rng = np.random.default_rng(0)
     plans, checks = [], []
@@ -177,7 +179,7 @@ def time_parts(recipe: Recipe) -> None:
 
 
 def time_workers(recipe: Recipe, folder: Path, images: int) -> None:
-    """Two processes against one, sources opened and files written."""
+    """Times two processes against one, including opening sources and writing files."""
     seconds = {}
     for workers in (1, 2):
         report = synthesize(
@@ -190,7 +192,7 @@ def time_workers(recipe: Recipe, folder: Path, images: int) -> None:
 
 
 def watch_memory(ours: Ours, images: int) -> None:
-    """Prints the largest memory so far, at ten points of the way."""
+    """Prints the peak memory at ten points of a run."""
     for _ in range(10):
         ours.make(images // 10)
         shutil.rmtree(ours.out / ".shards" / f"{ours.shards - 1:06d}")
@@ -199,7 +201,7 @@ def watch_memory(ours: Ours, images: int) -> None:
 
 
 def main() -> None:
-    """Runs everything on one thread."""
+    """Runs all measurements on one thread."""
     args = parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory(dir=args.folder) as name:

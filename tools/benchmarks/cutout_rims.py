@@ -1,12 +1,12 @@
-"""The rims of cut-outs from annotations: how much of the old background they carry, as annotated and as they are made.
+"""Measures how much of the old background the rims of annotated cut-outs carry, before and after processing.
 
 python tools/benchmarks/cutout_rims.py instances.json images --number 200 --sheet rims.png
 
 For each pixel of an object within two pixels of its outline it finds the nearest colours of the object's inside and of
-the old background, and says how far the pixel lies from the first towards the second: 0 is no halo, 1 is the background
-as it was; pixels where the two are alike (below 40 of 255) are left out. It is asked of the cut-outs put on black,
-white and another photograph. "before" are the photograph's own pixels with a hard edge, "softened" those with a soft
-one, "after" what `read_annotated` makes by default.
+the old background, and computes the position of the pixel's colour between the two: 0 is no halo, 1 is the old
+background; pixels where the two are similar (distance below 40 of 255) are left out. The cut-outs are composited over
+black, white and another photograph. "before" are the original pixels with a hard edge, "softened" those with a soft
+edge, "after" is the default of `read_annotated`.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from sos_mm.segments.foreground import put_on
 from sos_mm.segments.rims import cut_out
 
 _WAYS = {"before": (0.0, False), "softened": (None, False), "after": (None, True)}
-# Pixels from the outline: the rim that is judged, and where inside and background begin.
+# Distances from the outline in pixels: width of the measured rim, and where inside and background begin.
 _JUDGED, _SURE = 2.0, 6.0
 _CONTRAST = 40
 
@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def draw(records: Sequence[SegmentRecord], least: int, number: int, rng: np.random.Generator) -> list[tuple]:
-    """Objects of at least so many pixels: each with its photograph and its window in it."""
+    """Draws objects of at least so many pixels, each with its image and its window in it."""
     drawn = []
     for place in rng.permutation(len(records)):
         record = records[place]
@@ -58,7 +58,7 @@ def draw(records: Sequence[SegmentRecord], least: int, number: int, rng: np.rand
 
 
 def cut(record: SegmentRecord, image: np.ndarray, window, margin: int, way: str) -> tuple[np.ndarray, float]:
-    """A cut-out in the object's window with a margin, (h, w, 4) uint8, and the seconds that it took."""
+    """Returns a cut-out in the object's window with a margin, (h, w, 4) uint8, and the seconds that it took."""
     start = time.perf_counter()
     rgba = cut_out(image, json.loads(record.outline), *_WAYS[way], record.source_id)
     took = time.perf_counter() - start
@@ -77,7 +77,9 @@ def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def nearest(image: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """(H, W, 3) float32: at each pixel the nearest colour of a part of the image, smoothed over 3x3 of the part."""
+    """Computes, at each pixel, the nearest colour of a part of the image, smoothed over 3x3 of the part: (H, W, 3)
+    float32.
+    """
     weight = where.astype(np.float32)[..., None]
     smooth = cv2.blur(image * weight, (3, 3)) / np.maximum(cv2.blur(weight, (3, 3))[..., None], 1e-6)
     kind = cv2.DIST_LABEL_PIXEL
@@ -88,7 +90,7 @@ def nearest(image: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def references(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Colours of inside and background at the rim's pixels, and which pixels these are, (H, W) bool."""
+    """Returns the colours of inside and background at the rim's pixels, and the mask of these pixels, (H, W) bool."""
     depth = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     inside, outside = depth > _SURE, cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5) > _SURE
     if not inside.any() or not outside.any():
@@ -99,9 +101,9 @@ def references(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def background_share(shown: np.ndarray, rgba: np.ndarray, ground: np.ndarray, judged, front, back) -> float:
-    """How far the judged pixels of a composite lie from what the inside's colour gives there (0), on the mean.
+    """Computes how far the measured pixels of a composite deviate from the inside's colour, on average.
 
-    Measured along the way to the old background's colour (1).
+    Measured along the line from the expected composite of the inside's colour (0) to the old background's colour (1).
     """
     alpha = rgba[judged, 3:].astype(np.float32) / 255
     clean = alpha * front + (1 - alpha) * np.broadcast_to(ground, shown.shape)[judged]
@@ -110,7 +112,7 @@ def background_share(shown: np.ndarray, rgba: np.ndarray, ground: np.ndarray, ju
 
 
 def judge(drawn: list[tuple]) -> dict[str, dict[str, list[float]]]:
-    """The figures of all objects by way and name."""
+    """Computes the figures of all objects by method and background."""
     figures: dict[str, dict[str, list[float]]] = {way: {} for way in _WAYS}
     for place, (record, image, window) in enumerate(drawn):
         wide = window.grown(24, image.shape[:2])
@@ -136,7 +138,7 @@ def judge(drawn: list[tuple]) -> dict[str, dict[str, list[float]]]:
 
 
 def sheet(drawn: list[tuple], side: int = 260) -> np.ndarray:
-    """A row an object: the photograph, then before and after on black, white and another photograph."""
+    """Draws one row for each object: the photograph, then before and after over black, white and another photograph."""
     rows = []
     for place, (record, image, window) in enumerate(drawn):
         wide = window.grown(24, image.shape[:2])

@@ -1,10 +1,9 @@
-"""A sheet of cut-outs by several models, to judge edges by: a row for each photograph and model.
+"""Draws a sheet of cut-outs by several models to compare their edges: a row for each photograph and model.
 
 python tools/benchmarks/cutout_sheet.py photos sheet.png --onnx u2netp.onnx --config CONFIG --checkpoint CHECKPOINT
 
-Columns: photograph, saliency, the cut-out on white, black and green, and on green as it would be with the
-photograph's own colours, where the old background shows as a fringe. The word `skimage` in place of a
-folder takes scikit-image's photographs.
+Columns: photograph, saliency, the cut-out on white, black and green, and on green without colour
+estimation, where the old background shows as a fringe. `skimage` instead of a folder uses scikit-image's photographs.
 """
 
 import argparse
@@ -35,7 +34,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def photographs(source: str) -> list[Photograph]:
-    """Those of a folder, or scikit-image's."""
+    """Lists the photographs of a folder, or those of scikit-image."""
     if source != "skimage":
         return find_photographs(source)
     from skimage import data
@@ -45,7 +44,7 @@ def photographs(source: str) -> list[Photograph]:
 
 
 def row(image: np.ndarray, cutter: Cutter, height: int) -> np.ndarray:
-    """One photograph and what a cutter makes of it, (height, W, 3) uint8 RGB."""
+    """Draws one photograph and its cut-out by one cutter, (height, W, 3) uint8 RGB."""
     alpha = cutter.cut(image)
     rgba, naive = cut_out(image, alpha), np.dstack([image, alpha])
     cells = [image, np.repeat(alpha[..., None], 3, 2)]

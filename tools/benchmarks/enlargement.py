@@ -1,4 +1,4 @@
-"""How far composed objects are enlarged: a histogram over a recipe's images, for several limits.
+"""Measures how far composed objects are enlarged: a histogram over a recipe's images, for several limits.
 
 python tools/benchmarks/enlargement.py my_recipe.py --num 200 --limits none 1.5
 
@@ -6,7 +6,7 @@ where `my_recipe.py` inherits `configs/synthesis/fc_like.py` and takes its segme
 `segments = dict(_delete_=True, type="index", path="photos.arrow")`.
 
 An object's enlargement is the factor between its pixels in the bank and those in the image. `--sheets DIR` writes the
-images too, to be looked at.
+images too, for inspection.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def enlargements(recipe: Recipe, seed: int, num: int, sheets: Path | None) -> Iterator[tuple[float, bool]]:
-    """Yields the enlargement of each object, and whether the limit holds it small."""
+    """Yields the enlargement of each object, and whether the limit reduced it."""
     maker = SceneMaker(recipe, seed)
     sizes = {maker.bank.record(index).source_id: maker.bank.outline(index).size for index in range(len(maker.bank))}
     for index in range(num):

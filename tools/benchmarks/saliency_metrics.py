@@ -41,22 +41,22 @@ def main() -> None:
     print(f"{args.pairs} pairs of {args.height}x{args.width}, one core, ms per image\n")
     print(f"{'metric':<24}{'PySODMetrics':>14}{'sos_mm':>10}{'ratio':>8}")
     for name, (peer, ours) in contests().items():
-        # In turns, so that a busy moment of the machine hits both.
+        # Alternating, so that other load on the machine affects both.
         times = [(milliseconds(peer, pairs), milliseconds(ours, pairs)) for _ in range(args.rounds)]
         best_peer, best_ours = (min(column) for column in zip(*times, strict=True))
         print(f"{name:<24}{best_peer:>14.2f}{best_ours:>10.2f}{best_peer / best_ours:>7.1f}x")
 
 
 def use_one_core() -> None:
-    """Keeps this process on one core, where the system lets it, and OpenCV to one thread."""
+    """Pins this process to one core, where the system supports it, and OpenCV to one thread."""
     cv2.setNumThreads(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def contests() -> dict[str, tuple[list[Callable], list[Callable]]]:
-    """What is timed: by name, the steps of the peer and ours."""
-    # It says that its F-measure will be replaced by another class, which is slower.
+    """Returns the timed steps by name, those of the peer and ours."""
+    # It warns that its F-measure will be replaced by another class, which is slower.
     warnings.filterwarnings("ignore", message="This class will be removed")
     common = [MAE().step, Smeasure().step, Emeasure().step, Fmeasure().step]
 
@@ -76,7 +76,7 @@ def contests() -> dict[str, tuple[list[Callable], list[Callable]]]:
 
 
 def random_pair(rng: np.random.Generator, height: int, width: int) -> Pair:
-    """An ellipse as mask, and as prediction the same, blurred, with noise; both uint8."""
+    """Generates an ellipse as mask, and its blurred and noisy copy as prediction; both uint8."""
     target = np.zeros((height, width), np.uint8)
     center = (int(rng.integers(width)), int(rng.integers(height)))
     axes = (int(rng.integers(width // 10, width // 3)), int(rng.integers(height // 10, height // 3)))
@@ -86,7 +86,7 @@ def random_pair(rng: np.random.Generator, height: int, width: int) -> Pair:
 
 
 def milliseconds(steps: list[Callable[[np.ndarray, np.ndarray], object]], pairs: list[Pair]) -> float:
-    """Mean time of all steps on a pair, of this process alone: what else the machine does is not counted."""
+    """Returns the mean processor time of all steps on a pair."""
     start = process_time()
     for prediction, target in pairs:
         for step in steps:

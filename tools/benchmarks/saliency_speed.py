@@ -59,7 +59,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def build(name: str, size: str, device: str) -> LatentDiffusionSegmentor:
-    """The model of ``sod_diffusion_swinb<name>.py`` in one of the sizes, with random weights."""
+    """Returns the model of ``sod_diffusion_swinb<name>.py`` in one of the sizes, with random weights."""
     folder = CONFIGS / "sod_diffusion" if name else CONFIGS
     model = Config.fromfile(folder / f"sod_diffusion_swinb{name}.py").model
     leave_out_pretrained(model)
@@ -101,7 +101,7 @@ def now() -> float:
 
 
 def inputs_of(size: str, device: str) -> tuple[Tensor, list[SegDataSample]]:
-    """One image of noise, (1, 3, H, W), and its data sample."""
+    """Returns one image of noise, (1, 3, H, W), and its data sample."""
     pixels = SIZES[size][0]
     facts = dict(img_path="0.jpg", sample_idx=0, ori_shape=(pixels, pixels))
     sample = SegDataSample(metainfo=facts, gt_saliency=PixelData(data=torch.ones(1, pixels, pixels)))
@@ -110,7 +110,9 @@ def inputs_of(size: str, device: str) -> tuple[Tensor, list[SegDataSample]]:
 
 @torch.no_grad()
 def as_released(model: LatentDiffusionSegmentor, image: Tensor, samples: list[SegDataSample]) -> Tensor:
-    """A prediction as the released code makes it: every member encodes the image, every pass its keys and values."""
+    """Returns a prediction as the released code makes it: every member encodes the image, every pass its keys and
+    values.
+    """
     maps = []
     for member in range(MEMBERS):
         conditions = model.encode_conditions(image)
@@ -230,7 +232,7 @@ def measure_gpu(size: str, rounds: int) -> None:
         gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-        seconds, flops = time_batch(name, size, rounds, dict(steps=steps, ensemble=members))
+        seconds, flops = time_batch(name, size, rounds, dict(num_inference_steps=steps, ensemble_size=members))
         memory, share = torch.cuda.max_memory_allocated() / 2**30, flops / seconds / peak
         what = f"{name.strip('_') or 'full'} {steps} x {members}"
         print(f"  {what}: {8 / seconds:.1f} images/s, {memory:.1f} GiB, {share:.0%} of that rate")
@@ -240,13 +242,12 @@ def measure_gpu(size: str, rounds: int) -> None:
 def time_batch(name: str, size: str, rounds: int, test_cfg: dict) -> tuple[float, int]:
     """Seconds and FLOP of a batch of 8 in bf16."""
     model = build(name, size, "cuda")
-    model.test_cfg.update(test_cfg)
     image, samples = inputs_of(size, "cuda")
     images, samples = image.repeat(8, 1, 1, 1), samples * 8
     with torch.autocast("cuda", torch.bfloat16):
         with FlopCounterMode(display=False) as counter:
-            model.predict(images, samples)
-        return fastest(rounds, lambda: model.predict(images, samples))[0], counter.get_total_flops()
+            model.predict(images, samples, test_cfg)
+        return fastest(rounds, lambda: model.predict(images, samples, test_cfg))[0], counter.get_total_flops()
 
 
 def matrix_rate(side: int = 8192) -> float:

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python tools/benchmarks/saliency_study.py --out work_dirs/study
 
-Data: pictures of one or two large objects, which are salient, and two to six small ones, which are not. Both are drawn
+Data: images of one or two large objects, which are salient, and two to six small ones, which are not. Both are drawn
 from one bank, so that neither colour nor "something was pasted here" tells them apart; size does, and it does so for
 objects and backgrounds that were never seen. Small objects may lie on large ones.
 
@@ -128,7 +128,7 @@ def tiny_configs(folder: Path) -> None:
 
 
 def run_config(out: Path, name: str, seed: int, iterations: int, epoch: int = 10) -> Config:
-    """The config of one run."""
+    """Returns the config of one run."""
     variant = VARIANTS[name]
     config = Config.fromfile(TINY if variant.config is None else out / "configs" / variant.config)
     config.merge_from_dict(variant.options)
@@ -216,7 +216,7 @@ def run(out: Path, name: str, seed: int, iterations: int, epoch: int = 10) -> di
 
 
 def drift_of(out: Path, name: str, seed: int) -> dict[str, dict[str, float]]:
-    """What `drift` says of a finished run, or said before."""
+    """Returns what `drift` says of a finished run, or said before."""
     config = run_config(out, name, seed, 1)
     path = Path(config.work_dir, "drift.json")
     if not path.exists():
@@ -226,11 +226,11 @@ def drift_of(out: Path, name: str, seed: int) -> dict[str, dict[str, float]]:
 
 
 def judged(model: torch.nn.Module, name: str) -> dict[str, Predictor]:
-    """The model as its config has it, and of some variants the same model in other ways."""
+    """Returns the model as its config has it, and of some variants the same model in other ways."""
     named = {"itself": model.predict}
     if name == "full":
-        named |= {f"{steps} steps": with_settings(model, steps=steps) for steps in STEPS}
-        named["ensemble of 10"] = with_settings(model, ensemble=10)
+        named |= {f"{steps} steps": with_settings(model, num_inference_steps=steps) for steps in STEPS}
+        named["ensemble of 10"] = with_settings(model, ensemble_size=10)
     if name in ("full", "plain_attention", "1step"):
         named["auxiliary map"] = predict_auxiliary(model)
         named |= {what: disturbed(model, what) for what in DISTURBANCES}

@@ -29,7 +29,7 @@ DISTRACTORS = dict(
 
 
 def recipe(group: str) -> Recipe:
-    """Of pictures with what is salient alone."""
+    """Of images with the salient objects alone."""
     return load_recipe(RECIPE, {"group": group})
 
 
@@ -67,12 +67,14 @@ def compose_data(folder: Path, group: str, number: int) -> None:
 
 
 def read_all(folder: Path) -> np.ndarray:
-    """All PNG files of a folder, (N, H, W, 3) uint8 RGB."""
+    """Returns all PNG files of a folder, (N, H, W, 3) uint8 RGB."""
     return np.stack([read_image(path, channels=3) for path in sorted(folder.glob("*.png"))])
 
 
 def reference_scores(data: Path) -> dict[str, dict[str, float]]:
-    """What can be had without a network: the centre, each colour's share of saliency, and every pasted object."""
+    """Returns what can be had without a network: the centre, each colour's share of saliency, and
+    every pasted object.
+    """
     images, masks = (read_all(data / "held_out" / kind) for kind in ("images", "masks"))
     masks = masks[..., 0]
     centre = centre_prior(*masks.shape[1:])[0].numpy()
@@ -95,7 +97,7 @@ def binned(images: np.ndarray, levels: int = 16) -> np.ndarray:
 
 
 def colour_shares(images: np.ndarray, masks: np.ndarray, levels: int = 16) -> np.ndarray:
-    """(levels^3,) share of salient pixels among those of each colour; half where there are none."""
+    """Returns (levels^3,) share of salient pixels among those of each colour; half where there are none."""
     colours = binned(images, levels).ravel()
     salient = np.bincount(colours, masks[..., 0].ravel() > 128, levels**3)
     return (salient + 0.5) / (np.bincount(colours, minlength=levels**3) + 1)

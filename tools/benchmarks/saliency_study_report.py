@@ -14,7 +14,7 @@ T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 
 
 def interval(values: list[float]) -> tuple[float, float | None]:
-    """Mean and half the width of its 95 % interval; None of a single value."""
+    """Returns mean and half the width of its 95 % interval; None of a single value."""
     mean = statistics.fmean(values)
     if len(values) == 1:
         return mean, None
@@ -49,7 +49,7 @@ def mean_drift(runs: list[dict]) -> dict[str, dict[str, tuple[float, float | Non
 
 
 def as_markdown(found: dict, about: Mapping[str, str]) -> str:
-    """The tables as text; ``about`` says what each variant is."""
+    """Returns the tables as text; ``about`` says what each variant is."""
     lines = table_head("model", "runs", "iterations", "processor s")
     for name, scores in found["rows"].items():
         runs = found["runs"].get(name)
@@ -73,7 +73,7 @@ def as_markdown(found: dict, about: Mapping[str, str]) -> str:
 
 
 def drift_table(drift: dict) -> list[str]:
-    """A line of Markdown a timestep."""
+    """Returns a line of Markdown a timestep."""
     lines = [f"| timestep | {' | '.join(drift)} |", "| ---: |" + " ---: |" * len(drift)]
     for time in next(iter(drift.values())):
         lines.append(f"| {time} | {' | '.join(figure(*times[time]) for times in drift.values())} |")
@@ -81,18 +81,18 @@ def drift_table(drift: dict) -> list[str]:
 
 
 def figure(mean: float, half: float | None) -> str:
-    """A mean and half the width of its interval."""
+    """Returns a mean and half the width of its interval."""
     return f"{mean:.3f}" + ("" if half is None else f" ± {half:.3f}")
 
 
 def table_head(*columns: str) -> list[str]:
-    """Two lines of Markdown; figures to the right."""
+    """Returns two lines of Markdown; figures to the right."""
     cells = [*columns, *SHOWN]
     return [f"| {' | '.join(cells)} |", "| --- |" + " ---: |" * (len(cells) - 1)]
 
 
 def table_row(*cells: str, scores: dict) -> str:
-    """One line of Markdown."""
+    """Returns one line of Markdown."""
     figures = [figure(*scores[key]) for key in SHOWN]
     return f"| {' | '.join([*cells, *figures])} |"
 

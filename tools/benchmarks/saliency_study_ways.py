@@ -5,14 +5,14 @@ from collections.abc import Iterable
 import torch
 
 from sos_mm.saliency.evaluation.baselines import Predictor
-from sos_mm.saliency.models.base_segmentor import to_signed, true_saliency
+from sos_mm.saliency.models.base_segmentor import ground_truth, to_signed
 from sos_mm.saliency.models.segmentor import Conditions, LatentDiffusionSegmentor
 
 DISTURBANCES = ("features of another image", "latents of another image", "cross-attention silenced")
 
 
 def disturbed(model: LatentDiffusionSegmentor, what: str) -> Predictor:
-    """The model with one of its conditions taken from another image of the batch, or not listened to."""
+    """Returns the model with one of its conditions taken from another image of the batch, or not listened to."""
 
     def predict(inputs, samples):
         own = model.encode_conditions(inputs)
@@ -32,7 +32,7 @@ def disturbed(model: LatentDiffusionSegmentor, what: str) -> Predictor:
 
 
 def learned(model: torch.nn.Module) -> dict:
-    """What the AFIM has learned, where there is one: scales of positions, and gates over time."""
+    """Returns what the AFIM has learned, where there is one: scales of positions, and gates over time."""
     found = {name: float(value) for name, value in model.named_parameters() if name.endswith("position_scale")}
     gate = getattr(getattr(model.decode_head, "afim", None), "gate", None)
     if gate is not None:
@@ -64,7 +64,7 @@ def drift(model: LatentDiffusionSegmentor, batches: Iterable[dict], steps: int =
         inputs, samples = data["inputs"], data["data_samples"]
         conditions = model.encode_conditions(inputs)
         context, image_latent = head.condition(conditions.features), conditions.image_latent
-        mask = true_saliency(samples, inputs)
+        mask = ground_truth(samples, inputs)
         latent = model.codec.encode(to_signed(mask).expand(-1, 3, -1, -1))
         noise = torch.randn(latent.shape, generator=noise_of)
         number += len(mask)

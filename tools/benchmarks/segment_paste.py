@@ -1,9 +1,9 @@
-"""Times SegmentPaste beside mmdet's CopyPaste, and a training pipeline with it beside the detector that it feeds.
+"""Times SegmentPaste against mmdet's CopyPaste, and a training pipeline with it against the detector's training step.
 
-First: ten objects into an image of 1024x1024 that shows ten, with bitmap masks, SegmentPaste and CopyPaste in turn.
-The bank is an index with reduced copies, and each segment is decoded anew; CopyPaste gets its ten objects decoded.
-Then: what each step of the small detector's pipeline takes an image, and what the detector does. Times are of the
-processor, one thread; medians.
+First: ten objects pasted into an image of 1024x1024 with ten objects, with bitmap masks, SegmentPaste and CopyPaste
+alternating. The bank is an index with reduced copies, and each segment is decoded again; CopyPaste gets its ten objects
+decoded. Then: the time of each step of the small detector's pipeline per image, and of the detector. Times are
+processor times of one thread; medians.
 """
 
 import argparse
@@ -54,13 +54,13 @@ def main() -> None:
 
 
 def indexed(bank: dict, path: Path) -> dict:
-    """An index of a bank, from which every segment is decoded each time that it is drawn."""
+    """Builds an index of a bank, from which every segment is decoded each time that it is drawn."""
     build_index(list_records(bank, ErrorCollector()), path, copies=COPIES, progress=False)
     return dict(type="index", path=str(path), cache_bytes=0)
 
 
 def beside_copy_paste(rounds: int, bank: dict) -> dict[str, list[float]]:
-    """Seconds of each, an entry an image."""
+    """Returns the seconds of each transform, one entry for each image."""
     maker = SceneMaker(Recipe(canvas=(SIDE, SIDE), layout=TEN), 0)
     names = list(build_bank(bank).categories)
     times = defaultdict(list)
@@ -69,7 +69,7 @@ def beside_copy_paste(rounds: int, bank: dict) -> dict[str, list[float]]:
         paste.draws = RunRandomness(0)  # As `VisitHook` shares them.
         copy_paste = CopyPaste(selected=False)
         for index in range(rounds + 3):
-            # Both change the lists of a sample, and CopyPaste its arrays.
+            # Both modify the lists of a sample, and CopyPaste its arrays.
             image, other = (as_sample(maker.make(2 * index + k), names) for k in (0, 1))
             decoding[0] = 0.0
             seconds, _ = timed(paste, {**image, "img_path": f"{index}.jpg"})
@@ -85,7 +85,7 @@ def beside_copy_paste(rounds: int, bank: dict) -> dict[str, list[float]]:
 
 
 def as_sample(scene, names: list[str]) -> dict:
-    """A scene as mmdet's loaders hand it on."""
+    """Converts a scene to a sample as mmdet's loading transforms return it."""
     masks = np.stack([scene.modal_mask(index) for index in range(len(scene.objects))]).astype(np.uint8)
     return {
         "img": cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR),
@@ -98,7 +98,9 @@ def as_sample(scene, names: list[str]) -> dict:
 
 
 def beside_a_detector(rounds: int, data: Path) -> dict[str, list[float]]:
-    """Seconds an image of each step of the small detector's pipeline with SegmentPaste, and of the detector."""
+    """Returns the seconds per image of each step of the small detector's pipeline with SegmentPaste, and of the
+    detector.
+    """
     config = Config.fromfile(CONFIGS / "detection/sample_rtmdet_ins.py")
     recipe = load_recipe(CONFIGS / "synthesis/sample_ten.py")
     synthesize(recipe, data, 64, progress=False)
@@ -126,7 +128,7 @@ def beside_a_detector(rounds: int, data: Path) -> dict[str, list[float]]:
 
 
 def step_once(model, optimizer, batch: dict) -> None:
-    """A step of training."""
+    """Runs a training step."""
     losses = model(**model.data_preprocessor(batch, True), mode="loss")
     loss, _ = model.parse_losses(losses)
     optimizer.zero_grad()
@@ -136,7 +138,7 @@ def step_once(model, optimizer, batch: dict) -> None:
 
 @contextmanager
 def timed_decoding():
-    """A list of one number to which the seconds are added that banks take to load segments."""
+    """Yields a list of one number to which the time of loading segments is added."""
     taken, load = [0.0], SegmentBank.load
 
     def loading(self, *wanted):
@@ -152,7 +154,7 @@ def timed_decoding():
 
 
 def timed(run, *inputs) -> tuple[float, object]:
-    """Seconds of the processor that a run takes, and what it gives."""
+    """Returns the processor seconds of a call, and its result."""
     start = process_time()
     result = run(*inputs)
     return process_time() - start, result

@@ -1,5 +1,5 @@
 # A folder of images and a folder of masks of the same names; DUTS-TR to train and DUTS-TE to test by default. Folders
-# with the names of public data sets may hold them as they were distributed; `tools/check_dataset.py` looks at them.
+# with the names of public data sets may hold them as they were distributed; `tools/check_dataset.py` checks them.
 # 384x384 whatever the aspect is published; flips, and OpenCV's bilinear filter for PIL's bicubic one, are ours.
 input_size = (384, 384)
 train_root = "data/DUTS-TR"

@@ -1,5 +1,5 @@
 # RGB-D: trained on the usual halves of NJU2K and NLPR, tested on their other halves, STERE and SIP. Each folder holds
-# images, depth and masks as distributed (RGB, depth, GT; Image, Depth, Mask; ...). Where a set lies in one folder,
+# images, depth and masks as distributed (RGB, depth, GT; Image, Depth, Mask; ...). Where a set is in one folder,
 # give both data sets that folder and the lists of the halves as `stems`.
 _base_ = "saliency.py"
 

@@ -13,19 +13,19 @@ load_from = from_o365_goldg
 model = dict(
     type="CappedGroundingDINO",
     bbox_head=dict(type="CappedGroundingDINOHead"),
-    encoder=dict(num_cp=0),  # Check-pointing it would need fairscale.
+    encoder=dict(num_cp=0),  # Activation checkpointing would need fairscale.
     language_model=dict(name=_base_.language_model),
-    # For LVIS's categories, 40 in a text.
+    # For LVIS's categories: 40 in a prompt.
     test_cfg=dict(chunked_size=40),
 )
 
 # 85 negatives, 256 tokens.
 train_pipeline = _base_.train_pipeline
-# Where images are mirrored in it, and where they are resized and cropped.
+# Indices of the mirroring, and of the resizing and cropping, in the pipeline.
 flip_place = [step["type"] for step in train_pipeline].index("RandomFlip")
 crop_place = [step["type"] for step in train_pipeline].index("RandomChoice")
 train_pipeline[-2].update(tokenizer_name=_base_.language_model)
-# An image is not mirrored where its caption names a side or what is written on a thing.
+# An image is not mirrored if its caption contains words of sides or of text on an object.
 train_pipeline[flip_place] = dict(type="WordSafeTransform", transform=train_pipeline[flip_place], operation="mirror")
 objects365 = dict(_base_.o365v1_od_dataset, pipeline=train_pipeline)
 flickr30k = dict(_base_.flickr30k_dataset, pipeline=train_pipeline)
@@ -34,7 +34,7 @@ grit = dict(_base_.grit_dataset, pipeline=train_pipeline)
 v3det_pipeline = _base_.v3d_train_pipeline
 v3det_pipeline[-2].update(tokenizer_name=_base_.language_model)
 v3det = dict(_base_.v3det_dataset, pipeline=v3det_pipeline)
-# What tools/synthesize.py makes; children add `data_root`.
+# Data sets of tools/synthesize.py; children add `data_root`.
 phrase = dict(
     type="CompactODVGDataset",
     ann_file="annotations/odvg_grounding.jsonl",
@@ -45,14 +45,14 @@ phrase = dict(
 )
 category = dict(phrase, ann_file="annotations/odvg_detection.jsonl", label_map_file="annotations/odvg_label_map.json")
 
-# Joint training replays real data beside what is composed. SOS's ratios with one composed set, by category and by
-# phrase, with two, and with one source of each of two:
+# Joint training mixes real and composed data. SOS's ratios with one composed set, by category and by phrase, with two
+# sets, and with one source of each of two sets:
 replay = [flickr30k, objects365, gqa]
 joint_ratio = [6, 3, 1, 1, 1]
 joint_mix_ratio = [4, 2, 4, 2, 1, 1, 1]
 joint_pair_ratio = [3, 3, 1, 1, 1]
 
-# An epoch is one pass over the first source. 128 images a step: 32 GPUs, or what `--auto-scale-lr` makes of it.
+# An epoch is one pass over the first source. 128 images a step: 32 GPUs, or fewer with `--auto-scale-lr`.
 train_dataloader = dict(
     batch_size=4,
     sampler=dict(_delete_=True, type="SourceRatioSampler", batch_size=4, source_ratio=[2, 1]),

@@ -1,5 +1,5 @@
-# SegmentPaste on the fly, of segments with COCO's categories. The index is made of what configs/synthesis/fc_like.py
-# reads: `python tools/index_segments.py data/sos/FC.arrow type=release root=data/sos/FC/segments
+# SegmentPaste on the fly, of segments with COCO's categories. The index is built from the segments of
+# configs/synthesis/fc_like.py: `python tools/index_segments.py data/sos/FC.arrow type=release root=data/sos/FC/segments
 # metadata=data/sos/FC/metadata.json`.
 _base_ = "places.py"
 paste = dict(

@@ -42,8 +42,8 @@ model = dict(
                 use_linear_projection=True,
             ),
         ),
-        # Ours: a map for each level, learned projections, positions, and a gate that knows the timestep. Published is
-        # cross-attention to f, the same tokens at every level: PlainCrossAttention.
+        # Ours: a map for each level, learned projections, positions, and a gate that depends on the timestep. Published
+        # is cross-attention to f, the same tokens at every level: PlainCrossAttention.
         afim=dict(type="AttentionFeatureInteraction"),
         # Theirs but for zero terminal SNR and trailing steps, without which few steps do not begin at pure noise.
         scheduler=dict(
@@ -62,5 +62,5 @@ model = dict(
     # Ours: stronger coarse noise that falls away with the timestep. Published is `discount=0.3, annealed=False`.
     train_cfg=dict(noise=dict(levels=6, discount=0.9, annealed=True)),
     # Ours: with trailing steps and zero terminal SNR few are enough. Published are 10 for each of 10 members.
-    test_cfg=dict(steps=4, ensemble=1),
+    test_cfg=dict(num_inference_steps=4, ensemble_size=1),
 )

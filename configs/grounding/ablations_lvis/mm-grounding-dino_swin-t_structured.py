@@ -1,6 +1,6 @@
-# Ablations of ours, of MM-Grounding-DINO on LVIS minival; those of SOS are in configs/segmentation/ablations. The base:
-# 50,000 images as configs/synthesis/fc_like.py makes them, by category alone. The detector starts from the weights of
-# its encoders alone, so that all it knows of detection comes from composed images.
+# Our ablations: MM-Grounding-DINO on LVIS minival; those of SOS are in configs/segmentation/ablations. The base: 50,000
+# images of configs/synthesis/fc_like.py, by category alone. The detector starts from pretrained encoders only, so that
+# it learns detection from composed images alone.
 _base_ = [
     "mmdet::mm_grounding_dino/lvis/grounding_dino_swin-t_pretrain_zeroshot_mini-lvis.py",
     "../../_base_/mmdet/places.py",

@@ -1,6 +1,6 @@
-# SOS's ablations: Mask2Former on composed images of COCO's categories alone, evaluated on COCO val2017. Recipes of the
-# same names, with underscores for hyphens, in configs/synthesis/ablations make the images. How many there are, 50,000,
-# and how long the training is, as mmdet's on COCO, are ours.
+# SOS's ablations: Mask2Former trained only on composed images of COCO's categories, evaluated on COCO val2017. Recipes
+# of the same names, with underscores for hyphens, in configs/synthesis/ablations generate the images. Their number,
+# 50,000, and the training schedule, mmdet's for COCO, are ours.
 _base_ = "../mask2former_r50_coco-100pct.py"
 train_dataloader = dict(
     dataset=dict(

@@ -1,3 +1,3 @@
-# The whole scene relit. SOS does it with IC-Light, for which the classical relighter stands here.
+# The complete scene relit. SOS uses IC-Light, which the classical relighter replaces here.
 _base_ = "naive.py"
 effects = [dict(type="Relight", relighter=dict(type="GradientRelighter"))]

@@ -1,4 +1,4 @@
-# Lit anew, and each object blended with what it was by the rank of its area: most is kept of small ones, as the paper
-# says.
+# Relit, and each object blended with its original by the rank of its area: small objects keep most of the original, as
+# in the paper.
 _base_ = "naive.py"
 effects = [dict(type="AreaWeightedBlend", relighter=dict(type="GradientRelighter"))]

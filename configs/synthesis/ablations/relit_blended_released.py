@@ -1,4 +1,4 @@
-# The blend of SOS's released code: most is kept of large objects, and all keep their colour.
+# The blend of SOS's released code: large objects keep most of the original, and all keep their colour.
 _base_ = "relit_blended.py"
 effects = [
     dict(

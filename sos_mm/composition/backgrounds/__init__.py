@@ -1,1 +1,1 @@
-"""Backgrounds: photographs, and procedural ones."""
+"""Backgrounds: photographs and procedural backgrounds."""

@@ -1,20 +1,23 @@
-"""Backgrounds: many different ones out of a few photographs."""
+"""Backgrounds from photographs: random crops with shifted colours."""
 
 import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from cachetools import LRUCache
 
 from sos_mm.checks import IMAGE_SUFFIXES, check_folder, check_range, read_image, require
-from sos_mm.segments.cache import ByteCache
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 
-# Shares of red, green and blue in brightness (ITU-R BT.601), and a quarter turn of hues that keeps brightness and grey.
+# Weights of red, green and blue in brightness (ITU-R BT.601), and the generator of hue rotations, which keep brightness
+# and grey.
 _LUMA = np.array([0.299, 0.587, 0.114])
 _QUARTER_TURN = np.array([[-0.16774, -0.32931, 0.49705], [0.32811, -0.03547, -0.29264], [-1.24955, 1.04634, 0.20321]])
 
@@ -24,19 +27,19 @@ class Photo:
     """A photograph on disk.
 
     Attributes:
-        path: Its file.
-        box: Half-open xyxy box of the part to use; all of it if None.
+        path: Path of its file.
+        box: Half-open xyxy box of the part to use; the complete photograph if None.
     """
 
     path: Path
     box: tuple[int, int, int, int] | None = None
 
     def read(self) -> np.ndarray:
-        """(H, W, 3) uint8 RGB.
+        """Reads the part to use: (H, W, 3) uint8 RGB.
 
         Raises:
-            FileNotFoundError: If the file is gone.
-            ValueError: If it cannot be decoded, or does not hold the box; names the file.
+            FileNotFoundError: If the file is missing.
+            ValueError: If it cannot be decoded, or is smaller than the box; names the file.
         """
         image = read_image(self.path, 3)
         if self.box is None:
@@ -50,22 +53,21 @@ class Photo:
 
 @dataclass(frozen=True)
 class PhotoBackgrounds:
-    """Backgrounds cut out of photographs.
+    """Backgrounds cropped from photographs.
 
-    A background is a crop of a photograph with the canvas's aspect, at a uniform position, scaled to the
-    canvas and perhaps mirrored; its colours are then shifted a little. Every draw is uniform in its range.
+    A background is a crop of a photograph with the canvas's aspect ratio, at a uniform position, scaled to the canvas
+    and possibly mirrored; its colours are then shifted slightly. Every draw is uniform in its range.
 
     Args:
-        photos: What to cut from.
-        crop: Range of the crop's side, as a share of the largest crop with that aspect.
-        max_enlargement: Crops are not taken so small that they would be enlarged further than this, unless
-            the photograph itself is that small.
+        photos: The photographs.
+        crop: Range of the crop's side, as a share of the largest crop with that aspect ratio.
+        max_enlargement: Largest factor by which a crop is enlarged, unless the photograph itself is too small.
         flip: Probability of a mirrored background.
         brightness: Values are multiplied by 1 plus a number in [-brightness, brightness].
-        contrast: So is their distance from mid-grey.
-        saturation: So is the saturation.
-        hue: Largest turn of the hue to either side, in degrees.
-        cache_bytes: Decoded pixels to keep in memory.
+        contrast: The same for the distance of values from mid-grey.
+        saturation: The same for the saturation.
+        hue: Largest rotation of the hue to either side, in degrees.
+        cache_bytes: Limit of the cache of decoded pixels, in bytes.
 
     Raises:
         ValueError: If there are no photographs, or a number is out of its range.
@@ -80,6 +82,7 @@ class PhotoBackgrounds:
     saturation: float = 0.25
     hue: float = 12.0
     cache_bytes: int = 256 * 2**20
+    _cache: LRUCache = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
         if not self.photos:
@@ -90,11 +93,15 @@ class PhotoBackgrounds:
             check_range(name, getattr(self, name), 0, 1)
         check_range("hue", self.hue, 0, 180)
         check_range("max_enlargement", self.max_enlargement, 1, 1000)
-        object.__setattr__(self, "_cache", ByteCache(self.cache_bytes))
+        object.__setattr__(self, "_cache", _new_cache(self.cache_bytes))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A process that gets a copy starts with an empty cache instead of megabytes of pixels.
+        return {**self.__dict__, "_cache": _new_cache(self.cache_bytes)}
 
     @classmethod
     def from_folder(cls, root: str | Path, **options) -> "PhotoBackgrounds":
-        """All images of a folder and the folders in it, sorted by name.
+        """Makes backgrounds of all images of a folder and the folders in it, sorted by name.
 
         Raises:
             FileNotFoundError: If there is no such folder.
@@ -114,13 +121,12 @@ class PhotoBackgrounds:
             size: Height and width in pixels.
 
         Returns:
-            (height, width, 3) uint8 RGB, the caller's own.
+            (height, width, 3) uint8 RGB, not shared.
         """
-        # The same number of draws whatever comes out, so that a change of one option moves nothing else.
+        # Always the same number of draws, so that a change of one option does not affect the other draws.
         photo = int(rng.integers(len(self.photos)))
         place, flip, shifts = rng.random(3), rng.random(), rng.uniform(-1, 1, size=4)
-        image = self._cache.get(photo, self.photos[photo].read, lambda pixels: pixels.nbytes)
-        image = self._crop(image, size, place)
+        image = self._crop(self._read(photo), size, place)
         if flip < self.flip:
             image = cv2.flip(image, 1)
         limits = (self.brightness, self.contrast, self.saturation, self.hue)
@@ -128,10 +134,10 @@ class PhotoBackgrounds:
 
     @property
     def fingerprint(self) -> str:
-        """64 digits, the same for photographs of the same names, sizes and parts in any folder, and other ones else.
+        """Content hash of the photographs' names, sizes and boxes, 64 hexadecimal digits; independent of their folder.
 
         Raises:
-            FileNotFoundError: If a photograph is gone; names it.
+            FileNotFoundError: If a photograph is missing; names it.
         """
         root = os.path.commonpath([photo.path.absolute().parent for photo in self.photos])
         digest = hashlib.sha256()
@@ -139,6 +145,18 @@ class PhotoBackgrounds:
             name = os.path.relpath(photo.path.absolute(), root)
             digest.update(f"{Path(name).as_posix()} {photo.path.stat().st_size} {photo.box}\n".encode())
         return digest.hexdigest()
+
+    def _read(self, photo: int) -> np.ndarray:
+        """Reads a photograph by its index, or takes it from the cache: (H, W, 3) uint8 RGB."""
+        try:
+            return self._cache[photo]
+        except KeyError:
+            pass
+        image = self.photos[photo].read()
+        # A cache refuses what is larger than all of it.
+        if image.nbytes <= self._cache.maxsize:
+            self._cache[photo] = image
+        return image
 
     def _crop(self, image: np.ndarray, size: tuple[int, int], draws: np.ndarray) -> np.ndarray:
         scale = min(image.shape[0] / size[0], image.shape[1] / size[1])
@@ -151,9 +169,14 @@ class PhotoBackgrounds:
         return _resize(image[y : y + height, x : x + width], size)
 
 
+def _new_cache(cache_bytes: int) -> LRUCache:
+    """Makes an empty cache of images that keeps those used last, up to a number of bytes."""
+    return LRUCache(cache_bytes, attrgetter("nbytes"))
+
+
 def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Scales a picture to a height and width, in a tenth of the time that exact areas take to scale down."""
-    # Means of two by two, as long as there are enough: then no pixel is passed over by the straight line between two.
+    """Scales an image to a height and width; reduces ten times as fast as exact area averaging."""
+    # Average blocks of 2x2 while the image is at least twice too large, so that bilinear interpolation skips no pixel.
     while min(image.shape[0] / size[0], image.shape[1] / size[1]) >= 2:
         height, width = image.shape[0] // 2, image.shape[1] // 2
         image = cv2.resize(image[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
@@ -162,7 +185,7 @@ def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _shift_colors(image: np.ndarray, brightness: float, contrast: float, saturation: float, hue: float) -> np.ndarray:
-    """All four shifts as one affine map of RGB, which costs a fraction of going to HSV and back."""
+    """Applies all four shifts as one affine map of RGB, which costs a fraction of going to HSV and back."""
     angle = np.radians(hue)
     grey = np.broadcast_to(_LUMA, (3, 3))
     turned = grey + (1 + saturation) * (np.cos(angle) * (np.eye(3) - grey) + np.sin(angle) * _QUARTER_TURN)
@@ -173,18 +196,18 @@ def _shift_colors(image: np.ndarray, brightness: float, contrast: float, saturat
 
 
 def sample_backgrounds(group: str = "train", **options) -> PhotoBackgrounds:
-    """Backgrounds from the photographs that scikit-image carries.
+    """Makes backgrounds of the photographs that scikit-image carries.
 
     Args:
         group: 'train', 'held_out' or 'all'.
-        options: Those of `PhotoBackgrounds`.
+        options: Options of `PhotoBackgrounds`.
 
     Raises:
         ImportError: If scikit-image is not installed.
     """
     names = set(sample_group("backgrounds", group))
     data = require("skimage.data", "The bundled sample of backgrounds", "pip install 'sos_mm[sample]'")
-    folder = Path(data.__file__).parent
+    folder = Path(str(data.__file__)).parent
     entries = json.loads((SAMPLE_FOLDER / "backgrounds.json").read_text(encoding="utf-8"))
     chosen = [Photo(folder / entry["file"], tuple(entry["box"])) for entry in entries if entry["name"] in names]
     return PhotoBackgrounds(chosen, **options)

@@ -1,4 +1,4 @@
-"""Backgrounds made of nothing but numbers: colours, gradients, textures, or none at all; and all kinds by name."""
+"""Procedural backgrounds: colours, gradients, textures, or none; and the factory of all kinds of backgrounds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,28 +16,28 @@ Color = tuple[int, int, int]
 
 
 class Backgrounds(Protocol):
-    """What draws backgrounds."""
+    """The interface of sources of backgrounds."""
 
     @property
     def fingerprint(self) -> str:
-        """Tells what they are drawn from: the same for the same pictures, wherever they lie."""
+        """Content hash of the source: the same for the same images in any folder."""
 
     def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray | None:
-        """(height, width, 3) uint8 RGB, the caller's own, or None for a transparent scene."""
+        """Draws a background: (height, width, 3) uint8 RGB, not shared, or None for a transparent scene."""
 
 
 class Painted:
-    """Backgrounds that are drawn from nothing but their settings."""
+    """Procedural backgrounds, which depend on their settings alone."""
 
     @property
     def fingerprint(self) -> str:
-        """Their settings in words, which are all that they are drawn from."""
+        """The settings as text."""
         return repr(self)
 
 
 @dataclass(frozen=True)
 class PlainBackgrounds(Painted):
-    """One colour all over.
+    """Backgrounds of one colour.
 
     Args:
         colors: RGB colours to draw from; any colour, uniform, if empty.
@@ -52,13 +52,13 @@ class PlainBackgrounds(Painted):
         _check_colors(self.colors)
 
     def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-        """(height, width, 3) uint8 RGB of one drawn colour."""
+        """Draws a colour; returns (height, width, 3) uint8 RGB."""
         return np.full((*size, 3), _draw_color(rng, self.colors), np.uint8)
 
 
 @dataclass(frozen=True)
 class GradientBackgrounds(Painted):
-    """Two colours, one running into the other along a direction drawn uniformly.
+    """Linear gradients between two colours, along a direction drawn uniformly.
 
     Args:
         colors: RGB colours to draw from; any colour, uniform, if empty.
@@ -73,24 +73,24 @@ class GradientBackgrounds(Painted):
         _check_colors(self.colors)
 
     def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-        """(height, width, 3) uint8 RGB; the two colours are met at two opposite corners."""
+        """Draws a gradient, (height, width, 3) uint8 RGB; its two colours are at opposite corners."""
         start, end = _draw_color(rng, self.colors), _draw_color(rng, self.colors)
         angle, dither = rng.uniform(0, 2 * np.pi), rng.random(size, np.float32)
         rows, columns = np.linspace(-1, 1, size[0]) * np.sin(angle), np.linspace(-1, 1, size[1]) * np.cos(angle)
         place = (rows[:, None] + columns) / (2 * max(abs(np.sin(angle)) + abs(np.cos(angle)), 1e-6)) + 0.5
-        # Rounded up or down at random, since the steps of eight bits would show as bands.
+        # Dithered: 8-bit steps would show as bands.
         colors = start + place[..., None] * (end - start) + dither[..., None]
         return np.clip(np.floor(colors), 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)
 class TextureBackgrounds(Painted):
-    """Smooth noise of several scales between two colours: clouds, plaster, grain.
+    """Smooth noise of several scales between two colours, as of clouds or plaster.
 
     Args:
         colors: RGB colours to draw from; any colour, uniform, if empty.
         cells: Number of coarsest cells along the longer side, drawn from this range.
-        octaves: Scales, each half as coarse and half as strong as the one before.
+        octaves: Number of scales, each half as coarse and half as strong as the one before.
 
     Raises:
         ValueError: If an argument is not as said.
@@ -107,7 +107,7 @@ class TextureBackgrounds(Painted):
         check_range("octaves", self.octaves, 1, 10)
 
     def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-        """(height, width, 3) uint8 RGB between two drawn colours."""
+        """Draws a texture between two colours, (height, width, 3) uint8 RGB."""
         start, end = _draw_color(rng, self.colors), _draw_color(rng, self.colors)
         cells = int(rng.integers(self.cells[0], self.cells[1] + 1))
         mixed = np.zeros(size, np.float32)
@@ -122,10 +122,10 @@ class TextureBackgrounds(Painted):
 
 @dataclass(frozen=True)
 class NoBackgrounds(Painted):
-    """Nothing behind the objects: scenes come out transparent, to be lit or put on a ground later."""
+    """No background: scenes are transparent, to be lit or composited later."""
 
     def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> None:
-        """None, which `compose` takes for a transparent scene; nothing is drawn."""
+        """Returns None, which `compose` takes as a transparent scene; draws nothing."""
 
 
 _PHOTO_KEYS = tuple(name for name in signature(PhotoBackgrounds).parameters if name != "photos")
@@ -145,14 +145,14 @@ _MAKERS: Registry[Backgrounds] = Registry(
 
 
 def build_backgrounds(config: Mapping[str, Any]) -> Backgrounds:
-    """Backgrounds from ``dict(type='plain', colors=[(127, 127, 127)])``.
+    """Builds backgrounds from a dict such as ``dict(type='plain', colors=[(127, 127, 127)])``.
 
     Args:
         config: ``type`` is 'folder' (with ``root``), 'sample' (with ``group``), each with the options of
             `PhotoBackgrounds`; 'plain', 'gradient' or 'texture' with those of their classes; or 'none'.
 
     Raises:
-        ValueError: As `check_backgrounds`, and for a value out of its range.
+        ValueError: From `check_backgrounds`, and for a value out of its range.
         FileNotFoundError: If there is no such folder.
     """
     check_backgrounds(config)
@@ -160,7 +160,7 @@ def build_backgrounds(config: Mapping[str, Any]) -> Backgrounds:
 
 
 def check_backgrounds(config: Mapping[str, Any]) -> None:
-    """Checks the words of such a dict without reading anything.
+    """Checks the keys of a backgrounds dict without reading any file.
 
     Raises:
         ValueError: If the type or a key is unknown (says the nearest one), or ``root`` is missing.
@@ -179,7 +179,7 @@ def _check_colors(colors: tuple[Color, ...]) -> None:
 
 
 def _draw_color(rng: np.random.Generator, colors: tuple[Color, ...]) -> np.ndarray:
-    """(3,) float64."""
+    """Draws a colour, (3,) float64."""
     if not colors:
         return rng.integers(0, 256, 3).astype(float)
     return np.array(colors[int(rng.integers(len(colors)))], float)

@@ -1,4 +1,4 @@
-"""Blending: the gradient-domain seam, and what is kept of a picture that was lit anew."""
+"""Blending: gradient-domain seams, and blending of a relit image with the original."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ _SMALL = 32
 @register_step
 @dataclass(frozen=True)
 class PoissonBlend(Step):
-    """Keeps an object's gradients and takes its level from the background along its outline.
+    """Poisson blending: keeps an object's gradients and adapts its level to the background along its outline.
 
     The solution of the Poisson equation with the object's gradients is the object plus a membrane: the harmonic
     function that equals background minus object on the outline. A membrane is smooth, so it is solved on a
@@ -27,8 +27,7 @@ class PoissonBlend(Step):
     strength, paints the bounding box's gradients into the background and costs a hundred times as much.
 
     Args:
-        strength: Share of the membrane that is added, in [0, 1]. All of it lets the ground's colour flood
-            the object.
+        strength: Share of the membrane that is added, in [0, 1]. At 1 the background's colour floods the object.
         limit: Largest shift, in levels of 255.
 
     Source: Perez, Gangnet, Blake, "Poisson image editing", SIGGRAPH 2003.
@@ -42,7 +41,7 @@ class PoissonBlend(Step):
         check_range("limit", self.limit, 0, 255)
 
     def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
-        """Adds the membrane; without a background the object stays as it is."""
+        """Adds the membrane; without a background the object is not changed."""
         if frame.bare or min(sprite.rgba.shape[:2]) < 3:
             return sprite
         height, width = sprite.rgba.shape[:2]
@@ -60,7 +59,7 @@ class PoissonBlend(Step):
 
 
 def _shifted(rgba: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Premultiplied pixels whose straight colours are moved by (h, w, 3) float32 levels."""
+    """Shifts the straight colours of premultiplied pixels by (h, w, 3) float32 levels."""
     alpha = cv2.extractChannel(rgba, 3)
     scaled = cv2.multiply(shift, cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB), scale=1 / 255, dtype=cv2.CV_32F)
     colors = cv2.add(cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), scaled, dtype=cv2.CV_8U)
@@ -70,14 +69,14 @@ def _shifted(rgba: np.ndarray, shift: np.ndarray) -> np.ndarray:
 
 
 def solve_membrane(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """The harmonic function inside a region that has given values on its rim.
+    """Solves for the harmonic function inside a region from values on its rim.
 
-    From coarse grids to fine ones, relaxing on each; what is outside takes part as well, with free ends, so that
-    enlarging never mixes in anything foreign.
+    Works from coarse grids to fine ones with relaxation on each. Pixels outside the region take part with free boundary
+    conditions, so that enlarging mixes in no other values.
 
     Args:
-        values: (h, w, c) float32, of which the known ones are used.
-        known: (h, w) bool, where they hold: the rim.
+        values: (h, w, c) float32; only the known ones are used.
+        known: (h, w) bool, the pixels whose values are given: the rim.
 
     Returns:
         (h, w, c) float32; zeros if nothing is known.
@@ -102,17 +101,17 @@ def solve_membrane(values: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _resize(values: np.ndarray, size: tuple[int, int], method: int) -> np.ndarray:
-    """OpenCV's, which drops a last axis of one."""
+    """Resizes by OpenCV and keeps a last axis of length one, which OpenCV drops."""
     return cv2.resize(values, size, interpolation=method).reshape(*size[::-1], values.shape[2])
 
 
 @register_step
 @dataclass(frozen=True)
 class Relight(Step):
-    """Lights the scene with any `Relighter` and takes all of what it gives: relit, but not blended.
+    """Replaces the scene's image by one that a `Relighter` has relit, without blending.
 
     Args:
-        relighter: What lights the scene: a `Relighter`, or a dict that `build_relighter` takes.
+        relighter: A `Relighter`, or a dict for `build_relighter`.
 
     Raises:
         ValueError: If ``relighter`` is neither.
@@ -129,15 +128,16 @@ class Relight(Step):
             raise ValueError(f"`relighter` must have a method `relight`, but got {self.relighter!r}.")
 
     def finish(self, sprites: Sequence[Sprite], frame: Frame, rng: np.random.Generator) -> None:
-        """Replaces the picture by the relit one.
+        """Replaces the image by the relit one.
 
         Raises:
-            ValueError: If the relit picture has another shape or type.
+            ValueError: If the relit image has another shape or type.
         """
         frame.image[:] = self._relit(frame, scene_alpha(sprites, frame.image.shape[:2]), rng)
 
     def _relit(self, frame: Frame, alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The relighter's picture, checked; it gets a copy of the scene's."""
+        """Returns the relighter's image after checking it; the relighter gets a copy of the scene's image."""
+        assert isinstance(self.relighter, Relighter)
         relit = self.relighter.relight(frame.image.copy(), alpha, frame.light, rng)
         if relit.dtype != np.uint8 or relit.shape != frame.image.shape:
             got = f"{relit.dtype} of shape {relit.shape}"
@@ -148,22 +148,22 @@ class Relight(Step):
 @register_step
 @dataclass(frozen=True)
 class AreaWeightedBlend(Relight):
-    """Lights the scene as `Relight` does and keeps some of the picture before it, by object, in Lab.
+    """Blends the relit image with the original in Lab, with a weight for each object by its area.
 
-    An object's weight, the share that is kept of its pixels as they were, comes from the rank of its area
-    through a sigmoid; the background is taken as it was lit.
+    An object's weight, the share of its original pixels, is a sigmoid of the rank of its area; the background is taken
+    from the relit image.
 
     Args:
         relighter: See `Relight`.
         low: Least weight.
         high: Largest weight.
-        steepness: Of the sigmoid over ranks from 0 to 1.
-        keep: Whose details are kept most: those of 'small' objects or of 'large' ones.
+        steepness: Steepness of the sigmoid over ranks from 0 to 1.
+        keep: Whether 'small' or 'large' objects get the largest weights.
         lone_rank: Rank of the only object of an image, in [0, 1].
         chroma: Whether colour is blended like lightness ('blend'), or stays the object's own ('original').
-        background: 'relit', or 'original' to leave it as it was.
+        background: 'relit', or 'original' to keep it unchanged.
 
-    The defaults are the paper's text. Its released code does otherwise: ``low=0.1, high=0.7, keep="large",
+    The defaults follow the paper's text. Its released code differs: ``low=0.1, high=0.7, keep="large",
     lone_rank=0.0, chroma="original"``.
 
     Source: "SOS: Synthetic Object Segments", arXiv 2510.09110; its code at commit 31918e0.
@@ -188,17 +188,19 @@ class AreaWeightedBlend(Relight):
             raise ValueError(f"`low` must be at most `high`, but got {self.low} and {self.high}.")
 
     def finish(self, sprites: Sequence[Sprite], frame: Frame, rng: np.random.Generator) -> None:
-        """Replaces the picture by the blend.
+        """Replaces the image by the blend.
 
         Raises:
-            ValueError: If the relit picture has another shape or type.
+            ValueError: If the relit image has another shape or type.
         """
         weights, alpha = self._weight_map(sprites, frame.image.shape[:2])
         relit = self._relit(frame, alpha, rng)
         frame.image[:] = blend_lab(frame.image, relit, weights, self.chroma == "original", alpha)
 
     def _weight_map(self, sprites: Sequence[Sprite], canvas: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """(H, W) float32 share to keep, with the objects' soft edges, and (H, W) uint8 alpha of them all."""
+        """Computes the (H, W) float32 weights of the original, with the objects' soft edges, and the (H, W) uint8 alpha
+        of all objects.
+        """
         areas = _seen_areas(sprites, canvas)
         shares = area_weights(areas, self.low, self.high, self.steepness, self.keep, self.lone_rank)
         weights = np.full(canvas, self.background == "original", np.float32)
@@ -209,7 +211,7 @@ class AreaWeightedBlend(Relight):
 
 
 def scene_alpha(sprites: Sequence[Sprite], canvas: tuple[int, int]) -> np.ndarray:
-    """(H, W) uint8 alpha of all objects together: where the background does not show through."""
+    """Computes the joint alpha of all objects, (H, W) uint8: 255 where the background does not show through."""
     through = np.ones(canvas, np.float32)
     for sprite in sprites:
         through[sprite.window] *= 1 - sprite.rgba[..., 3] / np.float32(255)
@@ -217,7 +219,7 @@ def scene_alpha(sprites: Sequence[Sprite], canvas: tuple[int, int]) -> np.ndarra
 
 
 def _seen_areas(sprites: Sequence[Sprite], canvas: tuple[int, int]) -> np.ndarray:
-    """(N,) visible pixels of each sprite."""
+    """Counts the visible pixels of each sprite, (N,)."""
     owner = np.zeros(canvas, np.int32)
     for index, sprite in enumerate(sprites):
         owner[sprite.window][sprite.rgba[..., 3] >= OPAQUE] = index + 1
@@ -232,24 +234,24 @@ def area_weights(
     keep: str = "small",
     lone_rank: float = 0.5,
 ) -> np.ndarray:
-    """Weights from the ranks of areas, through a sigmoid.
+    """Computes weights from the ranks of areas, through a sigmoid.
 
     Args:
         areas: (N,) visible pixels.
-        low: Limit of the weights from below.
-        high: Limit from above.
-        steepness: Of the sigmoid over ranks, which go from 0, the smallest, to 1.
+        low: Lower limit of the weights.
+        high: Upper limit of the weights.
+        steepness: Steepness of the sigmoid over ranks, which go from 0 for the smallest to 1.
         keep: 'small' gives small objects the larger weights, 'large' the large ones.
         lone_rank: Rank of a single object.
 
     Returns:
-        (N,) float64 in [low, high]; equal areas share a weight.
+        (N,) float64 in [low, high]; equal areas have equal weights.
 
     >>> area_weights(np.array([10, 500, 90])).round(2)
     array([0.9, 0.3, 0.6])
     """
     _, places, counts = np.unique(areas, return_inverse=True, return_counts=True)
-    # The mean rank of equals: no weight depends on the order in which they come.
+    # Ties get their mean rank, so that no weight depends on the order of the objects.
     mean_ranks = np.cumsum(counts) - (counts + 1) / 2
     ranks = mean_ranks[places] / (len(areas) - 1) if len(areas) > 1 else np.full(len(areas), lone_rank)
     sign = 1 if keep == "small" else -1
@@ -259,14 +261,14 @@ def area_weights(
 def blend_lab(
     image: np.ndarray, relit: np.ndarray, weights: np.ndarray, keep_chroma: bool, alpha: np.ndarray
 ) -> np.ndarray:
-    """Weighted mean of two pictures in Lab.
+    """Computes the weighted mean of two images in Lab.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        relit: The same, lit anew.
-        weights: (H, W) float32, the share of ``image``.
+        relit: (H, W, 3) uint8 RGB, the relit image.
+        weights: (H, W) float32, the weight of ``image``.
         keep_chroma: Whether objects keep the colour of ``image``, so that lightness alone is blended.
-        alpha: (H, W) uint8, where objects are.
+        alpha: (H, W) uint8, joint alpha of the objects.
 
     Returns:
         (H, W, 3) uint8 RGB.

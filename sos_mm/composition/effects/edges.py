@@ -1,4 +1,4 @@
-"""Edges: feathering and depth of field, neither of which moves a mask."""
+"""Edge feathering and depth of field, which change no mask."""
 
 import math
 from dataclasses import dataclass, replace
@@ -15,11 +15,11 @@ from sos_mm.composition.scene import OPAQUE
 @register_step
 @dataclass(frozen=True)
 class EdgeFeather(Step):
-    """Softens an object's edge by a Gaussian; with a larger one this is the Gaussian blending of cut-and-paste.
+    """Softens an object's edge by a Gaussian; with a large one this is the Gaussian blending of cut-and-paste.
 
     Args:
         sigma: Standard deviation in pixels.
-        share: It is at most this share of the object's shorter side, so that small things stay themselves.
+        share: Limit of ``sigma`` as a share of the object's shorter side, so that small objects stay recognisable.
     """
 
     sigma: float = 0.8
@@ -38,10 +38,10 @@ class EdgeFeather(Step):
 @register_step
 @dataclass(frozen=True)
 class DepthOfField(Step):
-    """Blurs objects by their distance from the plane in focus; those without a depth stay sharp.
+    """Blurs objects by their distance from the plane in focus; objects without a depth stay sharp.
 
-    One of the scene's objects, drawn uniformly, is in focus. Blur grows with the difference of inverse distances,
-    as that of a lens does.
+    One of the scene's objects, drawn uniformly, is in focus. Blur grows with the difference of inverse distances, as it
+    does behind a lens.
 
     Args:
         strength: Standard deviation of the blur at infinity, as a share of the canvas's diagonal, when the
@@ -58,7 +58,7 @@ class DepthOfField(Step):
 
     def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
         """Blurs the object."""
-        if sprite.depth is None:
+        if sprite.depth is None or frame.nearest is None or frame.focus is None:
             return sprite
         diagonal = math.hypot(*frame.image.shape[:2])
         sigma = self.strength * diagonal * frame.nearest * abs(1 / frame.focus - 1 / sprite.depth)
@@ -66,24 +66,24 @@ class DepthOfField(Step):
 
 
 def soften(sprite: Sprite, sigma: float, canvas: tuple[int, int], inside: bool) -> Sprite:
-    """Blurs a sprite's edge, or all of it, without moving its mask.
+    """Blurs a sprite's edge, or all of the sprite, without changing its mask.
 
-    The blurred alpha is held at 128 or more where it was, and under 128 where it was, so the owner of every
-    pixel stays. The sprite grows by what the blur reaches, inside the canvas. Blurring is done on premultiplied
-    colours, so no colour of transparent pixels comes in.
+    The blurred alpha is kept at 128 or more where it was, and under 128 where it was, so that the owner of every pixel
+    stays the same. The sprite grows by the reach of the blur, inside the canvas. Premultiplied colours are blurred, so
+    that colours of transparent pixels are not mixed in.
 
     Args:
-        sprite: What to blur.
+        sprite: The sprite to blur.
         sigma: Standard deviation in pixels, above 0.
         canvas: Height and width of the canvas.
-        inside: Whether the colours are blurred too; else only those of the edge's own pixels are.
+        inside: Whether all colours are blurred; otherwise only those of the edge pixels.
     """
     margin = math.ceil(3 * sigma)
     (x, y), (height, width) = sprite.offset, sprite.rgba.shape[:2]
     room = (y, canvas[0] - y - height, x, canvas[1] - x - width)
     top, bottom, left, right = (min(margin, side) for side in room)
     sharp = cv2.copyMakeBorder(sprite.rgba, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
-    # At the canvas's border the object was cut off and goes on: hence replicated.
+    # At the canvas's border the object is truncated: replicate its pixels.
     blurred = cv2.GaussianBlur(sharp, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     wanted, opaque = cv2.extractChannel(blurred, 3), cv2.inRange(cv2.extractChannel(sharp, 3), OPAQUE, 255)
     held = cv2.copyTo(np.maximum(wanted, OPAQUE), opaque, np.minimum(wanted, OPAQUE - 1))
@@ -92,8 +92,8 @@ def soften(sprite: Sprite, sigma: float, canvas: tuple[int, int], inside: bool) 
 
 
 def _with_alpha(rgba: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Premultiplied pixels given another alpha, their straight colours kept; changes ``rgba``."""
-    # Those of another alpha are few: the edge's alone.
+    """Replaces the alpha of premultiplied pixels and keeps their straight colours; changes ``rgba`` in place."""
+    # Only the few pixels of the edge change.
     places = np.flatnonzero(cv2.extractChannel(rgba, 3) != alpha)
     pixels = rgba.reshape(-1, 4)
     source, new = pixels[places].astype(np.float32), alpha.reshape(-1, 1)[places]

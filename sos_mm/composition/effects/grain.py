@@ -1,4 +1,4 @@
-"""Grain and compression: objects that are too clean for the photograph that they stand in."""
+"""Grain and compression: adapts objects without noise to the background photograph."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,16 +11,16 @@ from sos_mm.checks import check_range
 from sos_mm.composition.effects.step import Frame, Step, register_step
 from sos_mm.composition.place import Sprite
 
-# Side of the field of noise that objects take their grain from, at a place of their own.
+# Side of the noise field; each object takes its grain from a random position of it.
 _FIELD = 512
-# Its standard deviation, of which up to four find room in 8 bits.
+# Standard deviation of the noise field: four of them fit into 8 bits.
 _SCALE = 32
 
 
 @register_step
 @dataclass(frozen=True)
 class GrainMatch(Step):
-    """Adds to each object the grain that it lacks beside the background behind it.
+    """Adds grain to each object until its noise matches that of the background behind it.
 
     Args:
         limit: Largest standard deviation of the added grain, in levels of 255, in [0, 64].
@@ -32,7 +32,7 @@ class GrainMatch(Step):
         check_range("limit", self.limit, 0, 64)
 
     def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
-        """Adds grain, the same in all channels, in proportion to alpha."""
+        """Adds grain, equal in all channels, in proportion to alpha."""
         if frame.bare:
             return sprite
         wanted, own = noise_level(frame.image[sprite.window]), noise_level(sprite.rgba[..., :3])
@@ -48,13 +48,15 @@ class GrainMatch(Step):
 
 @lru_cache(maxsize=1)
 def _noise() -> np.ndarray:
-    """(512, 512) uint8, normal around 128; the same for all, since drawing it costs more than all else here."""
+    """Draws the noise field, (512, 512) uint8, normal around 128; shared by all objects, since
+    drawing it is expensive.
+    """
     normal = np.random.Generator(np.random.Philox(key=0)).standard_normal((_FIELD, _FIELD), np.float32)
     return np.clip(np.rint(normal * _SCALE + 128), 0, 255).astype(np.uint8)
 
 
 def _add_grain(rgba: np.ndarray, noise: np.ndarray, sigma: float) -> np.ndarray:
-    """Premultiplied pixels plus grain of that standard deviation, times alpha."""
+    """Adds grain of a standard deviation, times alpha, to premultiplied pixels."""
     alpha = cv2.extractChannel(rgba, 3)
     grain = np.rint((np.arange(256) - 128) * (sigma / _SCALE))
     over, under = (
@@ -67,13 +69,13 @@ def _add_grain(rgba: np.ndarray, noise: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def noise_level(image: np.ndarray) -> float:
-    """Standard deviation of a picture's finest noise, in levels.
+    """Estimates the standard deviation of an image's finest noise, in levels of 255.
 
-    The median size of the response to a kernel that is blind to planes and edges along the axes; flat areas
-    decide, structure hardly counts.
+    Takes the median magnitude of the response to a kernel that vanishes on planes and on axis-aligned edges, so that
+    flat areas decide.
 
     Args:
-        image: (h, w, 3) uint8; its middle 128 x 128 pixels at most are looked at. Levels above 63 are told as 63.
+        image: (h, w, 3) uint8; at most its central 128 x 128 pixels are used. Results above 63 are clipped to 63.
 
     Source: J. Immerkaer, "Fast noise variance estimation", CVIU 64(2), 1996, with a median for the mean.
     """
@@ -88,10 +90,10 @@ def noise_level(image: np.ndarray) -> float:
 @register_step
 @dataclass(frozen=True)
 class JpegMatch(Step):
-    """Gives objects the traces of compression that photographs have; the background's pixels stay.
+    """Gives objects the compression artefacts of photographs; the background's pixels do not change.
 
     Args:
-        quality: Range of the JPEG quality, uniform.
+        quality: Range of the JPEG quality, drawn uniformly.
     """
 
     quality: tuple[int, int] = (70, 95)
@@ -101,7 +103,7 @@ class JpegMatch(Step):
             raise ValueError(f"`quality` must be a pair low <= high in [1, 100], but got {tuple(self.quality)}.")
 
     def finish(self, sprites: Sequence[Sprite], frame: Frame, rng: np.random.Generator) -> None:
-        """Compresses the picture, and takes of it what lies under an object."""
+        """Compresses the image and takes the compressed pixels where objects are."""
         quality = int(rng.integers(self.quality[0], self.quality[1] + 1))
         if frame.bare:
             return

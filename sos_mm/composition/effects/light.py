@@ -1,4 +1,4 @@
-"""Classical light on the objects themselves: towards the background's tones, and brighter on the lit side."""
+"""Classical light effects on objects: colour harmonisation with the background, and directional shading."""
 
 import math
 from dataclasses import dataclass, replace
@@ -11,10 +11,10 @@ from sos_mm.composition.effects.step import Frame, Step, check_shares, register_
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import OPAQUE
 
-# Shading is made on pictures of at most so many pixels a side, statistics of about so many.
+# Shading is computed on images of at most so many pixels a side, statistics on about so many pixels.
 _SMALL = 32
 _SAMPLES = 24
-# How freely a level may move, in [0, 1]: black never, white downwards alone.
+# Weight of the shift at each level, in [0, 1]: black never moves, white only downwards.
 _LEVELS = np.arange(256.0)[:, None]
 _UP = _LEVELS * (255 - _LEVELS) * (4 / 255**2)
 _DOWN = _LEVELS * (510 - _LEVELS) / 255**2
@@ -23,14 +23,14 @@ _DOWN = _LEVELS * (510 - _LEVELS) / 255**2
 @register_step
 @dataclass(frozen=True)
 class Harmonize(Step):
-    """Moves an object's Lab mean and spread part of the way to those of the background around it.
+    """Moves an object's mean and spread in Lab part of the way to those of the background around it.
 
-    The colours go there along curves, one a channel. They hold black, so that a crow before a bright sky is not
-    fogged, and upwards white as well; downwards white gives way, as it does in less light.
+    The colours are moved by curves, one for each RGB channel. Black is fixed, so that a crow before a bright sky is not
+    fogged. White is fixed when a curve brightens, but may darken, as in less light.
 
     Args:
         strength: Share of the way for lightness, in [0, 1].
-        chroma: Share of it for colour: small, so that a red apple stays red on a lawn.
+        chroma: The same for chroma: small, so that a red apple stays red on a lawn.
         limit: Largest shift of a curve, in levels of 255, in [0, 36].
         reach: Width of the neighbourhood, as a share of the object's longer side.
     """
@@ -46,7 +46,7 @@ class Harmonize(Step):
         check_range("reach", self.reach, 0.01, 10)
 
     def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
-        """Moves the object's colours; without a background it stays as it is."""
+        """Moves the object's colours; without a background it is not changed."""
         if frame.bare:
             return sprite
         own, around = neighbourhood(sprite, frame.image, self.reach)
@@ -55,7 +55,7 @@ class Harmonize(Step):
         lab, goal = _lab(own), _lab(around)
         curves = self._curves(own, lab, goal)
         moved = _lab(cv2.LUT(own[None], curves[None])[0]).mean(axis=0)
-        # A pure colour has channels that cannot move: it may come out further away, and then stays.
+        # Channels at 0 or 255 may not move: if the result is further from the goal, the object is not changed.
         if np.linalg.norm(moved - goal.mean(axis=0)) >= np.linalg.norm(lab.mean(axis=0) - goal.mean(axis=0)):
             return sprite
         curves = np.concatenate([curves, _LEVELS.astype(np.uint8)], axis=1)[None]
@@ -63,12 +63,12 @@ class Harmonize(Step):
         return replace(sprite, rgba=cv2.cvtColor(cv2.LUT(straight, curves), cv2.COLOR_RGBA2mRGBA))
 
     def _curves(self, own: np.ndarray, lab: np.ndarray, goal: np.ndarray) -> np.ndarray:
-        """(256, 3) uint8, the new levels of each channel.
+        """Computes the curves, (256, 3) uint8: the new levels of each channel.
 
         Args:
             own: (N, 3) uint8 RGB of the object.
             lab: The same in Lab.
-            goal: (M, 3) Lab of what is around it.
+            goal: (M, 3) Lab of its neighbourhood.
         """
         mean, spread = lab.mean(axis=0), goal[:, 0].std() / max(lab[:, 0].std(), 1)
         target = mean + (self.strength, self.chroma, self.chroma) * (goal.mean(axis=0) - mean)
@@ -78,22 +78,22 @@ class Harmonize(Step):
         share = (rooms.T * counts).sum(axis=1) / len(own)
         shift = np.clip(shift / np.maximum(share, 0.05), -self.limit, self.limit)
         contrast = self.strength * (min(max(spread, 0.7), 1.4) - 1) * (_LEVELS - own.mean())
-        # With the largest shift, 36, this stays under the 64 from which on a curve would fall somewhere.
+        # With the largest shift, 36, this stays below 64, from which on a curve would not be monotonic.
         moved = _LEVELS + rooms * shift + _UP * np.clip(contrast, -25, 25)
         return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
 
 
 def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """RGB colours of an object and of what lies around it, from reduced pictures.
+    """Returns RGB colours of an object and of its surroundings, from reduced images.
 
     Args:
         sprite: The object.
-        image: (H, W, 3) uint8 RGB it is painted on.
+        image: (H, W, 3) uint8 RGB on which it is painted.
         reach: Width of the neighbourhood, as a share of the object's longer side.
 
     Returns:
-        (N, 3) of the object's opaque pixels, straight, and (M, 3) of the pixels around it where it is transparent,
-        each uint8; either may be empty.
+        (N, 3) uint8 straight colours of the object's opaque pixels, and (M, 3) uint8 colours of the surrounding pixels
+        where it is transparent; either may be empty.
     """
     height, width = sprite.rgba.shape[:2]
     margin = math.ceil(reach * max(height, width))
@@ -124,9 +124,9 @@ def _rgb(lab: np.ndarray) -> np.ndarray:
 @register_step
 @dataclass(frozen=True)
 class DirectionalShading(Step):
-    """Brightens the side of an object that faces the light and darkens the other.
+    """Brightens the side of an object that faces the light and darkens the other side.
 
-    The object is taken for a cushion of its silhouette: normals come from the blurred alpha.
+    The object is modelled as a cushion of its silhouette: normals are computed from the blurred alpha.
 
     Args:
         strength: Largest loss, as a share of the brightness, in [0, 1]; the largest gain is 0.4 of it.
@@ -144,8 +144,8 @@ class DirectionalShading(Step):
         light = np.array(frame.light.direction)
         towards = light[:2] / max(np.linalg.norm(light[:2]), 1e-6)
         facing = self._facing(alpha.astype(np.float32) / 255, towards)
-        # An 8-bit gain, where 128 leaves all as it is, keeps the work at full size in 8 bits.
-        # Less is added than taken away, since what is added to white is lost.
+        # An 8-bit gain, 128 for no change, keeps the computation at full size in 8 bits.
+        # The gain is smaller than the loss, since white cannot become brighter.
         facing = np.where(facing > 0, 0.4 * facing, facing)
         gain = np.rint(128 * (1 + self.strength * np.linalg.norm(light[:2]) * facing))
         gain = cv2.resize(gain.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
@@ -153,9 +153,9 @@ class DirectionalShading(Step):
         return replace(sprite, rgba=cv2.min(lit, cv2.merge([cv2.extractChannel(sprite.rgba, 3)] * 4)))
 
     def _facing(self, alpha: np.ndarray, towards: np.ndarray) -> np.ndarray:
-        """How far each pixel of a cushion faces a direction, in [-1, 1]."""
+        """Computes how far each pixel of the cushion faces a direction, in [-1, 1]."""
         sigma = max(alpha.shape) / 8
-        # Beyond the picture nothing stands: the margin lets the cushion fall off at its edges.
+        # The margin of zeros lets the cushion fall off at the image's edges.
         margin = math.ceil(2 * sigma)
         padded = cv2.copyMakeBorder(alpha, *[margin] * 4, cv2.BORDER_CONSTANT, value=0)
         cushion = cv2.GaussianBlur(padded, (0, 0), sigma)

@@ -1,4 +1,4 @@
-"""Lighting a whole picture anew: what does it, by name, and a classical one."""
+"""Relighting of complete images: the interface of relighters, and a classical one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ from sos_mm.registry import Registry
 
 @runtime_checkable
 class Relighter(Protocol):
-    """What lights a picture anew, such as a generative model."""
+    """The interface of models that relight an image, such as generative ones."""
 
     def relight(self, image: np.ndarray, alpha: np.ndarray, light: Light, rng: np.random.Generator) -> np.ndarray:
-        """Lights a scene.
+        """Relights a scene.
 
         Args:
             image: (H, W, 3) uint8 RGB; not to be changed.
-            alpha: (H, W) uint8, where objects are.
-            light: The light that is wanted.
-            rng: Where its draws come from.
+            alpha: (H, W) uint8, joint alpha of the objects.
+            light: The target light.
+            rng: Source of random draws.
 
         Returns:
-            (H, W, 3) uint8 RGB, everything at its place.
+            (H, W, 3) uint8 RGB, with unchanged geometry.
         """
 
 
 _RELIGHTERS: Registry[Relighter] = Registry("relighter.type", "key of {type}")
-# Makes a dataclass of settings known to `build_relighter` by its name.
+# Registers a dataclass of settings with `build_relighter` under its name.
 register_relighter = _RELIGHTERS.register
 
 
 def build_relighter(config: Mapping[str, Any]) -> Relighter:
-    """A relighter from ``dict(type='GradientRelighter', strength=0.4)``.
+    """Builds a relighter from a dict such as ``dict(type='GradientRelighter', strength=0.4)``.
 
     Raises:
         ValueError: If the type or a key is unknown, or a value out of its range.
@@ -47,9 +47,9 @@ def build_relighter(config: Mapping[str, Any]) -> Relighter:
 @register_relighter
 @dataclass(frozen=True)
 class GradientRelighter:
-    """Brighter towards the light and darker away from it, evenly across the picture, and warmer or colder.
+    """Brightens an image towards the light and darkens it away from it, evenly, and warms or cools it.
 
-    It needs no network: it stands where a generative one may be put, and gives objects and background one light.
+    It needs no network: it is a placeholder for a generative one, and gives objects and background the same light.
 
     Args:
         strength: Largest gain or loss of brightness, as a share of it, in [0, 1].
@@ -67,7 +67,7 @@ class GradientRelighter:
         check_range("warmth", self.warmth, 0, 1)
 
     def relight(self, image: np.ndarray, alpha: np.ndarray, light: Light, rng: np.random.Generator) -> np.ndarray:
-        """Scales every pixel by one smooth gain; see `Relighter`."""
+        """Multiplies every pixel by a smooth gain; see `Relighter`."""
         right, down, _ = light.direction
         rows, columns = (np.linspace(-1, 1, side, dtype=np.float32) for side in image.shape[:2])
         towards = (rows[:, None] * down + columns * right) / max(abs(down) + abs(right), 1e-6)

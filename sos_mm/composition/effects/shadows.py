@@ -1,4 +1,4 @@
-"""Shadows, painted under each object on whatever is behind it."""
+"""Shadows of objects, painted on the pixels behind them."""
 
 import math
 from dataclasses import dataclass
@@ -11,26 +11,26 @@ from sos_mm.composition.effects.step import Frame, Step, check_shares, register_
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import Box, Light
 
-# Shadows are soft: they are made at most so many pixels a side, and enlarged.
+# Shadows are soft: they are computed with at most so many pixels a side, and enlarged.
 _SMALL = 64
-# A card seen edge on would cast a line; real things are not flat. In heights of the object.
+# Thickness, in heights of the object: a flat card seen edge on would cast a line.
 _DEPTH = 0.12
 
 
 @register_step
 @dataclass(frozen=True)
 class CastShadow(Step):
-    """The silhouette laid down on the ground, away from the light.
+    """Cast shadow: the silhouette projected on the ground, away from the light.
 
-    The object is taken for a card that stands upright on its lowest row. Its shadow is darkest there and fades
-    to nothing with the height of what casts it, since objects are put where no ground may be. It darkens by a
-    share, so black stays black.
+    The object is modelled as a card that stands upright on its lowest row. Its shadow is darkest there and fades to
+    nothing with height, since there may be no ground where an object is placed. It darkens by a factor, so black
+    stays black.
 
     Args:
-        strength: Largest share of the brightness that is taken away, in [0, 1].
+        strength: Largest share of the brightness that is removed, in [0, 1].
         softness: Standard deviation of its edge, as a share of the object's longer side.
-        ground: How far the ground is foreshortened: height in the picture of a ground unit, in (0, 1].
-        longest: Longest shadow, in heights of the object.
+        ground: Foreshortening of the ground: height in the image of a unit on the ground, in (0, 1].
+        longest: Length of the longest shadow, in heights of the object.
     """
 
     strength: float = 0.3
@@ -45,18 +45,18 @@ class CastShadow(Step):
         check_range("longest", self.longest, 0, 10)
 
     def underlay(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> None:
-        """Darkens what is behind the object."""
+        """Darkens the pixels behind the object."""
         left, top, right, bottom = sprite.extent
         drift, rise = self.lean(frame.light)
-        # Canvas coordinates: a point at height h over the base goes to (x + drift h, base - rise h).
+        # Canvas coordinates: a point at height h over the base is projected to (x + drift h, base - rise h).
         matrix = np.array([[1, -drift, drift * bottom], [0, rise, bottom * (1 - rise)]])
-        # An edge step may have grown the sprite beyond its extent.
+        # Feathering may have grown the sprite beyond its extent.
         fading = np.clip((_rows(sprite) + 0.5 - top) / (bottom - top), 0, 1)
         sigma = self.softness * max(bottom - top, right - left)
         paint_shadow(frame.image, sprite, matrix, fading, sigma, self.strength)
 
     def lean(self, light: Light) -> tuple[float, float]:
-        """How far to the right and how far up a shadow reaches in the picture, in heights of the object."""
+        """Computes how far a shadow reaches to the right and upwards in the image, in heights of the object."""
         away = min(1 / math.tan(math.radians(light.elevation)), self.longest) if light.elevation < 90 else 0.0
         x, _, viewer = light.direction
         flat = max(math.hypot(x, viewer), 1e-9)
@@ -67,11 +67,11 @@ class CastShadow(Step):
 @register_step
 @dataclass(frozen=True)
 class ContactShadow(Step):
-    """The dark seam where an object meets the ground: its lowest part, pressed flat and blurred.
+    """Contact shadow: a dark seam at the ground from the object's lowest part, flattened and blurred.
 
     Args:
-        strength: Largest share of the brightness that is taken away, in [0, 1].
-        share: Part of the object's height, from below, that is near the ground.
+        strength: Largest share of the brightness that is removed, in [0, 1].
+        share: Part of the object's height, from its lowest row, that counts as near the ground.
         softness: Standard deviation of its edge, as a share of the object's longer side.
     """
 
@@ -84,7 +84,7 @@ class ContactShadow(Step):
         check_range("softness", self.softness, 0.001, 1)
 
     def underlay(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> None:
-        """Darkens what is behind the object's lowest part."""
+        """Darkens the pixels behind the object's lowest part."""
         left, top, right, bottom = sprite.extent
         height = bottom - top
         nearness = np.clip(1 - (bottom - 1 - _rows(sprite)) / max(self.share * height, 1), 0, 1)
@@ -93,23 +93,23 @@ class ContactShadow(Step):
 
 
 def _rows(sprite: Sprite) -> np.ndarray:
-    """(h,) float32 rows of the canvas."""
+    """Returns the canvas rows of a sprite, (h,) float32."""
     return np.arange(sprite.offset[1], sprite.offset[1] + sprite.rgba.shape[0], dtype=np.float32)
 
 
 def paint_shadow(
     image: np.ndarray, sprite: Sprite, matrix: np.ndarray, fading: np.ndarray, sigma: float, strength: float
 ) -> None:
-    """Darkens an image by the blurred, affinely moved silhouette of a sprite.
+    """Darkens an image by the blurred, affinely transformed silhouette of a sprite.
 
     Args:
-        image: (H, W, 3) uint8 RGB, changed in place, but only inside the moved silhouette's bounding box
-            widened by three standard deviations.
-        sprite: What casts it.
-        matrix: (2, 3), from the canvas to the canvas.
+        image: (H, W, 3) uint8 RGB, changed in place, only inside the bounding box of the transformed
+            silhouette, widened by three standard deviations.
+        sprite: The object that casts it.
+        matrix: (2, 3) affine transform from the canvas to the canvas.
         fading: (h,) float32 in [0, 1], the weight of each row of the sprite.
         sigma: Standard deviation of the blur in pixels.
-        strength: Share of the brightness taken away in full shadow, in [0, 1].
+        strength: Share of the brightness that is removed in full shadow, in [0, 1].
     """
     x0, y0, x1, y1 = box = shadow_box(sprite, matrix, sigma, image.shape[:2])
     if x0 >= x1 or y0 >= y1:
@@ -122,7 +122,9 @@ def paint_shadow(
 
 
 def shadow_box(sprite: Sprite, matrix: np.ndarray, sigma: float, canvas: tuple[int, int]) -> Box:
-    """Half-open xyxy box on the canvas beyond which a shadow darkens nothing; empty if it misses the canvas."""
+    """Computes the half-open xyxy box on the canvas outside which a shadow darkens nothing; empty if it misses the
+    canvas.
+    """
     rows, columns = sprite.window
     corners = np.array([[x, y, 1] for x in (columns.start, columns.stop) for y in (rows.start, rows.stop)])
     moved = corners @ np.asarray(matrix).T
@@ -132,14 +134,14 @@ def shadow_box(sprite: Sprite, matrix: np.ndarray, sigma: float, canvas: tuple[i
 
 
 def _soft_silhouette(sprite: Sprite, matrix: np.ndarray, fading: np.ndarray, sigma: float, box: Box) -> np.ndarray:
-    """Float32 in [0, 255], the moved and blurred alpha on a reduced copy of a box."""
+    """Computes the transformed and blurred alpha, float32 in [0, 255], on a reduced copy of a box."""
     x0, y0, x1, y1 = box
     small = small_alpha(sprite, _SMALL).astype(np.float32)
     size = small.shape[1::-1]
     small *= cv2.resize(fading[:, None], (1, size[1]), interpolation=cv2.INTER_AREA)
     step = max(max(x1 - x0, y1 - y0) / _SMALL, 1)
     width, height = max(math.ceil((x1 - x0) / step), 1), max(math.ceil((y1 - y0) / step), 1)
-    # Pixel centres: reduced sprite -> canvas -> moved -> reduced box.
+    # Pixel centres: reduced sprite -> canvas -> transformed -> reduced box.
     rows, columns = sprite.rgba.shape[:2]
     to_canvas = _scaling(columns / size[0], rows / size[1], *sprite.offset)
     from_box = _scaling((x1 - x0) / width, (y1 - y0) / height, x0, y0)
@@ -149,5 +151,5 @@ def _soft_silhouette(sprite: Sprite, matrix: np.ndarray, fading: np.ndarray, sig
 
 
 def _scaling(scale_x: float, scale_y: float, x: float, y: float) -> np.ndarray:
-    """From pixel indices of a scaled picture with its corner at (x, y) to pixel corners of the canvas."""
+    """Computes the transform from pixel indices of a scaled image with its corner at (x, y) to canvas coordinates."""
     return np.array([[scale_x, 0, x + scale_x / 2], [0, scale_y, y + scale_y / 2], [0, 0, 1]])

@@ -1,4 +1,4 @@
-"""Steps of light and edges: what they may do to a scene, and how a list of them is built."""
+"""Effect steps: their interface, their order, and the factory of a list of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from sos_mm.registry import Registry
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """What a step sees of the scene that is being made.
+    """The state of a scene while effects are applied.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB, what has been painted so far; steps may change it in place where they say so.
-        light: The light of the whole scene.
-        bare: Whether there is no background, but transparency.
+        image: (H, W, 3) uint8 RGB, painted so far; steps may change it in place where documented.
+        light: The light of the scene.
+        bare: Whether the scene is transparent, without a background.
         nearest: Depth of the nearest object; None if no object has a depth.
-        focus: Depth in focus, that of an object drawn at random; None if no object has a depth.
+        focus: Depth in focus, of an object drawn at random; None if no object has a depth.
     """
 
     image: np.ndarray
@@ -35,34 +35,35 @@ class Frame:
 
 
 class Step:
-    """One step; each overrides what it needs. Steps hold settings alone, and every draw comes from ``rng``.
+    """The interface of an effect. A step overrides the methods that it needs, holds only settings, and draws from
+    ``rng``.
 
-    For each object from back to front first all `retouch` are called in the order of the list, then all
-    `underlay`, then the object is painted; when all are painted, every `finish`. No step may change whether a
-    pixel's alpha is at least 128, so the masks are the same with any steps or none.
+    For each object, from back to front, all `retouch` methods are called in the order of the list, then all `underlay`
+    methods, then the object is painted. When all objects are painted, every `finish` is called. No step may change
+    whether a pixel's alpha is at least 128, so the masks do not depend on the steps.
     """
 
     def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
-        """The object as it is to be painted; ``frame.image`` is what is behind it."""
+        """Returns the object as it will be painted; ``frame.image`` holds the pixels behind it."""
         return sprite
 
     def underlay(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> None:
-        """Changes ``frame.image``, where the object is painted next."""
+        """Changes ``frame.image``, on which the object is painted next."""
 
     def finish(self, sprites: Sequence[Sprite], frame: Frame, rng: np.random.Generator) -> None:
-        """Changes ``frame.image``, where all objects, from back to front, have been painted."""
+        """Changes ``frame.image`` after all objects, from back to front, have been painted."""
 
 
 _STEPS: Registry[Step] = Registry("step.type", "key of {type}")
-# Makes a dataclass of settings known to `build_steps` by its name.
+# Registers a dataclass of settings with `build_steps` under its name.
 register_step = _STEPS.register
 
 
 def build_steps(configs: Sequence[str | Mapping[str, Any]]) -> tuple[Step, ...]:
-    """Steps from a list such as ``[dict(type='Harmonize', strength=0.4), dict(type='CastShadow')]``.
+    """Builds steps from a list such as ``[dict(type='Harmonize', strength=0.4), dict(type='CastShadow')]``.
 
-    The word 'default' in it stands for the steps of `default_light`. A step is switched off by leaving it out, or
-    by ``enabled=False`` beside its type, which needs one changed value in a config.
+    The string 'default' in it stands for the steps of `default_light`. A step is disabled by leaving it out, or by
+    ``enabled=False`` beside its type, which changes a single value of a config.
 
     Raises:
         ValueError: If a type or a key is unknown, or a value out of its range.
@@ -71,7 +72,7 @@ def build_steps(configs: Sequence[str | Mapping[str, Any]]) -> tuple[Step, ...]:
     words = [config for config in configs if isinstance(config, str)]
     for word in words:
         check_choice("effects", word, ("default",))
-    for config in chain.from_iterable(default_light() if config in words else [config] for config in configs):
+    for config in chain.from_iterable(default_light() if isinstance(each, str) else [each] for each in configs):
         step = _STEPS.build({key: value for key, value in config.items() if key != "enabled"})
         if config.get("enabled", True):
             steps.append(step)
@@ -79,25 +80,25 @@ def build_steps(configs: Sequence[str | Mapping[str, Any]]) -> tuple[Step, ...]:
 
 
 def default_light() -> list[dict[str, Any]]:
-    """The steps that are meant by "with light", as a config holds them."""
+    """Returns the default light effects, as a config holds them."""
     names = ("Harmonize", "DirectionalShading", "ContactShadow", "CastShadow", "EdgeFeather", "GrainMatch")
     return [{"type": name} for name in names]
 
 
 class Lighting:
-    """The steps of one scene with their light and their draws.
+    """The steps of one scene with their light and their random streams.
 
-    The light, over a shoulder of the photographer, is drawn first and each step has a stream of its own,
-    keyed by its name, so that a step that is switched off moves nothing else.
+    The light, over a shoulder of the photographer, is drawn first. Each step has its own random stream, keyed by its
+    name, so that disabling one step does not change the draws of the others.
 
     Args:
-        steps: What to do.
-        rng: Where all draws come from.
+        steps: The steps.
+        rng: Source of all random draws.
     """
 
     def __init__(self, steps: Sequence[Step], rng: np.random.Generator):
-        # From the photographer's side: light from behind throws shadows to the front, and from the very side along
-        # the ground, where they lie apart from all that is round or hangs in the air.
+        # From the photographer's side: light from behind would cast shadows to the front, and light from the side
+        # casts them along the ground, detached from objects that are round or hang in the air.
         self.light = Light(azimuth=float(rng.uniform(30, 150)), elevation=float(rng.uniform(35, 65)))
         self._focus = float(rng.random())
         key = int(rng.integers(2**63))
@@ -108,13 +109,13 @@ class Lighting:
         ]
 
     def frame(self, image: np.ndarray, bare: bool, sprites: Iterable[Sprite]) -> Frame:
-        """What the steps see of a scene of these sprites."""
+        """Builds the frame of a scene with these sprites."""
         depths = sorted(sprite.depth for sprite in sprites if sprite.depth is not None)
         nearest, focus = (depths[0], depths[int(self._focus * len(depths))]) if depths else (None, None)
         return Frame(image, self.light, bare, nearest, focus)
 
     def before(self, sprite: Sprite, frame: Frame) -> Sprite:
-        """All that comes before an object is painted; the object to paint."""
+        """Applies all effects that precede the painting of an object; returns the object to paint."""
         for step, rng in self._steps:
             sprite = step.retouch(sprite, frame, rng)
         for step, rng in self._steps:
@@ -122,7 +123,7 @@ class Lighting:
         return sprite
 
     def finish(self, sprites: Sequence[Sprite], frame: Frame) -> None:
-        """All that comes after the last object."""
+        """Applies all effects that follow the last object."""
         for step, rng in self._steps:
             step.finish(sprites, frame, rng)
 
@@ -132,12 +133,12 @@ def _stream(key: int, name: str, occurrence: int) -> np.random.Generator:
 
 
 def small_alpha(sprite: Sprite, side: int) -> np.ndarray:
-    """A sprite's alpha, reduced until its longer side is at most that; (h, w) uint8, each at least 2.
+    """Reduces a sprite's alpha until its longer side is at most ``side``; returns (h, w) uint8, each at least 2.
 
-    For soft things: of large sprites not every pixel is looked at, but at least two a pixel of the result.
+    For smooth effects only: of large sprites pixels are subsampled, at least two for each pixel of the result.
     """
     step = max(max(sprite.rgba.shape[:2]) // (2 * side), 1)
-    # What is thinner than half a step keeps its last row or column.
+    # Sprites thinner than half a step keep their last row or column.
     top, left = (min(step // 2, length - 1) for length in sprite.rgba.shape[:2])
     alpha = np.ascontiguousarray(sprite.rgba[top::step, left::step, 3])
     scale = min(side / max(sprite.rgba.shape[:2]), 1)

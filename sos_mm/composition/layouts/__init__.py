@@ -1,1 +1,1 @@
-"""Layouts: priors that say where objects go in a new image, how large, and in which order."""
+"""Layout priors: positions, sizes and depth order of the objects in a new image."""

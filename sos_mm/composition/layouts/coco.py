@@ -28,20 +28,20 @@ from sos_mm.formats.json_reader import read_json
 @register_layout
 @dataclass(frozen=True, kw_only=True)
 class CocoLayout(PriorOptions):
-    """The boxes of a real image that has as many objects; larger ones behind.
+    """A prior that copies the boxes of an annotated image with the same number of objects; larger ones behind.
 
-    Of an image's segments those get the large boxes that can fill them within ``max_enlargement``.
+    Large boxes are assigned to segments that can fill them within ``max_enlargement``.
 
     Args:
         annotations: A COCO annotation file. Crowds and empty boxes are left out, and so are images with other numbers
             of objects than ``counts`` allows.
         crowded: What to do when no image has so many objects: 'raise' a LayoutError, or place 'fewer', as many
-            as the image with the most has.
+            as the image with most objects has.
         counts, flip, max_enlargement, rotation, hue: See `PriorOptions`.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no COCO file, has no image with such a count, or an argument is out of its range.
+        ValueError: If it is not a COCO file, has no image with such a count, or an argument is out of its range.
     """
 
     annotations: str
@@ -65,7 +65,7 @@ class CocoLayout(PriorOptions):
 
     @property
     def fingerprint(self) -> str:
-        """64 digits that are other ones for other boxes."""
+        """Content hash of the boxes, 64 hexadecimal digits."""
         digest = hashlib.sha256()
         for number, group in sorted(self._groups().items()):
             digest.update(f"{number}:".encode())
@@ -73,14 +73,14 @@ class CocoLayout(PriorOptions):
         return digest.hexdigest()
 
     def draw_count(self, rng: np.random.Generator) -> int:
-        """How many objects the next image gets: as many as an image drawn uniformly."""
+        """Draws the number of objects of the next image: that of an image of the file, drawn uniformly."""
         usable = self._usable()
         return len(usable[rng.integers(len(usable))])
 
     def draft(self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int]) -> Draft:
-        """Draws an image with as many objects and gives the segments its boxes.
+        """Draws an image with as many objects and assigns its boxes to the segments.
 
-        An image with more objects gives its largest ones where none has that number.
+        If no image has that number, an image with more objects contributes its largest boxes.
 
         Raises:
             LayoutError: If no image has so many objects and ``crowded`` is 'raise'.
@@ -95,7 +95,7 @@ class CocoLayout(PriorOptions):
         taken = _to_pixels(groups[count][rng.integers(len(groups[count]))][:number], canvas)
         extents = (taken[:, 2:] - taken[:, :2])[:, ::-1].astype(float)
         chosen = assign_boxes(rng, extents, sizes_of(segments), self.limit)
-        # A segment that gets no box has an empty one, and the last place.
+        # A segment without a box gets an empty one, and comes last.
         boxes, orders = np.zeros((number, 4), np.int64), np.full(number, number)
         boxes[chosen], orders[chosen] = taken, np.arange(len(taken))
         return Draft((boxes[:, 2:] - boxes[:, :2])[:, ::-1].astype(float), {"boxes": boxes, "orders": orders})
@@ -111,9 +111,9 @@ class CocoLayout(PriorOptions):
 
         Args:
             rng: Where the draws come from.
-            segments: What to place.
+            segments: The segments to place.
             canvas: Height and width in pixels; boxes are stretched to it.
-            draft: What `draft` gave for these segments; made here if None.
+            draft: The result of `draft` for these segments; drawn here if None.
 
         Raises:
             LayoutError: If no image has so many objects and ``crowded`` is 'raise'.
@@ -131,7 +131,7 @@ class CocoLayout(PriorOptions):
 
 
 def _to_pixels(boxes: np.ndarray, canvas: tuple[int, int]) -> np.ndarray:
-    """Whole pixels inside the canvas, at least one wide and high."""
+    """Rounds boxes to pixels inside the canvas, at least one pixel wide and high."""
     size = np.array(canvas[::-1])
     low = np.clip(np.rint(boxes[:, :2] * size), 0, size - 1)
     high = np.clip(np.rint(boxes[:, 2:] * size), low + 1, size)
@@ -140,7 +140,7 @@ def _to_pixels(boxes: np.ndarray, canvas: tuple[int, int]) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _read_boxes(path: Path, modified: int) -> dict[int, list[np.ndarray]]:
-    """By number of objects, (N, 4) xyxy boxes of each image as fractions of it, from large to small."""
+    """Reads, by number of objects, the (N, 4) xyxy boxes of each image as fractions of it, from large to small."""
     try:
         file, found = CocoFile(read_json(path), path, ("images", "annotations")), defaultdict(list)
         for item in file.annotations:

@@ -1,7 +1,8 @@
-"""The depth-aware layout: real sizes seen by a camera over a ground plane."""
+"""The depth-aware layout: objects at their real sizes, seen by a camera over a ground plane."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +21,9 @@ from sos_mm.composition.scene import Placement
 
 ZONES = ("near", "mid", "far")
 _BATCH = 32
-# Width of the sensor that focal lengths are told for, in mm.
+# Sensor width to which focal lengths refer, in mm.
 _SENSOR = 36.0
-# The longer side of common things, in metres.
+# Longer side of common objects, in metres.
 PHYSICAL_SIZES = {
     "airplane": 30.0, "apple": 0.08, "backpack": 0.5, "banana": 0.18, "baseball bat": 0.9, "bear": 2.0, "bed": 2.0,
     "bench": 1.6, "bicycle": 1.75, "bird": 0.25, "boat": 7.0, "book": 0.25, "bottle": 0.28, "bowl": 0.2,
@@ -47,25 +48,26 @@ def _default_depths() -> dict[str, tuple[float, float]]:
 @register_layout
 @dataclass(frozen=True, kw_only=True)
 class DepthLayout(OcclusionOptions):
-    """Objects near, in the middle and far away, as large as a camera would see them; far ones behind.
+    """A prior with objects at near, middle and far depths, in perspective sizes; far ones behind.
 
-    A scene has a distance of its own, at which its median object would take ``median_side`` of the canvas with
-    the widest lens: apples make a table, cars a street. Depths are drawn as multiples of it. With a longer lens
-    the camera stands back until what is at that distance is as large as before, so near and far grow alike in
-    size. The ground rises from the canvas's lower edge, where the nearest depth stands, to a horizon. Boxes are
-    judged by the rules of `OcclusionOptions`; what the limit of enlargement makes smaller stays where it is.
+    The distance of a scene is the one at which its median object would cover ``median_side`` of the canvas with the
+    widest lens: apples give the scale of a table, cars that of a street. Depths are drawn as multiples of it. With a
+    longer lens the camera moves back until objects at that distance are as large as before, so that the sizes of near
+    and far objects become more similar. The ground rises from the canvas's lower edge, at the nearest depth, to a
+    horizon. Boxes must keep the rules of `OcclusionOptions`; an object that the limit of enlargement makes smaller
+    keeps its position.
 
     Args:
         shares: Probability of each zone.
         depths: Range of depth of each zone with the widest lens, uniform in the inverse, as multiples of the
             scene's distance.
-        sizes: Longer side in metres by category, beside and before those known already.
+        sizes: Longer side in metres by category; extends and overrides the built-in table.
         unknown_size: Range of the longer side of other categories, uniform in its logarithm.
         focal: Range of the focal length in mm on a 36 mm sensor, uniform in its logarithm.
-        zoom: Range of a further enlargement of the picture, uniform in its logarithm.
+        zoom: Range of a further enlargement of the image, uniform in its logarithm.
         median_side: See above, a fraction of the canvas's shorter side.
-        side: Sides are held in this range, as fractions of the canvas's shorter side.
-        horizon: Range of the horizon's height from above, as a fraction of the canvas.
+        side: Sides are clipped to this range, as fractions of the canvas's shorter side.
+        horizon: Range of the horizon's distance from the upper edge, as a fraction of the canvas's height.
         counts, flip, max_enlargement, rotation, hue: See `PriorOptions`.
         min_mean_visible, min_visible, crowded, attempts, restarts: See `OcclusionOptions`.
 
@@ -102,7 +104,7 @@ class DepthLayout(OcclusionOptions):
         check_range("median_side", self.median_side, 0, 1)
 
     def draft(self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int]) -> Draft:
-        """Draws the depth of each object and the longer side that it has there, a square box."""
+        """Draws the depth of each object and its longer side at that depth; the box is a square."""
         depths, sides = self._draw_sides(rng, segments, min(canvas))
         sides = np.maximum(np.rint(sides), 1)
         return Draft(np.stack([sides, sides], axis=1), {"depths": depths})
@@ -110,7 +112,7 @@ class DepthLayout(OcclusionOptions):
     def try_once(
         self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int], draft: Draft
     ) -> list[Placement]:
-        """Tries one layout; gives the placements of the objects that found a place."""
+        """Tries one layout; returns the placements of the objects for which a box was found."""
         variants = self.draw_variants(rng, len(segments))
         shapes = rotated_bounds(sizes_of(segments), variants.rotations)
         depths = draft.columns["depths"]
@@ -134,9 +136,9 @@ class DepthLayout(OcclusionOptions):
     def _draw_sides(
         self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas_side: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(N,) depths in metres and (N,) longer sides in pixels."""
+        """Draws (N,) depths in metres and computes (N,) longer sides in pixels."""
         number = len(segments)
-        guesses = _log_between(self.unknown_size, rng.random(number))
+        guesses: Any = _log_between(self.unknown_size, rng.random(number))
         known_sizes = {**PHYSICAL_SIZES, **self.sizes}
         known = [known_sizes.get(segment.category.replace("_", " ")) for segment in segments]
         sizes = np.array([guess if size is None else size for guess, size in zip(guesses, known, strict=True)])
@@ -146,7 +148,7 @@ class DepthLayout(OcclusionOptions):
         focal, zoom = (
             _log_between(pair, draw) for pair, draw in zip((self.focal, self.zoom), rng.random(2), strict=True)
         )
-        # Pixels of a metre at a metre: from the lens, then from the zoom.
+        # Pixels per metre at a distance of one metre: from the lens, then from the zoom.
         pixels = focal / _SENSOR * canvas_side
         widest = self.focal[0] / _SENSOR * canvas_side
         distance = widest * (np.median(sizes) if number else 1) / (self.median_side * canvas_side)
@@ -156,11 +158,13 @@ class DepthLayout(OcclusionOptions):
 
 
 def _draw_boxes(rng: np.random.Generator, extent: np.ndarray, ground: float, canvas: tuple[int, int]) -> np.ndarray:
-    """(N, 4) int64 boxes of one width and height inside the canvas, standing at about that height of it."""
+    """Draws (N, 4) int64 boxes of one width and height inside the canvas, with their lower edges near the ground's
+    height.
+    """
     height, width = canvas
     draws = rng.random((2, _BATCH))
     x = np.floor(draws[0] * (width - extent[0] + 1))
-    # Nothing stands exactly on the plane: shelves, slopes, and room for crowded scenes.
+    # Jitter: objects also stand on shelves and slopes, and crowded scenes need room.
     base = (ground + 0.12 * (2 * draws[1] - 1)) * height
     y = np.clip(np.rint(base) - extent[1], 0, height - extent[1])
     corner = np.stack([x, y], axis=1).astype(np.int64)

@@ -1,39 +1,25 @@
-"""How far boxes enlarge segments, and which segment gets which box so that it is enlarged least."""
+"""Which segment gets which box so that none is enlarged further than need be."""
 
 import numpy as np
 
-
-def enlargements(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Computes the factors by which segments are scaled to fit into boxes, their aspects kept.
-
-    Args:
-        boxes: (..., 2) heights and widths of boxes in pixels.
-        sizes: (..., 2) heights and widths of segments in pixels, broadcast against ``boxes``.
-
-    Returns:
-        (...) float64; above 1 where a segment is enlarged.
-
-    >>> enlargements(np.array([[50, 100], [0, 0]]), np.array([25, 20])).tolist()
-    [2.0, 0.0]
-    """
-    return (np.asarray(boxes) / np.asarray(sizes)).min(axis=-1)
+from sos_mm.segments.enlargement import enlargements
 
 
 def assign_boxes(rng: np.random.Generator, boxes: np.ndarray, sizes: np.ndarray, limit: float) -> np.ndarray:
-    """Gives each segment a box that it can fill, as far as there are such segments.
+    """Assigns to each box a segment that can fill it, as far as there are such segments.
 
-    Boxes choose in turn, from the largest, among the segments that are left, in random order: the first that is not
-    enlarged further than the limit, or else the one that is enlarged least. Where every segment can fill every box the
-    assignment is uniform over all of them.
+    Boxes choose in turn, the largest first, from the remaining segments in random order: the first one that is not
+    enlarged beyond the limit, or else the one that is enlarged least. If every segment can fill every box, the
+    assignment is uniform over all permutations.
 
     Args:
-        rng: Where the random order comes from.
+        rng: Source of the random order.
         boxes: (M, 2) heights and widths in pixels, M <= N.
         sizes: (N, 2) heights and widths of segments.
         limit: Largest enlargement.
 
     Returns:
-        (M,) int64, the segment of each box, all different.
+        (M,) int64, the index of each box's segment, all different.
     """
     left = rng.permutation(len(sizes))
     factors = enlargements(boxes[:, None], sizes[None])

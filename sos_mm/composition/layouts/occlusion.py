@@ -1,10 +1,10 @@
-"""The rule of occlusion: which boxes may be added in front of others so that none is hidden too far."""
+"""The occlusion rule: which boxes may be added in front of others so that none is occluded too far."""
 
 import numpy as np
 
 
 class TakenBoxes:
-    """The boxes taken so far and how much of each is hidden at most."""
+    """The boxes taken so far, with an upper bound of the occluded area of each."""
 
     def __init__(self, number: int, min_visible: float, min_mean_visible: float):
         self.boxes = np.empty((number, 4), np.int64)
@@ -14,9 +14,9 @@ class TakenBoxes:
         self.min_visible, self.min_mean_visible = min_visible, min_mean_visible
 
     def add_first(self, candidates: np.ndarray) -> int | None:
-        """Takes the first of (N, 4) boxes that keeps the rules, in front of all others; its index, or None."""
+        """Adds, in front of all others, the first of (N, 4) boxes that keeps the rules; returns its index, or None."""
         boxes = self.boxes[: self.number]
-        # Wide and high apart: numpy is slow over a last axis of two.
+        # Width and height separately: numpy is slow over a last axis of two.
         wide, high = (
             np.minimum(candidates[:, axis + 2, None], boxes[:, axis + 2])
             - np.maximum(candidates[:, axis, None], boxes[:, axis])

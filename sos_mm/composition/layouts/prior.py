@@ -1,4 +1,4 @@
-"""Layouts: where objects go in a new image, and what all priors that plan them have in common."""
+"""The type `Layout`, the interface of layout priors, and the options that they share."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from sos_mm.registry import Registry
 
 
 class LayoutError(RuntimeError):
-    """No layout was found that keeps the prior's rules."""
+    """An error that is raised when no layout that keeps the prior's rules was found."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A plan of an image, as pure data.
+    """The placements of an image, as plain data.
 
     Attributes:
         canvas: Height and width in pixels.
@@ -42,7 +42,7 @@ class Layout:
 
 
 class SizedSegment(Protocol):
-    """What a layout prior looks at of a segment; `Segment` and `SegmentInfo` have it."""
+    """The attributes of a segment that a layout prior reads; `Segment` and `SegmentInfo` have them."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -50,42 +50,44 @@ class SizedSegment(Protocol):
 
     @property
     def category(self) -> str:
-        """Its category."""
+        """Name of its category."""
 
     @property
     def source_size(self) -> tuple[int, int] | None:
-        """Height and width of the image that it was cut from; None if it was not."""
+        """Height and width of the image that it was cut out of; None if it was not."""
 
 
 @dataclass(frozen=True, eq=False)
 class Draft:
-    """What a prior decides of each object before the segments are final: how large a box it is to fill.
+    """The sizes of objects that a prior has drawn before the segments are final.
 
     Attributes:
-        boxes: (N, 2) float64 heights and widths in pixels, those of a mean box where the prior draws it later; 0
-            where any segment will do.
-        columns: What else was decided, as arrays of N rows, for `LayoutPrior.plan` alone.
+        boxes: (N, 2) float64 heights and widths in pixels; of a mean box if the prior draws the box later; 0 where any
+            segment is large enough.
+        columns: Further draws, as arrays of N rows, which only `LayoutPrior.plan` reads.
     """
 
     boxes: np.ndarray
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def take(self, objects: Sequence[int]) -> "Draft":
-        """The draft of some of the objects."""
+        """Returns the draft of a selection of the objects."""
         places = np.asarray(objects, np.int64)
         return Draft(self.boxes[places], {name: values[places] for name, values in self.columns.items()})
 
 
 class LayoutPrior(Protocol):
-    """What plans layouts."""
+    """The interface of layout priors."""
 
-    max_enlargement: float | None
+    @property
+    def max_enlargement(self) -> float | None:
+        """The largest factor by which a segment's pixels are enlarged; None for no limit."""
 
     def draw_count(self, rng: np.random.Generator) -> int:
-        """Draws how many objects the next image gets."""
+        """Draws the number of objects of the next image."""
 
     def draft(self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int]) -> Draft:
-        """Decides how large each object is to be, so that segments which are too small can be drawn anew."""
+        """Draws the size of each object, so that segments which are too small can be replaced."""
 
     def plan(
         self,
@@ -94,7 +96,7 @@ class LayoutPrior(Protocol):
         canvas: tuple[int, int],
         draft: Draft | None = None,
     ) -> Layout:
-        """Places the segments on a canvas of that height and width, by a draft or by one of its own."""
+        """Places the segments on a canvas of a height and width, from a draft or from a new one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +104,12 @@ class PriorOptions:
     """The options that all priors share.
 
     Args:
-        counts: Least and largest number of objects an image.
-        flip: Probability of a mirrored segment. Where a segment's words would become false, it is not mirrored.
+        counts: Least and largest number of objects in an image.
+        flip: Probability of mirroring a segment. It is not mirrored if that could make its texts false.
         max_enlargement: Largest factor by which a segment's pixels are enlarged, in [0.01, 1000]: a larger box shrinks
             about its centre. None for no limit.
-        rotation: Objects are turned by up to so many degrees to either side, uniform. Off by default.
-        hue: Probability of another hue, uniform over the circle, where the words can follow. Off by default.
+        rotation: Objects are rotated by up to so many degrees to either side, uniform. Off by default.
+        hue: Probability of another hue, uniform over the circle, if the texts can be adapted. Off by default.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -129,16 +131,17 @@ class PriorOptions:
 
     @property
     def limit(self) -> float:
-        """The largest enlargement as a number."""
+        """The largest enlargement as a number; infinite for None."""
         return math.inf if self.max_enlargement is None else self.max_enlargement
 
     def draw_count(self, rng: np.random.Generator) -> int:
-        """Draws how many objects the next image gets, uniform over ``counts``."""
+        """Draws the number of objects of the next image, uniform over ``counts``."""
         return int(rng.integers(self.counts[0], self.counts[1] + 1))
 
     def draw_variants(self, rng: np.random.Generator, number: int) -> "Variants":
-        """Draws which objects are mirrored, how far they are turned, and by how much their hues are."""
-        rotations, hues = np.zeros(number), np.zeros(number)
+        """Draws which objects are mirrored, and the rotation angles of objects and of hues."""
+        rotations: np.ndarray = np.zeros(number)
+        hues: np.ndarray = np.zeros(number)
         if self.rotation:
             rotations = rng.uniform(-self.rotation, self.rotation, number)
         if self.hue:
@@ -149,7 +152,7 @@ class PriorOptions:
 
 @dataclass(frozen=True, eq=False)
 class Variants:
-    """What is done to each of N objects beside placing and scaling it.
+    """Mirroring, rotation and hue of each of N objects.
 
     Attributes:
         flips: (N,) bool, whether it is mirrored.
@@ -162,7 +165,7 @@ class Variants:
     hues: np.ndarray
 
     def place(self, index: int, box: np.ndarray, limited: bool, depth: float | None = None) -> Placement:
-        """The placement of one object in a box (4,) int64."""
+        """Returns the placement of one object in a box (4,) int64."""
         return Placement(
             index,
             tuple(box.tolist()),
@@ -176,18 +179,18 @@ class Variants:
 
 @dataclass(frozen=True, kw_only=True)
 class OcclusionOptions(PriorOptions):
-    """The options of priors that try boxes until none is hidden too far.
+    """The options of priors that try boxes until no object is occluded too far.
 
-    A box is taken if, with it, the share of every box that shows is at least ``min_visible``, and at least
-    ``min_mean_visible`` on average. Shares are those of the fitted extents of the segments, hidden area being added up
-    over the boxes in front (so never judged too small); what shows of the masks is for the compositor to say.
+    A box is accepted if the visible share of every box is then at least ``min_visible``, and at least
+    ``min_mean_visible`` on average. Shares are computed for the segments' bounding boxes; the occluded area is summed
+    up over the boxes in front, which never underestimates it. The compositor computes the visibility of the masks.
 
     Args:
         min_mean_visible: See above.
         min_visible: See above.
         crowded: What to do when no layout was found: 'raise' a LayoutError, or place 'fewer' objects.
-        attempts: Boxes to try for an object.
-        restarts: Layouts to begin before giving up.
+        attempts: Number of boxes to try for an object.
+        restarts: Number of layouts to try before giving up.
         counts, flip, max_enlargement, rotation, hue: See `PriorOptions`.
 
     Raises:
@@ -219,9 +222,9 @@ class OcclusionOptions(PriorOptions):
 
         Args:
             rng: Where the draws come from.
-            segments: What to place.
+            segments: The segments to place.
             canvas: Height and width in pixels.
-            draft: What `draft` gave for these segments; made here if None. A layout that is begun anew makes its own.
+            draft: The result of `draft` for these segments; drawn here if None. A restart draws a new one.
 
         Raises:
             LayoutError: If no layout was found and ``crowded`` is 'raise', or if not even one object fits.
@@ -243,28 +246,28 @@ class OcclusionOptions(PriorOptions):
         )
 
     def draft(self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int]) -> Draft:
-        """Decides how large each object is to be."""
+        """Draws the size of each object."""
         raise NotImplementedError
 
     def try_once(
         self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int], draft: Draft
     ) -> list[Placement]:
-        """Tries one layout; gives the placements of the objects that found a place."""
+        """Tries one layout; returns the placements of the objects for which a box was found."""
         raise NotImplementedError
 
 
 def sizes_of(segments: Sequence[SizedSegment]) -> np.ndarray:
-    """(N, 2) float64 heights and widths."""
+    """Returns the heights and widths of segments, (N, 2) float64."""
     return np.array([segment.size for segment in segments], float).reshape(-1, 2)
 
 
 _PRIORS: Registry["LayoutPrior"] = Registry("layout.type", "key of layout")
-# Makes a prior, a dataclass of its options, known to `build_layout` by its name.
+# Registers a prior, a dataclass of its options, with `build_layout` under its name.
 register_layout = _PRIORS.register
 
 
 def build_layout(config: Mapping[str, Any]) -> LayoutPrior:
-    """A layout prior from ``dict(type='StructuredLayout', ...)``.
+    """Builds a layout prior from a dict such as ``dict(type='StructuredLayout', ...)``.
 
     Raises:
         ValueError: If the type or a key is unknown, or a value out of its range.
@@ -280,7 +283,7 @@ def check_pair(name: str, pair: Sequence[float], low: float, high: float) -> Non
 
 
 def check_counts(counts: Sequence[int]) -> None:
-    """Raises ValueError unless they are two whole numbers of objects, the first not above the second."""
+    """Raises ValueError unless they are two integers, the first not above the second."""
     check_pair("counts", counts, 1, 10_000)
     for each in counts:
         check_integer("counts", each, 1, 10_000)

@@ -1,4 +1,4 @@
-"""The random layout: no rule but the canvas, the baseline that other priors are compared with."""
+"""The random layout: uniform positions without an occlusion rule, a baseline for other priors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from sos_mm.composition.place import fit_boxes, rotated_bounds, shrink_boxes
 @register_layout
 @dataclass(frozen=True, kw_only=True)
 class RandomLayout(PriorOptions):
-    """Objects anywhere, in any order.
+    """A prior with objects at uniform positions, in any depth order.
 
     Args:
         sizes: 'log-uniform' draws the sizes of objects, which lie inside the canvas; 'own' leaves each segment at its
-            own size in pixels, with its centre at a uniform pixel of the canvas, whose border may cut it off, as in
+            own size in pixels, with its centre at a uniform pixel of the canvas, whose border may truncate it, as in
             the released code of SOS.
         side: With 'log-uniform', the range of an object's longer side, uniform in its logarithm, as a fraction of the
-            canvas's shorter.
+            canvas's shorter side.
         counts, flip, max_enlargement, rotation, hue: See `PriorOptions`.
 
     Raises:
@@ -45,7 +45,7 @@ class RandomLayout(PriorOptions):
         check_pair("side", self.side, 0.001, 1)
 
     def draft(self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int]) -> Draft:
-        """Draws the longer side of each object, a square box; own sizes are those of the segments."""
+        """Draws the longer side of each object, as a square box; 'own' sizes are those of the segments."""
         own = sizes_of(segments)
         if self.sizes == "own":
             return Draft(own)
@@ -61,13 +61,13 @@ class RandomLayout(PriorOptions):
         canvas: tuple[int, int],
         draft: Draft | None = None,
     ) -> Layout:
-        """Places every segment once; only their sizes are looked at. There is always room.
+        """Places every segment once. Only their sizes are read, and there is always a layout.
 
         Args:
             rng: Where the draws come from.
-            segments: What to place.
+            segments: The segments to place.
             canvas: Height and width in pixels.
-            draft: What `draft` gave for these segments; made here if None.
+            draft: The result of `draft` for these segments; drawn here if None.
         """
         draft = self.draft(rng, segments, canvas) if draft is None else draft
         variants = self.draw_variants(rng, len(segments))
@@ -83,7 +83,7 @@ class RandomLayout(PriorOptions):
         return Layout(canvas, tuple(placements))
 
     def _extents(self, drafted: np.ndarray, turned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(N, 2) int64 widths and heights of turned segments, and (N,) bool, where the limit made them smaller."""
+        """Computes (N, 2) int64 widths and heights of rotated segments, and (N,) bool where the limit reduced them."""
         if self.sizes == "own":
             extents = np.maximum(np.rint(turned[:, ::-1] * min(self.limit, 1)), 1).astype(np.int64)
             return extents, np.full(len(extents), self.limit < 1)

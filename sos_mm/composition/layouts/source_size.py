@@ -1,4 +1,4 @@
-"""The layout that keeps cut-outs as large, relative to the new image, as they were in their own."""
+"""The layout that keeps the size of cut-outs relative to their source images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ _BATCH = 16
 @register_layout
 @dataclass(frozen=True, kw_only=True)
 class SourceSizeLayout(OcclusionOptions):
-    """Objects at their own size relative to the image that they were cut from, times a jitter; larger ones behind.
+    """A prior with objects at their size relative to their source image, times a jitter; larger ones behind.
 
-    A cut-out takes the share of the canvas that it took of its own image, when that is scaled to lie inside the canvas;
-    the jitter is that of large-scale jittering. Positions are uniform, under the rules of `OcclusionOptions`.
+    An object gets the size that it has when its source image is scaled to fit into the canvas, times a factor as in
+    large-scale jittering. Positions are uniform, under the rules of `OcclusionOptions`.
 
     Args:
         jitter: Range of the factor on each object's size, uniform in its logarithm.
@@ -66,7 +66,7 @@ class SourceSizeLayout(OcclusionOptions):
     def try_once(
         self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int], draft: Draft
     ) -> list[Placement]:
-        """Tries one layout; gives the placements of the objects that found a place."""
+        """Tries one layout; returns the placements of the objects for which a box was found."""
         variants = self.draw_variants(rng, len(segments))
         turned = rotated_bounds(sizes_of(segments), variants.rotations)
         rooms = np.minimum(rotated_bounds(draft.boxes, variants.rotations), canvas)

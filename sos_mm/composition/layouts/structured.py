@@ -20,7 +20,7 @@ from sos_mm.composition.place import fit_boxes, rotated_bounds, shrink_boxes
 from sos_mm.composition.scene import Placement
 
 SIZE_CLASSES = ("large", "medium", "small")
-# Boxes that are tried at once: whole arrays cost hardly more than single boxes.
+# Boxes that are tried at once: an array costs hardly more than a single box.
 _BATCH = 16
 
 
@@ -36,19 +36,19 @@ def _default_areas() -> dict[str, tuple[float, float]]:
 @register_layout
 @dataclass(frozen=True, kw_only=True)
 class StructuredLayout(OcclusionOptions):
-    """The layout prior of SOS: objects of three sizes, larger ones behind, none hidden too far.
+    """The layout prior of SOS: objects of three sizes, larger ones behind, none occluded too far.
 
     Every object gets a size class; boxes are placed from large to small, each one in front of those before, at a
-    uniform position inside the canvas, under the rules of `OcclusionOptions`. Of an image's segments those get the
-    large boxes that can fill them within ``max_enlargement``.
+    uniform position inside the canvas, under the rules of `OcclusionOptions`. Large boxes are assigned to segments that
+    can fill them within ``max_enlargement``.
 
     Args:
         shares: Share of each size class.
         classes: 'rounded' gives each image its classes in these shares, the numbers of large and medium objects being
             rounded (so that every image of three objects or more has a large one), as the released code does;
-            'independent' draws the class of each object by itself.
+            'independent' draws the class of each object independently.
         areas: Range of a box's area for each size class, uniform, as a fraction of the canvas.
-        aspect: Range of a box's width over its height, uniform. The segment keeps its own inside the box.
+        aspect: Range of a box's ratio of width to height, uniform. The segment keeps its own ratio inside the box.
         counts, flip, max_enlargement, rotation, hue: See `PriorOptions`.
         min_mean_visible, min_visible, crowded, attempts, restarts: See `OcclusionOptions`.
 
@@ -76,7 +76,7 @@ class StructuredLayout(OcclusionOptions):
         check_pair("aspect", self.aspect, 0.01, 100)
 
     def draft(self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int]) -> Draft:
-        """Draws the size class of each object; its box is the mean one of that class, taken as a square."""
+        """Draws the size class of each object; its box is the mean box of that class, as a square."""
         classes = self._draw_classes(rng, len(segments))
         sides = np.sqrt([np.mean(self.areas[name]) * canvas[0] * canvas[1] for name in SIZE_CLASSES])[classes]
         boxes = np.stack([sides, sides], axis=1)
@@ -85,7 +85,7 @@ class StructuredLayout(OcclusionOptions):
         return Draft(boxes[of_segment], {"classes": classes[of_segment]})
 
     def _draw_classes(self, rng: np.random.Generator, number: int) -> np.ndarray:
-        """(number,) int64 indices into `SIZE_CLASSES`."""
+        """Draws size classes, (number,) int64 indices into `SIZE_CLASSES`."""
         shares = [self.shares[name] for name in SIZE_CLASSES]
         if self.classes == "independent":
             return rng.choice(len(SIZE_CLASSES), size=number, p=shares)
@@ -94,7 +94,7 @@ class StructuredLayout(OcclusionOptions):
     def try_once(
         self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int], draft: Draft
     ) -> list[Placement]:
-        """Tries one layout; gives the placements of the objects that found a place."""
+        """Tries one layout; returns the placements of the objects for which a box was found."""
         variants = self.draw_variants(rng, len(segments))
         sizes = sizes_of(segments)
         if self.rotation:
@@ -112,7 +112,7 @@ class StructuredLayout(OcclusionOptions):
         return placements
 
     def _draw_boxes(self, rng: np.random.Generator, areas: tuple[float, float], canvas: tuple[int, int]) -> np.ndarray:
-        """(N, 4) int64 boxes inside the canvas; those that would not fit it are dropped."""
+        """Draws (N, 4) int64 boxes inside the canvas; boxes that would not fit are dropped."""
         height, width = canvas
         draws = rng.random((4, _BATCH))
         area = (areas[0] + draws[0] * (areas[1] - areas[0])) * height * width
@@ -124,7 +124,7 @@ class StructuredLayout(OcclusionOptions):
 
 
 def rounded_counts(number: int, shares: Sequence[float]) -> list[int]:
-    """Rounds shares of a number of objects to whole objects; the last class that has a share gets the rest.
+    """Splits a number of objects by shares into integers; the last class with a share gets the remainder.
 
     >>> rounded_counts(12, (0.24, 0.34, 0.42))
     [3, 4, 5]

@@ -14,14 +14,32 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.formats.boxes import BOX, xywh_to_xyxy
 from sos_mm.formats.coco import CATEGORY, CocoFile, file_names
 from sos_mm.formats.panoptic import map_folder, read_map, thing_ids
-from sos_mm.formats.records import ID, OBJECTS, SIZE, TEXT, WHOLE, WHOLES, WORDS, Field, Record, check_record, optional
+from sos_mm.formats.records import (
+    ID,
+    INTEGER,
+    INTEGERS,
+    OBJECTS,
+    SIZE,
+    TEXT,
+    WORDS,
+    Field,
+    Record,
+    check_record,
+    optional,
+)
 from sos_mm.formats.rle import decode_near
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
 from sos_mm.referring.inputs.source import ImageSource, InputOptions, clip_or_widen, image_choices
 
 _OUTLINE = Field("polygons or run lengths", lambda value: isinstance(value, list | dict))
-_ANNOTATION = {"id": ID, "image_id": ID, "category_id": WHOLE, "bbox": BOX, "segmentation": optional(_OUTLINE)}
-_SEGMENT = {"id": WHOLE, "category_id": WHOLE, "bbox": BOX, "phrase": optional(TEXT), "short_phrase": optional(TEXT)}
+_ANNOTATION = {"id": ID, "image_id": ID, "category_id": INTEGER, "bbox": BOX, "segmentation": optional(_OUTLINE)}
+_SEGMENT = {
+    "id": INTEGER,
+    "category_id": INTEGER,
+    "bbox": BOX,
+    "phrase": optional(TEXT),
+    "short_phrase": optional(TEXT),
+}
 _PART_AND_ABSENT = ("not_exhaustive_category_ids", "neg_category_ids")
 
 
@@ -116,7 +134,7 @@ class LvisInput(CocoInput):
 
     def _complete(self, image: Record, instances: Iterable[Instance]) -> frozenset[str]:
         check_record(
-            image, dict.fromkeys(_PART_AND_ABSENT, optional(WHOLES)), f"Image {image['id']!r} of {self.file.path}:"
+            image, dict.fromkeys(_PART_AND_ABSENT, optional(INTEGERS)), f"Image {image['id']!r} of {self.file.path}:"
         )
         part, absent = (self._names(image.get(key) or ()) for key in _PART_AND_ABSENT)
         return frozenset({each.category for each in instances} | absent) - part

@@ -8,11 +8,11 @@ from pathlib import Path
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.boxes import BOX
 from sos_mm.formats.odvg import read_detection, read_grounding, region_boxes
-from sos_mm.formats.records import WHOLE, WORDS, Record, check_record, optional
+from sos_mm.formats.records import INTEGER, WORDS, Record, check_record, optional
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
 from sos_mm.referring.inputs.source import ImageSource, InputOptions, clip_or_widen
 
-_INSTANCE = {"bbox": BOX, "label": WHOLE, "category": optional(WORDS)}
+_INSTANCE = {"bbox": BOX, "label": INTEGER, "category": optional(WORDS)}
 
 
 class DetectionInput:

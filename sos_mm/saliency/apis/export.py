@@ -1,4 +1,4 @@
-"""A one-step model as an ONNX file, which runs without torch and OpenMMLab."""
+"""Exports one-step models as ONNX files, which run without torch and OpenMMLab."""
 
 import json
 import warnings
@@ -17,19 +17,19 @@ from sos_mm.checks import require
 from sos_mm.cutouts.onnx_cutter import METADATA
 
 INPUT, OUTPUT = "image", "saliency"
-# Has all that a model needs, and every onnxruntime of the last years knows it.
+# Has every operator that the models need, and recent onnxruntime versions support it.
 OPSET = 17
 
 
 class FixedShapes(TorchFunctionMode):
-    """Makes sizes plain numbers while a model is traced.
+    """Makes sizes plain integers while a model is traced.
 
     The exporter follows sizes as if they could change, loses them on the way, and then refuses what needs them
     (adaptive pooling, `unflatten`). Copies of tensors, such as a scheduler's, would come out empty.
     """
 
     def __torch_function__(self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):
-        """Calls the function, or what can be traced in its place."""
+        """Calls the function, or one that can be traced in its place."""
         if func is Tensor.__deepcopy__:
             return args[0].clone()
         if func is Tensor.unflatten:
@@ -46,7 +46,7 @@ class FixedShapes(TorchFunctionMode):
 class OneStepModel(nn.Module):
     """A saliency model as a function of the image alone.
 
-    What it starts from is part of it: zero where ``test_cfg.noise`` says so, otherwise the noise of
+    The noise that sampling starts from is part of it: zero where ``test_cfg.noise`` says so, otherwise the noise of
     ``test_cfg.seed`` and an empty file name, which is the same for every image.
 
     Args:
@@ -58,7 +58,7 @@ class OneStepModel(nn.Module):
 
     def __init__(self, model: nn.Module):
         super().__init__()
-        for key in ("steps", "ensemble"):
+        for key in ("num_inference_steps", "ensemble_size"):
             if model.test_cfg.get(key, 1) != 1:
                 raise ValueError(
                     f"An exported model must make its map at once, but `test_cfg.{key}` is {model.test_cfg[key]}: "
@@ -69,7 +69,7 @@ class OneStepModel(nn.Module):
         self.eval()
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (1, 3, h, w) float in [0, 1], at the size of the model -> saliency (1, 1, h, w) in [0, 1]."""
+        """Predicts the saliency map (1, 1, h, w) in [0, 1] of RGB (1, 3, h, w) float in [0, 1], at the model's size."""
         return self.model.encode_decode(image, [SegDataSample()])[0]
 
 
@@ -78,7 +78,7 @@ def export_onnx(model: nn.Module, path: str | Path, size: tuple[int, int]) -> Pa
 
     Args:
         model: As of `OneStepModel`.
-        path: The file to write, whole or not at all.
+        path: The file, which is written completely or not at all.
         size: Height and width of the images that it takes, as its test pipeline makes them.
 
     Returns:
@@ -95,7 +95,7 @@ def export_onnx(model: nn.Module, path: str | Path, size: tuple[int, int]) -> Pa
     with atomic_path(path) as part:
         _trace(OneStepModel(model), torch.zeros(1, 3, *size, device=device), part)
         graph = onnx.load(str(part))
-        # The form in which `OnnxCutter` gives it images: RGB in [0, 1], and maps that are not stretched.
+        # How `OnnxCutter` normalises images: RGB in [0, 1]; saliency maps are not stretched.
         form = dict(mean=[0, 0, 0], std=[1, 1, 1], brightest=False, stretch=False)
         onnx.helper.set_model_props(graph, {METADATA: json.dumps(form)})
         onnx.save(graph, str(part))
@@ -109,13 +109,13 @@ def _trace(model: OneStepModel, image: Tensor, path: Path) -> None:
     if "dynamo" in signature(torch.onnx.export).parameters:
         options["dynamo"] = False
     with torch.no_grad(), FixedShapes(), warnings.catch_warnings():
-        # That sizes become constants is what is wanted.
+        # Sizes are to become constants.
         warnings.simplefilter("ignore")
         torch.onnx.export(model, (image,), str(path), **options)
 
 
 def parity(model: nn.Module, path: str | Path, images: int = 3) -> float:
-    """The largest difference between a model and its ONNX file on images of noise.
+    """Computes the largest difference between a model and its ONNX file on images of noise.
 
     Args:
         model: As of `OneStepModel`.

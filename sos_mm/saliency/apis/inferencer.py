@@ -1,4 +1,4 @@
-"""Saliency of any image in one call: files, folders, arrays; and cut-outs of what is salient."""
+"""Predicts the saliency maps of files, folders and arrays in one call, and cuts out what is salient."""
 
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
@@ -17,23 +17,24 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import load_checkpoint
 
+from sos_mm.checks import RENAMED_TEST_CFG, present_names
 from sos_mm.cutouts.foreground import cut_out
 from sos_mm.cutouts.photographs import Photograph, chunks, find_photographs, read_each
 from sos_mm.cutouts.writing import KINDS, CutoutWriter
 from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.errors import ErrorCollector
-from sos_mm.progress import Progress
 from sos_mm.saliency.data.transforms import LoadAuxiliaryImage, LoadSaliencyImage, LoadSaliencyMask
+from sos_mm.terminal import progress_bar
 
 # Transforms of a test pipeline whose work is done here, or that need a ground truth.
 _READERS = (LoadSaliencyImage, LoadImageFromFile, LoadSaliencyMask, LoadAnnotations)
-# Of images that tell whether a pipeline brings all to one size.
+# Shapes of images that show whether a pipeline brings all to one size.
 _SHAPES = ((64, 128), (100, 50))
 
 
 @dataclass(frozen=True, eq=False)
 class SaliencyPrediction:
-    """What was found in one image.
+    """The saliency map of one image.
 
     Attributes:
         name: As of `Photograph`.
@@ -51,17 +52,17 @@ class SaliencyPrediction:
 
     @property
     def alpha(self) -> np.ndarray:
-        """The saliency as (H, W) uint8."""
+        """Returns the saliency map as (H, W) uint8."""
         return np.rint(self.saliency * 255).astype(np.uint8)
 
     @cached_property
     def cutout(self) -> np.ndarray:
-        """What is salient on nothing, (H, W, 4) uint8 RGBA; computed when it is first asked for."""
+        """Returns the salient object as a cut-out, (H, W, 4) uint8 RGBA; computed on first use."""
         return cut_out(self.image, self.alpha)
 
 
 class SODInferencer:
-    """Finds what is salient, in the manner of mmseg's inferencers.
+    """Predicts saliency maps; called like mmseg's inferencers.
 
     It is a `sos_mm.segments.cutter.Cutter` as well. Nothing is downloaded.
 
@@ -69,8 +70,9 @@ class SODInferencer:
         model: Config file or config of a model; None to take the config that the checkpoint holds.
         weights: Checkpoint file.
         device: Where to run, such as 'cuda:0'; None for a GPU where there is one.
-        test_cfg: Values that replace those of the model's ``test_cfg``, such as ``dict(steps=1, ensemble=4)``.
-        show_progress: Whether to say on stderr how far a call is.
+        test_cfg: Values that replace those of the model's ``test_cfg``, such as ``dict(num_inference_steps=1,
+            ensemble_size=4)``.
+        show_progress: Whether to show a progress bar on stderr.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint does not exist.
@@ -92,7 +94,9 @@ class SODInferencer:
     ):
         config = _read_config(model, _existing(weights, "The checkpoint"))
         if test_cfg:
-            config.merge_from_dict({"model.test_cfg": dict(test_cfg)})
+            # Under the present names on both sides, so that one replaces the other.
+            config.model.test_cfg = present_names(config.model.get("test_cfg") or {}, RENAMED_TEST_CFG, "test_cfg.")
+            config.merge_from_dict({"model.test_cfg": present_names(test_cfg, RENAMED_TEST_CFG, "test_cfg.")})
         leave_out_pretrained(config.model)
         with DefaultScope.overwrite_default_scope(config.get("default_scope", "mmseg")):
             self.model = MODELS.build(config.model)
@@ -111,7 +115,7 @@ class SODInferencer:
         channel_order: str = "rgb",
         broken: str = "error",
     ) -> dict[str, Any]:
-        """Finds what is salient in images of any size.
+        """Predicts the saliency maps of images of any size.
 
         Args:
             inputs: A path, a folder, an array as `to_rgb` takes it, or a list of any of these.
@@ -131,17 +135,18 @@ class SODInferencer:
         """
         photographs, faults = find_photographs(inputs, channel_order), ErrorCollector(broken)
         writer = CutoutWriter(out_dir, tuple(kinds)) if out_dir is not None else None
-        progress, predictions = Progress(len(photographs), "images", self.show_progress), []
-        for found in self.stream(progress.over(photographs), batch_size, faults):
-            predictions.append(found)
-            if writer is not None:
-                writer.write(found.name, found.image, found.alpha, found.uncertainty)
+        predictions = []
+        with progress_bar(photographs, total=len(photographs), unit="images", shown=self.show_progress) as bar:
+            for found in self.stream(bar, batch_size, faults):
+                predictions.append(found)
+                if writer is not None:
+                    writer.write(found.name, found.image, found.alpha, found.uncertainty)
         return dict(predictions=predictions, skipped=dict(faults.counts), faults=faults.texts)
 
     def stream(
         self, photographs: Iterable[Photograph], batch_size: int = 1, faults: ErrorCollector | None = None
     ) -> Iterator[SaliencyPrediction]:
-        """Finds what is salient in one photograph after another, holding no more than a batch.
+        """Predicts the saliency map of one photograph after another, with no more than a batch in memory.
 
         Args:
             photographs: The photographs.
@@ -155,11 +160,11 @@ class SODInferencer:
             yield from self._predict(*zip(*chunk, strict=True))
 
     def cut(self, image: np.ndarray) -> np.ndarray:
-        """The alpha of what is salient: (H, W, 3) uint8 RGB -> (H, W) uint8."""
+        """Predicts the alpha of the salient object: (H, W, 3) uint8 RGB -> (H, W) uint8."""
         return next(self.stream([Photograph("image", image)])).alpha
 
     def input_size(self) -> tuple[int, int]:
-        """Height and width that the test pipeline brings every image to.
+        """Returns height and width that the test pipeline brings every image to.
 
         Raises:
             ValueError: If they depend on the image.
@@ -172,7 +177,7 @@ class SODInferencer:
     def _predict(
         self, photographs: tuple[Photograph, ...], images: tuple[np.ndarray, ...]
     ) -> Iterator[SaliencyPrediction]:
-        """The predictions of one batch."""
+        """Predicts one batch."""
         data = [self._packed(photograph.path, image) for photograph, image in zip(photographs, images, strict=True)]
         # A pipeline that keeps sizes gives batches that would be padded: then one at a time.
         together = len({each["inputs"].shape for each in data}) == 1
@@ -206,7 +211,7 @@ def _existing(path: str | Path, what: str) -> Path:
 
 
 def _read_config(model: str | Path | Config | dict | None, weights: Path) -> Config:
-    """A config of our own, that may be changed."""
+    """Reads the config, a copy that may be changed."""
     if isinstance(model, str | Path):
         return Config.fromfile(_existing(model, "The config"))
     if model is not None:

@@ -1,4 +1,4 @@
-"""Says what is missing from, or odd about, a data set of images and masks."""
+"""Inspects a data set of images and masks: missing files, unreadable files, unusual masks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import read_image
-from sos_mm.progress import Progress
 from sos_mm.saliency.data.benchmarks import BENCHMARKS
 from sos_mm.saliency.data.datasets import SaliencyDataset
 from sos_mm.saliency.data.transforms import LoadSaliencyMask
+from sos_mm.terminal import progress_bar
 
-# Shades within so many levels of 0 or 255 are the edges of a binary mask.
+# Values within so many levels of 0 or 255 count as those of a binary mask.
 _EDGE = 16
 # A mask is called grey if more of its pixels than this lie between.
 _GREY_SHARE = 0.1
@@ -21,16 +21,16 @@ _GREY_SHARE = 0.1
 
 @dataclass
 class Inspection:
-    """What was found.
+    """The result of an inspection.
 
     Attributes:
         name: The data set.
         pairs: Its images with masks.
         expected: How many there should be; None if that is not known.
         faults: What cannot be used, each naming its file.
-        grey: Masks with many shades between 0 and 255.
+        grey: Masks with many values between 0 and 255.
         empty: Masks without anything salient.
-        note: What is known of the data set.
+        note: A remark about the data set.
         parts: How many its parts to train and to test should hold.
     """
 
@@ -45,33 +45,34 @@ class Inspection:
 
     @property
     def complete(self) -> bool:
-        """Whether all that is expected is there and can be used."""
+        """Tells whether all expected pairs are there and can be used."""
         return not self.faults and (self.expected in (None, self.pairs) or self.pairs in self.parts)
 
 
 def inspect_dataset(dataset: SaliencyDataset, progress: bool = True) -> Inspection:
-    """Reads every file of a data set.
+    """Reads and checks every file of a data set.
 
     Args:
         dataset: What to read; its pipeline is not used.
-        progress: Whether to say on stderr how far it is.
+        progress: Whether to show a progress bar on stderr.
     """
     known = BENCHMARKS.get(dataset.benchmark or "")
     found = Inspection(dataset.name, len(dataset))
     if known:
         found.expected, found.note, found.parts = known.images, known.note, known.parts
     pairs = (dataset.get_data_info(index) for index in range(len(dataset)))
-    for pair in Progress(len(dataset), "pairs", progress).over(pairs):
-        try:
-            _inspect(pair, found)
-        except (OSError, ValueError) as error:
-            found.faults.append(str(error))
+    with progress_bar(pairs, total=len(dataset), unit="pairs", shown=progress) as bar:
+        for pair in bar:
+            try:
+                _inspect(pair, found)
+            except (OSError, ValueError) as error:
+                found.faults.append(str(error))
     return found
 
 
 def _inspect(pair: dict, found: Inspection) -> None:
     shape = read_image(pair["img_path"], 3).shape[:2]
-    # Through the loader, which says what training would say.
+    # By the loader, whose errors are those of training.
     mask = LoadSaliencyMask()({**pair, "ori_shape": shape})["gt_saliency"] * 255
     if "aux_path" in pair:
         read_image(pair["aux_path"], 3)
@@ -83,13 +84,13 @@ def _inspect(pair: dict, found: Inspection) -> None:
 
 
 def _edge_pixels(mask: np.ndarray) -> int:
-    """Pixels where shades are to be expected: near the outline."""
+    """Counts the pixels near the outline, where grey values are expected."""
     outline = cv2.morphologyEx((mask > 128).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     return int(np.count_nonzero(outline))
 
 
 def describe(found: Sequence[Inspection], names: int = 3) -> str:
-    """A text for people: one line a data set, then the first files of each kind of fault."""
+    """Describes inspections in a text: one line a data set, then the first files of each kind of fault."""
     lines = []
     for each in found:
         numbers = [str(number) for number in (each.expected, *each.parts) if number]

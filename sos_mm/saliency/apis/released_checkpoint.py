@@ -1,4 +1,4 @@
-"""Between the parameter names of the authors' released checkpoints and ours.
+"""Converts between the parameter names of the authors' released checkpoints and ours.
 
 They publish a folder of the U-Net in diffusers' layout and one file of the Swin branch. The branch also holds parts
 that the released model never runs (they are left of the branch's former life as a detector of its own): those are
@@ -23,12 +23,12 @@ UNET_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bi
 
 
 def conv_prefixes(theirs: str, ours: str) -> dict[str, str]:
-    """A convolution and its normalisation."""
+    """Lists the names of a convolution and its normalisation."""
     return {f"{theirs}.conv.": f"{ours}.0.", f"{theirs}.bn.": f"{ours}.1."}
 
 
 def attention_prefixes(theirs: str, ours: str) -> dict[str, str]:
-    """The two axial attentions of one place."""
+    """Lists the names of the two axial attentions of one position."""
     found = {}
     for index, axis in enumerate("HW"):
         found[f"{theirs}.{axis}attn.gamma"] = f"{ours}.attend.{index}.gamma"
@@ -38,7 +38,7 @@ def attention_prefixes(theirs: str, ours: str) -> dict[str, str]:
 
 
 def branch_prefixes() -> dict[str, str]:
-    """Beginnings of the branch's names: theirs -> ours."""
+    """Lists the beginnings of the branch's names: theirs -> ours."""
     found = {"backbone.patch_embed.": "backbone.timm_model.patch_embed."}
     for stage in range(4):
         found[f"backbone.layers.{stage}.blocks."] = f"backbone.timm_model.layers_{stage}.blocks."
@@ -61,19 +61,19 @@ def branch_prefixes() -> dict[str, str]:
 
 
 def renamed(name: str, prefixes: dict[str, str]) -> str:
-    """The name with its beginning replaced.
+    """Replaces the beginning of a name.
 
     Raises:
-        KeyError: If no beginning is known.
+        ValueError: If no beginning is known.
     """
     for before, after in prefixes.items():
         if name.startswith(before):
             return after + name[len(before) :]
-    raise KeyError(f"The parameter {name!r} is none of the released model's: is this its Swin branch's file?")
+    raise ValueError(f"The parameter {name!r} is none of the released model's: is this its Swin branch's file?")
 
 
 def from_released(unet: dict[str, Tensor], branch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Their two checkpoints -> our state dict, and what of the branch the model never runs."""
+    """Converts their two checkpoints to our state dict; also returns what of the branch the model never runs."""
     prefixes = branch_prefixes()
     aside = {name: value for name, value in branch.items() if name.startswith(UNUSED) or name.endswith(DERIVED)}
     state = {renamed(name, prefixes): value for name, value in branch.items() if name not in aside}
@@ -81,7 +81,7 @@ def from_released(unet: dict[str, Tensor], branch: dict[str, Tensor]) -> tuple[d
 
 
 def to_released(state: dict[str, Tensor], aside: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The way back: their U-Net and branch."""
+    """Converts our state dict back to their U-Net and branch."""
     prefixes = {ours: theirs for theirs, ours in branch_prefixes().items()}
     unet = {name.removeprefix(UNET): value for name, value in state.items() if name.startswith(UNET)}
     branch = {
@@ -91,7 +91,7 @@ def to_released(state: dict[str, Tensor], aside: dict[str, Tensor]) -> tuple[dic
 
 
 def import_released(model: dict, unet: Path, branch: Path, base: str) -> dict:
-    """Makes a checkpoint of ours of theirs.
+    """Writes their checkpoints as one of ours.
 
     The auxiliary convolution, which only training needs, was never published: it is given zeros.
 
@@ -119,7 +119,7 @@ def import_released(model: dict, unet: Path, branch: Path, base: str) -> dict:
 
 
 def export_released(checkpoint: dict, unet: Path, branch: Path) -> None:
-    """Writes a checkpoint of ours as theirs: the U-Net's weights to a folder, the Swin branch to a file."""
+    """Writes a checkpoint of ours as two of theirs: the U-Net's weights to a folder, the Swin branch to a file."""
     weights, rest = to_released(checkpoint["state_dict"], checkpoint["meta"]["released_aside"])
     unet.mkdir(parents=True, exist_ok=True)
     save_file({name: value.contiguous() for name, value in weights.items()}, unet / UNET_FILES[0])
@@ -127,7 +127,7 @@ def export_released(checkpoint: dict, unet: Path, branch: Path) -> None:
 
 
 def read_unet(folder: Path) -> dict[str, Tensor]:
-    """The weights in a folder of diffusers' layout, or in its ``unet``.
+    """Reads the weights of a folder in diffusers' layout, or of its ``unet``.
 
     Raises:
         FileNotFoundError: If there are none.

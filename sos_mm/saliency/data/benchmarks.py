@@ -1,4 +1,4 @@
-"""The public data sets of salient object detection: how they lie on disk as distributed, and how many they hold."""
+"""The public data sets of salient object detection: their folders as distributed, and their numbers of images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ class Benchmark:
         images: How many images it has.
         folders: Folders of images and masks below its root, as distributed; repacked ones are known too.
         auxiliary: Names that the folder of the second modality goes by; none for plain images.
-        note: What is peculiar about it.
+        note: A remark about it.
         parts: How many images its parts to train and to test hold, which are often distributed apart.
     """
 
@@ -56,10 +56,10 @@ BENCHMARKS: dict[str, Benchmark] = {
 
 @dataclass(frozen=True)
 class Folders:
-    """Where a data set lies.
+    """The folders of a data set.
 
     Attributes:
-        images, masks: Its folders; the same one if both lie together.
+        images, masks: Its folders; the same one if both are in one folder.
         auxiliary: Folder of the second modality, if it has one.
     """
 
@@ -73,7 +73,7 @@ def find_folders(name: str, root: str | Path) -> Folders:
 
     Args:
         name: One of `BENCHMARKS`.
-        root: Its folder; a folder of the same name inside, which archives tend to hold, is looked into as well.
+        root: Its folder; a folder of the same name inside, which archives often hold, is searched as well.
 
     Raises:
         ValueError: If the name is not known.

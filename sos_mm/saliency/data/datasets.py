@@ -15,7 +15,7 @@ class SaliencyDataset(BaseDataset):
     """Pairs of an image and a mask of the same stem.
 
     Args:
-        data_root: The folder that the prefixes lie in, or that of the benchmark.
+        data_root: The folder that the prefixes are relative to, or that of the benchmark.
         data_prefix: ``img_path`` and ``mask_path``, folders below ``data_root``, and ``aux_path`` where there is a
             second modality (depth, thermal). ``images`` and ``masks`` by default.
         benchmark: Name of a public data set (see :mod:`sos_mm.saliency.data.benchmarks`), whose folders are then found
@@ -23,7 +23,7 @@ class SaliencyDataset(BaseDataset):
             such a name.
         name: What results call this data set; the benchmark's, or the last part of ``data_root``, by default.
         stems: Which images to use: a list of stems, or a text file with one a line (further words and suffixes
-            are not looked at). All by default.
+            are ignored). All by default.
         **kwargs: As in mmengine's ``BaseDataset``.
 
     Raises:
@@ -52,7 +52,7 @@ class SaliencyDataset(BaseDataset):
         )
 
     def load_data_list(self) -> list[dict]:
-        """By name: ``img_path``, ``mask_path``, ``aux_path`` where there is one, and ``dataset_name``."""
+        """Lists ``img_path``, ``mask_path``, ``aux_path`` where there is one, and ``dataset_name`` of each image."""
         folders = find_folders(self.benchmark, self.data_root) if self.benchmark else self._given_folders()
         together = folders.images == folders.masks
         images = images_by_stem(folders.images, "The folder of images", (".jpg", ".jpeg") if together else ())
@@ -91,7 +91,7 @@ class SaliencyDataset(BaseDataset):
 
 
 def read_stems(path: str | Path) -> list[str]:
-    """Stems from a list of files, one a line.
+    """Reads stems from a list of files, one a line.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -107,7 +107,7 @@ def read_stems(path: str | Path) -> list[str]:
 
 
 def images_by_stem(folder: str | Path, what: str, suffixes: tuple[str, ...] = ()) -> dict[str, Path]:
-    """The image files of a folder by stem, sorted; hidden ones, which archives from other systems hold, are not.
+    """Lists the image files of a folder by stem, sorted, without hidden files (archives from other systems hold some).
 
     Args:
         folder: The folder.

@@ -50,7 +50,7 @@ class LatentCacheHook(Hook):
         self.batch_size = batch_size
 
     def before_train(self, runner) -> None:
-        """Checks, writes where needed, and hands over."""
+        """Checks the cache, writes it where needed, and gives it to the model."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         dataset = runner.train_dataloader.dataset
         check_cachable(model, dataset)
@@ -85,7 +85,7 @@ def check_cachable(model, dataset) -> None:
 
 
 def fingerprint(model, dataset: BaseDataset) -> str:
-    """What a cache is of: codec and its weights, pipeline, files with their sizes and times; a hash."""
+    """Hashes what a cache is computed from: codec and its weights, pipeline, files with their sizes and times."""
     codec = model.codec
     digest = hashlib.sha256(f"{type(codec).__name__} {codec.stride} {model.image_range} {model.modalities}".encode())
     digest.update(str(getattr(codec, "scaling_factor", 1)).encode())
@@ -102,13 +102,13 @@ def fingerprint(model, dataset: BaseDataset) -> str:
 
 
 def settings_of(transform) -> str:
-    """A transform's plain settings."""
+    """Returns a transform's settings that are plain values, as text."""
     plain = (bool, int, float, str, tuple, list, type(None))
     return str({key: value for key, value in sorted(vars(transform).items()) if isinstance(value, plain)})
 
 
 def cached_key(folder: Path) -> str | None:
-    """What an existing cache says it is of."""
+    """Reads the hash that an existing cache was written with; None without a cache."""
     path = folder / "cache.json"
     return json.loads(path.read_text())["key"] if path.is_file() else None
 
@@ -119,11 +119,11 @@ def write_cache(model, dataset: BaseDataset, folder: Path, key: str, batch_size:
     scratch = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    arrays = None
+    arrays: list[np.memmap] = []
     for start in range(0, len(dataset), batch_size):
         indices = range(start, min(start + batch_size, len(dataset)))
         latents = encoded(model, [unflipped(dataset, index) for index in indices])
-        if arrays is None:
+        if not arrays:
             arrays = [
                 np.lib.format.open_memmap(scratch / f"{name}.npy", "w+", np.float16, (len(dataset), *latent.shape[1:]))
                 for name, latent in zip(("image", "mask"), latents, strict=True)
@@ -138,7 +138,7 @@ def write_cache(model, dataset: BaseDataset, folder: Path, key: str, batch_size:
 
 
 def unflipped(dataset: BaseDataset, index: int) -> dict:
-    """A packed sample, without the pipeline's random flip."""
+    """Returns a packed sample, without the pipeline's random flip."""
     results = dataset.get_data_info(index)
     for transform in dataset.pipeline.transforms:
         if not isinstance(transform, FlipSaliency):
@@ -147,7 +147,7 @@ def unflipped(dataset: BaseDataset, index: int) -> dict:
 
 
 def encoded(model, samples: list[dict]) -> list[Tensor]:
-    """Latents of images and masks, each (B, 2, C, h, w), the second of a pair being flipped."""
+    """Encodes images and masks to latents, each (B, 2, C, h, w), the second of a pair being flipped."""
     batch = {key: [sample[key] for sample in samples] for key in ("inputs", "data_samples")}
     data = model.data_preprocessor(batch, training=False)
     images = data["inputs"]

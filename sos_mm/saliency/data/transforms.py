@@ -1,4 +1,4 @@
-"""Loading, resizing, flipping and packing of images with saliency masks.
+"""Transforms that load, resize, flip and pack images with saliency masks.
 
 mmseg's own loader and packer cannot serve: they cast to integers, and ignore the value 255, which in a
 saliency mask is the foreground.
@@ -86,7 +86,7 @@ class LoadSaliencyMask(BaseTransform):
 
 
 def _read_mask(path: str) -> np.ndarray:
-    """(H, W) uint8."""
+    """Reads a mask, (H, W) uint8."""
     mask = read_image(path, channels=3)
     # Compared through two views: a difference of whole channels would be slower than decoding.
     if not (np.array_equal(mask[..., 0], mask[..., 1]) and np.array_equal(mask[..., 0], mask[..., 2])):
@@ -99,7 +99,7 @@ def _read_mask(path: str) -> np.ndarray:
 
 @TRANSFORMS.register_module()
 class LoadAuxiliaryImage(BaseTransform):
-    """Reads the second modality of an image, such as depth or heat.
+    """Reads the second modality of an image, such as depth or thermal.
 
     Required Keys:
 
@@ -128,7 +128,7 @@ class LoadAuxiliaryImage(BaseTransform):
         height, width = results["img"].shape[:2]
         image = read_image(results["aux_path"], channels=3)
         if self.stretch:
-            # Its own reading, since the other one has reduced the values to 8 bits.
+            # Read once more, since `read_image` has reduced the values to 8 bits.
             deep = cv2.imdecode(np.fromfile(results["aux_path"], np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_GRAYSCALE)
             low, high = float(deep.min()), float(deep.max())
             grey = np.rint((deep - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
@@ -159,7 +159,7 @@ class ResizeSaliency(Resize):
     """
 
     def transform(self, results: dict) -> dict:
-        """Resizes."""
+        """Resizes ``img``, and ``gt_saliency`` and ``aux`` where there are."""
         results = super().transform(results)
         height, width = results["img_shape"][:2]
         if "gt_saliency" in results:
@@ -170,7 +170,7 @@ class ResizeSaliency(Resize):
         return results
 
     def _resized_map(self, saliency: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """A map (H, W) float32 in [0, 1] at another size, (width, height)."""
+        """Resizes a saliency map (H, W) float32 in [0, 1] to another size, (width, height)."""
         if self.backend == "pillow":
             grey = np.rint(saliency * 255).astype(np.uint8)
             return mmcv.imresize(grey, size, interpolation=self.interpolation, backend="pillow") / np.float32(255)
@@ -182,7 +182,7 @@ class ResizeSaliency(Resize):
 class LetterboxSaliency(BaseTransform):
     """Brings images of any aspect to one size without distorting them: resized to fit, the rest grey.
 
-    The model cuts what was added off its maps again. Train and test with the same of this and ``ResizeSaliency``.
+    The model cuts the padding off its saliency maps. Train and test with the same one of this and ``ResizeSaliency``.
 
     Required Keys:
 
@@ -196,11 +196,11 @@ class LetterboxSaliency(BaseTransform):
 
     Added Keys:
 
-    - padding_size (tuple): What was added, (left, right, top, bottom) in pixels.
+    - padding_size (tuple): The padding, (left, right, top, bottom) in pixels.
 
     Args:
         scale: Width and height of the result.
-        value: Shade of what is added to images, 0 to 255; 0 is added to masks.
+        value: Grey level of the padding of images, 0 to 255; masks are padded with 0.
     """
 
     def __init__(self, scale: tuple[int, int], value: int = 127):
@@ -211,7 +211,7 @@ class LetterboxSaliency(BaseTransform):
         self.value = value
 
     def transform(self, results: dict) -> dict:
-        """Resizes and adds."""
+        """Resizes and pads."""
         height, width = results["img"].shape[:2]
         factor = min(self.scale[0] / width, self.scale[1] / height)
         fitted = tuple(max(1, round(side * factor)) for side in (width, height))
@@ -258,7 +258,7 @@ class FlipSaliency(DrawsFromRun, BaseTransform):
         self.prob = prob
 
     def transform(self, results: dict) -> dict:
-        """Flips or not."""
+        """Flips with the probability ``prob``."""
         results["flip"] = self._flips(results)
         if not results["flip"]:
             return results
@@ -309,7 +309,7 @@ class PackSaliencyInputs(BaseTransform):
         self.to_rgb = to_rgb
 
     def transform(self, results: dict) -> dict:
-        """Packs."""
+        """Packs the model's input."""
         sample = SegDataSample(metainfo={key: results[key] for key in self.meta_keys if key in results})
         if "gt_saliency" in results:
             sample.gt_saliency = PixelData(data=torch.from_numpy(np.ascontiguousarray(results["gt_saliency"]))[None])

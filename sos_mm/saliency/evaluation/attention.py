@@ -1,4 +1,4 @@
-"""Where the U-Net looks: attention maps of the module that brings the salient feature into it."""
+"""Attention maps of the U-Net's cross-attention, which reads the salient feature."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sos_mm.saliency.models.afim import cross_attentions
-from sos_mm.saliency.models.base_segmentor import turned_back, without_padding
+from sos_mm.saliency.models.base_segmentor import without_flip, without_padding
 from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor
 
 # Of a layer: level of the U-Net, queries and keys, each (B, heads, positions, C/heads).
@@ -20,7 +20,7 @@ Watcher = Callable[[int, Tensor, Tensor], None]
 
 @contextmanager
 def watched(unet: UNet2DConditionModel, watcher: Watcher) -> Iterator[None]:
-    """Shows the queries and keys of every cross-attention layer to ``watcher``, as long as it lasts."""
+    """Shows the queries and keys of every cross-attention layer to ``watcher``, within a ``with`` block."""
     processors = [(level, attention.processor) for level, attention in cross_attentions(unet)]
     try:
         for level, processor in processors:
@@ -32,7 +32,7 @@ def watched(unet: UNet2DConditionModel, watcher: Watcher) -> Iterator[None]:
 
 
 def attention_of(query: Tensor, key: Tensor, weight: Tensor) -> Tensor:
-    """What the queries attend to, on average over them and over heads.
+    """Averages the attention of queries over the queries and over heads.
 
     Args:
         query: (heads, n, c).
@@ -49,10 +49,10 @@ def attention_of(query: Tensor, key: Tensor, weight: Tensor) -> Tensor:
 
 @torch.no_grad()
 def attention_maps(model: LatentDiffusionSegmentor, inputs: Tensor, sample: SegDataSample) -> dict[int, Tensor]:
-    """What the positions that are predicted to be salient read, for each level of the U-Net.
+    """Computes which positions the salient positions attend to, for each level of the U-Net.
 
-    The mean over the level's layers, their heads, all sampling steps, and the positions, each weighted by its
-    predicted saliency. The sampling is that of ``test_cfg``, its first member.
+    The result is the mean over the level's layers, their heads, all sampling steps and the querying positions, each
+    weighted by its predicted saliency. Sampling is that of ``test_cfg``, for the first member.
 
     Args:
         model: The model.
@@ -81,8 +81,8 @@ def attention_maps(model: LatentDiffusionSegmentor, inputs: Tensor, sample: SegD
 
 
 def on_image(map_: Tensor, size: tuple[int, int], sample: SegDataSample) -> Tensor:
-    """A map (h, w) over the image it is of: (1, H, W) of the image's original size, 0 to 1 at its maximum."""
+    """Brings an attention map (h, w) to its image's original size: (1, H, W), 1 at its maximum."""
     large = functional.interpolate(map_[None, None], size, mode="bilinear")
-    upright = turned_back(without_padding(large, sample), sample)
+    upright = without_flip(without_padding(large, sample), sample)
     upright = functional.interpolate(upright, sample.ori_shape[:2], mode="bilinear")[0]
     return upright / upright.amax()

@@ -1,10 +1,11 @@
-"""What a saliency model is held against: a centre prior, its encoder alone, and itself on shuffled images.
+"""Baselines of a saliency model: a centre prior, its encoder alone, and itself with shuffled conditions.
 
-A model that does not beat the centre prior has learned where objects lie, not what they look like; one that
-loses nothing when its conditions come from another image does not look at the image at all.
+A model that is no better than the centre prior has learned where objects are, not what they look like. A model that
+loses nothing when its conditions come from another image does not use the image.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from mmengine.structures import PixelData
@@ -20,7 +21,7 @@ Predictor = Callable[[Tensor, list[SegDataSample]], list[SegDataSample]]
 
 
 def centre_prior(height: int, width: int, spread: float = 0.4) -> Tensor:
-    """A Gaussian around the image's centre, (1, height, width) in [0, 1].
+    """Computes a Gaussian around the image's centre, (1, height, width) in [0, 1].
 
     Args:
         height: Height in pixels.
@@ -32,32 +33,24 @@ def centre_prior(height: int, width: int, spread: float = 0.4) -> Tensor:
 
 
 def predict_centre_prior(inputs: Tensor, samples: list[SegDataSample]) -> list[SegDataSample]:
-    """Gives every image the centre prior."""
+    """Predicts the centre prior for every image."""
     for sample in samples:
         sample.pred_saliency = PixelData(data=centre_prior(*sample.ori_shape[:2]))
     return samples
 
 
 def with_settings(model: SaliencySegmentor, **changes) -> Predictor:
-    """The model with other values in its ``test_cfg``, as ``steps=2``."""
-
-    def predict(inputs: Tensor, samples: list[SegDataSample]) -> list[SegDataSample]:
-        settings, model.test_cfg = model.test_cfg, {**model.test_cfg, **changes}
-        try:
-            return model.predict(inputs, samples)
-        finally:
-            model.test_cfg = settings
-
-    return predict
+    """Makes a predictor: the model with other values in its ``test_cfg``, such as ``num_inference_steps=2``."""
+    return partial(model.predict, test_cfg=changes)
 
 
 def predict_auxiliary(model: LatentDiffusionSegmentor) -> Predictor:
-    """The encoder's own map, by the head's auxiliary convolution."""
+    """Makes a predictor: the encoder's own saliency map, by the head's auxiliary convolution."""
     return with_settings(model, source="auxiliary")
 
 
 def predict_shuffled(model: LatentDiffusionSegmentor) -> Predictor:
-    """The full model, but image latents and salient features come from the image before.
+    """Makes a predictor: the full model, given image latents and salient features of the image before.
 
     The first image of a batch is given those of the last image of the batch before, the very first one those
     of the last image of its own batch.
@@ -68,26 +61,26 @@ def predict_shuffled(model: LatentDiffusionSegmentor) -> Predictor:
         own = model.encode_conditions(inputs)
         if len(samples) < 2 and not before:
             raise ValueError("There is nothing to shuffle in a first batch of one image: set the test batch_size to 2.")
-        members = model.decode_conditions(moved_on(before[0] if before else own, own), samples)
+        members = model.decode_conditions(shifted(before[0] if before else own, own), samples)
         before[:] = [own]
         return [model.fill(sample, members[:, index]) for index, sample in enumerate(samples)]
 
     return predict
 
 
-def moved_on(before: Conditions, own: Conditions) -> Conditions:
-    """Every image's conditions moved to the next one; the first is given the last of ``before``."""
+def shifted(before: Conditions, own: Conditions) -> Conditions:
+    """Moves every image's conditions to the next one; the first is given the last of ``before``."""
     latent = torch.cat([before.image_latent[-1:], own.image_latent[:-1]])
-    if own.features is None:
+    if own.features is None or before.features is None:
         return Conditions(None, latent)
     pyramids = zip(before.features.pyramid, own.features.pyramid, strict=True)
     return Conditions(SalientFeatures(tuple(torch.cat([a[-1:], b[:-1]]) for a, b in pyramids)), latent)
 
 
 def predictors(model: SaliencySegmentor) -> dict[str, Predictor]:
-    """The model and what it is held against, by the names that tables show.
+    """Lists the model and its baselines, by the names that tables show.
 
-    Of a branch alone there are fewer: it has no auxiliary map, and no conditions to shuffle.
+    A branch alone has fewer: it has no auxiliary map, and no conditions to shuffle.
     """
     named: dict[str, Predictor] = {"centre prior": predict_centre_prior}
     if not isinstance(model, LatentDiffusionSegmentor):

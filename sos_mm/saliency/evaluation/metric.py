@@ -19,13 +19,13 @@ class SODMetric(BaseMetric):
     """The metrics of salient object detection, over a data set.
 
     Each data sample needs ``pred_saliency``, (1, H, W) float in [0, 1], and ``gt_saliency``, (1, H, W), float in
-    [0, 1] or 8-bit, both at the size of the original image. A mask is cut above 128 of 255, as published evaluations
-    do. Of an image its scores and a histogram are kept, 4 KB in all, so any number of images fits.
+    [0, 1] or 8-bit, both at the size of the original image. A mask is thresholded above 128 of 255, as in published
+    evaluations. Of each image, scores and a histogram are kept, 4 KB in all, so any number of images fits.
 
     The keys, after the prefix, are ``MAE``, ``Smeasure``, ``wFmeasure``, ``adpFm``, ``meanFm``, ``maxFm``,
     ``adpEm``, ``meanEm`` and ``maxEm`` as in papers, and ``maxFm_per_image`` and ``maxEm_per_image``, the means of
-    each image's own maximum; :mod:`sos_mm.metrics.saliency` says what each is. mmengine does not know which way they
-    improve: ``save_best='sod/MAE'`` needs ``rule='less'``, all others ``rule='greater'``.
+    each image's own maximum; :mod:`sos_mm.metrics.saliency` says what each is. mmengine does not know which direction
+    is better: ``save_best='sod/MAE'`` needs ``rule='less'``, all others ``rule='greater'``.
 
     Of several test sets in one run (a ``ConcatDataset`` whose samples say their ``dataset_name``) each has its own
     keys, ``NAME/MAE`` and so on, and a table of all is logged at the end.
@@ -62,7 +62,7 @@ class SODMetric(BaseMetric):
         self.options = {"round_to_uint8": round_to_uint8, "weighted": weighted, "boundary": boundary}
         self.csv = None if csv is None else Path(csv)
         self.curves = None if curves is None else Path(curves)
-        # Said before hours of testing, not after.
+        # Checked before hours of testing, not after.
         if self.curves is not None and self.curves.suffix.lower() != ".png":
             raise ValueError(f"`curves` must end in .png, but got {curves}.")
 
@@ -90,7 +90,7 @@ class SODMetric(BaseMetric):
             self.results.append((image, str(sample.get("dataset_name", "")), scored))
 
     def compute_metrics(self, results: list[tuple[str, str, ImageScores]]) -> dict[str, float]:
-        """The scores of each data set.
+        """Averages the scores of each data set.
 
         Args:
             results: Path, data set and scores of each image, of all processes.
@@ -121,7 +121,7 @@ class SODMetric(BaseMetric):
 
 
 def table(summaries: Mapping[str, Mapping[str, float]]) -> str:
-    """Scores as a table of text, a line a data set."""
+    """Formats scores as a table of text, a line a data set."""
     keys = list(next(iter(summaries.values())))
     width = max(map(len, summaries))
     lines = [" " * width + "".join(f" {key:>{max(len(key), 6)}}" for key in keys)]
@@ -140,7 +140,7 @@ def _check_same_size(prediction: np.ndarray, mask: np.ndarray) -> None:
 
 
 def _read_plane(sample: dict, key: str) -> np.ndarray:
-    """The (1, H, W) tensor of a sample as an (H, W) array; floats of any precision become 32-bit."""
+    """Returns the (1, H, W) tensor of a sample as an (H, W) array; floats of any precision become 32-bit."""
     if key not in sample:
         raise ValueError(f"`{key}` must be in the data sample, but it has only {', '.join(map(repr, sample))}.")
     element = sample[key]
@@ -151,7 +151,7 @@ def _read_plane(sample: dict, key: str) -> np.ndarray:
 
 
 def _read_mask(sample: dict, key: str) -> np.ndarray:
-    """The same, with a float mask back at the 8-bit levels that it was loaded from."""
+    """Returns a mask (H, W); a float mask gets back the 8-bit levels that it was loaded from."""
     mask = _read_plane(sample, key)
     if np.issubdtype(mask.dtype, np.floating):
         if not (mask.min() >= 0 and mask.max() <= 1):

@@ -1,4 +1,4 @@
-"""Test-time augmentation whose mean is a saliency map too."""
+"""Test-time augmentation that averages saliency maps."""
 
 from mmengine.registry import MODELS
 from mmengine.structures import PixelData
@@ -14,7 +14,7 @@ class SaliencyTTAModel(SegTTAModel):
     """
 
     def merge_preds(self, data_samples_list: list[list[SegDataSample]]) -> list[SegDataSample]:
-        """The mean of each image's predictions."""
+        """Averages each image's predictions."""
         merged = super().merge_preds(data_samples_list)
         for sample, predictions in zip(merged, data_samples_list, strict=True):
             maps = [each.seg_logits.data.sigmoid() for each in predictions]

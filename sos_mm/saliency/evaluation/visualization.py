@@ -1,4 +1,4 @@
-"""Pictures of saliency results: rows of image, ground truth, prediction and what is uncertain."""
+"""Saves saliency results as images: saliency maps, and rows of image, ground truth, prediction and uncertainty."""
 
 from pathlib import Path
 
@@ -9,29 +9,31 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from sos_mm.checks import read_image
 
-class PictureHook(Hook):
-    """Knows where pictures of a run go: those of several data sets in a folder each, since their names are alike."""
+
+class ResultImageHook(Hook):
+    """Base of hooks that save images; with several data sets each has a folder, since their file names are alike."""
 
     several = False
 
     def before_val_epoch(self, runner) -> None:
-        """Looks whether there are several data sets."""
+        """Checks whether validation has several data sets."""
         self.several = len(getattr(runner.val_dataloader.dataset, "datasets", ())) > 1
 
     def before_test_epoch(self, runner) -> None:
-        """The same for testing."""
+        """Checks whether testing has several data sets."""
         self.several = len(getattr(runner.test_dataloader.dataset, "datasets", ())) > 1
 
     def path(self, folder: Path, sample) -> Path:
-        """The file of a sample's picture; its folder is made."""
+        """Returns the file of a sample's image, and makes its folder."""
         folder = folder / sample.dataset_name if self.several else folder
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{Path(sample.img_path).stem}.png"
 
 
 @HOOKS.register_module()
-class SaliencyVisualizationHook(PictureHook):
+class SaliencyVisualizationHook(ResultImageHook):
     """Saves image / ground truth / prediction rows of the first images of a validation or test run.
 
     With an ensemble the rows end with its standard deviation, the uncertainty.
@@ -39,7 +41,7 @@ class SaliencyVisualizationHook(PictureHook):
     Args:
         number: How many images; None for all.
         height: The rows' height in pixels.
-        folder: Folder for the pictures, in the run's log folder unless absolute.
+        folder: Folder for the rows, in the run's log folder unless absolute.
     """
 
     def __init__(self, number: int | None = 8, height: int = 192, folder: str = "rows"):
@@ -49,17 +51,17 @@ class SaliencyVisualizationHook(PictureHook):
         self._saved = 0
 
     def before_val_epoch(self, runner) -> None:
-        """Starts counting."""
+        """Resets the number of saved rows."""
         super().before_val_epoch(runner)
         self._saved = 0
 
     def before_test_epoch(self, runner) -> None:
-        """Starts counting."""
+        """Resets the number of saved rows."""
         super().before_test_epoch(runner)
         self._saved = 0
 
     def after_val_iter(self, runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None):
-        """Saves rows until ``number`` is reached: the main process does, or every process its own where all are due."""
+        """Saves rows until ``number`` is reached, in the main process; with None all processes save theirs."""
         if self.number is not None and not is_main_process():
             return
         folder = Path(runner.log_dir, self.folder)
@@ -74,24 +76,24 @@ class SaliencyVisualizationHook(PictureHook):
 
 
 @HOOKS.register_module()
-class SaveSaliencyHook(PictureHook):
-    """Saves every predicted map of a test run as an 8-bit PNG at the image's original size.
+class SaveSaliencyHook(ResultImageHook):
+    """Saves every predicted saliency map of a test run as an 8-bit PNG at the image's original size.
 
     Args:
-        folder: Folder for the maps; of several data sets each has a folder in it.
+        folder: Folder for the saliency maps; each of several data sets has a folder in it.
     """
 
     def __init__(self, folder: str):
         self.folder = Path(folder)
 
     def after_test_iter(self, runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None):
-        """Saves the maps of a batch; every process its own."""
+        """Saves the saliency maps of a batch; every process saves its own."""
         for sample in outputs or ():
-            mmcv.imwrite(grey_picture(sample.pred_saliency.data)[..., 0], str(self.path(self.folder, sample)))
+            mmcv.imwrite(grey_image(sample.pred_saliency.data)[..., 0], str(self.path(self.folder, sample)))
 
 
 def result_row(sample, height: int) -> np.ndarray:
-    """Image, ground truth (where there is one), prediction and uncertainty (where there is one) side by side.
+    """Joins image, ground truth (where there is one), prediction and uncertainty (with an ensemble) side by side.
 
     Args:
         sample: A predicted ``SegDataSample`` with the metainfo ``img_path``.
@@ -100,37 +102,37 @@ def result_row(sample, height: int) -> np.ndarray:
     Returns:
         (height, W, 3) uint8 RGB.
     """
-    image = mmcv.imread(sample.img_path, channel_order="rgb")
+    image = read_image(sample.img_path, 3)
     fields = [sample.gt_saliency] if "gt_saliency" in sample else []
-    maps = [grey_picture(field.data) for field in (*fields, sample.pred_saliency)]
+    maps = [grey_image(field.data) for field in (*fields, sample.pred_saliency)]
     if "saliency_std" in sample:
-        maps.append(uncertainty_picture(sample.saliency_std.data))
+        maps.append(uncertainty_image(sample.saliency_std.data))
     return side_by_side([image, *maps], height)
 
 
-def grey_picture(saliency) -> np.ndarray:
-    """A saliency tensor (1, H, W) in [0, 1] -> (H, W, 3) uint8."""
+def grey_image(saliency) -> np.ndarray:
+    """Converts a saliency map (1, H, W) in [0, 1] to a grey image (H, W, 3) uint8."""
     grey = (saliency[0].clamp(0, 1) * 255).round().byte().cpu().numpy()
     return np.repeat(grey[..., None], 3, axis=2)
 
 
-def uncertainty_picture(deviation) -> np.ndarray:
-    """An ensemble's standard deviation (1, H, W) -> (H, W, 3) uint8 RGB, black for 0 to yellow for 0.5, the most."""
-    return heat((deviation[0] * 2).clamp(0, 1).float().cpu().numpy())
+def uncertainty_image(deviation) -> np.ndarray:
+    """Maps an ensemble's standard deviation (1, H, W) to colours (H, W, 3) uint8, black for 0 to yellow for 0.5."""
+    return false_colors((deviation[0] * 2).clamp(0, 1).float().cpu().numpy())
 
 
-def heat(values: np.ndarray) -> np.ndarray:
-    """Values (H, W) in [0, 1] as colours, (H, W, 3) uint8 RGB."""
+def false_colors(values: np.ndarray) -> np.ndarray:
+    """Maps values (H, W) in [0, 1] to colours, (H, W, 3) uint8 RGB."""
     return cv2.applyColorMap(np.rint(values * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
 
 
-def side_by_side(pictures: list[np.ndarray], height: int, gap: int = 4) -> np.ndarray:
-    """Pictures (h, w, 3) uint8 -> one row of a common height, white between them."""
+def side_by_side(images: list[np.ndarray], height: int, gap: int = 4) -> np.ndarray:
+    """Joins images (h, w, 3) uint8 to one row of a common height, with white gaps."""
     cells = []
-    for picture in pictures:
-        width = max(1, round(picture.shape[1] * height / picture.shape[0]))
+    for image in images:
+        width = max(1, round(image.shape[1] * height / image.shape[0]))
         cells += [
-            mmcv.imresize(picture, (width, height), interpolation="area"),
+            mmcv.imresize(image, (width, height), interpolation="area"),
             np.full((height, gap, 3), 255, np.uint8),
         ]
     return np.concatenate(cells[:-1], axis=1)

@@ -1,1 +1,1 @@
-"""Models: segmentors and what they are built of."""
+"""Models: segmentors and their parts."""

@@ -1,8 +1,8 @@
-"""The Attention Feature Interaction Module (AFIM): how the salient feature reaches the U-Net.
+"""The Attention Feature Interaction Module (AFIM): it brings the salient feature into the U-Net.
 
 At the U-Net's cross-attention layers queries come from the U-Net's features, keys and values from the salient feature
-pyramid. Each layer is given the pyramid's map of its own resolution (pooled below stride 32), and a gate that knows
-the timestep says how much of what it reads is taken. As published it is cross-attention to one map, f, at every layer
+pyramid. Each layer is given the pyramid's map of its own resolution (pooled below stride 32), and its output is
+multiplied by a gate that depends on the timestep. As published it is cross-attention to one map, f, at every layer
 (:class:`PlainCrossAttention`); the pyramid, positions and the gate are ours.
 
 The image's features do not change while its mask is denoised. So keys and values are computed once an image
@@ -26,7 +26,7 @@ from torch.nn import functional
 
 
 class Context(NamedTuple):
-    """What cross-attention layers read.
+    """The context that cross-attention layers read.
 
     Attributes:
         maps: (B, C, h, w), one a level of the U-Net.
@@ -40,7 +40,7 @@ class Context(NamedTuple):
 
 
 class FeatureInteraction(BaseModule):
-    """What both ways to bring the salient feature into the U-Net have in common."""
+    """Base of both modules that bring the salient feature into the U-Net."""
 
     positions = False
 
@@ -50,7 +50,7 @@ class FeatureInteraction(BaseModule):
             attention.set_processor(ContextAttention(self.level(level), index, self.positions))
 
     def level(self, level: int) -> int:
-        """Which map the layers of one of the U-Net's levels read."""
+        """Returns which map the layers of one of the U-Net's levels read."""
         return level
 
     def with_projections(self, context: Context, unet: UNet2DConditionModel) -> Context:
@@ -60,7 +60,7 @@ class FeatureInteraction(BaseModule):
         return context._replace(projected=pairs)
 
     def at(self, context: Context, timesteps: Tensor) -> Context:
-        """The context at a timestep, () or (B,) int64."""
+        """Returns the context at a timestep, () or (B,) int64."""
         return context
 
 
@@ -73,8 +73,8 @@ class AttentionFeatureInteraction(FeatureInteraction):
         context_channels: The U-Net's ``cross_attention_dim``.
         levels: Levels of the U-Net that have cross-attention, the middle block counting with the last.
         gate: Whether a level's cross-attention is multiplied by a number in (0, 2) that depends on the timestep. It
-            starts at 1. Near pure noise the mask's latent says nothing and the salient feature must speak; near the
-            end it is the other way round.
+            is initialised to 1. Near pure noise the mask's latent holds no information and the salient feature matters
+            most; near the end it is the opposite.
     """
 
     positions = True
@@ -86,7 +86,7 @@ class AttentionFeatureInteraction(FeatureInteraction):
         self.gate = TimeGate(levels) if gate else None
 
     def forward(self, pyramid: tuple[Tensor, ...]) -> Context:
-        """Maps (B, C, h, w), finest first -> contexts (B, context_channels, h, w), one a level."""
+        """Projects maps (B, C, h, w), finest first, to contexts (B, context_channels, h, w), one a level."""
         parts = zip(self.project, self.norm, pyramid, strict=True)
         return Context(tuple(norm(conv(m)) for conv, norm, m in parts))
 
@@ -98,7 +98,7 @@ class AttentionFeatureInteraction(FeatureInteraction):
 
 
 class TimeGate(nn.Module):
-    """Timesteps (B,) -> gates (B, levels) in (0, 2), 1 at the start."""
+    """Gates of timesteps: (B,) -> (B, levels) in (0, 2), 1 at initialisation."""
 
     def __init__(self, levels: int, channels: int = 32):
         super().__init__()
@@ -123,7 +123,7 @@ class PlainCrossAttention(FeatureInteraction):
     Args:
         in_channels: Channels of f.
         context_channels: The U-Net's ``cross_attention_dim``.
-        levels: Taken for the signature of the AFIM.
+        levels: Unused; there for the signature of the AFIM.
         tile: Repeat f's channels until they fill the context, as the authors' released code does, instead of learning
             a projection.
 
@@ -140,33 +140,33 @@ class PlainCrossAttention(FeatureInteraction):
         self.norm = None if tile else nn.GroupNorm(1, context_channels)
 
     def forward(self, pyramid: tuple[Tensor, ...]) -> Context:
-        """Maps (B, C, h, w), of which only the first is read -> one context (B, context_channels, h, w)."""
-        if self.project is None:
+        """Projects the first of maps (B, C, h, w) to one context (B, context_channels, h, w)."""
+        if self.project is None or self.norm is None:
             return Context((pyramid[0].repeat(1, self.repeats, 1, 1),))
         return Context((self.norm(self.project(pyramid[0])),))
 
     def level(self, level: int) -> int:
-        """All read the one map."""
+        """Returns 0: all layers read the one map."""
         return 0
 
 
 def remove_cross_attention(unet: UNet2DConditionModel) -> None:
-    """Takes the cross-attention layers and their normalisations out of a U-Net, which then reads no context.
+    """Removes the cross-attention layers and their normalisations from a U-Net, which then reads no context.
 
-    A context of zeros would come to the same but for a constant: without it keys and values are zero, since their
-    projections have no bias, and what such a layer adds is its last projection's bias.
+    A context of zeros differs from this by a constant: keys and values are then zero, since their projections have no
+    bias, and such a layer adds its last projection's bias.
     """
     for _, layer in transformer_layers(unet):
         layer.attn2 = layer.norm2 = None
 
 
 def cross_attentions(unet: UNet2DConditionModel) -> list[tuple[int, Attention]]:
-    """Every cross-attention layer with its level, in the order of the forward pass."""
+    """Lists every cross-attention layer with its level, in the order of the forward pass."""
     return [(level, layer.attn2) for level, layer in transformer_layers(unet) if layer.attn2 is not None]
 
 
 def transformer_layers(unet: UNet2DConditionModel) -> list[tuple[int, BasicTransformerBlock]]:
-    """Every transformer layer with its level, in the order of the forward pass."""
+    """Lists every transformer layer with its level, in the order of the forward pass."""
     last = len(unet.down_blocks) - 1
     blocks = [
         *enumerate(unet.down_blocks),
@@ -184,8 +184,8 @@ def transformer_layers(unet: UNet2DConditionModel) -> list[tuple[int, BasicTrans
 class ContextAttention(nn.Module):
     """Cross-attention of one U-Net layer to the context of its level, as a processor of diffusers.
 
-    With positions, queries and keys both lie on the level's grid and are given its positions: text, for which these
-    layers were made, has none, and without them a query could find "what" but not "where".
+    With positions, queries and keys are both given the positions of the level's grid. Text, for which these layers were
+    made, has no such positions, and without them a query can find "what" but not "where".
 
     Args:
         level: The index of its map and gate in the context.
@@ -193,7 +193,7 @@ class ContextAttention(nn.Module):
         positions: Whether to add positions, with a scale that is learned.
 
     Attributes:
-        watcher: Where it is set, it is shown the queries and keys, each (B, heads, positions, C/heads).
+        watcher: Where it is set, it is called with the queries and keys, each (B, heads, positions, C/heads).
     """
 
     watcher: Callable[[Tensor, Tensor], None] | None = None
@@ -207,14 +207,14 @@ class ContextAttention(nn.Module):
     def forward(
         self, attn: Attention, hidden_states: Tensor, encoder_hidden_states: Context, attention_mask: None = None
     ) -> Tensor:
-        """(B, h*w, C) U-Net tokens and the context -> (B, h*w, C)."""
+        """Attends from U-Net tokens (B, h*w, C) to the context -> (B, h*w, C)."""
         context = encoder_hidden_states
         grid = context.maps[self.level].shape[-2:]
         self.check_grid(hidden_states.shape[1], grid)
         key, value = (
             self.keys_and_values(attn, context.maps) if context.projected is None else context.projected[self.index]
         )
-        query = self.placed(self.split(attn, attn.to_q(hidden_states)), grid)
+        query = self.with_positions(self.split(attn, attn.to_q(hidden_states)), grid)
         if self.watcher is not None:
             self.watcher(query, key)
         mixed = functional.scaled_dot_product_attention(query, key, value)
@@ -225,20 +225,20 @@ class ContextAttention(nn.Module):
         """Projects the level's map to keys and values, each (B, heads, h*w, C/heads)."""
         tokens = maps[self.level].flatten(2).transpose(1, 2)
         grid = maps[self.level].shape[-2:]
-        return self.placed(self.split(attn, attn.to_k(tokens)), grid), self.split(attn, attn.to_v(tokens))
+        return self.with_positions(self.split(attn, attn.to_k(tokens)), grid), self.split(attn, attn.to_v(tokens))
 
     def split(self, attn: Attention, tokens: Tensor) -> Tensor:
-        """(B, n, C) -> (B, heads, n, C/heads)."""
+        """Splits tokens into heads: (B, n, C) -> (B, heads, n, C/heads)."""
         return tokens.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
 
-    def placed(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Adds the grid's positions, where the layer has them."""
+    def with_positions(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Adds the positions of the grid, where the layer has them."""
         if self.position_scale is None:
             return tokens
         return tokens + self.position_scale * grid_positions(*grid, tokens.shape[-1], tokens.device).to(tokens.dtype)
 
     def check_grid(self, positions: int, grid: tuple[int, int]) -> None:
-        """Raises ValueError where positions would not mean the same places."""
+        """Raises ValueError where tokens and context are not on the same grid."""
         if self.position_scale is not None and positions != grid[0] * grid[1]:
             raise ValueError(
                 f"Level {self.level} of the U-Net has {positions} positions, but its context is "
@@ -247,9 +247,9 @@ class ContextAttention(nn.Module):
 
 
 def grid_positions(height: int, width: int, channels: int, device: torch.device) -> Tensor:
-    """Sines and cosines of rows and columns, (height*width, channels).
+    """Computes sines and cosines of rows and columns, (height*width, channels).
 
-    The product of two positions falls with their distance, so that attention starts out local.
+    The product of two positions falls with their distance, so that attention is local at initialisation.
     """
     bands = channels // 4
     frequencies = math.pi / 2 ** torch.linspace(0, 6, bands, device=device)

@@ -1,7 +1,9 @@
-"""What all saliency models have in common: features of one or two images, and maps put into data samples."""
+"""Base of all saliency models: features of one or two images, and saliency maps written into data samples."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.registry import MODELS
@@ -9,15 +11,15 @@ from mmengine.structures import PixelData
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor
-from torch.nn import functional
+from torch.nn import Module, functional
 
 from sos_mm.saliency.models.fusion import SalientFeatures
 from sos_mm.saliency.models.settings import checked_stretch, checked_test_cfg
-from sos_mm.saliency.models.sliding import Window, blend_tiles, whole
+from sos_mm.saliency.models.sliding import Window, blend_tiles, full_window
 
 
 class SaliencySegmentor(BaseSegmentor):
-    """An encoder and a fusion, where there are any, and a head that gives saliency maps.
+    """Base of saliency models: an encoder and a fusion, where there are any, and a head that predicts saliency maps.
 
     mmseg's ``SegTTAModel`` averages its predictions over augmentations: it gives one channel of logits.
 
@@ -27,7 +29,7 @@ class SaliencySegmentor(BaseSegmentor):
         neck: Config of the fusion: stage features -> :class:`SalientFeatures`.
         decode_head: Config of the head.
         modalities: Images that the model is given, each of three channels: 1 for RGB, 2 for RGB and depth or thermal.
-            The encoder sees each by itself, and the fusion is given the features of all, joined stage by stage.
+            The encoder is given each separately, and the fusion the features of all, concatenated stage by stage.
         test_cfg: See :class:`LatentDiffusionSegmentor`.
         init_cfg: mmengine's.
 
@@ -52,14 +54,15 @@ class SaliencySegmentor(BaseSegmentor):
         self.modalities = modalities
         if (backbone is None) != (neck is None):
             raise ValueError("`backbone` and `neck` must both be configs or both be None: the one reads the other.")
-        self.backbone = self.neck = None
-        if backbone is not None:
+        self.backbone: Module | None = None
+        self.neck: Module | None = None
+        if backbone is not None and neck is not None:
             self.backbone = MODELS.build(backbone)
             channels = [number * modalities for number in self.backbone.out_channels]
             self.neck = MODELS.build(dict(in_channels=channels, **neck))
         self.decode_head = MODELS.build(decode_head)
         self.test_cfg = checked_test_cfg(test_cfg or {})
-        self.decode_head.threshold = self.test_cfg["threshold"]  # Where mmseg's SegTTAModel looks for it.
+        self.decode_head.threshold = self.test_cfg["threshold"]  # Where mmseg's SegTTAModel reads it.
 
     def images(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """Splits (B, 3 n, H, W) into n images (B, 3, H, W).
@@ -74,14 +77,14 @@ class SaliencySegmentor(BaseSegmentor):
         return inputs.split(3, 1)
 
     def extract_feat(self, inputs: Tensor) -> SalientFeatures | None:
-        """Images (B, 3 n, H, W) in [0, 1] -> f and its pyramid; None without an encoder."""
-        if self.backbone is None:
+        """Encodes images (B, 3 n, H, W) in [0, 1] to f and its pyramid; None without an encoder."""
+        if self.backbone is None or self.neck is None:
             return None
         seen = [self.backbone(image) for image in self.images(inputs)]
         return self.neck([torch.cat(stages, 1) if len(stages) > 1 else stages[0] for stages in zip(*seen, strict=True)])
 
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
-        """Named losses of a batch.
+        """Computes the named losses of a batch.
 
         Args:
             inputs: (B, 3 n, H, W) in [0, 1].
@@ -102,21 +105,37 @@ class SaliencySegmentor(BaseSegmentor):
 
     @abstractmethod
     def named_losses(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
-        """As :meth:`loss`, unchecked."""
+        """Computes the losses as :meth:`loss`, unchecked."""
 
     @abstractmethod
-    def predict_window(self, inputs: Tensor, data_samples: list[SegDataSample], window: Window) -> Tensor:
-        """Maps of one tile, or of the whole: (B, 3 n, h, w) -> (members, B, 1, h, w) in [0, 1]."""
+    def predict_window(
+        self, inputs: Tensor, data_samples: list[SegDataSample], window: Window, test_cfg: Mapping[str, Any]
+    ) -> Tensor:
+        """Predicts one tile, or the full image: (B, 3 n, h, w) -> (members, B, 1, h, w) in [0, 1]."""
 
-    def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
+    def settings(self, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Returns the model's ``test_cfg`` with other values for some of its keys; the model keeps its own.
+
+        Raises:
+            ValueError: As of `checked_test_cfg`.
+        """
+        return self.test_cfg if changes is None else checked_test_cfg(changes, self.test_cfg)
+
+    def predict(
+        self,
+        inputs: Tensor,
+        data_samples: list[SegDataSample] | None = None,
+        test_cfg: Mapping[str, Any] | None = None,
+    ) -> list[SegDataSample]:
         """Fills each data sample with its saliency at the original size.
 
         Args:
             inputs: (B, 3 n, H, W) in [0, 1].
             data_samples: With the metainfo ``ori_shape`` (h, w), and ``img_path``, whose name seeds the noise;
                 without them the inputs' size and an empty name are taken. ``padding_size`` (left, right, top,
-                bottom), where there is one, is what a letterbox added around the image, and is cut off;
+                bottom), where there is one, is the padding of a letterbox, which is cut off;
                 ``flip`` with ``flip_direction``, where there are, are undone.
+            test_cfg: Values that replace those of the model's ``test_cfg`` in this call.
 
         Returns:
             The samples with ``pred_saliency`` (1, h, w) float in [0, 1], ``pred_sem_seg`` (1, h, w) int64,
@@ -124,24 +143,29 @@ class SaliencySegmentor(BaseSegmentor):
         """
         if data_samples is None:
             data_samples = [SegDataSample(metainfo=dict(ori_shape=tuple(inputs.shape[-2:]))) for _ in inputs]
-        members = self.encode_decode(inputs, data_samples)  # (members, B, 1, H, W)
-        return [self.fill(sample, members[:, index]) for index, sample in enumerate(data_samples)]
+        settings = self.settings(test_cfg)
+        members = self.encode_decode(inputs, data_samples, settings)  # (members, B, 1, H, W)
+        return [self.fill(sample, members[:, index], settings) for index, sample in enumerate(data_samples)]
 
-    def encode_decode(self, inputs: Tensor, batch_data_samples: list[SegDataSample]) -> Tensor:
-        """Saliency maps of all ensemble members at the inputs' size, (members, B, 1, H, W) in [0, 1]."""
-        tile = self.test_cfg["tile"]
+    def encode_decode(
+        self, inputs: Tensor, batch_data_samples: list[SegDataSample], test_cfg: Mapping[str, Any] | None = None
+    ) -> Tensor:
+        """Predicts saliency maps of all ensemble members at the inputs' size, (members, B, 1, H, W) in [0, 1]."""
+        settings = self.settings(test_cfg)
+        tile = settings["tile"]
         if tile is None:
-            return self.predict_window(inputs, batch_data_samples, whole(inputs))
+            return self.predict_window(inputs, batch_data_samples, full_window(inputs), settings)
 
         def predict(part: Tensor, window: Window) -> Tensor:
-            return self.predict_window(part, batch_data_samples, window)
+            return self.predict_window(part, batch_data_samples, window, settings)
 
         return blend_tiles(predict, inputs, **tile, stride=self.stride)
 
-    def fill(self, sample: SegDataSample, members: Tensor) -> SegDataSample:
+    def fill(self, sample: SegDataSample, members: Tensor, test_cfg: Mapping[str, Any] | None = None) -> SegDataSample:
         """Writes the ensemble's maps (members, 1, H, W) in [0, 1] into one sample, at its original size."""
-        settings, stretch = self.test_cfg, checked_stretch(self.test_cfg["stretch"])
-        upright = turned_back(without_padding(members, sample), sample)  # (members, 1, H, W)
+        settings = self.settings(test_cfg)
+        stretch = checked_stretch(settings["stretch"])
+        upright = without_flip(without_padding(members, sample), sample)  # (members, 1, H, W)
         if stretch in ("member", "released"):
             upright = torch.stack([stretched(member) for member in upright])
         middle = reduced(upright, settings["reduction"], stretch == "released")  # (1, H, W)
@@ -161,17 +185,17 @@ class SaliencySegmentor(BaseSegmentor):
 
 
 def image_name(sample: SegDataSample) -> str:
-    """What seeds a sample's noise: its file's name."""
+    """Returns the name of a sample's file, which seeds its noise."""
     return Path(sample.metainfo.get("img_path") or "").name
 
 
 def without_padding(maps: Tensor, sample: SegDataSample) -> Tensor:
-    """Cuts off what a letterbox added: (..., H, W) -> (..., h, w)."""
+    """Cuts off the padding of a letterbox: (..., H, W) -> (..., h, w)."""
     left, right, top, bottom = sample.metainfo.get("padding_size") or (0, 0, 0, 0)
     return maps[..., top : maps.shape[-2] - bottom, left : maps.shape[-1] - right]
 
 
-def turned_back(maps: Tensor, sample: SegDataSample) -> Tensor:
+def without_flip(maps: Tensor, sample: SegDataSample) -> Tensor:
     """Undoes a flip of test-time augmentation."""
     if not sample.metainfo.get("flip") or "flip_direction" not in sample.metainfo:
         return maps
@@ -209,21 +233,21 @@ def resized(maps: Tensor, size: tuple[int, int], mode: str) -> Tensor:
 
 
 def stretched(saliency: Tensor) -> Tensor:
-    """To a minimum of 0 and a maximum of 1; a constant map stays as it is."""
+    """Stretches a saliency map to a minimum of 0 and a maximum of 1; a constant map is returned as it is."""
     low, high = saliency.amin(), saliency.amax()
     return (saliency - low) / (high - low) if high > low else saliency
 
 
 def to_signed(images: Tensor) -> Tensor:
-    """[0, 1] -> [-1, 1], as latent codecs take them."""
+    """Converts images in [0, 1] to [-1, 1], the range of latent codecs."""
     return images * 2 - 1
 
 
 def to_saliency(decoded: Tensor) -> Tensor:
-    """Decoded mask (B, 3, H, W), about [-1, 1] -> mean of its channels (B, 1, H, W) in [0, 1]."""
+    """Averages the channels of a decoded mask: (B, 3, H, W), about [-1, 1] -> (B, 1, H, W) in [0, 1]."""
     return ((decoded.mean(1, keepdim=True) + 1) / 2).clamp(0, 1)
 
 
-def true_saliency(data_samples: list[SegDataSample], like: Tensor) -> Tensor:
-    """The ground truth of a batch, (B, 1, H, W) in [0, 1]."""
+def ground_truth(data_samples: list[SegDataSample], like: Tensor) -> Tensor:
+    """Stacks the ground truth of a batch, (B, 1, H, W) in [0, 1]."""
     return torch.stack([sample.gt_saliency.data for sample in data_samples]).to(like)

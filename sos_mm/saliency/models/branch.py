@@ -1,11 +1,14 @@
-"""The encoder and the fusion alone, with a light decoder: what a claim about diffusion has to beat."""
+"""The encoder and the fusion alone, with a light decoder: the baseline of the diffusion model."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from sos_mm.saliency.models.base_segmentor import SaliencySegmentor, true_saliency
+from sos_mm.saliency.models.base_segmentor import SaliencySegmentor, ground_truth
 from sos_mm.saliency.models.sliding import Window
 
 
@@ -27,13 +30,13 @@ class SalientBranchHead(BaseModule):
 
 @MODELS.register_module()
 class SalientBranchSegmentor(SaliencySegmentor):
-    """The branch beside the U-Net by itself, trained by a pixel loss.
+    """The encoder and the fusion without the U-Net, trained by a pixel loss.
 
     It takes the same inputs as :class:`LatentDiffusionSegmentor` and fills the same fields; of ``test_cfg`` it reads
     ``threshold``, ``stretch``, ``upsampling`` and ``tile``.
 
     Args:
-        codec: None; there so that a config can inherit the full model's.
+        codec: None; there so that a config can inherit from the full model's.
         train_cfg: None; there for the signature that OpenMMLab expects.
         **parts: Those of :class:`SaliencySegmentor`.
 
@@ -48,13 +51,17 @@ class SalientBranchSegmentor(SaliencySegmentor):
         self.train_cfg = train_cfg
 
     def logits(self, inputs: Tensor) -> Tensor:
-        """(B, 3 n, H, W) in [0, 1] -> (B, 1, H, W)."""
-        return self.decode_head.decoder(self.extract_feat(inputs).f, self.images(inputs)[0])
+        """Predicts logits: (B, 3 n, H, W) in [0, 1] -> (B, 1, H, W)."""
+        features = self.extract_feat(inputs)
+        assert features is not None, "a branch has an encoder"
+        return self.decode_head.decoder(features.f, self.images(inputs)[0])
 
     def named_losses(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
-        """The pixel loss."""
-        return dict(loss_pixel=self.decode_head.loss_pixel(self.logits(inputs), true_saliency(data_samples, inputs)))
+        """Computes the pixel loss."""
+        return dict(loss_pixel=self.decode_head.loss_pixel(self.logits(inputs), ground_truth(data_samples, inputs)))
 
-    def predict_window(self, inputs: Tensor, data_samples: list[SegDataSample], window: Window) -> Tensor:
-        """One member: (B, 3 n, h, w) -> (1, B, 1, h, w) in [0, 1]."""
+    def predict_window(
+        self, inputs: Tensor, data_samples: list[SegDataSample], window: Window, test_cfg: Mapping[str, Any]
+    ) -> Tensor:
+        """Predicts one member: (B, 3 n, h, w) -> (1, B, 1, h, w) in [0, 1]."""
         return self.logits(inputs).sigmoid()[None]

@@ -1,4 +1,4 @@
-"""Gradients clipped by the norm of one part of the model, the others' left as they are."""
+"""Clips gradients by the norm of one part of the model, and leaves the others unchanged."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class PartClippingConstructor(DefaultOptimWrapperConstructor):
-    """Builds an optimizer wrapper whose ``clip_grad`` sees one part of the model alone.
+    """Builds an optimizer wrapper whose ``clip_grad`` applies to one part of the model alone.
 
     It is mmengine's default otherwise, and builds wrappers of any type, ``AmpOptimWrapper`` among them. The logged
     ``grad_norm`` is that of the part.
@@ -56,5 +56,5 @@ class PartClippingConstructor(DefaultOptimWrapperConstructor):
 
 
 def clip_some(clip: Callable, some: set[Tensor], parameters: list[Tensor], **options) -> Tensor | None:
-    """Calls one of torch's functions that clip, on those parameters only that are among ``some``."""
+    """Calls one of torch's clipping functions on those parameters that are among ``some``."""
     return clip([parameter for parameter in parameters if parameter in some], **options)

@@ -69,21 +69,21 @@ class LatentDenoiser(BaseModule):
 
     @property
     def latent_channels(self) -> int:
-        """Channels of one latent."""
+        """Returns the channels of one latent."""
         return self.unet.config.out_channels
 
     @property
     def context_channels(self) -> int:
-        """Channels of the cross-attention context."""
+        """Returns the channels of the cross-attention context."""
         return self.unet.config.cross_attention_dim
 
     @property
     def levels(self) -> int:
-        """Resolutions at which the U-Net has cross-attention."""
+        """Returns the number of resolutions at which the U-Net has cross-attention."""
         return 1 + max((level for level, _ in cross_attentions(self.unet)), default=-1)
 
     def forward(self, image_latent: Tensor, noisy_latent: Tensor, timesteps: Tensor, context: Context | None) -> Tensor:
-        """Denoises.
+        """Predicts velocity, noise or mask latent, as the scheduler defines it.
 
         Args:
             image_latent: (B, n C, h, w), those of n images.
@@ -114,13 +114,13 @@ def widen_input(unet: UNet2DConditionModel, times: int = 2, fresh: bool = False)
 
 
 def pruned_architecture(layers_per_block: int | None, middle: bool) -> dict:
-    """What pruning changes in a U-Net's config."""
+    """Returns what pruning changes in a U-Net's config."""
     changes = {} if layers_per_block is None else dict(layers_per_block=layers_per_block)
     return changes if middle else {**changes, "mid_block_type": None}
 
 
 def pruned(unet: UNet2DConditionModel, layers_per_block: int | None, middle: bool) -> UNet2DConditionModel:
-    """A smaller U-Net with the weights of those layers that it keeps.
+    """Makes a smaller U-Net with the weights of those layers that it keeps.
 
     Raises:
         ValueError: If there are fewer layers than should be kept.

@@ -1,4 +1,4 @@
-"""A light student that learns from a heavier teacher's maps as well as from the true masks."""
+"""A light student that learns from a teacher's saliency maps as well as from the ground truth."""
 
 import torch
 from mmengine.config import Config
@@ -15,7 +15,7 @@ from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor
 
 @MODELS.register_module()
 class DistilledSegmentor(LatentDiffusionSegmentor):
-    """A one-step segmentor trained on the mask and on a teacher's map.
+    """A one-step segmentor trained on the mask and on a teacher's saliency map.
 
     The teacher is no part of the model: it is loaded when training begins, and is in no checkpoint.
 
@@ -39,7 +39,7 @@ class DistilledSegmentor(LatentDiffusionSegmentor):
         self._teacher: list[SaliencySegmentor] = []  # In a list, so that it is no submodule.
 
     def losses_of_logits(self, logits: Tensor, saliency: Tensor, inputs: Tensor) -> dict[str, Tensor]:
-        """The pixel loss, and that to the teacher's map."""
+        """Computes the pixel loss, and the loss to the teacher's saliency map."""
         if not self._teacher:
             self._teacher.append(load_teacher(**self.teacher_config).to(inputs.device))
         with torch.no_grad():
@@ -49,7 +49,7 @@ class DistilledSegmentor(LatentDiffusionSegmentor):
 
 
 def load_teacher(config: str | dict, checkpoint: str) -> SaliencySegmentor:
-    """A trained model, frozen.
+    """Loads a trained model and freezes it.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is not there.

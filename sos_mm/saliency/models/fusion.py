@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 class SalientFeatures(NamedTuple):
-    """What the neck gives.
+    """The output of the neck.
 
     Attributes:
         pyramid: Maps (B, C, h, w) at strides 8, 16, 32, ...; the first is the salient feature f.
@@ -20,12 +20,12 @@ class SalientFeatures(NamedTuple):
 
     @property
     def f(self) -> Tensor:
-        """The salient feature, (B, C, H/8, W/8)."""
+        """Returns the salient feature, (B, C, H/8, W/8)."""
         return self.pyramid[0]
 
 
 def conv_norm_act(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
-    """Convolution, group normalisation (batches are small) and GELU."""
+    """Builds a convolution, group normalisation (batches are small) and GELU."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False),
         nn.GroupNorm(min(32, out_channels // 2), out_channels),
@@ -60,7 +60,7 @@ class CBAMFusion(BaseModule):
         )
 
     def forward(self, stages: list[Tensor]) -> SalientFeatures:
-        """Maps (B, C_i, H/s_i, W/s_i), finest first -> f and its pyramid."""
+        """Fuses maps (B, C_i, H/s_i, W/s_i), finest first, to f and its pyramid."""
         reduced = [reduce(stage) for reduce, stage in zip(self.reduce, stages, strict=True)]
         size = reduced[0].shape[-2:]
         resized = [reduced[0]] + [functional.interpolate(m, size, mode="bilinear") for m in reduced[1:]]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from copy import deepcopy
 from inspect import signature
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from diffusers import SchedulerMixin
 from mmengine.model import BaseModule
@@ -42,7 +42,7 @@ class DiffusionSODHead(BaseModule):
         in_channels: Channels of the salient feature f; None where there is no f.
         unet: Config of the denoiser.
         afim: Config of the module that brings f into the U-Net. None where there is no f: the U-Net's cross-attention
-            is taken out, and it is given the latents alone.
+            is removed, and it is given the latents alone.
         scheduler: Config of a diffusers scheduler, for example ``type='diffusers.DDIMScheduler'``.
         loss_diffusion: Config of the loss between the U-Net's prediction and its target; None to train by pixels.
         loss_aux: Config of the loss between a 3x3 convolution of f and the mask at f's stride; None to leave
@@ -88,7 +88,7 @@ class DiffusionSODHead(BaseModule):
         self.loss_pixel = MODELS.build(loss_pixel) if loss_pixel is not None else None
 
     def _build_afim(self, in_channels: int | None, afim: dict | None) -> FeatureInteraction | None:
-        """Builds the interaction and installs it in the U-Net, or takes cross-attention out of that."""
+        """Builds the interaction and installs it in the U-Net, or removes the U-Net's cross-attention."""
         if afim is None:
             remove_cross_attention(self.denoiser.unet)
             return None
@@ -106,7 +106,7 @@ class DiffusionSODHead(BaseModule):
         noise: Tensor,
         timesteps: Tensor,
     ) -> dict[str, Tensor]:
-        """Named losses of denoising.
+        """Computes the named losses of denoising.
 
         Args:
             features: f and its pyramid; None where there is no f.
@@ -117,15 +117,17 @@ class DiffusionSODHead(BaseModule):
             timesteps: (B,) int64.
         """
         noisy = self.scheduler.add_noise(mask_latent, noise, timesteps)
-        context = None if self.afim is None else self.afim(features.pyramid)
+        assert self.loss_diffusion is not None, "a head that trains by pixels has no noise to predict"
+        context = None if self.afim is None else self.afim(_pyramid(features))
         prediction = self.denoiser(image_latent, noisy, timesteps, self.context_at(context, timesteps))
         target = self._target(mask_latent, noise, timesteps)
         return dict(loss_diffusion=self.loss_diffusion(prediction, target), **self.auxiliary_loss(features, mask))
 
     def auxiliary_loss(self, features: SalientFeatures | None, mask: Tensor) -> dict[str, Tensor]:
-        """The auxiliary loss, where there is one, of f and the mask (B, 3, H, W) in [-1, 1]."""
-        if self.auxiliary is None:
+        """Computes the auxiliary loss, where there is one, of f and the mask (B, 3, H, W) in [-1, 1]."""
+        if self.auxiliary is None or self.loss_aux is None:
             return {}
+        assert features is not None, "without an encoder `loss_aux` must be None"
         small = functional.interpolate(mask, features.f.shape[-2:], mode=self.aux_target)
         return dict(loss_aux=self.loss_aux(self.auxiliary(features.f), small))
 
@@ -136,17 +138,17 @@ class DiffusionSODHead(BaseModule):
         return noise if kind == "epsilon" else mask_latent
 
     def condition(self, features: SalientFeatures | None) -> Context | None:
-        """What the U-Net's cross-attention reads: keys and values, computed once for all steps and members."""
+        """Computes the context of the U-Net's cross-attention, keys and values, once for all steps and members."""
         if self.afim is None:
             return None
-        return self.afim.with_projections(self.afim(features.pyramid), self.denoiser.unet)
+        return self.afim.with_projections(self.afim(_pyramid(features)), self.denoiser.unet)
 
     def context_at(self, context: Context | None, timesteps: Tensor) -> Context | None:
-        """The context at a timestep, () or (B,) int64."""
-        return None if self.afim is None else self.afim.at(context, timesteps)
+        """Returns the context at a timestep, () or (B,) int64."""
+        return None if self.afim is None or context is None else self.afim.at(context, timesteps)
 
     def one_step(self, features: SalientFeatures | None, image_latent: Tensor) -> Tensor:
-        """The mask latent (B, C, h, w) in one step from zero noise at the last timestep, with its gradient."""
+        """Predicts the mask latent (B, C, h, w) in one step from zero noise at the last timestep, with its gradient."""
         noise = zeros_like(image_latent[:, : self.denoiser.latent_channels])
         return next(self.sample(self.condition(features), image_latent, noise, 1)).latent
 
@@ -155,7 +157,7 @@ class DiffusionSODHead(BaseModule):
         context: Context | None,
         image_latent: Tensor,
         noise: Tensor,
-        steps: int,
+        num_inference_steps: int,
         scheduler: dict | None = None,
         generators: list[Generator] | None = None,
     ) -> Iterator[SamplingStep]:
@@ -165,15 +167,15 @@ class DiffusionSODHead(BaseModule):
             context: What :meth:`condition` gave.
             image_latent: (B, C, h, w).
             noise: (B, C, h, w), standard normal.
-            steps: How many steps, at least 1.
-            scheduler: Config of another diffusers scheduler to sample with; what it does not say is as trained.
-            generators: For schedulers that add noise at each step, one an image.
+            num_inference_steps: How many steps, at least 1.
+            scheduler: Config of another diffusers scheduler to sample with; what it leaves out is as in training.
+            generators: Generators of schedulers that add noise at each step, one an image.
 
         Raises:
             FloatingPointError: If the result is not finite, as of some schedulers with zero terminal SNR.
         """
         sampler = self.sampler(scheduler)
-        sampler.set_timesteps(steps, device=noise.device)
+        sampler.set_timesteps(num_inference_steps, device=noise.device)
         extra = dict(generator=generators) if "generator" in signature(sampler.step).parameters else {}
         latent = noise * sampler.init_noise_sigma
         for timestep in sampler.timesteps:
@@ -189,10 +191,10 @@ class DiffusionSODHead(BaseModule):
             yield SamplingStep(timestep, getattr(step, "pred_original_sample", latent), latent)
 
     def sampler(self, config: dict | None = None) -> SchedulerMixin:
-        """A scheduler to sample with, a fresh one, since it keeps state between steps.
+        """Makes a new scheduler to sample with, since schedulers keep state between steps.
 
         Raises:
-            ValueError: If it predicts what cannot be sampled.
+            ValueError: If it is no scheduler, or cannot sample a mask.
         """
         if config is None:
             return deepcopy(self.scheduler)
@@ -207,7 +209,7 @@ class DiffusionSODHead(BaseModule):
         return scheduler
 
     def auxiliary_map(self, features: SalientFeatures) -> Tensor:
-        """The mask as f alone shows it, (B, 3, H/8, W/8), about [-1, 1].
+        """Predicts the mask from f alone, (B, 3, H/8, W/8), about [-1, 1].
 
         Raises:
             RuntimeError: If the head was built without the auxiliary loss.
@@ -217,7 +219,13 @@ class DiffusionSODHead(BaseModule):
         return self.auxiliary(features.f)
 
 
-def check_scheduler(config: dict) -> None:
+def _pyramid(features: SalientFeatures | None) -> tuple[Tensor, ...]:
+    """The pyramid, which is there wherever it is read."""
+    assert features is not None, "without an encoder `afim` must be None"
+    return features.pyramid
+
+
+def check_scheduler(config: Any) -> None:
     """Raises ValueError for a scheduler that cannot train or sample a mask."""
     kinds = ("v_prediction", "epsilon", "sample")
     if config.prediction_type not in kinds:

@@ -23,7 +23,7 @@ class LatentCache:
         self.arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("image", "mask")]
 
     def read(self, data_samples: list[SegDataSample], like: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents of images and masks, each (B, C, h, w) float32, by ``sample_idx`` and ``flip``."""
+        """Reads latents of images and masks, each (B, C, h, w) float32, by ``sample_idx`` and ``flip``."""
         keys = [(sample.sample_idx, int(bool(sample.metainfo.get("flip")))) for sample in data_samples]
         image, mask = (np.stack([array[key] for key in keys]).astype(np.float32) for array in self.arrays)
         return torch.from_numpy(image).to(like.device), torch.from_numpy(mask).to(like.device)

@@ -1,4 +1,4 @@
-"""Between pixels and latents. The only place that knows the scaling factor."""
+"""Codecs between pixels and latents. Only this file uses the scaling factor."""
 
 import torch
 from diffusers import AutoencoderKL
@@ -40,12 +40,12 @@ class StableDiffusionVAE(nn.Module):
 
     @property
     def latent_channels(self) -> int:
-        """Channels of a latent."""
+        """Returns the channels of a latent."""
         return self.vae.config.latent_channels
 
     @property
     def stride(self) -> int:
-        """Pixels per latent position along one side."""
+        """Returns the pixels per latent position along one side."""
         return 2 ** (len(self.vae.config.block_out_channels) - 1)
 
     def train(self, mode: bool = True) -> "StableDiffusionVAE":
@@ -54,7 +54,7 @@ class StableDiffusionVAE(nn.Module):
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] -> (B, C, H/8, W/8), the scaled mean of the posterior.
+        """Encodes (B, 3, H, W) in [-1, 1] to (B, C, H/8, W/8), the scaled mean of the posterior.
 
         In 32 bits also under autocast: diffusers computes the noise schedule in the latents' precision, and in
         16 bits its ends are wrong.
@@ -63,7 +63,7 @@ class StableDiffusionVAE(nn.Module):
             return self.vae.encode(images.float()).latent_dist.mean * self.scaling_factor
 
     def decode(self, latents: Tensor) -> Tensor:
-        """(B, C, H/8, W/8) -> (B, 3, H, W), about [-1, 1]. Differentiable with respect to the latents."""
+        """Decodes (B, C, H/8, W/8) to (B, 3, H, W), about [-1, 1]. Differentiable with respect to the latents."""
         return self.vae.decode(latents / self.scaling_factor).sample
 
 
@@ -83,9 +83,9 @@ class SpaceToDepthCodec(nn.Module):
         self.latent_channels = 3 * stride**2
 
     def encode(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] -> (B, 3 stride^2, H/stride, W/stride)."""
+        """Encodes (B, 3, H, W) in [-1, 1] to (B, 3 stride^2, H/stride, W/stride)."""
         return functional.pixel_unshuffle(images, self.stride)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """The inverse of :meth:`encode`."""
+        """Inverts :meth:`encode`."""
         return functional.pixel_shuffle(latents, self.stride)

@@ -20,7 +20,7 @@ class SaliencyMSELoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Two tensors of one shape -> scalar, in 32 bits whatever the inputs are."""
+        """Computes the loss of two tensors of one shape: a scalar, in 32 bits whatever the inputs are."""
         return self.loss_weight * functional.mse_loss(prediction.float(), target.float())
 
 
@@ -45,9 +45,9 @@ class StructureLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Logits and mask in [0, 1], both (B, 1, H, W) -> scalar, in 32 bits whatever the inputs are."""
+        """Computes the loss of logits and mask in [0, 1], both (B, 1, H, W): a scalar, in 32 bits."""
         logits, target = logits.float(), target.float()
-        # The picture's border is no edge of the mask: what lies outside does not count.
+        # The image's border is no edge of the mask: pixels outside do not count.
         around = functional.avg_pool2d(target, self.kernel, 1, self.kernel // 2, count_include_pad=False)
         weight = 1 + self.emphasis * (around - target).abs()
         entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")

@@ -27,7 +27,7 @@ class MaskDecoder(BaseModule):
         self.to_logits = nn.Conv2d(channels[-1], 1, 3, padding=1)
 
     def forward(self, features: Tensor, images: Tensor | None = None) -> Tensor:
-        """Decodes.
+        """Decodes a map to logits.
 
         Args:
             features: (B, C, h, w).

@@ -1,4 +1,4 @@
-"""Noise of training: standard normal, or with coarse parts that hide a large object too (multi-resolution)."""
+"""Noise of training: standard normal, or multi-resolution, whose coarse parts hide large objects too."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from sos_mm.checks import check_range
 
 
 def standard_normal(generators: list, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """Noise (len(generators), *shape), each row from its own numpy generator, so the same on every device."""
+    """Draws noise (len(generators), *shape), each row from its own numpy generator, the same on every device."""
     rows = [torch.from_numpy(generator.standard_normal(shape, dtype="float32")) for generator in generators]
     return torch.stack(rows).to(device)
 

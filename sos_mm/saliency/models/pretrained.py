@@ -1,4 +1,4 @@
-"""Loads weights of diffusers models from a folder, a single file or a hub id: the one place that knows how."""
+"""Loads weights of diffusers models from a folder, a single file or a hub id."""
 
 from pathlib import Path
 

@@ -14,7 +14,7 @@ from sos_mm.saliency.models.fusion import SalientFeatures
 
 
 def conv_norm(in_channels: int, out_channels: int, kernel: int | tuple[int, int], dilation: int = 1) -> nn.Sequential:
-    """Convolution that keeps the size, and batch normalisation."""
+    """Builds a convolution that keeps the size, and batch normalisation."""
     conv = nn.Conv2d(in_channels, out_channels, kernel, padding="same", dilation=dilation, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
@@ -36,7 +36,7 @@ class ReleasedFusion(BaseModule):
         self.attend = nn.ModuleList(AxialAttention(out_channels) for _ in range(2))
 
     def forward(self, stages: list[Tensor]) -> SalientFeatures:
-        """Maps (B, C_i, H/s_i, W/s_i), finest first -> f alone."""
+        """Fuses maps (B, C_i, H/s_i, W/s_i), finest first, to f alone."""
         seen = [context(stage) for context, stage in zip(self.contexts, stages, strict=True)]
         size = seen[0].shape[-2:]
         coarse = [functional.interpolate(m, size, mode="bilinear", align_corners=True) for m in seen[:0:-1]]
@@ -58,7 +58,7 @@ class AxialContext(nn.Module):
         self.shortcut = conv_norm(in_channels, out_channels, 1)
 
     def forward(self, stage: Tensor) -> Tensor:
-        """Computes it."""
+        """Computes the output."""
         seen = [self.direct(stage), *(branch(stage) for branch in self.branches)]
         return functional.relu(self.join(cat(seen, 1)) + self.shortcut(stage))
 
@@ -79,7 +79,7 @@ class AxialBranch(nn.Module):
         self.attend = nn.ModuleList(AxialAttention(out_channels) for _ in range(2))
 
     def forward(self, stage: Tensor) -> Tensor:
-        """Computes it."""
+        """Computes the output."""
         for conv in self.convs[:3]:
             stage = conv(stage)
         return self.convs[3](self.attend[0](stage) + self.attend[1](stage))
@@ -100,7 +100,7 @@ class AxialAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, C, h, w)."""
+        """Attends between columns: (B, C, h, w) -> (B, C, h, w)."""
         query, key, value = (part(x).flatten(1, 2).transpose(1, 2) for part in (self.query, self.key, self.value))
         mixed = functional.scaled_dot_product_attention(query, key, value, scale=1.0)  # (B, w, C h)
         return self.gamma * mixed.transpose(1, 2).unflatten(1, (-1, x.shape[2])) + x

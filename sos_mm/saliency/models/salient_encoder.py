@@ -63,7 +63,7 @@ class SalientEncoder(BaseModule):
             self.register_buffer(name, value, persistent=False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """RGB (B, 3, H, W) in [0, 1] -> a map (B, C_i, H/s_i, W/s_i) for each stage."""
+        """Encodes RGB (B, 3, H, W) in [0, 1] to a map (B, C_i, H/s_i, W/s_i) for each stage."""
         maps = self.timm_model((images - self.mean) / self.std if self.normalize else images)
         if self.timm_model.output_fmt == Format.NHWC:
             maps = [m.permute(0, 3, 1, 2).contiguous() for m in maps]

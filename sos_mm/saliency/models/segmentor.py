@@ -1,7 +1,9 @@
 """Salient object detection as latent diffusion (Computer Graphics Forum 43(7), e15251, 2024)."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from mmengine.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -11,12 +13,12 @@ from torch.nn import functional
 from sos_mm.checks import check_choice
 from sos_mm.engine.randomness import DrawsFromRun
 from sos_mm.saliency.models.afim import Context
-from sos_mm.saliency.models.base_segmentor import SaliencySegmentor, image_name, to_saliency, to_signed, true_saliency
+from sos_mm.saliency.models.base_segmentor import SaliencySegmentor, ground_truth, image_name, to_saliency, to_signed
 from sos_mm.saliency.models.fusion import SalientFeatures
 from sos_mm.saliency.models.head import SamplingStep
 from sos_mm.saliency.models.latent_cache import LatentCache
 from sos_mm.saliency.models.noise import MultiResolutionNoise, standard_normal
-from sos_mm.saliency.models.sliding import Window, whole
+from sos_mm.saliency.models.sliding import Window, full_window
 from sos_mm.seeding import Purpose, generator, image_id
 
 # How a decoded mask in [-1, 1] is read as logits by a pixel loss: at its ends the mask is 0.02 and 0.98.
@@ -24,7 +26,7 @@ SHARPNESS = 4.0
 
 
 class Conditions(NamedTuple):
-    """What the diffusion is conditioned on.
+    """The conditions of the diffusion.
 
     Attributes:
         features: The salient features; None without an encoder.
@@ -49,16 +51,17 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
         image_range: ``signed`` to give the codec images in [-1, 1], as it was trained; ``unit`` for [0, 1], as the
             authors' released code does.
         train_cfg: ``noise``: arguments of :class:`MultiResolutionNoise`, or None for white noise (default).
-        test_cfg: ``steps`` (U-Net passes, default 10), ``ensemble`` (members, default 1), ``reduction`` of the
-            members (``mean``, default, or ``median``), ``seed`` of the noise (default 0), ``noise`` to start from
-            (``normal``, default, or ``zero``), ``scheduler`` (config of another diffusers scheduler, such as
-            ``dict(type='diffusers.UniPCMultistepScheduler')``), ``threshold`` of ``pred_sem_seg`` (default 0.5),
-            ``source`` (``diffusion`` for the full model, default, or ``auxiliary`` for the encoder's own map),
-            ``stretch`` (what is stretched to a minimum of 0 and a maximum of 1: None, default; ``member``, each
-            member before they are reduced; ``released``, as the authors' released code does, each member and what
+        test_cfg: ``num_inference_steps`` (U-Net passes, default 10), ``ensemble_size`` (members, default 1),
+            ``reduction`` of the members (``mean``, default, or ``median``), ``seed`` of the noise (default 0),
+            ``noise`` to start from (``normal``, default, or ``zero``), ``scheduler`` (config of another diffusers
+            scheduler, such as ``dict(type='diffusers.UniPCMultistepScheduler')``), ``threshold`` of ``pred_sem_seg``
+            (default 0.5), ``source`` (``diffusion`` for the full model, default, or ``auxiliary`` for the encoder's
+            own map), ``stretch`` (what is stretched to a minimum of 0 and a maximum of 1: None, default; ``member``,
+            each member before they are reduced; ``released``, as the authors' released code does, each member and what
             they are reduced to, both before it is brought to the original size; ``result``, the final map alone),
             ``upsampling`` to the original size (PIL's ``bilinear``, default, or ``bicubic`` filter), and ``tile``
-            (``dict(size=384, overlap=0.25)`` to predict large inputs in tiles, default None).
+            (``dict(size=384, overlap=0.25)`` to predict large inputs in tiles, default None). ``steps`` and
+            ``ensemble`` are the old names of the first two, and are read as these.
         **parts: Those of :class:`SaliencySegmentor`.
     """
 
@@ -92,11 +95,11 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
             check_choice("train_cfg key", key, ["noise"])
         noise = self.train_cfg.get("noise")
         self.multi_resolution = MultiResolutionNoise(**noise) if noise is not None else None
-        self.latent_cache: LatentCache | None = None  # A hook gives it.
+        self.latent_cache: LatentCache | None = None  # Set by a hook.
 
     def named_losses(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
-        """Losses of denoising, or of pixels where the head has ``loss_pixel``."""
-        saliency = true_saliency(data_samples, inputs)
+        """Computes losses of denoising, or of pixels where the head has ``loss_pixel``."""
+        saliency = ground_truth(data_samples, inputs)
         if self.decode_head.loss_pixel is not None:
             return self.pixel_losses(inputs, saliency)
         mask = to_signed(saliency).expand(-1, 3, -1, -1)  # (B, 3, H, W)
@@ -110,26 +113,26 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
         return self.decode_head.loss(features, image_latent, mask_latent, mask, noise, timesteps)
 
     def pixel_losses(self, inputs: Tensor, saliency: Tensor) -> dict[str, Tensor]:
-        """Losses of a mask made in one step, as inference makes it; saliency (B, 1, H, W)."""
+        """Computes losses of a mask predicted in one step, as in inference; saliency (B, 1, H, W)."""
         features = self.extract_feat(inputs)
         logits = self.mask_logits(self.decode_head.one_step(features, self.image_latents(inputs)))
         mask = to_signed(saliency).expand(-1, 3, -1, -1)
         return self.losses_of_logits(logits, saliency, inputs) | self.decode_head.auxiliary_loss(features, mask)
 
     def losses_of_logits(self, logits: Tensor, saliency: Tensor, inputs: Tensor) -> dict[str, Tensor]:
-        """Losses of logits and the mask, both (B, 1, H, W)."""
+        """Computes losses of logits and the mask, both (B, 1, H, W)."""
         return dict(loss_pixel=self.decode_head.loss_pixel(logits, saliency))
 
     def training_latents(
         self, inputs: Tensor, mask: Tensor, data_samples: list[SegDataSample]
     ) -> tuple[Tensor, Tensor]:
-        """Latents of images and mask, from the cache where there is one."""
+        """Returns latents of images and mask, from the cache where there is one."""
         if self.latent_cache is not None:
             return self.latent_cache.read(data_samples, inputs)
         return self.image_latents(inputs), self.codec.encode(mask)
 
     def training_noise(self, indices: list[int], latent: Tensor, times: list[float]) -> Tensor:
-        """Noise (B, C, h, w) of this epoch's visit to each image."""
+        """Draws the noise (B, C, h, w) of this epoch's visit to each image."""
         generators = [self.draw(Purpose.TRAINING_NOISE, index) for index in indices]
         shape = latent.shape[1:]
         if self.multi_resolution is None:
@@ -138,29 +141,38 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
         return torch.stack(rows).to(latent)
 
     def image_latents(self, inputs: Tensor) -> Tensor:
-        """(B, 3 n, H, W) in [0, 1] -> (B, n C, H/8, W/8)."""
+        """Encodes images: (B, 3 n, H, W) in [0, 1] -> (B, n C, H/8, W/8)."""
         images = self.images(inputs)
         ranged = [to_signed(image) if self.image_range == "signed" else image for image in images]
         return torch.cat([self.codec.encode(image) for image in ranged], 1)
 
-    def predict_window(self, inputs: Tensor, data_samples: list[SegDataSample], window: Window) -> Tensor:
-        """Maps of all members: (B, 3 n, h, w) -> (members, B, 1, h, w) in [0, 1]."""
-        return self.decode_conditions(self.encode_conditions(inputs), data_samples, window)
+    def predict_window(
+        self, inputs: Tensor, data_samples: list[SegDataSample], window: Window, test_cfg: Mapping[str, Any]
+    ) -> Tensor:
+        """Predicts all members: (B, 3 n, h, w) -> (members, B, 1, h, w) in [0, 1]."""
+        return self.decode_conditions(self.encode_conditions(inputs), data_samples, window, test_cfg)
 
     def encode_conditions(self, inputs: Tensor) -> Conditions:
-        """What the diffusion is conditioned on, computed once for all steps and ensemble members."""
+        """Computes the conditions of the diffusion, once for all steps and ensemble members."""
         return Conditions(self.extract_feat(inputs), self.image_latents(inputs))
 
     def decode_conditions(
-        self, conditions: Conditions, data_samples: list[SegDataSample], window: Window | None = None
+        self,
+        conditions: Conditions,
+        data_samples: list[SegDataSample],
+        window: Window | None = None,
+        test_cfg: Mapping[str, Any] | None = None,
     ) -> Tensor:
-        """Saliency maps of all ensemble members, (members, B, 1, H, W) in [0, 1]."""
-        if self.test_cfg["source"] == "auxiliary":
+        """Predicts saliency maps of all ensemble members, (members, B, 1, H, W) in [0, 1]."""
+        settings = self.settings(test_cfg)
+        if settings["source"] == "auxiliary":
             small = to_saliency(self.decode_head.auxiliary_map(conditions.features))
             return functional.interpolate(small, scale_factor=self.stride, mode="bilinear")[None]
         context = self.decode_head.condition(conditions.features)
-        members = range(self.test_cfg["ensemble"])
-        processes = (self.sample_latents(conditions, data_samples, member, context, window) for member in members)
+        processes = (
+            self.sample_latents(conditions, data_samples, member, context, window, settings)
+            for member in range(settings["ensemble_size"])
+        )
         return torch.stack([self.decode_mask(process[-1].latent) for process in processes])
 
     def sample_latents(
@@ -170,48 +182,57 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
         member: int = 0,
         context: Context | None = None,
         window: Window | None = None,
+        test_cfg: Mapping[str, Any] | None = None,
     ) -> list[SamplingStep]:
-        """Every sampling step of one ensemble member.
+        """Samples one ensemble member, and returns every step.
 
         Args:
             conditions: Of the images, or of a tile of them.
             data_samples: Whose names seed the noise.
             member: Which member.
             context: What the head's ``condition`` gave, where it is there already.
-            window: Which part of the images it is; None for the whole.
+            window: Which part of the images it is; None for the full images.
+            test_cfg: Values that replace those of the model's ``test_cfg`` in this call.
         """
-        latent = conditions.image_latent
-        noise = self.starting_noise(data_samples, member, latent, window)
-        steps, scheduler = self.test_cfg["steps"], self.test_cfg["scheduler"]
-        seeds = [self.noise_generator(sample, member).integers(2**63) for sample in data_samples]
+        settings, latent = self.settings(test_cfg), conditions.image_latent
+        noise = self.starting_noise(data_samples, member, latent, window, settings)
+        seeds = [noise_generator(settings["seed"], sample, member).integers(2**63) for sample in data_samples]
         generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         context = context or self.decode_head.condition(conditions.features)
+        steps, scheduler = settings["num_inference_steps"], settings["scheduler"]
         return list(self.decode_head.sample(context, latent, noise, steps, scheduler, generators))
 
-    def noise_generator(self, sample: SegDataSample, member: int):
-        """The generator of an image's noise: it depends on nothing but seed, file name and member."""
-        return generator(self.test_cfg["seed"], Purpose.SAMPLING_NOISE, image_id(image_name(sample)), member)
-
     def starting_noise(
-        self, data_samples: list[SegDataSample], member: int, latent: Tensor, window: Window | None
+        self,
+        data_samples: list[SegDataSample],
+        member: int,
+        latent: Tensor,
+        window: Window | None,
+        test_cfg: Mapping[str, Any] | None = None,
     ) -> Tensor:
-        """Noise (B, C, h, w), that of a tile being cut out of the whole image's."""
-        window = window or whole(latent)._replace(canvas=tuple(side * self.stride for side in latent.shape[-2:]))
+        """Draws the noise (B, C, h, w) that sampling starts from; a tile's is cut out of the full image's."""
+        settings = self.settings(test_cfg)
+        window = window or full_window(latent)._replace(canvas=tuple(side * self.stride for side in latent.shape[-2:]))
         shape = (self.codec.latent_channels, *(side // self.stride for side in window.canvas))
-        if self.test_cfg["noise"] == "zero":
+        if settings["noise"] == "zero":
             return torch.zeros(len(latent), shape[0], *latent.shape[-2:]).to(latent)
-        generators = [self.noise_generator(sample, member) for sample in data_samples]
+        generators = [noise_generator(settings["seed"], sample, member) for sample in data_samples]
         noise = standard_normal(generators, shape, latent.device)
         return noise if noise.shape[-2:] == latent.shape[-2:] else window.cut(noise, self.stride)
 
     def decode_mask(self, mask_latent: Tensor) -> Tensor:
-        """(B, C, H/8, W/8) -> saliency (B, 1, H, W) in [0, 1]."""
+        """Decodes (B, C, H/8, W/8) to saliency maps (B, 1, H, W) in [0, 1]."""
         if self.mask_decoder is not None:
             return self.mask_decoder(mask_latent).sigmoid()
         return to_saliency(self.codec.decode(mask_latent))
 
     def mask_logits(self, mask_latent: Tensor) -> Tensor:
-        """(B, C, H/8, W/8) -> logits (B, 1, H, W), as a pixel loss reads them."""
+        """Decodes (B, C, H/8, W/8) to logits (B, 1, H, W), as a pixel loss takes them."""
         if self.mask_decoder is not None:
             return self.mask_decoder(mask_latent)
         return SHARPNESS * self.codec.decode(mask_latent).mean(1, keepdim=True)
+
+
+def noise_generator(seed: int, sample: SegDataSample, member: int) -> np.random.Generator:
+    """Makes the generator of an image's noise, which depends on seed, file name and member alone."""
+    return generator(seed, Purpose.SAMPLING_NOISE, image_id(image_name(sample)), member)

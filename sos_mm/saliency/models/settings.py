@@ -1,10 +1,13 @@
-"""The ``test_cfg`` of saliency models: its defaults and what is refused."""
+"""The ``test_cfg`` of saliency models: its defaults and its checks."""
 
-from sos_mm.checks import check_choice, check_range
+from collections.abc import Mapping
+from typing import Any
+
+from sos_mm.checks import RENAMED_TEST_CFG, check_choice, check_range, present_names
 
 DEFAULTS = dict(
-    steps=10,
-    ensemble=1,
+    num_inference_steps=10,
+    ensemble_size=1,
     reduction="mean",
     seed=0,
     noise="normal",
@@ -24,23 +27,29 @@ CHOICES = dict(
 STRETCHES = (None, "member", "result", "released")
 
 
-def checked_test_cfg(test_cfg: dict) -> dict:
-    """Completes ``test_cfg`` with its defaults.
+def checked_test_cfg(test_cfg: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> dict[str, Any]:
+    """Completes ``test_cfg``.
+
+    Args:
+        test_cfg: Settings, under their present or old names.
+        base: Those that it leaves out.
 
     Raises:
-        ValueError: If a key is unknown, a value out of range, or an ensemble would have equal members.
+        ValueError: If a key is unknown or given under both of its names, a value out of range, or an ensemble would
+            have equal members.
     """
+    test_cfg = present_names(test_cfg, RENAMED_TEST_CFG, "test_cfg.")
     for key in test_cfg:
         check_choice("test_cfg key", key, DEFAULTS)
-    complete = {**DEFAULTS, **test_cfg}
+    complete = {**base, **test_cfg}
     for key, choices in CHOICES.items():
         check_choice(f"test_cfg.{key}", complete[key], choices)
-    for key in ("steps", "ensemble"):
+    for key in ("num_inference_steps", "ensemble_size"):
         if complete[key] < 1:
             raise ValueError(f"`test_cfg.{key}` must be at least 1, but got {complete[key]}.")
-    if complete["noise"] == "zero" and complete["ensemble"] > 1:
+    if complete["noise"] == "zero" and complete["ensemble_size"] > 1:
         raise ValueError(
-            f"`test_cfg.ensemble` must be 1 with `noise='zero'`, but got {complete['ensemble']}: "
+            f"`test_cfg.ensemble_size` must be 1 with `noise='zero'`, but got {complete['ensemble_size']}: "
             "members differ by nothing but their noise."
         )
     check_range("test_cfg.threshold", complete["threshold"], 0, 1)

@@ -1,7 +1,7 @@
 """Large images in overlapping tiles, whose predictions are blended."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,10 +9,10 @@ from torch.nn import functional
 
 
 class Window(NamedTuple):
-    """A part of a larger picture, in pixels.
+    """A part of a larger image, in pixels.
 
     Attributes:
-        canvas: (H, W) of the whole.
+        canvas: (H, W) of the full image.
         top: Its first row.
         left: Its first column.
         height: Rows.
@@ -25,15 +25,15 @@ class Window(NamedTuple):
     height: int
     width: int
 
-    def cut(self, picture: Tensor, stride: int = 1) -> Tensor:
-        """The part of (..., H/stride, W/stride)."""
+    def cut(self, image: Tensor, stride: int = 1) -> Tensor:
+        """Cuts this part out of (..., H/stride, W/stride)."""
         top, left, height, width = (value // stride for value in self[1:])
-        return picture[..., top : top + height, left : left + width]
+        return image[..., top : top + height, left : left + width]
 
 
-def whole(picture: Tensor) -> Window:
-    """The window that is all of (..., H, W)."""
-    size = tuple(picture.shape[-2:])
+def full_window(image: Tensor) -> Window:
+    """Returns the window that is all of (..., H, W)."""
+    size = tuple(image.shape[-2:])
     return Window(size, 0, 0, *size)
 
 
@@ -61,7 +61,8 @@ def blend_tiles(
     padded = functional.pad(images, (0, -width % stride, 0, -height % stride), mode="replicate")
     canvas = tuple(padded.shape[-2:])
     weight = tent(size, images.device)
-    total = norm = 0
+    total: Any = 0
+    norm: Any = 0
     for top in starts(canvas[0], size, overlap, stride):
         for left in starts(canvas[1], size, overlap, stride):
             window = Window(canvas, top, left, size, size)
@@ -72,13 +73,13 @@ def blend_tiles(
 
 
 def starts(length: int, size: int, overlap: float, stride: int) -> list[int]:
-    """Where tiles begin along one side, evenly: at multiples of the stride, the last one at the end."""
+    """Lists where tiles begin along one side, evenly: at multiples of the stride, the last one at the end."""
     most = max(stride, int(size * (1 - overlap)) // stride * stride)
     number = -(-(length - size) // most) + 1
     return [round(index * (length - size) / max(1, number - 1) / stride) * stride for index in range(number)]
 
 
 def tent(size: int, device: torch.device) -> Tensor:
-    """Weights (size, size) that fall from the middle to the edge, never to zero."""
+    """Computes weights (size, size) that fall from the middle to the edge, never to zero."""
     side = 1 - (torch.arange(size, device=device) - (size - 1) / 2).abs() * 2 / (size + 1)
     return side[:, None] * side

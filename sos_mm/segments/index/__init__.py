@@ -1,1 +1,1 @@
-"""Indices of segments: what is known of each in a memory-mapped Arrow file, and reduced copies beside it."""
+"""Indices of segments: the metadata of each in a memory-mapped Arrow file, and reduced copies beside it."""

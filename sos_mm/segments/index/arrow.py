@@ -1,4 +1,4 @@
-"""One file that says all about the segments of a bank but their pixels: uncompressed Arrow, memory-mapped."""
+"""The index file of a bank: all metadata of its segments, uncompressed Arrow, memory-mapped."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from sos_mm.checks import require
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.index.copies import OVERSAMPLING, CopiesFile, PackedCopy, copy_sizes
 from sos_mm.segments.quality import ANNOTATED, Facts
@@ -44,8 +44,7 @@ _TYPES = {
 
 
 def is_index(path: Path) -> bool:
-    """Whether there is an index of any version."""
-    pa = arrow()
+    """Returns whether a file is an index, of any version."""
     try:
         return _KEY in (pa.ipc.open_file(pa.memory_map(str(path))).schema.metadata or {})
     except (pa.ArrowInvalid, OSError):
@@ -53,18 +52,15 @@ def is_index(path: Path) -> bool:
 
 
 def column_types(copies: Sequence[int]) -> dict[str, str]:
-    """Types by name of the columns of an index with copies of these sides; each has the length of its bytes."""
+    """Returns the column types, by name, of an index with reduced copies of these sides.
+
+    Each copy has a column with its length in bytes.
+    """
     return {**_TYPES, **{f"copy_{side}": "int32" for side in copies}}
 
 
-def arrow() -> Any:
-    """pyarrow; raises ImportError with the remedy if it is not installed."""
-    return require("pyarrow", "An index of segments", "pip install pyarrow")
-
-
-def schema(header: dict[str, Any]) -> Any:
-    """The columns of an index, with its header."""
-    pa = arrow()
+def schema(header: dict[str, Any]) -> pa.Schema:
+    """Builds the Arrow schema of an index, with its header as metadata."""
     kinds = {"list": pa.list_(pa.string()), "bool": pa.bool_()}
     types = column_types(header["copies"])
     columns = [(name, kinds[kind] if kind in kinds else getattr(pa, kind)()) for name, kind in types.items()]
@@ -80,16 +76,16 @@ def make_header(
     skipped: Mapping[str, int] | None = None,
     has_source_sizes: bool = False,
 ) -> dict[str, Any]:
-    """The header of an index.
+    """Builds the header of an index.
 
     Args:
         counts: Rows of each category, in the order of the rows.
-        root: Folder that the names of files begin at.
+        root: Folder to which the file names are relative.
         fingerprint: See `Fingerprint`.
-        copies: Longest sides of the reduced copies, in pixels, rising.
-        pack: What the name of their file ends on, and its bytes.
-        skipped: Segments that were left out, by reason.
-        has_source_sizes: Whether of every row it is known how large the image is that it was cut out of.
+        copies: Longest sides of the reduced copies, in pixels, ascending.
+        pack: Suffix of the name of their file, and its size in bytes.
+        skipped: Number of segments that were left out, by reason.
+        has_source_sizes: Whether the size of the source image is known for every row.
     """
     return {
         "version": _VERSION,
@@ -106,26 +102,25 @@ def make_header(
 
 
 class IndexedRecords(Sequence):
-    """A `RecordTable` of an index, each made when it is asked for; sorted by category.
+    """A `RecordTable` over an index, sorted by category; records are built when they are requested.
 
-    Copies for other processes hold only the path and open it again.
+    A pickled instance holds only the path and opens the file again.
 
     Args:
         path: The file.
-        root: Folder that the names of files begin at, if it is no longer where it was.
+        root: Folder to which the file names are relative, if it has moved.
 
     Attributes:
         categories: Names, sorted.
         counts: (C,) int64 rows of each category.
-        copies: Longest sides of the reduced copies in pixels, rising.
-        skipped: How many segments were left out when the index was made, by reason.
-        has_source_sizes: Whether of every row it is known how large the image is that it was cut out of.
-        fingerprint: 64 digits that tell its contents from others; see `Fingerprint`.
+        copies: Longest sides of the reduced copies in pixels, ascending.
+        skipped: Number of segments that were left out when the index was built, by reason.
+        has_source_sizes: Whether the size of the source image is known for every row.
+        fingerprint: Content hash; see `Fingerprint`.
 
     Raises:
-        FileNotFoundError: If there is no such file, or none with its copies beside it.
-        ImportError: If pyarrow is not installed.
-        ValueError: If the file is not an index of this version, or that of its copies is not whole.
+        FileNotFoundError: If the file, or the file of its reduced copies, does not exist.
+        ValueError: If the file is not an index of this version, or the file of its copies is incomplete.
     """
 
     sized = True
@@ -150,7 +145,6 @@ class IndexedRecords(Sequence):
         self._batches: dict[int, Getters] = {}
 
     def _open(self) -> dict[str, Any]:
-        pa = arrow()
         if not self.path.is_file():
             raise FileNotFoundError(f"The index {self.path} does not exist.")
         try:
@@ -165,68 +159,68 @@ class IndexedRecords(Sequence):
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, row: int) -> SegmentRecord:
-        get, place = self._at(row)
-        flags = tuple(get[name](place) for name in ANNOTATED)
+    def __getitem__(self, row: Any) -> Any:
+        get, position = self._at(row)
+        flags = tuple(get[name](position) for name in ANNOTATED)
         return SegmentRecord(
             self.file(row),
-            get["category"](place),
-            get["sub_category"](place),
-            get["phrase"](place),
-            get["description"](place),
-            get["features"](place),
-            get["source_id"](place),
-            get["offset"](place),
-            get["length"](place),
-            get["outline"](place),
-            _known(get["soften"](place)),
+            get["category"](position),
+            get["sub_category"](position),
+            get["phrase"](position),
+            get["description"](position),
+            get["features"](position),
+            get["source_id"](position),
+            get["offset"](position),
+            get["length"](position),
+            get["outline"](position),
+            _known(get["soften"](position)),
             None if flags[0] is None else flags,
-            Facts(*[get[name](place) for name in _FACTS]),
-            _source_size(get, place),
-            get["decontaminate"](place),
-            _known(get["bordering"](place)),
+            Facts(*[get[name](position) for name in _FACTS]),
+            _source_size(get, position),
+            get["decontaminate"](position),
+            _known(get["bordering"](position)),
         )
 
     def kind(self, row: int) -> tuple[str, tuple[str, ...]]:
-        """Sub-category and attributes of a row, at a tenth of the cost of its record."""
-        get, place = self._at(row)
-        return get["sub_category"](place), get["features"](place)
+        """Returns the sub-category and attributes of a row, at a tenth of the cost of its record."""
+        get, position = self._at(row)
+        return get["sub_category"](position), get["features"](position)
 
     def file(self, row: int) -> str:
-        """Path of the file that a row is in, at a tenth of the cost of its record."""
-        get, place = self._at(row)
-        return os.path.join(self._root_text, get["file"](place))
+        """Returns the path of the file that holds a row, at a tenth of the cost of its record."""
+        get, position = self._at(row)
+        return os.path.join(self._root_text, get["file"](position))
 
     def outline(self, row: int) -> SegmentInfo:
-        """What a layout needs to know of a row, at a tenth of the cost of its record."""
-        get, place = self._at(row)
-        size = get["box_height"](place), get["box_width"](place)
-        return SegmentInfo(size, get["category"](place), _source_size(get, place))
+        """Returns the size and category of a row, at a tenth of the cost of its record."""
+        get, position = self._at(row)
+        size = get["box_height"](position), get["box_width"](position)
+        return SegmentInfo(size, get["category"](position), _source_size(get, position))
 
     def copy(self, row: int, at_least: tuple[int, int]) -> PackedCopy | None:
-        """The smallest copy of a row that is large enough to be scaled down to a height and width.
+        """Finds the smallest copy of a row that is large enough to be scaled down to a height and width.
 
-        That is one of at least `OVERSAMPLING` times both, or of the segment's own size.
+        It has at least `OVERSAMPLING` times both, or the segment's own size.
 
         Returns:
             None if only the segment itself is large enough.
         """
-        get, place = self._at(row)
-        offset, size = get["copy_offset"](place), (get["box_height"](place), get["box_width"](place))
+        get, position = self._at(row)
+        offset, size = get["copy_offset"](position), (get["box_height"](position), get["box_width"](position))
         height, width = at_least[0] * OVERSAMPLING, at_least[1] * OVERSAMPLING
         for side, own in zip(self.copies, copy_sizes(size, self.copies), strict=False):
-            length = get[f"copy_{side}"](place)
+            length = get[f"copy_{side}"](position)
             if length and (own == size or (own[0] >= height and own[1] >= width)):
                 return PackedCopy(offset, length, own, size)
             offset += length
         return None
 
     def measured(self, faults: ErrorCollector) -> "IndexedRecords":
-        """Gives itself: an index holds the facts of all."""
+        """Returns itself: an index holds the measurements of all segments."""
         return self
 
     def select(self, selection: Selection) -> SelectedRecords:
-        """Gives the part that is selected."""
+        """Returns the selected part."""
         return SelectedRecords(self, selection)
 
     @property
@@ -235,51 +229,54 @@ class IndexedRecords(Sequence):
         return self._pack.path if self._pack else None
 
     def read_copy(self, copy: PackedCopy) -> np.ndarray:
-        """The pixels (h, w, 4) uint8 of a copy; raises as `CopiesFile.read` does."""
+        """Reads the pixels (h, w, 4) uint8 of a copy; raises the errors of `CopiesFile.read`."""
+        assert self._pack is not None, "only an index with a file of copies has any"
         return self._pack.read(copy)
 
     def _at(self, row: int) -> "tuple[Getters, int]":
-        """What gets the values of the row's batch, by column, and the row's place in it."""
+        """Returns the getters of the batch of a row, by column, and the index of the row in the batch."""
         if not 0 <= row < self._length:
             raise IndexError(f"`row` must be in [0, {self._length}), but got {row}.")
-        number, place = divmod(int(row), self._batch_rows)
+        number, position = divmod(int(row), self._batch_rows)
         if number not in self._batches:
             self._batches[number] = Getters(self._file.get_batch(number))
-        return self._batches[number], place
+        return self._batches[number], position
 
     def column(self, name: str) -> np.ndarray:
-        """(N,) values of a column; flags as int8, -1 where nothing was said; NaN for numbers that are not known."""
+        """Returns the (N,) values of a column; flags as int8, -1 where not annotated; NaN for unknown numbers."""
         column = self._file.read_all().column(name)
         if name in ANNOTATED:
             return column.cast("int8").fill_null(-1).to_numpy()
         return column.to_numpy()
 
     def features(self) -> Iterator[Sequence[str]]:
-        """The attributes of each row, in turn."""
+        """Yields the attributes of each row."""
         for number in range(self._file.num_record_batches):
             yield from self._file.get_batch(number).column("features").to_pylist()
 
 
 def _known(value: float) -> float | None:
-    """A number of a column where NaN stands for none."""
+    """Returns a number of a column, or None for NaN."""
     return None if isnan(value) else value
 
 
-def _source_size(get: "Getters", place: int) -> tuple[int, int] | None:
-    """Height and width of the image that a row was cut out of; 0 stands for none."""
-    height = get["source_height"](place)
-    return (height, get["source_width"](place)) if height else None
+def _source_size(get: "Getters", position: int) -> tuple[int, int] | None:
+    """Returns height and width of a row's source image, or None for 0."""
+    height = get["source_height"](position)
+    return (height, get["source_width"](position)) if height else None
 
 
 def pack_path(index: Path, name: str) -> Path:
-    """Where the reduced copies of an index are: named for what they hold, so that no index meets another's."""
+    """Returns the path of an index's reduced copies; its name holds their content hash, so indices
+    never share a file.
+    """
     return index.with_suffix(f".{name}.copies")
 
 
 class Getters(dict):
-    """Gets single values of an Arrow record batch, by the name of the column.
+    """Functions that read single values of an Arrow record batch, by column name.
 
-    They are read from the buffers: an Arrow scalar costs five times as much.
+    They read the buffers directly: an Arrow scalar costs five times as much.
     """
 
     def __init__(self, batch: Any):
@@ -292,32 +289,32 @@ class Getters(dict):
 
 
 def getter(column: Any) -> Callable[[int], Any]:
-    """A function from a place in an Arrow array to the Python value there.
+    """Returns a function from an index of an Arrow array to the Python value there.
 
     Args:
-        column: Strings, lists of strings (which come as tuples), whole or broken numbers, truth values. Only
-            the last may be null, for None.
+        column: Strings, lists of strings (returned as tuples), integers, floats or booleans. Only booleans may be null,
+            which is returned as None.
     """
     kind = str(column.type)
     if kind == "string":
         return _strings(column)
     if kind.startswith("list"):
         edges, get = _edges(column), _strings(column.values)
-        return lambda place: tuple(map(get, range(edges[place], edges[place + 1])))
+        return lambda position: tuple(map(get, range(edges[position], edges[position + 1])))
     if kind == "bool":
         values, meanings = column.cast("int8").fill_null(2).to_numpy().item, (False, True, None)
-        return lambda place: meanings[values(place)]
+        return lambda position: meanings[values(position)]
     return column.to_numpy().item
 
 
 def _strings(column: Any) -> Callable[[int], str]:
     edges, data = _edges(column), column.buffers()[2]
     view = memoryview(data if data is not None else b"")
-    return lambda place: str(view[edges[place] : edges[place + 1]], "utf-8")
+    return lambda position: str(view[edges[position] : edges[position + 1]], "utf-8")
 
 
 def _edges(column: Any) -> memoryview:
-    """Where each value begins, and the last one ends."""
+    """Returns the offsets of the first character of each value, and of the end of the last one."""
     offsets = column.buffers()[1]
     if offsets is None:
         return memoryview(b"\0\0\0\0").cast("i")

@@ -1,33 +1,36 @@
-"""Reduced copies of segments, packed into one file, for uses that need fewer pixels than there are."""
+"""Multi-resolution copies of segments, packed into one file, for uses that need fewer pixels."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 
-from sos_mm.checks import FaultyInputError, require
+from sos_mm.checks import FaultyInputError, require_posix
 
-# A copy is used where it has at least so many pixels a side for one that is wanted. Averaging from fewer to
-# fewer blurs twice: from 1.25 to 1 three tenths of the fine detail are lost, from 2 to 1 less than a tenth.
+# A copy is used if its sides are at least so many times the wanted sides. Reducing twice blurs twice: from 1.25 to 1
+# three tenths of the fine detail are lost, from 2 to 1 less than a tenth.
 OVERSAMPLING = 2
 
-# Rows that are shrunk at once, so that a picture of any size takes little memory.
+# At 128 to 1000 pixels it decodes 15 to 30 times as fast as PNG, at about 1.6 times the size.
+_CODEC = pa.Codec("lz4_raw")
+
+# Rows that are reduced at once, so that an image of any size takes little memory.
 _STRIP = 256
 
 
 def copy_sizes(size: tuple[int, int], sides: Sequence[int]) -> list[tuple[int, int]]:
-    """Sizes of the copies of a segment: one for each side below its own longest, then one of itself.
+    """Computes the sizes of a segment's copies: one for each side below its own longest side, then its own size.
 
     Args:
-        size: Its height and width in pixels.
-        sides: Longest sides of copies, rising.
+        size: Height and width of the segment in pixels.
+        sides: Longest sides of the copies, ascending.
 
     Returns:
-        Heights and widths for the first of ``sides``. The segment itself is the last one only if it is no
+        Heights and widths for the first entries of ``sides``. The segment's own size is the last one only if it is no
         larger than one of them.
     """
     height, width = size
@@ -41,9 +44,9 @@ def copy_sizes(size: tuple[int, int], sides: Sequence[int]) -> list[tuple[int, i
 
 
 def shrink(rgba: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Scales an RGBA picture down; every pixel counts by its area, and its colour by its alpha too.
+    """Scales an RGBA image down by area averaging, colours weighted by alpha.
 
-    In whole numbers throughout, so that the same picture comes out of any machine.
+    Uses integer arithmetic throughout, so that the result is the same on any machine.
 
     Args:
         rgba: (H, W, 4) uint8, straight alpha.
@@ -67,16 +70,16 @@ def shrink(rgba: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def without_hidden_colors(rgba: np.ndarray) -> np.ndarray:
-    """A copy that is black where it is fully transparent, which packs better."""
+    """Returns a copy with fully transparent pixels set to black, which compresses better."""
     return cv2.copyTo(rgba, cv2.merge([rgba[..., 3]] * 4))
 
 
 def _sums(values: np.ndarray, number: int, axis: int) -> np.ndarray:
-    """Sums of (H, W, 4) over ``number`` equal parts of the first or second axis, in units of a ``number``-th."""
+    """Sums (H, W, 4) over ``number`` equal parts of the first or second axis, in units of a ``number``-th."""
     length = values.shape[axis]
     whole, part = np.divmod(np.arange(number + 1) * length, number)
     before = np.cumsum(values, axis)
-    # What lies before each edge: whole values, and a part of the one that it runs through.
+    # Cumulative sum up to each edge: all values before it, and a fraction of the one that it runs through.
     at_edges = np.take(before, whole - 1, axis, mode="wrap") * number
     at_edges[(slice(None),) * axis + (0,)] = 0
     weights = part.reshape((-1, 1, 1) if axis == 0 else (-1, 1))
@@ -89,29 +92,29 @@ def _divided(values: np.ndarray, by: np.ndarray | int) -> np.ndarray:
 
 
 def pack(rgba: np.ndarray, sides: Sequence[int]) -> list[bytes]:
-    """The packed copies of a segment without transparent margins, from small to large.
+    """Encodes the reduced copies of a segment without transparent margins, from small to large.
 
-    One on which nothing opaque is left, as of a hair, is empty.
+    A copy without any opaque pixel, as of a hair, is empty.
     """
     packed, source = [], rgba
     for size in reversed(copy_sizes(rgba.shape[:2], sides)):
-        # From the copy before where that has at least twice the pixels a side, which is four times as fast.
+        # From the previous copy if it has at least twice the pixels a side, which is four times as fast.
         source = source if min(np.divide(source.shape[:2], size)) >= OVERSAMPLING else rgba
         small = shrink(source, size)
         source = small if small.shape != rgba.shape else rgba
-        packed.append(_codec().compress(small.tobytes(), asbytes=True) if small[..., 3].max() >= 128 else b"")
+        packed.append(_CODEC.compress(small.tobytes(), asbytes=True) if small[..., 3].max() >= 128 else b"")
     return packed[::-1]
 
 
 @dataclass(frozen=True, slots=True)
 class PackedCopy:
-    """Where a copy is.
+    """The position and sizes of a packed copy.
 
     Attributes:
-        offset: Where its bytes begin in the file.
-        length: How many they are.
-        size: Its height and width.
-        full_size: Those of the segment.
+        offset: Offset of its bytes in the file.
+        length: Number of its bytes.
+        size: Height and width of the copy.
+        full_size: Height and width of the segment.
     """
 
     offset: int
@@ -121,29 +124,31 @@ class PackedCopy:
 
 
 class CopiesFile:
-    """The file of the copies, open for reading.
+    """The file of the reduced copies, open for reading.
 
     Args:
         path: The file.
-        length: Its bytes.
+        length: Its expected size in bytes.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it has another length.
+        FileNotFoundError: If it does not exist.
+        RuntimeError: On Windows.
+        ValueError: If it has another size.
     """
 
     def __init__(self, path: Path, length: int):
+        require_posix("Reading reduced copies of segments")
         self.path = path
         if not path.is_file():
             raise FileNotFoundError(f"The reduced copies {path} do not exist: move them along with their index.")
         if path.stat().st_size != length:
             got = f"{path.stat().st_size} bytes, but must have {length}"
             raise ValueError(f"The reduced copies {path} have {got}: copy the file again, or make the index anew.")
-        # Not memory-mapped: what was read would count as this process's memory ever after.
+        # Not memory-mapped: pages that were read would count as this process's memory from then on.
         self._file = path.open("rb", buffering=0)
 
     def read(self, copy: PackedCopy) -> np.ndarray:
-        """The pixels (h, w, 4) uint8 of a copy.
+        """Reads the pixels (h, w, 4) uint8 of a copy.
 
         Raises:
             ValueError: If its bytes are damaged; names the file.
@@ -151,14 +156,8 @@ class CopiesFile:
         height, width = copy.size
         packed = os.pread(self._file.fileno(), copy.length, copy.offset)
         try:
-            pixels = np.frombuffer(_codec().decompress(packed, height * width * 4), np.uint8)
+            pixels = np.frombuffer(_CODEC.decompress(packed, height * width * 4), np.uint8)
         except (OSError, ValueError) as error:
             text = f"The copy at byte {copy.offset} of {self.path} is damaged ({error}): make the index anew."
             raise FaultyInputError("cannot be decoded", text) from error
         return pixels.reshape(height, width, 4)
-
-
-@cache
-def _codec():
-    # At 128 to 1000 pixels it is unpacked 15 to 30 times as fast as PNG, for about 1.6 times the bytes.
-    return require("pyarrow", "Reduced copies of segments", "pip install pyarrow").Codec("lz4_raw")

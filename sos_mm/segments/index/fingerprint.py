@@ -1,4 +1,4 @@
-"""What tells the contents of two banks apart: wherever they lie, and whenever their files were written."""
+"""Content hashes of banks, independent of the folders and the modification times of their files."""
 
 import hashlib
 import json
@@ -13,11 +13,11 @@ from sos_mm.segments.record import SegmentRecord
 
 
 class Fingerprint:
-    """Sums up records one after the other.
+    """A content hash of records, updated one by one.
 
-    It depends on their order, words, annotated flags, outlines and source sizes, on the names of their files below
-    a folder, and on the files' sizes or their places in a shard. It reads no pixels: a file that was changed without a
-    change of its size is not noticed.
+    It depends on their order, texts, annotated flags, outlines and source sizes, on the names of their files relative
+    to a folder, and on the files' sizes or their offsets in a shard. It reads no pixels: a change of a file that keeps
+    its size is not detected.
 
     Args:
         root: The folder.
@@ -27,10 +27,10 @@ class Fingerprint:
         self._root, self._hash = root, hashlib.sha256()
 
     def add(self, record: SegmentRecord) -> None:
-        """Takes in a record.
+        """Adds a record.
 
         Raises:
-            FileNotFoundError: If its file is gone; names it.
+            FileNotFoundError: If its file is missing; names it.
         """
         try:
             size = record.length or os.stat(record.file).st_size
@@ -38,18 +38,18 @@ class Fingerprint:
             raise FileNotFoundError(f"The file {record.file} does not exist.") from error
         words = (record.category, record.sub_category, record.phrase, record.description, record.attributes)
         name = Path(os.path.relpath(record.file, self._root)).as_posix()
-        place = (record.source_id, name, record.offset, size, record.outline, record.soften, record.flags)
-        self._hash.update(_encoded((*words, *place, record.source_size, record.decontaminate)))
+        position = (record.source_id, name, record.offset, size, record.outline, record.soften, record.flags)
+        self._hash.update(_encoded((*words, *position, record.source_size, record.decontaminate)))
 
     def hexdigest(self, *more: Any) -> str:
-        """The 64 digits, of the records and of what else JSON can hold."""
+        """Returns the 64 hexadecimal digits of the hash of the records and of further JSON values."""
         whole = self._hash.copy()
         whole.update(_encoded(more))
         return whole.hexdigest()
 
 
 def fingerprint(records: Iterable[SegmentRecord], root: str) -> str:
-    """That of records without reduced copies, as their index would have it."""
+    """Computes the content hash of records without reduced copies; equals that of their index."""
     whole = Fingerprint(root)
     for record in records:
         whole.add(record)
@@ -57,12 +57,12 @@ def fingerprint(records: Iterable[SegmentRecord], root: str) -> str:
 
 
 def common_root(records: Iterable[SegmentRecord]) -> str:
-    """The deepest folder that holds all files."""
+    """Returns the deepest folder that holds all files."""
     return os.path.commonpath({os.path.dirname(os.path.abspath(record.file)) for record in records})
 
 
 def combined(*parts: Any) -> str:
-    """64 digits that depend on values that JSON can hold, and on arrays."""
+    """Computes a hash, 64 hexadecimal digits, of JSON values and arrays."""
     whole = hashlib.sha256()
     for part in parts:
         whole.update(np.ascontiguousarray(part).tobytes() if isinstance(part, np.ndarray) else _encoded(part))

@@ -1,4 +1,4 @@
-"""Makes an index: reads every segment once, validates and measures it, and writes rows and reduced copies."""
+"""Builds an index: reads, checks and measures every segment once, and writes rows and reduced copies."""
 
 import hashlib
 import os
@@ -11,15 +11,16 @@ from math import nan
 from multiprocessing import get_context
 from pathlib import Path
 
+import pyarrow as pa
+from tqdm import tqdm
+
 from sos_mm.atomic import sync
-from sos_mm.checks import check_range, writable_folder
+from sos_mm.checks import check_range, require_posix, writable_folder
 from sos_mm.errors import ErrorCollector
-from sos_mm.progress import Progress
 from sos_mm.segments.index.arrow import (
     BATCH_ROWS,
     WORDS,
     IndexedRecords,
-    arrow,
     is_index,
     make_header,
     pack_path,
@@ -30,30 +31,32 @@ from sos_mm.segments.index.fingerprint import Fingerprint, common_root
 from sos_mm.segments.quality import Facts, measure
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.segment import Segment
+from sos_mm.terminal import progress_bar
 
-# Few enough that their copies, which are waited for, take little memory.
+# Few enough that their pending copies take little memory.
 _BLOCK = 256
-# Raised by `SegmentRecord.pixels` for what is wrong with one segment; other errors are not about segments.
+# `SegmentRecord.pixels` raises these for a broken segment; other errors are not about a segment.
 _BROKEN = (FileNotFoundError, ValueError)
 
 
 def measured(
     records: Sequence[SegmentRecord], faults: ErrorCollector | None = None, workers: int = 1, progress: bool = True
 ) -> list[SegmentRecord]:
-    """The records with their facts; reads the pixels of those that have none yet.
+    """Measures records: reads the pixels of those that have no facts yet, and gives all with their facts.
 
     Args:
-        records: What to read.
+        records: The records to measure.
         faults: Records broken segments; raises the first one if None.
-        workers: Processes; 1 reads in this one.
-        progress: Whether to say on stderr how far it is.
+        workers: Number of processes; 1 reads in this process.
+        progress: Whether to show a progress bar on stderr.
     """
     faults, kept = faults or ErrorCollector(), []
-    for record, result, _ in _progress(records, progress).over(_examined(records, (), workers)):
-        if isinstance(result, Exception):
-            faults.record(result)
-        else:
-            kept.append(replace(record, facts=result))
+    with _progress(_examined(records, (), workers), len(records), progress) as examined:
+        for record, result, _ in examined:
+            if isinstance(result, Exception):
+                faults.record(result)
+            else:
+                kept.append(replace(record, facts=result))
     return kept
 
 
@@ -68,23 +71,24 @@ def build_index(
 ) -> None:
     """Reads all segments once and writes their index, and beside it their reduced copies.
 
-    An index that is there already is replaced when the new one is whole, and stays as it is if that fails.
+    An existing index is replaced when the new one is complete, and stays unchanged if writing fails.
 
     Args:
-        records: What to put in; the readers make them.
+        records: The records to index, from the readers.
         path: The index file, such as ``bank.arrow``; copies go into ``bank.<digits>.copies`` beside it.
-        copies: Longest sides in pixels of the reduced copies, rising; a segment that is no larger than one of
-            them is copied as it is, which is read faster than its file. See `SegmentBank.load`.
-        faults: Records broken segments; raises the first one if None. What it skipped is counted in the index.
-        workers: Processes.
-        progress: Whether to say on stderr how far it is.
+        copies: Longest sides in pixels of the reduced copies, ascending; a segment that is no larger than one of
+            them is copied at its own size, which is faster to read than its file. See `SegmentBank.load`.
+        faults: Records broken segments; raises the first one if None. The index holds the number of skipped ones.
+        workers: Number of processes.
+        progress: Whether to show a progress bar on stderr.
 
     Raises:
         FileNotFoundError, ValueError: If a segment is broken, or none is left; names it.
-        FileExistsError: If something else than an index is there already, which is left as it is.
-        ImportError: If pyarrow is not installed.
-        OSError: If the files cannot be written; known before the first segment is read.
+        FileExistsError: If ``path`` exists and is not an index; it is left unchanged.
+        OSError: If the files cannot be written; checked before the first segment is read.
+        RuntimeError: On Windows.
     """
+    require_posix("Making an index of segments")
     copies = tuple(copies)
     if list(copies) != sorted(set(copies)):
         raise ValueError(f"`copies` must be rising sides in pixels, but got {copies}.")
@@ -98,8 +102,11 @@ def build_index(
     records = sorted(records, key=lambda record: record.category)
     if not records:
         raise ValueError(f"{path} must hold at least one segment, but there is none.")
-    with IndexWriter(path, common_root(records), copies) as writer:
-        for record, result, packed in _progress(records, progress).over(_examined(records, copies, workers)):
+    with (
+        IndexWriter(path, common_root(records), copies) as writer,
+        _progress(_examined(records, copies, workers), len(records), progress) as examined,
+    ):
+        for record, result, packed in examined:
             if isinstance(result, Exception):
                 faults.record(result)
             else:
@@ -113,7 +120,7 @@ Examined = tuple[SegmentRecord, Facts | Exception, list[bytes]]
 
 
 def _examined(records: Sequence[SegmentRecord], copies: Sequence[int], workers: int) -> Iterator[Examined]:
-    """Each record with its facts, or what is wrong with it, and its packed copies."""
+    """Examines each record; gives it with its facts, or what is wrong with it, and its packed copies."""
     examine = partial(_examine, copies=copies)
     if workers == 1:
         yield from map(examine, records)
@@ -136,23 +143,22 @@ def _examine(record: SegmentRecord, copies: Sequence[int]) -> Examined:
     return record, facts, pack(box, copies)
 
 
-def _progress(records: Sequence[SegmentRecord], shown: bool) -> Progress:
-    return Progress(len(records), "segments", shown)
+def _progress(examined: Iterator[Examined], total: int, shown: bool) -> tqdm:
+    return progress_bar(examined, total=total, unit="segments", shown=shown)
 
 
 class IndexWriter:
-    """An index in the making, beside the one that may be there; `finish` puts it in its place.
+    """Writes an index to temporary files, which `finish` moves to their final paths.
 
-    Rows are gathered in a file without a header, since that names the counts, and copied behind it at the end.
-    Use it in a ``with`` block, which takes away what was begun.
+    Rows are collected in a file without a header, since the header holds their counts, and appended to it at the end.
+    Use it in a ``with`` block, which removes temporary files.
 
     Args:
         path: The index file, such as ``bank.arrow``; reduced copies go into ``bank.<digits>.copies``.
-        root: Folder that the names of files begin at.
-        copies: Longest sides of the reduced copies in pixels, rising.
+        root: Folder to which the file names are relative.
+        copies: Longest sides of the reduced copies in pixels, ascending.
 
     Raises:
-        ImportError: If pyarrow is not installed.
         OSError: If the files cannot be written.
     """
 
@@ -169,8 +175,8 @@ class IndexWriter:
             for part in (rows, pack, self._whole):
                 stack.callback(part.unlink, missing_ok=True)
             self._pack = stack.enter_context(pack.open("wb"))
-            file = stack.enter_context(arrow().OSFile(str(rows), "wb"))
-            self._writer = stack.enter_context(arrow().ipc.new_file(file, self._plain))
+            file = stack.enter_context(pa.OSFile(str(rows), "wb"))
+            self._writer = stack.enter_context(pa.ipc.new_file(file, self._plain))
             self._rows_path, self._pack_path = rows, pack
             self._stack = stack.pop_all()
 
@@ -181,7 +187,7 @@ class IndexWriter:
         self._stack.close()
 
     def add(self, record: SegmentRecord, copies: Sequence[bytes] = ()) -> None:
-        """Adds a measured record, of the same category as the one before or of a later one, and its copies."""
+        """Adds a measured record and its copies; records must come sorted by category."""
         lengths = [len(packed) for packed in copies] + [0] * (len(self.copies) - len(copies))
         self._rows.append((*_row(record, self.root), self._packed, *lengths))
         for packed in copies:
@@ -195,7 +201,7 @@ class IndexWriter:
             self._flush()
 
     def finish(self, skipped: Mapping[str, int]) -> None:
-        """Puts the index in its place; says in it how many segments were left out, by reason."""
+        """Moves the index to its final path; stores in it how many segments were left out, by reason."""
         self._flush()
         self._writer.close()
         self._pack.close()
@@ -215,13 +221,13 @@ class IndexWriter:
 
     def _flush(self) -> None:
         if self._rows:
-            pa, columns = arrow(), zip(*self._rows, strict=True)
+            columns = zip(*self._rows, strict=True)
             arrays = [pa.array(values, field.type) for values, field in zip(columns, self._plain, strict=True)]
             self._writer.write_batch(pa.record_batch(arrays, schema=self._plain))
             self._rows = []
 
     def _copy_rows(self, header: dict) -> None:
-        pa, kind = arrow(), schema(header)
+        kind = schema(header)
         with pa.memory_map(str(self._rows_path)) as source, pa.OSFile(str(self._whole), "wb") as file:
             rows = pa.ipc.open_file(source)
             with pa.ipc.new_file(file, kind) as writer:
@@ -234,7 +240,7 @@ class IndexWriter:
 
 
 def _copies_of(index: Path) -> Path | None:
-    """The file of the copies of an index that is there already."""
+    """Finds the file of the copies of an index that is there already; None if there is none."""
     try:
         return IndexedRecords(index).pack
     except (OSError, ValueError):
@@ -245,7 +251,7 @@ def _row(record: SegmentRecord, root: str) -> tuple:
     return (
         *(getattr(record, name) for name in WORDS),
         list(record.attributes),
-        *astuple(record.facts),
+        *(astuple(record.facts) if record.facts else ()),
         os.path.relpath(record.file, root),
         record.offset,
         record.length,

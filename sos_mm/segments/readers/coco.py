@@ -1,4 +1,4 @@
-"""The reader of COCO and LVIS annotation files: each object is a segment to be cut out of its photograph."""
+"""The reader of COCO and LVIS annotation files: each annotated object is a segment, cut out of its image on demand."""
 
 import json
 from collections import defaultdict
@@ -13,13 +13,14 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.formats.boxes import four_numbers, is_four_numbers
 from sos_mm.formats.coco import CocoFile, file_names
 from sos_mm.formats.json_reader import read_json_object
+from sos_mm.formats.records import Record
 from sos_mm.segments.bordering import PanopticMaps, bordering_shares
 from sos_mm.segments.readers.common import without_duplicates
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.vocabulary import category_key
 
 BORDERING = "bordering on other objects"
-# An object that was listed: its annotation and its record.
+# A listed object: its annotation and its record.
 Listed = tuple[Mapping[str, Any], SegmentRecord]
 
 
@@ -40,21 +41,20 @@ def read_annotated(
 
     Args:
         annotations: The JSON file; polygons, and run lengths as lists or compressed.
-        images: Folder of the photographs, found by ``file_name`` or by the end of ``coco_url``.
+        images: Folder of the images, found by ``file_name`` or by the end of ``coco_url``.
         include: Names of the categories to list; all if None.
         crowd: Whether to list groups, ``iscrowd``.
-        truncated: Whether to list objects whose box comes within a pixel of the photograph's border.
-        max_bordering: Largest share of an object's outline that may border on other objects of its photograph
-            (within 2 pixels of any of them, listed or not, groups included), in [0, 1]. Who is in front is not known:
-            others hide a part of most objects above it, but of some whole ones too. 1 lists all and only measures;
-            None does not even measure, which saves about half a millisecond an object; an index keeps it.
-        panoptic: A COCO panoptic JSON file and the folder of its PNG maps, for more truth on who is beside: its things
-            count as others too.
+        truncated: Whether to list objects whose box comes within a pixel of the image's border.
+        max_bordering: Largest share of an object's outline that may border on other objects of its image
+            (within 2 pixels of any of them, listed or not, groups included), in [0, 1]. The order in depth is unknown:
+            most objects above the limit are occluded, but some are complete. 1 lists all and only measures; None does
+            not measure, which saves about half a millisecond an object. An index stores the share.
+        panoptic: A COCO panoptic JSON file and the folder of its PNG files; its things count as other objects too.
         soften: Standard deviation of the softened edge, in pixels; 0 for hard edges; by the object's size if 'auto' or
             None. See `rims.cut_out`.
         decontaminate: Whether to replace colours of the old background at the object's rim; see `rims.own_colors`.
-        faults: Records objects without a photograph, category, box or outline, and ids that are there twice; raises
-            them if None. It also counts objects that `max_bordering` leaves out.
+        faults: Records objects without an image, category, box or outline, and duplicate ids; raises them if None.
+            It also counts objects that `max_bordering` leaves out.
 
     Returns:
         Records in the order of the file; ``source_id`` is ``"<stem of the file>/<annotation id>"``.
@@ -74,7 +74,7 @@ def read_annotated(
     records = [
         replace(record, soften=soften, decontaminate=bool(decontaminate))
         for _, record in listed
-        if record.bordering is None or record.bordering <= max_bordering
+        if record.bordering is None or max_bordering is None or record.bordering <= max_bordering
     ]
     faults.leave_out(BORDERING, len(listed) - len(records))
     if not records:
@@ -85,26 +85,26 @@ def read_annotated(
 
 
 def _check_options(soften: Any, max_bordering: Any, panoptic: Any) -> float | None:
-    """The standard deviation of the edge, None for that by the object's size; raises ValueError for a bad option."""
+    """Checks the options; returns the standard deviation of the edge, or None where it depends on the object's size."""
     if max_bordering is not None:
         check_range("max_bordering", max_bordering, 0, 1)
     if panoptic is not None and (isinstance(panoptic, str | Path) or len(panoptic) != 2):
         raise ValueError(f"`panoptic` must be a JSON file and the folder of its maps, but got {panoptic!r}.")
     if soften is None or soften == "auto":
         return None
-    if not isinstance(soften, Real) or not 0 <= soften <= 16:
+    if not isinstance(soften, Real) or not 0 <= float(soften) <= 16:
         raise ValueError(f"`soften` must be 'auto' or in [0, 16], but got {soften!r}.")
     return float(soften)
 
 
 class _Source:
-    """An annotation file that is read, and what its faults are told to."""
+    """An annotation file that is being read, and the collector of its errors."""
 
     def __init__(self, file: CocoFile, images: Path, faults: ErrorCollector):
         self.file, self.images, self.faults = file, images, faults
 
     def objects(self, wanted: Mapping[int, dict], crowd: bool, truncated: bool) -> Iterator[Listed]:
-        """The objects of wanted categories, in the order of the file."""
+        """Yields the objects of the wanted categories, in the order of the file."""
         paths: dict[Any, Path] = {}
         for entry in self.file.annotations:
             try:
@@ -120,19 +120,19 @@ class _Source:
                 self._meet(entry, error)
 
     def with_bordering(self, listed: Iterable[Listed], maps: PanopticMaps | None) -> Iterator[Listed]:
-        """Objects with the share of their outlines that borders on others of their image."""
+        """Yields objects with the share of their outlines that borders on other objects of their image."""
         shares: dict[int, float | ValueError] = {}
         wanted = {id(entry) for entry, _ in listed}
         by_image = defaultdict(list)
         for entry in filter(_has_outline, self.file.annotations):
             by_image[entry.get("image_id")].append(entry)
         for image_id, group in by_image.items():
-            places = [place for place, entry in enumerate(group) if id(entry) in wanted]
-            if places:
+            indices = [index for index, entry in enumerate(group) if id(entry) in wanted]
+            if indices:
                 size = self.file.images[image_id]["height"], self.file.images[image_id]["width"]
                 things = maps.things(image_id, size) if maps else None
-                found = bordering_shares(group, places, size, things)
-                shares.update((id(group[place]), share) for place, share in found.items())
+                found = bordering_shares(group, indices, size, things)
+                shares.update((id(group[index]), share) for index, share in found.items())
         for entry, record in listed:
             share = shares[id(entry)]
             if isinstance(share, ValueError):
@@ -147,7 +147,7 @@ class _Source:
 
 
 def _has_outline(entry: Mapping[str, Any]) -> bool:
-    """Whether an annotation has a box and an outline, whatever else is wrong with it."""
+    """Returns whether an annotation has a box and an outline, valid or not."""
     return is_four_numbers(entry.get("bbox")) and bool(entry.get("segmentation"))
 
 
@@ -162,7 +162,7 @@ def _categories(file: CocoFile, include: Collection[str] | None) -> dict[int, di
     return {found[key]["id"]: found[key] for key in wanted}
 
 
-def _photograph(entry: Mapping[str, Any], file: CocoFile) -> dict[str, Any]:
+def _photograph(entry: Record, file: CocoFile) -> dict[str, Any]:
     for key in ("id", "image_id", "category_id", "bbox", "segmentation"):
         if not entry.get(key) and entry.get(key) != 0:
             raise ValueError(f"`{key}` must be there, but is missing or empty.")
@@ -179,7 +179,7 @@ def _is_truncated(entry: Mapping[str, Any], image: Mapping[str, Any]) -> bool:
     return min(x, y) < 1 or x + width > image["width"] - 1 or y + height > image["height"] - 1
 
 
-def _path(images: Path, image: Mapping[str, Any]) -> Path:
+def _path(images: Path, image: Record) -> Path:
     choices = [images / name for name in file_names(image)]
     for path in choices:
         if path.is_file():

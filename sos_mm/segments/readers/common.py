@@ -1,4 +1,4 @@
-"""What the readers of cut-outs have in common: their suffixes, their words, and that each has an id of its own."""
+"""Functions shared by the readers of cut-outs: file suffixes, texts, and unique ids."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -12,10 +12,10 @@ SEGMENT_SUFFIXES = (".png", ".webp")
 
 
 def read_words(entry: Mapping[str, Any], name: str) -> tuple[str, str, tuple[str, ...]]:
-    """``short_phrase``, ``description`` and ``features`` of a JSON object; empty where they are not there.
+    """Reads ``short_phrase``, ``description`` and ``features`` of a JSON object; missing ones are empty.
 
     Raises:
-        FaultyInputError: If one is of another kind; names it and, by ``name``, the object.
+        FaultyInputError: If one has another type; names it and, by ``name``, the object.
     """
     features = entry.get("features", [])
     features = [features] if isinstance(features, str) else features
@@ -30,7 +30,7 @@ def read_words(entry: Mapping[str, Any], name: str) -> tuple[str, str, tuple[str
 
 
 def without_duplicates(records: Iterable[SegmentRecord], faults: ErrorCollector) -> list[SegmentRecord]:
-    """The records without those whose ``source_id`` an earlier one has or no text can hold; each is a fault."""
+    """Drops records whose ``source_id`` is not unique or not valid Unicode, and records an error for each."""
     kept: dict[str, SegmentRecord] = {}
     for record in records:
         if not _is_text(record.source_id):
@@ -50,12 +50,12 @@ def without_duplicates(records: Iterable[SegmentRecord], faults: ErrorCollector)
 
 
 def _is_text(name: str) -> bool:
-    # Bytes that are no UTF-8 are lone surrogates in the names that Python gives to files.
+    # Python represents bytes of file names that are not UTF-8 as lone surrogates.
     return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def keyed_record(path: str | Path, key: str, words: dict[str, Any], offset: int = 0, length: int = 0) -> SegmentRecord:
-    """Makes the record of a cut-out whose name, ``<category>/**/<name>``, is its id; raises FaultyInputError."""
+    """Builds the record of a cut-out whose name, ``<category>/**/<name>``, is its id; raises FaultyInputError."""
     folders = PurePosixPath(key).parent.parts
     if ".." in folders or PurePosixPath(key).is_absolute():
         text = f"The name {key!r} in {path} must stay below its folder, but leads out of it: rename it."

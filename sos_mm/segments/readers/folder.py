@@ -13,14 +13,14 @@ from sos_mm.segments.record import SegmentRecord
 def read_folder(root: str | Path, faults: ErrorCollector | None = None) -> list[SegmentRecord]:
     """Lists RGBA files, each in the folder of its category: ``<root>/<category>/**/<name>.png`` (or ``.webp``).
 
-    Folders below the category's are sub-categories; phrases are the category's name in words.
+    Folders below the category's folder are sub-categories; phrases are the category's name in words.
 
     Args:
         root: Folder of the categories.
-        faults: Records ids that are there twice; raises them if None.
+        faults: Records duplicate ids; raises them if None.
 
     Returns:
-        Records sorted by path; ``source_id`` is the path in ``root`` without its suffix.
+        Records sorted by path; ``source_id`` is the path relative to ``root`` without its suffix.
 
     Raises:
         FileNotFoundError, NotADirectoryError: If there is no such folder.
@@ -39,7 +39,9 @@ def read_folder(root: str | Path, faults: ErrorCollector | None = None) -> list[
 
 
 def _walk(root: str, folder: str) -> Iterator[str]:
-    """Names of the cut-outs in a folder and those below it, sorted part by part; links to folders are not followed."""
+    """Yields the paths of the cut-outs below a folder, sorted part by part; symbolic links to
+    folders are not followed.
+    """
     with os.scandir(os.path.join(root, folder)) as entries:
         found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
     for name, is_folder in found:

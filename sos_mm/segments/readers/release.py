@@ -1,4 +1,4 @@
-"""The reader of the released layout: it lists records and leaves the pixels on disk."""
+"""The reader of the layout of the released SOS segments; pixels stay on disk."""
 
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -22,7 +22,7 @@ def read_release_layout(
     filter_annotations: str | Path | None = None,
     faults: ErrorCollector | None = None,
 ) -> list[SegmentRecord]:
-    """Lists a collection laid out as the released SOS segments are.
+    """Lists a collection in the layout of the released SOS segments.
 
     Images are ``<root>/<category>/<sub-category>/<id>.png`` (or ``.webp``); the metadata are a JSON object
     with ``"<category>_<sub-category>": {"description": ..., "short_phrase": ..., "features": [...]}``.
@@ -30,13 +30,13 @@ def read_release_layout(
     Args:
         root: Folder of the categories.
         metadata: The JSON file.
-        include: ``"<category>/<sub-category>"`` of those to list; all if None.
-        allow_missing: Whether the metadata may describe sub-categories that have no file here, as after a
-            download of a part of the collection.
+        include: ``"<category>/<sub-category>"`` names to list; all if None.
+        allow_missing: Whether the metadata may describe sub-categories without files, as after a partial download
+            of the collection.
         filter_annotations: A JSON file with ``{"IsInstance": bool, "Integrity": bool,
             "QualityAndRegularity": bool}`` for each segment, under its ``source_id`` or the same with
             underscores instead of slashes.
-        faults: Records files without metadata and ids that are there twice; raises them if None.
+        faults: Records files without metadata and duplicate ids; raises them if None.
 
     Returns:
         Records sorted by category, sub-category and file name; ``source_id`` is
@@ -119,7 +119,7 @@ def _flags(record: SegmentRecord, answers: Mapping[str, Any], path: str | Path) 
     entry = answers.get(key)
     if entry is None:
         return None
-    said = tuple(entry.get(name) for name in ANNOTATED) if isinstance(entry, dict) else ()
+    said: Any = tuple(entry.get(name) for name in ANNOTATED) if isinstance(entry, dict) else ()
     if not said or not all(isinstance(each, bool) for each in said):
         raise ValueError(f"{path} must say true or false to {', '.join(ANNOTATED)} of {key!r}, but holds {entry!r}.")
     return said

@@ -1,4 +1,4 @@
-"""The reader of tar shards, as WebDataset has them."""
+"""The reader of tar shards in WebDataset's layout."""
 
 import json
 import tarfile
@@ -14,7 +14,7 @@ from sos_mm.segments.record import SegmentRecord
 
 
 def read_tar(shards: str | Path | Sequence[str | Path], faults: ErrorCollector | None = None) -> list[SegmentRecord]:
-    """Lists the RGBA files in tar shards as WebDataset has them, to be read where they are.
+    """Lists the RGBA files in tar shards of WebDataset's layout; pixels are read from the shards later.
 
     A sample is ``<key>.png`` (or ``.webp``) and, if there, ``<key>.json`` with ``category``, ``sub_category``,
     ``short_phrase``, ``description`` and ``features``. Without a ``category`` there, the first folder of the
@@ -22,8 +22,8 @@ def read_tar(shards: str | Path | Sequence[str | Path], faults: ErrorCollector |
 
     Args:
         shards: Uncompressed tar files, or one pattern such as ``'segments-*.tar'``.
-        faults: Records samples without a category, with ``..`` in their name, with faulty JSON or with an id
-            that is there twice; raises them if None.
+        faults: Records samples without a category, with ``..`` in their name, with invalid JSON or with a duplicate
+            id; raises them if None.
 
     Returns:
         Records in the order of the shards; ``source_id`` is the key.
@@ -53,7 +53,9 @@ def _shard(path: Path, faults: ErrorCollector) -> Iterator[SegmentRecord]:
                 if member.isfile() and name.suffix.lower() in SEGMENT_SUFFIXES:
                     images.append((str(name.with_suffix("")), member.offset_data, member.size))
                 elif member.isfile() and name.suffix.lower() == ".json":
-                    words[str(name.with_suffix(""))] = shard.extractfile(member).read()
+                    content = shard.extractfile(member)
+                    assert content is not None, "a file has content"
+                    words[str(name.with_suffix(""))] = content.read()
     except tarfile.TarError as error:
         if not images:
             raise ValueError(f"The shard {path} must be an uncompressed tar file, but is not: {error}.") from error
@@ -75,9 +77,9 @@ def _words(path: Path, key: str, text: bytes) -> dict[str, Any]:
     try:
         words = json.loads(text)
     except ValueError as error:
-        text = f"{key}.json in {path} must be JSON, but is not: {error}. Mend it or remove the sample."
-        raise FaultyInputError("faulty metadata", text) from error
+        fault = f"{key}.json in {path} must be JSON, but is not: {error}. Mend it or remove the sample."
+        raise FaultyInputError("faulty metadata", fault) from error
     if not isinstance(words, dict):
-        text = f"{key}.json in {path} must be a JSON object, but is {words!r}: mend it or remove the sample."
-        raise FaultyInputError("faulty metadata", text)
+        fault = f"{key}.json in {path} must be a JSON object, but is {words!r}: mend it or remove the sample."
+        raise FaultyInputError("faulty metadata", fault)
     return words

@@ -1,4 +1,4 @@
-"""Writers: the formats of data sets, each a plain function from its options to a `Format`."""
+"""Writers: the formats of data sets; each is a function from its options to a `Format`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -45,10 +45,10 @@ __all__ = [
 
 
 def build_formats(configs: Sequence[str | Mapping[str, Any]]) -> tuple[Format, ...]:
-    """Formats from names, or dicts where one has options: ``["coco", dict(type="lvis", negatives=50)]``.
+    """Builds formats from names, or from dicts with options: ``["coco", dict(type="lvis", negatives=50)]``.
 
     Raises:
-        ValueError: If there is none, one is named twice, or a name, an option or its value is wrong.
+        ValueError: If there is no format, a format is named twice, or a name, an option or its value is invalid.
     """
     if isinstance(configs, str) or not isinstance(configs, Sequence) or not configs:
         raise ValueError(f"`formats` must be a list of at least one format, but got {configs!r}.")

@@ -8,10 +8,10 @@ PATH = "annotations/instances.json"
 
 
 def coco_format() -> Format:
-    """COCO instances in ``annotations/instances.json``.
+    """Returns the format COCO instances, in ``annotations/instances.json``.
 
-    ``segmentation`` is the visible mask in compressed run lengths, ``bbox`` its tight xywh box and ``area`` its
-    pixels. Regions to ignore are crowds (``iscrowd`` 1) of their category, which evaluation neither counts nor blames.
+    ``segmentation`` is the modal mask in compressed run lengths, ``bbox`` its tight xywh box and ``area`` its number of
+    pixels. Ignore regions are crowds (``iscrowd`` 1) of their category, which COCO's evaluation ignores.
     """
     table = Table(PATH, ("images", "annotations"), numbered=("annotations",), head=_head)
     return Format(_encode, (table,))

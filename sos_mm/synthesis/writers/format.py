@@ -1,4 +1,4 @@
-"""What a data set format is: per image some files and some records, and tables that gather the records."""
+"""The type `Format`: files and records for each image, and tables that collect the records."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,9 +17,9 @@ class Categories:
     """The categories of a data set.
 
     Attributes:
-        names: Name by id, of the whole vocabulary, ids rising.
-        ids: Id by name, as the segments have it.
-        details: What else the vocabulary says of a category, by id.
+        names: Names by id, of the complete vocabulary, ids ascending.
+        ids: Ids by the segments' category names.
+        details: Further fields of the vocabulary's categories, by id.
     """
 
     names: Mapping[int, str]
@@ -28,11 +28,11 @@ class Categories:
 
     @classmethod
     def of(cls, found: Iterable[str], vocabulary: Any = None) -> "Categories":
-        """Those of a vocabulary, or of the names found, from 1 in alphabetical order.
+        """Builds the categories from a vocabulary, or from the names found, with ids from 1 in alphabetical order.
 
         Args:
-            found: Names that the segments have.
-            vocabulary: What `read_vocabulary` takes, or None.
+            found: Category names of the segments.
+            vocabulary: A vocabulary for `read_vocabulary`, or None.
 
         Raises:
             ValueError: If a name is not in the vocabulary.
@@ -58,7 +58,7 @@ class Categories:
 
     @cached_property
     def labels(self) -> Mapping[int, int]:
-        """Numbers from 0 without gaps, in the order of the ids, by id."""
+        """Labels from 0 without gaps, in the order of the ids, by id."""
         return {id: label for label, id in enumerate(self.names)}
 
     @cached_property
@@ -68,21 +68,21 @@ class Categories:
 
     @cached_property
     def id_of_key(self) -> Mapping[str, int]:
-        """Id by `category_key`, of the whole vocabulary."""
+        """Ids by `category_key`, of the complete vocabulary."""
         return {category_key(name): id for id, name in self.names.items()}
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One image of a data set, as every format is told it.
+    """One image of a data set, the input of every format.
 
     Attributes:
-        scene: What it shows.
-        index: Its number in the data set, from 0.
+        scene: Its scene.
+        index: Its index in the data set, from 0.
         seed: Seed of the data set.
         suffix: Suffix of the image file, with its dot.
-        categories: The data set's.
-        background_ids: Categories that the background may show; None where it may show any.
+        categories: The categories of the data set.
+        background_ids: Categories that the background may show; None if it may show any.
         is_empty: Whether the background shows no object at all, of the vocabulary or not.
     """
 
@@ -96,17 +96,17 @@ class Entry:
 
     @property
     def image_id(self) -> int:
-        """Its id, from 1."""
+        """Image id, from 1."""
         return self.index + 1
 
     @property
     def name(self) -> str:
-        """Name of its files, without suffix."""
+        """Stem of the names of its files."""
         return f"{self.index:08d}"
 
     @property
     def file_name(self) -> str:
-        """Name of the image in the folder ``images``."""
+        """File name of the image in the folder ``images``."""
         return self.name + self.suffix
 
     @property
@@ -116,22 +116,22 @@ class Entry:
 
     @cached_property
     def category_ids(self) -> tuple[int, ...]:
-        """The category of each object of the scene."""
+        """Category id of each object of the scene."""
         return tuple(self.categories.ids[each.category] for each in self.scene.objects)
 
     @cached_property
     def ignored_category_ids(self) -> tuple[int, ...]:
-        """The category of each of the scene's regions to ignore."""
+        """Category id of each ignore region of the scene."""
         return tuple(self.categories.ids[each.category] for each in self.scene.ignored)
 
     @cached_property
     def ignored_rles(self) -> tuple[dict[str, Any], ...]:
-        """The pixels of the regions to ignore."""
+        """Masks of the ignore regions, in COCO's compressed run lengths."""
         return tuple(encode_masks([(each.mask, each.box[:2]) for each in self.scene.ignored], self.size))
 
     @cached_property
     def modal_rles(self) -> tuple[dict[str, Any], ...]:
-        """The visible pixels of each object, in COCO's compressed run lengths."""
+        """Modal mask of each object, in COCO's compressed run lengths."""
         owner, objects = self.scene.owner, self.scene.objects
         windows = [(slice(each.box[1], each.box[3]), slice(each.box[0], each.box[2])) for each in objects]
         masks = (owner[window] == index + 1 for index, window in enumerate(windows))
@@ -139,19 +139,19 @@ class Entry:
 
     @cached_property
     def amodal_rles(self) -> tuple[dict[str, Any], ...]:
-        """All pixels of each object inside the canvas, seen or hidden by others."""
+        """Amodal mask of each object inside the canvas, in COCO's compressed run lengths."""
         return tuple(encode_masks([(each.alpha >= OPAQUE, each.offset) for each in self.scene.objects], self.size))
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What is known of a data set when all its images are made.
+    """The totals of a data set, known when all its images have been generated.
 
     Attributes:
         categories: Its categories.
         images: Its number of images.
-        images_with: In how many images each category is, by id; those in none are left out.
-        instances_of: How many objects each category has, by id; those without are left out.
+        images_with: Number of images with each category, by id; without zeros.
+        instances_of: Number of objects of each category, by id; without zeros.
     """
 
     categories: Categories
@@ -162,14 +162,14 @@ class Totals:
 
 @dataclass(frozen=True)
 class Table:
-    """An annotation file that gathers records of all images, in the order of the images.
+    """An annotation file that collects records of all images, in the order of the images.
 
     Attributes:
-        path: Its place in the data set.
-        sections: Names of the lists of a JSON object that hold records; none for a file of JSON lines.
-        numbered: Those whose records get an ``id``, from 1 in their order.
-        head: The other members of the JSON object, in front of the lists.
-        text: All of the file, if it holds no records.
+        path: Its path in the data set.
+        sections: Names of the lists of a JSON object that hold records; empty for a JSON lines file.
+        numbered: Sections whose records get an ``id``, from 1 in their order.
+        head: Computes the other members of the JSON object, which precede the lists.
+        text: Computes the content of a file without records.
     """
 
     path: str
@@ -180,14 +180,14 @@ class Table:
 
     @property
     def streams(self) -> tuple[tuple[str, str], ...]:
-        """What `Encoded.records` files records under: this path, with each section or, in JSON lines, ''."""
+        """Keys of `Encoded.records`: this path with each section, or with '' for JSON lines."""
         lines = ("",) if self.head is None and self.text is None else ()
         return tuple((self.path, section) for section in self.sections or lines)
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What a format holds for one image.
+    """The files and records of one image in a format.
 
     Attributes:
         files: Contents by path in the data set.
@@ -203,7 +203,7 @@ class Format:
     """A data set format.
 
     Attributes:
-        encode: From an image to what the format holds for it.
+        encode: Encodes an image to its files and records.
         tables: The annotation files.
     """
 

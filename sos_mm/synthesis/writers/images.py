@@ -1,4 +1,4 @@
-"""The image itself, one for all formats."""
+"""The image file, shared by all formats."""
 
 import cv2
 import numpy as np
@@ -10,17 +10,17 @@ IMAGE_FORMATS = {"jpg": (cv2.IMWRITE_JPEG_QUALITY, 95), "png": (cv2.IMWRITE_PNG_
 
 
 def encode_image(scene: Scene, image_format: str = "jpg") -> bytes:
-    """Encodes what a scene shows.
+    """Encodes the image of a scene.
 
     Args:
         scene: The scene.
         image_format: 'jpg' (quality 95) or 'png'.
 
     Returns:
-        The content of an 8-bit RGB file; RGBA with straight alpha where the scene has no background.
+        The content of an 8-bit RGB file; RGBA with straight alpha if the scene has no background.
 
     Raises:
-        ValueError: If there is no such format, or a scene without background is to be a 'jpg'.
+        ValueError: If there is no such format, or the format is 'jpg' and the scene has no background.
     """
     check_choice("image_format", image_format, IMAGE_FORMATS)
     pixels = cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR)
@@ -32,6 +32,6 @@ def encode_image(scene: Scene, image_format: str = "jpg") -> bytes:
 
 
 def _straight(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Colours that were premultiplied, without their alpha."""
+    """Converts premultiplied colours to straight ones."""
     divisor = np.maximum(alpha, 1)[..., None]
     return np.minimum((pixels.astype(np.uint16) * 255 + divisor // 2) // divisor, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""LVIS v1: instances, and for each image which categories it is known to lack or not to show in full."""
+"""LVIS v1: instances, and for each image its negative and its not exhaustively annotated categories."""
 
 import re
 from collections.abc import Iterable
@@ -13,21 +13,21 @@ PATH = "annotations/lvis_v1.json"
 
 
 def lvis_format(negatives: int = 20) -> Format:
-    """LVIS v1 in ``annotations/lvis_v1.json``, as the lvis package and mmdet's `LVISV1Dataset` read it.
+    """Returns the format LVIS v1, in ``annotations/lvis_v1.json``, which the lvis package and mmdet's `LVISV1Dataset`
+    read.
 
     ``coco_url`` is the image's path in the data set, so that mmdet's ``data_prefix`` stays empty. ``frequency``,
-    ``synset``, ``synonyms`` and ``def`` are those of the vocabulary where that is LVIS's annotation file; elsewhere
-    the frequency follows from the data set's own counts, and the synset and definition are empty.
+    ``synset``, ``synonyms`` and ``def`` are those of the vocabulary if it is LVIS's annotation file; otherwise the
+    frequency is computed from the data set's own counts, and the synset and definition are empty.
 
-    What is pasted is known, what a background shows is known only as the recipe's ``background_categories`` says.
-    So a category that a background may show is never negative and, where present, not exhaustive; where anything may
-    be in the background, all are so. Neither are categories with regions to ignore. Nor is a category negative that
-    shares a word with what the image holds: "bear" beside "teddy bear", say.
+    The categories of pasted objects are known; those of a background only by the recipe's ``background_categories``. So
+    a category that a background may show is never negative, and not exhaustive if it is present; if the background may
+    show anything, that holds for all categories. It also holds for categories with ignore regions. A category that
+    shares a word with the image's categories is not negative either: "bear" beside "teddy bear".
 
     Args:
-        negatives: How many negative categories an image names, drawn uniformly, as far as there are so many.
-            20 gives each of LVIS's 1203 categories about 17 negative images among 1,000, more than a rare one has
-            positive ones.
+        negatives: Number of negative categories of an image, drawn uniformly from the possible ones. 20 gives each of
+            LVIS's 1203 categories about 17 negative images among 1,000, more than a rare category has positive ones.
 
     Raises:
         ValueError: If ``negatives`` is below 0.
@@ -48,14 +48,14 @@ def lvis_format(negatives: int = 20) -> Format:
 
 
 class _WordIndex:
-    """Finds the categories whose names have a word; remembers the last categories it was asked about."""
+    """Finds the categories whose names contain a word; caches the index of the last categories."""
 
     def __init__(self):
         self._of: Categories | None = None
         self._ids: dict[str, set[int]] = {}
 
     def find(self, categories: Categories, texts: Iterable[str]) -> set[int]:
-        """Ids of the categories that share a word with the texts."""
+        """Returns the ids of the categories that share a word with the texts."""
         if categories is not self._of:
             self._of, self._ids = categories, {}
             for id, name in categories.names.items():
@@ -69,7 +69,7 @@ def _words(text: str) -> list[str]:
 
 
 def _negative(entry: Entry, number: int, words: _WordIndex) -> list[int]:
-    """Categories that the image is known to lack, ids rising."""
+    """Draws categories that the image verifiably lacks; returns their ids, ascending."""
     if entry.background_ids is None:
         return []
     scene = entry.scene
@@ -77,7 +77,7 @@ def _negative(entry: Entry, number: int, words: _WordIndex) -> list[int]:
     texts += [each.category for each in scene.ignored]
     possible = words.find(entry.categories, texts) | _may_show(entry)
     rng, ids = generator(entry.seed, Purpose.NEGATIVES, entry.index), list(entry.categories.names)
-    # So many that enough are left, however many of them are possible.
+    # Draw so many that enough remain after removing the impossible ones.
     drawn = rng.choice(len(ids), min(number + len(possible), len(ids)), replace=False)
     return sorted([ids[place] for place in drawn if ids[place] not in possible][:number])
 
@@ -87,7 +87,7 @@ def _may_show(entry: Entry) -> set[int]:
 
 
 def _not_exhaustive(entry: Entry) -> list[int]:
-    """Categories of the image that it may show where there is no annotation, ids rising."""
+    """Returns the ids of the image's categories that may also occur without annotation, ascending."""
     present, behind = set(entry.category_ids), entry.background_ids
     return sorted((present if behind is None else present & behind) | set(entry.ignored_category_ids))
 

@@ -1,4 +1,4 @@
-"""The sidecar: all that is known of each object, one line of JSON an image."""
+"""The sidecar file: all metadata of each object, one line of JSON an image."""
 
 from dataclasses import asdict
 from functools import partial
@@ -9,14 +9,13 @@ PATH = "annotations/objects.jsonl"
 
 
 def objects_format(masks: bool = True) -> Format:
-    """Everything about every object, in ``annotations/objects.jsonl``: line i is image i.
+    """Returns the format of the sidecar ``annotations/objects.jsonl``: line i describes all objects of image i.
 
-    ``light`` is null where no step of light was asked for. Objects come from back to front; their boxes are
-    half-open xyxy. ``placement`` is that of the layout; its ``segment`` counts the segments drawn for the image.
+    ``light`` is null without effects. Objects are listed from back to front; their boxes are half-open xyxy.
+    ``placement`` is that of the layout; its ``segment`` is an index into the segments drawn for the image.
 
     Args:
-        masks: Whether to write the visible pixels of each object, and all of them, as COCO's compressed run
-            lengths ``modal`` and ``amodal``.
+        masks: Whether to write the masks ``modal`` and ``amodal`` of each object in COCO's compressed run lengths.
 
     Raises:
         ValueError: If ``masks`` is neither True nor False.

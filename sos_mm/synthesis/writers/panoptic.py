@@ -1,4 +1,4 @@
-"""COCO panoptic: who owns each pixel, as panopticapi and mmdet's `CocoPanopticDataset` read it."""
+"""COCO panoptic: the segment of each pixel, as panopticapi and mmdet's `CocoPanopticDataset` read it."""
 
 from functools import partial
 
@@ -16,15 +16,15 @@ FOLDER = "panoptic"
 
 
 def panoptic_format(background: str | None = None) -> Format:
-    """COCO panoptic: ``annotations/panoptic.json`` and ``panoptic/NAME.png``.
+    """Returns the format COCO panoptic: ``annotations/panoptic.json`` and ``panoptic/NAME.png``.
 
-    A pixel's segment is R + 256 G + 65536 B: k + 1 for the k-th object from the back, unique in its image as
-    COCO's are. All objects are things. Regions to ignore are void (0). A segment's ``phrase`` says its object in words,
-    where those are known; COCO's readers pass over it.
+    A pixel's segment id is R + 256 G + 65536 B: k + 1 for the k-th object from the back, unique in its image as in
+    COCO. All objects are things. Ignore regions are void (0). A segment's ``phrase`` is the phrase of its object, if
+    there is one; COCO's readers ignore it.
 
     Args:
-        background: Name of the stuff category of all other pixels, the last of the file's categories: one of
-            the vocabulary that no segment has, or a new name, whose id is the next free one. None makes those
+        background: Name of the stuff category of all other pixels, the last of the file's categories: a category of
+            the vocabulary that no segment has, or a new name, which gets the next free id. None makes those
             pixels void.
 
     Raises:
@@ -57,7 +57,7 @@ def _encode(background: str | None, entry: Entry) -> Encoded:
 
 
 def _behind(entry: Entry) -> np.ndarray:
-    """(H, W) bool: where neither an object nor a region to ignore is."""
+    """Returns (H, W) bool: pixels without an object or an ignore region."""
     behind = entry.scene.owner == 0
     for region in entry.scene.ignored:
         x0, y0, x1, y1 = region.box
@@ -77,7 +77,7 @@ def _head(background: str | None, totals: Totals) -> Record:
     records = {each["id"]: each | {"isthing": 1} for each in categories}
     if background is not None:
         id = _background_id(background, totals.categories)
-        # Taken out and put last: mmdet numbers its labels in this order and wants all things first.
+        # Moved to the end: mmdet numbers its labels in this order and expects all things first.
         stuff = records.pop(id, {"id": id, "name": background, "supercategory": background})
         records[id] = stuff | {"isthing": 0}
     return json_head(list(records.values()))

@@ -6,7 +6,6 @@ from functools import partial
 
 from sos_mm.checks import check_choice
 from sos_mm.formats.coco import category_records, json_head
-from sos_mm.formats.intra_class import sample_record
 from sos_mm.formats.mdetr import Expression, image_record, target_records
 from sos_mm.formats.referring import expressions_of
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
@@ -119,12 +118,7 @@ def _mdetr(path: str, expressions: Sequence[Expression]) -> dict:
 
 
 def _intra_class(entry: Entry, image: AnnotatedImage, line: Record) -> dict:
-    samples = list(intra_class_samples(image, line))
-    annotations = [record for each, _ in samples for record in target_records(each)]
-    return {
-        (INTRA_CLASS, "images"): [sample_record(*each) for each in samples],
-        (INTRA_CLASS, "annotations"): annotations,
-    }
+    return _mdetr(INTRA_CLASS, list(intra_class_samples(image, line)))
 
 
 def _head(totals: Totals) -> Record:

@@ -1,11 +1,11 @@
-"""Salient object detection: beside each image a mask of the same name."""
+"""Salient object detection: a mask for each image, with the same name."""
 
 from sos_mm.formats.png import encode_png
 from sos_mm.synthesis.writers.format import Encoded, Entry, Format
 
 
 def saliency_format() -> Format:
-    """Masks for salient object detection.
+    """Returns the format of masks for salient object detection.
 
     ``masks/NAME.png`` is 8-bit grey, 255 where any object is and 0 elsewhere.
     """

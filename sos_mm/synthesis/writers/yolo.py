@@ -10,19 +10,21 @@ PATH = "data.yaml"
 
 
 def yolo_format(parts: str = "join", tolerance: float = 0.5) -> Format:
-    """``labels/NAME.txt`` with ``CLASS x1 y1 x2 y2 ...`` for each object from back to front, and ``data.yaml``.
+    """Returns the format YOLO segmentation: ``labels/NAME.txt`` and ``data.yaml``.
 
-    Classes count from 0 in the order of the category ids; coordinates are shares of the width and height. The
-    polygon is the outer contour of what is seen of the object, and loses what one polygon cannot say: holes are
-    filled, and of two objects that overlap through a hole both claim it; regions to ignore are left out.
+    A label file has a line ``CLASS x1 y1 x2 y2 ...`` for each object from back to front.
+
+    Classes count from 0 in the order of the category ids; coordinates are fractions of the width and height. The
+    polygon is the outer contour of the modal mask. A single polygon has no holes: they are filled, and may then overlap
+    with the object seen through them. Ignore regions are left out.
 
     Args:
-        parts: What becomes of an object that others cut into parts: 'join' connects them by lines without width,
-            as Ultralytics' converter does, and 'largest' drops all but the largest part.
-        tolerance: How far the polygon may run beside the contour, in pixels; 0 keeps every corner.
+        parts: How to write an object in several parts: 'join' connects them by lines of zero width, as Ultralytics'
+            converter does; 'largest' keeps only the largest part.
+        tolerance: How far the polygon may deviate from the contour, in pixels; 0 keeps every corner.
 
     Raises:
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
     check_choice("parts", parts, PARTS)
     check_range("tolerance", tolerance, 0, 100)

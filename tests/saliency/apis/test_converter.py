@@ -115,7 +115,7 @@ def test_tool_converts_there_and_back(small, tmp_path):
     maps = []
     for model in (small["built"], loaded):
         model.eval()
-        model.test_cfg.update(steps=2, ensemble=2)
+        model.test_cfg.update(num_inference_steps=2, ensemble_size=2)
         with torch.no_grad():
             maps.append(model.predict(image)[0].pred_saliency.data)
     assert torch.equal(*maps)

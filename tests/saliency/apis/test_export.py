@@ -15,7 +15,7 @@ from sos_mm.cutouts import OnnxCutter
 from sos_mm.saliency import SODInferencer
 from sos_mm.saliency.apis.export import OneStepModel, export_onnx, parity
 from sos_mm.segments.cutter import Cutter
-from tests.saliency.apis.test_inferencer import picture, write_checkpoint
+from tests.saliency.apis.test_inferencer import noise_image, write_checkpoint
 from tests.saliency.conftest import small_config
 
 pytest.importorskip("onnx")
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[3]
 def one_step(tmp_path_factory):
     """The small model with one step, its checkpoint and its ONNX file."""
     folder = tmp_path_factory.mktemp("export")
-    config = small_config(folder, folder, **{"model.test_cfg.steps": 1})
+    config = small_config(folder, folder, **{"model.test_cfg.num_inference_steps": 1})
     (folder / "config.py").write_text(config.pretty_text)
     checkpoint = write_checkpoint(config, folder / "small.pth")
     inferencer = SODInferencer(config, checkpoint, device="cpu", show_progress=False)
@@ -57,11 +57,11 @@ def test_the_cutter_gives_the_inferencers_map(one_step):
     _, inferencer, path = one_step
     cutter = OnnxCutter(path, threads=1)
     assert isinstance(cutter, Cutter)
-    image = picture(64, 64)
+    image = noise_image(64, 64)
     with torch.no_grad():
         wanted = OneStepModel(inferencer.model)(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)[0, 0].numpy()
     assert np.abs(cutter.saliency(image) - wanted).max() < 1e-3
-    assert cutter.cut(picture(30, 77)).shape == (30, 77)
+    assert cutter.cut(noise_image(30, 77)).shape == (30, 77)
 
 
 def test_exporting_changes_no_model(one_step):
@@ -69,10 +69,12 @@ def test_exporting_changes_no_model(one_step):
     assert not any(module.training for module in inferencer.model.modules())
 
 
-@pytest.mark.parametrize("key", ["steps", "ensemble"])
+@pytest.mark.parametrize("key", ["num_inference_steps", "ensemble_size"])
 def test_several_steps_or_members_are_refused(one_step, tmp_path, key):
     _, inferencer, _ = one_step
-    model = MODELS.build({**inferencer.config.model, "test_cfg": {"steps": 1, "ensemble": 1, key: 2}})
+    model = MODELS.build(
+        {**inferencer.config.model, "test_cfg": {"num_inference_steps": 1, "ensemble_size": 1, key: 2}}
+    )
     with pytest.raises(ValueError, match=rf"`test_cfg\.{key}` is 2: set `model\.test_cfg\.{key}=1`"):
         export_onnx(model, tmp_path / "x.onnx", (64, 64))
     assert not list(tmp_path.iterdir())
@@ -93,11 +95,11 @@ def test_tools(one_step, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
     for index in range(3):
-        cv2.imwrite(str(photos / f"{index}.png"), picture(40, 50 + index, index))
+        cv2.imwrite(str(photos / f"{index}.png"), noise_image(40, 50 + index, index))
     (photos / "torn.png").write_bytes(b"torn")
     clip = cv2.VideoWriter(str(tmp_path / "clip.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
     for index in range(2):
-        clip.write(picture(48, 64, index))
+        clip.write(noise_image(48, 64, index))
     clip.release()
     models = {
         "onnx": ["--onnx", out],
@@ -117,7 +119,7 @@ def test_tools(one_step, tmp_path):
         assert written == images | {"overlay/clip.mp4"}
         assert cv2.imread(str(tmp_path / name / "cutout/1.png"), cv2.IMREAD_UNCHANGED).shape == (40, 51, 4)
     done = call("tools/cutout.py", photos, tmp_path / "x", "--onnx", out)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "error: The image" in done.stderr
     assert "torn.png" in done.stderr
     done = call("tools/cutout.py", photos, tmp_path / "x")

@@ -28,7 +28,9 @@ def write_checkpoint(config, path, seed=0):
 def trained(tmp_path_factory):
     """Config and checkpoint of the small model with an ensemble of two."""
     folder = tmp_path_factory.mktemp("inferencer")
-    config = small_config(folder, folder, **{"model.test_cfg.steps": 1, "model.test_cfg.ensemble": 2})
+    config = small_config(
+        folder, folder, **{"model.test_cfg.num_inference_steps": 1, "model.test_cfg.ensemble_size": 2}
+    )
     return config, write_checkpoint(config, folder / "small.pth")
 
 
@@ -37,7 +39,7 @@ def inferencer(trained):
     return SODInferencer(*trained, device="cpu", show_progress=False)
 
 
-def picture(height=50, width=70, seed=0):
+def noise_image(height=50, width=70, seed=0):
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -45,11 +47,11 @@ def picture(height=50, width=70, seed=0):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three pictures of different sizes, one in a folder below."""
+    """Three images of different sizes, one in a folder below."""
     root = tmp_path / "photos"
     (root / "deep").mkdir(parents=True)
     for index, name in enumerate(["a.png", "b.png", "deep/a.png"]):
-        cv2.imwrite(str(root / name), picture(40 + 10 * index, 60, index))
+        cv2.imwrite(str(root / name), noise_image(40 + 10 * index, 60, index))
     return root
 
 
@@ -86,7 +88,7 @@ def test_sizes_kept_by_the_pipeline_are_not_padded_to_each_other(trained, tmp_pa
     config.test_dataloader.dataset.pipeline = [step for step in steps if step["type"] != "ResizeSaliency"]
     config.model.backbone.strict_img_size = False
     model = SODInferencer(config, checkpoint, device="cpu", show_progress=False)
-    wide, square = picture(64, 128), picture(64, 64)
+    wide, square = noise_image(64, 128), noise_image(64, 64)
     together = model([wide, square], batch_size=2)["predictions"]
     alone = model([wide, square], batch_size=1)["predictions"]
     for first, second in zip(together, alone, strict=True):
@@ -94,7 +96,7 @@ def test_sizes_kept_by_the_pipeline_are_not_padded_to_each_other(trained, tmp_pa
 
 
 def test_arrays_lists_and_channel_orders(inferencer):
-    rgb = picture()
+    rgb = noise_image()
     found = inferencer([rgb, rgb[..., 0], np.dstack([rgb, rgb[..., 0]])])["predictions"]
     assert [each.name for each in found] == ["000000", "000001", "000002"]
     assert np.array_equal(found[2].image, rgb)
@@ -114,7 +116,7 @@ def exif_turned(path, image, orientation):
 
 
 def write_odd(kind, path, rgb):
-    """Writes a picture of an unusual kind; the pixels that should be read."""
+    """Writes a image of an unusual kind; the pixels that should be read."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     if kind == "exif":
         exif_turned(path.with_suffix(".jpg"), rgb, 6)
@@ -137,7 +139,7 @@ def write_odd(kind, path, rgb):
 
 @pytest.mark.parametrize("kind", ["grey", "grey 16-bit", "16-bit", "rgba", "palette", "cmyk", "exif"])
 def test_kinds_of_files(inferencer, tmp_path, kind):
-    rgb = picture(48, 80)
+    rgb = noise_image(48, 80)
     path, truth = write_odd(kind, tmp_path / "odd.png", rgb)
     found = inferencer(path)["predictions"][0]
     assert found.saliency.shape == truth.shape[:2] == found.cutout.shape[:2]
@@ -146,7 +148,7 @@ def test_kinds_of_files(inferencer, tmp_path, kind):
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 200), (10_000, 40), (40, 10_000)])
 def test_sizes(inferencer, tmp_path, shape):
-    cv2.imwrite(str(tmp_path / "odd.png"), picture(*shape))
+    cv2.imwrite(str(tmp_path / "odd.png"), noise_image(*shape))
     found = inferencer(tmp_path / "odd.png", out_dir=tmp_path / "out")["predictions"][0]
     assert found.saliency.shape == shape
     assert np.isfinite(found.saliency).all()
@@ -155,8 +157,8 @@ def test_sizes(inferencer, tmp_path, shape):
 
 BROKEN = {
     "empty": (b"", "cannot be decoded"),
-    "text": (b"hello, this is no picture", "cannot be decoded"),
-    "cut short": (cv2.imencode(".png", picture())[1].tobytes()[:300], "cannot be decoded"),
+    "text": (b"hello, this is no image", "cannot be decoded"),
+    "cut short": (cv2.imencode(".png", noise_image())[1].tobytes()[:300], "cannot be decoded"),
 }
 
 
@@ -203,7 +205,7 @@ def test_files_that_are_written(inferencer, folder, tmp_path, capsys):
 
 def test_it_is_a_cutter(inferencer):
     assert isinstance(inferencer, Cutter)
-    alpha = inferencer.cut(picture())
+    alpha = inferencer.cut(noise_image())
     assert alpha.dtype == np.uint8
     assert alpha.shape == (50, 70)
 
@@ -211,13 +213,34 @@ def test_it_is_a_cutter(inferencer):
 def test_config_by_path_by_dict_and_from_the_checkpoint(inferencer, trained, tmp_path):
     config, checkpoint = trained
     (tmp_path / "config.py").write_text(config.pretty_text)
-    wanted = inferencer(picture())["predictions"][0].saliency
+    wanted = inferencer(noise_image())["predictions"][0].saliency
     for model in (tmp_path / "config.py", str(tmp_path / "config.py"), config.to_dict(), None):
         other = SODInferencer(model, checkpoint, device="cpu", show_progress=False)
-        assert np.array_equal(other(picture())["predictions"][0].saliency, wanted)
-    alone = SODInferencer(config, checkpoint, device="cpu", test_cfg=dict(ensemble=1), show_progress=False)
-    assert alone(picture())["predictions"][0].uncertainty is None
-    assert config.model.test_cfg.ensemble == 2
+        assert np.array_equal(other(noise_image())["predictions"][0].saliency, wanted)
+    alone = SODInferencer(config, checkpoint, device="cpu", test_cfg=dict(ensemble_size=1), show_progress=False)
+    assert alone(noise_image())["predictions"][0].uncertainty is None
+    assert config.model.test_cfg.ensemble_size == 2
+
+
+@pytest.mark.parametrize("stored", [("num_inference_steps", "ensemble_size"), ("steps", "ensemble")])
+@pytest.mark.parametrize("given", [dict(ensemble_size=3), dict(ensemble=3)])
+def test_old_names_of_settings_are_read(trained, stored, given):
+    """Those of a config as those of a call, each replacing the other's value whatever its name."""
+    config, checkpoint = trained
+    config = Config(config.to_dict())
+    config.model.test_cfg = dict(zip(stored, (1, 2), strict=True))
+    other = SODInferencer(config, checkpoint, device="cpu", test_cfg=given, show_progress=False)
+    assert (other.model.test_cfg["num_inference_steps"], other.model.test_cfg["ensemble_size"]) == (1, 3)
+
+
+def test_a_setting_under_both_names_is_refused(trained):
+    config, checkpoint = trained
+    with pytest.raises(ValueError, match=r"`test_cfg\.steps` and `test_cfg\.num_inference_steps` are two names"):
+        SODInferencer(config, checkpoint, device="cpu", test_cfg=dict(steps=1, num_inference_steps=2))
+    config = Config(config.to_dict())
+    config.model.test_cfg = dict(ensemble=1, ensemble_size=1)
+    with pytest.raises(ValueError, match="two names of one setting"):
+        MODELS.build(config.model)
 
 
 def test_progress_is_told(trained, folder, capsys):
@@ -231,8 +254,8 @@ def test_bad_settings(inferencer, trained, folder, tmp_path):
         SODInferencer("nowhere.py", checkpoint)
     with pytest.raises(FileNotFoundError, match=r"checkpoint .*nowhere\.pth"):
         SODInferencer(config, "nowhere.pth")
-    with pytest.raises(ValueError, match=r"`test_cfg\.ensemble` must be at least 1, but got 0"):
-        SODInferencer(config, checkpoint, test_cfg=dict(ensemble=0))
+    with pytest.raises(ValueError, match=r"`test_cfg\.ensemble_size` must be at least 1, but got 0"):
+        SODInferencer(config, checkpoint, test_cfg=dict(ensemble_size=0))
     with pytest.raises(ValueError, match="`batch_size` must be at least 1, but got 0"):
         inferencer(folder, batch_size=0)
     with pytest.raises(ValueError, match="cutout"):

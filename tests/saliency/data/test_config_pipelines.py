@@ -15,7 +15,7 @@ from sos_mm.cli.test import augment
 from sos_mm.engine.hooks import drawing_parts
 from sos_mm.engine.randomness import RunRandomness
 from sos_mm.saliency.data.benchmarks import BENCHMARKS
-from sos_mm.saliency.models.base_segmentor import true_saliency
+from sos_mm.saliency.models.base_segmentor import ground_truth
 from tests.saliency.conftest import CONFIGS
 
 NAMES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("sod_*.py") if "_base_" not in path.parts)
@@ -44,7 +44,7 @@ def write_photographs(dataset: Config) -> None:
         cv2.imwrite(str(root / "images" / f"{index}.jpg"), photograph)
         cv2.imwrite(str(root / "masks" / f"{index}.png"), mask)
         for folder in auxiliary:
-            # Sensors of depth and heat have a size of their own.
+            # Sensors of depth and thermal images have a size of their own.
             second = cv2.resize(mask, (size[1] // 2, size[0] // 2))
             second = second if folder == "T" else second.astype(np.uint16) * 100
             cv2.imwrite(str(root / folder / f"{index}.png"), second)
@@ -87,7 +87,7 @@ def test_training_pipeline_gives_batches(config):
     data = MODELS.build(config.model.data_preprocessor)(batch, training=True)
     check_inputs(data["inputs"], config.model.get("modalities", 1))
     # What the losses read first.
-    masks = true_saliency(data["data_samples"], data["inputs"])
+    masks = ground_truth(data["data_samples"], data["inputs"])
     assert masks.shape == (len(SIZES), 1, *data["inputs"].shape[-2:])
     # The object covers a quarter times a sixth of each photograph, whatever its aspect.
     torch.testing.assert_close(masks.mean((1, 2, 3)), torch.full((len(SIZES),), 1 / 24), atol=0.01, rtol=0)

@@ -48,7 +48,7 @@ def write_pairs(root: Path, folders: tuple[str, str, str], number: int = 2) -> N
         mask = np.zeros((40, 48), np.uint8)
         mask[8:24, 5 + 9 * index : 25 + 9 * index] = 255
         cv2.imwrite(str(root / folders[0] / f"{index}.jpg"), rng.integers(0, 255, (40, 48, 3), dtype=np.uint8))
-        # Depth of 16 bits, as some cameras give it; heat in three equal channels.
+        # Depth of 16 bits, as some cameras give it; thermal in three equal channels.
         second = mask.astype(np.uint16) * 20 + 1000 if folders[1] != "T" else np.repeat(mask[..., None], 3, 2)
         cv2.imwrite(str(root / folders[1] / f"{index}.png"), second)
         cv2.imwrite(str(root / folders[2] / f"{index}.png"), mask)
@@ -197,10 +197,12 @@ def test_augmented_testing_flips_both_images_and_no_mask(folders):
     assert [sample.flip for sample in packed["data_samples"]] == [False, True]
 
 
-def test_augmented_testing_of_several_data_sets_keeps_their_pictures_apart(tmp_path):
+def test_augmented_testing_of_several_data_sets_keeps_their_images_apart(tmp_path):
     """By a Runner, with an ensemble of two; both data sets have images of the same names."""
     roots = [write_saliency_data(tmp_path / name, 2) for name in ("first", "second")]
-    config = small_config(roots[0], tmp_path / "run", **{"model.test_cfg.ensemble": 2, "model.test_cfg.steps": 1})
+    config = small_config(
+        roots[0], tmp_path / "run", **{"model.test_cfg.ensemble_size": 2, "model.test_cfg.num_inference_steps": 1}
+    )
     torch.save(dict(state_dict=MODELS.build(config.model).state_dict()), tmp_path / "small.pth")
     base = config.test_dataloader.dataset
     sets = [dict(base, data_root=str(root)) for root in roots]

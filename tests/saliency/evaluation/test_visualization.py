@@ -9,7 +9,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from sos_mm.saliency.evaluation.attention import attention_maps, attention_of, on_image, watched
-from sos_mm.saliency.evaluation.visualization import heat, result_row
+from sos_mm.saliency.evaluation.visualization import false_colors, result_row
 from sos_mm.saliency.models.afim import cross_attentions
 from tests.saliency.conftest import small_config
 
@@ -78,4 +78,4 @@ def test_rows_end_with_what_is_uncertain(tmp_path):
     assert row.shape == (20, 30 * 3 + 8, 3)
     cell = row[:, -30:].astype(int).sum(2)
     assert cell[:, :14].max() < 60 < 500 < cell[:, 16:].min()
-    assert np.array_equal(heat(np.zeros((1, 1))), heat(np.full((1, 1), 1e-3)))
+    assert np.array_equal(false_colors(np.zeros((1, 1))), false_colors(np.full((1, 1), 1e-3)))

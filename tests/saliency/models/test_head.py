@@ -73,7 +73,7 @@ def test_last_timestep_is_pure_noise(small_model):
 @torch.no_grad()
 def test_predict_is_a_plain_sampling_loop(small_model):
     inputs, data = torch.rand(2, 3, 64, 64), samples(2)
-    small_model.test_cfg["steps"] = 3
+    small_model.test_cfg["num_inference_steps"] = 3
     predicted = small_model.predict(inputs, data)
 
     head = small_model.decode_head
@@ -106,7 +106,7 @@ def test_prediction_depends_on_neither_batch_nor_order(small_model):
 def test_ensemble_is_the_mean_of_its_members(small_model):
     inputs = torch.rand(1, 3, 64, 64)
     members = small_model.encode_conditions(inputs)
-    small_model.test_cfg["ensemble"] = 3
+    small_model.test_cfg["ensemble_size"] = 3
     sample = small_model.predict(inputs, samples(1))[0]
     maps = small_model.decode_conditions(members, samples(1))
     assert maps.shape == (3, 1, 1, 64, 64)
@@ -129,9 +129,9 @@ def test_auxiliary_source_needs_the_auxiliary_loss(data_root, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"stepz": 4}, "Did you mean 'steps'"),
-        ({"ensemble": 0}, "at least 1"),
-        ({"steps": 0}, "at least 1"),
+        ({"num_inference_stepz": 4}, "Did you mean 'num_inference_steps'"),
+        ({"ensemble_size": 0}, "at least 1"),
+        ({"num_inference_steps": 0}, "at least 1"),
         ({"source": "vae"}, "diffusion"),
     ],
 )

@@ -26,7 +26,7 @@ def samples(number: int, **metainfo) -> list[SegDataSample]:
 @pytest.fixture(scope="module")
 def stable_diffusion(tmp_path_factory):
     """The full method on a small base model that diffusers saved: VAE, U-Net of two levels, small Swin."""
-    from .conftest import VAE
+    from tests.saliency.conftest import VAE
 
     folder = tmp_path_factory.mktemp("base")
     torch.manual_seed(0)
@@ -51,7 +51,7 @@ def test_predict_is_a_loop_written_with_diffusers_own_classes(stable_diffusion):
     vae = AutoencoderKL.from_pretrained(folder, subfolder="vae").eval()
     scheduler = DDIMScheduler.from_pretrained(folder, subfolder="scheduler")
     images = torch.rand(2, 3, 64, 64)
-    model.test_cfg.update(steps=4, ensemble=1, seed=7)
+    model.test_cfg.update(num_inference_steps=4, ensemble_size=1, seed=7)
     predicted = torch.stack([s.pred_saliency.data for s in model.predict(images, samples(2))])
 
     image_latents = vae.encode(images * 2 - 1).latent_dist.mode() * 0.18215
@@ -88,7 +88,7 @@ def test_keys_and_values_are_computed_once_an_image_and_are_those_of_each_step(d
     head, images = model.decode_head, torch.rand(2, 3, 64, 64)
     if gate:
         torch.nn.init.normal_(head.afim.gate.to_gates.weight, std=3)
-    model.test_cfg.update(steps=3, ensemble=2)
+    model.test_cfg.update(num_inference_steps=3, ensemble_size=2)
     layers = [m.attn2 for m in head.denoiser.modules() if hasattr(m, "attn2")]
     keys, queries = Counter(layer.to_k for layer in layers), Counter(layer.to_q for layer in layers)
     encoder, denoiser = Counter([model.backbone]), Counter([head.denoiser])
@@ -169,7 +169,7 @@ def test_map_is_stretched_where_asked(small_model):
 
 @torch.no_grad()
 def test_median_of_the_members(small_model):
-    small_model.test_cfg.update(ensemble=3, reduction="median")
+    small_model.test_cfg.update(ensemble_size=3, reduction="median")
     image = torch.rand(1, 3, 64, 64)
     maps = small_model.encode_decode(image, samples(1))[:, 0]
     predicted = small_model.predict(image, samples(1))[0].pred_saliency.data
@@ -239,7 +239,7 @@ def test_test_time_augmentation_of_mmseg_averages_flips(small_model, kind):
 
 @torch.no_grad()
 def test_batch_size_order_and_workers_change_nothing(small_model, data_root, tmp_path):
-    small_model.test_cfg.update(steps=2, ensemble=2)
+    small_model.test_cfg.update(num_inference_steps=2, ensemble_size=2)
     config = small_config(data_root, tmp_path).test_dataloader
     dataset = DATASETS.build(config.dataset)
 
@@ -260,7 +260,7 @@ def test_batch_size_order_and_workers_change_nothing(small_model, data_root, tmp
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"ensemble": 4, "noise": "zero"}, "must be 1 with"),
+        ({"ensemble_size": 4, "noise": "zero"}, "must be 1 with"),
         ({"tile": {"overlap": 0.5}}, "must have a `size`"),
         ({"tile": {"size": 64, "overlap": 0.95}}, "overlap"),
         ({"tile": {"sise": 64}}, "Did you mean 'size'"),
@@ -284,7 +284,21 @@ def test_one_step_from_zero_noise_is_the_negative_velocity(small_model):
     zero = torch.zeros_like(conditions.image_latent)
     velocity = head.denoiser(conditions.image_latent, zero, torch.tensor(999), context)
     torch.testing.assert_close(head.one_step(*conditions), -velocity)
-    small_model.test_cfg.update(steps=1, noise="zero")
+    small_model.test_cfg.update(num_inference_steps=1, noise="zero")
     predicted = small_model.predict(images, samples(1))[0].pred_saliency.data
     expected = functional.pixel_shuffle(-velocity, 8).mean(1).clamp(-1, 1) / 2 + 0.5
     torch.testing.assert_close(predicted, expected, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_settings_of_one_call_are_those_of_a_model_built_with_them(small_model):
+    images, before = torch.rand(2, 3, 64, 64), dict(small_model.test_cfg)
+    changes = dict(num_inference_steps=2, ensemble_size=3, seed=5, reduction="median", stretch="member", threshold=0.2)
+    changed = small_model.predict(images, samples(2), test_cfg=changes)
+    assert small_model.test_cfg == before
+    small_model.test_cfg.update(changes)
+    for found, expected in zip(changed, small_model.predict(images, samples(2)), strict=True):
+        for key in ("pred_saliency", "saliency_std", "pred_sem_seg"):
+            assert torch.equal(found.get(key).data, expected.get(key).data)
+    with pytest.raises(ValueError, match="Did you mean 'num_inference_steps'"):
+        small_model.predict(images, samples(2), test_cfg=dict(num_inference_step=2))

@@ -1,4 +1,4 @@
-"""Training through a real Runner: repeatable, resumable, one checkpoint, pictures on the way."""
+"""Training through a real Runner: repeatable, resumable, one checkpoint, saved images."""
 
 import json
 import os
@@ -327,7 +327,7 @@ def test_fingerprint_knows_the_weights_of_the_vae(base_model, data_root, tmp_pat
 def test_cache_is_refused_where_latents_would_not_be_those_of_training(train, data_root, tmp_path):
     steps = small_config(data_root, tmp_path).train_dataloader.dataset.pipeline
     steps.insert(3, dict(type="sos_mm.SegmentPaste", bank=dict(type="sample")))
-    with pytest.raises(ValueError, match="SegmentPaste in the pipeline: it may change the picture at each visit"):
+    with pytest.raises(ValueError, match="SegmentPaste in the pipeline: it may change the image at each visit"):
         train("paste", **cached(tmp_path / "latents"), **{"train_dataloader.dataset.pipeline": steps})
     pixel = {"model.decode_head.loss_diffusion": None, "model.decode_head.loss_pixel": dict(type="StructureLoss")}
     with pytest.raises(ValueError, match="never read"):

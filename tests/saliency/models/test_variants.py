@@ -34,7 +34,7 @@ from tests.saliency.conftest import UNET, VAE, small_config
 ONE_STEP = {
     "model.decode_head.loss_diffusion": None,
     "model.decode_head.loss_pixel": dict(type="StructureLoss"),
-    "model.test_cfg": dict(steps=1, noise="zero"),
+    "model.test_cfg": dict(num_inference_steps=1, noise="zero"),
 }
 
 

@@ -27,7 +27,7 @@ def windows(draw):
     return (height, width), noise < draw(st.floats(0, 1)), (left, top)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(windows())
 def test_run_lengths_are_those_of_pycocotools(window):
     mask_tools = pytest.importorskip("pycocotools.mask")
@@ -53,7 +53,7 @@ def test_long_runs():
     assert encode_masks([], canvas) == []
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 40), st.sampled_from([256, 2**16, 2**24]))
 def test_label_maps_keep_their_ids(seed, height, width, limit):
     """As panopticapi counts them, and as mmcv's readers of colour do."""

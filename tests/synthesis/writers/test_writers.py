@@ -253,7 +253,7 @@ def test_category_not_in_the_vocabulary(tmp_path):
         synthesize(recipe, tmp_path / "out", 1, progress=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**31), min_visible_share=st.floats(0, 1))
 def test_any_scene(mask_tools, seed, min_visible_share):
     """Whatever overlaps, whatever the border cuts: every mask decodes to its pixels, boxes and areas are exact."""
@@ -289,7 +289,7 @@ def test_modal_masks_are_not_what_is_opaque(composed):
     assert all(np.any(each.alpha < OPAQUE) for scene in composed.scenes for each in scene.objects)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 10**6), st.integers(1, 60), st.integers(1, 60), st.booleans())
 def test_png_files_hold_the_pixels(seed, height, width, grey):
     """As OpenCV and Pillow read them."""

@@ -1,5 +1,5 @@
 "use strict";
-// Draws masks, boxes and words over the sample pictures, and the table of classes.
+// Draws masks, boxes and words over the sample images, and the table of classes.
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (selector, root = document) => root.querySelector(selector);
 const make = (name, attributes = {}, text = "") => {
@@ -33,7 +33,7 @@ function runLengths(counts) {
 function owners(sample, step) {
   const width = Math.ceil(sample.width / step), height = Math.ceil(sample.height / step);
   const owner = new Uint16Array(width * height);
-  // Large ones first: what is small stays in sight where annotations overlap.
+  // Large ones first, so that small objects stay visible where annotations overlap.
   const order = sample.objects.map((_, k) => k).sort((a, b) => sample.objects[b].area - sample.objects[a].area);
   for (const k of order) {
     if (!sample.objects[k].counts) continue;
@@ -84,7 +84,7 @@ function paint(canvas, sample, map) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-// --- One picture with its layers --------------------------------------------------------------------------------
+// --- One image with its layers ----------------------------------------------------------------------------------
 const percent = (value) => `${(100 * value).toFixed(value < 0.01 ? 2 : value < 0.1 ? 1 : 0)} %`;
 const words = (object) => object.phrase || object.category;
 
@@ -114,7 +114,7 @@ function addWords(layer, sample, text) {
   });
 }
 
-// Labels that would cover each other move down, and none leaves the picture.
+// Labels that would cover each other move down, and none leaves the image.
 function placeWords(layer) {
   const placed = [], width = layer.clientWidth, height = layer.clientHeight;
   if (!width) return;
@@ -148,7 +148,7 @@ function fill(stage, sample, text, most) {
   return { draw, step };
 }
 
-// --- What is under the pointer ------------------------------------------------------------------------------------
+// --- Details of the object under the pointer ----------------------------------------------------------------------
 const tip = $("#tip");
 function objectAt(sample, map, x, y) {
   const place = Math.floor(y / map.step) * map.width + Math.floor(x / map.step);
@@ -170,7 +170,7 @@ function point(event, stage, sample, map) {
   if (k < 0) return forget(stage);
   mark(stage, [k]);
   tip.replaceChildren(make("b", { dir: "auto" }, words(sample.objects[k])), ...facts(sample, sample.objects[k]));
-  // A dialog is above everything that is not in it.
+  // A modal dialog covers everything outside it.
   (stage.closest("dialog") || document.body).append(tip);
   tip.hidden = false;
   const room = { x: innerWidth - tip.offsetWidth - 8, y: innerHeight - tip.offsetHeight - 8 };
@@ -214,7 +214,7 @@ const seen = new IntersectionObserver((entries) => {
 data.samples.forEach((sample, index) => {
   const figure = make("figure"), caption = make("figcaption");
   const stage = make("a", { class: "stage", href: `#picture-${index + 1}`, "aria-label": `${sample.name}, full size` });
-  // Very long pictures stand in a shorter frame, so that rows stay rows.
+  // Very tall images get a shorter frame, so that rows stay aligned.
   const aspect = sample.width / sample.height, framed = Math.min(Math.max(aspect, 0.5), 3);
   const frame = make("div", { class: "frame" });
   figure.style.setProperty("--aspect", framed);
@@ -230,7 +230,7 @@ data.samples.forEach((sample, index) => {
   seen.observe(stage);
 });
 
-// --- The viewer: one picture in full size ---------------------------------------------------------------------------
+// --- The viewer: one image in full size -----------------------------------------------------------------------------
 const viewer = $("#viewer"), large = $("#viewer .stage"), room = $("#viewer .room");
 let shown = -1, zoom = 0;
 
@@ -257,7 +257,7 @@ function show(index, scale) {
     draw();
     list(sample);
     const size = `${sample.width} × ${sample.height} px`;
-    const notes = [sample.reduced ? `picture reduced to ${sample.reduced[0]} × ${sample.reduced[1]} px` : "",
+    const notes = [sample.reduced ? `image reduced to ${sample.reduced[0]} × ${sample.reduced[1]} px` : "",
       step > 1 ? `masks drawn at every ${step}th pixel` : ""];
     $("#viewer .title").replaceChildren(make("b", {}, sample.name), ` ${[size, ...notes].filter(Boolean).join(", ")} `,
       ...(sample.reduced ? [make("a", { href: sample.original, target: "_blank" }, "original")] : []));
@@ -324,7 +324,7 @@ function toggle(layer, on) {
 for (const layer of Object.values(LAYERS)) {
   for (const each of switches(layer)) each.onchange = () => toggle(layer, each.checked);
 }
-// What no picture has cannot be switched.
+// A switch without any layer to switch is disabled.
 for (const each of switches("masks")) each.disabled = !data.samples.some((s) => s.objects.some((o) => o.counts));
 addEventListener("keydown", (event) => {
   if (event.target.matches("input[type=search]") || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -358,7 +358,7 @@ if (table) {
   filter.oninput = list;
   for (const head of document.querySelectorAll("#classes button")) {
     head.onclick = () => {
-      // Names begin at A, numbers with the largest; a second click turns them round.
+      // Names sort from A, numbers from the largest; a second click reverses the order.
       const key = head.dataset.key, first = key === "name" ? "ascending" : "descending";
       const ascending = (head.parentElement.getAttribute("aria-sort") === first) !== (first === "ascending");
       for (const each of document.querySelectorAll("#classes th[aria-sort]")) each.removeAttribute("aria-sort");

@@ -1,8 +1,8 @@
-"""Referring expressions between MDETR's style and ODVG.
+"""Referring expressions as ODVG lines for grounding.
 
-In ODVG a line is an expression, so that expressions of an image never are each other's negatives by mistake. mmdet's
-own `refcoco2odvg.py` makes the same of the four ``mdetr`` files that it knows by name; it leaves out expressions
-without target. Here they keep a line without regions.
+In ODVG each line is one expression, so that expressions of an image are never each other's negatives by mistake.
+mmdet's `refcoco2odvg.py` does the same for the four ``mdetr`` files that it knows by name; it leaves out expressions
+without target, which here keep a line without regions.
 """
 
 from collections import Counter
@@ -13,21 +13,21 @@ from typing import Any
 from sos_mm.formats.boxes import BOXES, clip, is_box
 from sos_mm.formats.mdetr import Expression, Target
 from sos_mm.formats.odvg import check_spans, image_part, read_grounding, region_boxes
-from sos_mm.formats.records import WHOLES, WORDS, Field, Record, check_record, optional
+from sos_mm.formats.records import INTEGERS, WORDS, Field, Record, check_record, optional
 
 _PHRASE = Field("words, or a list of them", lambda value: bool(value) and all(map(WORDS.holds, _listed(value))))
 _BOX_OR_BOXES = Field("a box, or a list of boxes", lambda value: is_box(value) or (bool(value) and BOXES.holds(value)))
 
 
 def to_odvg(expressions: Iterable[Expression], left_out: Counter | None = None) -> Iterator[Record]:
-    """ODVG lines, one an expression.
+    """Encodes expressions as ODVG lines, one each.
 
-    What ODVG has no place for stands in members that mmdet passes over: ``expression_id``, ``image_id``,
-    ``dataset_name``, and ``category_ids`` of a region's boxes. The names of categories do not: `to_mdetr` takes them.
+    Fields that ODVG lacks are written as members that mmdet ignores: ``expression_id``, ``image_id``, ``dataset_name``,
+    and ``category_ids`` of a region's boxes. Category names are not written: `to_mdetr` takes them as an argument.
 
     Args:
         expressions: The expressions.
-        left_out: Counts expressions that are left out, since a target has no box of a pixel or more inside the image.
+        left_out: Counts expressions that are left out because a target has no box of at least a pixel inside the image.
     """
     for each in expressions:
         boxes = [clip(target.box, each.image["width"], each.image["height"]) for target in each.targets]
@@ -51,13 +51,13 @@ def to_odvg(expressions: Iterable[Expression], left_out: Counter | None = None) 
 
 
 def read_odvg(path: str | Path, dataset_name: str = "refcoco") -> Iterator[Expression]:
-    """The expressions of ODVG lines for grounding.
+    """Reads the expressions of ODVG lines for grounding.
 
-    A line that `to_odvg` wrote gives back its expression. Of any other, each region is an expression: its phrase.
+    A line that `to_odvg` wrote yields its expression. In other lines each region is an expression: its phrase.
 
     Args:
         path: The JSON lines.
-        dataset_name: What expressions belong to that do not say so.
+        dataset_name: The ``dataset_name`` of expressions without one.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -98,7 +98,7 @@ def _region(text: str, spans: list[list[int]]) -> Record:
 
 
 def _targets(region: Record, spans: list[list[int]], name: str) -> list[Target]:
-    check_record(region, {"bbox": _BOX_OR_BOXES, "category_ids": optional(WHOLES)}, name)
+    check_record(region, {"bbox": _BOX_OR_BOXES, "category_ids": optional(INTEGERS)}, name)
     boxes = region_boxes(region)
     categories = region.get("category_ids") or [1] * len(boxes)
     if len(categories) != len(boxes):

@@ -1,0 +1,185 @@
+"""Which label each pasted object gets in a sample, and which captions and class names come with them.
+
+All functions here are pure: they take values of a sample and give new ones, which `SegmentPaste` puts into it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from sos_mm.checks import check_choice, few
+from sos_mm.composition.scene import SceneObject
+from sos_mm.formats.phrases import caption_phrase
+from sos_mm.segments.record import SegmentRecord
+from sos_mm.segments.vocabulary import category_key, read_vocabulary
+
+UNKNOWN = ("error", "skip", "append")
+
+
+@dataclass(frozen=True)
+class Named:
+    """What the objects that are pasted into a sample are called there.
+
+    Attributes:
+        labels: The label of each object.
+        words: New values of the sample's ``text`` and ``phrases``, of those that change.
+    """
+
+    labels: list[int]
+    words: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LabelMapper:
+    """Decides labels and captions of pasted objects.
+
+    Attributes:
+        labels: Label by category, as `find_labels` gives them; None where samples have no classes.
+    """
+
+    labels: Mapping[str, int] | None = None
+
+    def name(
+        self, objects: Sequence[SceneObject], text: Any = None, phrases: Mapping[int, Mapping[str, Any]] | None = None
+    ) -> Named:
+        """Gives the objects their labels.
+
+        Args:
+            objects: What is pasted.
+            text: The sample's ``text``: a caption with ``phrases``, or a label map (names by label), which gets the
+                categories that it lacks.
+            phrases: Its ``phrases``, as `Caption` has them; None where labels are those of classes.
+
+        Returns:
+            The labels: those of the phrases where there are some, else those of the classes, or 0 without classes.
+        """
+        if phrases is not None:
+            caption, labels = Caption(text, phrases).add(objects)
+            return Named(labels, {"text": caption.text, "phrases": caption.phrases})
+        if self.labels is None:
+            return Named([0] * len(objects))
+        labels = [self.labels[each.category] for each in objects]
+        if not isinstance(text, Mapping):
+            return Named(labels)
+        named = zip(map(str, labels), objects, strict=True)
+        new = {label: each.category for label, each in named if label not in text}
+        return Named(labels, {"text": {**text, **new}} if new else {})
+
+
+@dataclass(frozen=True)
+class Caption:
+    """The words of a grounding sample, as mmdet's `ODVGDataset` gives them.
+
+    Attributes:
+        text: The caption.
+        phrases: By label, ``phrase`` and ``tokens_positive``, its half-open character spans in the caption.
+    """
+
+    text: str
+    phrases: Mapping[int, Mapping[str, Any]]
+
+    @property
+    def known(self) -> dict[str, int]:
+        """The label of each phrase, which is in lower case here."""
+        return {str(entry["phrase"]).lower(): label for label, entry in self.phrases.items()}
+
+    def add(self, objects: Sequence[SceneObject]) -> tuple["Caption", list[int]]:
+        """Appends the objects' phrases to the caption, and gives each object's label.
+
+        A phrase that is there already is not written again: it then stands for the new object as well.
+        """
+        text, phrases = self.text, dict(self.phrases)
+        known = self.known
+        labels = []
+        for each in objects:
+            phrase = phrase_of(each)
+            if phrase not in known:
+                text, span = append_phrase(text, phrase)
+                known[phrase] = max(phrases, default=-1) + 1
+                phrases[known[phrase]] = {"phrase": phrase, "tokens_positive": [list(span)]}
+            labels.append(known[phrase])
+        return Caption(text, phrases), labels
+
+
+def phrase_of(each: SceneObject | SegmentRecord) -> str:
+    """Gives what an object is called in a caption, in lower case, as language models of grounding are fed."""
+    return caption_phrase(each.phrase, each.category).lower()
+
+
+def append_phrase(text: str, phrase: str) -> tuple[str, tuple[int, int]]:
+    """Appends a phrase to a caption, closed by a full stop, and gives the half-open span of the phrase.
+
+    >>> append_phrase("a dog", "a red apple")
+    ('a dog. a red apple.', (7, 18))
+    """
+    text = closed(text)
+    if text:
+        text += " "
+    return f"{text}{phrase}.", (len(text), len(text) + len(phrase))
+
+
+def closed(text: str) -> str:
+    """Ends a caption by a full stop, if it says anything, so that a phrase can follow."""
+    text = text.rstrip()
+    return text if not text or text.endswith(".") else f"{text}."
+
+
+def class_names(classes: str | Path | Sequence[str]) -> tuple[str, ...]:
+    """Lists the classes of a data set in the order of their labels.
+
+    Args:
+        classes: Names in that order; 'coco' or 'lvis', or a COCO or LVIS annotation file, whose categories have labels
+            in the order of their ids, as mmdet's data sets give them.
+
+    Raises:
+        FileNotFoundError, ValueError: As `read_vocabulary`.
+    """
+    ids = read_vocabulary(classes)
+    return tuple(sorted(ids, key=lambda name: ids[name]))
+
+
+def find_labels(categories: Iterable[str], classes: Sequence[str], unknown: str = "error") -> dict[str, int]:
+    """Finds the label of each category of a bank in the classes of a data set.
+
+    Args:
+        categories: Those of a bank.
+        classes: Those of the data set; ``cell_phone`` and ``Cell phone`` are the same.
+        unknown: What to do with categories that are none of them: 'error'; 'skip' leaves them out; 'append' gives
+            them the labels after the last, in alphabetical order.
+
+    Raises:
+        ValueError: If a category is none of the classes and ``unknown`` is 'error', or none is left.
+    """
+    check_choice("unknown", unknown, UNKNOWN)
+    known = {category_key(name): label for label, name in enumerate(classes)}
+    strange = sorted({name for name in categories if category_key(name) not in known}, key=category_key)
+    if strange and unknown == "error":
+        near = get_close_matches(category_key(strange[0]), known, n=1, cutoff=0.5)
+        hint = f" The nearest to {strange[0]!r} is {near[0]!r}." if near else ""
+        raise ValueError(
+            f"The bank holds {few(strange)}, which the data set's classes do not name.{hint} Leave them out with "
+            "`unknown='skip'`, or give them labels of their own with `unknown='append'`."
+        )
+    if unknown == "append":
+        for name in strange:
+            known.setdefault(category_key(name), len(known))
+    labels = {name: known[category_key(name)] for name in categories if category_key(name) in known}
+    if not labels:
+        raise ValueError("The bank and the data set must share a category, but no category of the bank is a class.")
+    return labels
+
+
+def names_of_labels(text: Mapping[str, str]) -> tuple[str, ...]:
+    """Lists the classes of a label map such as ODVG's ``{"0": "person"}``, in the order of the labels.
+
+    Raises:
+        ValueError: If labels are missing between 0 and the last.
+    """
+    try:
+        return tuple(text[str(label)] for label in range(len(text)))
+    except KeyError as error:
+        raise ValueError(
+            f"The label map must name every label from 0 to {len(text) - 1}, but lacks {error}."
+        ) from error

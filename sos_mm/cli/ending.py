@@ -1,0 +1,128 @@
+"""How commands end: a refusal prints one line and exits with code 2; an interruption explains how to resume.
+
+Imports no large library, so that an interruption during the import of libraries ends as cleanly as a later one.
+"""
+
+import functools
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import NoReturn, ParamSpec, TypeVar
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+# Exceptions that a user's input, files and environment can cause.
+EXPECTED = (ImportError, OSError, RuntimeError, ValueError)
+REFUSED = 2
+_INTERRUPTED = 128
+
+
+class Ended(SystemExit):
+    """Ends the process with a line on stderr and an exit code.
+
+    Args:
+        line: The line; it is printed when the exception is raised.
+        code: The exit code.
+    """
+
+    def __init__(self, line: str, code: int):
+        super().__init__(line)
+        self.code = code
+        print(line, file=sys.stderr, flush=True)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does."""
+
+
+def refuse(message: object) -> NoReturn:
+    """Ends the process with an error message and exit code 2.
+
+    Raises:
+        Ended: Always.
+    """
+    raise Ended(f"error: {message}", REFUSED) from None
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turns the exceptions that a user's input can cause into a refusal.
+
+    With SOS_MM_DEBUG=1 in the environment they are not changed and print tracebacks.
+    """
+    try:
+        yield
+    except EXPECTED as error:
+        if os.environ.get("SOS_MM_DEBUG") == "1":
+            raise
+        refuse(error)
+
+
+def command(
+    interrupted: str = "interrupted", refusing: bool = True
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+    """Returns a decorator for the main function of a command, which handles its refusals and interruptions.
+
+    Args:
+        interrupted: The line that Ctrl-C and SIGTERM print: how to resume.
+        refusing: Whether `refusals` covers the complete function; otherwise the function uses `refusals` itself.
+    """
+
+    def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        @functools.wraps(function)
+        def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+            try:
+                with ended_by_signals(), refusals() if refusing else nullcontext():
+                    return function(*args, **kwargs)
+            except KeyboardInterrupt as signalled:
+                _end(interrupted, signalled)
+
+        return run
+
+    return decorate
+
+
+def _end(line: str, signalled: KeyboardInterrupt) -> NoReturn:
+    number = signal.SIGTERM if isinstance(signalled, Terminated) else signal.SIGINT
+    raise Ended(line, _INTERRUPTED + number) from None
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Raises KeyboardInterrupt at the first Ctrl-C or SIGTERM, and ends the process at once at the second.
+
+    Child processes that inherit these handlers react to signals as without them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    own, signals = os.getpid(), (signal.SIGINT, signal.SIGTERM)
+
+    def end_at_once(number: int, _) -> None:
+        os._exit(_INTERRUPTED + number)
+
+    def interrupt(number: int, _) -> None:
+        if os.getpid() != own:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        for each in signals:
+            signal.signal(each, end_at_once)
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    # An inner command keeps the handlers of an outer one; ignored signals, as under nohup, stay ignored.
+    defaults = (signal.SIG_DFL, signal.default_int_handler)
+    before = {each: signal.getsignal(each) for each in signals}
+    for each, handler in before.items():
+        if handler in defaults:
+            signal.signal(each, interrupt)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            if handler in defaults:
+                signal.signal(each, handler)

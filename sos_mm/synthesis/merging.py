@@ -1,0 +1,205 @@
+"""Merges complete shards into a complete data set: moves files, joins records, and writes the manifest last."""
+
+import errno
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from sos_mm.atomic import sync
+from sos_mm.formats.composed import MANIFEST
+from sos_mm.formats.json_reader import read_json_object
+from sos_mm.synthesis.shards import is_intact, read_stream, read_summary, sha256_of, shard_folder
+from sos_mm.synthesis.tables import Counts, table_parts
+from sos_mm.synthesis.workspace import check_same, clear, replace_file, to_json
+from sos_mm.synthesis.writers.format import Categories, Table, Totals
+
+# Checksums of all files except itself and the manifest, which holds its own; in the format of `sha256sum -c`.
+CHECKSUMS = "checksums.sha256"
+# Hashing releases the GIL, so that threads run in parallel.
+_THREADS = 8
+
+
+def damaged_shards(out: Path, number_of_shards: int) -> list[int]:
+    """Returns the numbers of the shards whose content differs from what was written."""
+    numbers = range(number_of_shards)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        intact = pool.map(lambda number: is_intact(out, number), numbers)
+        return [number for number, good in zip(numbers, intact, strict=True) if not good]
+
+
+def merge(
+    out: Path,
+    number_of_shards: int,
+    identity: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    tables: Sequence[Table],
+    categories: Categories,
+) -> dict[str, Any]:
+    """Moves the files of all shards to their final paths, joins the records of the tables, and writes the manifest.
+
+    May be interrupted at any point and repeated. The shards must be intact; see `damaged_shards`.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        FileNotFoundError: If a file of a shard is missing.
+    """
+    folders = [shard_folder(out, number) for number in range(number_of_shards)]
+    counts, parents = Counts(), set()
+    for folder in folders:
+        shard = read_summary(folder)
+        counts.join(shard)
+        for name, _ in shard["files"]:
+            _move(folder / name, out / name)
+            parents.add((out / name).parent)
+    totals = Totals(categories, counts.images, counts.images_with, counts.instances_of)
+    written = {table.path: _write_table(out, table, folders, totals) for table in tables}
+    checksums = replace_file(out, out / CHECKSUMS, _checksum_lines(folders, written))
+    for folder in sorted(parents | {(out / name).parent for name in written}):
+        sync(folder)
+    manifest = {**identity, "counts": counts.to_json(), "recipe": recipe, CHECKSUMS: checksums}
+    replace_file(out, out / MANIFEST, [to_json(manifest)])
+    sync(out)
+    clear(out)
+    return manifest
+
+
+def _checksum_lines(folders: Sequence[Path], tables: Mapping[str, str]) -> Iterator[bytes]:
+    """Yields one checksum line for each file, in the order of the images, with one shard in memory at a time."""
+    for files in chain((read_summary(folder)["files"] for folder in folders), [tables.items()]):
+        yield "".join(f"{sha256}  {name}\n" for name, sha256 in files).encode()
+
+
+def _write_table(out: Path, table: Table, folders: Sequence[Path], totals: Totals) -> str:
+    """Joins the records of all shards, one shard at a time; returns the file's SHA-256."""
+    (out / table.path).parent.mkdir(exist_ok=True)
+    parts = table_parts(table, totals, lambda stream: read_stream(folders, stream))
+    return replace_file(out, out / table.path, parts)
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        os.replace(source, target)
+    except FileNotFoundError:
+        # The target's folder does not exist yet, or the file was moved in an earlier attempt.
+        if source.exists():
+            target.parent.mkdir(exist_ok=True)
+            os.replace(source, target)
+        elif not target.exists():
+            raise FileNotFoundError(
+                f"{target} is missing, and so is {source}: remove the folder and make the data set again."
+            ) from None
+
+
+def open_complete(out: Path, identity: Mapping[str, Any], verify: bool = False) -> dict[str, Any] | None:
+    """Reads the manifest of a complete data set; None if the folder does not hold one.
+
+    Args:
+        out: The folder.
+        identity: The settings that identify a data set.
+        verify: Whether to read all files and compare their checksums, rather than check only that they exist.
+
+    Raises:
+        FileExistsError: If it is another data set.
+        FileNotFoundError: If files are missing.
+        ValueError: If the manifest cannot be read, or files have been changed.
+    """
+    if not (out / MANIFEST).exists():
+        return None
+    manifest = read_manifest(out)
+    check_same(out, manifest, identity)
+    _check_files(out)
+    # Left behind when a run was killed before its last step.
+    clear(out)
+    if verify:
+        _verify(out, manifest)
+    return manifest
+
+
+def read_manifest(out: Path) -> dict[str, Any]:
+    """Reads the manifest of a complete data set.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If its content is invalid.
+    """
+    if not (out / MANIFEST).is_file():
+        raise FileNotFoundError(f"`out` must be a complete data set, but {out / MANIFEST} does not exist.")
+    manifest = read_json_object(out / MANIFEST, "The manifest of a data set")
+    for name in ("format", "recipe_sha256", "seed", "num", "counts", "recipe", CHECKSUMS):
+        if name not in manifest:
+            raise ValueError(f"{out / MANIFEST} must have a member {name!r}, but has none: make the data set again.")
+    return manifest
+
+
+def read_checksums(out: Path, names: Collection[str] | None = None) -> dict[str, str]:
+    """Reads the SHA-256 checksums by file of a complete data set, of all files or of some.
+
+    Raises:
+        FileNotFoundError: If the list of checksums is missing.
+        ValueError: If a line of it is invalid.
+    """
+    path = out / CHECKSUMS
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing, which holds the files' checksums: make the data set again.")
+    checksums = {}
+    with open(path, encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, 1):
+            sha256, blanks, name = line.rstrip("\n").partition("  ")
+            if not blanks or len(sha256) != 64:
+                raise ValueError(f"{path}, line {number} must be a checksum and a file, but is {line[:80]!r}.")
+            if names is None or name in names:
+                checksums[name] = sha256
+    return checksums
+
+
+def _check_files(out: Path) -> None:
+    wanted = read_checksums(out).keys()
+    folders = {name.rpartition("/")[0] for name in wanted}
+    present = set()
+    for folder in folders:
+        names = os.listdir(out / folder) if (out / folder).is_dir() else ()
+        present |= {f"{folder}/{name}" if folder else name for name in names}
+    missing = sorted(wanted - present)
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} files of the data set in {out} are missing, {missing[0]} first: remove the folder and "
+            "make it again."
+        )
+
+
+def _verify(out: Path, manifest: Mapping[str, Any]) -> None:
+    """Compares the content of every file with its checksum."""
+    wanted = {CHECKSUMS: manifest[CHECKSUMS], **read_checksums(out)}
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = pool.map(lambda name: sha256_of(out / name), wanted)
+        changed = [name for name, sha256 in zip(wanted, found, strict=True) if sha256 != wanted[name]]
+    if changed:
+        raise ValueError(
+            f"{len(changed)} of {len(wanted)} files of the data set in {out} are not what was written, {changed[0]} "
+            "first: remove the folder and make it again."
+        )
+
+
+@contextmanager
+def telling_full_disk(out: Path) -> Iterator[None]:
+    """Adds the remedy to the error of a full disk.
+
+    Raises:
+        OSError: If the disk is full; other errors are not changed.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(
+            error.errno,
+            f"The disk of {out} is full ({error.strerror}). Finished shards are kept: make room and run the same "
+            "command again, which goes on from there",
+        ) from error

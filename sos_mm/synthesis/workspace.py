@@ -1,0 +1,231 @@
+"""The folder of a data set during a run: the lock, the identity of the run, and its sources.
+
+All files that a run keeps until the data set is complete are in one folder, `WORK`. The lock comes first: only its
+holder reads or writes other files there. Only names that a run itself writes are ever removed.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from sos_mm.atomic import atomic_path, sync
+from sos_mm.checks import writable_folder
+from sos_mm.formats.composed import MANIFEST, WORK
+from sos_mm.formats.json_reader import read_json_object
+
+if sys.platform != "win32":  # `synthesize` raises an error there; composing in memory needs no lock.
+    import fcntl
+
+_RUN, _SOURCES, _RUN_LOCK, _WORKERS_LOCK = "run.json", "sources.json", "run.lock", "workers.lock"
+# Folder in which files are written before they get their final names.
+_SCRATCH = "scratch"
+_SHARD, _PARTIAL = re.compile(r"\d{6,}"), re.compile(r"\d{6,}\.partial-\d+")
+# Workers notice the end of their main process within a second, those of a cluster later.
+_WORKERS_END_S = 60.0
+
+
+@contextmanager
+def sole_run(out: Path, run: Mapping[str, Any]) -> Iterator[bool]:
+    """Locks a folder for a run against other runs.
+
+    A run that fails before its first shard releases the folder, since a corrected recipe has another identity.
+
+    Args:
+        out: The folder; created if it does not exist.
+        run: The identity of the run, as JSON values.
+
+    Yields:
+        Whether the data set must be generated; False if another run has completed it meanwhile.
+
+    Raises:
+        FileExistsError: If another run is using the folder, or it holds other files than those of this run.
+        NotADirectoryError, PermissionError: If it cannot be written.
+    """
+    writable_folder(out, "`out`")
+    lock = _lock(out)
+    if lock is None:
+        yield False
+        return
+    with lock, open(out / WORK / _WORKERS_LOCK, "w") as workers:
+        _wait_for_workers(out, workers)
+        _claim(out, run)
+        try:
+            yield True
+        except BaseException:
+            _give_back(out, workers)
+            raise
+
+
+def _lock(out: Path) -> TextIO | None:
+    """Opens and locks the run's lock; None if the data set is complete."""
+    while not (out / MANIFEST).exists():
+        strangers = sorted(path.name for path in out.iterdir() if path.name != WORK)
+        if strangers and not (out / WORK / _RUN).exists():
+            # The files are those of a data set that another run has just completed.
+            if (out / MANIFEST).exists():
+                break
+            raise FileExistsError(
+                f"`out` must be a new or empty folder, or one that this recipe has begun, but {out} holds "
+                f"{', '.join(strangers[:3])}{' ...' if len(strangers) > 3 else ''}: name another folder."
+            )
+        (out / WORK).mkdir(exist_ok=True)
+        try:
+            lock = open(out / WORK / _RUN_LOCK, "w")  # noqa: SIM115 # Who gets it holds it beyond this function.
+        except FileNotFoundError:
+            continue  # Another run has just released the folder.
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise FileExistsError(f"Another run is writing {out}: wait for it, or name another folder.") from None
+        if _is_at(lock, out / WORK / _RUN_LOCK) and not (out / MANIFEST).exists():
+            return lock
+        lock.close()
+    clear(out)
+    return None
+
+
+def _is_at(file: TextIO, path: Path) -> bool:
+    """Returns whether a path still refers to an open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _wait_for_workers(out: Path, workers: TextIO) -> None:
+    """Waits until the workers of an earlier run have ended: they outlive a killed main process for a moment."""
+    deadline, told = time.monotonic() + _WORKERS_END_S, False
+    while True:
+        try:
+            fcntl.flock(workers, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise FileExistsError(
+                    f"Worker processes of an earlier run still write {out}: end them, then run the same command again."
+                ) from None
+            if not told:
+                print(f"waiting until the workers of an earlier run in {out} have ended", file=sys.stderr, flush=True)
+                told = True
+            time.sleep(0.05)
+        else:
+            fcntl.flock(workers, fcntl.LOCK_UN)
+            return
+
+
+def _claim(out: Path, run: Mapping[str, Any]) -> None:
+    """Stores the identity of the run in the folder, or checks it; removes incomplete shards."""
+    names = sorted(path.name for path in (out / WORK).iterdir())
+    if _RUN in names:
+        check_same(out, read_json_object(out / WORK / _RUN, "what a run is made of"), run)
+    else:
+        unknown = [name for name in names if name not in (_RUN_LOCK, _WORKERS_LOCK, _SCRATCH)]
+        if unknown:
+            raise FileExistsError(
+                f"{out / WORK} holds {unknown[0]}, but no {_RUN} that says of which data set: name another folder, or "
+                f"remove {out / WORK} if it is not needed."
+            )
+        replace_file(out, out / WORK / _RUN, [to_json(run)])
+        sync(out / WORK)
+    for name in names:
+        if _PARTIAL.fullmatch(name):
+            shutil.rmtree(out / WORK / name)
+
+
+def check_same(out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Checks that a folder belongs to this run.
+
+    Raises:
+        FileExistsError: If it does not; the message names the differences.
+    """
+    different = [key for key in wanted if found.get(key) != wanted[key]]
+    if different:
+        told = ", ".join(
+            "of another recipe" if key == "recipe_sha256" else f"{key} {found.get(key)} instead of {wanted[key]}"
+            for key in different
+        )
+        raise FileExistsError(
+            f"{out} belongs to another run ({told}): name another folder, or remove this one if it is not needed."
+        )
+
+
+def _give_back(out: Path, workers: TextIO) -> None:
+    """Releases a folder without a complete shard, unless workers are still writing there."""
+    if any(_SHARD.fullmatch(path.name) for path in (out / WORK).glob("*")):
+        return
+    try:
+        fcntl.flock(workers, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    clear(out)
+
+
+def clear(out: Path) -> None:
+    """Removes the run's own files from the folder, and the folder itself if it is then empty."""
+    work = out / WORK
+    for path in work.glob("*"):
+        if _SHARD.fullmatch(path.name) or _PARTIAL.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
+    # The identity is removed last except for the lock, which excludes other runs until then.
+    for name in (_SCRATCH, _SOURCES, _WORKERS_LOCK, _RUN, _RUN_LOCK):
+        (work / name).unlink(missing_ok=True)
+    try:
+        work.rmdir()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
+def note_sources(out: Path, sources: Mapping[str, str]) -> None:
+    """Stores the content hashes of a run's sources, or checks that they equal those of the start of the run.
+
+    Args:
+        out: The folder, locked by `sole_run`.
+        sources: Content hash by name of the source.
+
+    Raises:
+        FileExistsError: If a source has changed since.
+    """
+    noted = out / WORK / _SOURCES
+    if not noted.exists():
+        replace_file(out, noted, [to_json(sources)])
+        return
+    before = read_json_object(noted, "the fingerprints of a run's sources")
+    changed = [name for name, fingerprint in before.items() if sources.get(name) != fingerprint]
+    if changed:
+        raise FileExistsError(
+            f"The {' and the '.join(changed)} of the recipe have changed since the run in {out} began: bring back what "
+            "they were, or remove the folder and begin anew."
+        )
+
+
+def join_run(out: Path) -> None:
+    """Makes later runs wait for this worker process until it has ended."""
+    # A raw descriptor, closed only by the end of the process.
+    fcntl.flock(os.open(out / WORK / _WORKERS_LOCK, os.O_WRONLY), fcntl.LOCK_SH)
+
+
+def replace_file(out: Path, path: Path, parts: Iterable[bytes]) -> str:
+    """Writes a file of the data set atomically, and returns its SHA-256."""
+    digest = hashlib.sha256()
+    with atomic_path(path, out / WORK / _SCRATCH) as scratch, open(scratch, "wb") as file:
+        for part in parts:
+            file.write(part)
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def to_json(value: Mapping[str, Any]) -> bytes:
+    """Encodes an object of a run's own files as readable JSON."""
+    return (json.dumps(dict(value), indent=1, sort_keys=True) + "\n").encode()

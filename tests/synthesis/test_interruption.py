@@ -1,0 +1,142 @@
+"""Ctrl-C and SIGTERM end a command at once and cleanly, and the same command goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sos_mm.synthesis import shards
+from tests.synthesis.test_synthesis import folder_hash
+
+IMAGES = 300
+RECIPE = """
+canvas = (64, 80)
+segments = dict(type="sample")
+backgrounds = dict(type="texture")
+layout = dict(type="StructuredLayout", counts=(1, 4), crowded="fewer")
+formats = ["coco"]
+"""
+
+
+def start(folder: Path, workers: int, *more: str) -> subprocess.Popen:
+    (folder / "recipe.py").write_text(RECIPE)
+    command = [sys.executable, "-m", "sos_mm", "synthesize", "recipe.py", "--out", "out", "--num", str(IMAGES)]
+    environment = {**os.environ, "SOS_MM_DEBUG": "0"}
+    return subprocess.Popen(
+        [*command, "--workers", str(workers), *more],
+        cwd=folder,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_shard(process: subprocess.Popen, out: Path) -> None:
+    while not shards.shard_folder(out, 0).exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.002)
+
+
+def living(group: int) -> list[int]:
+    """Processes of a group that have not ended."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # Behind the name, which is in brackets: the state, the parent and the group.
+            state, _, own_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(own_group) == group and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Hash of the data set of a run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    _, told = (process := start(folder, 1)).communicate(timeout=300)
+    assert process.returncode == 0, told
+    return folder_hash(folder / "out")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_command_goes_on(whole, tmp_path, workers, number, code):
+    process = start(tmp_path, workers)
+    wait_for_shard(process, tmp_path / "out")
+    # As a terminal sends it: to all processes of the command.
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert told.splitlines()[-1] == "interrupted: the same command goes on from here"
+    assert "Traceback" not in told
+    assert "leaked" not in told
+    assert living(process.pid) == []
+    assert not (tmp_path / "out/manifest.json").exists()
+    again = start(tmp_path, workers)
+    _, told = again.communicate(timeout=120)
+    assert again.returncode == 0, told
+    assert folder_hash(tmp_path / "out") == whole
+
+
+SCRIPT = """
+import sys, time
+from sos_mm.cli.ending import command
+
+@command("interrupted: go on")
+def main():
+    try:
+        print("working", flush=True)
+        time.sleep(60)
+    finally:
+        print("cleaning", flush=True)
+        time.sleep({cleaning})
+
+main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_ends_at_once(number, code):
+    """Whatever the first one has begun."""
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT.format(cleaning=60)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(number)
+    assert process.stdout.readline() == "cleaning\n"
+    process.send_signal(number)
+    assert process.wait(timeout=30) == code
+
+
+def test_an_interruption_of_imports_is_no_traceback():
+    code = (
+        "import time, sos_mm.cli as cli\n"
+        "def slow(name):\n"
+        "    print('importing', flush=True)\n"
+        "    time.sleep(60)\n"
+        "cli.import_module = slow\n"
+        "cli.main(['browse', 'x'])\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert (process.returncode, told) == (130, "interrupted\n")
+
+
+def test_signals_that_are_ignored_stay_ignored():
+    """As under nohup, whose child must not end by a signal that its caller has refused."""
+    code = (
+        "import os, signal\n"
+        "from sos_mm.cli.ending import command\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "command()(lambda: os.kill(os.getpid(), signal.SIGINT))()\n"
+        "print('done')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "done\n")

@@ -1,0 +1,83 @@
+"""What a run on a Ray cluster says of its workers and of clusters that are not there."""
+
+import socket
+import threading
+
+import pytest
+
+from sos_mm.synthesis import Recipe, ray_executor, synthesize
+from sos_mm.synthesis.environment import code_hash, library_facts
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'sos_mm[ray]'")
+RECIPE = Recipe(canvas=(64, 64), backgrounds={"type": "plain"}, formats=["coco"])
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}"])
+def test_no_cluster_at_an_address(tmp_path, monkeypatch, free_port, address):
+    address = address.format(port=free_port)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(ConnectionError, match=rf"cluster '{address}', which does not respond \(.*refused"):
+        synthesize(RECIPE, tmp_path / "out", 2, executor="ray", progress=False)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:port", "127.0.0.1:99999999"])
+def test_an_address_that_is_none(tmp_path, monkeypatch, address):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(ConnectionError, match=f"cluster '{address}', which does not respond"):
+        synthesize(RECIPE, tmp_path / "out", 2, executor="ray", progress=False)
+
+
+def test_something_else_at_an_address(tmp_path, monkeypatch):
+    """It takes connections and never answers."""
+    joined = threading.Event()
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setattr(ray_executor, "_JOIN_S", 0.5)
+        monkeypatch.setattr(ray_executor, "_initialize", lambda ray: joined.wait())
+        with pytest.raises(ConnectionError, match=r"does not respond \(no answer within 0 s\)"):
+            synthesize(RECIPE, tmp_path / "out", 2, executor="ray", progress=False)
+        joined.set()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, None),
+        ({"code": "0" * 64}, "the code of sos_mm differs"),
+        ({"libraries": {**library_facts(), "numpy": "1.0"}}, r"numpy [\d.]+ instead of 1\.0"),
+        ({"libraries": {**library_facts(), "opencv_ipp": "other"}}, "opencv_ipp .* instead of other"),
+    ],
+)
+def test_workers_run_the_same_code(change, told):
+    driver = {"code": code_hash(), "libraries": library_facts(), **change}
+    if told is None:
+        ray_executor.check_same_code(driver, code_hash(), library_facts())
+        return
+    with pytest.raises(RuntimeError, match=f"would make other images \\({told}\\): install the same versions"):
+        ray_executor.check_same_code(driver, code_hash(), library_facts())
+
+
+def test_other_code_on_a_cluster_is_told(tmp_path, monkeypatch):
+    """The driver says that it runs other code than what the workers find."""
+    monkeypatch.setattr(ray_executor, "code_hash", lambda: "0" * 64)
+    with pytest.raises(RuntimeError, match=r"would make other images .*the code of sos_mm differs"):
+        synthesize(RECIPE, tmp_path / "out", 2, executor="ray", progress=False)
+
+
+def test_relative_paths_are_those_of_the_driver(tmp_path, monkeypatch):
+    """Workers of a cluster that runs already begin in other folders."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_CHDIR_TO_TRIAL_DIR", "0")
+    report = synthesize(RECIPE, "out", 2, executor="ray", workers=2, shard_size=1, progress=False)
+    assert report.made == 2
+    assert (tmp_path / "out/manifest.json").is_file()
