@@ -59,7 +59,7 @@ def denotation(meaning: Phrase, facts: Facts) -> Fact:
             kind = kind & facts.size_of(value, facts.head(meaning["head"]))
     found = kind
     for name in meaning.get("positions", ()):
-        found = found & _position(name, kind, facts)
+        found = found & at_position(name, kind, facts)
     for relation in meaning.get("relations", ()):
         found = found & _relation(relation, facts)
     if "rank" not in meaning:
@@ -73,7 +73,7 @@ def denotation(meaning: Phrase, facts: Facts) -> Fact:
     return Fact(inner.sure & outer.sure, inner.may | outer.may)
 
 
-def _position(name: str, kind: Fact, facts: Facts) -> Fact:
+def at_position(name: str, kind: Fact, facts: Facts) -> Fact:
     """At a place of the image; of several things of a kind perhaps also the outermost one."""
     sure, may = facts.position(name)
     if kind.may & (kind.may - 1):

@@ -180,9 +180,7 @@ class BruteForce:
         ))  # fmt: skip
 
     def common(self, i, j, axis):
-        return max(
-            min(self.box(i)[axis + 2], self.box(j)[axis + 2]) - max(self.box(i)[axis], self.box(j)[axis]), 0
-        )
+        return max(min(self.box(i)[axis + 2], self.box(j)[axis + 2]) - max(self.box(i)[axis], self.box(j)[axis]), 0)
 
     def inside(self, i, j):
         smaller = min(self.extent(k, 0) * self.extent(k, 1) for k in (i, j))
