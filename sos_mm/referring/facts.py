@@ -201,7 +201,7 @@ class Facts:
         absent = measured & (shares <= limits.no_color) & (shares + near_shares <= limits.no_near_color) & ~claimed
         absent |= ~measured & said & ~claimed & ~near_claimed
         # Nobody calls a person by the colours that are seen of them.
-        colorless = np.array([self.concepts.is_a(each, "person") is not False for each in self.categories], bool)
+        colorless = np.array([self.concepts.is_a(each, "person") is True for each in self.categories], bool)
         sure &= ~colorless[:, None]
         absent &= ~colorless[:, None]
         return bits(sure.T), bits(~absent.T)

@@ -151,10 +151,11 @@ def _in_order(n: int, among: Fact, order: Order, facts: Facts, first: int) -> Fa
         before = among.sure & order.before[index]
         unclear = among.may & ~order.after[index] & ~before & ~own
         least = before.bit_count()
-        most = among.may.bit_count() + n if unclear & phantoms else least + unclear.bit_count()
+        # Of phantoms there may be any number, so also before one of them.
+        most = among.may.bit_count() + n if (unclear | own) & phantoms else least + unclear.bit_count()
         if own & among.sure and (most < first if first else least == most == n - 1):
             sure |= own
-        if own & phantoms or (least < first if first else least <= n - 1 <= most):
+        if least < first if first else least <= n - 1 <= most:
             may |= own
     return Fact(sure, may)
 

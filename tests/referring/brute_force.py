@@ -105,9 +105,8 @@ class BruteForce:
         if name in broader_terms(term):
             return None
         for one, other in BROADER["similar"]:
-            for a, b in ((one, other), (other, one)):
-                if (a in above | {name} and b == term) or (a == name and b in broader_terms(term) | {term}):
-                    return None
+            if term in (one, other) and {one, other} & (above | {name}):
+                return None
         if set(name.split()) & set(term.split()):
             return None
         listed = {*BROADER["broader"], *(each for members in BROADER["broader"].values() for each in members)}
@@ -123,7 +122,7 @@ class BruteForce:
             if any(value in group and words & (set(group) - {value}) for group in BROADER["exclusive"]):
                 return False
             return True if value in words else None
-        if self.is_a(i, "person") is not False:
+        if self.is_a(i, "person"):
             return None
         each = self.image.instances[i]
         if self.image.image is None or each.mask is None or each.mask.sum() < 64:
