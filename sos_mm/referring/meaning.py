@@ -216,6 +216,13 @@ def _wrong_number(number: str, count: int, targets: int) -> str:
     return ""
 
 
+def has_landmarks(meaning: Phrase, facts: Facts) -> bool:
+    """Whether the image may show something of the kind of each landmark."""
+    owners = [*meaning.get("relations", ()), *([meaning["rank"]] if "to" in meaning.get("rank", {}) else [])]
+    landmarks = [each for owner in owners for each in owner["to"]]
+    return all(facts.head(each["head"]).may and has_landmarks(each, facts) for each in landmarks)
+
+
 def kind_of(meaning: Phrase) -> str:
     """What tells its targets apart: 'category', 'attribute', 'spatial' or 'mixed'.
 

@@ -186,8 +186,10 @@ class BruteForce:
         return self.common(i, j, 0) * self.common(i, j, 1) / smaller
 
     def within(self, i, j, distance):
-        one, other = self.mask(i), np.pad(self.mask(j), distance)
+        x0, y0, x1, y1 = (int(each) for each in self.box(i))
+        one, other = self.mask(i)[y0:y1, x0:x1], np.pad(self.mask(j), distance)
         height, width = one.shape
+        other = other[y0 : y1 + 2 * distance, x0 : x1 + 2 * distance]
         return any(
             (one & other[y : y + height, x : x + width]).any()
             for y in range(2 * distance + 1)
@@ -380,6 +382,19 @@ class BruteForce:
         if not least <= n - 1 <= most:
             return False
         return True if least == most and kind[i] else None
+
+    def has_landmarks(self, meaning):
+        """Whether each landmark of a phrase may be in the image."""
+        owners = [*meaning.get("relations", ()), *([meaning["rank"]] if "to" in meaning.get("rank", {}) else [])]
+        return all(
+            any(self.is_a(i, each["head"]) is not False for i in self.all) and self.has_landmarks(each)
+            for owner in owners
+            for each in owner["to"]
+        )
+
+    def counting(self, readings, targets):
+        """The readings that count: with targets, those whose landmarks may be there, if there are any."""
+        return [each for each in readings if targets and self.has_landmarks(each)] or list(readings)
 
     def verdict(self, meaning, targets):
         """'true', 'refused' or 'undecidable' by the first list of the page."""
