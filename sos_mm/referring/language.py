@@ -161,6 +161,8 @@ class Language:
         for name, entry in words["sizes"].items():
             for stem in (*entry["say"], *entry["understand"]):
                 yield from ((form, "size", name) for form in self._declined(stem))
+        if words["unknown_nouns"]:
+            yield from ((word, "word", word) for word in sorted(concepts().exclusive))
         for word, stem in words["attributes"].items():
             yield from ((form, "word", word) for form in self._declined(stem))
         for stem, number in words["ordinals"].items():
