@@ -76,7 +76,8 @@ def denotation(meaning: Phrase, facts: Facts) -> Fact:
 def at_position(name: str, kind: Fact, facts: Facts) -> Fact:
     """At a place of the image; of several things of a kind perhaps also the outermost one."""
     sure, may = facts.position(name)
-    if kind.may & (kind.may - 1):
+    # A phantom stands for any number of things.
+    if kind.may & (kind.may - 1) or kind.may & ~facts.real:
         may |= kind.may & ~_surely_elsewhere(name, kind, facts)
     return Fact(sure, may)
 
@@ -85,11 +86,12 @@ def _surely_elsewhere(name: str, kind: Fact, facts: Facts) -> int:
     """Those of a kind that surely are not the ones at a side, or in the middle, of all of that kind."""
     elsewhere = 0
     if name == "middle":
-        if kind.may.bit_count() < 3:
+        phantoms = kind.may & ~facts.real
+        if kind.may.bit_count() < 3 and not phantoms:
             return kind.may
         # What surely stands outside the others, on any side, is not in their middle.
         orders = [facts.order(side) for side in SIDES]
-        for index in indices(kind.may):
+        for index in indices(kind.may & facts.real):
             others = kind.may & ~(1 << index)
             if any(not others & ~order.after[index] for order in orders):
                 elsewhere |= 1 << index

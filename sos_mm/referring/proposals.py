@@ -295,11 +295,11 @@ class Proposer:
     def _ranks(self, meaning: Phrase, target: int) -> Iterator[Option]:
         """A place in the order from a side, such as the second from the left."""
         among = denotation({**meaning, "number": "all"}, self._facts)
-        if among.may.bit_count() < 2:
+        if among.sure.bit_count() < 2:
             return
-        # Nobody counts small things alone, or far.
+        # Nobody counts small things alone, or things of all kinds, or far.
         sized = any(kind == "size" for kind, _ in meaning.get("attributes", ()))
-        most = 1 if sized else _MOST_COUNTED
+        most = 1 if sized or meaning["head"] == OBJECT else _MOST_COUNTED
         deep = self._facts.image.instances[target].depth is not None
         for by in self._draws.shuffled((*SIDES, "front", "back") if deep else SIDES):
             n = (self._facts.order(by).before[target] & among.sure).bit_count() + 1
@@ -315,7 +315,7 @@ class Proposer:
 
     def _nearest(self, meaning: Phrase, target: int) -> Iterator[Option]:
         among = denotation({**meaning, "number": "all"}, self._facts)
-        if among.may.bit_count() < 2:
+        if among.sure.bit_count() < 2:
             return
         for landmark in self._others(target)[:_FEW]:
             rest = among.may & ~(1 << target) & ~(1 << landmark)

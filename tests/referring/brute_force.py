@@ -133,7 +133,7 @@ class BruteForce:
         share = {name: float(np.mean(seen == name)) for name in NAMES}
         if share[value] >= 0.6 - GRID and (value in colors or not colors):
             return True
-        if share[value] >= 0.4 - GRID and value in colors:
+        if share[value] >= 0.4 - GRID and colors == {value}:
             return True
         near = share[value] + sum(share[name] for name in CONFUSED[value])
         if share[value] <= 0.1 + GRID and near <= 0.3 + GRID and value not in colors:

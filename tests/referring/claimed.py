@@ -12,7 +12,7 @@ def claimed(instance) -> tuple[set[str], set[str]]:
     colors, words = set(), set()
     phrase = instance.phrase.split(f" {noun}")[0] if f" {noun}" in instance.phrase else ""
     before = [word for word in phrase.split() if word not in ("a", "an", "the")]
-    if not phrase.startswith(("a ", "an ", "the ")):
+    if not phrase.startswith(("a ", "an ", "the ")) or before[-1:] == ["of"]:
         before = []
     for text in (*instance.attributes, *before):
         parts = [SAME.get(part, part) for part in text.replace("-", " ").split()]
