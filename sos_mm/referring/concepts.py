@@ -90,7 +90,7 @@ class Concepts:
 
     def _find_siblings(self, concept: str) -> frozenset[str]:
         """Other concepts of its nearest broader terms."""
-        own = self._parents.get(concept, frozenset())
+        own = frozenset(self._parents.get(concept, ())) - {OBJECT}
         return frozenset(name for name, terms in self._parents.items() if terms & own and name != concept)
 
     def _is_a(self, concept: str, term: str) -> bool | None:

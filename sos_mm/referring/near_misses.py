@@ -158,5 +158,7 @@ def _changes(meaning: Phrase, facts: Facts) -> Iterator[Phrase]:
     if "rank" in meaning:
         yield {**deepcopy(meaning), "rank": {**deepcopy(meaning["rank"]), "by": _OTHER_ENDS[meaning["rank"]["by"]]}}
         if "to" not in meaning["rank"] and meaning["rank"]["by"] not in ("large", "small", "front", "back"):
-            for n in range(1, min(facts.head(meaning["head"]).sure.bit_count(), 5) + 1):
+            sized = any(kind == "size" for kind, _ in meaning.get("attributes", ()))
+            most = 1 if sized else 5
+            for n in range(1, min(facts.head(meaning["head"]).sure.bit_count(), most) + 1):
                 yield {**deepcopy(meaning), "rank": {**meaning["rank"], "n": n}}
