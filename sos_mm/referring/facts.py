@@ -200,12 +200,14 @@ class Facts:
         near_shares, near_claimed = shares @ _NEAR.T, claimed @ _NEAR.T
         said = claimed.any(axis=1, keepdims=True)
         sure = measured & (shares >= limits.color) & (claimed | ~said)
-        sure |= measured & (shares >= limits.claimed_color) & claimed
+        # Of "blue and yellow" things neither colour is said unless it prevails.
+        alone = claimed & (claimed.sum(axis=1, keepdims=True) == 1)
+        sure |= measured & (shares >= limits.claimed_color) & alone
         sure |= ~measured & claimed
         absent = measured & (shares <= limits.no_color) & (shares + near_shares <= limits.no_near_color) & ~claimed
         absent |= ~measured & said & ~claimed & ~near_claimed
         # Nobody calls a person by the colours that are seen of them.
-        colorless = np.array([self.concepts.is_a(each, "person") is not False for each in self.categories], bool)
+        colorless = np.array([self.concepts.is_a(each, "person") is True for each in self.categories], bool)
         sure &= ~colorless[:, None]
         absent &= ~colorless[:, None]
         return bits(sure.T), bits(~absent.T)
