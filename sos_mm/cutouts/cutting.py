@@ -100,7 +100,7 @@ def _target(photograph: Photograph, category: str | None) -> str:
         return f"{category}/{photograph.name}"
     if "/" not in photograph.name:
         raise ValueError(
-            f"The category of {photograph.path} must be known: give `category`, or put the photographs into one folder "
+            f"The category of {photograph.path} must be known: give `category`, or put the images into one folder "
             "for each category and give the folder above."
         )
     return photograph.name
@@ -118,7 +118,7 @@ def cut_photograph(photograph: Photograph, cutter: Cutter, rules: CutRules) -> I
     check_image_and_alpha(image, alpha)
     parts = object_parts(alpha, rules.specks)
     if not parts:
-        raise _refused(photograph, "nothing salient", "nothing in it stands out")
+        raise _refused(photograph, "nothing salient", "no salient object was found")
     if len(parts) > 1 and rules.components == "one":
         raise _refused(photograph, "several components", f"the object is in {len(parts)} parts")
     if rules.components == "all":

@@ -74,7 +74,7 @@ class Recipe:
             or len(canvas) != 2
             or not all(isinstance(side, int) for side in canvas)
         ):
-            raise ValueError(f"`canvas` must be a height and a width in whole pixels, but got {canvas!r}.")
+            raise ValueError(f"`canvas` must be a height and a width in integer pixels, but got {canvas!r}.")
         for side in canvas:
             check_range("canvas", side, 16, 16384)
         with _naming("segments", self.segments):

@@ -75,9 +75,9 @@ def _words(path: Path, key: str, text: bytes) -> dict[str, Any]:
     try:
         words = json.loads(text)
     except ValueError as error:
-        text = f"{key}.json in {path} must be JSON, but is not: {error}. Mend it or remove the sample."
+        text = f"{key}.json in {path} must be JSON, but is not: {error}. Correct it or remove the sample."
         raise FaultyInputError("faulty metadata", text) from error
     if not isinstance(words, dict):
-        text = f"{key}.json in {path} must be a JSON object, but is {words!r}: mend it or remove the sample."
+        text = f"{key}.json in {path} must be a JSON object, but is {words!r}: correct it or remove the sample."
         raise FaultyInputError("faulty metadata", text)
     return words
