@@ -54,7 +54,7 @@ class Registry(Mapping, Generic[Built]):
         Raises:
             ValueError: If the type or an option is unknown; names the nearest one.
         """
-        name = config.get("type")
+        name: Any = config.get("type")
         check_choice(self._type_name, name, self._factories)
         for key in config:
             if key != "type":

@@ -71,7 +71,7 @@ def intra_class(file: PanopticFile, dataset_name: str = "refcoco") -> Record:
     Returns:
         The content of a file for intra-class referring, as `sos_mm.formats.mdetr` describes it.
     """
-    expressions = []
+    expressions: list[Expression] = []
     for image, segments in file.images():
         phrases = Counter(phrase_of(file, each).lower() for each, _ in segments)
         for target, box in segments:

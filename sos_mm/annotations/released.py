@@ -8,6 +8,7 @@ panoptic files have areas of 1, such boxes too, and categories without ``isthing
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def rebuilt_lines(
     """
     left_out = Counter() if left_out is None else left_out
     for name, line in read_grounding(path, {"regions": OBJECTS}):
-        pairs = []
+        pairs: list[tuple[str, Any]] = []
         for region in line["grounding"]["regions"]:
             check_record(region, _REGION, f"{name} a region")
             boxes = [clip(xywh_to_xyxy(box), line["width"], line["height"]) for box in region["bboxes"]]

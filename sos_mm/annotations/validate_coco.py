@@ -4,7 +4,7 @@ RefCOCO.
 
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class CocoCheck:
         options: The options of the validation.
     """
 
-    lists = ("images", "annotations", "categories")
+    lists: tuple[str, ...] = ("images", "annotations", "categories")
     # Whether two images may have the same file.
     shared_files = False
 
@@ -138,7 +138,7 @@ class CocoCheck:
         elif name in self._names:
             self.findings.add(position, "names of categories must differ", f"{name!r} again")
         if is_integer(id):
-            self.categories[id] = name
+            self.categories[id] = cast(str, name)  # If it is no text, that is reported above.
         if isinstance(name, str):
             self._names.add(name)
 
@@ -180,7 +180,8 @@ class CocoCheck:
 
     def region(self, record: Record, position: int, owner: str, size: tuple[int, int]) -> None:
         """Checks box, area and mask of an annotation."""
-        box, area = record.get("bbox"), record.get("area")
+        box: Any = record.get("bbox")
+        area: Any = record.get("area")
         bad_box = self.complain(position, box_complaint(box, size, self.options.tolerance), owner)
         if type(area) not in (int, float) or not area > 0:
             self.findings.add(position, "`area` must be over 0", f"{owner}: {area!r}")
@@ -203,7 +204,7 @@ class CocoCheck:
 
     def _check_masks(self) -> None:
         try:
-            totals = rle_totals([mask["counts"] for mask, *_ in self._masks]) if self._masks else []
+            totals: list[Any] = rle_totals([mask["counts"] for mask, *_ in self._masks]) if self._masks else []
         except ValueError:
             # One of them is invalid: check them one by one.
             totals = [None] * len(self._masks)
@@ -242,13 +243,13 @@ class LvisCheck(CocoCheck):
         known, seen = self.complete("categories"), self.complete("annotations")
         for id, image in self.images.items():
             position, present = self.positions[id], self._present[id]
-            lists = [image.get(name) for name in ("neg_category_ids", "not_exhaustive_category_ids")]
+            lists: list[Any] = [image.get(name) for name in ("neg_category_ids", "not_exhaustive_category_ids")]
             if not all(isinstance(each, list) and all(map(is_integer, each)) for each in lists):
                 self.findings.add(
                     position, "an image must list negative and not exhaustive categories", f"image {id!r}"
                 )
                 continue
-            negative, partial = map(set, lists)
+            negative, partial = (set(each) for each in lists)
             for reason, wrong in (
                 ("listed categories must be known", known and (negative | partial) - set(self.categories)),
                 ("negative categories must not be annotated", negative & present),
@@ -273,7 +274,7 @@ class PanopticCheck(CocoCheck):
         if not isinstance(segments, list) or not isinstance(name, str) or not name:
             self.findings.add(position, "an annotation must have `segments_info` and a `file_name`", owner)
             return
-        ids = [each.get("id") for each in segments if isinstance(each, dict)]
+        ids: list[Any] = [each.get("id") for each in segments if isinstance(each, dict)]
         if len(ids) < len(segments) or not all(is_integer(id) and 0 < id < 2**24 for id in ids):
             self.findings.add(position, "ids of segments must be from 1 to 2**24 - 1", f"{owner}: {ids[:5]}")
             return
@@ -331,8 +332,9 @@ class MdetrCheck(CocoCheck):
         if not isinstance(distractors, list):
             self.findings.add(position, "`distractors` must be a list of boxes", f"{owner}: {distractors!r}"[:80])
         elif all(map(is_size, size)):
+            canvas = cast(tuple[int, int], size)
             for box in distractors:
-                self.complain(position, box_complaint(box, size, self.options.tolerance), f"{owner}, distractor")
+                self.complain(position, box_complaint(box, canvas, self.options.tolerance), f"{owner}, distractor")
 
     def annotation(self, record: Record, position: int) -> None:
         """Checks a target."""
@@ -342,7 +344,7 @@ class MdetrCheck(CocoCheck):
         self.category_of(record, position)
         image = record.get("image_id")
         if isinstance(image, int | str):
-            self._targets[image].append(record.get("category_id"))
+            self._targets[image].append(cast(int, record.get("category_id")))
         if record.get("category_id") == NO_TARGET:
             return
         self.region(record, position, owner, size)

@@ -77,7 +77,8 @@ class _OdvgCheck:
             self._label(instance, number)
 
     def _label(self, instance: Record, number: int) -> None:
-        label, category = instance.get("label"), instance.get("category")
+        label: Any = instance.get("label")
+        category = instance.get("category")
         if not is_integer(label) or label < 0:
             self.findings.add(number, "`label` must be an integer from 0", repr(label))
         elif self._fixed and label not in self.names:
@@ -104,7 +105,7 @@ class _OdvgCheck:
         for box in region_boxes(region):
             self.findings.records["boxes"] += 1
             self._complain(number, box_complaint(box, size, self.options.tolerance, corners=True))
-        spans = region.get("tokens_positive")
+        spans: Any = region.get("tokens_positive")
         if not self._complain(number, check_spans(spans, caption)):
             self._complain(number, phrase_complaint(region.get("phrase"), spans, caption))
 

@@ -137,7 +137,7 @@ def class_names(classes: str | Path | Sequence[str]) -> tuple[str, ...]:
         FileNotFoundError, ValueError: From `read_vocabulary`.
     """
     ids = read_vocabulary(classes)
-    return tuple(sorted(ids, key=ids.get))
+    return tuple(sorted(ids, key=lambda name: ids[name]))
 
 
 def find_labels(categories: Iterable[str], classes: Sequence[str], unknown: str = "error") -> dict[str, int]:

@@ -379,7 +379,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
 
 def _build_layout(config: Mapping[str, Any], max_enlargement: float | None) -> LayoutPrior:
     """Builds a prior that by default places fewer objects if not all fit, and limits their enlargement."""
-    prior = build_layout({"max_enlargement": max_enlargement, **config})
+    prior: Any = build_layout({"max_enlargement": max_enlargement, **config})
     return replace(prior, crowded="fewer") if hasattr(prior, "crowded") and "crowded" not in config else prior
 
 
@@ -387,5 +387,5 @@ def default_layout(bank: Bank, max_enlargement: float | None) -> LayoutPrior:
     """Returns the default layout of a bank: 1 to 10 objects; cut-outs of images keep their size relative to their
     image.
     """
-    kind = SourceSizeLayout if bank.has_source_sizes else StructuredLayout
+    kind: type[SourceSizeLayout | StructuredLayout] = SourceSizeLayout if bank.has_source_sizes else StructuredLayout
     return kind(counts=(1, 10), max_enlargement=max_enlargement, crowded="fewer")

@@ -74,7 +74,8 @@ class WordSafeTransform(BaseTransform):
 
     def is_endangered(self, results: Mapping[str, Any]) -> bool:
         """Returns whether the transform may falsify a text of this sample."""
-        said, classes = [], []
+        said: list[str] = []
+        classes: list[str] = []
         for key in self.keys:
             collect_words(results.get(key), said, classes, _labels(results))
         return bool(self.endangered & (kinds_in(tuple(said)) | kinds_in(tuple(classes)) - _NOT_OF_CLASSES))

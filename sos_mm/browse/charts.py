@@ -40,8 +40,8 @@ def histogram(
     if theirs is not None:
         steps = "".join(f"V{_y(s / top):.1f}H{_LEFT + (place + 1) * width:.1f}" for place, s in enumerate(theirs))
         parts.append(_path("theirs", f"M{_LEFT},{_BOTTOM}{steps}V{_BOTTOM}"))
-    for place, text in marks:
-        x = _LEFT + place * width
+    for position, text in marks:
+        x = _LEFT + position * width
         parts.append(_path("mark", f"M{x:.1f},{_TOP - 4}V{_BOTTOM}"))
         # On the side with more room.
         anchor, shift = ("start", 4) if x < _RIGHT - 90 else ("end", -4)

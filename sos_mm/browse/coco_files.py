@@ -11,6 +11,7 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.formats.boxes import four_numbers
 from sos_mm.formats.coco import CocoFile, file_names, member
 from sos_mm.formats.panoptic import map_folder, read_map
+from sos_mm.formats.records import Record
 
 
 def read_coco(path: Path, data: Mapping[str, Any], faults: ErrorCollector) -> DataSet:
@@ -49,7 +50,7 @@ def read_coco(path: Path, data: Mapping[str, Any], faults: ErrorCollector) -> Da
     return DataSet(path, kind, tuple(found), tuple(each["name"] for each in file.categories.values()))
 
 
-def _annotation(entry: Mapping[str, Any], file: CocoFile, panoptic: bool) -> Annotation:
+def _annotation(entry: Record, file: CocoFile, panoptic: bool) -> Annotation:
     category = file.category_of(entry)
     x, y, width, height = four_numbers(entry.get("bbox"))
     stuff = panoptic and not category.get("isthing", 1)
@@ -62,8 +63,8 @@ def _annotation(entry: Mapping[str, Any], file: CocoFile, panoptic: bool) -> Ann
     )
 
 
-def _image(entry: Mapping[str, Any], annotations: tuple[Annotation, ...], map_path: Path | None) -> AnnotatedImage:
+def _image(entry: Record, annotations: tuple[Annotation, ...], map_path: Path | None) -> AnnotatedImage:
     names = file_names(entry)
-    size = (entry.get("height"), entry.get("width"))
+    size: Any = (entry.get("height"), entry.get("width"))
     reader = partial(read_map, map_path) if map_path else None
     return AnnotatedImage(names[0], size, annotations, tuple(dict.fromkeys((*names, Path(names[0]).name))), reader)

@@ -33,6 +33,7 @@ def read_lines(path: Path, records: Sequence[Mapping[str, Any]], faults: ErrorCo
         try:
             if line_kind(record) is None:
                 raise ValueError(f"it must hold one of {', '.join(KINDS)}, but holds {str(record)[:60]}.")
+            assert kind is not None
             images.append(_READERS[kind](record))
         except (KeyError, TypeError, ValueError) as error:
             text = f"it has no {error}." if isinstance(error, KeyError) else str(error)

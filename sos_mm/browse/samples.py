@@ -40,6 +40,7 @@ def sample_record(image: AnnotatedImage, number: int, out: Path, max_side: int) 
     Raises:
         ValueError: If the image cannot be read, or its annotations are for another size.
     """
+    assert image.path is not None, "the image was not located before"
     pixels = read_image(image.path, 3)
     if pixels.shape[:2] != tuple(image.size):
         raise ValueError(
@@ -86,12 +87,13 @@ def _objects(image: AnnotatedImage) -> list[dict[str, Any]]:
             f"has {values.shape[0]} x {values.shape[1]}."
         )
     objects = []
+    height, width = image.size
     for position, each in enumerate(image.annotations):
         mask = None
         if values is not None:
             mask = values == each.mask
         elif each.mask is not None:
-            mask = decode_mask(each.mask, tuple(image.size), f"object {position} of {image.file_name}")
+            mask = decode_mask(each.mask, (height, width), f"object {position} of {image.file_name}")
         objects.append(
             {
                 "category": each.category,
@@ -102,7 +104,7 @@ def _objects(image: AnnotatedImage) -> list[dict[str, Any]]:
                 "visible": each.visible_share,
                 "truncation": each.truncation,
                 "segment": each.segment_id,
-                "counts": "" if mask is None else encode_mask(mask, (0, 0), tuple(image.size))["counts"],
+                "counts": "" if mask is None else encode_mask(mask, (0, 0), (height, width))["counts"],
             }
         )
     return objects

@@ -149,7 +149,7 @@ def _numbers(heading: str, which: int, stats: Figures, other: Figures | None, pu
     ours = statistics.per_image(stats)[which]
     theirs = statistics.per_image(other)[which] if other else None
     about = f"Mean {ours.mean():.2f}; COCO, published, {published}"
-    about += f"; compared, {theirs.mean():.2f}." if other else "."
+    about += "." if theirs is None else f"; compared, {theirs.mean():.2f}."
     return part("card", heading, about, _counted(ours, theirs, published))
 
 
@@ -166,8 +166,9 @@ def _counted(ours: np.ndarray, theirs: np.ndarray | None, published: float | Non
     ticks = [(place + 0.5, f"{edges[place]}{'+' * ('more' in names[place])}") for place in range(0, len(names), every)]
     # Tick labels are at the centres of their bars.
     marks = [((published - low) / step + 0.5, f"COCO {published}")] if published else []
-    shares = [None if each is None else statistics.shares(each.astype(float), edges) for each in (ours, theirs)]
-    return histogram(shares[0], names, ticks, shares[1], marks)
+    share = statistics.shares(ours.astype(float), edges)
+    compared = None if theirs is None else statistics.shares(theirs.astype(float), edges)
+    return histogram(share, names, ticks, compared, marks)
 
 
 def _size_classes(stats: Figures, other: Figures | None, other_name: str, measured: str) -> Markup:
@@ -187,9 +188,8 @@ def _size_classes(stats: Figures, other: Figures | None, other_name: str, measur
 
 def _relative_sizes(stats: Figures, other: Figures | None, measured: str) -> Markup:
     edges = np.geomspace(0.01, 1, 25)
-    ours, theirs = (
-        None if each is None else statistics.shares(statistics.relative_sizes(each), edges) for each in (stats, other)
-    )
+    ours = statistics.shares(statistics.relative_sizes(stats), edges)
+    theirs = None if other is None else statistics.shares(statistics.relative_sizes(other), edges)
     names = [f"{low:.1%} to {high:.1%}" for low, high in pairwise(edges)]
     names[0] = f"up to {edges[1]:.1%}"
     ticks = [(np.log10(share / 0.01) / 2 * 24, f"{share:.0%}") for share in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)]

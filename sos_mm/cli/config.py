@@ -39,8 +39,9 @@ def standalone_text(name: str) -> str:
     text = re.sub(r'"{{ *fileDirname *}}/(.+?)"', lambda found: _expression(name, found[1]), text)
     lines = [line.encode() for line in text.splitlines(keepends=True)]  # The columns of ast nodes are counted in bytes.
     for base in reversed(_bases(text)):
-        if "::" not in base.value:  # A base of another package is found from any folder.
-            line, found = lines[base.lineno - 1], _expression(name, base.value).encode()
+        value = str(base.value)
+        if "::" not in value:  # That of another package is found anyway.
+            line, found = lines[base.lineno - 1], _expression(name, value).encode()
             lines[base.lineno - 1] = line[: base.col_offset] + found + line[base.end_col_offset :]
     return b"".join(lines).decode()
 

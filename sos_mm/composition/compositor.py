@@ -133,7 +133,9 @@ def render(
     check_choice("channel_order", channel_order, ("rgb",) if steps else tuple(_TO_ORDER))
     if steps and rng is None:
         raise ValueError("`rng` must be a generator where there are `steps`, but got None.")
-    painted = {index: sprites[index] for index in sorted([*seen, *ignored])}
+    # What is seen has a sprite.
+    shown = {index: sprite for index, sprite in enumerate(sprites) if sprite is not None}
+    painted = {index: shown[index] for index in sorted([*seen, *ignored])}
     image = np.zeros((*canvas, 3), np.uint8) if background is None else background
     if background is not None and not in_place:
         image = background.copy()
@@ -141,16 +143,16 @@ def render(
     alpha = _coverage(painted.values(), canvas) if background is None else None
     check = WordCheck(image if channel_order == "rgb" else image[..., ::-1], alpha, steps)
     order = sorted(seen)
-    words = check.true_words([(visibility.segments[index], sprites[index], seen[index]) for index in order])
+    words = check.true_words([(visibility.segments[index], shown[index], seen[index]) for index in order])
     owner = np.zeros(canvas, np.int32)
     objects = []
     for z_order, index in enumerate(order):
-        np.copyto(owner[sprites[index].window], z_order + 1, where=seen[index])
-        shown = visibility.placements[index], visibility.segments[index], words[z_order]
+        np.copyto(owner[shown[index].window], z_order + 1, where=seen[index])
+        described = visibility.placements[index], visibility.segments[index], words[z_order]
         # Effects may widen a sprite's window: modal masks refer to the window before.
-        box = _tight_box(seen[index], sprites[index].offset)
-        objects.append(_describe(painted[index], *shown, z_order, seen[index], box))
-    regions = [_ignore(visibility.segments[i], mask, sprites[i].offset) for i, mask in sorted(ignored.items())]
+        box = _tight_box(seen[index], shown[index].offset)
+        objects.append(_describe(painted[index], *described, z_order, seen[index], box))
+    regions = [_ignore(visibility.segments[i], mask, shown[i].offset) for i, mask in sorted(ignored.items())]
     return Scene(image, tuple(objects), owner, tuple(regions), light, alpha)
 
 
@@ -170,14 +172,15 @@ def _find_visible(
     taken = np.zeros(canvas, bool)
     kept, ignored = {}, {}
     for index in reversed(range(len(sprites))):
-        if sprites[index] is None:
+        sprite = sprites[index]
+        if sprite is None:
             continue
-        here = taken[sprites[index].window]
-        opaque = sprites[index].opaque
+        here = taken[sprite.window]
+        opaque = sprite.opaque
         # ``>`` on booleans: opaque and not yet covered.
         seen = opaque > here
         area = np.count_nonzero(seen)
-        if area >= max(min_area, min_visible_share * sprites[index].area):
+        if area >= max(min_area, min_visible_share * sprite.area):
             kept[index] = seen
         elif keep_ignored and area:
             ignored[index] = seen
@@ -204,6 +207,7 @@ def _paint_all(
         for sprite in sprites.values():
             _paint(image, sprite, channel_order)
         return None
+    assert rng is not None
     lighting = Lighting(steps, rng)
     frame = lighting.frame(image, bare, sprites.values())
     for index, sprite in sprites.items():

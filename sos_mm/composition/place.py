@@ -139,12 +139,12 @@ def _below_alpha(pixels: np.ndarray) -> np.ndarray:
     return cv2.min(pixels, cv2.cvtColor(cv2.extractChannel(pixels, 3), cv2.COLOR_GRAY2RGBA))
 
 
-def rotated_bounds(sizes: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+def rotated_bounds(sizes: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
     """Computes heights and widths of the bounding rectangles of rotated rectangles.
 
     Args:
         sizes: (N, 2) heights and widths.
-        degrees: (N,) angles.
+        degrees: (N,) angles, or one for all.
 
     Returns:
         (N, 2) float64.

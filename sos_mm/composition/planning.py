@@ -1,21 +1,20 @@
 """Plans a layout for drawn segments and loads the pixels that it needs."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from sos_mm.composition.layouts.prior import Draft, Layout, LayoutPrior
 from sos_mm.composition.place import scaled_size
 from sos_mm.segments.bank import Bank
-from sos_mm.segments.record import SegmentInfo
-from sos_mm.segments.segment import Segment
 
 
 def draft_and_redraw(
     prior: LayoutPrior,
     rng: np.random.Generator,
     bank: Bank,
-    drawn: Sequence[int],
+    drawn: Sequence[int] | np.ndarray,
     canvas: tuple[int, int],
     *,
     segment_rng: np.random.Generator | None = None,
@@ -38,7 +37,7 @@ def draft_and_redraw(
     draft = prior.draft(rng, [bank.outline(index) for index in drawn], canvas)
     if prior.max_enlargement is None:
         return draft, list(drawn)
-    return draft, bank.redraw(segment_rng or rng, drawn, draft.boxes, prior.max_enlargement, allowed)
+    return draft, bank.redraw(segment_rng or rng, list(drawn), draft.boxes, prior.max_enlargement, allowed)
 
 
 def plan_and_load(
@@ -48,7 +47,7 @@ def plan_and_load(
     drawn: Sequence[int],
     canvas: tuple[int, int],
     draft: Draft | None = None,
-) -> tuple[Layout, list[Segment | SegmentInfo]]:
+) -> tuple[Layout, list[Any]]:
     """Plans a layout from sizes alone, then loads the placed segments in the resolution that they need.
 
     Args:
@@ -67,7 +66,7 @@ def plan_and_load(
         LayoutError: If no layout was found.
         FileNotFoundError, ValueError: If a segment's file is missing or broken; names it.
     """
-    segments = [bank.outline(index) for index in drawn]
+    segments: list[Any] = [bank.outline(index) for index in drawn]
     layout = prior.plan(rng, segments, canvas, draft)
     for planned in layout.placements:
         wanted = scaled_size(segments[planned.segment].size, planned.box)

@@ -19,10 +19,10 @@ from sos_mm.metrics.grounding import intra_class_scores, mean_intra_class
 
 
 def xyxy(boxes: Sequence[Sequence[float]]) -> np.ndarray:
-    """Converts xywh boxes to xyxy boxes, (N, 4) float64."""
-    boxes = np.array(boxes, np.float64).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    return boxes
+    """Returns (N, 4) float64 corners of xywh boxes."""
+    corners = np.array(boxes, np.float64).reshape(-1, 4)
+    corners[:, 2:] += corners[:, :2]
+    return corners
 
 
 @DATASETS.register_module()

@@ -5,6 +5,7 @@ augmented differently in each epoch, and yet no draw depends on the number of wo
 """
 
 from multiprocessing import Value
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,7 @@ class RepeatIndex(int):
         made.visit = visit
         return made
 
-    def __getnewargs__(self) -> tuple[int, int | None]:
+    def __getnewargs__(self) -> Any:
         return int(self), self.visit
 
     def __sub__(self, other: int) -> "RepeatIndex":

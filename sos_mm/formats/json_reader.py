@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]  # The stubs have no such function.
 from pathlib import Path
 from typing import Any
 
@@ -259,10 +259,12 @@ def _value(text: str, start: int) -> tuple[Any, int]:
 
 
 def _skip(text: str, offset: int) -> int:
-    return _SPACE.match(text, offset).end()
+    found = _SPACE.match(text, offset)
+    assert found is not None  # It matches nothing, too.
+    return found.end()
 
 
-def _members(text: str, start: int) -> Iterator[Member]:
+def _members(text: str, start: int) -> Generator[Member, None, int]:
     """Yields the members of the object at ``start``; returns the offset of its end."""
     offset = _skip(text, start + 1)
     if text[offset : offset + 1] == "}":
@@ -284,7 +286,7 @@ def _members(text: str, start: int) -> Iterator[Member]:
         offset = _expect(text, offset, ",")
 
 
-def _elements(text: str, start: int, section: str) -> Iterator[Member]:
+def _elements(text: str, start: int, section: str) -> Generator[Member, None, int]:
     """Yields the elements of the list at ``start``; returns the offset of its end."""
     offset = _skip(text, start + 1)
     if text[offset : offset + 1] == "]":

@@ -215,7 +215,9 @@ def to_mdetr(expressions: Iterable[Expression], categories: Iterable[Record] = (
     Raises:
         ValueError: If two expressions have the same id.
     """
-    images, annotations, seen = [], [], set()
+    images: list[Record] = []
+    annotations: list[Record] = []
+    seen = set()
     for each in expressions:
         if each.id in seen:
             raise ValueError(f"Expressions must have ids of their own, but two have the id {each.id!r}.")

@@ -35,7 +35,7 @@ def read_map(path: str | Path) -> np.ndarray:
     return red + 256 * green + 65536 * blue
 
 
-def segment_record(id: int, category_id: int, box: Sequence[int], area: int) -> Record:
+def segment_record(id: int, category_id: int, box: Sequence[float], area: int) -> Record:
     """Encodes an entry of ``segments_info``; the box is xywh."""
     return {"id": id, "category_id": category_id, "bbox": list(box), "area": area, "iscrowd": 0}
 

@@ -82,7 +82,8 @@ def _encode_signed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Five bits a character, lowest first, until only the sign is left.
     """
-    sizes, groups, positions = np.ones(len(values), np.int64), [], np.arange(len(values))
+    sizes, groups = np.ones(len(values), np.int64), []
+    positions: np.ndarray = np.arange(len(values))
     while len(positions):
         # Only the sign is left once the rest fits into the five bits of the character.
         more = (values < -_SIGN) | (values >= _SIGN)
@@ -236,7 +237,7 @@ def rle_complaint(mask: dict[str, Any], size: tuple[int, int], area: Any, totals
     """
     if mask.get("size") != list(size):
         return "run lengths must have their image's size", f"{mask.get('size')}, the image has {list(size)}"
-    counts = mask.get("counts")
+    counts: Any = mask.get("counts")
     try:
         if totals is None:
             totals = _totals_of_list(counts) if isinstance(counts, list) else rle_totals([counts])[0]

@@ -59,7 +59,7 @@ class SaliencyPair:
         """
         row, column = self.split
         width = len(self.values)
-        codes = self.levels.astype(np.uint16 if width <= 256 else np.int64)
+        codes: np.ndarray = self.levels.astype(np.uint16 if width <= 256 else np.int64)
         codes += self.gt * codes.dtype.type(width)
         codes[:, column:] += codes.dtype.type(2 * width)
         codes[row:] += codes.dtype.type(4 * width)
@@ -100,7 +100,7 @@ def prepare(prediction: np.ndarray, target: np.ndarray, *, round_to_uint8: bool 
         _check_unit_range("prediction", prediction)
         prediction = prediction.astype(np.float64)
     if prediction.shape != target.shape:
-        prediction = resize_prediction(prediction, target.shape)
+        prediction = resize_prediction(prediction, (target.shape[0], target.shape[1]))
     if prediction.dtype == np.uint8:
         return SaliencyPair(prediction, _stretched_levels(prediction), gt)
     if round_to_uint8:

@@ -82,7 +82,7 @@ def adaptive_scores(pair: SaliencyPair) -> tuple[float, float]:
     )
 
 
-def f_measure(true: np.ndarray, false: np.ndarray, salient: np.ndarray) -> np.ndarray:
+def f_measure(true: np.ndarray, false: np.ndarray, salient: np.ndarray | int) -> np.ndarray:
     """Computes the F-measure of binary maps, 0 to 1, with ``beta^2 = 0.3``.
 
     Achanta et al., "Frequency-tuned Salient Region Detection", CVPR 2009, in numbers of pixels:
@@ -96,7 +96,7 @@ def f_measure(true: np.ndarray, false: np.ndarray, salient: np.ndarray) -> np.nd
     return (1 + BETA_SQUARED) * true / np.maximum(BETA_SQUARED * salient + true + false, EPS)
 
 
-def e_measure(true: np.ndarray, false: np.ndarray, salient: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+def e_measure(true: np.ndarray, false: np.ndarray, salient: np.ndarray | int, pixels: np.ndarray | int) -> np.ndarray:
     """Computes the E-measure (enhanced alignment) of binary maps, 0 to about 1.
 
     Fan et al., "Enhanced-alignment Measure for Binary Foreground Map Evaluation", IJCAI 2018: the mean over pixels of

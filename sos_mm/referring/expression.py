@@ -19,6 +19,8 @@ class ReferringExpression:
         meaning: Its logical form as JSON-ready values.
         near: For a sentence without targets, the true sentence that it is a near miss of.
         changed: For a near miss, what was changed: 'object', 'attribute', 'relation' or 'count'.
+        pair: For one of a minimal pair, the true sentence of the same image that differs from it in one attribute or
+        relation and means something else.
         language: The language of the text, as an ISO 639-1 code.
     """
 
@@ -31,3 +33,4 @@ class ReferringExpression:
     near: str = ""
     changed: str = ""
     language: str = "en"
+    pair: str = ""

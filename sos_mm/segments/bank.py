@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from cachetools import LRUCache
@@ -47,8 +47,14 @@ class Bank(Protocol):
     categories: tuple[str, ...]
     skipped: dict[str, int]
     faults: tuple[str, ...]
-    fingerprint: str
-    has_source_sizes: bool
+
+    @property
+    def fingerprint(self) -> str:
+        """See above."""
+
+    @property
+    def has_source_sizes(self) -> bool:
+        """See above."""
 
     def __len__(self) -> int: ...
 
@@ -112,7 +118,7 @@ class SegmentBank:
 
     def __init__(
         self,
-        records: Sequence[SegmentRecord],
+        records: RecordTable | Sequence[SegmentRecord],
         cache_bytes: int = 128 * 2**20,
         category_weights: Mapping[str, float] | None = None,
         faults: ErrorCollector | None = None,
@@ -121,7 +127,9 @@ class SegmentBank:
             raise ValueError("`records` must name at least one segment, but got none: is a filter too strict?")
         self._faults = faults or ErrorCollector()
         self.faults: tuple[str, ...] = tuple(self._faults.texts)
-        self.records: RecordTable = records if hasattr(records, "outline") else ListedRecords(records)
+        self.records: RecordTable = (
+            cast(RecordTable, records) if hasattr(records, "outline") else ListedRecords(records)
+        )
         self.skipped: dict[str, int] = dict(self._faults.counts + Counter(self.records.skipped))
         self.categories: tuple[str, ...] = self.records.categories
         self._counts = self.records.counts
@@ -204,11 +212,11 @@ class SegmentBank:
         part = whole.select(selection)
         if not len(part):
             raise ValueError(f"The bank must keep at least one segment, but none of {len(self)} passes {selection}.")
-        return SegmentBank(part, self._cache.maxsize, self.category_weights, faults)
+        return SegmentBank(part, int(self._cache.maxsize), self.category_weights, faults)
 
     def weighted(self, category_weights: Mapping[str, float]) -> "SegmentBank":
-        """Returns the same bank with these category weights for the strategy 'weighted'."""
-        return SegmentBank(self.records, self._cache.maxsize, category_weights, self._faults)
+        """The same bank with these weights for the strategy 'weighted'."""
+        return SegmentBank(self.records, int(self._cache.maxsize), category_weights, self._faults)
 
     def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
         """Gives the id of each category in a vocabulary; see `category_ids`."""
@@ -427,16 +435,16 @@ def _edges(categories: Sequence[str], category_weights: Mapping[str, float]) -> 
     return cumulative("category_weights", weights)
 
 
-def cumulative(name: str, weights: Sequence[float]) -> np.ndarray:
-    """Computes rising edges, the last one 1, between which uniform numbers fall by these weights.
+def cumulative(name: str, weights: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Computes the cumulative distribution of weights, ending with 1, for `searchsorted` on uniform draws.
 
     Raises:
         ValueError: If a weight is negative or not finite, or all are 0.
     """
-    weights = np.asarray(weights, np.float64)
-    if not weights.size or not np.isfinite(weights).all() or weights.min() < 0 or not weights.sum():
-        raise ValueError(f"`{name}` must be at least 0 and not all 0, but got {weights.tolist()[:8]}.")
-    edges = np.cumsum(weights) / weights.sum()
+    values = np.asarray(weights, np.float64)
+    if not values.size or not np.isfinite(values).all() or values.min() < 0 or not values.sum():
+        raise ValueError(f"`{name}` must be at least 0 and not all 0, but got {values.tolist()[:8]}.")
+    edges = np.cumsum(values) / values.sum()
     # The largest possible draw must not fall behind a last weight of 0.
-    edges[np.flatnonzero(weights)[-1] :] = 1
+    edges[np.flatnonzero(values)[-1] :] = 1
     return edges

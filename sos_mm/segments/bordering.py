@@ -58,7 +58,8 @@ def bordering_shares(
     """
     near = _near([entry["bbox"] for entry in objects])
     decoded = {index for index in wanted if things or near[index].any()}
-    windows, shares = {}, dict.fromkeys(wanted, 0.0)
+    windows: dict[int, MaskWindow] = {}
+    shares: dict[int, float | ValueError] = dict.fromkeys(wanted, 0.0)
     for index in decoded.union(*(np.flatnonzero(near[index]).tolist() for index in decoded)):
         try:
             windows[index] = decode_near(objects[index]["segmentation"], size, "the object")

@@ -39,7 +39,8 @@ def color_meaning(word: str) -> str:
     >>> color_meaning("Crimson"), color_meaning("peach-colored")
     ('red', '')
     """
-    return _MEANINGS.get((COLOR_WORD.fullmatch(word)[1] or "").lower(), "")
+    found = COLOR_WORD.fullmatch(word)
+    return _MEANINGS.get(((found and found[1]) or "").lower(), "")
 
 
 def color_names(rgb: np.ndarray) -> np.ndarray:

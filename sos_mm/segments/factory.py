@@ -53,6 +53,7 @@ def build_bank(config: Mapping[str, Any]) -> Bank:
     if chosen:
         bank = bank.select(**chosen, broken=config.get("broken", "error"))
     if config.get("category_weights") is not None:
+        assert isinstance(bank, SegmentBank), "a mix has no such option"
         bank = bank.weighted(_category_weights(config["category_weights"]))
     return bank
 
@@ -65,7 +66,7 @@ def check_bank(config: Mapping[str, Any]) -> None:
     """
     if not isinstance(config, Mapping):
         raise ValueError(f"A bank must be described by a dict with a `type`, but got {config!r}.")
-    kind = config.get("type")
+    kind: Any = config.get("type")
     check_choice("type of the bank", kind, TYPES)
     known, needed = _options(kind)
     for key in config:

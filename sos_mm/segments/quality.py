@@ -48,15 +48,20 @@ def measure(rgba: np.ndarray) -> Facts:
     solid = (alpha >= 128).view(np.uint8)
     area = int(np.count_nonzero(solid))
     visible = int(np.count_nonzero(alpha >= 16))
-    box = cv2.boundingRect(alpha)
+    height, width = alpha.shape
+    x, y, box_width, box_height = cv2.boundingRect(alpha)
     return Facts(
-        *alpha.shape,
-        *box,
+        height,
+        width,
+        x,
+        y,
+        box_width,
+        box_height,
         area=area,
         touching=bool(solid[0].any() or solid[-1].any() or solid[:, 0].any() or solid[:, -1].any()),
         holes=1 - area / _filled_area(solid),
         soft=(visible - int(np.count_nonzero(alpha >= 240))) / visible,
-        hash=perceptual_hash(rgba, box),
+        hash=perceptual_hash(rgba, (x, y, box_width, box_height)),
     )
 
 

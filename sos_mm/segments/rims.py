@@ -89,7 +89,8 @@ def own_colors(image: np.ndarray, mask: np.ndarray, alpha: np.ndarray, rim: floa
     # In a part thinner than two rims, the middle half counts as inside.
     begins = np.minimum(cv2.dilate(depth, np.ones((side, side), np.uint8)) / 2, rim)
     inside, background = depth > begins, cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3) > rim
-    positions = np.nonzero((alpha > 0) & (depth <= 2 * begins))
+    rows, columns = np.nonzero((alpha > 0) & (depth <= 2 * begins))
+    positions = rows, columns
     if not background.any() or not positions[0].size:
         return image
     found = image[positions].astype(np.float32)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from numbers import Integral
+from typing import Any
 
 import cv2
 import numpy as np
@@ -74,7 +75,7 @@ class Segment:
         return replace(self, rgba=np.ascontiguousarray(self.rgba[y : y + height, x : x + width]))
 
 
-def _is_size(size: object) -> bool:
+def _is_size(size: Any) -> bool:
     """Returns whether a value is a tuple of two integers of at least 1."""
     whole = isinstance(size, tuple) and len(size) == 2 and all(isinstance(side, Integral) for side in size)
     return whole and min(size) >= 1

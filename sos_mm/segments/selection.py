@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.segments.index.copies import PackedCopy
 from sos_mm.segments.index.fingerprint import combined
 from sos_mm.segments.quality import Filters
-from sos_mm.segments.record import SegmentInfo, SegmentRecord
+from sos_mm.segments.record import SegmentInfo
 from sos_mm.segments.table import RecordTable
 
 
@@ -69,7 +70,7 @@ class SelectedRecords(Sequence):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, position: int) -> SegmentRecord:
+    def __getitem__(self, position: Any) -> Any:
         if not 0 <= position < len(self.rows):
             raise IndexError(f"`position` must be in [0, {len(self.rows)}), but got {position}.")
         return self.base[self.rows[position]]
@@ -84,7 +85,8 @@ class SelectedRecords(Sequence):
     @cached_property
     def fingerprint(self) -> str:
         """Content hash of the index and of the selected rows."""
-        base, rows = self.base, self.rows
+        base: Any = self.base
+        rows = self.rows
         while isinstance(base, SelectedRecords):
             base, rows = base.base, base.rows[rows]
         return base.fingerprint if len(rows) == len(base) else combined(base.fingerprint, rows.astype("<i8"))
@@ -93,7 +95,7 @@ class SelectedRecords(Sequence):
         """Returns the path of the file that holds a record."""
         return self.base.file(int(self.rows[position]))
 
-    def outline(self, position: int) -> SegmentInfo:
+    def outline(self, position: int) -> SegmentInfo | None:
         """Returns the size and category of a record."""
         return self.base.outline(int(self.rows[position]))
 

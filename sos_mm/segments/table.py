@@ -27,9 +27,18 @@ class RecordTable(Protocol):
     counts: np.ndarray
     copies: tuple[int, ...]
     skipped: dict[str, int]
-    sized: bool
-    has_source_sizes: bool
-    fingerprint: str
+
+    @property
+    def sized(self) -> bool:
+        """See above."""
+
+    @property
+    def has_source_sizes(self) -> bool:
+        """See above."""
+
+    @property
+    def fingerprint(self) -> str:
+        """See above."""
 
     def __len__(self) -> int: ...
 

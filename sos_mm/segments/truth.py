@@ -108,7 +108,7 @@ def still_true(words: Words, change: Change, kinds: frozenset[str]) -> Words:
         elif kind == "lightness":
             false = _false_tones(change, said)
         else:
-            false = said if change.moved.mean() > _MOVED_SHARE else ()
+            false = set(said) if change.moved.mean() > _MOVED_SHARE else set()
         if false:
             words = words.without(kind, false)
     return words

@@ -56,6 +56,7 @@ def vocabulary_entries(vocabulary: str | Path | Mapping[str, int] | Iterable[str
         FileNotFoundError: If there is no such file.
         ValueError: If it names no categories, a category twice, or is 'lvis' without mmdet.
     """
+    entries: list[dict[str, Any]]
     if isinstance(vocabulary, Mapping):
         entries = [{"name": name, "id": id} for name, id in vocabulary.items()]
     elif vocabulary == "coco":

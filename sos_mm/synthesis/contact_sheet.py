@@ -105,7 +105,7 @@ def _cell(scene: Scene, index: int, side: int) -> np.ndarray:
     pictures = np.concatenate(pair, axis=1)
     number = len(scene.objects)
     counts = Counter(each.category for each in scene.objects)
-    words = [(f"{index}: {number} object{'s' * (number != 1)}", None)]
+    words: list[tuple[str, Color | None]] = [(f"{index}: {number} object{'s' * (number != 1)}", None)]
     words += [(f"{name} x{count}" if count > 1 else name, colors[name]) for name, count in sorted(counts.items())]
     if scene.ignored:
         words.append((f"ignored x{len(scene.ignored)}", _IGNORED))

@@ -12,7 +12,7 @@ from sos_mm.checks import check_choice, check_range, require_posix
 from sos_mm.synthesis.environment import library_facts
 from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.making import ShardMaker
-from sos_mm.synthesis.merging import CHECKSUMS, damaged_shards, merge, open_complete, telling_full_disk
+from sos_mm.synthesis.merging import CHECKSUMS, damaged_shards, merge, open_complete, read_manifest, telling_full_disk
 from sos_mm.synthesis.recipe import Recipe
 from sos_mm.synthesis.shards import shard_folder
 from sos_mm.synthesis.workspace import note_sources, sole_run
@@ -124,8 +124,8 @@ def synthesize(
         if manifest is not None:
             return _report(manifest, out, 0, start)
         with sole_run(out, {**identity, "shard_size": shard_size}) as to_make:
-            if not to_make:
-                return _report(open_complete(out, identity, verify), out, 0, start)
+            if not to_make:  # Another run has completed it meanwhile.
+                return _report(open_complete(out, identity, verify) or read_manifest(out), out, 0, start)
             maker = ShardMaker(recipe, seed)
             note_sources(out, maker.sources)
             shards = [range(first, min(first + shard_size, num)) for first in range(0, num, shard_size)]

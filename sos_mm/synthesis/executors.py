@@ -76,6 +76,7 @@ def _end_with(parent: int) -> None:
 
 
 def _make_in_worker(out: Path, number: int, indices: range) -> int:
+    assert _maker is not None, "`_start_worker` makes it"
     return _maker.make(out, number, indices)
 
 

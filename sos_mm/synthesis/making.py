@@ -2,15 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from sos_mm.composition.scene import Scene
 from sos_mm.synthesis.recipe import Recipe
 from sos_mm.synthesis.scenes import SceneMaker
 from sos_mm.synthesis.shards import ShardImage, write_shard
+from sos_mm.synthesis.tables import Stream
 from sos_mm.synthesis.writers import Categories, Entry, encode_image
 
 
@@ -56,7 +58,8 @@ class ShardMaker:
         """Encodes a scene to the files and records of the data set."""
         image_format = self.recipe.image_format
         entry = Entry(scene, index, self.seed, f".{image_format}", self.categories, self.background_ids)
-        files, records = {f"images/{entry.file_name}": encode_image(scene, image_format)}, {}
+        files = {f"images/{entry.file_name}": encode_image(scene, image_format)}
+        records: dict[Stream, Sequence[Mapping[str, Any]]] = {}
         for each in self.formats:
             encoded = each.encode(entry)
             files.update(encoded.files)

@@ -127,7 +127,7 @@ def _unreachable(address: str, reason: str) -> ConnectionError:
 
 def _hand_out(ray, team: list, shards: dict[int, range]) -> Iterator[int]:
     """Assigns one shard at a time to each worker, so that none waits for another; yields their numbers of images."""
-    busy = {}
+    busy: dict[Any, Any] = {}  # Worker by the task that it works at.
     idle = list(team)
     while shards or busy:
         while shards and idle:

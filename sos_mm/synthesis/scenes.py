@@ -46,10 +46,11 @@ class SceneMaker:
             generator(self.seed, purpose, index, visit)
             for purpose in (Purpose.LAYOUT, Purpose.SEGMENTS, Purpose.BACKGROUND, Purpose.LIGHT)
         )
-        canvas = tuple(self.recipe.canvas)
+        height, width = self.recipe.canvas
+        canvas = (height, width)
         number = self.layout.draw_count(layout_rng)
-        drawn = self.bank.sample(segment_rng, number, self.recipe.sampling)
-        draft, drawn = draft_and_redraw(self.layout, layout_rng, self.bank, drawn, canvas, segment_rng=segment_rng)
+        first = self.bank.sample(segment_rng, number, self.recipe.sampling)
+        draft, drawn = draft_and_redraw(self.layout, layout_rng, self.bank, first, canvas, segment_rng=segment_rng)
         layout, segments = plan_and_load(self.layout, layout_rng, self.bank, drawn, canvas, draft)
         return compose(
             self.backgrounds.sample(background_rng, canvas),

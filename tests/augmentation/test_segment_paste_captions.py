@@ -58,6 +58,7 @@ def test_captions_stay_short(bank_config):
     text = "A cat " * 40
     paste = build(bank_config, classes=None, max_tokens=estimated_tokens(text) + 7)
     results = paste(grounding(text=text))
+    # Of seven tokens beyond the caption, one phrase takes more than half.
     assert len(results["phrases"]) <= 2
     assert estimated_tokens(results["text"]) + 2 <= paste.max_tokens
     assert build(bank_config, classes=None, max_tokens=1)(grounding())["text"] == "A cat on a lawn"
@@ -76,7 +77,7 @@ def test_captions_with_the_ends_that_are_added_are_within_the_limit(bank_config)
             if after["text"] != before["text"]:
                 assert estimated_tokens(after["text"]) + 2 <= limit
                 grown += 1
-    assert grown > 100
+    assert grown > 100, "too few captions grew for the limit to be met"
 
 
 def test_phrases_of_the_caption_cost_nothing(bank_config):

@@ -70,7 +70,7 @@ def test_tools_are_faces_of_the_verbs(verb, monkeypatch, capsys):
 def test_help_of_a_tool_names_the_tool(monkeypatch, capsys):
     tool = str(TOOLS / "browse_dataset.py")
     monkeypatch.setattr(sys, "argv", [tool, "--help"])
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match=r"^0$"):
         runpy.run_path(tool, run_name="__main__")
     told = capsys.readouterr().out
     assert told.startswith("usage: browse_dataset.py ")
@@ -86,7 +86,7 @@ def test_what_is_no_verb(argv, said, capsys):
 
 
 def test_version(capsys):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main(["--version"])
     assert capsys.readouterr().out == f"sos_mm {sos_mm.__version__}\n"
 

@@ -54,7 +54,7 @@ def test_crowded_scenes_have_no_halo(seed, ground):
         sprite = place(segments[item.placement.segment], item.placement, layout.canvas)
         color, alpha = sprite.rgba[..., :3].astype(float), sprite.rgba[..., 3:] / 255
         expected[sprite.window] = color + expected[sprite.window] * (1 - alpha)
-    assert len(scene.objects) > 5
+    assert len(scene.objects) > 5, "too few objects over each other"
     assert np.abs(scene.image - np.rint(expected)).max() <= 1
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,7 @@ class PhotoBackgrounds:
     saturation: float = 0.25
     hue: float = 12.0
     cache_bytes: int = 256 * 2**20
+    _cache: LRUCache = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
         if not self.photos:
@@ -206,7 +207,7 @@ def sample_backgrounds(group: str = "train", **options) -> PhotoBackgrounds:
     """
     names = set(sample_group("backgrounds", group))
     data = require("skimage.data", "The bundled sample of backgrounds", "pip install 'sos_mm[sample]'")
-    folder = Path(data.__file__).parent
+    folder = Path(str(data.__file__)).parent
     entries = json.loads((SAMPLE_FOLDER / "backgrounds.json").read_text(encoding="utf-8"))
     chosen = [Photo(folder / entry["file"], tuple(entry["box"])) for entry in entries if entry["name"] in names]
     return PhotoBackgrounds(chosen, **options)

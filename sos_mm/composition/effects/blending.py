@@ -137,6 +137,7 @@ class Relight(Step):
 
     def _relit(self, frame: Frame, alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Returns the relighter's image after checking it; the relighter gets a copy of the scene's image."""
+        assert isinstance(self.relighter, Relighter)
         relit = self.relighter.relight(frame.image.copy(), alpha, frame.light, rng)
         if relit.dtype != np.uint8 or relit.shape != frame.image.shape:
             got = f"{relit.dtype} of shape {relit.shape}"

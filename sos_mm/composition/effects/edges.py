@@ -58,7 +58,7 @@ class DepthOfField(Step):
 
     def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
         """Blurs the object."""
-        if sprite.depth is None:
+        if sprite.depth is None or frame.nearest is None or frame.focus is None:
             return sprite
         diagonal = math.hypot(*frame.image.shape[:2])
         sigma = self.strength * diagonal * frame.nearest * abs(1 / frame.focus - 1 / sprite.depth)

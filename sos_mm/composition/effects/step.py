@@ -72,7 +72,7 @@ def build_steps(configs: Sequence[str | Mapping[str, Any]]) -> tuple[Step, ...]:
     words = [config for config in configs if isinstance(config, str)]
     for word in words:
         check_choice("effects", word, ("default",))
-    for config in chain.from_iterable(default_light() if config in words else [config] for config in configs):
+    for config in chain.from_iterable(default_light() if isinstance(each, str) else [each] for each in configs):
         step = _STEPS.build({key: value for key, value in config.items() if key != "enabled"})
         if config.get("enabled", True):
             steps.append(step)

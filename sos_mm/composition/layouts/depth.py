@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -137,7 +138,7 @@ class DepthLayout(OcclusionOptions):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draws (N,) depths in metres and computes (N,) longer sides in pixels."""
         number = len(segments)
-        guesses = _log_between(self.unknown_size, rng.random(number))
+        guesses: Any = _log_between(self.unknown_size, rng.random(number))
         known_sizes = {**PHYSICAL_SIZES, **self.sizes}
         known = [known_sizes.get(segment.category.replace("_", " ")) for segment in segments]
         sizes = np.array([guess if size is None else size for guess, size in zip(guesses, known, strict=True)])

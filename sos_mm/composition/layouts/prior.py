@@ -79,7 +79,9 @@ class Draft:
 class LayoutPrior(Protocol):
     """The interface of layout priors."""
 
-    max_enlargement: float | None
+    @property
+    def max_enlargement(self) -> float | None:
+        """The largest factor by which a segment's pixels are enlarged; None for no limit."""
 
     def draw_count(self, rng: np.random.Generator) -> int:
         """Draws the number of objects of the next image."""
@@ -138,7 +140,8 @@ class PriorOptions:
 
     def draw_variants(self, rng: np.random.Generator, number: int) -> "Variants":
         """Draws which objects are mirrored, and the rotation angles of objects and of hues."""
-        rotations, hues = np.zeros(number), np.zeros(number)
+        rotations: np.ndarray = np.zeros(number)
+        hues: np.ndarray = np.zeros(number)
         if self.rotation:
             rotations = rng.uniform(-self.rotation, self.rotation, number)
         if self.hue:

@@ -119,11 +119,11 @@ def write_cache(model, dataset: BaseDataset, folder: Path, key: str, batch_size:
     scratch = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    arrays = None
+    arrays: list[np.memmap] = []
     for start in range(0, len(dataset), batch_size):
         indices = range(start, min(start + batch_size, len(dataset)))
         latents = encoded(model, [unflipped(dataset, index) for index in indices])
-        if arrays is None:
+        if not arrays:
             arrays = [
                 np.lib.format.open_memmap(scratch / f"{name}.npy", "w+", np.float16, (len(dataset), *latent.shape[1:]))
                 for name, latent in zip(("image", "mask"), latents, strict=True)

@@ -71,7 +71,7 @@ def predict_shuffled(model: LatentDiffusionSegmentor) -> Predictor:
 def shifted(before: Conditions, own: Conditions) -> Conditions:
     """Moves every image's conditions to the next one; the first is given the last of ``before``."""
     latent = torch.cat([before.image_latent[-1:], own.image_latent[:-1]])
-    if own.features is None:
+    if own.features is None or before.features is None:
         return Conditions(None, latent)
     pyramids = zip(before.features.pyramid, own.features.pyramid, strict=True)
     return Conditions(SalientFeatures(tuple(torch.cat([a[-1:], b[:-1]]) for a, b in pyramids)), latent)

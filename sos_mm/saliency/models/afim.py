@@ -141,7 +141,7 @@ class PlainCrossAttention(FeatureInteraction):
 
     def forward(self, pyramid: tuple[Tensor, ...]) -> Context:
         """Projects the first of maps (B, C, h, w) to one context (B, context_channels, h, w)."""
-        if self.project is None:
+        if self.project is None or self.norm is None:
             return Context((pyramid[0].repeat(1, self.repeats, 1, 1),))
         return Context((self.norm(self.project(pyramid[0])),))
 

@@ -11,7 +11,7 @@ from mmengine.structures import PixelData
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor
-from torch.nn import functional
+from torch.nn import Module, functional
 
 from sos_mm.saliency.models.fusion import SalientFeatures
 from sos_mm.saliency.models.settings import checked_stretch, checked_test_cfg
@@ -54,8 +54,9 @@ class SaliencySegmentor(BaseSegmentor):
         self.modalities = modalities
         if (backbone is None) != (neck is None):
             raise ValueError("`backbone` and `neck` must both be configs or both be None: the one reads the other.")
-        self.backbone = self.neck = None
-        if backbone is not None:
+        self.backbone: Module | None = None
+        self.neck: Module | None = None
+        if backbone is not None and neck is not None:
             self.backbone = MODELS.build(backbone)
             channels = [number * modalities for number in self.backbone.out_channels]
             self.neck = MODELS.build(dict(in_channels=channels, **neck))
@@ -77,7 +78,7 @@ class SaliencySegmentor(BaseSegmentor):
 
     def extract_feat(self, inputs: Tensor) -> SalientFeatures | None:
         """Encodes images (B, 3 n, H, W) in [0, 1] to f and its pyramid; None without an encoder."""
-        if self.backbone is None:
+        if self.backbone is None or self.neck is None:
             return None
         seen = [self.backbone(image) for image in self.images(inputs)]
         return self.neck([torch.cat(stages, 1) if len(stages) > 1 else stages[0] for stages in zip(*seen, strict=True)])

@@ -52,7 +52,9 @@ class SalientBranchSegmentor(SaliencySegmentor):
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Predicts logits: (B, 3 n, H, W) in [0, 1] -> (B, 1, H, W)."""
-        return self.decode_head.decoder(self.extract_feat(inputs).f, self.images(inputs)[0])
+        features = self.extract_feat(inputs)
+        assert features is not None, "a branch has an encoder"
+        return self.decode_head.decoder(features.f, self.images(inputs)[0])
 
     def named_losses(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """Computes the pixel loss."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from copy import deepcopy
 from inspect import signature
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from diffusers import SchedulerMixin
 from mmengine.model import BaseModule
@@ -117,15 +117,17 @@ class DiffusionSODHead(BaseModule):
             timesteps: (B,) int64.
         """
         noisy = self.scheduler.add_noise(mask_latent, noise, timesteps)
-        context = None if self.afim is None else self.afim(features.pyramid)
+        assert self.loss_diffusion is not None, "a head that trains by pixels has no noise to predict"
+        context = None if self.afim is None else self.afim(_pyramid(features))
         prediction = self.denoiser(image_latent, noisy, timesteps, self.context_at(context, timesteps))
         target = self._target(mask_latent, noise, timesteps)
         return dict(loss_diffusion=self.loss_diffusion(prediction, target), **self.auxiliary_loss(features, mask))
 
     def auxiliary_loss(self, features: SalientFeatures | None, mask: Tensor) -> dict[str, Tensor]:
         """Computes the auxiliary loss, where there is one, of f and the mask (B, 3, H, W) in [-1, 1]."""
-        if self.auxiliary is None:
+        if self.auxiliary is None or self.loss_aux is None:
             return {}
+        assert features is not None, "without an encoder `loss_aux` must be None"
         small = functional.interpolate(mask, features.f.shape[-2:], mode=self.aux_target)
         return dict(loss_aux=self.loss_aux(self.auxiliary(features.f), small))
 
@@ -139,11 +141,11 @@ class DiffusionSODHead(BaseModule):
         """Computes the context of the U-Net's cross-attention, keys and values, once for all steps and members."""
         if self.afim is None:
             return None
-        return self.afim.with_projections(self.afim(features.pyramid), self.denoiser.unet)
+        return self.afim.with_projections(self.afim(_pyramid(features)), self.denoiser.unet)
 
     def context_at(self, context: Context | None, timesteps: Tensor) -> Context | None:
         """Returns the context at a timestep, () or (B,) int64."""
-        return None if self.afim is None else self.afim.at(context, timesteps)
+        return None if self.afim is None or context is None else self.afim.at(context, timesteps)
 
     def one_step(self, features: SalientFeatures | None, image_latent: Tensor) -> Tensor:
         """Predicts the mask latent (B, C, h, w) in one step from zero noise at the last timestep, with its gradient."""
@@ -217,7 +219,13 @@ class DiffusionSODHead(BaseModule):
         return self.auxiliary(features.f)
 
 
-def check_scheduler(config: dict) -> None:
+def _pyramid(features: SalientFeatures | None) -> tuple[Tensor, ...]:
+    """The pyramid, which is there wherever it is read."""
+    assert features is not None, "without an encoder `afim` must be None"
+    return features.pyramid
+
+
+def check_scheduler(config: Any) -> None:
     """Raises ValueError for a scheduler that cannot train or sample a mask."""
     kinds = ("v_prediction", "epsilon", "sample")
     if config.prediction_type not in kinds:

@@ -1,7 +1,7 @@
 """Large images in overlapping tiles, whose predictions are blended."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -61,7 +61,8 @@ def blend_tiles(
     padded = functional.pad(images, (0, -width % stride, 0, -height % stride), mode="replicate")
     canvas = tuple(padded.shape[-2:])
     weight = tent(size, images.device)
-    total = norm = 0
+    total: Any = 0
+    norm: Any = 0
     for top in starts(canvas[0], size, overlap, stride):
         for left in starts(canvas[1], size, overlap, stride):
             window = Window(canvas, top, left, size, size)

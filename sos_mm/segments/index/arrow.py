@@ -159,7 +159,7 @@ class IndexedRecords(Sequence):
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, row: int) -> SegmentRecord:
+    def __getitem__(self, row: Any) -> Any:
         get, position = self._at(row)
         flags = tuple(get[name](position) for name in ANNOTATED)
         return SegmentRecord(
@@ -230,6 +230,7 @@ class IndexedRecords(Sequence):
 
     def read_copy(self, copy: PackedCopy) -> np.ndarray:
         """Reads the pixels (h, w, 4) uint8 of a copy; raises the errors of `CopiesFile.read`."""
+        assert self._pack is not None, "only an index with a file of copies has any"
         return self._pack.read(copy)
 
     def _at(self, row: int) -> "tuple[Getters, int]":

@@ -251,7 +251,7 @@ def _row(record: SegmentRecord, root: str) -> tuple:
     return (
         *(getattr(record, name) for name in WORDS),
         list(record.attributes),
-        *astuple(record.facts),
+        *(astuple(record.facts) if record.facts else ()),
         os.path.relpath(record.file, root),
         record.offset,
         record.length,

@@ -13,6 +13,7 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.formats.boxes import four_numbers, is_four_numbers
 from sos_mm.formats.coco import CocoFile, file_names
 from sos_mm.formats.json_reader import read_json_object
+from sos_mm.formats.records import Record
 from sos_mm.segments.bordering import PanopticMaps, bordering_shares
 from sos_mm.segments.readers.common import without_duplicates
 from sos_mm.segments.record import SegmentRecord
@@ -73,7 +74,7 @@ def read_annotated(
     records = [
         replace(record, soften=soften, decontaminate=bool(decontaminate))
         for _, record in listed
-        if record.bordering is None or record.bordering <= max_bordering
+        if record.bordering is None or max_bordering is None or record.bordering <= max_bordering
     ]
     faults.leave_out(BORDERING, len(listed) - len(records))
     if not records:
@@ -91,7 +92,7 @@ def _check_options(soften: Any, max_bordering: Any, panoptic: Any) -> float | No
         raise ValueError(f"`panoptic` must be a JSON file and the folder of its maps, but got {panoptic!r}.")
     if soften is None or soften == "auto":
         return None
-    if not isinstance(soften, Real) or not 0 <= soften <= 16:
+    if not isinstance(soften, Real) or not 0 <= float(soften) <= 16:
         raise ValueError(f"`soften` must be 'auto' or in [0, 16], but got {soften!r}.")
     return float(soften)
 
@@ -161,7 +162,7 @@ def _categories(file: CocoFile, include: Collection[str] | None) -> dict[int, di
     return {found[key]["id"]: found[key] for key in wanted}
 
 
-def _photograph(entry: Mapping[str, Any], file: CocoFile) -> dict[str, Any]:
+def _photograph(entry: Record, file: CocoFile) -> dict[str, Any]:
     for key in ("id", "image_id", "category_id", "bbox", "segmentation"):
         if not entry.get(key) and entry.get(key) != 0:
             raise ValueError(f"`{key}` must be there, but is missing or empty.")
@@ -178,7 +179,7 @@ def _is_truncated(entry: Mapping[str, Any], image: Mapping[str, Any]) -> bool:
     return min(x, y) < 1 or x + width > image["width"] - 1 or y + height > image["height"] - 1
 
 
-def _path(images: Path, image: Mapping[str, Any]) -> Path:
+def _path(images: Path, image: Record) -> Path:
     choices = [images / name for name in file_names(image)]
     for path in choices:
         if path.is_file():

@@ -119,7 +119,7 @@ def _flags(record: SegmentRecord, answers: Mapping[str, Any], path: str | Path) 
     entry = answers.get(key)
     if entry is None:
         return None
-    said = tuple(entry.get(name) for name in ANNOTATED) if isinstance(entry, dict) else ()
+    said: Any = tuple(entry.get(name) for name in ANNOTATED) if isinstance(entry, dict) else ()
     if not said or not all(isinstance(each, bool) for each in said):
         raise ValueError(f"{path} must say true or false to {', '.join(ANNOTATED)} of {key!r}, but holds {entry!r}.")
     return said

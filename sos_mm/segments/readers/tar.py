@@ -53,7 +53,9 @@ def _shard(path: Path, faults: ErrorCollector) -> Iterator[SegmentRecord]:
                 if member.isfile() and name.suffix.lower() in SEGMENT_SUFFIXES:
                     images.append((str(name.with_suffix("")), member.offset_data, member.size))
                 elif member.isfile() and name.suffix.lower() == ".json":
-                    words[str(name.with_suffix(""))] = shard.extractfile(member).read()
+                    content = shard.extractfile(member)
+                    assert content is not None, "a file has content"
+                    words[str(name.with_suffix(""))] = content.read()
     except tarfile.TarError as error:
         if not images:
             raise ValueError(f"The shard {path} must be an uncompressed tar file, but is not: {error}.") from error
@@ -75,9 +77,9 @@ def _words(path: Path, key: str, text: bytes) -> dict[str, Any]:
     try:
         words = json.loads(text)
     except ValueError as error:
-        text = f"{key}.json in {path} must be JSON, but is not: {error}. Correct it or remove the sample."
-        raise FaultyInputError("faulty metadata", text) from error
+        fault = f"{key}.json in {path} must be JSON, but is not: {error}. Correct it or remove the sample."
+        raise FaultyInputError("faulty metadata", fault) from error
     if not isinstance(words, dict):
-        text = f"{key}.json in {path} must be a JSON object, but is {words!r}: correct it or remove the sample."
-        raise FaultyInputError("faulty metadata", text)
+        fault = f"{key}.json in {path} must be a JSON object, but is {words!r}: correct it or remove the sample."
+        raise FaultyInputError("faulty metadata", fault)
     return words

@@ -1,0 +1,67 @@
+"""What the source's own words say of an instance: colours of the whole, and other attributes."""
+
+import re
+from functools import lru_cache
+
+from sos_mm.formats.phrases import category_phrase
+from sos_mm.referring.annotated_image import Instance
+from sos_mm.referring.language import language
+from sos_mm.segments.colors import COLOR_WORD, color_meaning
+from sos_mm.segments.words import LIGHTNESS, find
+
+_WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
+# Words that say nothing of the object alone, or that hold in one image and not in another.
+_RELATIVE = ("side", "position", "posture", "focus", "lightness", "text")
+# Postures that a picture shows as long as it is not turned; words of them were dropped from what was.
+_POSTURES = frozenset(["sitting", "standing", "walking", "running", "lying", "sleeping", "jumping", "flying"])
+_MODIFIERS = frozenset({*LIGHTNESS, "very", "bright", "rich", "mostly", "and", "or"})
+_ARTICLES = frozenset({"a", "an", "the", "one"})
+
+
+def claims(instance: Instance) -> tuple[frozenset[str], frozenset[str]]:
+    """Colours and other attributes that the source's words claim of the whole instance.
+
+    Colours are names of `sos_mm.segments.colors.COLOR_NAMES`. A colour of a part ("purple-handled", "with brown
+    ears") is none of the whole. Other attributes are single words, such as 'striped'.
+    """
+    return _claims(instance.category, instance.phrase, instance.attributes)
+
+
+@lru_cache(maxsize=2**14)
+def _claims(category: str, phrase: str, attributes: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
+    colors, words = set(), set()
+    for text in (*(each.lower().strip() for each in attributes), *_before_noun(phrase.lower(), category)):
+        found = _whole_colors(text)
+        if found is not None:
+            colors |= found
+        elif _is_attribute(text):
+            words.add(text)
+    return frozenset(colors), frozenset(words)
+
+
+def _before_noun(phrase: str, category: str) -> list[str]:
+    """Adjectives of a phrase that stand right before the category's name: colours, or the last word alone."""
+    noun = category_phrase(category)
+    before, found, _ = f" {phrase} ".partition(f" {noun} ")
+    tokens = before.split()
+    if not found or not tokens or tokens[0] not in _ARTICLES:
+        return []
+    adjectives = tokens[1:]
+    if any(not _WORD.fullmatch(each) for each in adjectives):
+        return []
+    colored = [each for each in adjectives if COLOR_WORD.fullmatch(each)]
+    return [*colored, *(each for each in adjectives[-1:] if each not in colored)]
+
+
+def _whole_colors(text: str) -> frozenset[str] | None:
+    """The colours of a text that says nothing else; None if it says something else."""
+    rest = [word for word in re.split(r"[\s,]+", COLOR_WORD.sub(" ", text).replace("-", " ")) if word]
+    if not COLOR_WORD.search(text) or any(word not in _MODIFIERS for word in rest):
+        return None
+    return frozenset(filter(None, (color_meaning(found[0]) for found in COLOR_WORD.finditer(text))))
+
+
+def _is_attribute(word: str) -> bool:
+    if not _WORD.fullmatch(word) or word in language("en").words["never_attributes"] or COLOR_WORD.search(word):
+        return False
+    return word in _POSTURES or not any(find(word.replace("-", " "), kind) for kind in _RELATIVE)

@@ -1,0 +1,150 @@
+"""What categories mean: synonyms, broader terms, and which of two names one thing cannot both have."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cache, lru_cache
+from pathlib import Path
+
+from sos_mm.checks import require
+from sos_mm.formats.phrases import category_key, category_phrase
+
+OBJECT = "object"
+_FILE = Path(__file__).parent / "words" / "broader.json"
+
+
+class Concepts:
+    """Names of categories, which of them are the same, broader or much alike.
+
+    Args:
+        broader: Broader term -> the names of what belongs to it.
+        same: A concept's name -> its other names.
+        similar: Pairs that a viewer may take for each other.
+        exclusive: Groups of attributes of which a thing has at most one.
+        wordnet: Whether to ask WordNet of names that the others do not hold. It needs nltk and its corpus.
+
+    Raises:
+        ImportError: If WordNet is asked for and nltk is not installed.
+        ValueError: If its corpus is not.
+    """
+
+    def __init__(self, broader, same, similar, exclusive, wordnet: bool = False):
+        self._names = {other: name for name, others in same.items() for other in (name, *others)}
+        parents = defaultdict(set)
+        for term, names in broader.items():
+            for name in names:
+                parents[name].add(term)
+        self._parents = dict(parents)
+        self._terms = frozenset(broader)
+        self._similar = frozenset(frozenset(pair) for pair in similar)
+        self.exclusive = {word: frozenset(group) - {word} for group in exclusive for word in group}
+        self._wordnet = _wordnet() if wordnet else None
+        self.ancestors = lru_cache(maxsize=2**14)(self._find_ancestors)
+        self.siblings = lru_cache(maxsize=2**14)(self._find_siblings)
+        self.is_a = lru_cache(maxsize=2**16)(self._is_a)
+        self.concept = lru_cache(maxsize=2**14)(self._concept)
+        self.all_concepts = lru_cache(maxsize=64)(self._all_concepts)
+        self.confusable = lru_cache(maxsize=2**12)(self._confusable)
+
+    def _concept(self, category: str) -> str:
+        """The concept that a category's name stands for: ``"Cellular_telephone"`` is ``"cell phone"``."""
+        key = category_key(category)
+        # LVIS tells apart by what it adds in brackets: "mouse (animal)".
+        name = key if key in self._parents else category_key(category_phrase(category))
+        return self._names.get(name, name)
+
+    def _all_concepts(self, categories: frozenset[str]) -> frozenset[str]:
+        """The concepts of many categories."""
+        return frozenset(map(self.concept, categories))
+
+    def _confusable(self, concept: str, terms: frozenset[str]) -> frozenset[str]:
+        """Those of some terms that what is of a concept is or may be."""
+        return frozenset(term for term in terms if self.is_among(concept, term, terms) is not False)
+
+    def is_among(self, concept: str, term: str, vocabulary: frozenset[str]) -> bool | None:
+        """As `is_a`, for annotators who had a whole vocabulary to choose from."""
+        answer = self.is_a(concept, term)
+        if answer is None and term in vocabulary and not (self.knows(concept) and self.knows(term)):
+            return None if {*concept.split()} & {*term.split()} else False
+        return answer
+
+    def knows(self, concept: str) -> bool:
+        """Whether the concept has broader terms here, or is one."""
+        return concept in self._terms or bool(self.ancestors(concept))
+
+    def _find_ancestors(self, concept: str) -> frozenset[str]:
+        """All broader terms of a concept, 'object' left out."""
+        direct = self._parents.get(concept)
+        if direct is None:
+            found = self._wordnet(concept, self._terms) if self._wordnet and concept not in self._terms else frozenset()
+            direct = found
+        everything = set(direct)
+        for term in direct:
+            everything |= self.ancestors(term)
+        return frozenset(everything)
+
+    def _find_siblings(self, concept: str) -> frozenset[str]:
+        """Other concepts of its nearest broader terms."""
+        own = self._parents.get(concept, frozenset())
+        return frozenset(name for name, terms in self._parents.items() if terms & own and name != concept)
+
+    def _is_a(self, concept: str, term: str) -> bool | None:
+        """Whether what is of one concept is also of another; None where it may be or looks much like it.
+
+        >>> concepts().is_a("dog", "animal"), concepts().is_a("dog", "car"), concepts().is_a("car", "taxi")
+        (True, False, None)
+        """
+        if concept == term:
+            return True
+        above = self.ancestors(concept)
+        if term == OBJECT:
+            # A living thing is seldom called an object.
+            return None if concept in ("person", "animal") or above & {"person", "animal"} else True
+        if term in above:
+            return True
+        if concept in self.ancestors(term) or self._alike(concept, term):
+            return None
+        if self.knows(concept) and self.knows(term):
+            return False
+        # Of what is not listed nothing is known but that it is not called so.
+        return None
+
+    def _alike(self, one: str, other: str) -> bool:
+        ones, others = {one, *self.ancestors(one)}, {other, *self.ancestors(other)}
+        if any(frozenset((a, other)) in self._similar for a in ones):
+            return True
+        if any(frozenset((one, b)) in self._similar for b in others):
+            return True
+        return bool({*one.split()} & {*other.split()})
+
+
+@cache
+def concepts(wordnet: bool = False) -> Concepts:
+    """The built-in concepts, with those of WordNet if asked for.
+
+    Raises:
+        ImportError: If nltk is needed and not installed.
+        ValueError: If WordNet's corpus is needed and not installed.
+    """
+    content = json.loads(_FILE.read_text(encoding="utf-8"))
+    return Concepts(content["broader"], content["same"], content["similar"], content["exclusive"], wordnet)
+
+
+def _wordnet():
+    """A function that gives those of the given terms that are broader than a name."""
+    remedy = "`pip install sos_mm[wordnet]` and `python -m nltk.downloader wordnet`"
+    wordnet = require("nltk.corpus", "`wordnet=True`", remedy).wordnet
+    try:
+        wordnet.ensure_loaded()
+    except LookupError as error:
+        raise ValueError("`wordnet=True` needs the corpus: run `python -m nltk.downloader wordnet`.") from error
+
+    def broader(name: str, terms: Iterable[str]) -> frozenset[str]:
+        senses = wordnet.synsets(name.replace(" ", "_"), pos="n")
+        if not senses:
+            return frozenset()
+        above = senses[0].closure(lambda sense: sense.hypernyms())
+        names = {name.replace("_", " ") for each in above for name in each.lemma_names()}
+        return frozenset(terms) & names - {OBJECT}
+
+    return broader

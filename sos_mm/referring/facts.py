@@ -1,0 +1,290 @@
+"""Facts of an annotated image, each true, false or undecidable.
+
+A fact about instances is a pair of sets: those of which it is surely true, and those of which it may be true. What is
+in the second alone is undecidable. Sets are the bits of whole numbers, bit i for ``instances[i]``, so that
+conjunctions cost next to nothing.
+
+Behind the instances stand *phantoms*: objects that may be there without being annotated, one for each ignored region
+and one anywhere in the image for what the annotations do not cover. Nothing is surely true of their existence, so they
+never are a target, but whatever may mean one of them is undecidable.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from sos_mm.referring.annotated_image import AnnotatedImage
+from sos_mm.referring.claims import claims
+from sos_mm.referring.concepts import OBJECT, Concepts, concepts
+from sos_mm.referring.geometry import Geometry, bits, flags
+from sos_mm.referring.thresholds import Thresholds
+from sos_mm.segments.colors import COLOR_NAMES, color_indices
+
+# Colours are measured on a grid of about so many pixels of an object's window.
+_SAMPLE = 800
+# Colours that people confuse, or that shade and light turn into each other.
+_NEAR_COLORS = {
+    "red": "orange pink brown purple", "orange": "red yellow brown", "yellow": "orange green brown",
+    "green": "yellow cyan", "cyan": "green blue", "blue": "cyan purple", "purple": "blue pink red",
+    "pink": "red purple", "brown": "orange red yellow black", "black": "grey brown", "grey": "black white",
+    "white": "grey",
+}  # fmt: skip
+_NEAR = np.array([[other in _NEAR_COLORS[name].split() for other in COLOR_NAMES] for name in COLOR_NAMES])
+
+
+class Fact(NamedTuple):
+    """Of which objects something holds.
+
+    Attributes:
+        sure: Bits of those of which it surely holds.
+        may: Bits of those of which it may hold; a superset of ``sure``.
+    """
+
+    sure: int
+    may: int
+
+    def __and__(self, other: "Fact") -> "Fact":
+        return Fact(self.sure & other.sure, self.may & other.may)
+
+
+class Order(NamedTuple):
+    """Which objects surely come before which.
+
+    Attributes:
+        before: For each object j, the bits of all i that surely come before it.
+        after: For each object j, the bits of all k that surely come after it.
+    """
+
+    before: list[int]
+    after: list[int]
+
+
+class Facts:
+    """The facts of an image, each worked out when it is first asked for.
+
+    Args:
+        image: The image.
+        thresholds: Under which facts are not said.
+        known: What categories mean.
+
+    Attributes:
+        image: The image.
+        number: Number of instances.
+        real: Bits of all instances.
+        everything: Bits of all instances and phantoms.
+        vocabulary: Concepts of the image's categories and of those whose absence is known.
+    """
+
+    def __init__(self, image: AnnotatedImage, thresholds: Thresholds | None = None, known: Concepts | None = None):
+        self.image, self.thresholds = image, thresholds or Thresholds()
+        self.concepts = known or concepts()
+        self.number = len(image.instances)
+        self.categories = [self.concepts.concept(each.category) for each in image.instances]
+        self._regions = [self.concepts.concept(each.category) for each in image.ignored]
+        self._complete = self.concepts.all_concepts(image.complete)
+        self.vocabulary = self._complete.union(self.categories)
+        self._kinds: dict[str, int] = {}
+        for index, category in enumerate(self.categories):
+            self._kinds[category] = self._kinds.get(category, 0) | 1 << index
+        self.size = self.number + len(self._regions) + 1
+        self.real, self.everything = (1 << self.number) - 1, (1 << self.size) - 1
+        self._heads, self._attributes, self._positions, self._sizes = {}, {}, {}, {}
+        self._relations, self._nearer = {}, {}
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """Where instances and phantoms are."""
+        return Geometry(self.image, self.thresholds)
+
+    def is_complete(self, term: str) -> bool:
+        """Whether all objects of a concept are annotated or in an ignored region."""
+        return not self._complete.isdisjoint({term, OBJECT} | self.concepts.ancestors(term))
+
+    @cached_property
+    def absent(self) -> list[str]:
+        """Concepts of the vocabulary that surely are not in the image, sorted."""
+        if "" in self._regions:
+            return []
+        present = {*self._kinds, *self._regions}
+        found = self._complete.difference(*(self.concepts.confusable(each, self._complete) for each in present))
+        return sorted(found - {OBJECT})
+
+    def head(self, term: str) -> Fact:
+        """Which objects are of a concept."""
+        if term not in self._heads:
+            sure = may = 0
+            for category, members in self._kinds.items():
+                answer = self._is_a(category, term)
+                if answer is not False:
+                    may |= members
+                if answer is True:
+                    sure |= members
+            for index, category in enumerate(self._regions, self.number):
+                may |= (not category or self._is_a(category, term) is not False) << index
+            may |= (not self.is_complete(term)) << (self.size - 1)
+            self._heads[term] = Fact(sure, may)
+        return self._heads[term]
+
+    def _is_a(self, category: str, term: str) -> bool | None:
+        return self.concepts.is_among(category, term, self.vocabulary)
+
+    def attribute(self, kind: str, value: str) -> Fact:
+        """Which objects have an attribute that does not depend on others: of kind 'color' or 'word'."""
+        key = kind, value
+        if key not in self._attributes:
+            self._attributes[key] = self._color(value) if kind == "color" else self._word(value)
+        return self._attributes[key]
+
+    def _word(self, word: str) -> Fact:
+        """What the words of one instance say, those of another may leave out: only an opposite denies it."""
+        sure, may = 0, self.everything
+        opposites = self.concepts.exclusive.get(word, frozenset())
+        for index, instance in enumerate(self.image.instances):
+            said = claims(instance)[1]
+            if said & opposites:
+                may &= ~(1 << index)
+            elif word in said:
+                sure |= 1 << index
+        return Fact(sure, may)
+
+    def _color(self, name: str) -> Fact:
+        index = COLOR_NAMES.index(name)
+        phantoms = self.everything & ~self.real
+        sure, may = self._colors
+        return Fact(sure[index], may[index] | phantoms)
+
+    @cached_property
+    def color_shares(self) -> np.ndarray:
+        """(N, 12) float: shares of each instance's pixels that show each of `COLOR_NAMES`; NaN if unmeasured."""
+        shares = np.full((self.number, len(COLOR_NAMES)), np.nan)
+        samples = [
+            (index, pixels) for index, pixels in enumerate(map(self._pixels, range(self.number))) if pixels is not None
+        ]
+        if samples:
+            names = color_indices(np.concatenate([pixels for _, pixels in samples]))
+            start = 0
+            for index, pixels in samples:
+                part = names[start : (start := start + len(pixels))]
+                shares[index] = np.bincount(part, minlength=len(COLOR_NAMES)) / len(part)
+        return shares
+
+    def _pixels(self, index: int) -> np.ndarray | None:
+        """(n, 3) uint8: some of an instance's pixels; None where they cannot be known, or are too few."""
+        instance, image = self.image.instances[index], self.image.image
+        if image is None or instance.mask is None:
+            return None
+        x, y = instance.offset
+        height, width = instance.mask.shape
+        step = max(int((height * width / _SAMPLE) ** 0.5), 1)
+        pixels = image[y : y + height : step, x : x + width : step][instance.mask[::step, ::step]]
+        if len(pixels) < self.thresholds.color_pixels and step > 1:
+            pixels = image[y : y + height, x : x + width][instance.mask]
+        return pixels if len(pixels) >= self.thresholds.color_pixels else None
+
+    @cached_property
+    def _colors(self) -> tuple[list[int], list[int]]:
+        """For each colour, the bits of instances that surely have it, and of those that may."""
+        limits, shares = self.thresholds, self.color_shares
+        measured = ~np.isnan(shares)
+        shares = np.nan_to_num(shares)
+        claimed = np.zeros(shares.shape, bool)
+        for index, instance in enumerate(self.image.instances):
+            for name in claims(instance)[0]:
+                claimed[index, COLOR_NAMES.index(name)] = True
+        near_shares, near_claimed = shares @ _NEAR.T, claimed @ _NEAR.T
+        said = claimed.any(axis=1, keepdims=True)
+        sure = measured & (shares >= limits.color) & (claimed | ~said)
+        sure |= measured & (shares >= limits.claimed_color) & claimed
+        sure |= ~measured & claimed
+        absent = measured & (shares <= limits.no_color) & (shares + near_shares <= limits.no_near_color) & ~claimed
+        absent |= ~measured & said & ~claimed & ~near_claimed
+        # Nobody calls a person by the colours that are seen of them.
+        colorless = np.array([self.concepts.is_a(each, "person") is not False for each in self.categories], bool)
+        sure &= ~colorless[:, None]
+        absent &= ~colorless[:, None]
+        return bits(sure.T), bits(~absent.T)
+
+    def colors_of(self, index: int) -> list[str]:
+        """The colours that an instance surely has."""
+        sure, _ = self._colors
+        return [name for name, members in zip(COLOR_NAMES, sure, strict=True) if members >> index & 1]
+
+    def size_of(self, value: str, among: Fact) -> Fact:
+        """Which objects are 'large' or 'small' among others of a kind."""
+        key = value, among
+        if key not in self._sizes:
+            self._sizes[key] = self._size(value, among)
+        return self._sizes[key]
+
+    def _size(self, value: str, among: Fact) -> Fact:
+        low, high = self.geometry.log_areas
+        inside = np.flatnonzero(flags(among.sure, self.size))
+        if among.may != among.sure or len(inside) < 2:
+            return Fact(0, self.everything)
+        limits = self.thresholds
+        low, high = low[inside], high[inside]
+        other_low, other_high = ((each.sum() - each) / (len(inside) - 1) for each in (low, high))
+        if value == "large":
+            sure, maybe = low - other_high >= np.log(limits.much_larger), high - other_low > np.log(limits.not_larger)
+        else:
+            sure, maybe = other_low - high >= np.log(limits.much_larger), other_high - low > np.log(limits.not_larger)
+        chosen = [sum(1 << int(index) for index in inside[each]) for each in (sure, maybe)]
+        return Fact(chosen[0], chosen[1])
+
+    def position(self, name: str) -> Fact:
+        """Which objects are at a place of the image: 'left', 'right', 'top', 'bottom' or 'middle'."""
+        if name not in self._positions:
+            self._positions[name] = Fact(*self.geometry.position(name))
+        return self._positions[name]
+
+    def relation(self, name: str, to: int) -> Fact:
+        """Which objects stand in a relation to one; see `sos_mm.referring.geometry.RELATIONS`."""
+        key = name, to
+        if key not in self._relations:
+            self._relations[key] = Fact(*self.geometry.relation(name, to))
+        return self._relations[key]
+
+    def between(self, one: int, other: int) -> Fact:
+        """Which objects are between two others."""
+        return Fact(*map(_one_set, self.geometry.between(one, other)))
+
+    def order(self, by: str) -> Order:
+        """Which objects come before which, counted from a side or by size or depth; see `RANKS`."""
+        if ("order", by) not in self._relations:
+            sure = self.geometry.before(by)
+            self._relations["order", by] = Order(bits(sure.T), bits(sure))
+        return self._relations["order", by]
+
+    def nearer(self, by: str, landmark: int) -> Order:
+        """As `order`, by the distance from an object: 'near' or 'far'."""
+        key = by, landmark
+        if key not in self._nearer:
+            sure = self.geometry.nearer(landmark)
+            sure = sure if by == "near" else sure.T
+            self._nearer[key] = Order(bits(sure.T), bits(sure))
+        return self._nearer[key]
+
+
+def _one_set(array: np.ndarray) -> int:
+    return bits(array[None])[0]
+
+
+@lru_cache(maxsize=2**15)
+def indices(number: int) -> tuple[int, ...]:
+    """The positions of the bits that are set, rising."""
+    found = []
+    while number:
+        lowest = number & -number
+        found.append(lowest.bit_length() - 1)
+        number ^= lowest
+    return tuple(found)
+
+
+def as_bits(positions: Sequence[int]) -> int:
+    """A number with these bits set."""
+    total = 0
+    for position in positions:
+        total |= 1 << int(position)
+    return total

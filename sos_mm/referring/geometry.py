@@ -1,0 +1,332 @@
+"""Where objects are, as three-valued facts over intervals: a phantom may be anywhere in its region.
+
+Coordinates are pixels, boxes half-open xyxy. Arrays are (M, M) bool over M objects, instances first, then one phantom
+for each ignored region and one for the whole image; [i, j] speaks of object i in relation to object j.
+`docs/referring.md` defines each relation.
+"""
+
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from sos_mm.referring.annotated_image import AnnotatedImage
+from sos_mm.referring.thresholds import Thresholds
+
+SIDES = ("left", "right", "top", "bottom")
+POSITIONS = (*SIDES, "middle")
+DIRECTIONS = ("left of", "right of", "above", "below")
+RELATIONS = (*DIRECTIONS, "next to", "touching", "overlapping", "in front of", "behind")
+RANKS = (*SIDES, "large", "small", "front", "back")
+_UNKNOWN = -1.0
+# Share of the smaller height or width that objects side by side, or one before the other, have in common.
+_LEVEL = 0.5
+
+
+class Geometry:
+    """Where the objects of an image are; see the module."""
+
+    def __init__(self, image: AnnotatedImage, thresholds: Thresholds):
+        self.image, self.limits = image, thresholds
+        self.number, self.width, self.height = len(image.instances), image.width, image.height
+        whole = (0.0, 0.0, float(image.width), float(image.height))
+        boxes = [each.box for each in (*image.instances, *image.ignored)] + [whole]
+        self.boxes = np.array(boxes, np.float64)
+        self.real = np.arange(len(boxes)) < self.number
+        self._toward: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._directions: dict[str, tuple[list[int], list[int]]] = {}
+        self._contacts: dict[tuple[int, int], tuple[bool, bool]] = {}
+
+    @cached_property
+    def _axes(self) -> tuple[tuple[np.ndarray, ...], ...]:
+        """For x and y: least and greatest centre, start and end of each object."""
+        axes = []
+        for axis in (0, 1):
+            start, end = self.boxes[:, axis], self.boxes[:, axis + 2]
+            center = (start + end) / 2
+            low, high = np.where(self.real, center, start), np.where(self.real, center, end)
+            start_high, end_low = np.where(self.real, start, end), np.where(self.real, end, start)
+            axes.append((low, high, start, start_high, end_low, end))
+        return tuple(axes)
+
+    def _side(self, side: str) -> tuple[int, float, bool]:
+        """The axis of a side, the image's length along it, and whether it is the far one."""
+        axis = 0 if side in ("left", "right") else 1
+        return axis, float((self.width, self.height)[axis]), side in ("right", "bottom")
+
+    def position(self, name: str) -> tuple[int, int]:
+        """Bits of the objects that surely, and that may, be at a place of the image."""
+        if name == "middle":
+            sure, may = np.ones(len(self.boxes), bool), np.ones(len(self.boxes), bool)
+            for axis, length in ((0, self.width), (1, self.height)):
+                low, high = (each / length - 0.5 for each in self._axes[axis][:2])
+                sure &= np.maximum(abs(low), abs(high)) <= self.limits.middle
+                may &= (low <= self.limits.not_middle) & (high >= -self.limits.not_middle)
+        else:
+            axis, length, far = self._side(name)
+            low, high, start, _, _, end = self._axes[axis]
+            if far:
+                low, high, start, end = (length - each for each in (high, low, end, start))
+            sure = (high <= self.limits.side * length) & (end <= self.limits.side_reach * length)
+            may = low < self.limits.not_side * length
+        return tuple(bits(np.stack([sure, may])))
+
+    def relation(self, name: str, to: int) -> tuple[int, int]:
+        """Bits of the objects that surely, and that may, stand in a relation to an object."""
+        if name in DIRECTIONS:
+            sure, may = self._direction(name)
+            return sure[to], may[to]
+        found = {
+            "next to": self._next_to,
+            "touching": self._touching,
+            "overlapping": self._overlapping,
+            "in front of": self._in_front,
+            "behind": self._behind,
+        }[name](to)
+        return tuple(bits(np.stack(found)))
+
+    def _direction(self, name: str) -> tuple[list[int], list[int]]:
+        """For each object, the bits of those that surely, and that may, lie in a direction from it."""
+        if name not in self._directions:
+            flip = name in ("right of", "below")
+            sure, may = self.toward_start(0 if name in ("left of", "right of") else 1)
+            self._directions[name] = (bits(sure), bits(may)) if flip else (bits(sure.T), bits(may.T))
+        return self._directions[name]
+
+    def toward_start(self, axis: int) -> tuple[np.ndarray, np.ndarray]:
+        """(M, M) which objects surely, and which may, be left of which, or above."""
+        if axis in self._toward:
+            return self._toward[axis]
+        length = (self.width, self.height)[axis]
+        low, high, start, _, _, end = self._axes[axis]
+        other_low, other_high = self._axes[1 - axis][:2]
+        ahead = low[None] - high[:, None]
+        aside = np.maximum(other_high[:, None] - other_low[None], other_high[None] - other_low[:, None])
+        extent = np.where(self.real, end - start, 0.0)
+        allowed = self.limits.beyond * np.minimum(extent[:, None], extent[None])
+        sure = (ahead > 0) & (aside <= ahead) & (end[:, None] - start[None] <= allowed)
+        may = low[:, None] - high[None] < self.limits.contrary * length
+        self._toward[axis] = sure, may
+        return sure, may
+
+    def before(self, by: str) -> np.ndarray:
+        """Which objects surely come before which, counted from a side, or by size or depth."""
+        if by in ("large", "small"):
+            low, high = self.log_areas
+            larger = low[:, None] - high[None] >= np.log(self.limits.larger)
+            return larger if by == "large" else larger.T
+        if by in ("front", "back"):
+            return self._closer if by == "front" else self._closer.T
+        axis, length, far = self._side(by)
+        low, high, start, start_high, end_low, end = self._axes[axis]
+        first = low[None] - high[:, None] >= self.limits.order * length
+        first &= (start_high[:, None] <= start[None]) & (end[:, None] <= end_low[None])
+        return first.T if far else first
+
+    @cached_property
+    def _closer(self) -> np.ndarray:
+        """[i, j]: whether i is surely closer to the camera, by depth."""
+        depths = np.array([_UNKNOWN if each.depth is None else each.depth for each in self.image.instances])
+        depths = np.append(depths, np.full(len(self.boxes) - self.number, _UNKNOWN))
+        known = (depths[:, None] >= 0) & (depths[None] >= 0)
+        return known & (depths[:, None] * self.limits.depth <= depths[None]) & (depths[:, None] < depths[None])
+
+    @cached_property
+    def log_areas(self) -> tuple[np.ndarray, np.ndarray]:
+        """(M,) least and greatest logarithm of each object's area in pixels, hidden parts counted if they are known."""
+        low, high = np.zeros(len(self.boxes)), np.zeros(len(self.boxes))
+        for index, each in enumerate(self.image.instances):
+            seen = box_area(each.box) if each.mask is None else max(np.count_nonzero(each.mask), 1)
+            low[index] = seen
+            # An object without a known share is taken as it is seen; one that is cut off may be twice as large.
+            high[index] = seen / (each.visible_share or 1.0) * (2.0 if each.truncated else 1.0)
+        for index, each in enumerate([*self.image.ignored, None], self.number):
+            low[index], high[index] = 1e-3, self.width * self.height if each is None else box_area(each.box)
+        return np.log(low), np.log(high)
+
+    @cached_property
+    def _gaps(self) -> np.ndarray:
+        """(M, M) least distance of boxes in pixels."""
+        x, y = (self._apart(axis) for axis in (0, 1))
+        return np.hypot(x, y)
+
+    def _apart(self, axis: int) -> np.ndarray:
+        start, end = self.boxes[:, axis], self.boxes[:, axis + 2]
+        return np.maximum(np.maximum(start[None] - end[:, None], start[:, None] - end[None]), 0.0)
+
+    def _shared(self, axis: int) -> np.ndarray:
+        """(M, M) length along an axis that boxes have in common, in pixels."""
+        return self._shares[axis]
+
+    @cached_property
+    def _shares(self) -> list[np.ndarray]:
+        return [self._find_shared(axis) for axis in (0, 1)]
+
+    def _find_shared(self, axis: int) -> np.ndarray:
+        start, end = self.boxes[:, axis], self.boxes[:, axis + 2]
+        return np.maximum(np.minimum(end[:, None], end[None]) - np.maximum(start[:, None], start[None]), 0.0)
+
+    @cached_property
+    def _common(self) -> np.ndarray:
+        """(M, M) share of the smaller box that lies in the other."""
+        areas = (self.boxes[:, 2:] - self.boxes[:, :2]).prod(axis=1)
+        return self._shared(0) * self._shared(1) / np.minimum(areas[:, None], areas[None])
+
+    @cached_property
+    def _sizes(self) -> np.ndarray:
+        """(M,) square root of each box's area, in pixels."""
+        return np.sqrt((self.boxes[:, 2:] - self.boxes[:, :2]).prod(axis=1))
+
+    def _next_to(self, to: int) -> tuple[np.ndarray, np.ndarray]:
+        sizes, heights, gaps = self._sizes, self.boxes[:, 3] - self.boxes[:, 1], self._gaps[to]
+        sure = gaps <= self.limits.near * np.minimum(sizes, sizes[to])
+        sure &= self._shared(1)[to] >= _LEVEL * np.minimum(heights, heights[to])
+        sure &= (self._common[to] < self.limits.overlap) & self.real & self.real[to]
+        return sure, gaps < self.limits.far * np.maximum(sizes, sizes[to])
+
+    def _contact(self, one: int, other: int) -> tuple[bool, bool]:
+        """Whether two instances surely touch, and whether they may."""
+        key = min(one, other), max(one, other)
+        if key not in self._contacts:
+            first, second = self.image.instances[one], self.image.instances[other]
+            if first.mask is None or second.mask is None:
+                self._contacts[key] = False, True
+            else:
+                touching = masks_near(first, second, self.limits.touching)
+                self._contacts[key] = touching, touching or masks_near(first, second, self.limits.apart)
+        return self._contacts[key]
+
+    def _touching(self, to: int) -> tuple[np.ndarray, np.ndarray]:
+        sure = np.zeros(len(self.boxes), bool)
+        may = self._gaps[to] < self.limits.apart
+        if self.real[to]:
+            for other in np.flatnonzero(may[: self.number]).tolist():
+                if other != to:
+                    sure[other], may[other] = self._contact(to, other)
+        return sure, may
+
+    def _overlapping(self, to: int) -> tuple[np.ndarray, np.ndarray]:
+        sure, may = self._touching(to)
+        real = self.real & self.real[to]
+        return sure & (self._common[to] >= self.limits.overlap), may & ((self._common[to] > 0) | ~real)
+
+    @cached_property
+    def _stack(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(M,) z-order, whether it is known, and visible share, 0 where it is not."""
+        rest = [None] * (len(self.boxes) - self.number)
+        orders = [each.z_order for each in self.image.instances] + rest
+        shares = [each.visible_share for each in self.image.instances] + rest
+        known = np.array([each is not None for each in orders], bool)
+        return np.array([each or 0 for each in orders]), known, np.array([each or 0.0 for each in shares])
+
+    def _in_front(self, to: int) -> tuple[np.ndarray, np.ndarray]:
+        """Known by z-order where one hides a part of the other, or by depth; never guessed from the picture."""
+        orders, known, shares = self._stack
+        known = known & known[to]
+        above, under = known & (orders > orders[to]), known & (orders < orders[to])
+        hides = above if shares[to] <= self.limits.seen else np.zeros_like(above)
+        return self._ordered(to, hides, above, under, self._closer[:, to], self._closer[to])
+
+    def _behind(self, to: int) -> tuple[np.ndarray, np.ndarray]:
+        orders, known, shares = self._stack
+        known = known & known[to]
+        above, under = known & (orders > orders[to]), known & (orders < orders[to])
+        hidden = under & (shares <= self.limits.seen)
+        return self._ordered(to, hidden, under, above, self._closer[to], self._closer[:, to])
+
+    def _ordered(self, to: int, hides, ordered, contrary, by_depth, against_depth) -> tuple[np.ndarray, np.ndarray]:
+        """In front of an object, or behind it, by what speaks for and against it in z-order and in depth."""
+        meets, may_meet = self._overlapping(to)
+        widths = self.boxes[:, 2] - self.boxes[:, 0]
+        in_line = (self._shared(0)[to] >= _LEVEL * np.minimum(widths, widths[to])) & may_meet
+        real = self.real & self.real[to]
+        sure = ((hides & meets) | (by_depth & in_line)) & ~against_depth & ~contrary & real
+        may = ~((contrary & meets) | against_depth) | ~real
+        may[to] = False
+        return sure, may | sure
+
+    def between(self, one: int, other: int) -> tuple[np.ndarray, np.ndarray]:
+        """(M,) which objects surely, and which may, be between two others."""
+        sure = np.zeros(len(self.boxes), bool)
+        for axis in (0, 1):
+            toward = self.toward_start(axis)[0]
+            sure |= (toward[one] & toward[:, other]) | (toward[other] & toward[:, one])
+        may = np.ones(len(self.boxes), bool)
+        if self.real[one] and self.real[other]:
+            centers = (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
+            line = centers[other] - centers[one]
+            length = max(float(np.hypot(*line)), 1e-9)
+            offset = centers - centers[one]
+            along = offset @ line / length**2
+            aside = abs(offset[:, 0] * line[1] - offset[:, 1] * line[0]) / length
+            may = (along > -0.05) & (along < 1.05) & (aside < length) | ~self.real
+        sure[[one, other]] = may[[one, other]] = False
+        return sure, may | sure
+
+    def nearer(self, landmark: int) -> np.ndarray:
+        """(M, M) [i, k]: whether i is surely nearer to a landmark than k, by the gap of boxes and by centres."""
+        center = (self.boxes[landmark, :2] + self.boxes[landmark, 2:]) / 2
+        low = high = np.hypot(*((self.boxes[:, :2] + self.boxes[:, 2:]) / 2 - center).T)
+        gap_low = gap_high = self._gaps[landmark]
+        if not self.real[landmark]:
+            return np.zeros((len(self.boxes),) * 2, bool)
+        nearest = np.maximum(np.maximum(self.boxes[:, :2] - center, center - self.boxes[:, 2:]), 0.0)
+        farthest = np.maximum(abs(self.boxes[:, :2] - center), abs(self.boxes[:, 2:] - center))
+        low, high = np.where(self.real, low, np.hypot(*nearest.T)), np.where(self.real, high, np.hypot(*farthest.T))
+        gap_high = np.where(self.real, gap_high, high)
+        sure = high[:, None] * self.limits.nearer <= low[None]
+        return sure & (high[:, None] < low[None]) & (gap_high[:, None] <= gap_low[None])
+
+
+def box_area(box: tuple[float, float, float, float]) -> float:
+    """Width times height, in square pixels."""
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def masks_near(one, other, distance: int) -> bool:
+    """Whether two instances' masks come within a number of pixels of each other, counted along both axes."""
+    grown = [_grown(each, distance) for each in (one, other)]
+    x0, y0 = max(grown[0][0], grown[1][0]), max(grown[0][1], grown[1][1])
+    x1, y1 = min(grown[0][2], grown[1][2]), min(grown[0][3], grown[1][3])
+    if x1 <= x0 or y1 <= y0:
+        return False
+    first, second = (_part(each, (x0, y0, x1, y1)) for each in (one, other))
+    if not first.any() or not second.any():
+        return False
+    kernel = np.ones((2 * distance + 1,) * 2, np.uint8)
+    return bool((cv2.dilate(first, kernel) & second).any())
+
+
+def _window(each) -> tuple[int, int, int, int]:
+    (x, y), (height, width) = each.offset, each.mask.shape
+    return x, y, x + width, y + height
+
+
+def _grown(each, distance: int) -> tuple[int, int, int, int]:
+    x0, y0, x1, y1 = _window(each)
+    return x0 - distance, y0 - distance, x1 + distance, y1 + distance
+
+
+def _part(each, box: tuple[int, int, int, int]) -> np.ndarray:
+    """(h, w) uint8: an instance's mask inside a box that may reach over its window."""
+    x0, y0, x1, y1 = box
+    part = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    left, top, right, bottom = _window(each)
+    a, b, c, d = max(x0, left), max(y0, top), min(x1, right), min(y1, bottom)
+    if c > a and d > b:
+        part[b - y0 : d - y0, a - x0 : c - x0] = each.mask[b - top : d - top, a - left : c - left]
+    return part
+
+
+def bits(rows: np.ndarray) -> list[int]:
+    """Each row of an (R, M) bool array as a number, bit i for column i."""
+    packed = np.packbits(rows, axis=1, bitorder="little")
+    data, width = packed.tobytes(), packed.shape[1]
+    return [int.from_bytes(data[start : start + width], "little") for start in range(0, len(data), width)]
+
+
+def flags(number: int, size: int) -> np.ndarray:
+    """(size,) bool: which bits of a number are set."""
+    return np.unpackbits(np.frombuffer(number.to_bytes(-(-size // 8), "little"), np.uint8), bitorder="little")[
+        :size
+    ].astype(bool)

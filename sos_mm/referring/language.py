@@ -1,0 +1,220 @@
+"""The words of one language, out of its file: what the grammar writes with them, and what the parser understands."""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sos_mm.checks import check_choice
+from sos_mm.formats.phrases import category_phrase
+
+_FOLDER = Path(__file__).parent / "words"
+LANGUAGES = tuple(sorted(path.stem for path in _FOLDER.glob("??.json")))
+_TOKEN = re.compile(r"[^\W_]+(?:['\u2019\-][^\W_]+)*|,", re.UNICODE)
+
+
+class Noun(NamedTuple):
+    """How a concept is called.
+
+    Attributes:
+        one: Its singular.
+        many: Its plural; empty where it has none.
+        gender: Its grammatical gender; empty in languages without.
+        dative: Its singular in the dative.
+    """
+
+    one: str
+    many: str
+    gender: str = ""
+    dative: str = ""
+
+    @property
+    def unmarked(self) -> bool:
+        """Whether neither its form nor its article tells one from several."""
+        return self.one == self.many and not self.gender
+
+    @property
+    def forms(self) -> set[str]:
+        """All its forms that stand for one thing."""
+        return {self.one, self.dative or self.one}
+
+
+class Language:
+    """The words of one language.
+
+    Args:
+        name: Its ISO 639-1 code, that of a file in ``words/``.
+
+    Raises:
+        ValueError: If there is no such file.
+    """
+
+    def __init__(self, name: str):
+        check_choice("language", name, LANGUAGES)
+        self.name = name
+        self.words: dict[str, Any] = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+        self._rules = [(re.compile(pattern), new) for pattern, new in self.words["plural_rules"]]
+        self._before = re.compile("|".join(self.words["before_colors"]) or "(?!)")
+        self._undeclined = frozenset(self.words["undeclined"])
+        self._nouns: dict[str, tuple[Noun, ...]] = {}
+        self.numbers = {number: word for word, number in reversed(self.words["numbers"].items())}
+        self._lexicon: dict[tuple[str, ...], list] = {}
+        for phrase, tag, value in self._entries():
+            entries = self._lexicon.setdefault(tokens(phrase), [])
+            if (tag, value) not in entries:
+                entries.append((tag, value))
+        self.by_first = by_first(self._lexicon)
+
+    @property
+    def lexicon(self) -> dict[tuple[str, ...], list[tuple[str, Any]]]:
+        """Tokens of a phrase -> what it may be, as pairs of a tag and a value."""
+        return self._lexicon
+
+    def has_noun(self, concept: str) -> bool:
+        """Whether the file itself names a concept."""
+        return concept in self.words["nouns"]
+
+    def nouns(self, concept: str) -> tuple[Noun, ...]:
+        """How a concept is called, the usual word first; empty where the language has no word for it."""
+        if concept not in self._nouns:
+            texts = self.words["nouns"].get(concept)
+            if texts is None:
+                texts = [category_phrase(concept)] if self.words["unknown_nouns"] else []
+            self._nouns[concept] = tuple(map(self._noun, texts))
+        return self._nouns[concept]
+
+    def noun_entries(self, concept: str) -> Iterator[tuple[str, str, tuple[str, str, str]]]:
+        """What the lexicon holds of a concept: forms with the concept, their number and their gender."""
+        understood = tuple(map(self._noun, self.words["understood_nouns"].get(concept, ())))
+        for noun in (*self.nouns(concept), *understood):
+            for form in sorted({*noun.forms, noun.many} - {""}):
+                number = "one" if form != noun.many else "many" if form not in noun.forms else "unmarked"
+                yield form, "noun", (concept, number, noun.gender)
+
+    def _noun(self, text: str) -> Noun:
+        parts = text.split("|")
+        if len(parts) == 1:
+            parts.append(self._plural(text))
+        elif parts[1] == "-":
+            parts[1] = ""
+        return Noun(*parts)
+
+    def _plural(self, noun: str) -> str:
+        """The regular plural; none for what no rule fits, such as words in other scripts."""
+        for pattern, new in self._rules:
+            if pattern.search(noun):
+                return pattern.sub(new, noun, count=1)
+        return ""
+
+    def the(self, case: str, noun: Noun, number: str) -> str:
+        """The definite article."""
+        return self._by_form(self.words["the"], case, noun, number)
+
+    def adjective(self, stem: str, case: str, noun: Noun, number: str) -> str:
+        """An adjective as it stands behind the definite article."""
+        if stem in self._undeclined:
+            return stem
+        ending = self._by_form(self.words["adjective_endings"], case, noun, number)
+        return stem + (ending[1:] if ending and stem.endswith(ending[0]) else ending)
+
+    @staticmethod
+    def _by_form(table: dict[str, str], case: str, noun: Noun, number: str) -> str:
+        for key in (f"{case} {'many' if number == 'many' else noun.gender}", f"{case} {number}"):
+            if key in table:
+                return table[key]
+        return table["*"]
+
+    def attribute(self, word: str) -> str:
+        """The stem that says an attribute; empty where the language has none."""
+        return self.words["attributes"].get(word, word if self.words["unknown_nouns"] else "")
+
+    def stands_first(self, word: str) -> bool:
+        """Whether an attribute stands before colours."""
+        return bool(self._before.search(word))
+
+    def _entries(self) -> Iterator[tuple[str, str, Any]]:
+        words = self.words
+        for tag in ("indefinite", "other", "of", "and", "comma"):
+            yield from ((phrase, tag, None) for phrase in words.get(tag, words.get(f"{tag}_words", ())))
+        # With which genders and numbers an article goes, where that depends on it.
+        for phrase in sorted({*words["definite"], *words["the"].values()}):
+            keys = (key.split()[1] for key, article in words["the"].items() if article == phrase and key != "*")
+            yield phrase, "definite", tuple(sorted(set(keys)))
+        yield from ((phrase, "number", "all") for phrase in words["all_words"])
+        yield from ((phrase, "number", 2) for phrase in words["both_words"])
+        yield from ((phrase, "number", number) for phrase, number in words["numbers"].items())
+        yield from ((str(number), "number", number) for number in range(2, 21))
+        yield from ((phrase, "filler", None) for phrase in words["fillers"])
+        yield from ((phrase, "lead", None) for phrase in words["leads"])
+        clauses = words["clauses"]
+        for phrase in dict.fromkeys((*clauses["one"], *clauses["many"], *clauses["understood"])):
+            yield phrase, "clause", None
+        yield from ((phrase, "color tail", None) for phrase in words["color_tails"])
+        for name, phrase in (*words["colors"].items(), *words["understood_colors"].items()):
+            for stem in phrase:
+                yield from ((form, "color", name) for form in self._declined(stem))
+        for name, entry in words["sizes"].items():
+            for stem in (*entry["say"], *entry["understand"]):
+                yield from ((form, "size", name) for form in self._declined(stem))
+        for word, stem in words["attributes"].items():
+            yield from ((form, "word", word) for form in self._declined(stem))
+        for stem, number in words["ordinals"].items():
+            yield from ((form, "ordinal", number) for form in self._declined(stem))
+        yield from self._place_entries()
+        for concept in dict.fromkeys((*words["nouns"], *words["understood_nouns"])):
+            yield from self.noun_entries(concept)
+
+    def _place_entries(self) -> Iterator[tuple[str, str, Any]]:
+        words = self.words
+        for name, entry in words["positions"].items():
+            yield from (
+                (phrase, "position", tuple(sorted(name.split()))) for phrase in (*entry["say"], *entry["understand"])
+            )
+            for stem in entry["before"]:
+                yield from ((form, "before", tuple(sorted(name.split()))) for form in self._declined(stem))
+        for by, entry in words["ranks"].items():
+            for stem in (*entry["adjectives"], *entry.get("comparatives", ()), *entry["understood_adjectives"]):
+                yield from ((form, "superlative", by) for form in self._declined(stem))
+            yield from ((phrase, "rank", by) for phrase in (*entry["phrases"], *entry["understood_phrases"]))
+            yield from ((phrase, "from", by) for phrase in (*entry["from"], *entry.get("understood_from", ())))
+        for by, entry in words["ranks_to"].items():
+            yield from ((phrase, "rank to", by) for phrase in (*entry["say"], *entry["understand"]))
+        for name, entry in words["relations"].items():
+            yield from ((phrase, "relation", name) for phrase in (*entry["say"], *entry["understand"]))
+        yield from ((phrase, "between", None) for phrase in (*words["between"]["say"], *words["between"]["understand"]))
+
+    def _declined(self, stem: str) -> set[str]:
+        if stem in self._undeclined:
+            return {stem}
+        endings = self.words["understood_endings"]
+        return {stem + (end[1:] if end and stem.endswith(end[0]) else end) for end in endings}
+
+
+def by_first(lexicon: dict[tuple[str, ...], list]) -> dict[str, list]:
+    """A lexicon's phrases and entries by their first token."""
+    found: dict[str, list] = {}
+    for phrase, entries in lexicon.items():
+        if phrase:
+            found.setdefault(phrase[0], []).append((phrase, tuple(entries)))
+    return found
+
+
+def tokens(text: str) -> tuple[str, ...]:
+    """Words and commas of a text, in lower case.
+
+    >>> tokens("The dog, that's red.")
+    ('the', 'dog', ',', "that's", 'red')
+    """
+    return tuple(_TOKEN.findall(text.lower().replace("\u2019", "'")))
+
+
+@cache
+def language(name: str) -> Language:
+    """A language; read once.
+
+    Raises:
+        ValueError: If there is no file of its words.
+    """
+    return Language(name)

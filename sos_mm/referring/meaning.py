@@ -1,0 +1,228 @@
+"""What an expression means: its logical form as JSON-ready values, and its evaluation on facts.
+
+A noun phrase is a dict. All keys but the first two are left out where they would be empty.
+
+- ``number``: 'one'; 'all'; 'count' with ``count``; 'unmarked' (the words do not tell one from several, as 'sheep' do
+  not); of a landmark also 'some' ('a dog').
+- ``head``: a concept, a broader term, or 'object'.
+- ``attributes``: sorted ``[kind, value]`` pairs; kinds are 'color', 'word' and 'size' ('large', 'small').
+- ``positions``: sorted, of 'left', 'right', 'top', 'bottom', 'middle'.
+- ``relations``: dicts with ``relation`` and ``to``, one noun phrase, or two for 'between'.
+- ``rank``: a dict with ``by`` (a side, 'large', 'small', 'front', 'back', or 'near' or 'far' with ``to``) and ``n``,
+  from 1. With a count it means the first so many.
+
+`docs/referring.md` defines when each holds.
+"""
+
+from typing import Any, NamedTuple
+
+from sos_mm.referring.facts import Fact, Facts, Order, as_bits, indices
+from sos_mm.referring.geometry import SIDES
+
+Phrase = dict[str, Any]
+_OPPOSITE_SIDE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
+
+
+class Meant(NamedTuple):
+    """What a noun phrase means in an image.
+
+    Attributes:
+        sure: Positions of the instances that it surely means, rising.
+        possible: Positions of those that it may mean, rising; a superset.
+        open: Whether it may also mean something that is not annotated.
+    """
+
+    sure: tuple[int, ...]
+    possible: tuple[int, ...]
+    open: bool
+
+
+def evaluate(meaning: Phrase, facts: Facts) -> Meant:
+    """What a noun phrase means in an image.
+
+    Args:
+        meaning: The noun phrase; see the module.
+        facts: Those of the image.
+    """
+    sure, may = denotation(meaning, facts)
+    return Meant(indices(sure), indices(may & facts.real), bool(may & ~facts.real))
+
+
+def denotation(meaning: Phrase, facts: Facts) -> Fact:
+    """The objects that a noun phrase surely, and that it may mean, phantoms among the latter."""
+    kind = facts.head(meaning["head"])
+    for key, value in meaning.get("attributes", ()):
+        if key != "size":
+            kind = kind & facts.attribute(key, value)
+    for key, value in meaning.get("attributes", ()):
+        if key == "size":
+            kind = kind & facts.size_of(value, facts.head(meaning["head"]))
+    found = kind
+    for name in meaning.get("positions", ()):
+        found = found & _position(name, kind, facts)
+    for relation in meaning.get("relations", ()):
+        found = found & _relation(relation, facts)
+    if "rank" not in meaning:
+        return found
+    # "The largest dog on the left" may be the largest of those, or the largest of all.
+    first = meaning["count"] if meaning["number"] == "count" else 0
+    inner = _ranked(meaning["rank"], found, facts, first)
+    if found == kind:
+        return inner
+    outer = _ranked(meaning["rank"], kind, facts, first) & found
+    return Fact(inner.sure & outer.sure, inner.may | outer.may)
+
+
+def _position(name: str, kind: Fact, facts: Facts) -> Fact:
+    """At a place of the image; of several things of a kind perhaps also the outermost one."""
+    sure, may = facts.position(name)
+    if kind.may & (kind.may - 1):
+        may |= kind.may & ~_surely_elsewhere(name, kind, facts)
+    return Fact(sure, may)
+
+
+def _surely_elsewhere(name: str, kind: Fact, facts: Facts) -> int:
+    """Those of a kind that surely are not the ones at a side, or in the middle, of all of that kind."""
+    elsewhere = 0
+    if name == "middle":
+        if kind.may.bit_count() < 3:
+            return kind.may
+        # What surely stands outside the others, on any side, is not in their middle.
+        orders = [facts.order(side) for side in SIDES]
+        for index in indices(kind.may):
+            others = kind.may & ~(1 << index)
+            if any(not others & ~order.after[index] for order in orders):
+                elsewhere |= 1 << index
+        return elsewhere
+    before = facts.order(name).before
+    for index in indices(kind.may):
+        if before[index] & kind.sure:
+            elsewhere |= 1 << index
+    return elsewhere
+
+
+def _relation(relation: dict[str, Any], facts: Facts) -> Fact:
+    """In a relation to a landmark: surely if it holds for whichever is meant, perhaps if for one that may be."""
+    if relation["relation"] == "between":
+        return _between(relation["to"], facts)
+    landmark = relation["to"][0]
+    meant, name = denotation(landmark, facts), relation["relation"]
+    may = some = 0
+    sure = facts.everything
+    for index in indices(meant.may):
+        own, fact = 1 << index, facts.relation(name, index)
+        may |= fact.may & ~own
+        sure &= fact.sure | own
+        if meant.sure & own:
+            some |= (fact.sure if landmark["number"] == "some" else facts.everything) & ~own
+    return Fact(some if landmark["number"] == "some" else sure & some, may)
+
+
+def _between(landmarks: list[Phrase], facts: Facts) -> Fact:
+    one, other = (denotation(each, facts) for each in landmarks)
+    sure, may, some = facts.everything, 0, False
+    for first in indices(one.may):
+        for second in indices(other.may):
+            if first != second:
+                fact = facts.between(first, second)
+                sure, may = sure & fact.sure, may | fact.may
+                some |= bool(one.sure >> first & 1 and other.sure >> second & 1)
+    return Fact(sure if some else 0, may)
+
+
+def _ranked(rank: dict[str, Any], among: Fact, facts: Facts, first: int) -> Fact:
+    """The n-th of a kind, or the first so many if ``first`` is not 0."""
+    if "to" not in rank:
+        return _in_order(rank["n"], among, facts.order(rank["by"]), facts, first)
+    landmarks = denotation(rank["to"][0], facts)
+    found = Fact(facts.everything if landmarks.sure else 0, 0)
+    for index in indices(landmarks.may):
+        others = Fact(among.sure & ~(1 << index), among.may & ~(1 << index))
+        each = _in_order(rank["n"], others, facts.nearer(rank["by"], index), facts, first)
+        found = Fact(found.sure & each.sure, found.may | each.may)
+    return found
+
+
+def _in_order(n: int, among: Fact, order: Order, facts: Facts, first: int) -> Fact:
+    sure = may = 0
+    phantoms = among.may & ~facts.real
+    for index in indices(among.may):
+        own = 1 << index
+        before = among.sure & order.before[index]
+        unclear = among.may & ~order.after[index] & ~before & ~own
+        least = before.bit_count()
+        most = among.may.bit_count() + n if unclear & phantoms else least + unclear.bit_count()
+        if own & among.sure and (most < first if first else least == most == n - 1):
+            sure |= own
+        if own & phantoms or (least < first if first else least <= n - 1 <= most):
+            may |= own
+    return Fact(sure, may)
+
+
+def judge(meaning: Phrase, facts: Facts, targets: tuple[int, ...]) -> tuple[str, str]:
+    """Whether a noun phrase means exactly the targets.
+
+    Args:
+        meaning: The noun phrase.
+        facts: Those of the image.
+        targets: Positions of the instances that it is said to mean, none for an expression without target.
+
+    Returns:
+        'true', 'refused' or 'undecidable', and the reason, empty for 'true'.
+    """
+    meant, claimed = denotation(meaning, facts), as_bits(targets)
+    count = meaning["count"] if meaning["number"] == "count" else 0
+    if not claimed:
+        return _judge_none(meant, facts, count)
+    refusal = _wrong_number(meaning["number"], count, len(targets))
+    if refusal:
+        return "refused", refusal
+    missed = claimed & ~meant.may
+    if missed:
+        return "refused", f"it does not fit instance {indices(missed)[0]}"
+    ambiguous = meaning["number"] == "one" and meant.sure.bit_count() > 1
+    if ambiguous:
+        return "refused", f"it fits several instances: {', '.join(map(str, indices(meant.sure)))}"
+    if meant.sure & ~claimed:
+        return "refused", f"it also fits instance {indices(meant.sure & ~claimed)[0]}"
+    if meant.may & ~facts.real:
+        return "undecidable", "it may also mean something that is not annotated"
+    if meant.may & ~claimed:
+        return "undecidable", f"it may also mean instance {indices(meant.may & ~claimed)[0]}"
+    if meant.sure != claimed:
+        return "undecidable", f"it is not sure that it fits instance {indices(claimed & ~meant.sure)[0]}"
+    return "true", ""
+
+
+def _judge_none(meant: Fact, facts: Facts, count: int) -> tuple[str, str]:
+    phantom = meant.may & ~facts.real
+    if not phantom and meant.may.bit_count() < max(count, 1):
+        return "true", ""
+    if meant.sure.bit_count() >= max(count, 1):
+        return "refused", f"it means instance {indices(meant.sure)[0]}"
+    if phantom:
+        return "undecidable", "it may mean something that is not annotated"
+    return "undecidable", f"it may mean instance {indices(meant.may)[0]}"
+
+
+def _wrong_number(number: str, count: int, targets: int) -> str:
+    if number == "one" and targets > 1:
+        return f"it is worded for one target, not for {targets}"
+    if number == "all" and targets < 2:
+        return "it is worded for several targets, not for one"
+    if number == "count" and targets != count:
+        return f"it is worded for {count} targets, not for {targets}"
+    return ""
+
+
+def kind_of(meaning: Phrase) -> str:
+    """What tells its targets apart: 'category', 'attribute', 'spatial' or 'mixed'.
+
+    Size is an attribute, as is an order by size; depth is spatial.
+    """
+    by_size = meaning.get("rank", {}).get("by") in ("large", "small")
+    attribute = bool(meaning.get("attributes")) or by_size
+    spatial = bool(meaning.get("positions") or meaning.get("relations") or ("rank" in meaning and not by_size))
+    return {(False, False): "category", (True, False): "attribute", (False, True): "spatial"}.get(
+        (attribute, spatial), "mixed"
+    )

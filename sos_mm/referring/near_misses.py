@@ -1,0 +1,160 @@
+"""What differs from a true expression in one thing: near misses that mean nothing, and twins."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import cached_property
+
+from sos_mm.referring.facts import Facts, indices
+from sos_mm.referring.language import Language
+from sos_mm.referring.meaning import Phrase, denotation
+from sos_mm.referring.proposals import Draws
+from sos_mm.segments.colors import COLOR_NAMES
+
+_OPPOSITES = {
+    "left of": "right of", "right of": "left of", "above": "below", "below": "above", "in front of": "behind",
+    "behind": "in front of", "left": "right", "right": "left", "top": "bottom", "bottom": "top",
+}  # fmt: skip
+_OTHER_ENDS = {"left": "right", "right": "left", "top": "bottom", "bottom": "top", "large": "small", "small": "large",
+               "front": "back", "back": "front", "near": "far", "far": "near"}  # fmt: skip
+
+
+class NearMisses:
+    """Changes one thing of what true expressions of an image mean, so that it may well mean nothing.
+
+    Args:
+        facts: Those of the image.
+        language: In which it is to be said.
+        draws: Where choices come from.
+    """
+
+    def __init__(self, facts: Facts, language: Language, draws: Draws):
+        self._facts, self._language, self._draws = facts, language, draws
+
+    def near(self, meaning: Phrase) -> tuple[Phrase, str] | None:
+        """A changed meaning, and what was changed; None if nothing came to mind.
+
+        Args:
+            meaning: That of a true expression.
+
+        Returns:
+            The meaning, and 'object', 'attribute', 'relation' or 'count'.
+        """
+        ways = [self._other_object]
+        if any(kind != "size" for kind, _ in meaning.get("attributes", ())):
+            ways += [self._other_attribute] * 2
+        if "positions" in meaning or any(each["relation"] in _OPPOSITES for each in meaning.get("relations", ())):
+            ways += [self._other_place] * 2
+        if "relations" in meaning or "to" in meaning.get("rank", {}):
+            ways += [self._other_landmark]
+        if meaning["number"] == "count" or meaning.get("rank", {}).get("n", 1) > 1:
+            ways += [self._other_count] * 2
+        return self._draws.one(ways)(deepcopy(meaning))
+
+    @cached_property
+    def _absent(self) -> list[str]:
+        nouns = ((each, self._language.nouns(each)) for each in self._facts.absent)
+        return [each for each, found in nouns if found and not found[0].unmarked]
+
+    def _absent_like(self, concept: str) -> str | None:
+        """A concept that is surely absent, and plausible where the other one is."""
+        siblings = self._facts.concepts.siblings(concept)
+        alike = [each for each in self._absent if each in siblings]
+        choices = alike if alike and self._draws.below(3) else self._absent
+        return self._draws.one(choices) if choices else None
+
+    def _other_object(self, meaning: Phrase) -> tuple[Phrase, str] | None:
+        other = None if meaning["number"] == "unmarked" else self._absent_like(meaning["head"])
+        if other is None:
+            return None
+        meaning["head"] = other
+        return meaning, "object"
+
+    def _other_landmark(self, meaning: Phrase) -> tuple[Phrase, str] | None:
+        ordered = [meaning["rank"]] if "to" in meaning.get("rank", {}) else []
+        landmark = self._draws.one(self._draws.one([*meaning.get("relations", ()), *ordered])["to"])
+        other = None if landmark["number"] == "unmarked" else self._absent_like(landmark["head"])
+        if other is None:
+            return None
+        landmark["head"] = other
+        return meaning, "object"
+
+    def _other_attribute(self, meaning: Phrase) -> tuple[Phrase, str] | None:
+        changeable = [place for place, (kind, _) in enumerate(meaning["attributes"]) if kind != "size"]
+        place = self._draws.one(changeable)
+        kind, value = meaning["attributes"][place]
+        if kind == "color":
+            choices = [each for each in COLOR_NAMES if each != value and each in self._language.words["colors"]]
+        else:
+            opposites = self._facts.concepts.exclusive.get(value, ())
+            choices = sorted(each for each in opposites if self._language.attribute(each))
+        if not choices:
+            return None
+        meaning["attributes"][place] = [kind, self._draws.one(choices)]
+        meaning["attributes"].sort()
+        return meaning, "attribute"
+
+    def _other_place(self, meaning: Phrase) -> tuple[Phrase, str] | None:
+        turnable = [each for each in meaning.get("relations", ()) if each["relation"] in _OPPOSITES]
+        names = meaning.get("positions", [])
+        if names and (not turnable or self._draws.below(2)):
+            place = self._draws.below(len(names))
+            if names[place] not in _OPPOSITES:
+                return None
+            names[place] = _OPPOSITES[names[place]]
+            names.sort()
+        else:
+            relation = self._draws.one(turnable)
+            relation["relation"] = _OPPOSITES[relation["relation"]]
+        return meaning, "relation"
+
+    def _other_count(self, meaning: Phrase) -> tuple[Phrase, str] | None:
+        more = 1 + self._draws.below(2)
+        if meaning["number"] == "count":
+            meaning["count"] += more
+        else:
+            kind = self._facts.head(meaning["head"])
+            meaning["rank"]["n"] = max(kind.may.bit_count(), meaning["rank"]["n"]) + more
+        return meaning, "count"
+
+
+def twins(meaning: Phrase, facts: Facts, draws: Draws) -> Iterator[tuple[Phrase, int]]:
+    """Meanings that differ in one attribute or relation and surely mean one instance, in random order.
+
+    Args:
+        meaning: That of a true expression.
+        facts: Those of the image.
+        draws: Where choices come from.
+
+    Yields:
+        A meaning and the position of the instance.
+    """
+    for changed in draws.shuffled(list(_changes(meaning, facts))):
+        meant = denotation(changed, facts)
+        if meant.sure == meant.may and meant.sure.bit_count() == 1:
+            yield changed, indices(meant.sure)[0]
+
+
+def _changes(meaning: Phrase, facts: Facts) -> Iterator[Phrase]:
+    for place, (kind, value) in enumerate(meaning.get("attributes", ())):
+        others = {"color": COLOR_NAMES, "size": ("large", "small")}.get(kind, facts.concepts.exclusive.get(value, ()))
+        for other in sorted(set(others) - {value}):
+            changed = deepcopy(meaning)
+            changed["attributes"][place] = [kind, other]
+            changed["attributes"].sort()
+            yield changed
+    for place, name in enumerate(meaning.get("positions", ())):
+        if name in _OPPOSITES:
+            changed = deepcopy(meaning)
+            changed["positions"][place] = _OPPOSITES[name]
+            changed["positions"].sort()
+            yield changed
+    for place, relation in enumerate(meaning.get("relations", ())):
+        if relation["relation"] in _OPPOSITES:
+            changed = deepcopy(meaning)
+            changed["relations"][place]["relation"] = _OPPOSITES[relation["relation"]]
+            yield changed
+    if "rank" in meaning:
+        yield {**deepcopy(meaning), "rank": {**deepcopy(meaning["rank"]), "by": _OTHER_ENDS[meaning["rank"]["by"]]}}
+        if "to" not in meaning["rank"] and meaning["rank"]["by"] not in ("large", "small", "front", "back"):
+            for n in range(1, min(facts.head(meaning["head"]).sure.bit_count(), 8) + 1):
+                yield {**deepcopy(meaning), "rank": {**meaning["rank"], "n": n}}

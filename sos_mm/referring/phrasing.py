@@ -1,0 +1,223 @@
+"""A grammar that writes referring expressions, each proved to be true and unique by the facts of its image.
+
+It proposes what might be said of a target, asks the facts whether exactly the target is meant, and puts what passes
+into words; the sentence is read back, and all its readings must pass as well.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from sos_mm.checks import check_integer
+from sos_mm.referring.annotated_image import AnnotatedImage
+from sos_mm.referring.expression import ReferringExpression
+from sos_mm.referring.facts import Facts
+from sos_mm.referring.language import language as read_language
+from sos_mm.referring.meaning import Phrase, judge, kind_of
+from sos_mm.referring.near_misses import NearMisses, twins
+from sos_mm.referring.proposals import Draws, Proposer
+from sos_mm.referring.verify import facts_of, judge_readings, parser_of
+from sos_mm.referring.wording import Unsayable, Worded, Wording
+
+_KINDS = ("attribute", "spatial", "mixed")
+_PICKS = 24
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How many expressions an image gets.
+
+    Attributes:
+        each: Least and most of each of the kinds attribute, spatial and mixed, as far as the image allows.
+        least: Least number in all, as far as the image allows.
+        several: Share of expressions that mean several instances.
+        none: Share of expressions that mean nothing that the image shows.
+        tries: How many proposals are made for an expression before it is given up.
+
+    Raises:
+        ValueError: If a number is out of its range.
+    """
+
+    each: tuple[int, int] = (3, 6)
+    least: int = 9
+    several: float = 0.25
+    none: float = 0.25
+    tries: int = 10
+
+    def __post_init__(self):
+        low, high = self.each
+        check_integer("each", low, 0, 1000)
+        check_integer("each", high, low, 1000)
+        check_integer("least", self.least, 0, 3000)
+        check_integer("tries", self.tries, 1, 1000)
+        if self.several < 0 or self.none < 0 or not self.several + self.none <= 1:
+            raise ValueError(
+                "`several` and `none` must be at least 0 and together at most 1, but got "
+                f"{self.several} and {self.none}."
+            )
+
+
+def write(
+    image: AnnotatedImage,
+    generator: np.random.Generator,
+    language: str = "en",
+    amounts: Amounts | None = None,
+    facts: Facts | None = None,
+) -> list[ReferringExpression]:
+    """Writes expressions for an image, single, plural and without target, all of them proved.
+
+    What the image does not allow is not written: none for an image without instances, no singular expression for twins
+    that nothing tells apart, none without target where absence is not known, none in a language that has no words for
+    what the image shows.
+
+    Args:
+        image: The image.
+        generator: Where every draw comes from.
+        language: Of the expressions, as an ISO 639-1 code.
+        amounts: How many of which.
+        facts: The facts of the image, to use other thresholds; those under the default ones if None.
+
+    Raises:
+        ValueError: If there are no words of the language.
+    """
+    return _Writer(image, generator, language, amounts or Amounts(), facts or facts_of(image)).write()
+
+
+class _Writer:
+    def __init__(self, image: AnnotatedImage, generator, language: str, amounts: Amounts, facts: Facts):
+        self._language, self._amounts, self._facts = read_language(language), amounts, facts
+        self._draws = Draws(generator)
+        self._proposer = Proposer(facts, self._language, self._draws)
+        self._near_misses = NearMisses(facts, self._language, self._draws)
+        self._parser = parser_of(facts, language)
+        self._written: dict[str, ReferringExpression] = {}
+        self._said: set[str] = set()
+        self._failed: set[tuple[Callable, str]] = set()
+        # By text, what near misses and twins of an expression are made from: its picks, and whether it is of two.
+        self._source: dict[str, tuple[list[int], bool]] = {}
+
+    def write(self) -> list[ReferringExpression]:
+        if not self._facts.number:
+            return []
+        low, high = self._amounts.each
+        for kind in _KINDS:
+            self._fill(kind, low + self._draws.below(high - low + 1))
+        for kind in (*_KINDS, "category"):
+            missing = self._amounts.least - len(self._written)
+            if missing > 0:
+                self._fill(kind, self._count(kind) + min(missing, max(high - self._count(kind), 0)))
+        return list(self._written.values())
+
+    def _count(self, kind: str) -> int:
+        return sum(each.kind == kind for each in self._written.values())
+
+    def _fill(self, kind: str, wanted: int) -> None:
+        """Writes expressions of a kind until there are so many, or no more are found."""
+        amounts = self._amounts
+        none, several = (self._rounded(share * wanted) for share in (amounts.none, amounts.several))
+        ways: list[tuple[int, Callable[[str], bool]]] = [
+            (max(wanted - none - several, 1), self._single), (several, self._several), (none, self._none),
+        ]  # fmt: skip
+        for number, way in ways:
+            for _ in range(number):
+                if self._count(kind) < wanted:
+                    way(kind)
+        # What one way could not give, the others may; but sentences without target stay the fewer.
+        for way in (self._single, self._several):
+            while self._count(kind) < wanted and way(kind):
+                pass
+        while self._count(kind) < wanted and self._has_few_without_target(kind) and self._none(kind):
+            pass
+
+    def _has_few_without_target(self, kind: str) -> bool:
+        of_kind = [bool(each.targets) for each in self._written.values() if each.kind == kind]
+        return 2 * of_kind.count(False) < of_kind.count(True)
+
+    def _rounded(self, number: float) -> int:
+        """The number, rounded up as often as its fraction says."""
+        return int(number) + (self._draws.below(1000) < 1000 * (number % 1))
+
+    def _single(self, kind: str) -> bool:
+        return self._propose(self._proposer.single, kind)
+
+    def _several(self, kind: str) -> bool:
+        return self._propose(self._proposer.several, kind)
+
+    def _propose(self, propose: Callable, kind: str) -> bool:
+        """Writes the first of some proposals that holds; says whether one did. What failed is not tried again."""
+        if (propose, kind) in self._failed:
+            return False
+        for _ in range(self._amounts.tries):
+            proposal = propose(kind)
+            if proposal is not None and self._try(*proposal):
+                return True
+        self._failed.add((propose, kind))
+        return False
+
+    def _none(self, kind: str) -> bool:
+        """A near miss of something true that was written."""
+        bases = [each for each in self._written.values() if each.kind == kind and each.targets]
+        if not bases:
+            return False
+        for _ in range(self._amounts.tries):
+            base = self._draws.one(bases)
+            found = self._near_misses.near(base.meaning)
+            if found is not None and self._try(found[0], (), base, found[1]):
+                return True
+        return False
+
+    def _try(
+        self, meaning: Phrase, targets: tuple[int, ...], base: ReferringExpression | None = None, changed: str = ""
+    ) -> bool:
+        """Writes what is meant, if it is true, new and can be said."""
+        key = repr(meaning)
+        if key in self._said or judge(meaning, self._facts, targets)[0] != "true":
+            return False
+        picks, of_two = self._source[base.text] if base else (self._draws.many(_PICKS), self._is_of_two(meaning))
+        worded = self._word(meaning, picks, of_two)
+        if worded is None or worded.text in self._written:
+            return False
+        readings = self._parser.readings(worded.text)
+        if not readings or judge_readings(readings, self._facts, targets).status != "true":
+            return False
+        self._said.add(key)
+        self._source[worded.text] = picks, of_two
+        self._written[worded.text] = ReferringExpression(
+            text=worded.text,
+            targets=targets,
+            kind=kind_of(meaning),
+            plural=meaning["number"] in ("all", "count"),
+            head=worded.head,
+            meaning=meaning,
+            near=base.text if base and not targets else "",
+            changed=changed if not targets else "",
+            pair=base.text if base and targets else "",
+            language=self._language.name,
+        )
+        if base is None and len(targets) == 1:
+            self._pair(self._written[worded.text])
+        return True
+
+    def _pair(self, base: ReferringExpression) -> None:
+        """Writes what differs from an expression in one thing and means another instance of the category."""
+        category = self._facts.categories[base.targets[0]]
+        high = self._amounts.each[1]
+        if self._facts.categories.count(category) < 2 or self._count(base.kind) >= high or self._draws.below(3):
+            return
+        for meaning, target in twins(base.meaning, self._facts, self._draws):
+            if target != base.targets[0] and self._try(meaning, (target,), base):
+                return
+
+    def _is_of_two(self, meaning: Phrase) -> bool:
+        """Whether an order is one of exactly two things."""
+        if "rank" not in meaning:
+            return False
+        kind = self._facts.head(meaning["head"])
+        return kind.may == kind.sure and kind.sure.bit_count() == 2 and set(meaning) == {"number", "head", "rank"}
+
+    def _word(self, meaning: Phrase, picks: list[int], of_two: bool) -> Worded | None:
+        try:
+            return Wording(self._language, picks).say(meaning, of_two)
+        except Unsayable:
+            return None

@@ -1,0 +1,182 @@
+"""From what an expression means to a sentence, in varied words of one language."""
+
+from typing import Any, NamedTuple
+
+from sos_mm.referring.language import Language, Noun
+from sos_mm.referring.meaning import Phrase
+
+
+class Worded(NamedTuple):
+    """A sentence.
+
+    Attributes:
+        text: Its characters.
+        head: Half-open span of those that name the targets themselves.
+    """
+
+    text: str
+    head: tuple[int, int]
+
+
+class Unsayable(Exception):  # noqa: N818 - not an error, but an answer
+    """The language's file has no words for what was to be said."""
+
+
+class Wording:
+    """Says what is meant in one language.
+
+    The same picks choose the same templates, so that two meanings that differ in one thing give sentences that differ
+    in one thing.
+
+    Args:
+        language: The language.
+        picks: Numbers of at least 0 that choose among words that mean the same, used one after the other.
+    """
+
+    def __init__(self, language: Language, picks: list[int]):
+        self._language, self._words, self._picks = language, language.words, picks
+        self._next, self._of_two = 0, False
+
+    def say(self, meaning: Phrase, of_two: bool = False) -> Worded:
+        """The sentence.
+
+        Args:
+            meaning: What it is to mean.
+            of_two: Whether an order is one of two things: "the larger dog".
+
+        Raises:
+            Unsayable: If the language has no words for it.
+        """
+        self._next, self._of_two = 0, of_two
+        text, head = self._phrase(meaning, "nom", "quantity")
+        if not text:
+            raise Unsayable
+        return Worded(text, head)
+
+    def _pick(self, choices: list[str]) -> str:
+        if not choices:
+            raise Unsayable
+        pick = self._picks[self._next % len(self._picks)]
+        self._next += 1
+        return choices[pick % len(choices)]
+
+    def _phrase(self, meaning: Phrase, case: str, role: str) -> tuple[str, tuple[int, int]]:
+        """A noun phrase, and the span of its head."""
+        noun = self._pick_noun(meaning)
+        number = self._number(meaning, noun)
+        form = noun.many if number == "many" else (noun.dative or noun.one) if case == "dat" else noun.one
+        if not form:
+            raise Unsayable
+        ranked, behind = self._rank(meaning, case, noun, number)
+        adjectives = self._adjectives(meaning, case, noun, number)
+        head = " ".join([*adjectives, form])
+        behind += self._behind(meaning, number)
+        template = self._quantity(meaning, number, role, noun, bool(ranked))
+        text = template.replace("{the}", self._language.the(case, noun, number))
+        start = text.index("{np}") + len(ranked) + bool(ranked)
+        inside = " ".join(filter(None, [ranked, head, *behind]))
+        return text.replace("{np}", inside), (start, start + len(head))
+
+    def _pick_noun(self, meaning: Phrase) -> Noun:
+        nouns = self._language.nouns(meaning["head"])
+        # The usual word twice as often as each other.
+        return self._pick([nouns[0], *nouns] if nouns else [])
+
+    def _number(self, meaning: Phrase, noun: Noun) -> str:
+        number = meaning["number"]
+        if number == "unmarked":
+            if not noun.unmarked:
+                raise Unsayable
+            return "many"
+        if number == "one" and noun.unmarked and "rank" not in meaning:
+            raise Unsayable
+        if number == "all" and not noun.many:
+            raise Unsayable
+        return "one" if number in ("one", "some") else "many"
+
+    def _quantity(self, meaning: Phrase, number: str, role: str, noun: Noun, ranked: bool) -> str:
+        quantity = self._words["quantity"]
+        if role == "landmark":
+            return self._pick(quantity["landmark"])
+        if meaning["number"] == "count":
+            count = meaning["count"]
+            if count not in self._language.numbers:
+                raise Unsayable
+            key = "several_by_rank" if "rank" in meaning else "two" if count == 2 else "count"
+            return self._pick(quantity[key]).replace("{n}", self._language.numbers[count])
+        if meaning["number"] == "unmarked":
+            # What may be one or several: no word that counts.
+            return quantity["one"][0]
+        if meaning["number"] == "all":
+            return self._pick(quantity["unmarked" if noun.unmarked else "all"])
+        return self._pick(quantity["one"])
+
+    def _adjectives(self, meaning: Phrase, case: str, noun: Noun, number: str) -> list[str]:
+        first, words, colors, last = [], [], [], []
+        for kind, value in meaning.get("attributes", ()):
+            if kind == "size":
+                first.append(self._pick(self._words["sizes"][value]["say"]))
+            elif kind == "color":
+                colors.append(self._pick(self._words["colors"].get(value, [])))
+            else:
+                stem = self._language.attribute(value)
+                if not stem:
+                    raise Unsayable
+                (words if self._language.stands_first(value) else last).append(stem)
+        return [self._language.adjective(stem, case, noun, number) for stem in (*first, *words, *colors, *last)]
+
+    def _rank(self, meaning: Phrase, case: str, noun: Noun, number: str) -> tuple[str, list[str]]:
+        """What stands of an order before the adjectives, and behind the noun."""
+        rank = meaning.get("rank")
+        if rank is None:
+            return "", []
+        if "to" in rank:
+            if rank["n"] > 1:
+                raise Unsayable
+            words = self._pick(self._words["ranks_to"][rank["by"]]["say"])
+            return "", [f"{words} {self._landmark(rank['to'][0])}"]
+        entry = self._words["ranks"][rank["by"]]
+        if rank["n"] > 1:
+            ordinals = self._words["said_ordinals"]
+            if rank["n"] > len(ordinals):
+                raise Unsayable
+            ordinal = self._language.adjective(ordinals[rank["n"] - 1], case, noun, number)
+            return ordinal, [self._pick(entry["from"])]
+        two = self._of_two and meaning["number"] == "one"
+        adjectives = entry.get("comparatives", entry["adjectives"]) if two else entry["adjectives"]
+        choices = [("before", each) for each in adjectives] + [("behind", each) for each in entry["phrases"]]
+        place, words = self._pick(choices)
+        if place == "behind":
+            return "", [words]
+        return self._language.adjective(words, case, noun, number), []
+
+    def _behind(self, meaning: Phrase, number: str) -> list[str]:
+        parts = []
+        if "positions" in meaning:
+            names = meaning["positions"]
+            name = next((key for key in self._words["positions"] if sorted(key.split()) == names), "")
+            if not name:
+                raise Unsayable
+            parts.append(self._pick(self._words["positions"][name]["say"]))
+        for relation in meaning.get("relations", ()):
+            parts.append(self._relation(relation))
+        if parts:
+            # "that is" would say that it is one.
+            clauses = [] if meaning["number"] == "unmarked" else self._words["clauses"][number]
+            clause = self._pick(["", "", "", *clauses])
+            parts[0] = f"{clause} {parts[0]}".strip()
+        if len(parts) > 1:
+            # "that is on the left and above the cat": what stands last cannot be taken for the landmark's.
+            parts[-1] = f"{self._words['and'][0]} {parts[-1]}"
+        return parts
+
+    def _relation(self, relation: dict[str, Any]) -> str:
+        if relation["relation"] == "between":
+            words = self._pick(self._words["between"]["say"])
+            one, other = (self._landmark(each) for each in relation["to"])
+            return f"{words} {one} {self._words['and'][0]} {other}"
+        words = self._pick(self._words["relations"].get(relation["relation"], {}).get("say", []))
+        return f"{words} {self._landmark(relation['to'][0])}"
+
+    def _landmark(self, meaning: Phrase) -> str:
+        return self._phrase(meaning, self._words["landmark_case"], "landmark")[0]
