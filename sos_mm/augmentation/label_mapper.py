@@ -154,16 +154,16 @@ def find_labels(categories: Iterable[str], classes: Sequence[str], unknown: str 
     """
     check_choice("unknown", unknown, UNKNOWN)
     known = {category_key(name): label for label, name in enumerate(classes)}
-    strange = sorted({name for name in categories if category_key(name) not in known}, key=category_key)
-    if strange and unknown == "error":
-        near = get_close_matches(category_key(strange[0]), known, n=1, cutoff=0.5)
-        hint = f" The nearest to {strange[0]!r} is {near[0]!r}." if near else ""
+    unmatched = sorted({name for name in categories if category_key(name) not in known}, key=category_key)
+    if unmatched and unknown == "error":
+        near = get_close_matches(category_key(unmatched[0]), known, n=1, cutoff=0.5)
+        hint = f" The nearest to {unmatched[0]!r} is {near[0]!r}." if near else ""
         raise ValueError(
-            f"The bank holds {few(strange)}, which the data set's classes do not name.{hint} Leave them out with "
+            f"The bank holds {few(unmatched)}, which the data set's classes do not name.{hint} Leave them out with "
             "`unknown='skip'`, or give them labels of their own with `unknown='append'`."
         )
     if unknown == "append":
-        for name in strange:
+        for name in unmatched:
             known.setdefault(category_key(name), len(known))
     labels = {name: known[category_key(name)] for name in categories if category_key(name) in known}
     if not labels:

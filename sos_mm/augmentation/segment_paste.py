@@ -219,10 +219,10 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         """Returns a copy of the image, (H, W, 3) uint8, in the channel order for composition."""
         if image.dtype != np.uint8:
             image = np.rint(image).clip(0, 255).astype(np.uint8)
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if self._turned else image.copy()
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if self._reversed else image.copy()
 
     @property
-    def _turned(self) -> bool:
+    def _reversed(self) -> bool:
         """Whether the channel order must be reversed for composition: effects need RGB, plain
         painting works on either.
         """
@@ -324,7 +324,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             visibility,
             steps=self.steps,
             rng=rng,
-            channel_order="rgb" if self._turned else self.channel_order,
+            channel_order="rgb" if self._reversed else self.channel_order,
             in_place=results["img"].dtype == np.uint8,  # For float images the original is needed again.
         )
 
@@ -370,7 +370,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         """Converts the new image to the channel order and dtype of the pipeline; floats change only where something was
         pasted.
         """
-        image = cv2.cvtColor(after, cv2.COLOR_RGB2BGR) if self._turned else after
+        image = cv2.cvtColor(after, cv2.COLOR_RGB2BGR) if self._reversed else after
         if original.dtype == np.uint8:
             return image
         changed = (before != after).any(axis=2, keepdims=True)

@@ -165,10 +165,10 @@ class SegmentBank:
             ValueError: If there is no such group, or a name is not in it.
         """
         names = sample_group("segments", group)
-        strange = set(include or ()) - set(names)
-        if strange:
+        unknown = set(include or ()) - set(names)
+        if unknown:
             raise ValueError(
-                f"`include` names {few(strange)}, but the group {group!r} of the sample has no such segments."
+                f"`include` names {few(unknown)}, but the group {group!r} of the sample has no such segments."
             )
         include = names if include is None else include
         return cls.from_release_layout(SAMPLE_FOLDER / "segments", SAMPLE_FOLDER / "metadata.json", include)
@@ -208,8 +208,8 @@ class SegmentBank:
             raise ValueError(f"`vocabulary` must name categories of the bank, which has {has}, but got {vocabulary!r}.")
         selection = Selection(filters, categories, tuple(attributes))
         faults = ErrorCollector(broken, self._faults)
-        whole = self.records.measured(faults) if filters and filters.measured else self.records
-        part = whole.select(selection)
+        measured = self.records.measured(faults) if filters and filters.measured else self.records
+        part = measured.select(selection)
         if not len(part):
             raise ValueError(f"The bank must keep at least one segment, but none of {len(self)} passes {selection}.")
         return SegmentBank(part, int(self._cache.maxsize), self.category_weights, faults)
