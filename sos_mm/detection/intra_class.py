@@ -19,7 +19,7 @@ from sos_mm.metrics.grounding import intra_class_scores, mean_intra_class
 
 
 def xyxy(boxes: Sequence[Sequence[float]]) -> np.ndarray:
-    """Returns (N, 4) float64 corners of xywh boxes."""
+    """Converts xywh boxes to xyxy boxes, (N, 4) float64."""
     corners = np.array(boxes, np.float64).reshape(-1, 4)
     corners[:, 2:] += corners[:, :2]
     return corners

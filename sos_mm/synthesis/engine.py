@@ -60,7 +60,7 @@ class SynthesisReport:
     faults: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """Describes the run in a few lines."""
+        """Formats the results as a few lines of text."""
         rate = f"{self.made} images made in {self.seconds:.1f} s, {self.made / self.seconds:.1f} images/s"
         lines = [
             f"{self.out}: {self.images} images, {self.objects} objects ({rate if self.made else 'already there'})",

@@ -116,12 +116,12 @@ class Recipe:
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     def build_bank(self) -> Bank:
-        """Builds the bank of the segments. Raises what their readers raise."""
+        """Opens the segments; raises the errors of their reader."""
         with _naming("segments", self.segments):
             return build_bank(self._with_group(self.segments))
 
     def build_backgrounds(self) -> Backgrounds:
-        """Builds the backgrounds. Raises what their readers raise."""
+        """Opens the backgrounds; raises the errors of their reader."""
         with _naming("backgrounds", self.backgrounds):
             return build_backgrounds(self._with_group(self.backgrounds))
 
