@@ -292,7 +292,7 @@ def test_wrong_arguments(dogs):
         verify(dogs, "the dog", [4])
     with pytest.raises(ValueError, match="`language` must be one of 'de', 'en', but got 'eo'"):
         write(dogs, np.random.default_rng(0), language="eo")
-    with pytest.raises(ValueError, match="`side` must be below `not_side`, but got 0.5 and 0.45"):
+    with pytest.raises(ValueError, match=r"`side` must be below `not_side`, but got 0\.5 and 0\.45"):
         Thresholds(side=0.5)
     with pytest.raises(ValueError, match=r"`larger` must be in \[1, 100\], but got 0.5"):
         Thresholds(larger=0.5)
