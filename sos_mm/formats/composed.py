@@ -115,7 +115,7 @@ def background_content(folder: Path) -> BackgroundContent | None:
     return BackgroundContent(shown, type not in PHOTOGRAPHS)
 
 
-def shown_by_backgrounds(names: str | list[str] | None, type: str) -> str | list[str]:
+def shown_by_backgrounds(names: str | Sequence[str] | None, type: str) -> str | Sequence[str]:
     """Says what backgrounds may show where a recipe does not: anything if they are photographs, else nothing."""
     if names is not None:
         return names

@@ -77,8 +77,8 @@ def _read_ours(content: Record, path: str | Path) -> Iterator[IntraClassSample]:
     for image in content["images"]:
         check_record(image, {"distractors": optional(BOXES)}, f"{path}, expression {image['id']!r}: it")
         own = targets.get(image["id"], [])
-        meant, others = [xywh_to_xyxy(each["bbox"]) for each in own], map(xywh_to_xyxy, image.get("distractors") or ())
-        others = list(others)
+        meant = [xywh_to_xyxy(each["bbox"]) for each in own]
+        others = [xywh_to_xyxy(box) for box in image.get("distractors") or ()]
         _check_boxes(image["id"], path, meant, others, "`distractors`")
         yield _sample(image, own[0].get("category_id", 0), meant, others)
 

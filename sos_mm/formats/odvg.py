@@ -122,7 +122,9 @@ def joined_record(expressions: Sequence[tuple[str, Mapping[Any, Sequence[float]]
         expressions: Each text with the half-open xyxy boxes of what it means, by any key of the object. The texts must
             be as `clean_phrase` gives them.
     """
-    caption, spans_of, boxes = "", {}, {}
+    caption = ""
+    spans_of: dict[Any, list[tuple[int, int]]] = {}
+    boxes: dict[Any, Any] = {}
     for text, meant in expressions:
         span = (len(caption), len(caption) + len(text))
         caption += text + _SEPARATOR

@@ -23,10 +23,11 @@ def ref_records(expressions: Iterable[Expression], split: str) -> Iterator[Recor
     """
     entries: dict[tuple[int, ...], list[Expression]] = {}
     for each in expressions:
-        ids = tuple(target.id for target in each.targets)
-        if not all(isinstance(id, int) for id in ids):
+        known = tuple(target.id for target in each.targets)
+        ids = tuple(id for id in known if isinstance(id, int))
+        if len(ids) < len(known):
             raise ValueError(
-                f"The form `refs` names annotations by whole numbers, but the expression {each.id!r} means {ids!r}: "
+                f"The form `refs` names annotations by whole numbers, but the expression {each.id!r} means {known!r}: "
                 "write it for COCO, LVIS or composed images."
             )
         entries.setdefault(ids, []).append(each)

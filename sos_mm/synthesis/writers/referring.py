@@ -63,7 +63,7 @@ def referring_format(
         check_choice("outputs", name, _PARTS)
     check_choice("language", language, LANGUAGES)
     captions = CaptionWriter(build_counter(tokenizer), tokens)
-    parts = [partial(_captions, captions) if name == "odvg" else _PARTS[name] for name in outputs]
+    parts: list[_Part] = [partial(_captions, captions) if name == "odvg" else _PARTS[name] for name in outputs]
     tables = [Table(PATH), *(table for name in outputs for table in _TABLES[name])]
     return Format(partial(_encode, parts, language), tuple(tables))
 
@@ -129,7 +129,12 @@ def _lists(path: str) -> tuple[Table, ...]:
     return (Table(path, _LISTS, numbered=("annotations",), head=_head),)
 
 
-_PARTS = {"odvg": _captions, "grefcoco": _grefcoco, "refcoco": _refcoco, "intra_class": _intra_class}
+_PARTS: dict[str, Callable[..., dict[tuple[str, str], list[Record]]]] = {
+    "odvg": _captions,
+    "grefcoco": _grefcoco,
+    "refcoco": _refcoco,
+    "intra_class": _intra_class,
+}
 _TABLES = {
     "odvg": (Table(CAPTIONS), Table(SINGLE)),
     "grefcoco": _lists(GREFCOCO),
