@@ -16,7 +16,7 @@ _RELATIVE = ("side", "position", "posture", "focus", "lightness", "text")
 _POSTURES = frozenset(["sitting", "standing", "walking", "running", "lying", "sleeping", "jumping", "flying"])
 _MODIFIERS = frozenset({*LIGHTNESS, "very", "bright", "rich", "mostly", "and", "or"})
 # "A slice of cake": what stands before the noun belongs to another one.
-_NO_ADJECTIVES = frozenset("of in on with and or from for to at by as".split())
+_NO_ADJECTIVES = frozenset(["of", "in", "on", "with", "and", "or", "from", "for", "to", "at", "by", "as"])
 _ARTICLES = frozenset({"a", "an", "the", "one"})
 
 

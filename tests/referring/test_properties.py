@@ -37,9 +37,8 @@ def things(draw, least=1, most=9):
 
 
 def image_of(found, ignored=()) -> AnnotatedImage:
-    image = drawn(found, (SIZE, SIZE), ("object", *CATEGORIES, "bus", "bear"), ignored)
     # Later things hide earlier ones; their masks stay whole, which no fact minds.
-    return image
+    return drawn(found, (SIZE, SIZE), ("object", *CATEGORIES, "bus", "bear"), ignored)
 
 
 def mirrored(image: AnnotatedImage) -> AnnotatedImage:
