@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -152,7 +153,7 @@ class Language:
         yield from ((phrase, "filler", None) for phrase in words["fillers"])
         yield from ((phrase, "lead", None) for phrase in words["leads"])
         clauses = words["clauses"]
-        for phrase in dict.fromkeys((*clauses["one"], *clauses["many"], *clauses["understood"])):
+        for phrase in dict.fromkeys(chain(*clauses.values())):
             yield phrase, "clause", None
         yield from ((phrase, "color tail", None) for phrase in words["color_tails"])
         for name, phrase in (*words["colors"].items(), *words["understood_colors"].items()):

@@ -159,6 +159,6 @@ def _changes(meaning: Phrase, facts: Facts) -> Iterator[Phrase]:
         yield {**deepcopy(meaning), "rank": {**deepcopy(meaning["rank"]), "by": _OTHER_ENDS[meaning["rank"]["by"]]}}
         if "to" not in meaning["rank"] and meaning["rank"]["by"] not in ("large", "small", "front", "back"):
             sized = any(kind == "size" for kind, _ in meaning.get("attributes", ()))
-            most = 1 if sized else 5
+            most = 1 if sized else 4
             for n in range(1, min(facts.head(meaning["head"]).sure.bit_count(), most) + 1):
                 yield {**deepcopy(meaning), "rank": {**meaning["rank"], "n": n}}

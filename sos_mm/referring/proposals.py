@@ -17,7 +17,8 @@ T = TypeVar("T")
 _POSITIONS = (["left"], ["right"], ["top"], ["bottom"], ["middle"], ["left", "top"], ["right", "top"],
               ["bottom", "left"], ["bottom", "right"])  # fmt: skip
 _CLOSE = ("next to", "touching", "overlapping", "in front of", "behind")
-_MOST_WORDED, _MOST_COUNTED = 10, 5
+# The greatest number that is said, and to which things are counted from a side, of no more than so many.
+_MOST_WORDED, _MOST_COUNTED, _MOST_IN_ORDER = 10, 4, 8
 # How many landmarks are looked at for a target, and how many where that takes longer.
 _MOST_LANDMARKS, _FEW = 5, 2
 Proposal = tuple[Phrase, tuple[int, ...]]
@@ -96,13 +97,15 @@ class Proposer:
         target = self._draws.one(self._targets)
         meaning = self._start(self._head(target), "one")
         among = self._facts.head(meaning["head"])
+        own = 1 << target
+        if kind == "category":
+            return (meaning, (target,)) if among == (own, own) else None
         if kind == "mixed":
             found = self._draws.one(self._attributes(meaning, target, among, ranks=False) or [None])
             if found is None:
                 return None
             meaning, among = found
         options = self._attributes(meaning, target, among) if kind == "attribute" else self._places(meaning, target)
-        own = 1 << target
         for changed, fact in options:
             if among.may & fact.may == own:
                 return self._described(changed, (target,))
@@ -154,6 +157,8 @@ class Proposer:
             return None
         for count in self._draws.shuffled(range(2, min(among.sure.bit_count(), 5))):
             for by in self._draws.shuffled(orders):
+                if by in ("large", "small") and self._facts.concepts.is_a(meaning["head"], "person") is not False:
+                    continue
                 rank = {"by": by, "n": 1}
                 changed = {"number": "count", "count": count, "head": meaning["head"], "rank": rank}
                 meant = denotation(changed, self._facts)
@@ -221,18 +226,22 @@ class Proposer:
             if one[0] != other[0]:
                 fact = among & facts.attribute(*one) & facts.attribute(*other)
                 options.append(({**meaning, "attributes": sorted([one, other])}, fact))
-        # Size is told among things of one category: "all small objects" says little.
-        if among.sure.bit_count() > 1 and meaning["head"] == facts.categories[target]:
+        # Size is told among things of one category: "all small objects" says little. Of people it would be another one.
+        sized = meaning["head"] == facts.categories[target] and not self._is_person(target)
+        if among.sure.bit_count() > 1 and sized:
             for value in ("large", "small"):
                 fact = facts.size_of(value, among)
                 if fact.sure >> target & 1:
                     options.append(({**meaning, "attributes": [["size", value]]}, among & fact))
         options = draws.shuffled(options)
-        if ranks and among.sure.bit_count() > 1:
+        if ranks and among.sure.bit_count() > 1 and not self._is_person(target):
             # "The largest dog", "the largest brown dog": as often first as last.
             found = list(self._by_size([(meaning, among), *options[:2]], target))
             options = [*found, *options] if draws.below(3) == 0 else [*options, *found]
         return options
+
+    def _is_person(self, index: int) -> bool:
+        return self._facts.concepts.is_a(self._facts.categories[index], "person") is True
 
     def _by_size(self, kinds: list[Option], target: int) -> Iterator[Option]:
         for meaning, among in kinds:
@@ -287,6 +296,8 @@ class Proposer:
     def _relations_close(self, meaning: Phrase, target: int) -> Iterator[Option]:
         # They need masks, so that few are looked at.
         names = [name for name in _CLOSE if name in self._language.words["relations"]]
+        if self._facts.concepts.is_a(meaning["head"], "animal") is not False:
+            names = [name for name in names if name != "overlapping"]
         for landmark in self._others(target)[:_FEW]:
             name = self._draws.one(names)
             fact = self._facts.relation(name, landmark)
@@ -300,7 +311,8 @@ class Proposer:
             return
         # Nobody counts small things alone, or things of all kinds, or far.
         sized = any(kind == "size" for kind, _ in meaning.get("attributes", ()))
-        most = 1 if sized or meaning["head"] == OBJECT else _MOST_COUNTED
+        uncounted = sized or meaning["head"] == OBJECT or not self._language.nouns(meaning["head"])[0].many
+        most = 1 if uncounted or among.sure.bit_count() > _MOST_IN_ORDER else _MOST_COUNTED
         deep = self._facts.image.instances[target].depth is not None
         for by in self._draws.shuffled((*SIDES, "front", "back") if deep else SIDES):
             n = (self._facts.order(by).before[target] & among.sure).bit_count() + 1
@@ -352,5 +364,6 @@ class Proposer:
         drafts += [{**start, "attributes": [feature]} for feature in self._features_of(index)]
         single = {**start, "number": "one"}
         if facts.head(start["head"]).sure.bit_count() > 1:
-            drafts += [{**single, "rank": {"by": by, "n": 1}} for by in ("large", "small", "left", "right")]
+            orders = ("left", "right") if self._is_person(index) else ("large", "small", "left", "right")
+            drafts += [{**single, "rank": {"by": by, "n": 1}} for by in orders]
         return [each for each in drafts if judge(each, facts, (index,))[0] == "true"]

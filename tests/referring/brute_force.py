@@ -131,7 +131,14 @@ class BruteForce:
             return False if colors and not colors & CONFUSED[value] else None
         seen = color_names(self.image.image[self.mask(i)])
         share = {name: float(np.mean(seen == name)) for name in NAMES}
-        if share[value] >= 0.6 - GRID and (value in colors or not colors):
+        if share[value] >= 0.6 - GRID and value in colors:
+            return True
+        pixels = self.image.image[self.mask(i)].astype(float)
+        most, least = pixels.max(axis=1), pixels.min(axis=1)
+        strong = (255 * (most - least) >= 100 * most) & (most >= 70)
+        clear = np.full(len(seen), True) if value in ("black", "white") else np.full(len(seen), False)
+        clear = strong if value not in ("black", "white", "grey") else clear
+        if np.mean((seen == value) & clear) >= 0.6 - GRID and not colors:
             return True
         if share[value] >= 0.4 - GRID and colors == {value}:
             return True

@@ -71,8 +71,8 @@ def test_most_scenes_get_nine_and_kinds_are_balanced():
 SWAPS = {
     "side": {"left": "right", "leftmost": "rightmost", "top": "bottom", "above": "below", "upper": "lower",
              "topmost": "bottommost", "highest": "lowest", "higher": "lower"},
-    "color": dict(zip(["red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "gray", "white"],
-                      ["green", "blue", "purple", "pink", "orange", "yellow", "green", "cyan", "white", "red", "black"], strict=True)),
+    "color": {"red": "green", "orange": "blue", "yellow": "purple", "green": "pink", "blue": "orange",
+              "purple": "yellow", "pink": "green", "brown": "cyan", "black": "white", "gray": "red", "white": "black"},
     "count": {"two": "three", "three": "five", "four": "two", "five": "four", "six": "three", "both": "all three"},
     "ordinal": {"second": "fourth", "third": "first", "fourth": "second", "fifth": "first"},
 }  # fmt: skip
