@@ -19,6 +19,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     parser.add_argument("--out", required=True, help="folder of the page")
     parser.add_argument("--images", help="folder of the images (default: searched for beside the annotations)")
     parser.add_argument("--masks", help="folder of the masks, for saliency data with unusual names")
+    parser.add_argument("--expressions", help="file of referring expressions (default: that of a composed data set)")
     parser.add_argument("--num", type=int, default=24, help="images to show (default: 24)")
     parser.add_argument("--seed", type=int, default=0, help="decides which (default: 0)")
     parser.add_argument("--compare", help="annotation file to compare with, such as instances_val2017.json")

@@ -11,7 +11,7 @@ never are a target, but whatever may mean one of them is undecidable.
 
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -90,8 +90,12 @@ class Facts:
             self._kinds[category] = self._kinds.get(category, 0) | 1 << index
         self.size = self.number + len(self._regions) + 1
         self.real, self.everything = (1 << self.number) - 1, (1 << self.size) - 1
-        self._heads, self._attributes, self._positions, self._sizes = {}, {}, {}, {}
-        self._relations, self._nearer = {}, {}
+        self._heads: dict[Any, Fact] = {}
+        self._attributes: dict[Any, Fact] = {}
+        self._positions: dict[str, Fact] = {}
+        self._sizes: dict[Any, Any] = {}
+        self._relations: dict[Any, Any] = {}
+        self._nearer: dict[Any, Order] = {}
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -196,12 +200,14 @@ class Facts:
         near_shares, near_claimed = shares @ _NEAR.T, claimed @ _NEAR.T
         said = claimed.any(axis=1, keepdims=True)
         sure = measured & (shares >= limits.color) & (claimed | ~said)
-        sure |= measured & (shares >= limits.claimed_color) & claimed
+        # Of "blue and yellow" things neither colour is said unless it prevails.
+        alone = claimed & (claimed.sum(axis=1, keepdims=True) == 1)
+        sure |= measured & (shares >= limits.claimed_color) & alone
         sure |= ~measured & claimed
         absent = measured & (shares <= limits.no_color) & (shares + near_shares <= limits.no_near_color) & ~claimed
         absent |= ~measured & said & ~claimed & ~near_claimed
         # Nobody calls a person by the colours that are seen of them.
-        colorless = np.array([self.concepts.is_a(each, "person") is not False for each in self.categories], bool)
+        colorless = np.array([self.concepts.is_a(each, "person") is True for each in self.categories], bool)
         sure &= ~colorless[:, None]
         absent &= ~colorless[:, None]
         return bits(sure.T), bits(~absent.T)

@@ -30,7 +30,7 @@ class Thresholds:
         seen: Largest visible share of an object that another one hides a part of.
         depth: Least ratio of two depths to say which object is nearer to the camera.
         color: Least share of an object's pixels that show a colour for it to have that colour, ...
-        claimed_color: ... and where the source's words say that colour.
+        claimed_color: ... and where the source's words say that colour alone.
         no_color: Largest share of an object's pixels that show a colour which it surely has not, ...
         no_near_color: ... together with colours that are easily confused with it.
         color_pixels: Least number of pixels to measure a colour from.

@@ -53,7 +53,7 @@ class Wording:
             raise Unsayable
         return Worded(text, head)
 
-    def _pick(self, choices: list[str]) -> str:
+    def _pick(self, choices: list[Any]) -> Any:
         if not choices:
             raise Unsayable
         pick = self._picks[self._next % len(self._picks)]
@@ -112,7 +112,10 @@ class Wording:
         return self._pick(quantity["one"])
 
     def _adjectives(self, meaning: Phrase, case: str, noun: Noun, number: str) -> list[str]:
-        first, words, colors, last = [], [], [], []
+        first: list[str] = []
+        words: list[str] = []
+        colors: list[str] = []
+        last: list[str] = []
         for kind, value in meaning.get("attributes", ()):
             if kind == "size":
                 first.append(self._pick(self._words["sizes"][value]["say"]))

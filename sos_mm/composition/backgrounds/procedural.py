@@ -142,8 +142,6 @@ _MAKERS: Registry[Backgrounds] = Registry(
     },
     {"folder": ("root", *_PHOTO_KEYS), "sample": ("group", *_PHOTO_KEYS)},
 )
-# Types that show real scenes; all others are procedural.
-PHOTOGRAPHS = ("folder", "sample")
 
 
 def build_backgrounds(config: Mapping[str, Any]) -> Backgrounds:
