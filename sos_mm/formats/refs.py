@@ -12,14 +12,14 @@ from sos_mm.formats.records import Record
 def ref_records(expressions: Iterable[Expression], split: str) -> Iterator[Record]:
     """Encodes expressions of one image, those of the same annotations in one entry.
 
-    ``ref_id`` is the id of an entry's first sentence, since expressions have whole numbers as ids.
+    ``ref_id`` is the id of an entry's first sentence, since expressions have integers as ids.
 
     Args:
         expressions: Those of one image; their targets must have ids.
         split: Such as 'train' or 'val'.
 
     Raises:
-        ValueError: If a target has no id that is a whole number.
+        ValueError: If a target has no id that is an integer.
     """
     entries: dict[tuple[int, ...], list[Expression]] = {}
     for each in expressions:
