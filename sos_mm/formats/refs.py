@@ -26,7 +26,7 @@ def ref_records(expressions: Iterable[Expression], split: str) -> Iterator[Recor
         ids = tuple(target.id for target in each.targets)
         if not all(isinstance(id, int) for id in ids):
             raise ValueError(
-                f"The form `refs` names annotations by whole numbers, but the expression {each.id!r} means {ids!r}: "
+                f"The form `refs` names annotations by integers, but the expression {each.id!r} means {ids!r}: "
                 "write it for COCO, LVIS or composed images."
             )
         entries.setdefault(ids, []).append(each)
