@@ -126,7 +126,7 @@ def test_intra_class_comes_back_in_both_forms(tmp_path):
     [
         ({"boxes": [[2, 3, 10, 8]]}, "1 has no second box in `boxes`"),
         ({"boxes": [[2, 3, 10]]}, "expression 1: it must have a list of boxes"),
-        ({"category_id": "cup"}, "expression 1: it must have a integer as `category_id`"),
+        ({"category_id": "cup"}, "expression 1: it must have an integer as `category_id`"),
         ({"caption": ""}, "`caption`"),
     ],
 )
