@@ -77,7 +77,7 @@ def _joined(image: AnnotatedImage, told: Iterable[_Told], path: Path, faults: Er
 
 
 def _nearest(box: Sequence[float], image: AnnotatedImage, objects: Sequence[int]) -> int | None:
-    """The object whose box is the most similar; None if none is similar enough."""
+    """Finds the object with the most similar box; returns None if none is similar enough."""
 
     def distance(place: int) -> Any:
         return max(abs(a - b) for a, b in zip(box, image.annotations[place].box, strict=True))

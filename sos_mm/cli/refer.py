@@ -135,7 +135,7 @@ def expresser(
 
 
 def identity(args: argparse.Namespace, images: AnnotatedImages) -> Record:
-    """What decides the expressions: by it a run that goes on is known."""
+    """Returns the settings that determine the expressions, by which a resumed run is recognised."""
     about = images.source.stat()
     keys = ("language", "seed", "complete", "no_pixels", "images", "label_map")
     told = {key: getattr(args, key) for key in keys}
@@ -146,7 +146,7 @@ def identity(args: argparse.Namespace, images: AnnotatedImages) -> Record:
 
 
 def describe(out: Path, summary: Record) -> str:
-    """A few lines for people."""
+    """Formats a summary as a few lines of text."""
     number, images = summary.get("expressions", 0), summary.get("images", 0)
     lines = [f"{out / LINES}: {number} expressions of {images} images, {number / max(images, 1):.1f} an image"]
     for name in ("by kind", "by number of targets", "near misses"):

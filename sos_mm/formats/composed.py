@@ -82,7 +82,7 @@ class BackgroundContent:
 
 
 def _read_recipe(folder: Path) -> Record | None:
-    """The recipe in the manifest; None where there is no manifest."""
+    """Reads the recipe of the manifest; returns None if there is no manifest."""
     if not (folder / MANIFEST).is_file():
         return None
     recipe = read_json_object(folder / MANIFEST, "The manifest").get("recipe")

@@ -86,7 +86,7 @@ class DodFiles:
         return len(self._images)
 
     def _answers(self) -> list[Record]:
-        """Annotations of the COCO file: one for each object and sentence that holds of it."""
+        """Returns the annotations of the COCO file: one for each object and each sentence that is true of it."""
         keys = ("image_id", "bbox", "area", "iscrowd")
         pairs = [(each, sentence) for each in self._annotations for sentence in each["sent_id"]]
         return [

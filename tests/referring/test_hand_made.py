@@ -289,7 +289,7 @@ def test_other_thresholds(dogs):
 
 
 def test_wrong_arguments(dogs):
-    with pytest.raises(ValueError, match=r"`targets` must be a whole number in \[0, 3\], but got 4"):
+    with pytest.raises(ValueError, match=r"`targets` must be an integer in \[0, 3\], but got 4"):
         verify(dogs, "the dog", [4])
     with pytest.raises(ValueError, match="`language` must be one of 'de', 'en', but got 'eo'"):
         write(dogs, np.random.default_rng(0), language="eo")

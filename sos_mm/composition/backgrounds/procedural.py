@@ -93,7 +93,7 @@ class TextureBackgrounds(Procedural):
         octaves: Number of scales, each half as coarse and half as strong as the one before.
 
     Raises:
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
 
     colors: tuple[Color, ...] = ()

@@ -36,7 +36,7 @@ def referring_format(
     tokenizer: str | None = None,
     tokens: Sequence[int] = CAPTION_TOKENS,
 ) -> Format:
-    """Referring expressions of each image, proved true and unique by the scene: none that a background may falsify.
+    """Returns the format of referring expressions, proved true and unique by the scene of each image.
 
     ``annotations/referring.jsonl`` has all that is known of each expression, an image a line. Beside it ``outputs`` are
 
@@ -55,7 +55,7 @@ def referring_format(
 
     Raises:
         FileNotFoundError: If there is no such tokenizer.
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
     if isinstance(outputs, str) or not isinstance(outputs, Sequence):
         raise ValueError(f"`outputs` must be a list of names, but got {outputs!r}.")
@@ -79,7 +79,7 @@ def _encode(parts: Sequence[_Part], language: str, entry: Entry) -> Encoded:
 
 
 def annotated_scene(entry: Entry) -> AnnotatedImage:
-    """The scene of an entry as the input of referring; colours are measured in the finished image."""
+    """Converts the scene of an entry to the input of referring; colours are measured in the final image."""
     complete = entry.categories.without(entry.background_ids)
     if entry.is_empty:
         complete |= {OBJECT}
