@@ -138,8 +138,9 @@ class Proposer:
         )
         for changed, fact in options:
             both = among & fact
-            if both.sure == both.may and both.sure.bit_count() > 1:
-                return self._described(*self._counted(changed, both))
+            counted = self._counted(changed, both)
+            if counted is not None:
+                return self._described(*counted)
         return None
 
     def _counted(self, meaning: Phrase, meant: Fact) -> Proposal | None:
