@@ -34,7 +34,7 @@ from sos_mm.formats.records import (
 MOST_EXPRESSIONS = 1000
 NAMED_BY = ("targets", "ids", "boxes")
 _LINE = {"index": optional(INTEGER), "file_name": optional(WORDS), "image_id": optional(ID), "expressions": OBJECTS}
-_IDS = Field("a list of whole numbers or texts", list_of(ID.holds))
+_IDS = Field("a list of integers or texts", list_of(ID.holds))
 _TARGETS = {"targets": optional(INTEGERS), "ids": optional(_IDS), "boxes": optional(BOXES)}
 _FULL = {"id": ID, "boxes": BOXES, "category_ids": INTEGERS}
 # mmdet's `RefExpMetric` counts expressions by these names. RefCOCO+ has none that say where an object is, and those of

@@ -12,21 +12,21 @@ from sos_mm.formats.records import Record
 def ref_records(expressions: Iterable[Expression], split: str) -> Iterator[Record]:
     """Encodes expressions of one image, those of the same annotations in one entry.
 
-    ``ref_id`` is the id of an entry's first sentence, since expressions have whole numbers as ids.
+    ``ref_id`` is the id of an entry's first sentence, since ids of expressions are integers.
 
     Args:
         expressions: Those of one image; their targets must have ids.
         split: Such as 'train' or 'val'.
 
     Raises:
-        ValueError: If a target has no id that is a whole number.
+        ValueError: If a target has no integer id.
     """
     entries: dict[tuple[int, ...], list[Expression]] = {}
     for each in expressions:
         ids = tuple(target.id for target in each.targets)
         if not all(isinstance(id, int) for id in ids):
             raise ValueError(
-                f"The form `refs` names annotations by whole numbers, but the expression {each.id!r} means {ids!r}: "
+                f"The form `refs` names annotations by integers, but the expression {each.id!r} means {ids!r}: "
                 "write it for COCO, LVIS or composed images."
             )
         entries.setdefault(ids, []).append(each)

@@ -83,7 +83,7 @@ def test_refs_come_back(tmp_path):
 
 def test_refs_need_numbers():
     nameless = Expression(1, "it", IMAGE, 9, "refcoco", [Target(BOXES[0], 3, [[0, 2]])])
-    with pytest.raises(ValueError, match=r"names annotations by whole numbers, but the expression 1 means \(None,\)"):
+    with pytest.raises(ValueError, match=r"names annotations by integers, but the expression 1 means \(None,\)"):
         list(ref_records([nameless], "val"))
 
 
@@ -100,7 +100,7 @@ def test_ids_of_expressions():
         ({"file_name": "1.jpg", "expressions": {}}, "line 1: the line must have a list of JSON objects"),
         ({"file_name": "1.jpg", "expressions": [{"text": " ", "targets": []}]}, "line 1: expression 0 .*`text`"),
         ({"file_name": "1.jpg", "expressions": [{"text": "it"}]}, "expression 0 must have one of targets, ids, boxes"),
-        ({"file_name": "1.jpg", "expressions": [{"text": "it", "targets": ["0"]}]}, "expression 0 .*whole numbers"),
+        ({"file_name": "1.jpg", "expressions": [{"text": "it", "targets": ["0"]}]}, "expression 0 .*integers"),
         ({"file_name": "1.jpg", "expressions": [{"text": "it", "boxes": [[0, 1]]}]}, "expression 0 .*boxes"),
     ],
 )
@@ -126,7 +126,7 @@ def test_intra_class_comes_back_in_both_forms(tmp_path):
     [
         ({"boxes": [[2, 3, 10, 8]]}, "1 has no second box in `boxes`"),
         ({"boxes": [[2, 3, 10]]}, "expression 1: it must have a list of boxes"),
-        ({"category_id": "cup"}, "expression 1: it must have a integer as `category_id`"),
+        ({"category_id": "cup"}, "expression 1: it must have an integer as `category_id`"),
         ({"caption": ""}, "`caption`"),
     ],
 )

@@ -213,7 +213,7 @@ def test_what_a_recipe_made_is_not_overwritten(tmp_path):
         (["{data}", "--out", "{tmp}", "--verify", "x"], "give one of --out"),
         (["{data}", "--out", "{tmp}", "--report", "x"], "--report is for --verify"),
         (["{data}", "--verify", "x", "--expressions", "y"], "--expressions is for --out"),
-        (["{data}", "--out", "{tmp}", "--tokens", "300", "400"], "`tokens` must be a whole number in"),
+        (["{data}", "--out", "{tmp}", "--tokens", "300", "400"], "`tokens` must be an integer in"),
         (["{data}", "--out", "{tmp}", "--tokenizer", "{tmp}/none"], "none does not exist"),
         (["{data}", "--verify", "{tmp}/none.json"], "none.json does not exist"),
         (["{tmp}/nothing", "--out", "{tmp}"], "nothing does not exist"),

@@ -145,7 +145,7 @@ def test_unknown_backgrounds_are_refused(tmp_path):
         ({"outputs": "odvg"}, "`outputs` must be a list of names"),
         ({"outputs": ["dod"]}, "`outputs` must be one of 'odvg', 'grefcoco', 'refcoco', 'intra_class'"),
         ({"language": "xx"}, "`language` must be one of"),
-        ({"tokens": (10, 300)}, "`tokens` must be a whole number in"),
+        ({"tokens": (10, 300)}, "`tokens` must be an integer in"),
         ({"output": ["odvg"]}, "Did you mean 'outputs'"),
     ],
 )
