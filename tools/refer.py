@@ -2,7 +2,7 @@
 
 import sys
 
-from sos_mm.cli.refer import main
+from sos_mm.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("refer"))

@@ -63,10 +63,11 @@ def _joined(image: AnnotatedImage, told: Iterable[_Told], path: Path, faults: Er
     found = []
     for text, kind, boxes, positions in told:
         if boxes is None:
-            targets = [objects[each] if 0 <= each < len(objects) else None for each in positions]
+            named = [objects[each] if 0 <= each < len(objects) else None for each in positions]
         else:
-            targets = [_nearest(box, image, objects) for box in boxes]
-        if None in targets:
+            named = [_nearest(box, image, objects) for box in boxes]
+        targets = [each for each in named if each is not None]
+        if len(targets) < len(named):
             faults.record(
                 ValueError(f"{path}: {text!r} means something of {image.file_name} that is no object of the data set.")
             )
@@ -76,7 +77,7 @@ def _joined(image: AnnotatedImage, told: Iterable[_Told], path: Path, faults: Er
 
 
 def _nearest(box: Sequence[float], image: AnnotatedImage, objects: Sequence[int]) -> int | None:
-    """The object whose box is the most similar; None if none is similar enough."""
+    """Finds the object with the most similar box; returns None if none is similar enough."""
 
     def distance(place: int) -> Any:
         return max(abs(a - b) for a, b in zip(box, image.annotations[place].box, strict=True))

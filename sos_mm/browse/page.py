@@ -1,4 +1,4 @@
-"""One page about a data set: samples with masks, boxes and words, figures, charts, repeats. Opens from disk."""
+"""Writes the page about a data set: sample images with masks, boxes and texts, figures, charts, repeats."""
 
 import shutil
 from pathlib import Path

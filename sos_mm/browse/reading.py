@@ -73,7 +73,7 @@ def _read(data: Path, images: Any, masks: Any, faults: ErrorCollector, progress:
     if not data.exists():
         raise FileNotFoundError(f"`data` must be a data set, but {data} does not exist.")
     if is_unfinished(data):
-        raise ValueError(f"{data} is a data set in the making: run the command that began it again, which finishes it.")
+        raise ValueError(f"{data} is an unfinished data set: run its command again, which resumes it.")
     if masks is not None:
         return read_saliency(Path(images or data), Path(masks), faults, progress)
     if data.is_file():

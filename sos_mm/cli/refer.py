@@ -27,6 +27,7 @@ from pathlib import Path
 
 from sos_mm.atomic import write_atomic
 from sos_mm.checks import check_choice
+from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
 from sos_mm.errors import BROKEN
 from sos_mm.formats.composed import recipe_has
@@ -134,7 +135,7 @@ def expresser(
 
 
 def identity(args: argparse.Namespace, images: AnnotatedImages) -> Record:
-    """What decides the expressions: by it a run that goes on is known."""
+    """Returns the settings that determine the expressions, by which a resumed run is recognised."""
     about = images.source.stat()
     keys = ("language", "seed", "complete", "no_pixels", "images", "label_map")
     told = {key: getattr(args, key) for key in keys}
@@ -145,7 +146,7 @@ def identity(args: argparse.Namespace, images: AnnotatedImages) -> Record:
 
 
 def describe(out: Path, summary: Record) -> str:
-    """A few lines for people."""
+    """Formats a summary as a few lines of text."""
     number, images = summary.get("expressions", 0), summary.get("images", 0)
     lines = [f"{out / LINES}: {number} expressions of {images} images, {number / max(images, 1):.1f} an image"]
     for name in ("by kind", "by number of targets", "near misses"):
@@ -174,12 +175,11 @@ def verify(args: argparse.Namespace) -> int:
     return int(report.counts["refused"] > 0)
 
 
+@command("interrupted: the same command goes on from here")
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Writes or checks expressions."""
     args = parse_args(argv, prog)
-    try:
-        return verify(args) if args.verify else refer(args) or 0
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted: the same command goes on from here")
+    if args.verify:
+        return verify(args)
+    refer(args)
+    return 0

@@ -82,7 +82,7 @@ class BackgroundContent:
 
 
 def _read_recipe(folder: Path) -> Record | None:
-    """The recipe in the manifest; None where there is no manifest."""
+    """Reads the recipe of the manifest; returns None if there is no manifest."""
     if not (folder / MANIFEST).is_file():
         return None
     recipe = read_json_object(folder / MANIFEST, "The manifest").get("recipe")
@@ -115,7 +115,7 @@ def background_content(folder: Path) -> BackgroundContent | None:
     return BackgroundContent(shown, type not in PHOTOGRAPHS)
 
 
-def shown_by_backgrounds(names: str | list[str] | None, type: str) -> str | list[str]:
+def shown_by_backgrounds(names: str | Sequence[str] | None, type: str) -> str | Sequence[str]:
     """Says what backgrounds may show where a recipe does not: anything if they are photographs, else nothing."""
     if names is not None:
         return names

@@ -8,6 +8,7 @@ numbers. Nothing in sos_mm reads a pickle.
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sos_mm.atomic import write_atomic
 from sos_mm.checks import writable_folder
@@ -37,7 +38,8 @@ class DodFiles:
         """Adds an image by its expressions; without any, nothing."""
         if not expressions:
             return
-        id, asked, answers = len(self._images) + 1, [], {}
+        id, asked = len(self._images) + 1, []
+        answers: dict[Any, list[Record]] = {}
         for each in expressions:
             sentence = self._sentence(each.text)
             asked.append(sentence["id"])
@@ -79,12 +81,12 @@ class DodFiles:
             ("groups", self._groups),
             ("annotations", self._annotations),
         ):
-            content = pickle.dumps({each["id"]: each for each in records}, _PROTOCOL)
-            write_atomic(pickles / f"{name}.pkl", content)
+            pickled = pickle.dumps({each["id"]: each for each in records}, _PROTOCOL)
+            write_atomic(pickles / f"{name}.pkl", pickled)
         return len(self._images)
 
     def _answers(self) -> list[Record]:
-        """Annotations of the COCO file: one for each object and sentence that holds of it."""
+        """Returns the annotations of the COCO file: one for each object and each sentence that is true of it."""
         keys = ("image_id", "bbox", "area", "iscrowd")
         pairs = [(each, sentence) for each in self._annotations for sentence in each["sent_id"]]
         return [

@@ -1,10 +1,10 @@
-"""Finds the files of a data set in its folder, by the habits of the formats."""
+"""Finds the files of a data set in its folder, by the conventions of the formats."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
-# How many images to look for before a folder is taken for the right one.
+# Number of images to try in a folder before the next one is tried.
 _TRIED = 20
 
 
@@ -39,7 +39,7 @@ def image_folder(source: Path, images: Iterable[Sequence[str]]) -> Path:
     """
     beside, home = source.parent, source.parent.parent
     images = list(islice(images, _TRIED))
-    # COCO's instances_val2017.json goes with the folder val2017.
+    # COCO's instances_val2017.json belongs to the folder val2017.
     choices = (home / "images", beside / "images", home / source.stem.split("_")[-1], beside, home)
     for folder in choices:
         if any(find_image(folder, names) for names in images):

@@ -1,4 +1,4 @@
-"""Intra-class referring: expressions that mean one of several objects of a category.
+"""Intra-class referring: expressions that refer to one of several objects of a category.
 
 Two forms of a benchmark file are read. Ours is in the style of MDETR's RefCOCO files (see `sos_mm.formats.mdetr`): each
 image, that is each expression, has ``distractors``, the xywh boxes of the other objects of its target's category, and
@@ -21,14 +21,14 @@ _IMAGE |= {"dataset_name": optional(TEXT)}
 
 @dataclass(frozen=True)
 class IntraClassSample:
-    """An expression, its target and what it could be mistaken for.
+    """An expression with its target and its distractors.
 
     Attributes:
-        id: Of the expression.
-        text: Its words.
+        id: Id of the expression.
+        text: The expression itself.
         image: ``file_name``, ``height`` and ``width``.
-        category_id: Of the target and the distractors.
-        targets: Half-open xyxy boxes that it means, at least one.
+        category_id: Category of the target and the distractors.
+        targets: Half-open xyxy boxes of its targets, at least one.
         distractors: Half-open xyxy boxes of the other objects of the category, at least one.
         dataset_name: Such as 'refcoco'.
     """
@@ -43,7 +43,7 @@ class IntraClassSample:
 
 
 def read_intra_class(path: str | Path) -> Iterator[IntraClassSample]:
-    """Reads the expressions of a file of either form.
+    """Yields the expressions of a file in either format.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -77,8 +77,8 @@ def _read_ours(content: Record, path: str | Path) -> Iterator[IntraClassSample]:
     for image in content["images"]:
         check_record(image, {"distractors": optional(BOXES)}, f"{path}, expression {image['id']!r}: it")
         own = targets.get(image["id"], [])
-        meant, others = [xywh_to_xyxy(each["bbox"]) for each in own], map(xywh_to_xyxy, image.get("distractors") or ())
-        others = list(others)
+        meant = [xywh_to_xyxy(each["bbox"]) for each in own]
+        others = [xywh_to_xyxy(box) for box in image.get("distractors") or ()]
         _check_boxes(image["id"], path, meant, others, "`distractors`")
         yield _sample(image, own[0].get("category_id", 0), meant, others)
 

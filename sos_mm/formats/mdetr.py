@@ -79,7 +79,7 @@ class Expression:
 
 
 def read_mdetr(path: str | Path) -> Iterator[Expression]:
-    """Reads the expressions of an ``mdetr`` file, in its order.
+    """Yields the expressions of an ``mdetr`` file, in the order of the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -124,7 +124,7 @@ def _check_none(targets: list[Any], name: str, mark: str) -> None:
 def read_refs(
     path: str | Path, instances: str | Path, split: str | None = None, dataset_name: str = "refcoco"
 ) -> Iterator[Expression]:
-    """Reads the sentences of a ``refs`` file.
+    """Yields the expressions of a ``refs`` file, one for each sentence.
 
     Args:
         path: The list, as JSON.
@@ -167,7 +167,7 @@ def read_refs(
 
 
 def _meant(ref: Record, annotations: dict[int, Record], name: str, instances: str | Path) -> list[Record]:
-    """Finds the annotations that an entry names; none if it says so."""
+    """Returns the annotations that an entry refers to; none for an expression without target."""
     ids = [None if id == NO_TARGET else id for id in _listed(ref["ann_id"])]
     if ref.get("no_target") and None not in ids:
         ids.append(None)

@@ -56,7 +56,7 @@ def label_map(names: Iterable[str]) -> dict[str, str]:
 
 
 def read_label_map(path: str | Path) -> dict[int, str]:
-    """Reads the names of ODVG's labels from a file as mmdet's `ODVGDataset` takes it.
+    """Reads the category names of labels from a ``label_map_file`` of mmdet's `ODVGDataset`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -78,7 +78,7 @@ def read_label_map(path: str | Path) -> dict[int, str]:
 
 
 def boxes_by_phrase(pairs: Iterable[tuple[str, list]]) -> list[tuple[str, list]]:
-    """Groups boxes by phrase: each phrase once, as first written; upper and lower case are the same."""
+    """Groups boxes by phrase, ignoring case; each phrase keeps its first spelling and all its boxes."""
     groups: dict[str, tuple[str, list]] = {}
     for phrase, box in pairs:
         groups.setdefault(phrase.lower(), (phrase, []))[1].append(box)
@@ -86,7 +86,7 @@ def boxes_by_phrase(pairs: Iterable[tuple[str, list]]) -> list[tuple[str, list]]
 
 
 def grounding_record(groups: Iterable[tuple[str, list]]) -> Record:
-    """Encodes the caption of some phrases, and a region with its half-open span of characters for each."""
+    """Encodes the caption of some phrases, with a region and its half-open character span for each phrase."""
     caption, regions = "", []
     for phrase, boxes in groups:
         start = len(caption)
@@ -98,7 +98,7 @@ def grounding_record(groups: Iterable[tuple[str, list]]) -> Record:
 
 
 def chunks(groups: list[tuple[str, list]], max_characters: int | None) -> Iterator[list[tuple[str, list]]]:
-    """Splits phrases and their boxes into captions: as many in each as it holds."""
+    """Splits phrases with their boxes into groups whose captions have at most ``max_characters`` characters."""
     part: list[tuple[str, list]] = []
     length = 0
     for group in groups:
@@ -122,7 +122,9 @@ def joined_record(expressions: Sequence[tuple[str, Mapping[Any, Sequence[float]]
         expressions: Each text with the half-open xyxy boxes of what it means, by any key of the object. The texts must
             be as `clean_phrase` gives them.
     """
-    caption, spans_of, boxes = "", {}, {}
+    caption = ""
+    spans_of: dict[Any, list[tuple[int, int]]] = {}
+    boxes: dict[Any, Any] = {}
     for text, meant in expressions:
         span = (len(caption), len(caption) + len(text))
         caption += text + _SEPARATOR
@@ -221,7 +223,7 @@ def check_spans(spans: Any, caption: str, name: str) -> None:
 
 
 def spans_complaint(spans: Any, text: str) -> Complaint:
-    """Says what is wrong with half-open spans of characters in a text; None if nothing is."""
+    """Checks half-open character spans of a text; returns what is wrong with them, or None."""
     if not isinstance(spans, list) or not spans:
         return "`tokens_positive` must be a list of spans", repr(spans)
     for span in spans:
@@ -233,7 +235,7 @@ def spans_complaint(spans: Any, text: str) -> Complaint:
 
 
 def phrase_complaint(phrase: Any, spans: Sequence[Sequence[int]], text: str) -> Complaint:
-    """Says what is wrong with spans that are to give back a phrase, or all parts of one that is a list; else None."""
+    """Checks that spans of a text give a phrase, or each part of a list of phrases; returns what is wrong, or None."""
     words = [phrase] if isinstance(phrase, str) else phrase
     if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
         return "`phrase` must be words, or a list of them", repr(phrase)

@@ -57,7 +57,7 @@ def line_record(index: int, file_name: str, size: tuple[int, int], image_id: Any
 
 
 def expression_id(index: int, place: int) -> int:
-    """Numbers an expression from 1.
+    """Returns the id of an expression, from 1.
 
     Raises:
         ValueError: If it is not among the first thousand of its image.

@@ -12,21 +12,22 @@ from sos_mm.formats.records import Record
 def ref_records(expressions: Iterable[Expression], split: str) -> Iterator[Record]:
     """Encodes expressions of one image, those of the same annotations in one entry.
 
-    ``ref_id`` is the id of an entry's first sentence, since ids of expressions are integers.
+    ``ref_id`` is the id of an entry's first sentence, since expressions have integers as ids.
 
     Args:
         expressions: Those of one image; their targets must have ids.
         split: Such as 'train' or 'val'.
 
     Raises:
-        ValueError: If a target has no integer id.
+        ValueError: If a target has no id that is an integer.
     """
     entries: dict[tuple[int, ...], list[Expression]] = {}
     for each in expressions:
-        ids = tuple(target.id for target in each.targets)
-        if not all(isinstance(id, int) for id in ids):
+        known = tuple(target.id for target in each.targets)
+        ids = tuple(id for id in known if isinstance(id, int))
+        if len(ids) < len(known):
             raise ValueError(
-                f"The form `refs` names annotations by integers, but the expression {each.id!r} means {ids!r}: "
+                f"The form `refs` names annotations by integers, but the expression {each.id!r} means {known!r}: "
                 "write it for COCO, LVIS or composed images."
             )
         entries.setdefault(ids, []).append(each)

@@ -1,6 +1,6 @@
 """Task 5: which of several objects of one category an expression means; benchmarks of proved expressions."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from numpy.typing import ArrayLike
@@ -91,6 +91,5 @@ def evaluate_intra_class(
                 f"found, but has none for {sample.id!r}."
             )
         boxes, found = predictions[sample.id]
-        given: Sequence = (boxes, found, sample.targets, sample.distractors)
-        scores.append(intra_class_scores(*given, iou_threshold, overlap))
+        scores.append(intra_class_scores(boxes, found, sample.targets, sample.distractors, iou_threshold, overlap))
     return mean_intra_class(scores)

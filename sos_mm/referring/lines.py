@@ -10,7 +10,7 @@ from sos_mm.atomic import sync, write_atomic
 from sos_mm.checks import writable_folder
 from sos_mm.formats.records import Record
 
-_WRITTEN = {"ensure_ascii": False, "separators": (",", ":")}
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def write_resumable(path: Path, identity: Mapping[str, Any], make: Callable[[int], Iterable[Record]]) -> int:
@@ -44,7 +44,7 @@ def write_resumable(path: Path, identity: Mapping[str, Any], make: Callable[[int
     written = 0
     with open(part, "ab") as file:
         for line in make(start):
-            file.write(json.dumps(line, **_WRITTEN).encode() + b"\n")
+            file.write(_encode(line).encode() + b"\n")
             # What this process wrote survives its end, and a torn line is written again.
             file.flush()
             written += 1

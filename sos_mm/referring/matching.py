@@ -76,11 +76,10 @@ def _claim_by_boxes(expression: Expression) -> Claim:
 
 
 def _claim_of_line(line: dict, each: dict, name: str) -> Claim:
-    named = (None if each.get(key) is None else tuple(each[key]) for key in ("targets", "ids", "boxes"))
+    positions, ids, boxes = (None if each.get(key) is None else tuple(each[key]) for key in ("targets", "ids", "boxes"))
     id = name if each.get("id") is None else each["id"]
-    return Claim(
-        id, each["text"], line.get("file_name") or "", line.get("image_id"), *named, each.get("language") or ""
-    )
+    file_name, language = line.get("file_name") or "", each.get("language") or ""
+    return Claim(id, each["text"], file_name, line.get("image_id"), positions, ids, boxes, language)
 
 
 class ClaimsByImage:
@@ -126,8 +125,9 @@ def targets_of(claim: Claim, image: AnnotatedImage) -> tuple[int, ...] | None:
     elif claim.boxes is not None:
         found = _by_boxes(claim.boxes, image)
     else:
-        found = [place if 0 <= place < len(image.instances) else None for place in claim.positions]
-    return None if None in found else tuple(sorted(set(found)))
+        found = [place if 0 <= place < len(image.instances) else None for place in claim.positions or ()]
+    known = {place for place in found if place is not None}
+    return None if None in found else tuple(sorted(known))
 
 
 def _by_boxes(boxes: Sequence[Sequence[float]], image: AnnotatedImage) -> list[int | None]:

@@ -75,7 +75,7 @@ class CaptionWriter:
             raise ValueError(f"`tokens` must be the least and the most tokens of a caption, but got {tokens!r}.")
         check_integer("tokens", tokens[0], 8, MOST_TOKENS)
         check_integer("tokens", tokens[1], tokens[0], MOST_TOKENS)
-        self._count, self._low, self._high = count, *tokens
+        self._count, self._low, self._high = count, tokens[0], tokens[1]
 
     def lines(self, line: Record, rng: np.random.Generator) -> Iterator[Record]:
         """Encodes the captions of an image.

@@ -1,6 +1,6 @@
 """Reads annotated images from the common formats: COCO, panoptic, LVIS, ODVG, and composed data sets."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,11 @@ COMPLETE = ("stated", "all")
 _KNOWN = "COCO or LVIS instances, COCO panoptic, ODVG lines, or what `sos-mm synthesize` made with the format 'objects'"
 # The sidecar of composed data sets says most; then come the files that COCO's tools make.
 _NAMES = (OBJECTS_FILE, "lvis_v1.json", "instances.json", "panoptic.json", "odvg_detection.jsonl")
-_OF_LINES = {"objects": ComposedInput, "detection": DetectionInput, "grounding": GroundingInput}
+_OF_LINES: dict[str, Callable[[Path, InputOptions], Input]] = {
+    "objects": ComposedInput,
+    "detection": DetectionInput,
+    "grounding": GroundingInput,
+}
 
 
 class AnnotatedImages:
@@ -64,7 +68,7 @@ class AnnotatedImages:
     ):
         check_choice("complete", complete, COMPLETE)
         self.source, self.faults = _find_source(Path(data)), ErrorCollector(broken)
-        self._pixels, self._complete, self._labels = pixels, complete, {"label_map": label_map}
+        self._pixels, self._complete, self._label_map = pixels, complete, label_map
         self._folder = None if images is None else check_folder(images, "`images`")
         names = None if label_map is None else read_label_map(label_map)
         self._input = _open(self.source, InputOptions(masks, names))
@@ -107,7 +111,9 @@ class AnnotatedImages:
 
     def boxes_alone(self) -> "AnnotatedImages":
         """The same images without masks and pixels."""
-        return AnnotatedImages(self.source, complete=self._complete, broken="skip", masks=False, **self._labels)
+        return AnnotatedImages(
+            self.source, complete=self._complete, broken="skip", masks=False, label_map=self._label_map
+        )
 
     def _load(self, source: ImageSource) -> AnnotatedImage:
         image = source.load(source.image)
@@ -147,6 +153,7 @@ def _open(path: Path, options: InputOptions) -> Input:
     content = first if is_coco(first) else read_json(path)
     if not is_coco(content):
         raise ValueError(f"{path} must hold annotations of a known kind ({_KNOWN}), but does not.")
+    assert content is not None, "`is_coco` has looked into it"
     return open_coco(path, content, options)
 
 

@@ -76,7 +76,7 @@ class Recipe:
             or len(canvas) != 2
             or not all(isinstance(side, int) for side in canvas)
         ):
-            raise ValueError(f"`canvas` must be a height and a width in whole pixels, but got {canvas!r}.")
+            raise ValueError(f"`canvas` must be a height and a width in integer pixels, but got {canvas!r}.")
         for side in canvas:
             check_range("canvas", side, 16, 16384)
         with _naming("segments", self.segments):
@@ -118,12 +118,12 @@ class Recipe:
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     def build_bank(self) -> Bank:
-        """Builds the bank of the segments. Raises what their readers raise."""
+        """Opens the segments; raises the errors of their reader."""
         with _naming("segments", self.segments):
             return build_bank(self._with_group(self.segments))
 
     def build_backgrounds(self) -> Backgrounds:
-        """Builds the backgrounds. Raises what their readers raise."""
+        """Opens the backgrounds; raises the errors of their reader."""
         with _naming("backgrounds", self.backgrounds):
             return build_backgrounds(self._with_group(self.backgrounds))
 

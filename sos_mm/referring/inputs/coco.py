@@ -96,7 +96,8 @@ class CocoInput:
         yield ImageSource(empty, image_choices(names), load)
 
     def _load(self, image: Record, entries: list[Record], empty: AnnotatedImage) -> AnnotatedImage:
-        instances, ignored = [], []
+        instances: list[Instance] = []
+        ignored: list[Instance] = []
         for entry in entries:
             name = f"Annotation {entry.get('id')!r} of {self.file.path}:"
             check_record(entry, _ANNOTATION, f"{name} it")
@@ -167,7 +168,8 @@ class PanopticInput(CocoInput):
 
     def _load_segments(self, annotation: Record, folder: Path | None, empty: AnnotatedImage) -> AnnotatedImage:
         ids = None if folder is None else self._read_map(folder / annotation["file_name"], empty)
-        instances, ignored = [], []
+        instances: list[Instance] = []
+        ignored: list[Instance] = []
         for segment in annotation["segments_info"]:
             name = f"Segment {segment.get('id')!r} of the image {empty.image_id!r} in {self.file.path}:"
             check_record(segment, _SEGMENT, f"{name} it")

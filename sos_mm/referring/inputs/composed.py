@@ -1,6 +1,6 @@
 """Composed data sets: what their sidecar ``objects.jsonl`` knows of each object."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -42,12 +42,15 @@ class ComposedInput:
         for _, line in read_objects(path):
             for each in _parts(line):
                 ids[each["category"]] = each.get("category_id") or ids.get(each["category"])
-        ids = _vocabulary(path.parent) | dict(sorted(ids.items()))
+        known: dict[str, int | None] = {
+            **_vocabulary(path.parent),
+            **dict(sorted(ids.items(), key=lambda item: item[0])),
+        }
         self._names: dict[str, str] = {}
-        for name in ids:
+        for name in known:
             self._names.setdefault(category_key(name), name)
         names = list(self._names.values())
-        self.categories = {name: ids[name] or number for number, name in enumerate(names, 1)}
+        self.categories = {name: known[name] or number for number, name in enumerate(names, 1)}
         shown = background_content(path.parent.parent) or BackgroundContent()
         self._complete = complete_categories(names, shown)
 
@@ -75,7 +78,7 @@ class ComposedInput:
             return Instance(
                 id,
                 self._names[category_key(each["category"])],
-                tuple(map(float, each["box"])),
+                _box(each["box"]),
                 mask,
                 offset,
                 each.get("phrase") or "",
@@ -107,6 +110,11 @@ def complete_categories(categories: Iterable[str], shown: BackgroundContent) -> 
     behind = set(map(category_key, shown.names))
     complete = frozenset(name for name in categories if category_key(name) not in behind)
     return complete | {OBJECT} if shown.is_empty else complete
+
+
+def _box(box: Sequence[float]) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = map(float, box)
+    return x0, y0, x1, y1
 
 
 def _parts(line: Record) -> list[Record]:

@@ -48,7 +48,8 @@ class DetectionInput:
             yield _source(line, partial(self._load, line, name))
 
     def _load(self, line: Record, name: str, empty: AnnotatedImage) -> AnnotatedImage:
-        instances, ignored = [], []
+        instances: list[Instance] = []
+        ignored: list[Instance] = []
         for place, each in enumerate(line["detection"]["instances"]):
             check_record(each, _INSTANCE, f"{name} instance {place}")
             category = each.get("category") if self._names is None else self._names.get(each["label"])
@@ -73,7 +74,8 @@ class GroundingInput:
     kind = "grounding"
 
     def __init__(self, path: Path, options: InputOptions):
-        self._path, self.categories = path, {}
+        self._path = path
+        self.categories: dict[str, int] = {}
 
     def sources(self, faults: ErrorCollector) -> Iterator[ImageSource]:
         """The images, a line each."""

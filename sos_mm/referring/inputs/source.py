@@ -60,7 +60,8 @@ def clip_or_widen(box: Sequence[float], image: AnnotatedImage) -> tuple[Box | No
     """
     inside = clip(box, image.width, image.height)
     if inside is not None:
-        return tuple(map(float, inside)), False
+        left, top, right, bottom = map(float, inside)
+        return (left, top, right, bottom), False
     x0, y0, x1, y1 = box
     if x1 < 0 or y1 < 0 or x0 > image.width or y0 > image.height:
         return None, False

@@ -36,7 +36,7 @@ def referring_format(
     tokenizer: str | None = None,
     tokens: Sequence[int] = CAPTION_TOKENS,
 ) -> Format:
-    """Referring expressions of each image, proved true and unique by the scene: none that a background may falsify.
+    """Returns the format of referring expressions, proved true and unique by the scene of each image.
 
     ``annotations/referring.jsonl`` has all that is known of each expression, an image a line. Beside it ``outputs`` are
 
@@ -55,7 +55,7 @@ def referring_format(
 
     Raises:
         FileNotFoundError: If there is no such tokenizer.
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
     if isinstance(outputs, str) or not isinstance(outputs, Sequence):
         raise ValueError(f"`outputs` must be a list of names, but got {outputs!r}.")
@@ -63,7 +63,7 @@ def referring_format(
         check_choice("outputs", name, _PARTS)
     check_choice("language", language, LANGUAGES)
     captions = CaptionWriter(build_counter(tokenizer), tokens)
-    parts = [partial(_captions, captions) if name == "odvg" else _PARTS[name] for name in outputs]
+    parts: list[_Part] = [partial(_captions, captions) if name == "odvg" else _PARTS[name] for name in outputs]
     tables = [Table(PATH), *(table for name in outputs for table in _TABLES[name])]
     return Format(partial(_encode, parts, language), tuple(tables))
 
@@ -79,7 +79,7 @@ def _encode(parts: Sequence[_Part], language: str, entry: Entry) -> Encoded:
 
 
 def annotated_scene(entry: Entry) -> AnnotatedImage:
-    """The scene of an entry as the input of referring; colours are measured in the finished image."""
+    """Converts the scene of an entry to the input of referring; colours are measured in the final image."""
     complete = entry.categories.without(entry.background_ids)
     if entry.is_empty:
         complete |= {OBJECT}
@@ -129,7 +129,12 @@ def _lists(path: str) -> tuple[Table, ...]:
     return (Table(path, _LISTS, numbered=("annotations",), head=_head),)
 
 
-_PARTS = {"odvg": _captions, "grefcoco": _grefcoco, "refcoco": _refcoco, "intra_class": _intra_class}
+_PARTS: dict[str, Callable[..., dict[tuple[str, str], list[Record]]]] = {
+    "odvg": _captions,
+    "grefcoco": _grefcoco,
+    "refcoco": _refcoco,
+    "intra_class": _intra_class,
+}
 _TABLES = {
     "odvg": (Table(CAPTIONS), Table(SINGLE)),
     "grefcoco": _lists(GREFCOCO),
