@@ -185,8 +185,10 @@ class Facts:
 
     def _are_clear(self, pixels: np.ndarray, names: np.ndarray) -> np.ndarray:
         """(n,) bool: whether pixels show their colour whatever the light: a white wall at dusk is bluish."""
-        value = pixels.max(axis=1).astype(np.int32)
-        strong = (value - pixels.min(axis=1)) * 255 >= self.thresholds.clear_saturation * value
+        red, green, blue = pixels.astype(np.int32).T
+        value = np.maximum(np.maximum(red, green), blue)
+        spread = value - np.minimum(np.minimum(red, green), blue)
+        strong = spread * 255 >= self.thresholds.clear_saturation * value
         return np.where(names < _BLACK, strong & (value >= self.thresholds.clear_value), names != _GREY)
 
     def _pixels(self, index: int) -> np.ndarray | None:

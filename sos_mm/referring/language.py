@@ -198,12 +198,13 @@ class Language:
         return {stem + (end[1:] if end and stem.endswith(end[0]) else end) for end in endings}
 
 
-def by_first(lexicon: dict[tuple[str, ...], list]) -> dict[str, list]:
-    """A lexicon's phrases and entries by their first token."""
-    found: dict[str, list] = {}
+def by_first(lexicon: dict[tuple[str, ...], list]) -> dict[str, dict[str, list]]:
+    """A lexicon's phrases and entries by their first token and their second one, '' where there is none."""
+    found: dict[str, dict[str, list]] = {}
     for phrase, entries in lexicon.items():
         if phrase:
-            found.setdefault(phrase[0], []).append((phrase, tuple(entries)))
+            second = phrase[1] if len(phrase) > 1 else ""
+            found.setdefault(phrase[0], {}).setdefault(second, []).append((phrase, tuple(entries)))
     return found
 
 

@@ -37,6 +37,13 @@ class Meant(NamedTuple):
     open: bool
 
 
+def copied(meaning: Any) -> Any:
+    """A copy of a noun phrase that shares nothing with it that could be changed."""
+    if isinstance(meaning, dict):
+        return {key: copied(value) for key, value in meaning.items()}
+    return [copied(each) for each in meaning] if isinstance(meaning, list) else meaning
+
+
 def evaluate(meaning: Phrase, facts: Facts) -> Meant:
     """What a noun phrase means in an image.
 

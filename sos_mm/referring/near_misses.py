@@ -1,12 +1,11 @@
 """What differs from a true expression in one thing: near misses that mean nothing, and twins."""
 
 from collections.abc import Iterator
-from copy import deepcopy
 from functools import cached_property
 
 from sos_mm.referring.facts import Facts, indices
 from sos_mm.referring.language import Language
-from sos_mm.referring.meaning import Phrase, denotation
+from sos_mm.referring.meaning import Phrase, copied, denotation
 from sos_mm.referring.proposals import Draws
 from sos_mm.segments.colors import COLOR_NAMES
 
@@ -48,7 +47,7 @@ class NearMisses:
             ways += [self._other_landmark]
         if meaning["number"] == "count" or meaning.get("rank", {}).get("n", 1) > 1:
             ways += [self._other_count] * 2
-        return self._draws.one(ways)(deepcopy(meaning))
+        return self._draws.one(ways)(copied(meaning))
 
     @cached_property
     def _absent(self) -> list[str]:
@@ -140,25 +139,25 @@ def _changes(meaning: Phrase, facts: Facts) -> Iterator[Phrase]:
     for place, (kind, value) in enumerate(meaning.get("attributes", ())):
         others = {"color": COLOR_NAMES, "size": ("large", "small")}.get(kind, facts.concepts.exclusive.get(value, ()))
         for other in sorted(set(others) - {value}):
-            changed = deepcopy(meaning)
+            changed = copied(meaning)
             changed["attributes"][place] = [kind, other]
             changed["attributes"].sort()
             yield changed
     for place, name in enumerate(meaning.get("positions", ())):
         if name in _OPPOSITES:
-            changed = deepcopy(meaning)
+            changed = copied(meaning)
             changed["positions"][place] = _OPPOSITES[name]
             changed["positions"].sort()
             yield changed
     for place, relation in enumerate(meaning.get("relations", ())):
         if relation["relation"] in _OPPOSITES:
-            changed = deepcopy(meaning)
+            changed = copied(meaning)
             changed["relations"][place]["relation"] = _OPPOSITES[relation["relation"]]
             yield changed
     if "rank" in meaning:
-        yield {**deepcopy(meaning), "rank": {**deepcopy(meaning["rank"]), "by": _OTHER_ENDS[meaning["rank"]["by"]]}}
+        yield {**copied(meaning), "rank": {**copied(meaning["rank"]), "by": _OTHER_ENDS[meaning["rank"]["by"]]}}
         if "to" not in meaning["rank"] and meaning["rank"]["by"] not in ("large", "small", "front", "back"):
             sized = any(kind == "size" for kind, _ in meaning.get("attributes", ()))
             most = 1 if sized else 4
             for n in range(1, min(facts.head(meaning["head"]).sure.bit_count(), most) + 1):
-                yield {**deepcopy(meaning), "rank": {**meaning["rank"], "n": n}}
+                yield {**copied(meaning), "rank": {**meaning["rank"], "n": n}}

@@ -50,16 +50,20 @@ class Parser:
         return _Sentence(words, self._matches(words)).readings()
 
     def _matches(self, words: tuple[str, ...]) -> list[dict[str, list[tuple[int, Any]]]]:
-        """For each place and tag, where phrases of that tag end and what they mean, longest first."""
+        """For each place and tag, where phrases of that tag end and what they mean."""
         found = []
-        for start, word in enumerate(words):
+        following = (*words[1:], "")
+        for start, (word, second) in enumerate(zip(words, following, strict=True)):
             here: dict[str, list[tuple[int, Any]]] = {}
             for table in self._by_first:
-                for phrase, entries in table.get(word, ()):
-                    end = start + len(phrase)
-                    if words[start:end] == phrase:
-                        for tag, value in entries:
-                            here.setdefault(tag, []).append((end, value))
+                phrases = table.get(word)
+                if phrases is not None:
+                    for key in (second, "") if second else ("",):
+                        for phrase, entries in phrases.get(key, ()):
+                            end = start + len(phrase)
+                            if words[start:end] == phrase:
+                                for tag, value in entries:
+                                    here.setdefault(tag, []).append((end, value))
             found.append(here)
         found.append({})
         return found

@@ -1,26 +1,27 @@
 """What might be said of an image's instances: proposals, which are judged before they are written."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 
 from sos_mm.referring.claims import claims
 from sos_mm.referring.concepts import OBJECT
-from sos_mm.referring.facts import Fact, Facts, indices
-from sos_mm.referring.geometry import DIRECTIONS, SIDES
+from sos_mm.referring.facts import Fact, Facts, as_bits, indices
+from sos_mm.referring.geometry import POSITIONS, SIDES
 from sos_mm.referring.language import Language
 from sos_mm.referring.meaning import Phrase, at_position, denotation, judge
 
 T = TypeVar("T")
 _POSITIONS = (["left"], ["right"], ["top"], ["bottom"], ["middle"], ["left", "top"], ["right", "top"],
               ["bottom", "left"], ["bottom", "right"])  # fmt: skip
+_DIRECTIONS = (("left of", "right of"), ("above", "below"), ("right of", "left of"), ("below", "above"))
 _CLOSE = ("next to", "touching", "overlapping", "in front of", "behind")
 # The greatest number that is said, and to which things are counted from a side, of no more than so many.
 _MOST_WORDED, _MOST_COUNTED, _MOST_IN_ORDER = 10, 4, 8
-# How many landmarks are looked at for a target, and how many where that takes longer.
-_MOST_LANDMARKS, _FEW = 5, 2
+# How many landmarks are looked at for a target, and how many things that might be said of it.
+_FEW, _MOST_OPTIONS = 2, 10
 Proposal = tuple[Phrase, tuple[int, ...]]
 # What may be added to a noun phrase, and of which objects it holds. Landmarks are positions until it is chosen.
 Option = tuple[Phrase, Fact]
@@ -87,6 +88,7 @@ class Proposer:
             index for index in range(facts.number) if areas[index] >= smallest and self._noun(facts.categories[index])
         ]
         self._broader: dict[str, list[str]] = {}
+        self._speakable = as_bits(self._targets)
         self._landmarks: dict[int, list[Phrase]] = {}
         self._features: dict[int, list[list[str]]] = {}
 
@@ -106,7 +108,7 @@ class Proposer:
                 return None
             meaning, among = found
         options = self._attributes(meaning, target, among) if kind == "attribute" else self._places(meaning, target)
-        for changed, fact in options:
+        for changed, fact in islice(options, _MOST_OPTIONS):
             if among.may & fact.may == own:
                 return self._described(changed, (target,))
         return None
@@ -136,7 +138,7 @@ class Proposer:
             if kind == "attribute"
             else (self._places(meaning, target, ranks=False))
         )
-        for changed, fact in options:
+        for changed, fact in islice(options, _MOST_OPTIONS):
             both = among & fact
             counted = self._counted(changed, both)
             if counted is not None:
@@ -270,7 +272,7 @@ class Proposer:
         if ranks:
             ways.append(self._ranks)
         # What takes longer is looked at less often.
-        rare = self._draws.below(4)
+        rare = self._draws.below(8)
         if rare == 0:
             ways.append(self._relations_close)
         elif ranks and rare < 3:
@@ -279,27 +281,38 @@ class Proposer:
             yield from way(meaning, target)
 
     def _positions(self, meaning: Phrase, target: int) -> Iterator[Option]:
-        kind = denotation({**meaning, "number": "all"}, self._facts)
-        for names in self._draws.shuffled(_POSITIONS):
-            if all(self._facts.position(name).sure >> target & 1 for name in names):
-                fact = kind
-                for name in names:
-                    fact = fact & at_position(name, kind, self._facts)
-                yield {**meaning, "positions": names}, fact
+        facts = self._facts
+        here = {name for name in POSITIONS if facts.position(name).sure >> target & 1}
+        if not here:
+            return
+        kind = denotation({**meaning, "number": "all"}, facts)
+        for names in self._draws.shuffled([each for each in _POSITIONS if here.issuperset(each)]):
+            fact = kind
+            for name in names:
+                fact = fact & at_position(name, kind, facts)
+            yield {**meaning, "positions": names}, fact
 
     def _relations(self, meaning: Phrase, target: int) -> Iterator[Option]:
-        for landmark in self._others(target):
-            for name in self._draws.shuffled(DIRECTIONS):
-                fact = self._facts.relation(name, landmark)
-                if fact.sure >> target & 1 and name in self._language.words["relations"]:
-                    yield {**meaning, "relations": [{"relation": name, "to": [landmark]}]}, fact
+        facts, draws, own = self._facts, self._draws, 1 << target
+        among = denotation({**meaning, "number": "all"}, facts).may
+        first = draws.below(4)
+        for name, opposite in (*_DIRECTIONS[first:], *_DIRECTIONS[:first]):
+            # What is right of the target has the target to its left.
+            landmarks = indices(facts.relation(opposite, target).sure & self._speakable)
+            if landmarks and name in self._language.words["relations"]:
+                # Those first of which it tells the target apart.
+                single = [each for each in landmarks if facts.relation(name, each).may & among == own]
+                for chosen in filter(None, (single, landmarks)):
+                    landmark = draws.one(chosen)
+                    relation = {"relation": name, "to": [landmark]}
+                    yield {**meaning, "relations": [relation]}, facts.relation(name, landmark)
 
     def _relations_close(self, meaning: Phrase, target: int) -> Iterator[Option]:
         # They need masks, so that few are looked at.
         names = [name for name in _CLOSE if name in self._language.words["relations"]]
         if self._facts.concepts.is_a(meaning["head"], "animal") is not False:
             names = [name for name in names if name != "overlapping"]
-        for landmark in self._others(target)[:_FEW]:
+        for landmark in self._others(target):
             name = self._draws.one(names)
             fact = self._facts.relation(name, landmark)
             if fact.sure >> target & 1:
@@ -321,7 +334,7 @@ class Proposer:
                 yield self._with_rank(meaning, {"by": by, "n": n}), Fact(1 << target, 1 << target)
 
     def _between(self, meaning: Phrase, target: int) -> Iterator[Option]:
-        others = self._others(target)[:_FEW]
+        others = self._others(target)
         for one, other in pairwise(others):
             fact = self._facts.between(one, other)
             if fact.sure >> target & 1:
@@ -331,7 +344,7 @@ class Proposer:
         among = denotation({**meaning, "number": "all"}, self._facts)
         if among.sure.bit_count() < 2:
             return
-        for landmark in self._others(target)[:_FEW]:
+        for landmark in self._others(target):
             rest = among.may & ~(1 << target) & ~(1 << landmark)
             for by in self._draws.shuffled(("near", "far")):
                 if rest and not rest & ~self._facts.nearer(by, landmark).after[target]:
@@ -339,7 +352,9 @@ class Proposer:
                     yield self._with_rank(meaning, rank), Fact(1 << target, 1 << target)
 
     def _others(self, target: int) -> list[int]:
-        return self._draws.shuffled([each for each in self._targets if each != target])[:_MOST_LANDMARKS]
+        """A few other objects that may serve as landmarks."""
+        drawn = dict.fromkeys(self._draws.one(self._targets) for _ in range(_FEW + 1))
+        return [each for each in drawn if each != target][:_FEW]
 
     def _described(self, meaning: Phrase, targets: tuple[int, ...]) -> Proposal | None:
         """A proposal with its landmarks in words, where there are any."""
