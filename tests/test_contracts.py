@@ -96,7 +96,7 @@ def test_only_the_detection_side_imports_mmdet():
 def test_verbs_for_data_import_no_torch_and_help_imports_nothing_heavy():
     heavy = "sorted({'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmseg'} & set(sys.modules))"
     assert python(f"import sos_mm.cli, sys; sos_mm.cli._new_parser().format_help(); print({heavy})") == "[]"
-    verbs = "synthesize, preview, index, cutout, browse, validate, convert, config"
+    verbs = "synthesize, preview, index, cutout, browse, validate, convert, refer, config"
     assert python(f"from sos_mm.cli import {verbs}; import sys; print('torch' in sys.modules)") == "False"
 
 

@@ -155,7 +155,7 @@ def describe(out: Path, summary: Record) -> str:
     silent = summary.get("images without expressions", 0)
     if silent:
         lines.append(
-            f"{silent} images have none: they hold no object, or nothing is known to be annotated in full, which "
+            f"{silent} images have none: nothing in them can be told apart, or is known to be annotated in full, which "
             "`--complete all` asserts"
         )
     lines += [f"{out / name}: {count}" for name, count in summary["records"].items()]

@@ -51,7 +51,7 @@ def image_line(
 
 
 def _plain(value: float) -> float | int:
-    """A whole number as such, since files are shorter then."""
+    """Writes an integral value as an integer, which keeps files short."""
     return int(value) if value == int(value) else float(value)
 
 
@@ -67,7 +67,7 @@ class CaptionWriter:
         tokens: Least and most tokens that are drawn for a caption.
 
     Raises:
-        ValueError: If ``tokens`` are not two whole numbers, the first not above the second, in [8, 256].
+        ValueError: If ``tokens`` are not two integers, the first not above the second, in [8, 256].
     """
 
     def __init__(self, count: Counter, tokens: Sequence[int] = CAPTION_TOKENS):

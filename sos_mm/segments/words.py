@@ -77,7 +77,8 @@ _POSTURE = (
 )
 _POSITION = (
     r"middle|cent(?:er|re|ral)|corner|top|bottom|upper|lower|edge|end|front|back|foreground|background|side|"
-    r"first|second|third|fourth|fifth|last|behind|between|beside|besides|next|near|nearby|nearest|closer|closest|far|"
+    r"first|second|third|(?:four|fif|six|seven|eigh|nin|ten)th|last|touch(?:es|ing)|overlap(?:s|ping)|"
+    r"behind|between|beside|besides|next|near|nearby|nearest|closer|closest|far|"
     r"farther|farthest|further|furthest|adjacent|opposite|above|below|beneath|under|underneath|over|around|"
     r"(?:bigg|larg|small|tall|short|high|low)(?:est|er)|most|only|both|all|other|another|each|every|alone|row|line|"
     r"group|two|three|four|five|six|seven|eight|nine|ten|outer(?:most)?|inner(?:most)?"

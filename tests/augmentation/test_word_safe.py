@@ -146,3 +146,22 @@ def test_bad_input():
         build("miror")
     assert "RandomFlip" in repr(build())
     assert pickle.loads(pickle.dumps(build())).operations == ("mirror",)
+
+
+def test_expressions_of_place_are_safe():
+    """What the grammar says of places and orders is neither mirrored nor cropped, whatever its wording."""
+    from sos_mm.referring.phrasing import write
+    from tests.referring.scenes import composed
+
+    mirror, crop = (build(each).is_endangered for each in ("mirror", "crop"))
+    sides, places = 0, 0
+    for index in range(40):
+        for each in write(composed("several categories", index), np.random.default_rng(index)):
+            meaning = repr(each.meaning)
+            if "'left" in meaning or "'right" in meaning:
+                assert mirror({"text": each.text}), each
+                sides += 1
+            if each.kind in ("spatial", "mixed"):
+                assert crop({"text": each.text}), each
+                places += 1
+    assert min(sides, places) > 80

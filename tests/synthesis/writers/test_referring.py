@@ -39,16 +39,23 @@ def test_expressions_are_true_of_the_scenes(composed):
     assert said > 60
 
 
-def test_the_tool_finds_them_true(composed):
-    """Read back from the data set's own files, categories as the vocabulary spells them."""
-    verdicts = [
+def verdicts(composed) -> list[str]:
+    """What the data set's own files say of its expressions, categories as the vocabulary spells them."""
+    lines = composed.lines("annotations/referring.jsonl")
+    return [
         verify(image, each["text"], each["targets"]).status
-        for image, line in zip(
-            AnnotatedImages(composed.out, pixels=True), composed.lines("annotations/referring.jsonl"), strict=True
-        )
+        for image, line in zip(AnnotatedImages(composed.out, pixels=True), lines, strict=True)
         for each in line["expressions"]
     ]
-    assert set(verdicts) == {"true"}
+
+
+def test_the_tool_finds_them_true(composed, tmp_path):
+    """Of JPEG files, whose colours are slightly others, some colours are no longer sure; none is false."""
+    found = verdicts(composed)
+    assert "refused" not in found
+    assert found.count("true") > 0.9 * len(found)
+    exact = Composed(tmp_path, formats=["coco", "objects", "referring"], image_format="png")
+    assert set(verdicts(exact)) == {"true"}
 
 
 @pytest.mark.parametrize("name", FILES)
