@@ -138,7 +138,7 @@ def test_released_panoptic_is_repaired(composed, tmp_path):
     assert repaired["annotations"] == right["annotations"]
     assert all(each["isthing"] == 1 for each in repaired["categories"])
     code, said = run("convert_annotations.py", "released-panoptic", path, out, "--masks", tmp_path)
-    assert (code, "00000000.png does not exist" in said) == (1, True)
+    assert (code, "00000000.png does not exist" in said) == (2, True)
 
 
 def as_released(record: dict) -> dict:
@@ -294,7 +294,7 @@ def test_refs(refs, tmp_path):
     assert lines(odvg)[2]["grounding"]["regions"][0]["bbox"] == [[1, 2, 11, 22], [70, 5, 80, 25]]
     assert lines(odvg)[0]["grounding"]["regions"][0]["tokens_positive"] == [[0, 8]]
     code, said = run("convert_annotations.py", *command[:-1], "testA")
-    assert (code, "(train, val), but got 'testA'" in said) == (1, True)
+    assert (code, "(train, val), but got 'testA'" in said) == (2, True)
 
 
 def test_expressions_with_faulty_targets_are_left_out(refs):
@@ -321,7 +321,7 @@ def test_nothing_to_write_is_an_error(composed, tmp_path):
     path = tmp_path / "panoptic.json"
     path.write_text(json.dumps(content))
     code, said = run("convert_annotations.py", "panoptic-intra-class", path, tmp_path / "out.json")
-    assert (code, "nothing of" in said) == (1, True)
+    assert (code, "nothing of" in said) == (2, True)
 
 
 def test_intra_class(composed, with_phrases, tmp_path):

@@ -80,7 +80,7 @@ def test_subsets_of_a_file_cut_short(tmp_path):
     path = tmp_path / "cut.json"
     path.write_text('{"images": [{"id": 1}],\n "annotations": [{"id"')
     code, said = run(path, "--out", tmp_path / "out")
-    assert (code, said) == (1, f"error: {path}, line 2, column 23: it was cut short here.\n")
+    assert (code, said) == (2, f"error: {path}, line 2, column 23: it was cut short here.\n")
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_the_tool_names_file_and_line_of_what_is_wrong(tmp_path):
     path = tmp_path / "x.json"
     path.write_text('{"images": [1],\n "annotations": []}')
     code, said = run(path, "--out", tmp_path / "out")
-    assert (code, said) == (1, f"error: {path}, line 1: an entry of 'images' must be a JSON object, but is 1.\n")
+    assert (code, said) == (2, f"error: {path}, line 1: an entry of 'images' must be a JSON object, but is 1.\n")

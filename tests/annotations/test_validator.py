@@ -255,11 +255,11 @@ def test_tool(tmp_path):
     assert code == 1
     assert f"{wrong}:12: annotation 2: [0, 0, 90, 9] in 80x60" in said
     code, said = run(tmp_path / "none.json")
-    assert (code, said) == (1, f"error: The annotation file {tmp_path / 'none.json'} does not exist.\n")
-    assert run(right, "--images", tmp_path / "nowhere")[0] == 1
+    assert (code, said) == (2, f"error: The annotation file {tmp_path / 'none.json'} does not exist.\n")
+    assert run(right, "--images", tmp_path / "nowhere")[0] == 2
     # What was found before is printed.
     code, said = run(wrong, tmp_path / "none.json")
-    assert (code, f"{wrong}:12: annotation 2" in said, said.endswith("none.json does not exist.\n")) == (1, True, True)
+    assert (code, f"{wrong}:12: annotation 2" in said, said.endswith("none.json does not exist.\n")) == (2, True, True)
 
 
 @pytest.mark.parametrize(
