@@ -137,6 +137,7 @@ def registered() -> list[tuple[str, str]]:
     import mmengine.registry as registries
 
     import_module("sos_mm.augmentation")
+    import_module("sos_mm.engine.hooks")
     if "mmseg" in scopes():
         import_module("sos_mm.saliency")
     if "mmdet" in scopes():

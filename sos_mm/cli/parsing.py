@@ -5,9 +5,10 @@ import sys
 from typing import Any
 
 from sos_mm.checks import require_posix
+from sos_mm.cli.ending import refusals
 
 # What these do needs more of the operating system than Windows has.
-POSIX_VERBS = ("synthesize", "preview", "index", "cutout", "convert")
+POSIX_VERBS = ("synthesize", "preview", "index", "cutout", "refer", "convert")
 
 
 def new_parser(verb: str, description: str, prog: str | None, **options) -> argparse.ArgumentParser:
@@ -20,13 +21,11 @@ def new_parser(verb: str, description: str, prog: str | None, **options) -> argp
         options: Options of `argparse.ArgumentParser`.
 
     Raises:
-        SystemExit: If the verb cannot be used on this operating system.
+        Ended: If the verb cannot be used on this operating system.
     """
     if verb in POSIX_VERBS:
-        try:
+        with refusals():
             require_posix(f"`{prog or sys.argv[0]}`")
-        except RuntimeError as error:
-            sys.exit(f"error: {error}")
     if prog is None:
         description = description.replace(f"sos-mm {verb}", f"python {sys.argv[0]}")
     return argparse.ArgumentParser(prog=prog, description=description, **options)

@@ -43,7 +43,7 @@ def _claims(category: str, phrase: str, attributes: tuple[str, ...]) -> tuple[fr
 
 
 def _before_noun(phrase: str, category: str) -> list[str]:
-    """Adjectives of a phrase that stand right before the category's name: colours, or the last word alone."""
+    """Colours before the category's name, and the word right before it if there is no other one."""
     noun = category_phrase(category)
     before, found, _ = f" {phrase} ".partition(f" {noun} ")
     tokens = before.split()
@@ -54,8 +54,10 @@ def _before_noun(phrase: str, category: str) -> list[str]:
         return []
     if adjectives and adjectives[-1] in _NO_ADJECTIVES:
         return []
-    colored = [each for each in adjectives if COLOR_WORD.fullmatch(each)]
-    return [*colored, *(each for each in adjectives[-1:] if each not in colored)]
+    others = [each for each in adjectives if each not in _MODIFIERS and not COLOR_WORD.fullmatch(each)]
+    # Of two words before the noun the first may belong to the second: "chocolate chip cookie", "half peeled banana".
+    single = others if others == adjectives[-1:] else []
+    return [*(each for each in adjectives if COLOR_WORD.fullmatch(each)), *single]
 
 
 def _whole_colors(text: str) -> frozenset[str] | None:

@@ -7,7 +7,7 @@ A noun phrase is a dict. All keys but the first two are left out where they woul
 - ``head``: a concept, a broader term, or 'object'.
 - ``attributes``: sorted ``[kind, value]`` pairs; kinds are 'color', 'word' and 'size' ('large', 'small').
 - ``positions``: sorted, of 'left', 'right', 'top', 'bottom', 'middle'.
-- ``relations``: dicts with ``relation`` and ``to``, one noun phrase, or two for 'between'.
+- ``relations``: dicts with ``relation`` and ``to``, one noun phrase; for 'between' two, or one of two things.
 - ``rank``: a dict with ``by`` (a side, 'large', 'small', 'front', 'back', or 'near' or 'far' with ``to``) and ``n``,
   from 1. With a count it means the first so many.
 
@@ -128,7 +128,10 @@ def _relation(relation: dict[str, Any], facts: Facts) -> Fact:
 
 
 def _between(landmarks: list[Phrase], facts: Facts) -> Fact:
-    one, other = (denotation(each, facts) for each in landmarks)
+    one, other = (denotation(each, facts) for each in (landmarks * 2)[:2])
+    if len(landmarks) == 1 and one.may.bit_count() != 2:
+        # "Between the dogs" of which there are three says nothing.
+        return Fact(0, facts.everything if one.may else 0)
     sure, may, some = facts.everything, 0, False
     for first in indices(one.may):
         for second in indices(other.may):

@@ -16,6 +16,8 @@ _OPPOSITES = {
 _OTHER_ENDS = {"left": "right", "right": "left", "top": "bottom", "bottom": "top", "large": "small", "small": "large",
                "front": "back", "back": "front", "near": "far", "far": "near"}  # fmt: skip
 
+_MOST_COUNTED = 4
+
 
 class NearMisses:
     """Changes one thing of what true expressions of an image mean, so that it may well mean nothing.
@@ -156,8 +158,6 @@ def _changes(meaning: Phrase, facts: Facts) -> Iterator[Phrase]:
             yield changed
     if "rank" in meaning:
         yield {**copied(meaning), "rank": {**copied(meaning["rank"]), "by": _OTHER_ENDS[meaning["rank"]["by"]]}}
-        if "to" not in meaning["rank"] and meaning["rank"]["by"] not in ("large", "small", "front", "back"):
-            sized = any(kind == "size" for kind, _ in meaning.get("attributes", ()))
-            most = 1 if sized else 4
-            for n in range(1, min(facts.head(meaning["head"]).sure.bit_count(), most) + 1):
+        if meaning["rank"]["n"] > 1:
+            for n in range(2, min(facts.head(meaning["head"]).sure.bit_count(), _MOST_COUNTED) + 1):
                 yield {**copied(meaning), "rank": {**meaning["rank"], "n": n}}

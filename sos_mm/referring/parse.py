@@ -136,6 +136,8 @@ class _Sentence:
             yield from self._adjectives(end, draft.with_positions(value), depth + 1)
         for end, by in here.get("superlative", ()):
             yield from self._counted(end, draft.with_rank(by, 1), depth)
+            for stop, _ in self._matches[end].get("of", ()):
+                yield from self._of_several(stop, draft.with_rank(by, 1))
         for end, number in here.get("ordinal", ()):
             yield from self._adjectives(end, draft.with_ordinal(number), depth + 1)
 
@@ -148,6 +150,13 @@ class _Sentence:
             changed = draft.with_number(value)
             if changed is not None and value != "all":
                 yield from self._adjectives(end, changed, depth + 1)
+
+    def _of_several(self, start: int, draft: "_Draft | None") -> Iterator[tuple[int, "_Draft"]]:
+        """The largest "of the three dogs": their number is left out, which is no part of what is meant."""
+        for end, several in self._determiners(start, _Draft(), 0):
+            plain = not (several.rank or several.ordinal or several.positions)
+            if draft is not None and plain and several.form == "many" and several.determiner != "indefinite":
+                yield end, draft._replace(head=several.head, form="one", attributes=several.attributes)
 
     def _joined(self, start: int) -> int:
         """Behind a comma between adjectives."""
@@ -195,8 +204,9 @@ class _Sentence:
                 for end, value in here.get(tag, ()):
                     tail = next((stop for stop, _ in self._matches[end].get("color tail", ())), end)
                     yield tail, draft.with_attribute(tag, value)
-            for end, by in here.get("superlative", ()):
-                yield end, draft.with_rank(by, 1)
+            for place in (start, *(end for end, _ in here.get("definite", ()))):
+                for end, by in self._matches[place].get("superlative", ()):
+                    yield end, draft.with_rank(by, 1)
         if depth < _DEEPEST:
             yield from self._landmarks(here, draft, depth)
 
@@ -218,6 +228,8 @@ class _Sentence:
                 yield stop, draft.with_rank(by, 1, phrase)
         for end, _ in here.get("between", ()):
             for middle, one in self._phrases(end, depth + 1):
+                if one["number"] == "all" or one.get("count") == 2:
+                    yield middle, draft.with_relation("between", [one])
                 for second, _ in self._matches[middle].get("and", ()):
                     for stop, other in self._phrases(second, depth + 1):
                         yield stop, draft.with_relation("between", [one, other])

@@ -340,7 +340,10 @@ class BruteForce:
 
     def in_relation(self, i, relation):
         if relation["relation"] == "between":
-            one, other = (self.phrase(each) for each in relation["to"])
+            one, other = (self.phrase(each) for each in (relation["to"][0], relation["to"][-1]))
+            number = sum(value is not False for value in one)
+            if len(relation["to"]) == 1 and number != 2:
+                return None if number else False
             pairs = [
                 (j, k) for j in self.all for k in self.all
                 if j != k and one[j] is not False and other[k] is not False

@@ -21,6 +21,7 @@ def claimed(instance) -> tuple[set[str], set[str]]:
             colors |= set(parts)
         elif text in instance.attributes:
             words.add(text)
-    if before and before[-1] not in ("and", *TONES):
-        words.add(before[-1])
+    plain = [each for each in before if each not in ("and", *TONES) and SAME.get(each, each) not in COLOR_NAMES]
+    if len(plain) == 1 and plain[0] == before[-1]:
+        words.add(plain[0])
     return colors, words

@@ -42,6 +42,10 @@ TRUE = [
     ("first dog from the left", [0]),
     ("the car between the red dog on the left and the green dog", [1]),
     ("the vehicle", [1]),
+    ("the only car", [1]),
+    ("the smallest of the three dogs", [3]),
+    ("the dog that is the smallest", [3]),
+    ("the leftmost of the red dogs", [0]),
     ("both dogs on the right", [2, 3]),
     ("the two red dogs", [0, 3]),
     ("all three dogs", [0, 2, 3]),
@@ -299,3 +303,15 @@ def test_wrong_arguments(dogs):
         Thresholds(larger=0.5)
     with pytest.raises(ValueError, match=r"together at most 1, but got 0.6 and 0.6"):
         Amounts(several=0.6, none=0.6)
+
+
+def test_between_two_of_a_kind():
+    row = [
+        ("dog", (20, 100, 80, 160), "red"),
+        ("car", (160, 100, 220, 160), "red"),
+        ("dog", (300, 100, 360, 160), "red"),
+    ]
+    assert verify(drawn(row), "the car between the two dogs", [1]).status == "true"
+    assert verify(drawn(row), "the car between the dogs", [1]).status == "true"
+    assert verify(drawn(row[:2]), "the car between the two dogs", [1]).status == "undecidable"
+    assert verify(drawn(row[1:2]), "the car between the two dogs", [0]).status == "refused"
