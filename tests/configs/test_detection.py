@@ -235,6 +235,20 @@ def test_joint_training_replays_real_data(kind, size):
             "real-composed-mix-100k",
         ),
         (
+            "referring-no-target-100k",
+            2e-4,
+            [3, 3, 1, 1, 1],
+            [("FC-100K", "referring"), ("FC-100K", "expressions")],
+            "real-composed-100k",
+        ),
+        (
+            "single-category-referring",
+            2e-4,
+            [3, 3, 1, 1, 1],
+            [("SFC-50K", "referring"), ("SGC-50K", "referring")],
+            "real-composed-100k",
+        ),
+        (
             "single-category",
             2e-4,
             [3, 3, 1, 1, 1],

@@ -1,6 +1,7 @@
 """One config of each family over mmdet trains and validates, shrunk, on data laid out as the real ones."""
 
 import gc
+import json
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,18 @@ def test_grounding(at_place, tmp_path):
     assert "val/lvis_fixed_ap/AP" in scalars(runner)
     judge(tmp_path, "evaluate-lvis-minival", "lvis_fixed_ap/APr")
     judge(tmp_path, "evaluate-intra-class", "intra_class/average_gap")
+
+
+def test_grounding_without_target(at_place, tmp_path):
+    """Captions of several expressions and single ones train, those without target included."""
+    name = "grounding/mm-grounding-dino_swin-t_referring-no-target-100k.py"
+    expressions = (Path("data/sos/FC-100K/annotations") / "odvg_expressions.jsonl").read_text().splitlines()
+    silent = sum(not json.loads(line)["grounding"]["regions"] for line in expressions)
+    assert 0 < silent < len(expressions)
+    runner, watch = train(prepare(name, shrink_grounding, tmp_path / "referring"))
+    sources = [next(part for part in parts if part in SOURCES) for parts in watch.files]
+    assert abs(sources.count("FC-100K") - len(sources) * 6 / 9) < 2
+    assert type(runner.model).__name__ == "CappedGroundingDINO"
 
 
 def judge(folder: Path, name: str, measured: str) -> None:

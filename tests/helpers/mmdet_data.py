@@ -52,7 +52,7 @@ def make_data(folder: Path) -> None:
             backgrounds={"type": "gradient"},
             layout={"type": "StructuredLayout", "counts": (2, 5), "crowded": "fewer"},
             vocabulary=vocabulary,
-            formats=[form],
+            formats=[form] if form != "odvg" else [form, "referring"],
         )
         synthesize(recipe, folder / "data/sos" / name, 4, progress=False)
     _intra_class(folder / "data/sos/SFC-val", rng)
