@@ -158,7 +158,7 @@ def test_a_faulty_shard_leaves_the_others(recipe, tmp_path, monkeypatch):
     assert made == list(range(10))
     with pytest.raises(FileExistsError, match="belongs to another run"):
         make(recipe, out, seed=1)
-    with pytest.raises(ValueError, match="out is a data set in the making: run the command that began it again"):
+    with pytest.raises(ValueError, match="out is an unfinished data set: run its command again"):
         read_dataset(out)
     made.extend([0] * 2)
     report = make(recipe, out)
