@@ -22,7 +22,7 @@ class Lineage:
     packages: dict[str, tuple[str, str]]
 
     def installed(self) -> dict[str, str]:
-        """Returns the installed ones: import name -> version."""
+        """Returns the versions of the installed packages by import name."""
         versions: dict[str, str] = {}
         for module, (distribution, _) in self.packages.items():
             # mmcv without compiled operators is a distribution with another name.

@@ -28,6 +28,8 @@ class Purpose(IntEnum):
     NEGATIVES = 32
     CAPTION = 33
     REPORT = 64
+    REFERRING = 65
+    REFERRING_CAPTION = 66
 
 
 def generator(run_seed: int, purpose: Purpose, image_index: int, visit: int = 0) -> np.random.Generator:

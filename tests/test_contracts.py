@@ -18,7 +18,8 @@ ARROWS = {
     "segments": {"formats"},
     "cutouts": {"segments"},
     "composition": {"segments", "formats"},
-    "synthesis": {"segments", "composition", "formats"},
+    "referring": {"segments", "composition", "formats", "metrics", "language_model"},
+    "synthesis": {"segments", "composition", "referring", "formats"},
     "browse": {"formats"},
     "annotations": {"formats"},
     "metrics": set(),
@@ -28,7 +29,7 @@ ARROWS = {
     "detection": {"formats", "metrics", "engine"},
     "engine": set(),
     # The command, which nothing else imports.
-    "cli": {"segments", "cutouts", "synthesis", "browse", "annotations", "saliency", "engine", "formats"},
+    "cli": {"segments", "cutouts", "synthesis", "browse", "annotations", "referring", "saliency", "engine", "formats"},
 }
 LEAVES = {"atomic", "checks", "compat", "errors", "page", "registry", "seeding", "shipped", "terminal"}
 # Folder of saliency -> the others that it may import from.
@@ -43,6 +44,7 @@ WITHOUT_TORCH = (
     "segments",
     "cutouts",
     "composition",
+    "referring",
     "synthesis",
     "browse",
     "annotations",

@@ -1,7 +1,6 @@
 # Intra-class referring: telling objects of one category apart by an expression, on held-out composed images.
 #   python tools/synthesize.py configs/synthesis/sfc.py --out data/sos/SFC-val --num 1000 --seed 1
-#   python tools/convert_annotations.py panoptic-intra-class data/sos/SFC-val/annotations/panoptic.json \
-#       data/sos/SFC-val/annotations/intra_class.json
+#   python tools/refer.py data/sos/SFC-val --out data/sos/SFC-val/annotations --outputs intra_class --complete all
 _base_ = "mm-grounding-dino_swin-t_evaluate-refcoco.py"
 # All objects of a category may be detected.
 model = dict(test_cfg=dict(max_per_img=300))

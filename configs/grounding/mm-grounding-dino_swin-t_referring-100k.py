@@ -3,9 +3,10 @@
 # weights and the schedule are ours; the ratio is that of SOS's configs with one composed source. Images whose
 # expressions contain words of position, such as "left", "the second" or "behind", are neither mirrored nor cropped, but
 # resized.
-# Expressions of a language model, as ODVG with one expression a line, or each phrase of the images as an expression:
-#   python tools/convert_annotations.py odvg-mdetr data/sos/FC-100K/annotations/odvg_grounding.jsonl referring.json
-#   python tools/convert_annotations.py mdetr-odvg referring.json data/sos/FC-100K/annotations/odvg_referring.jsonl
+# Captions join expressions of an image that are proved true and unique, negative phrases included:
+#   python tools/refer.py data/sos/FC-100K --out data/sos/FC-100K/annotations --complete all
+# `--complete all` asserts that the backgrounds show nothing of FC's categories. `--expressions FILE` takes those of a
+# language model, if they are proved.
 _base_ = "mm-grounding-dino_swin-t_real-composed-100k.py"
 load_from = "work_dirs/mm-grounding-dino_swin-t_real-composed-100k/epoch_10.pth"
 pipeline = [*_base_.train_pipeline]

@@ -18,7 +18,7 @@ from sos_mm.seeding import Purpose, generator
 
 
 def phrase_of(file: PanopticFile, segment: Record) -> str:
-    """Gives a segment's phrase as it stands in a caption; its category's name if it has none."""
+    """Returns the phrase of a segment for a caption, or its category's name if it has none."""
     phrase = segment.get("phrase") or segment.get("short_phrase") or ""
     return caption_phrase(phrase, file.names[segment["category_id"]])
 
@@ -28,7 +28,7 @@ def _size(image: Record) -> tuple[int, int]:
 
 
 def detection_lines(file: PanopticFile) -> Iterator[Record]:
-    """Encodes ODVG for detection: a line an image, labels as in `PanopticFile.labels`."""
+    """Converts to ODVG for detection: one line an image, labels as in `PanopticFile.label_map`."""
     labels = file.labels
     for image, segments in file.images():
         instances = [
@@ -38,7 +38,7 @@ def detection_lines(file: PanopticFile) -> Iterator[Record]:
 
 
 def grounding_lines(file: PanopticFile, max_characters: int | None = None, seed: int = 0) -> Iterator[Record]:
-    """Encodes ODVG for grounding: captions of the segments' phrases in an order that is drawn, with half-open spans.
+    """Converts to ODVG for grounding: captions of the segments' phrases in random order, with half-open spans.
 
     Args:
         file: The file.
@@ -59,7 +59,7 @@ def grounding_lines(file: PanopticFile, max_characters: int | None = None, seed:
 
 
 def intra_class(file: PanopticFile, dataset_name: str = "refcoco") -> Record:
-    """Makes expressions that mean one of several objects of a category, for `IntraClassReferringMetric`.
+    """Builds expressions that refer to one of several objects of a category, for `IntraClassReferringMetric`.
 
     Every object becomes one whose category has others in its image and whose phrase no other object there has.
 

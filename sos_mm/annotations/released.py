@@ -26,7 +26,7 @@ _REGION = {"phrase": TEXT, "bboxes": BOXES}
 def rebuilt_lines(
     path: str | Path, image_suffix: str = ".jpg", max_characters: int | None = None, left_out: Counter | None = None
 ) -> Iterator[Record]:
-    """Rebuilds the lines of a released grounding file, with boxes, spans and file names made right.
+    """Yields the lines of a released grounding file with corrected boxes, spans and file names.
 
     A phrase is removed from the caption if one of its boxes is occluded or outside the image, since the other boxes
     alone are not all its targets. Lines without any remaining phrase are left out.
@@ -62,7 +62,7 @@ def rebuilt_lines(
 def repaired_panoptic(
     path: str | Path, masks: str | Path, image_suffix: str | None = None, left_out: Counter | None = None
 ) -> Record:
-    """Reads a released panoptic file and gives it the areas and boxes that its PNGs show, for `CocoPanopticDataset`.
+    """Returns a released panoptic file with areas and boxes computed from its PNG files, for `CocoPanopticDataset`.
 
     The released masks were drawn with soft edges, so a few pixels at edges may have an id between those of two
     segments. If it is no segment's id, the pixel becomes void; if it is another segment's id, it cannot be detected.
@@ -98,7 +98,7 @@ def repaired_panoptic(
 
 
 def _shown(ids: np.ndarray) -> dict[int, Record]:
-    """Finds the area and xywh box of every id in a map of ids, but 0."""
+    """Computes area and xywh box of every id except 0 in a map of ids."""
     rows, columns = np.nonzero(ids)
     found, which, areas = np.unique(ids[rows, columns], return_inverse=True, return_counts=True)
     low, high = np.full((2, len(found)), 2**31), np.full((2, len(found)), -1)

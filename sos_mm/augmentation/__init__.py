@@ -1,4 +1,6 @@
-"""On-the-fly augmentation of any mmdet, mmseg or saliency pipeline: pasted objects, and words that stay true."""
+"""On-the-fly augmentation for any mmdet, mmseg or saliency pipeline: pasted objects, and transforms that keep captions
+true.
+"""
 
 from sos_mm.compat import check_openmmlab
 

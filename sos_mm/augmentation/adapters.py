@@ -1,6 +1,6 @@
-"""What pasted objects do to the annotations of a sample, by kind of annotation.
+"""Updates the annotations of a sample for pasted objects, by kind of annotation.
 
-Each function takes the values of a pipeline's ``results`` and gives new ones; none is changed in place.
+Each function takes values of a pipeline's ``results`` and returns new ones; none is changed in place.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from sos_mm.composition.scene import Scene
 
 @dataclass(frozen=True)
 class Pasted:
-    """What was pasted into an image.
+    """The objects that were pasted into an image.
 
     Attributes:
         scene: The image with the objects.
@@ -28,7 +28,7 @@ class Pasted:
 
     @cached_property
     def cover(self) -> np.ndarray:
-        """(H, W) uint8: 1 where an object is."""
+        """Union of the objects' masks, (H, W) uint8: 1 where an object is."""
         cover = np.zeros(self.scene.size, np.uint8)
         for each in self.scene.objects:
             x0, y0, x1, y1 = each.box
@@ -37,45 +37,47 @@ class Pasted:
 
     @cached_property
     def boxes(self) -> np.ndarray:
-        """(N, 4) float32 tight half-open xyxy boxes."""
+        """Tight half-open xyxy boxes, (N, 4) float32."""
         return np.array([each.box for each in self.scene.objects], np.float32).reshape(-1, 4)
 
     def draw_masks(self, masks: np.ndarray) -> None:
-        """Writes the visible masks of the objects into (N, H, W) zeros."""
+        """Writes the modal masks of the objects into (N, H, W) zeros."""
         for index, each in enumerate(self.scene.objects):
             x0, y0, x1, y1 = each.box
             here = masks[index, y0:y1, x0:x1]
-            # Into the mask itself, which costs half of what a copy would.
+            # In place, at half the cost of a copy.
             out = here.view(bool) if here.dtype.itemsize == 1 else here
             np.equal(self.scene.owner[y0:y1, x0:x1], index + 1, out=out, casting="unsafe")
 
 
 @dataclass(frozen=True)
 class Rules:
-    """When an object of the image that is partly covered still counts.
+    """The visibility below which an occluded object of the image is dropped.
 
     Attributes:
-        min_visible_share: Least share of it that is still seen.
-        min_area: Least number of its pixels that are.
+        min_visible_share: Least visible share of its area before pasting.
+        min_area: Least number of its visible pixels.
     """
 
     min_visible_share: float
     min_area: int
 
     def keep(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """Tells of areas before and after, (N,) each, which are kept; what was not covered is, however small."""
+        """Returns which objects are kept, given (N,) areas before and after; objects without
+        occlusion are always kept.
+        """
         enough = (after >= self.min_visible_share * before) & (after >= self.min_area)
         return enough | (after == before)
 
 
 @dataclass(frozen=True)
 class OcclusionResult:
-    """What became of the objects that were in the image before.
+    """The original objects of the image after pasting.
 
     Attributes:
-        kept: (N,) bool, which of them still count.
-        boxes: (N, 4) float32 xyxy boxes of what is seen of them.
-        masks: The same kind of masks as before, of those kept and then of the pasted; None without masks.
+        kept: (N,) bool, which of them are kept.
+        boxes: (N, 4) float32 xyxy boxes of their visible parts.
+        masks: Masks of the same type as before, of the kept objects and then of the pasted ones; None without masks.
     """
 
     kept: np.ndarray
@@ -84,7 +86,7 @@ class OcclusionResult:
 
 
 def plain_boxes(boxes: Any) -> np.ndarray:
-    """Reads the boxes of a sample as an (N, 4) float32 array, xyxy.
+    """Converts the boxes of a sample to an (N, 4) float32 array, xyxy.
 
     Raises:
         ValueError: If they are neither mmdet's `HorizontalBoxes` nor such an array.
@@ -100,23 +102,23 @@ def plain_boxes(boxes: Any) -> np.ndarray:
 
 
 def boxes_like(boxes: Any, values: np.ndarray) -> Any:
-    """Makes boxes of the same kind and type with other values, (N, 4) float32 xyxy."""
+    """Returns boxes of the same type with other values, (N, 4) float32 xyxy."""
     if isinstance(boxes, np.ndarray):
         return values.astype(boxes.dtype)
     return type(boxes)(boxes.tensor.new_tensor(values), in_mode="xyxy", clone=False)
 
 
 def cover(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionResult:
-    """Judges the objects of an image by their masks, or by their boxes where there are no masks.
+    """Occludes the objects of an image by pasted ones, using their masks, or their boxes if there are no masks.
 
     Args:
-        masks: mmdet's `BitmapMasks` or `PolygonMasks`; None where there are boxes alone.
+        masks: mmdet's `BitmapMasks` or `PolygonMasks`; None if there are only boxes.
         boxes: (N, 4) float32 xyxy.
-        pasted: What covers them.
-        rules: Which are kept.
+        pasted: The pasted objects.
+        rules: The rules by which objects are kept.
 
     Raises:
-        ValueError: If the masks are of another kind, or not as many or as large as they should be.
+        ValueError: If the masks have another type, or another number or size than expected.
     """
     if masks is None:
         return cover_boxes(boxes, pasted, rules)
@@ -133,7 +135,7 @@ def cover(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Occlus
 
 
 def cover_boxes(boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionResult:
-    """Counts the covered pixels of the boxes; boxes that are kept stay as they are."""
+    """Counts the covered pixels of the boxes; boxes of kept objects do not change."""
     height, width = pasted.scene.size
     corners = np.rint(boxes).clip(0, (width, height, width, height)).astype(int)
     sums = cv2.integral(pasted.cover)
@@ -144,9 +146,9 @@ def cover_boxes(boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionRes
 
 
 def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionResult:
-    """Takes covered pixels out of masks; the boxes of objects that lost some become tight."""
+    """Removes covered pixels from masks; the boxes of affected objects become tight."""
     old, owner = masks.masks, pasted.scene.owner
-    # Masks are empty but for a small part each: nothing outside that is written.
+    # Masks are mostly empty: only the part inside the box is written.
     found = [_find(mask, box) for mask, box in zip(old, boxes, strict=True)]
     before, corners = np.array([area for area, _ in found], np.int64), [corner for _, corner in found]
     parts = [np.s_[y0:y1, x0:x1] for x0, y0, x1, y1 in corners]
@@ -165,10 +167,10 @@ def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -
 
 
 def cover_polygons(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionResult:
-    """Takes covered pixels out of polygons; those that lose some are drawn anew around their pixels, others stay.
+    """Removes covered pixels from polygons; affected polygons are traced again from their pixels.
 
-    Polygons of fewer than three points hold no pixel, so they lose nothing. An object without any is dropped, since
-    mmdet's `PolygonMasks` may not begin with one.
+    Polygons of fewer than three points contain no pixel and are not affected. An object without polygons is dropped,
+    since mmdet's `PolygonMasks` must not start with one.
     """
     from mmdet.structures.mask import polygon_to_bitmap
 
@@ -192,7 +194,7 @@ def cover_polygons(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) 
 
 
 def paint_labels(seg_map: np.ndarray, pasted: Pasted) -> np.ndarray:
-    """Writes the labels of the pasted objects into a map of labels, (H, W); gives a new one.
+    """Returns a copy of a label map (H, W) with the labels of the pasted objects.
 
     Raises:
         ValueError: If the map has another size, or its type cannot hold a label.
@@ -206,7 +208,7 @@ def paint_labels(seg_map: np.ndarray, pasted: Pasted) -> np.ndarray:
 
 
 def paint_saliency(saliency: np.ndarray, pasted: Pasted, value: float) -> np.ndarray:
-    """Writes a value in [0, 1] into an (H, W) saliency map where the pasted objects are; gives a new one."""
+    """Returns a copy of a saliency map (H, W) with a value in [0, 1] on the pasted objects."""
     _check_map("gt_saliency", saliency, pasted)
     return np.where(pasted.cover > 0, saliency.dtype.type(value), saliency)
 
@@ -217,20 +219,22 @@ def _check_map(name: str, found: np.ndarray, pasted: Pasted) -> None:
 
 
 def _common(mask: np.ndarray, other: np.ndarray) -> int:
-    """Counts the pixels that both have."""
+    """Counts the pixels of the intersection of two masks."""
     return cv2.countNonZero(cv2.multiply(mask, other))
 
 
 def _area(mask: np.ndarray) -> int:
-    """Counts the pixels of a mask, or of a part of one, which numpy counts slowly."""
+    """Counts the pixels of a mask or of a view of one; faster than numpy."""
     return cv2.countNonZero(mask) if mask.dtype == np.uint8 and mask.size else int(np.count_nonzero(mask))
 
 
 def _find(mask: np.ndarray, box: np.ndarray) -> tuple[int, tuple[int, int, int, int]]:
-    """Finds the area of a mask and an xyxy box that holds it all: its own and a pixel around, or else the tight one."""
+    """Computes the area of a mask and an xyxy box that contains it: the given box with a margin of a pixel, or else the
+    tight one.
+    """
     (height, width), area = mask.shape, _area(mask)
     x0, y0, x1, y1 = np.clip(np.add(box, (-1, -1, 2, 2)), 0, (width, height, width, height)).astype(int).tolist()
-    # Counting pixels is quicker than searching them.
+    # Counting pixels is faster than searching for them.
     return area, (x0, y0, x1, y1) if _area(mask[y0:y1, x0:x1]) == area else _tight_box(mask)
 
 

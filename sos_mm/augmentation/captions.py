@@ -1,4 +1,4 @@
-"""What captions of grounding samples allow to be pasted: as many words as fit, and nothing that makes them false."""
+"""Limits that a caption sets for pasting: the token limit, and words that pasting must not make false."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from math import ceil, isqrt
@@ -16,19 +16,19 @@ from sos_mm.segments.words import Words, find
 _LETTERS_A_TOKEN = 4
 # BERT's [CLS] and [SEP].
 _END_TOKENS = 2
-# Of an object in the image about so many pixels are looked at.
+# Number of pixels of an object of the image that are sampled.
 _PIXELS = 600
 
 
 def possible_phrases(record: SegmentRecord, kinds: Collection[str], recolors: bool) -> tuple[str, ...]:
-    """Lists what a segment may be called once it is in an image, as it is called now first.
+    """Lists the phrases that a segment may have after composition, its current one first.
 
-    Where composition makes its words false, it is called by fewer of them, or by its category.
+    If composition makes words of its phrase false, they are dropped, or its category is used instead.
 
     Args:
         record: The segment.
         kinds: Kinds of words that composition endangers.
-        recolors: Whether its hue may be turned.
+        recolors: Whether its hue may be rotated.
     """
     phrases = {phrase_of(record): None}
     if recolors:
@@ -41,14 +41,14 @@ def possible_phrases(record: SegmentRecord, kinds: Collection[str], recolors: bo
 def caption_holds(
     said: Sequence[str], before: np.ndarray, scene: Scene, boxes: np.ndarray, kinds: frozenset[str]
 ) -> bool:
-    """Tells whether what is said of an image is still true of its own objects, where nothing was pasted over them.
+    """Returns whether the texts of an image are still true of its own objects, outside the pasted ones.
 
     Args:
         said: Its caption and phrases.
-        before: (H, W, 3) uint8 RGB.
-        scene: The same with what was pasted, and its shadows and light.
-        boxes: (N, 4) float32 xyxy boxes of the objects; the whole image is one if there are none.
-        kinds: Kinds of words that the steps of light endanger.
+        before: (H, W, 3) uint8 RGB, the image before pasting.
+        scene: The scene after pasting, with shadows and light.
+        boxes: (N, 4) float32 xyxy boxes of its objects; the complete image counts as one object if there are none.
+        kinds: Kinds of words that the effects endanger.
     """
     words = Words("", "", "", "", tuple(said))
     if not kinds & claims(words).keys():
@@ -67,19 +67,19 @@ def caption_holds(
 def within_tokens(
     caption: Caption, phrases: Iterable[Sequence[str]], max_tokens: int, count: Callable[[str], int]
 ) -> list[int]:
-    """Chooses objects whose phrases fit a caption's limit together; gives their indices.
+    """Selects objects whose phrases together fit the token limit of a caption; returns their indices.
 
     Args:
-        caption: The caption as it is; its own phrases are not written again.
-        phrases: For each object all that it may come to be called, of which the longest must fit; an object that
-            does not fit is left out, others behind it may still fit.
-        max_tokens: The limit, with the two tokens that language models add at the ends.
-        count: Counts the tokens of a text, without those.
+        caption: The caption; phrases that it contains are not added again.
+        phrases: For each object all phrases that it may get, of which the longest must fit; an object that does not
+            fit is left out, later ones may still fit.
+        max_tokens: The limit, including the two special tokens that language models add at the ends.
+        count: Counts the tokens of a text, without special tokens.
     """
     chosen, seen = [], set(caption.known)
     left = max_tokens - _END_TOKENS - count(closed(caption.text))
     for place, possible in enumerate(phrases):
-        # What may still be called otherwise cannot count on being in the caption already.
+        # An object whose phrase may still change cannot rely on a phrase of the caption.
         known = len(possible) == 1 and possible[0] in seen
         cost = 0 if known else max(count(f"{phrase}. ") for phrase in possible)
         if cost <= left:
@@ -91,6 +91,7 @@ def within_tokens(
 
 
 def estimated_tokens(text: str) -> int:
-    """Estimates how many tokens a WordPiece tokenizer makes of a text: one for every four letters of a word, at least
-    one a word, and one for each mark at its end."""
+    """Estimates the number of WordPiece tokens of a text: one for every four letters of a word, at least one a word,
+    and one for each punctuation mark at its end.
+    """
     return sum(ceil(len(word) / _LETTERS_A_TOKEN) + (not word[-1].isalnum()) for word in text.split())

@@ -1,6 +1,6 @@
-"""Which label each pasted object gets in a sample, and which captions and class names come with them.
+"""Labels, captions and class names of the objects that are pasted into a sample.
 
-All functions here are pure: they take values of a sample and give new ones, which `SegmentPaste` puts into it.
+All functions here are pure: they take values of a sample and return new ones, which `SegmentPaste` puts into it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,11 +20,11 @@ UNKNOWN = ("error", "skip", "append")
 
 @dataclass(frozen=True)
 class Named:
-    """What the objects that are pasted into a sample are called there.
+    """Labels and texts of the objects pasted into a sample.
 
     Attributes:
         labels: The label of each object.
-        words: New values of the sample's ``text`` and ``phrases``, of those that change.
+        words: New values of the sample's ``text`` and ``phrases``, for those that change.
     """
 
     labels: list[int]
@@ -33,10 +33,10 @@ class Named:
 
 @dataclass(frozen=True)
 class LabelMapper:
-    """Decides labels and captions of pasted objects.
+    """Determines labels and captions of pasted objects.
 
     Attributes:
-        labels: Label by category, as `find_labels` gives them; None where samples have no classes.
+        labels: Labels by category, from `find_labels`; None if samples have no classes.
     """
 
     labels: Mapping[str, int] | None = None
@@ -44,16 +44,16 @@ class LabelMapper:
     def name(
         self, objects: Sequence[SceneObject], text: Any = None, phrases: Mapping[int, Mapping[str, Any]] | None = None
     ) -> Named:
-        """Gives the objects their labels.
+        """Returns the labels of objects, and the sample's new texts.
 
         Args:
-            objects: What is pasted.
-            text: The sample's ``text``: a caption with ``phrases``, or a label map (names by label), which gets the
-                categories that it lacks.
-            phrases: Its ``phrases``, as `Caption` has them; None where labels are those of classes.
+            objects: The pasted objects.
+            text: The sample's ``text``: a caption with ``phrases``, or a label map (names by label), to which
+                missing categories are added.
+            phrases: Its ``phrases``, as in `Caption`; None if labels are those of classes.
 
         Returns:
-            The labels: those of the phrases where there are some, else those of the classes, or 0 without classes.
+            The labels: those of the phrases if there are any, else those of the classes, or 0 without classes.
         """
         if phrases is not None:
             caption, labels = Caption(text, phrases).add(objects)
@@ -70,11 +70,11 @@ class LabelMapper:
 
 @dataclass(frozen=True)
 class Caption:
-    """The words of a grounding sample, as mmdet's `ODVGDataset` gives them.
+    """The caption of a grounding sample, in the form of mmdet's `ODVGDataset`.
 
     Attributes:
         text: The caption.
-        phrases: By label, ``phrase`` and ``tokens_positive``, its half-open character spans in the caption.
+        phrases: Dicts by label with ``phrase`` and ``tokens_positive``, its half-open character spans in the caption.
     """
 
     text: str
@@ -82,13 +82,13 @@ class Caption:
 
     @property
     def known(self) -> dict[str, int]:
-        """The label of each phrase, which is in lower case here."""
+        """Labels by phrase, in lower case."""
         return {str(entry["phrase"]).lower(): label for label, entry in self.phrases.items()}
 
     def add(self, objects: Sequence[SceneObject]) -> tuple["Caption", list[int]]:
-        """Appends the objects' phrases to the caption, and gives each object's label.
+        """Appends the objects' phrases to the caption, and returns each object's label.
 
-        A phrase that is there already is not written again: it then stands for the new object as well.
+        A phrase that the caption contains is not repeated: it then refers to the new object as well.
         """
         text, phrases = self.text, dict(self.phrases)
         known = self.known
@@ -104,12 +104,12 @@ class Caption:
 
 
 def phrase_of(each: SceneObject | SegmentRecord) -> str:
-    """Gives what an object is called in a caption, in lower case, as language models of grounding are fed."""
+    """Returns the phrase of an object for a caption, in lower case, as grounding models expect."""
     return caption_phrase(each.phrase, each.category).lower()
 
 
 def append_phrase(text: str, phrase: str) -> tuple[str, tuple[int, int]]:
-    """Appends a phrase to a caption, closed by a full stop, and gives the half-open span of the phrase.
+    """Appends a phrase, closed by a full stop, to a caption; returns the caption and the half-open span of the phrase.
 
     >>> append_phrase("a dog", "a red apple")
     ('a dog. a red apple.', (7, 18))
@@ -121,20 +121,20 @@ def append_phrase(text: str, phrase: str) -> tuple[str, tuple[int, int]]:
 
 
 def closed(text: str) -> str:
-    """Ends a caption by a full stop, if it says anything, so that a phrase can follow."""
+    """Ends a non-empty caption by a full stop, so that a phrase can follow."""
     text = text.rstrip()
     return text if not text or text.endswith(".") else f"{text}."
 
 
 def class_names(classes: str | Path | Sequence[str]) -> tuple[str, ...]:
-    """Lists the classes of a data set in the order of their labels.
+    """Returns the classes of a data set in the order of their labels.
 
     Args:
         classes: Names in that order; 'coco' or 'lvis', or a COCO or LVIS annotation file, whose categories have labels
             in the order of their ids, as mmdet's data sets give them.
 
     Raises:
-        FileNotFoundError, ValueError: As `read_vocabulary`.
+        FileNotFoundError, ValueError: From `read_vocabulary`.
     """
     ids = read_vocabulary(classes)
     return tuple(sorted(ids, key=lambda name: ids[name]))
@@ -144,26 +144,26 @@ def find_labels(categories: Iterable[str], classes: Sequence[str], unknown: str 
     """Finds the label of each category of a bank in the classes of a data set.
 
     Args:
-        categories: Those of a bank.
-        classes: Those of the data set; ``cell_phone`` and ``Cell phone`` are the same.
-        unknown: What to do with categories that are none of them: 'error'; 'skip' leaves them out; 'append' gives
-            them the labels after the last, in alphabetical order.
+        categories: Categories of the bank.
+        classes: Classes of the data set; ``cell_phone`` and ``Cell phone`` are the same.
+        unknown: What to do with categories that are none of the classes: 'error'; 'skip' leaves them out; 'append'
+            gives them the labels after the last one, in alphabetical order.
 
     Raises:
         ValueError: If a category is none of the classes and ``unknown`` is 'error', or none is left.
     """
     check_choice("unknown", unknown, UNKNOWN)
     known = {category_key(name): label for label, name in enumerate(classes)}
-    strange = sorted({name for name in categories if category_key(name) not in known}, key=category_key)
-    if strange and unknown == "error":
-        near = get_close_matches(category_key(strange[0]), known, n=1, cutoff=0.5)
-        hint = f" The nearest to {strange[0]!r} is {near[0]!r}." if near else ""
+    unmatched = sorted({name for name in categories if category_key(name) not in known}, key=category_key)
+    if unmatched and unknown == "error":
+        near = get_close_matches(category_key(unmatched[0]), known, n=1, cutoff=0.5)
+        hint = f" The nearest to {unmatched[0]!r} is {near[0]!r}." if near else ""
         raise ValueError(
-            f"The bank holds {few(strange)}, which the data set's classes do not name.{hint} Leave them out with "
+            f"The bank holds {few(unmatched)}, which the data set's classes do not name.{hint} Leave them out with "
             "`unknown='skip'`, or give them labels of their own with `unknown='append'`."
         )
     if unknown == "append":
-        for name in strange:
+        for name in unmatched:
             known.setdefault(category_key(name), len(known))
     labels = {name: known[category_key(name)] for name in categories if category_key(name) in known}
     if not labels:
@@ -172,7 +172,7 @@ def find_labels(categories: Iterable[str], classes: Sequence[str], unknown: str 
 
 
 def names_of_labels(text: Mapping[str, str]) -> tuple[str, ...]:
-    """Lists the classes of a label map such as ODVG's ``{"0": "person"}``, in the order of the labels.
+    """Returns the classes of a label map such as ODVG's ``{"0": "person"}``, in the order of the labels.
 
     Raises:
         ValueError: If labels are missing between 0 and the last.

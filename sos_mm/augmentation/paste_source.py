@@ -1,4 +1,4 @@
-"""What is pasted: the segments of a bank, and the mapper that labels them."""
+"""The source of pasted objects: the segments of a bank, and the mapper of their labels."""
 
 import os
 from collections.abc import Mapping
@@ -10,24 +10,24 @@ from sos_mm.augmentation.label_mapper import LabelMapper, find_labels
 from sos_mm.segments import build_bank
 from sos_mm.segments.record import SegmentRecord
 
-# A segment cut out of the image itself is drawn anew, at most so often.
+# A segment that was cut out of the same image is drawn again, at most so often.
 _REDRAWS = 8
 
 
 class PasteSource:
-    """The segments of a bank that a table of classes allows.
+    """The segments of a bank whose categories a set of classes contains.
 
     Args:
-        bank: A dict that `build_bank` takes; opened here.
-        classes: Names in the order of their labels; None where no labels are needed.
+        bank: A dict for `build_bank`; opened here.
+        classes: Names in the order of their labels; None if no labels are needed.
         unknown: What to do with other categories; see `find_labels`.
 
     Attributes:
         bank: The segments.
-        mapper: Labels them.
+        mapper: The mapper of their labels.
 
     Raises:
-        ValueError, FileNotFoundError: As `build_bank` and `find_labels`.
+        ValueError, FileNotFoundError: From `build_bank` and `find_labels`.
     """
 
     def __init__(self, bank: Mapping[str, Any], classes: tuple[str, ...] | None, unknown: str):
@@ -40,13 +40,13 @@ class PasteSource:
                 self.bank = self.bank.select(vocabulary=list(labels))
 
     def draw(self, rng: np.random.Generator, number: int, sampling: str, image: str | None) -> list[int]:
-        """Draws segments of ``bank``, none of them cut out of this very image; gives their indices.
+        """Draws indices of segments of ``bank``, none of them cut out of the given image.
 
         Args:
-            rng: Where the draws come from.
-            number: How many.
-            sampling: As `SegmentBank.sample` has it.
-            image: Path of the image that they are for.
+            rng: Source of random draws.
+            number: Number of segments.
+            sampling: Strategy; see `SegmentBank.sample`.
+            image: Path of the image into which they are pasted.
         """
         drawn = self.bank.sample(rng, number, sampling)
         for _ in range(_REDRAWS):
@@ -59,14 +59,14 @@ class PasteSource:
         return drawn.tolist()
 
     def is_foreign(self, image: str | None, index: int) -> bool:
-        """Says whether a segment was not cut out of this very image; of an image without a path none was."""
+        """Returns whether a segment was not cut out of the given image; always true for an image without a path."""
         return not image or not _same_file(self.bank.file(index), image)
 
     def record(self, index: int) -> SegmentRecord:
-        """Looks up where a segment is, and its words."""
+        """Returns the record of a segment."""
         return self.bank.record(int(index))
 
 
 def _same_file(path: str, other: str) -> bool:
-    """Whether two paths, however written, are one file's; its name is compared first, which costs nothing."""
+    """Returns whether two paths refer to the same file; compares the file names first, which is fast."""
     return os.path.basename(path) == os.path.basename(other) and os.path.realpath(path) == os.path.realpath(other)

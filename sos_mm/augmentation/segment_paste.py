@@ -1,4 +1,4 @@
-"""Pastes objects of a segment bank into the image at hand, whatever the pipeline."""
+"""Pastes objects of a segment bank into the images of a pipeline."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -45,14 +45,14 @@ from sos_mm.segments.words import ENDANGERED
 
 @TRANSFORMS.register_module()
 class SegmentPaste(DrawsFromRun, BaseTransform):
-    """Pastes objects into an image, and keeps all its annotations true.
+    """Pastes objects into an image, and updates all its annotations.
 
-    Layout, scaling, masks, light and edges are those of the composition engine, and so is what becomes of words that
-    would be false: an object is not mirrored or turned where that would falsify one, and words that its pixels no
-    longer bear out are dropped from its phrase; see `compose`. Where light would falsify a word of the sample's own
-    caption, nothing is pasted. What was in the image before loses the pixels that are covered; what is then seen too
-    little of is dropped; its phrase stays in a caption, as one of what is not shown. Put it behind the annotations'
-    loading, before or after resizing. Input arrays are never changed in place, and keep their types.
+    Layout, scaling, masks, effects and the truth of texts are those of the composition engine: an object is not
+    mirrored or rotated if that would falsify a word, and words that its pixels no longer support are dropped from its
+    phrase; see `compose`. Nothing is pasted if an effect would falsify a word of the sample's own caption. Original
+    objects lose the pixels that are covered; objects with too small a visible part are dropped, and their phrases stay
+    in the caption as negative phrases. Put the transform after the loading of annotations, before or after resizing.
+    Input arrays are never changed in place, and keep their dtypes.
 
     Required Keys:
 
@@ -67,44 +67,45 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
     - gt_masks (BitmapMasks or PolygonMasks)
     - gt_seg_map (np.ndarray): gets the pasted objects' labels
     - gt_saliency (np.ndarray)
-    - text, phrases: of ODVG data; grounding captions get the pasted objects' phrases
+    - text, phrases: of ODVG data; the pasted objects' phrases are added to grounding captions
 
     Args:
-        bank: What to paste: a dict that `sos_mm.build_bank` takes, such as ``dict(type='sample')``. Objects of the data
-            set's own other images are ``dict(type='coco', annotations=..., images=...)`` with its own files.
+        bank: The bank of pasted objects: a dict for `sos_mm.build_bank`, such as ``dict(type='sample')``. Objects of
+            the data set's own other images are ``dict(type='coco', annotations=..., images=...)`` with its own files.
         classes: The data set's classes in the order of their labels: names, 'coco', 'lvis', or a COCO or LVIS
-            annotation file. By default those of the data set's metainfo, which needs `VisitHook`. ODVG data name them
-            themselves.
+            annotation file. By default those of the data set's metainfo, which needs `VisitHook`. ODVG data contain
+            their classes.
         unknown: What to do with categories that are none of the classes: 'error'; 'skip' does not paste them; 'append'
-            gives them labels behind the last class.
+            gives them labels after the last class.
         prob: Probability that anything is pasted.
-        layout: Where objects go, and how many: a dict that `build_layout` takes. By default 1 to 10 objects, placed by
-            `SourceSizeLayout` where the bank was cut from images, such as a data set's own, and by `StructuredLayout`
-            elsewhere. Where not all find a place, fewer are pasted, unless it says ``crowded='raise'``.
-        max_enlargement: Largest factor by which the pixels of a segment are enlarged, unless ``layout`` says another;
+        layout: Prior of positions, sizes and number of objects: a dict for `build_layout`. By default 1 to 10 objects,
+            placed by `SourceSizeLayout` if the bank was cut from images, such as a data set's own, otherwise by
+            `StructuredLayout`. If not all objects can be placed, fewer are pasted, unless it has ``crowded='raise'``.
+        max_enlargement: Largest factor by which the pixels of a segment are enlarged, unless ``layout`` sets another;
             None for no limit.
         sampling: How segments are drawn: 'category', 'uniform', 'weighted' or 'single_category'.
-        effects: Light, shadows, edges and the like: a list that `build_steps` takes, or 'default'. None by default.
-            ``light``, its name of old, is accepted.
-        min_visible_share: Least share of an object, pasted or not, that must be seen.
-        min_area: Least number of its pixels that must be.
+        effects: Light, shadows, edges and other effects: a list for `build_steps`, or 'default'. Empty by default.
+            The old name ``light`` is accepted.
+        min_visible_share: Least visible share of an object, pasted or original.
+        min_area: Least number of its visible pixels.
         start_epoch: Epoch, from 0, in which pasting begins.
-        warmup_epochs: Over so many epochs the probability rises evenly to ``prob``.
+        warmup_epochs: Number of epochs over which the probability rises linearly to ``prob``.
         stop_epoch: Epoch in which pasting ends; None for never.
         saliency: Value of pasted objects in ``gt_saliency``: 0 makes them distractors.
-        with_mask: Whether ``gt_masks`` must be there; by default they are kept where they are there.
-        max_tokens: Longest caption, with the two tokens that language models add at its ends; objects whose phrases
-            would make it longer are not pasted.
-        tokenizer: Name or folder of the tokenizer that counts; an estimate by letters without it.
-        channel_order: 'bgr', as OpenMMLab's pipelines have it, or 'rgb'.
-        seed: Seed of the draws where no `VisitHook` shares that of the run.
+        with_mask: Whether ``gt_masks`` are required; by default they are updated if they exist.
+        max_tokens: Token limit of captions, including the two special tokens that language models add; objects whose
+            phrases would exceed it are not pasted.
+        tokenizer: Name or folder of the tokenizer that counts; without it the number is estimated from letters.
+        channel_order: 'bgr', as in OpenMMLab's pipelines, or 'rgb'.
+        seed: Seed of the draws if no `VisitHook` shares that of the run.
 
-    With ``custom_hooks=[dict(type='sos_mm.VisitHook')]`` every draw depends on (run seed; image, epoch) alone, whatever
-    the number of workers; images are told apart by their file names, wherever they lie. Without it the epoch is not
-    known: draws then also come from the worker's torch seed, as those of other transforms do.
+    With ``custom_hooks=[dict(type='sos_mm.VisitHook')]`` every draw depends only on (run seed; image, epoch), with any
+    number of workers; images are identified by their file names, independent of their folder. Without it the epoch is
+    not
+    known: draws then also depend on the worker's torch seed, as those of other transforms do.
 
     Raises:
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
 
     def __init__(
@@ -164,17 +165,17 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         self._told = False
 
     def __getstate__(self) -> dict[str, Any]:
-        # Each process opens its own bank, which costs nothing where it is mapped from an index.
+        # Each process opens its own bank, which is free for a memory-mapped index.
         return {**self.__dict__, "_opened": {}, "_label_maps": [], "_tokenize": None}
 
     def transform(self, results: dict) -> dict:
-        """Pastes, or hands the sample on as it is.
+        """Pastes objects, or returns the sample unchanged.
 
         Raises:
-            ValueError: If an annotation is of a kind or size that cannot be kept true, masks are missing where
-                ``with_mask`` asks for them, or the bank has a category that is none of the classes.
-            RuntimeError: If epochs are asked for and `VisitHook` is missing.
-            LayoutError: If not all objects find a place and the layout says ``crowded='raise'``.
+            ValueError: If an annotation has a type or size that is not supported, masks are missing although
+                ``with_mask`` requires them, or the bank has a category that is none of the classes.
+            RuntimeError: If an option depends on the epoch and `VisitHook` is missing.
+            LayoutError: If not all objects can be placed and the layout has ``crowded='raise'``.
         """
         self._check(results)
         rng = self._generator(results)
@@ -215,18 +216,22 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             )
 
     def _image(self, image: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8, a copy, as it is composed on."""
+        """Returns a copy of the image, (H, W, 3) uint8, in the channel order for composition."""
         if image.dtype != np.uint8:
             image = np.rint(image).clip(0, 255).astype(np.uint8)
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if self._turned else image.copy()
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if self._reversed else image.copy()
 
     @property
-    def _turned(self) -> bool:
-        """Whether the order of colours is another than where it is composed; steps want RGB, painting alone any."""
+    def _reversed(self) -> bool:
+        """Whether the channel order must be reversed for composition: effects need RGB, plain
+        painting works on either.
+        """
         return self.channel_order == "bgr" and bool(self.steps)
 
     def _generator(self, results: dict) -> np.random.Generator:
-        """The draws for this image: by its name, so that they do not depend on its place in a data set."""
+        """Returns the generator of this image, keyed by its name, so that draws do not depend on its index in a data
+        set.
+        """
         name, index = results.get("img_path"), results.get("sample_idx", 0)
         key = RepeatIndex(image_id(Path(name).name) if name else index, getattr(index, "visit", None))
         if self.draws is not None:
@@ -244,7 +249,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         return generator(self.seed, Purpose.PASTE, key, int(torch.randint(2**31, ())))
 
     def _progress(self) -> float:
-        """How much of the probability holds in this epoch."""
+        """Returns the factor on the probability in this epoch, from start, warm-up and stop."""
         if not (self.start_epoch or self.warmup_epochs or self.stop_epoch is not None):
             return 1.0
         if self.draws is None:
@@ -258,13 +263,13 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         return min((epoch - self.start_epoch + 1) / (self.warmup_epochs + 1), 1.0)
 
     def _source(self, results: dict) -> PasteSource:
-        """The segments that fit this sample's classes; opened once for each table of classes."""
+        """Returns the segments for this sample's classes; opened once for each set of classes."""
         if "phrases" in results or not ({"gt_bboxes_labels", "gt_seg_map"} & results.keys()):
             return self._open(None)
         text = results.get("text")
         if not isinstance(text, Mapping):
             return self._open(self._classes())
-        # Compared rather than turned into names: there may be tens of thousands, for each image.
+        # Compared before they are parsed: each image may list tens of thousands.
         for known, source in self._label_maps:
             if text == known:
                 return source
@@ -291,7 +296,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         return tuple(classes)
 
     def _compose(self, image: np.ndarray, source: PasteSource, results: dict, rng: np.random.Generator) -> Scene | None:
-        """The image with objects; None if not even one finds a place."""
+        """Composes the image with objects; returns None if no object can be placed."""
         prior, canvas = self.layout or default_layout(source.bank, self.max_enlargement), image.shape[:2]
         drawn = source.draw(rng, prior.draw_count(rng), self.sampling, results.get("img_path"))
         allowed = partial(source.is_foreign, results.get("img_path"))
@@ -319,8 +324,8 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             visibility,
             steps=self.steps,
             rng=rng,
-            channel_order="rgb" if self._turned else self.channel_order,
-            in_place=results["img"].dtype == np.uint8,  # Of floats the image before is needed once more.
+            channel_order="rgb" if self._reversed else self.channel_order,
+            in_place=results["img"].dtype == np.uint8,  # For float images the original is needed again.
         )
 
     def _count_tokens(self, text: str) -> int:
@@ -332,7 +337,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         return len(self._tokenize(text))
 
     def _falsifies(self, results: dict, scene: Scene) -> bool:
-        """Whether light makes words of a caption false about what was in the image before."""
+        """Returns whether effects make words of a caption false about the image's original objects."""
         said: list[str] = []
         for key in ("text", "phrases"):
             collect_words(results.get(key), said, [])
@@ -343,7 +348,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         return not caption_holds(said, self._image(results["img"]), scene, boxes, kinds)
 
     def _annotate(self, results: dict, pasted: Pasted) -> None:
-        """Replaces the annotations in a sample by new ones."""
+        """Replaces the annotations of a sample by updated ones."""
         if "gt_seg_map" in results:
             results["gt_seg_map"] = paint_labels(results["gt_seg_map"], pasted)
         if "gt_saliency" in results:
@@ -362,8 +367,10 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
                 results[key] = np.concatenate([old[covered.kept], new.astype(old.dtype)])
 
     def _to_pipeline(self, original: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """The new image in the order and type of the pipeline; floats change only where something was pasted."""
-        image = cv2.cvtColor(after, cv2.COLOR_RGB2BGR) if self._turned else after
+        """Converts the new image to the channel order and dtype of the pipeline; floats change only where something was
+        pasted.
+        """
+        image = cv2.cvtColor(after, cv2.COLOR_RGB2BGR) if self._reversed else after
         if original.dtype == np.uint8:
             return image
         changed = (before != after).any(axis=2, keepdims=True)
@@ -371,14 +378,14 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
 
 
 def _build_layout(config: Mapping[str, Any], max_enlargement: float | None) -> LayoutPrior:
-    """Builds a prior that places fewer objects where not all fit and enlarges none too far, unless the config says
-    what to do."""
+    """Builds a prior that by default places fewer objects if not all fit, and limits their enlargement."""
     prior: Any = build_layout({"max_enlargement": max_enlargement, **config})
     return replace(prior, crowded="fewer") if hasattr(prior, "crowded") and "crowded" not in config else prior
 
 
 def default_layout(bank: Bank, max_enlargement: float | None) -> LayoutPrior:
-    """Chooses the layout of a bank where none was asked for: 1 to 10 objects, of which cut-outs keep the size relative
-    to their image."""
+    """Returns the default layout of a bank: 1 to 10 objects; cut-outs of images keep their size relative to their
+    image.
+    """
     kind: type[SourceSizeLayout | StructuredLayout] = SourceSizeLayout if bank.has_source_sizes else StructuredLayout
     return kind(counts=(1, 10), max_enlargement=max_enlargement, crowded="fewer")

@@ -1,4 +1,4 @@
-"""Image transforms that leave an image alone where its words would become false."""
+"""Image transforms that are skipped if they could make a text of the sample false."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -9,22 +9,23 @@ from mmengine.registry import TRANSFORMS
 from sos_mm.checks import check_choice
 from sos_mm.segments.words import ENDANGERED, IMAGE_OPERATIONS, kinds_in
 
-# Kinds of words that say something of an image, but not in the name of a class.
+# Kinds of words that are ignored in class names.
 _NOT_OF_CLASSES = frozenset({"text", "position"})
 
 
 @TRANSFORMS.register_module()
 class WordSafeTransform(BaseTransform):
-    """Applies a transform, but not to a sample whose words it may falsify.
+    """Applies a transform only to samples whose texts it cannot falsify.
 
-    A mirrored image shows "the cup on the left" on the right, a turned one no longer "a vertical pole", and a crop of
-    it may hold one of "two dogs". Which operation endangers which words says
-    `sos_mm.segments.words.ENDANGERED`.
+    A mirrored image shows "the cup on the left" on the right, a rotated one shows "a vertical pole" tilted, and a crop
+    may contain only one of "two dogs". `sos_mm.segments.words.ENDANGERED` lists the kinds of words that each operation
+    endangers.
 
-    Captions are looked at as a whole: strings, lists of them, and ODVG's ``phrases``. Of a label map, which names the
-    classes of detection data by label, only the classes of the sample's own boxes are, and not for words of text or
-    position: a "stop sign" is one in any mirror and a "side table" in any crop, but a "left shoe" in a mirror is not.
-    Put it before `RandomSamplingNegPos`, which makes one string of words that are there and words that are not.
+    Captions are checked completely: strings, lists of strings, and ODVG's ``phrases``. In a label map, which names the
+    classes of detection data by label, only the classes of the sample's own boxes are checked, and not for words of
+    text
+    or position: a "stop sign" stays one in a mirror and a "side table" in a crop, but a mirrored "left shoe" does not.
+    Put it before `RandomSamplingNegPos`, which joins positive and negative phrases to one string.
 
     Required Keys:
 
@@ -39,10 +40,11 @@ class WordSafeTransform(BaseTransform):
     Args:
         transform: A transform's config, or a list of them; built in the scope of the config, so that ``RandomFlip``
             is mmdet's in a config of mmdet.
-        operation: What it does: 'mirror', 'vertical_flip', 'rotate', 'crop', 'color' or 'blur', or a list of them.
-        otherwise: The same as ``transform``, for samples whose words it endangers, such as the resizing that a crop
-            includes. None hands them on as they are.
-        keys: Where words are.
+        operation: The operations of the transform: 'mirror', 'vertical_flip', 'rotate', 'crop', 'color' or 'blur', or a
+            list of them.
+        otherwise: Config of the transform for samples whose texts are endangered, such as the resizing that a crop
+            includes. None returns them unchanged.
+        keys: Keys of the texts.
 
     Raises:
         ValueError: If an operation is not one of these.
@@ -63,15 +65,15 @@ class WordSafeTransform(BaseTransform):
             check_choice("operation", each, IMAGE_OPERATIONS)
         self.endangered = frozenset().union(*(ENDANGERED[each] for each in self.operations))
         self.keys = tuple(keys)
-        # Under this name `VisitHook` finds what draws.
+        # `VisitHook` finds nested transforms under this name.
         self.transforms = [_build(transform), _build(otherwise)]
 
     def transform(self, results: dict) -> dict | None:
-        """Applies the transform, or what is done otherwise; None where that gives None."""
+        """Applies the transform, or ``otherwise``; returns None if that returns None."""
         return self.transforms[self.is_endangered(results)](results)
 
     def is_endangered(self, results: Mapping[str, Any]) -> bool:
-        """Whether the transform may falsify a word of this sample."""
+        """Returns whether the transform may falsify a text of this sample."""
         said: list[str] = []
         classes: list[str] = []
         for key in self.keys:
@@ -88,13 +90,13 @@ def _build(config: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
 
 
 def collect_words(value: Any, said: list[str], classes: list[str], labels: Collection[str] | None = None) -> None:
-    """Adds the words of a sample to two lists: what is said of the image, and names of classes that are in it.
+    """Adds the texts of a sample to two lists: sentences and phrases, and names of its classes.
 
     Args:
         value: A string, a list of words, ODVG's ``phrases``, or a map from labels to classes.
-        said: Gets the sentences and phrases.
-        classes: Gets the classes of a label map.
-        labels: The labels of the sample, as strings; None for all of the map.
+        said: List to which sentences and phrases are added.
+        classes: List to which the classes of a label map are added.
+        labels: The labels of the sample, as strings; None for all labels of the map.
     """
     if isinstance(value, str):
         said.append(value)
@@ -105,7 +107,7 @@ def collect_words(value: Any, said: list[str], classes: list[str], labels: Colle
         for each in value.values():
             collect_words(each["phrase"], said, classes, labels)
     elif isinstance(value, Mapping):
-        # Of the tens of thousands that a map may name, only those that are there are looked up.
+        # A map may name tens of thousands of classes: only those of the sample are looked up.
         classes += value.values() if labels is None else [value[label] for label in labels if label in value]
 
 

@@ -49,6 +49,21 @@ class Annotation:
 
 
 @dataclass(frozen=True, slots=True)
+class Expression:
+    """A referring expression of an image.
+
+    Attributes:
+        text: Its words.
+        targets: Positions among the image's annotations; none where the image shows nothing that it means.
+        kind: What tells the targets apart, such as 'spatial'; empty if not told.
+    """
+
+    text: str
+    targets: tuple[int, ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AnnotatedImage:
     """An image with its annotations.
 
@@ -59,6 +74,7 @@ class AnnotatedImage:
         choices: Candidate paths relative to the folder of images; the first one that exists is used.
         read_map: Reads the (H, W) label map whose values the annotations' masks refer to.
         path: The file; None if it is missing or was not searched for.
+        expressions: Referring expressions, with or without targets among the annotations.
 
     Raises:
         ValueError: If the size is invalid.
@@ -70,6 +86,7 @@ class AnnotatedImage:
     choices: tuple[str, ...] = ()
     read_map: Callable[[], np.ndarray] | None = None
     path: Path | None = None
+    expressions: tuple[Expression, ...] = ()
 
     def __post_init__(self):
         if not all(isinstance(side, int) and side > 0 for side in self.size):

@@ -1,4 +1,4 @@
-"""One page about a data set: samples with masks, boxes and words, figures, charts, repeats. Opens from disk."""
+"""Writes the page about a data set: sample images with masks, boxes and texts, figures, charts, repeats."""
 
 import shutil
 from pathlib import Path
@@ -26,6 +26,7 @@ def write_report(
     *,
     images: str | Path | None = None,
     masks: str | Path | None = None,
+    expressions: str | Path | None = None,
     num: int = 24,
     seed: int = 0,
     compare: str | Path | None = None,
@@ -39,6 +40,7 @@ def write_report(
         data: The data set, as for `read_dataset`.
         out: Folder of the page: new, empty, or that of an earlier page, which is replaced.
         images, masks: Folders, as for `read_dataset`.
+        expressions: File, as for `read_dataset`.
         num: Number of images to show, drawn at random.
         seed: Seed of the draw, at least 0.
         compare: An annotation file to compare the histograms with, such as COCO's ``instances_val2017.json``.
@@ -56,7 +58,7 @@ def write_report(
     """
     for name, value, low in (("num", num, 0), ("seed", seed, 0), ("max_side", max_side, 64)):
         check_range(name, value, low, 2**31 - 1)
-    data_set = read_dataset(data, images, masks, broken=broken, progress=progress)
+    data_set = read_dataset(data, images, masks, expressions=expressions, broken=broken, progress=progress)
     other = None if compare is None else figures(read_annotations(compare))
     stats, out, faults = figures(data_set), page_folder(out), ErrorCollector(broken)
     with TemporaryDirectory(dir=out, prefix=_PARTIAL) as partial:

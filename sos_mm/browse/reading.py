@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from sos_mm.browse.coco_files import read_coco
-from sos_mm.browse.dataset import AnnotatedImage, DataSet
+from sos_mm.browse.dataset import DataSet
+from sos_mm.browse.expressions import EXPRESSIONS, with_expressions
 from sos_mm.browse.line_files import line_kind, read_lines, with_sidecar
 from sos_mm.browse.saliency_folders import find_pair, read_saliency
 from sos_mm.checks import check_folder
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.coco import is_coco
 from sos_mm.formats.composed import is_unfinished
+from sos_mm.formats.folders import annotation_file, find_image, image_folder
 from sos_mm.formats.json_reader import AnnotationFileError, read_json_or_lines
 
 # Annotation files of composed data sets; the first one that exists is shown.
@@ -23,8 +25,6 @@ _KNOWN = (
     "COCO or LVIS instances, COCO panoptic, ODVG lines, the sidecar of a composed data set, or folders of images "
     "and masks"
 )
-# Number of images to try in a folder before the next one is tried.
-_TRIED = 20
 
 
 def read_dataset(
@@ -32,6 +32,7 @@ def read_dataset(
     images: str | Path | None = None,
     masks: str | Path | None = None,
     *,
+    expressions: str | Path | None = None,
     broken: str = "error",
     progress: bool = False,
 ) -> DataSet:
@@ -41,6 +42,7 @@ def read_dataset(
         data: Its folder or annotation file.
         images: Folder of its images; searched for beside the annotations if None.
         masks: Folder of saliency masks, if it is not found from ``data``.
+        expressions: File of referring expressions, ours or in MDETR's style; if None, that of a composed data set.
         broken: 'error' raises the first error; 'skip' leaves invalid entries out and records their errors.
         progress: Whether to show a progress bar on stderr.
 
@@ -50,6 +52,9 @@ def read_dataset(
     """
     faults = ErrorCollector(broken)
     data_set = _read(Path(data), images, masks, faults, progress)
+    file = data_set.source.parent / EXPRESSIONS if expressions is None else Path(expressions)
+    if expressions is not None or (file.is_file() and data_set.source.name in _COMPOSED):
+        data_set = with_expressions(data_set, file, faults)
     data_set = _with_images(data_set, None if images is None else Path(images), faults)
     return replace(data_set, faults=tuple(faults.texts))
 
@@ -68,12 +73,12 @@ def _read(data: Path, images: Any, masks: Any, faults: ErrorCollector, progress:
     if not data.exists():
         raise FileNotFoundError(f"`data` must be a data set, but {data} does not exist.")
     if is_unfinished(data):
-        raise ValueError(f"{data} is a data set in the making: run the command that began it again, which finishes it.")
+        raise ValueError(f"{data} is an unfinished data set: run its command again, which resumes it.")
     if masks is not None:
         return read_saliency(Path(images or data), Path(masks), faults, progress)
     if data.is_file():
         return _read_file(data, faults)
-    file = _annotation_file(data)
+    file = annotation_file(data, _COMPOSED)
     if file is not None:
         return _read_file(file, faults)
     pair = find_pair(data)
@@ -81,18 +86,6 @@ def _read(data: Path, images: Any, masks: Any, faults: ErrorCollector, progress:
         children = ", ".join(sorted(child.name for child in data.iterdir())[:8]) or "nothing"
         raise ValueError(f"{data} must be a data set ({_KNOWN}), but holds {children}: name its annotation file.")
     return read_saliency(*pair, faults, progress)
-
-
-def _annotation_file(folder: Path) -> Path | None:
-    for base in (folder / "annotations", folder):
-        for name in _COMPOSED:
-            if (base / name).is_file():
-                return base / name
-    files = [p for p in sorted((folder / "annotations").glob("*.json*")) if "label_map" not in p.name]
-    if len(files) > 1:
-        names = ", ".join(file.name for file in files[:12])
-        raise ValueError(f"{folder} holds several annotation files ({names}): name the one to show.")
-    return files[0] if files else None
 
 
 def _read_file(path: Path, faults: ErrorCollector) -> DataSet:
@@ -125,8 +118,9 @@ def _json(path: Path) -> Any:
 def _with_images(data_set: DataSet, images: Path | None, faults: ErrorCollector) -> DataSet:
     found = data_set.images
     if data_set.source.is_file():
-        folder = check_folder(images, "`images`") if images else _image_folder(data_set)
-        found = tuple(replace(image, path=_find(image, folder)) for image in found)
+        choices = (image.choices for image in found)
+        folder = check_folder(images, "`images`") if images else image_folder(data_set.source, choices)
+        found = tuple(replace(image, path=find_image(folder, image.choices)) for image in found)
     missing = tuple(image.file_name for image in found if image.path is None)
     if missing and faults.broken == "error":
         raise FileNotFoundError(
@@ -134,23 +128,3 @@ def _with_images(data_set: DataSet, images: Path | None, faults: ErrorCollector)
             "right folder of images, or skip what is broken."
         )
     return replace(data_set, images=found, missing=missing)
-
-
-def _find(image: AnnotatedImage, folder: Path) -> Path | None:
-    return next((folder / name for name in image.choices if (folder / name).is_file()), None)
-
-
-def _image_folder(data_set: DataSet) -> Path:
-    """Finds the folder of the images by the conventions of the formats."""
-    beside, home = data_set.source.parent, data_set.source.parent.parent
-    # COCO's instances_val2017.json belongs to the folder val2017.
-    choices = (home / "images", beside / "images", home / data_set.source.stem.split("_")[-1], beside, home)
-    for folder in choices:
-        if any(_find(image, folder) for image in data_set.images[:_TRIED]):
-            return folder
-    if not data_set.images:
-        return beside
-    raise FileNotFoundError(
-        f"The images of {data_set.source}, such as {data_set.images[0].file_name}, are in none of "
-        f"{', '.join(map(str, choices))}: give their folder as `images`."
-    )

@@ -17,7 +17,7 @@ _MASK_WORDS, _IMAGE_WORDS = ("mask", "gt", "truth"), ("image", "img", "rgb")
 
 
 def find_pair(folder: Path) -> tuple[Path, Path] | None:
-    """Finds the folders of images and of masks in a data set's folder, if their names leave no doubt."""
+    """Finds the folders of images and of masks in a data set's folder, if their names are unambiguous."""
     children = sorted(child for child in folder.iterdir() if child.is_dir())
     masks = [child for child in children if any(word in child.name.lower() for word in _MASK_WORDS)]
     images = [c for c in children if c not in masks and any(word in c.name.lower() for word in _IMAGE_WORDS)]
@@ -25,7 +25,7 @@ def find_pair(folder: Path) -> tuple[Path, Path] | None:
 
 
 def read_saliency(images: Path, masks: Path, faults: ErrorCollector, progress: bool = False) -> DataSet:
-    """Reads what the masks mark: one region an image, or none where a mask is empty.
+    """Reads the masks as annotations: one region an image, or none if a mask is empty.
 
     Args:
         images: Folder of the images.
@@ -53,7 +53,9 @@ def read_saliency(images: Path, masks: Path, faults: ErrorCollector, progress: b
 
 
 def read_saliency_map(path: Path) -> np.ndarray:
-    """Reads a mask as (H, W) uint8, 1 where it is over 128, as saliency metrics do. Raises what `read_image` raises."""
+    """Reads a mask as (H, W) uint8: 1 where it is over 128, as saliency metrics do; raises the
+    errors of `read_image`.
+    """
     return (read_image(path, 1) > 128).view(np.uint8)
 
 

@@ -54,6 +54,7 @@ def sample_record(image: AnnotatedImage, number: int, out: Path, max_side: int) 
         "width": image.size[1],
         "height": image.size[0],
         "objects": _objects(image),
+        "expressions": [[each.text, each.targets, each.kind] for each in image.expressions],
     }
     if shown != pixels.shape[:2]:
         original = os.path.relpath(image.path.resolve(), out.resolve().parent)

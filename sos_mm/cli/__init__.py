@@ -16,14 +16,15 @@ VERBS = {
     "synthesize": "compose a data set from a recipe",
     "preview": "draw nine images of a recipe, with and without masks, on one sheet",
     "index": "make the index of a bank of segments",
-    "cutout": "cut out what is salient in images, folders and videos",
+    "cutout": "cut out salient objects of images, folders and videos",
+    "refer": "write referring expressions that are proved, or check those of others",
     "browse": "make a page about a data set",
     "validate": "check annotation files",
     "convert": "convert annotation files",
-    "check": "say what is missing from saliency data sets",
+    "check": "check saliency data sets for missing files",
     "train": "train a model",
     "test": "test a model",
-    "env": "print versions, and what is missing for which part",
+    "env": "print versions, and what each part needs",
     "config": "copy out a config that comes with the package",
 }
 

@@ -136,7 +136,7 @@ def refs_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
 
 @command()
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Converts and says what was left out; nothing at all is an error."""
+    """Converts a file and prints what was left out; an empty result is an error."""
     args, left_out = parse_args(argv, prog), Counter[str]()
     number = args.make(args, left_out)
     print(f"{args.out}: {number} written")

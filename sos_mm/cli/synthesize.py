@@ -30,7 +30,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
         action="store_true",
         help="of a data set that is complete already, read all files and compare their checksums",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the whole data set (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the data set (default: 0)")
     return parser.parse_args(argv)
 
 

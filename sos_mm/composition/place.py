@@ -165,13 +165,13 @@ def place(segment: Segment, placement: Placement, canvas: tuple[int, int]) -> Sp
     Returns:
         The sprite, or None if it lies completely outside the canvas.
     """
-    turned = placement.rotation % 360 != 0
-    size = rotated_bounds(np.array([segment.size]), placement.rotation)[0].tolist() if turned else segment.size
+    rotated = placement.rotation % 360 != 0
+    size = rotated_bounds(np.array([segment.size]), placement.rotation)[0].tolist() if rotated else segment.size
     x0, y0, x1, y1 = box = _fit_box(placement.box, size)
     if not _meets(box, canvas):
         return None
-    if turned:
-        pixels, (x0, y0) = _turn_into(segment, placement, box)
+    if rotated:
+        pixels, (x0, y0) = _rotate_into(segment, placement, box)
         x1, y1 = x0 + pixels.shape[1], y0 + pixels.shape[0]
     else:
         pixels = resize_premultiplied(segment.rgba, y1 - y0, x1 - x0)
@@ -179,19 +179,19 @@ def place(segment: Segment, placement: Placement, canvas: tuple[int, int]) -> Sp
             pixels = cv2.flip(pixels, 1)
     if not _meets((x0, y0, x1, y1), canvas):
         return None
-    whole = Sprite(pixels, (x0, y0), 0, (x0, y0, x1, y1), placement.depth)
+    full = Sprite(pixels, (x0, y0), 0, (x0, y0, x1, y1), placement.depth)
     left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, canvas[1]), min(y1, canvas[0])
-    if (left, top, right, bottom) == whole.extent:
-        return whole
-    cut = replace(whole, rgba=pixels[top - y0 : bottom - y0, left - x0 : right - x0], offset=(left, top))
-    return replace(cut, area_outside=whole.area - cut.area)
+    if (left, top, right, bottom) == full.extent:
+        return full
+    cut = replace(full, rgba=pixels[top - y0 : bottom - y0, left - x0 : right - x0], offset=(left, top))
+    return replace(cut, area_outside=full.area - cut.area)
 
 
 def _meets(box: Sequence[int], canvas: tuple[int, int]) -> bool:
     return box[0] < canvas[1] and box[1] < canvas[0] and box[2] > 0 and box[3] > 0
 
 
-def _turn_into(segment: Segment, placement: Placement, box: Box) -> tuple[np.ndarray, tuple[int, int]]:
+def _rotate_into(segment: Segment, placement: Placement, box: Box) -> tuple[np.ndarray, tuple[int, int]]:
     """Scales, mirrors and rotates a segment into a box; returns its pixels without transparent margins, and x and y of
     their corner.
     """
@@ -202,7 +202,7 @@ def _turn_into(segment: Segment, placement: Placement, box: Box) -> tuple[np.nda
     pixels = resize_premultiplied(segment.rgba, height, width)
     if placement.flipped:
         pixels = cv2.flip(pixels, 1)
-    pixels = turn_premultiplied(pixels, placement.rotation, room_height, room_width)
+    pixels = rotate_premultiplied(pixels, placement.rotation, room_height, room_width)
     x, y, width, height = cv2.boundingRect(np.ascontiguousarray(pixels[..., 3]))
     # An object finer than a pixel may vanish: its box then does not change.
     if width == 0:
@@ -210,7 +210,7 @@ def _turn_into(segment: Segment, placement: Placement, box: Box) -> tuple[np.nda
     return pixels[y : y + height, x : x + width], (box[0] + x, box[1] + y)
 
 
-def turn_premultiplied(pixels: np.ndarray, degrees: float, height: int, width: int) -> np.ndarray:
+def rotate_premultiplied(pixels: np.ndarray, degrees: float, height: int, width: int) -> np.ndarray:
     """Rotates an image about its centre, anticlockwise, into a frame of another size, without scaling.
 
     Args:
@@ -226,5 +226,5 @@ def turn_premultiplied(pixels: np.ndarray, degrees: float, height: int, width: i
     x, y = (pixels.shape[1] - 1) / 2, (pixels.shape[0] - 1) / 2
     matrix = np.array([[cosine, sine, 0], [-sine, cosine, 0]])
     matrix[:, 2] = ((width - 1) / 2, (height - 1) / 2) - matrix[:, :2] @ (x, y)
-    turned = cv2.warpAffine(pixels, matrix, (width, height), flags=cv2.INTER_CUBIC)
-    return _below_alpha(turned)
+    rotated = cv2.warpAffine(pixels, matrix, (width, height), flags=cv2.INTER_CUBIC)
+    return _below_alpha(rotated)

@@ -95,19 +95,19 @@ def cut_segments(
 
 
 def _target(photograph: Photograph, category: str | None) -> str:
-    """Gives a segment's file as ``<category>/<name>``, the rest of the path being kept as folders."""
+    """Returns the output name ``<category>/<name>``, with the rest of the path kept as folders."""
     if category is not None:
         return f"{category}/{photograph.name}"
     if "/" not in photograph.name:
         raise ValueError(
-            f"The category of {photograph.path} must be known: give `category`, or put the photographs into one folder "
+            f"The category of {photograph.path} must be known: give `category`, or put the images into one folder "
             "for each category and give the folder above."
         )
     return photograph.name
 
 
 def cut_photograph(photograph: Photograph, cutter: Cutter, rules: CutRules) -> Iterator[np.ndarray]:
-    """Cuts the segments out of one photograph, each (h, w, 4) uint8, trimmed.
+    """Yields the segments of one image, each (h, w, 4) uint8, trimmed.
 
     Raises:
         FileNotFoundError, ValueError: If it cannot be read.
@@ -118,7 +118,7 @@ def cut_photograph(photograph: Photograph, cutter: Cutter, rules: CutRules) -> I
     check_image_and_alpha(image, alpha)
     parts = object_parts(alpha, rules.specks)
     if not parts:
-        raise _refused(photograph, "nothing salient", "nothing in it stands out")
+        raise _refused(photograph, "nothing salient", "no salient object was found")
     if len(parts) > 1 and rules.components == "one":
         raise _refused(photograph, "several components", f"the object is in {len(parts)} parts")
     if rules.components == "all":
@@ -152,7 +152,7 @@ def _refused(photograph: Photograph, reason: str, text: str) -> FaultyInputError
 
 
 def object_parts(alpha: np.ndarray, specks: float) -> list[np.ndarray]:
-    """Splits an object's alpha into those of its parts that do not touch each other, largest first.
+    """Splits an alpha into connected components, largest first.
 
     Args:
         alpha: (H, W) uint8. Components consist of pixels of at least 128; softer pixels belong to the nearest one.
@@ -173,7 +173,7 @@ def object_parts(alpha: np.ndarray, specks: float) -> list[np.ndarray]:
 
 
 def _nearest(solid: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Finds the label of the part nearest to each pixel, (H, W)."""
+    """Computes the label of the component nearest to each pixel, (H, W)."""
     _, near = cv2.distanceTransformWithLabels(1 - solid, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP)
     # The distance transform uses its own labels: map them by a pixel of each component.
     table = np.zeros(int(near.max()) + 1, labels.dtype)

@@ -1,8 +1,8 @@
 """Intra-class referring in mmdet: expressions that refer to one of several objects of a category, and a metric for
 them.
 
-Both classes read a file for intra-class referring, in the format that `sos_mm.formats.mdetr` describes.
-`sos_mm.annotations.panoptic.intra_class` creates such files from composed data.
+Both classes read either form of `sos_mm.formats.intra_class`: ours and SOS's grouped one. `sos-mm refer` writes ours,
+with expressions that are proved, and `sos-mm convert panoptic-intra-class` with the phrases of composed objects.
 """
 
 from collections.abc import Sequence
@@ -13,16 +13,10 @@ from mmdet.datasets import BaseDetDataset
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import DATASETS, METRICS
 
-from sos_mm.formats.mdetr import read_intra_class
+from sos_mm.checks import check_choice
+from sos_mm.formats.intra_class import IntraClassSample, read_intra_class
 from sos_mm.formats.records import Record
-from sos_mm.metrics.grounding import intra_class_scores, mean_intra_class
-
-
-def xyxy(boxes: Sequence[Sequence[float]]) -> np.ndarray:
-    """Returns (N, 4) float64 corners of xywh boxes."""
-    corners = np.array(boxes, np.float64).reshape(-1, 4)
-    corners[:, 2:] += corners[:, :2]
-    return corners
+from sos_mm.metrics.grounding import OVERLAPS, intra_class_scores, mean_intra_class
 
 
 @DATASETS.register_module()
@@ -44,24 +38,21 @@ class IntraClassReferringDataset(BaseDetDataset):
 
     def load_data_list(self) -> list[Record]:
         """Returns one sample for each expression."""
-        return [self._sample(image, targets) for image, targets in read_intra_class(self.ann_file)]
+        return [self._sample(each) for each in read_intra_class(self.ann_file)]
 
-    def _sample(self, image: Record, targets: list[Record]) -> Record:
-        instances = [
-            {"bbox": xyxy([each["bbox"]])[0].tolist(), "bbox_label": each.get("category_id", 0), "ignore_flag": 0}
-            for each in targets
-        ]
+    def _sample(self, sample: IntraClassSample) -> Record:
+        instances = [{"bbox": list(box), "bbox_label": sample.category_id, "ignore_flag": 0} for box in sample.targets]
         return {
-            "img_path": str(Path(self.data_prefix.get("img", "")) / image["file_name"]),
-            "img_id": image["id"],
-            "height": image["height"],
-            "width": image["width"],
-            "dataset_mode": image.get("dataset_name", "intra_class"),
-            "text": image["caption"],
+            "img_path": str(Path(self.data_prefix.get("img", "")) / sample.image["file_name"]),
+            "img_id": sample.id,
+            "height": sample.image["height"],
+            "width": sample.image["width"],
+            "dataset_mode": sample.dataset_name,
+            "text": sample.text,
             "custom_entities": False,
             "tokens_positive": -1,
             "instances": instances,
-            "distractors": xyxy(image["distractors"]),
+            "distractors": np.array(sample.distractors, np.float64),
         }
 
 
@@ -74,16 +65,15 @@ class IntraClassReferringMetric(BaseMetric):
     on both. Each data sample needs ``img_id`` and ``pred_instances`` with ``bboxes``, xyxy at the size of the original
     image, and ``scores``.
 
-    The results are not comparable with the figures of SOS. Its task 5 uses photographs of COCO and OpenImages V7, and
-    its
-    score differs: each side has the best score among all boxes that overlap it enough, so that one box may count for
-    the target and for a distractor. Here a box counts for the object that it overlaps most. This matters if a box
-    overlaps both: a box on the target (IoU 1) that also overlaps a distractor (IoU 0.67) gives a gap of 0 there, and a
-    gap equal to its score here.
+    By default a box counts for the object that it overlaps most. SOS counts it for the target and for a distractor if
+    it overlaps both enough; ``overlap='any'`` does so, which gives the authors' figures on their file. This matters if
+    a box overlaps both: a box on the target (IoU 1) that also overlaps a distractor (IoU 0.67) has a gap equal to its
+    score by default, and of 0 there.
 
     Args:
         ann_file: The file of the data set, as the module describes.
         iou_threshold: Least IoU of a box with its assigned object.
+        overlap: 'most' or 'any'; see `sos_mm.metrics.grounding.intra_class_scores`.
         collect_device: See ``mmengine.evaluator.BaseMetric``.
         prefix: First part of the keys, ``intra_class`` by default.
         collect_dir: See ``mmengine.evaluator.BaseMetric``.
@@ -99,16 +89,15 @@ class IntraClassReferringMetric(BaseMetric):
         self,
         ann_file: str | Path,
         iou_threshold: float = 0.5,
+        overlap: str = "most",
         collect_device: str = "cpu",
         prefix: str | None = None,
         collect_dir: str | None = None,
     ):
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
-        self.iou_threshold = iou_threshold
-        self._truths = {
-            image["id"]: (xyxy([each["bbox"] for each in targets]), xyxy(image["distractors"]))
-            for image, targets in read_intra_class(ann_file)
-        }
+        check_choice("overlap", overlap, OVERLAPS)
+        self.iou_threshold, self.overlap = iou_threshold, overlap
+        self._samples = {each.id: each for each in read_intra_class(ann_file)}
 
     def process(self, data_batch: object, data_samples: Sequence[Record]) -> None:
         """Scores the expressions of a batch.
@@ -117,12 +106,12 @@ class IntraClassReferringMetric(BaseMetric):
             ValueError: If a sample's ``img_id`` is not in the file, or its boxes or scores are invalid.
         """
         for sample in data_samples:
-            if sample["img_id"] not in self._truths:
+            if sample["img_id"] not in self._samples:
                 raise ValueError(f"`ann_file` must be that of the data set, but has no expression {sample['img_id']}.")
-            targets, distractors = self._truths[sample["img_id"]]
-            found = sample["pred_instances"]
+            truth, found = self._samples[sample["img_id"]], sample["pred_instances"]
             boxes, scores = (found[name].detach().cpu().double().numpy() for name in ("bboxes", "scores"))
-            self.results.append(intra_class_scores(boxes, scores, targets, distractors, self.iou_threshold))
+            given = boxes, scores, truth.targets, truth.distractors
+            self.results.append(intra_class_scores(*given, self.iou_threshold, self.overlap))
 
     def compute_metrics(self, results: list[tuple[float | None, float | None]]) -> dict[str, float]:
         """Computes the means over all expressions, of all processes."""

@@ -5,9 +5,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sos_mm.formats.boxes import xyxy_to_xywh
-from sos_mm.formats.json_reader import read_json_object
+from sos_mm.formats.json_reader import members, read_json_object, read_text
 from sos_mm.formats.lvis import url_name
-from sos_mm.formats.records import ID, INTEGER, SIZE, WORDS, Record, check_below
+from sos_mm.formats.records import ID, INTEGER, SIZE, WORDS, Record, check_below, check_record
 
 LISTS = ("images", "annotations", "categories")
 # Fields that a record must have to be converted to another format.
@@ -139,6 +139,23 @@ def read_categories(path: str | Path, what: str) -> list[Record]:
         ValueError: If it names no categories; ``what`` says what the file is.
     """
     return _categories(read_json_object(path, what), path)
+
+
+def read_leading_categories(path: str | Path) -> dict[str, int]:
+    """Reads the ids of the categories by name from a file whose categories come first, and parses no more of it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no such file; names it.
+    """
+    found: dict[str, int] = {}
+    for member in members(read_text(path), path):
+        if member.section == "categories":
+            check_record(member.value, CATEGORY, f"{path}: a category")
+            found[member.value["name"]] = member.value["id"]
+        elif found:
+            break
+    return found
 
 
 def _categories(content: Record, path: str | Path) -> list[Record]:

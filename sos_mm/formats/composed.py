@@ -1,13 +1,122 @@
-"""The state of a composed data set's folder: whether a run has finished it."""
+"""The folder of a composed data set: its state, what its backgrounds show, and its sidecar of objects."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+from sos_mm.formats.boxes import BOX
+from sos_mm.formats.json_reader import json_lines, read_json_object, read_text
+from sos_mm.formats.records import (
+    INTEGER,
+    OBJECT,
+    OBJECTS,
+    SIZE,
+    TEXT,
+    WORDS,
+    Field,
+    Record,
+    are_finite,
+    check_record,
+    list_of,
+    optional,
+)
 
 # Written last: a data set with a manifest is complete.
 MANIFEST = "manifest.json"
 # Folder of the shards until all of them are written.
 WORK = ".shards"
+# All that is known of each object, an image a line; beside it COCO instances, where they were asked for.
+OBJECTS_FILE = "objects.jsonl"
+
+# Types of backgrounds that are photographs; all others are made of numbers and show nothing.
+PHOTOGRAPHS = ("folder", "sample")
+
+_SIZES = list_of(SIZE.holds)
+_CANVAS = Field("a height and a width", lambda value: _SIZES(value) and len(value) == 2)
+_NUMBER = Field("a finite number", lambda value: are_finite([value]))
+_IMAGE = {"file_name": WORDS, "canvas": _CANVAS, "objects": OBJECTS, "ignored": optional(OBJECTS)}
+_REGION = {"category": WORDS, "box": BOX, "modal": optional(OBJECT)}
+_OBJECT = _REGION | {
+    "category_id": optional(INTEGER),
+    "phrase": optional(TEXT),
+    "attributes": optional(Field("a list of texts", list_of(TEXT.holds))),
+    "z_order": optional(INTEGER),
+    "placement": optional(OBJECT),
+    "visible_share": optional(_NUMBER),
+    "truncation": optional(_NUMBER),
+}
 
 
 def is_unfinished(out: Path) -> bool:
     """Returns whether a run has started a data set in a folder and not finished it."""
     return (out / WORK).is_dir() and not (out / MANIFEST).exists()
+
+
+def read_objects(path: str | Path) -> Iterator[tuple[str, Record]]:
+    """Reads the lines of ``objects.jsonl``, each with what an error names it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line is not JSON or not of that kind; names the line.
+    """
+    for number, line in json_lines(read_text(path), path):
+        name = f"{path}, line {number}:"
+        check_record(line, _IMAGE, f"{name} the line")
+        for key, fields in (("objects", _OBJECT), ("ignored", _REGION)):
+            for place, each in enumerate(line.get(key) or ()):
+                check_record(each, fields, f"{name} `{key}` {place}")
+        yield name, line
+
+
+@dataclass(frozen=True)
+class BackgroundContent:
+    """What the backgrounds of a composed data set show.
+
+    Attributes:
+        names: Categories that they may show; 'unknown' for any.
+        is_empty: Whether they show no object at all, of the vocabulary or not.
+    """
+
+    names: str | Sequence[str] = "unknown"
+    is_empty: bool = False
+
+
+def _read_recipe(folder: Path) -> Record | None:
+    """Reads the recipe of the manifest; returns None if there is no manifest."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    recipe = read_json_object(folder / MANIFEST, "The manifest").get("recipe")
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("backgrounds"), dict):
+        raise ValueError(f"{folder / MANIFEST} must hold the recipe, but does not: make the data set again.")
+    return recipe
+
+
+def recipe_has(folder: Path, format: str) -> bool:
+    """Tells whether the recipe of a data set has a format; a folder that is no composed data set has none.
+
+    Raises:
+        ValueError: If the manifest is not of that kind.
+    """
+    formats = (_read_recipe(folder) or {}).get("formats") or ()
+    return format in [each.get("type") if isinstance(each, dict) else each for each in formats]
+
+
+def background_content(folder: Path) -> BackgroundContent | None:
+    """Reads what the backgrounds of a composed data set show from its manifest; None where there is none.
+
+    Raises:
+        ValueError: If the manifest is not of that kind.
+    """
+    recipe = _read_recipe(folder)
+    if recipe is None:
+        return None
+    type = recipe["backgrounds"].get("type")
+    shown = shown_by_backgrounds(recipe.get("background_categories"), type)
+    return BackgroundContent(shown, type not in PHOTOGRAPHS)
+
+
+def shown_by_backgrounds(names: str | Sequence[str] | None, type: str) -> str | Sequence[str]:
+    """Says what backgrounds may show where a recipe does not: anything if they are photographs, else nothing."""
+    if names is not None:
+        return names
+    return "unknown" if type in PHOTOGRAPHS else []

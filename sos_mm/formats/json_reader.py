@@ -271,7 +271,7 @@ def _members(text: str, start: int) -> Generator[Member, None, int]:
         return offset + 1
     while True:
         if text[offset : offset + 1] != '"':
-            raise json.JSONDecodeError("a name in double quotes must stand here", text, offset)
+            raise json.JSONDecodeError("a name in double quotes must follow here", text, offset)
         name, offset = scanstring(text, offset + 1, True)
         offset = _expect(text, offset, ":")
         if text[offset : offset + 1] == "[":

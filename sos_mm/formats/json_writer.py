@@ -21,7 +21,10 @@ def write_json_lines(path: str | Path, records: Iterable[Mapping[str, Any]]) -> 
 
 
 def write_json_lists(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Writes a JSON object with lists, one record a line, so that error messages can name the line."""
+    """Writes a JSON object with lists, one record a line, so that error messages can name the line.
+
+    An iterator is written as a list, one record at a time.
+    """
     with _opened(path) as file:
         file.write("{")
         for position, (name, value) in enumerate(content.items()):
@@ -31,12 +34,14 @@ def write_json_lists(path: str | Path, content: Mapping[str, Any]) -> None:
 
 
 def _write_value(file: TextIO, value: Any) -> None:
-    if not isinstance(value, list):
+    if not isinstance(value, list | Iterator):
         file.write(_encode(value))
         return
+    file.write("[")
+    position = -1
     for position, record in enumerate(value):
-        file.write(f"{',' if position else '['}\n{_encode(record)}")
-    file.write("\n]" if value else "[]")
+        file.write(f"{',' if position else ''}\n{_encode(record)}")
+    file.write("]" if position < 0 else "\n]")
 
 
 def _encode(value: Any) -> str:

@@ -46,11 +46,13 @@ class Target:
         box: Half-open xyxy.
         category_id: Its category.
         spans: Half-open character spans of the text that refer to it.
+        id: Id of its annotation in the COCO instances file that it comes from; None if not known.
     """
 
     box: Box
     category_id: int
     spans: list[list[int]]
+    id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Expression:
 
 
 def read_mdetr(path: str | Path) -> Iterator[Expression]:
-    """Reads the expressions of an ``mdetr`` file, in its order.
+    """Yields the expressions of an ``mdetr`` file, in the order of the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -119,35 +121,10 @@ def _check_none(targets: list[Any], name: str, mark: str) -> None:
         raise ValueError(f"{name} must have targets, or {mark} if it means nothing, but has {found}.")
 
 
-def read_intra_class(path: str | Path) -> Iterator[tuple[Record, list[Record]]]:
-    """Yields the expressions of a file for intra-class referring, each with the annotations of its target.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind, holds no expression, or one has no target or no distractor; names it.
-    """
-    content = read_lists(path, "images", "annotations")
-    if not content["images"]:
-        raise ValueError(
-            f"{path} must hold expressions, but its list 'images' is empty: only images with several objects of a "
-            "category give any."
-        )
-    targets: dict[Any, list[Record]] = {}
-    for annotation in content["annotations"]:
-        targets.setdefault(annotation["image_id"], []).append(annotation)
-    for image in content["images"]:
-        if not image.get("distractors") or image["id"] not in targets:
-            missing = "annotation" if image.get("distractors") else "`distractors`"
-            raise ValueError(
-                f"{path} must give each expression a target and distractors; {image['id']} has no {missing}."
-            )
-        yield image, targets[image["id"]]
-
-
 def read_refs(
     path: str | Path, instances: str | Path, split: str | None = None, dataset_name: str = "refcoco"
 ) -> Iterator[Expression]:
-    """Reads the sentences of a ``refs`` file.
+    """Yields the expressions of a ``refs`` file, one for each sentence.
 
     Args:
         path: The list, as JSON.
@@ -184,12 +161,13 @@ def read_refs(
             if id in seen:
                 raise ValueError(f"{name} sentences must have ids of their own, but two have the `sent_id` {id!r}.")
             seen.add(id)
-            targets = [Target(xywh_to_xyxy(each["bbox"]), each["category_id"], [[0, len(text)]]) for each in meant]
+            spans = [[0, len(text)]]
+            targets = [Target(xywh_to_xyxy(each["bbox"]), each["category_id"], spans, each["id"]) for each in meant]
             yield Expression(id, text, image, ref["image_id"], dataset_name, targets)
 
 
 def _meant(ref: Record, annotations: dict[int, Record], name: str, instances: str | Path) -> list[Record]:
-    """Finds the annotations that an entry names; none if it says so."""
+    """Returns the annotations that an entry refers to; none for an expression without target."""
     ids = [None if id == NO_TARGET else id for id in _listed(ref["ann_id"])]
     if ref.get("no_target") and None not in ids:
         ids.append(None)
@@ -203,6 +181,26 @@ def _meant(ref: Record, annotations: dict[int, Record], name: str, instances: st
                 f"{name} it is of the image {ref['image_id']!r}, but names the annotation {id}, which is of {other!r}."
             )
     return [annotations[id] for id in ids if id is not None]
+
+
+def image_record(expression: Expression) -> Record:
+    """Encodes an expression as an entry of ``images``."""
+    image = {"id": expression.id, **expression.image, "caption": expression.text}
+    image |= {"dataset_name": expression.dataset_name, "original_id": expression.image_id}
+    image["tokens_negative"] = [[0, len(expression.text)]]
+    if expression.distractors is not None:
+        image["distractors"] = [xyxy_to_xywh(box) for box in expression.distractors]
+    return image
+
+
+def target_records(expression: Expression) -> list[Record]:
+    """Encodes the targets of an expression as entries of ``annotations`` without their ids."""
+    records = []
+    for target in expression.targets or [Target([0, 0, 0, 0], NO_TARGET, [])]:
+        box = xyxy_to_xywh(target.box)
+        record = {"image_id": expression.id, "category_id": target.category_id, "bbox": box, "area": box[2] * box[3]}
+        records.append(record | {"iscrowd": 0, "tokens_positive": target.spans})
+    return records
 
 
 def to_mdetr(expressions: Iterable[Expression], categories: Iterable[Record] = ()) -> Record:
@@ -222,24 +220,9 @@ def to_mdetr(expressions: Iterable[Expression], categories: Iterable[Record] = (
         if each.id in seen:
             raise ValueError(f"Expressions must have ids of their own, but two have the id {each.id!r}.")
         seen.add(each.id)
-        image = {"id": each.id, **each.image, "caption": each.text, "dataset_name": each.dataset_name}
-        image |= {"original_id": each.image_id, "tokens_negative": [[0, len(each.text)]]}
-        if each.distractors is not None:
-            image["distractors"] = [xyxy_to_xywh(box) for box in each.distractors]
-        images.append(image)
-        for target in each.targets or [Target([0, 0, 0, 0], NO_TARGET, [])]:
-            box = xyxy_to_xywh(target.box)
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": each.id,
-                    "category_id": target.category_id,
-                    "bbox": box,
-                    "area": box[2] * box[3],
-                    "iscrowd": 0,
-                    "tokens_positive": target.spans,
-                }
-            )
+        images.append(image_record(each))
+        annotations += target_records(each)
+    annotations = [{"id": id, **each} for id, each in enumerate(annotations, 1)]
     known = {each["id"]: each for each in categories}
     used = {each["category_id"] for each in annotations} - {NO_TARGET}
     listed = [known.get(id, {"id": id, "name": str(id)}) for id in sorted(used | set(known))]

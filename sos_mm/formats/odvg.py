@@ -1,7 +1,7 @@
 """ODVG: detection and grounding annotations as JSON lines, which mmdet's `ODVGDataset` reads for Grounding DINO."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,10 @@ from sos_mm.formats.records import (
 )
 
 _SEPARATOR = ". "
-_LINE = {"filename": WORDS, "height": SIZE, "width": SIZE, "grounding": OBJECT}
+# [CLS] and [SEP], which every caption has.
+_SPECIAL_TOKENS = 2
+_IMAGE = {"filename": WORDS, "height": SIZE, "width": SIZE}
+_LINE = _IMAGE | {"grounding": OBJECT}
 _LINE |= {"expression_id": optional(ID), "image_id": optional(ID), "dataset_name": optional(TEXT)}
 GROUNDING = {"caption": WORDS, "regions": OBJECTS}
 
@@ -53,7 +56,7 @@ def label_map(names: Iterable[str]) -> dict[str, str]:
 
 
 def read_label_map(path: str | Path) -> dict[int, str]:
-    """Reads the names of ODVG's labels from a file as mmdet's `ODVGDataset` takes it.
+    """Reads the category names of labels from a ``label_map_file`` of mmdet's `ODVGDataset`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -75,7 +78,7 @@ def read_label_map(path: str | Path) -> dict[int, str]:
 
 
 def boxes_by_phrase(pairs: Iterable[tuple[str, list]]) -> list[tuple[str, list]]:
-    """Groups boxes by phrase: each phrase once, as first written; upper and lower case are the same."""
+    """Groups boxes by phrase, ignoring case; each phrase keeps its first spelling and all its boxes."""
     groups: dict[str, tuple[str, list]] = {}
     for phrase, box in pairs:
         groups.setdefault(phrase.lower(), (phrase, []))[1].append(box)
@@ -83,7 +86,7 @@ def boxes_by_phrase(pairs: Iterable[tuple[str, list]]) -> list[tuple[str, list]]
 
 
 def grounding_record(groups: Iterable[tuple[str, list]]) -> Record:
-    """Encodes the caption of some phrases, and a region with its half-open span of characters for each."""
+    """Encodes the caption of some phrases, with a region and its half-open character span for each phrase."""
     caption, regions = "", []
     for phrase, boxes in groups:
         start = len(caption)
@@ -95,7 +98,7 @@ def grounding_record(groups: Iterable[tuple[str, list]]) -> Record:
 
 
 def chunks(groups: list[tuple[str, list]], max_characters: int | None) -> Iterator[list[tuple[str, list]]]:
-    """Splits phrases and their boxes into captions: as many in each as it holds."""
+    """Splits phrases with their boxes into groups whose captions have at most ``max_characters`` characters."""
     part: list[tuple[str, list]] = []
     length = 0
     for group in groups:
@@ -107,6 +110,86 @@ def chunks(groups: list[tuple[str, list]], max_characters: int | None) -> Iterat
         length += len(group[0]) + 2
     if part:
         yield part
+
+
+def joined_record(expressions: Sequence[tuple[str, Mapping[Any, Sequence[float]]]]) -> Record:
+    """Encodes one caption of several expressions, those without objects included.
+
+    A region holds the boxes of the objects that the same expressions mean, with the spans of all of those, so that no
+    expression is a negative of an object that it means. What means nothing has a part of the caption and no region.
+
+    Args:
+        expressions: Each text with the half-open xyxy boxes of what it means, by any key of the object. The texts must
+            be as `clean_phrase` gives them.
+    """
+    caption = ""
+    spans_of: dict[Any, list[tuple[int, int]]] = {}
+    boxes: dict[Any, Any] = {}
+    for text, meant in expressions:
+        span = (len(caption), len(caption) + len(text))
+        caption += text + _SEPARATOR
+        for key, box in meant.items():
+            spans_of.setdefault(key, []).append(span)
+            boxes[key] = list(box)
+    groups: dict[tuple, list] = {}
+    for key, spans in spans_of.items():
+        groups.setdefault(tuple(spans), []).append(boxes[key])
+    caption = caption.rstrip()
+    return {"caption": caption, "regions": [_region(caption, spans, group) for spans, group in groups.items()]}
+
+
+def _region(caption: str, spans: Sequence[tuple[int, int]], boxes: list[list[float]]) -> Record:
+    phrases = [caption[start:end] for start, end in spans]
+    return {
+        "bbox": boxes if len(boxes) > 1 else boxes[0],
+        "phrase": phrases if len(phrases) > 1 else phrases[0],
+        "tokens_positive": [list(span) for span in spans],
+    }
+
+
+def parts_by_tokens(
+    texts: Sequence[str], count: Callable[[str], int], draw_budget: Callable[[], int], longest: int
+) -> Iterator[list[int]]:
+    """Divides expressions among captions by their tokens, in their order.
+
+    Args:
+        texts: The expressions.
+        count: Counts the tokens of a text, without special ones.
+        draw_budget: Draws how many tokens a caption may have, its two special ones ([CLS] and [SEP]) included; called
+            for each caption.
+        longest: Most tokens of a caption. An expression that is longer alone is left out, since its end would be cut.
+
+    Yields:
+        Places of a caption's expressions, at least one.
+    """
+    part: list[int] = []
+    used = budget = 0
+    for place, text in enumerate(texts):
+        length = count(f"{text}.")
+        if length + _SPECIAL_TOKENS > longest:
+            continue
+        if not part or used + length > budget:
+            if part:
+                yield part
+            part, used, budget = [], _SPECIAL_TOKENS, draw_budget()
+        part.append(place)
+        used += length
+    if part:
+        yield part
+
+
+def read_detection(path: str | Path) -> Iterator[tuple[str, Record]]:
+    """Reads the lines of a file for detection, each with what an error names it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line is not JSON or not of that kind; names the line.
+    """
+    for number, line in json_lines(read_text(path), path):
+        name = f"{path}, line {number}:"
+        check_record(line, _IMAGE | {"detection": OBJECT}, f"{name} the line")
+        check_record(line["detection"], {"instances": OBJECTS}, f"{name} `detection`")
+        yield name, line
 
 
 def read_grounding(path: str | Path, grounding: Fields = GROUNDING) -> Iterator[tuple[str, Record]]:
@@ -140,7 +223,7 @@ def check_spans(spans: Any, caption: str, name: str) -> None:
 
 
 def spans_complaint(spans: Any, text: str) -> Complaint:
-    """Says what is wrong with half-open spans of characters in a text; None if nothing is."""
+    """Checks half-open character spans of a text; returns what is wrong with them, or None."""
     if not isinstance(spans, list) or not spans:
         return "`tokens_positive` must be a list of spans", repr(spans)
     for span in spans:
@@ -152,7 +235,7 @@ def spans_complaint(spans: Any, text: str) -> Complaint:
 
 
 def phrase_complaint(phrase: Any, spans: Sequence[Sequence[int]], text: str) -> Complaint:
-    """Says what is wrong with spans that are to give back a phrase, or all parts of one that is a list; else None."""
+    """Checks that spans of a text give a phrase, or each part of a list of phrases; returns what is wrong, or None."""
     words = [phrase] if isinstance(phrase, str) else phrase
     if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
         return "`phrase` must be words, or a list of them", repr(phrase)

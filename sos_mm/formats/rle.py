@@ -153,7 +153,7 @@ def decode_window(segmentation: Any, size: tuple[int, int], name: str) -> MaskWi
     window = np.ascontiguousarray(whole[y : y + box_height, x : x + box_width])
     left, top, box_width, box_height = cv2.boundingRect(window) if window.size else (0, 0, 0, 0)
     if not box_width:
-        raise _faulty(f"The outline of {name} must hold pixels, but is empty: mend or remove the annotation.")
+        raise _faulty(f"The outline of {name} must hold pixels, but is empty: correct or remove the annotation.")
     return MaskWindow(window[top : top + box_height, left : left + box_width], x + left, y + top)
 
 

@@ -17,7 +17,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sos_mm.checks import check_range
+from sos_mm.checks import check_choice, check_range
+
+OVERLAPS = ("most", "any")
 
 
 def box_ious(first: ArrayLike, second: ArrayLike) -> np.ndarray:
@@ -34,12 +36,18 @@ def box_ious(first: ArrayLike, second: ArrayLike) -> np.ndarray:
 
 
 def intra_class_scores(
-    boxes: ArrayLike, scores: ArrayLike, targets: ArrayLike, distractors: ArrayLike, iou_threshold: float = 0.5
+    boxes: ArrayLike,
+    scores: ArrayLike,
+    targets: ArrayLike,
+    distractors: ArrayLike,
+    iou_threshold: float = 0.5,
+    overlap: str = "most",
 ) -> tuple[float | None, float | None]:
     """Computes the best score on the target, and the best score on another object of its category.
 
     A predicted box is assigned to the object that it overlaps most: to the target or to a distractor, never to both. If
-    it overlaps both equally, it is assigned to the distractor, so that a box over two objects is not a success.
+    it overlaps both equally, it is assigned to the distractor, so that a box over two objects is not a success. With
+    ``overlap`` 'any' it is assigned to both if it overlaps both enough, as in SOS's evaluation.
 
     Args:
         boxes: (N, 4), predictions.
@@ -47,13 +55,15 @@ def intra_class_scores(
         targets: (T, 4), the object that the expression refers to; several if it refers to several.
         distractors: (D, 4), the other objects of its category in the image.
         iou_threshold: Least IoU of a box with its assigned object.
+        overlap: 'most' or 'any'.
 
     Returns:
         Two scores; None if no predicted box is assigned to the target, or to a distractor.
 
     Raises:
-        ValueError: If a shape is wrong, scores are not in [0, 1], or there is no target or no distractor.
+        ValueError: If a shape or ``overlap`` is wrong, scores are not in [0, 1], or a side has no box.
     """
+    check_choice("overlap", overlap, OVERLAPS)
     check_range("iou_threshold", iou_threshold, 0, 1)
     boxes, scores = _boxes("boxes", boxes), np.asarray(scores, np.float64)
     if scores.shape != boxes.shape[:1]:
@@ -64,6 +74,8 @@ def intra_class_scores(
         box_ious(boxes, _present(name, sides)).max(axis=1)
         for name, sides in (("targets", targets), ("distractors", distractors))
     )
+    if overlap == "any":
+        return _best(scores[on_target >= iou_threshold]), _best(scores[on_distractor >= iou_threshold])
     is_target = on_target > on_distractor
     is_match = np.maximum(on_target, on_distractor) >= iou_threshold
     return _best(scores[is_match & is_target]), _best(scores[is_match & ~is_target])

@@ -15,6 +15,8 @@ _RELATIVE = ("side", "position", "posture", "focus", "lightness", "text")
 # Postures that a picture shows as long as it is not turned; words of them were dropped from what was.
 _POSTURES = frozenset(["sitting", "standing", "walking", "running", "lying", "sleeping", "jumping", "flying"])
 _MODIFIERS = frozenset({*LIGHTNESS, "very", "bright", "rich", "mostly", "and", "or"})
+# "A slice of cake": what stands before the noun belongs to another one.
+_NO_ADJECTIVES = frozenset(["of", "in", "on", "with", "and", "or", "from", "for", "to", "at", "by", "as"])
 _ARTICLES = frozenset({"a", "an", "the", "one"})
 
 
@@ -29,7 +31,8 @@ def claims(instance: Instance) -> tuple[frozenset[str], frozenset[str]]:
 
 @lru_cache(maxsize=2**14)
 def _claims(category: str, phrase: str, attributes: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
-    colors, words = set(), set()
+    colors: set[str] = set()
+    words: set[str] = set()
     for text in (*(each.lower().strip() for each in attributes), *_before_noun(phrase.lower(), category)):
         found = _whole_colors(text)
         if found is not None:
@@ -48,6 +51,8 @@ def _before_noun(phrase: str, category: str) -> list[str]:
         return []
     adjectives = tokens[1:]
     if any(not _WORD.fullmatch(each) for each in adjectives):
+        return []
+    if adjectives and adjectives[-1] in _NO_ADJECTIVES:
         return []
     colored = [each for each in adjectives if COLOR_WORD.fullmatch(each)]
     return [*colored, *(each for each in adjectives[-1:] if each not in colored)]

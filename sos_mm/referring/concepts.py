@@ -23,6 +23,10 @@ class Concepts:
         exclusive: Groups of attributes of which a thing has at most one.
         wordnet: Whether to ask WordNet of names that the others do not hold. It needs nltk and its corpus.
 
+    Attributes:
+        names: All names that have a broader term here or are one.
+        exclusive: An attribute -> those that exclude it.
+
     Raises:
         ImportError: If WordNet is asked for and nltk is not installed.
         ValueError: If its corpus is not.
@@ -36,6 +40,7 @@ class Concepts:
                 parents[name].add(term)
         self._parents = dict(parents)
         self._terms = frozenset(broader)
+        self.names = tuple(dict.fromkeys((*broader, *parents)))
         self._similar = frozenset(frozenset(pair) for pair in similar)
         self.exclusive = {word: frozenset(group) - {word} for group in exclusive for word in group}
         self._wordnet = _wordnet() if wordnet else None
@@ -85,7 +90,7 @@ class Concepts:
 
     def _find_siblings(self, concept: str) -> frozenset[str]:
         """Other concepts of its nearest broader terms."""
-        own = self._parents.get(concept, frozenset())
+        own = frozenset(self._parents.get(concept, ())) - {OBJECT}
         return frozenset(name for name, terms in self._parents.items() if terms & own and name != concept)
 
     def _is_a(self, concept: str, term: str) -> bool | None:
@@ -110,10 +115,7 @@ class Concepts:
         return None
 
     def _alike(self, one: str, other: str) -> bool:
-        ones, others = {one, *self.ancestors(one)}, {other, *self.ancestors(other)}
-        if any(frozenset((a, other)) in self._similar for a in ones):
-            return True
-        if any(frozenset((one, b)) in self._similar for b in others):
+        if any(frozenset((name, other)) in self._similar for name in (one, *self.ancestors(one))):
             return True
         return bool({*one.split()} & {*other.split()})
 

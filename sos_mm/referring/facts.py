@@ -11,7 +11,7 @@ never are a target, but whatever may mean one of them is undecidable.
 
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,7 @@ _NEAR_COLORS = {
     "pink": "red purple", "brown": "orange red yellow black", "black": "grey brown", "grey": "black white",
     "white": "grey",
 }  # fmt: skip
+_BLACK, _GREY = COLOR_NAMES.index("black"), COLOR_NAMES.index("grey")
 _NEAR = np.array([[other in _NEAR_COLORS[name].split() for other in COLOR_NAMES] for name in COLOR_NAMES])
 
 
@@ -90,8 +91,12 @@ class Facts:
             self._kinds[category] = self._kinds.get(category, 0) | 1 << index
         self.size = self.number + len(self._regions) + 1
         self.real, self.everything = (1 << self.number) - 1, (1 << self.size) - 1
-        self._heads, self._attributes, self._positions, self._sizes = {}, {}, {}, {}
-        self._relations, self._nearer = {}, {}
+        self._heads: dict[Any, Fact] = {}
+        self._attributes: dict[Any, Fact] = {}
+        self._positions: dict[str, Fact] = {}
+        self._sizes: dict[Any, Any] = {}
+        self._relations: dict[Any, Any] = {}
+        self._nearer: dict[Any, Order] = {}
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -156,19 +161,33 @@ class Facts:
         return Fact(sure[index], may[index] | phantoms)
 
     @cached_property
-    def color_shares(self) -> np.ndarray:
-        """(N, 12) float: shares of each instance's pixels that show each of `COLOR_NAMES`; NaN if unmeasured."""
-        shares = np.full((self.number, len(COLOR_NAMES)), np.nan)
+    def color_shares(self) -> tuple[np.ndarray, np.ndarray]:
+        """Shares of each instance's pixels that show each of `COLOR_NAMES`, and that clearly do.
+
+        Returns:
+            Two (N, 12) float arrays, NaN where nothing is measured.
+        """
+        shares, clear = np.full((2, self.number, len(COLOR_NAMES)), np.nan)
         samples = [
             (index, pixels) for index, pixels in enumerate(map(self._pixels, range(self.number))) if pixels is not None
         ]
         if samples:
-            names = color_indices(np.concatenate([pixels for _, pixels in samples]))
+            everything = np.concatenate([pixels for _, pixels in samples])
+            names = color_indices(everything)
+            clearly = self._are_clear(everything, names)
             start = 0
             for index, pixels in samples:
-                part = names[start : (start := start + len(pixels))]
+                window = slice(start, start := start + len(pixels))
+                part = names[window]
                 shares[index] = np.bincount(part, minlength=len(COLOR_NAMES)) / len(part)
-        return shares
+                clear[index] = np.bincount(part, clearly[window], minlength=len(COLOR_NAMES)) / len(part)
+        return shares, clear
+
+    def _are_clear(self, pixels: np.ndarray, names: np.ndarray) -> np.ndarray:
+        """(n,) bool: whether pixels show their colour whatever the light: a white wall at dusk is bluish."""
+        value = pixels.max(axis=1).astype(np.int32)
+        strong = (value - pixels.min(axis=1)) * 255 >= self.thresholds.clear_saturation * value
+        return np.where(names < _BLACK, strong & (value >= self.thresholds.clear_value), names != _GREY)
 
     def _pixels(self, index: int) -> np.ndarray | None:
         """(n, 3) uint8: some of an instance's pixels; None where they cannot be known, or are too few."""
@@ -186,22 +205,24 @@ class Facts:
     @cached_property
     def _colors(self) -> tuple[list[int], list[int]]:
         """For each colour, the bits of instances that surely have it, and of those that may."""
-        limits, shares = self.thresholds, self.color_shares
+        limits, (shares, clear) = self.thresholds, self.color_shares
         measured = ~np.isnan(shares)
-        shares = np.nan_to_num(shares)
+        shares, clear = np.nan_to_num(shares), np.nan_to_num(clear)
         claimed = np.zeros(shares.shape, bool)
         for index, instance in enumerate(self.image.instances):
             for name in claims(instance)[0]:
                 claimed[index, COLOR_NAMES.index(name)] = True
         near_shares, near_claimed = shares @ _NEAR.T, claimed @ _NEAR.T
         said = claimed.any(axis=1, keepdims=True)
-        sure = measured & (shares >= limits.color) & (claimed | ~said)
-        sure |= measured & (shares >= limits.claimed_color) & claimed
+        sure = measured & (clear >= limits.color) & ~said | measured & (shares >= limits.color) & claimed
+        # Of "blue and yellow" things neither colour is said unless it prevails.
+        alone = claimed & (claimed.sum(axis=1, keepdims=True) == 1)
+        sure |= measured & (shares >= limits.claimed_color) & alone
         sure |= ~measured & claimed
         absent = measured & (shares <= limits.no_color) & (shares + near_shares <= limits.no_near_color) & ~claimed
         absent |= ~measured & said & ~claimed & ~near_claimed
         # Nobody calls a person by the colours that are seen of them.
-        colorless = np.array([self.concepts.is_a(each, "person") is not False for each in self.categories], bool)
+        colorless = np.array([self.concepts.is_a(each, "person") is True for each in self.categories], bool)
         sure &= ~colorless[:, None]
         absent &= ~colorless[:, None]
         return bits(sure.T), bits(~absent.T)

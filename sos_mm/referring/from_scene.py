@@ -24,7 +24,7 @@ def annotated(scene: Scene, complete: Iterable[str] = (), file_name: str = "", i
     height, width = scene.size
     instances = tuple(_instance(scene, index) for index in range(len(scene.objects)))
     ignored = tuple(
-        Instance(region.segment_id, region.category, tuple(map(float, region.box)), region.mask, region.box[:2])
+        Instance(region.segment_id, region.category, _floats(region.box), region.mask, region.box[:2])
         for region in scene.ignored
     )
     return AnnotatedImage(
@@ -38,7 +38,7 @@ def _instance(scene: Scene, index: int) -> Instance:
     return Instance(
         id=index,
         category=each.category,
-        box=tuple(map(float, each.box)),
+        box=_floats(each.box),
         mask=scene.owner[y0:y1, x0:x1] == index + 1,
         offset=(x0, y0),
         phrase=each.phrase,
@@ -48,3 +48,8 @@ def _instance(scene: Scene, index: int) -> Instance:
         visible_share=each.visible_share,
         truncated=each.truncation > _CUT_OFF,
     )
+
+
+def _floats(box: tuple[int, int, int, int]) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = box
+    return float(x0), float(y0), float(x1), float(y1)

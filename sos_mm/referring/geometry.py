@@ -57,8 +57,9 @@ class Geometry:
     def position(self, name: str) -> tuple[int, int]:
         """Bits of the objects that surely, and that may, be at a place of the image."""
         if name == "middle":
-            sure, may = np.ones(len(self.boxes), bool), np.ones(len(self.boxes), bool)
-            for axis, length in ((0, self.width), (1, self.height)):
+            sure: np.ndarray = np.ones(len(self.boxes), bool)
+            may: np.ndarray = np.ones(len(self.boxes), bool)
+            for axis, length in ((0, float(self.width)), (1, float(self.height))):
                 low, high = (each / length - 0.5 for each in self._axes[axis][:2])
                 sure &= np.maximum(abs(low), abs(high)) <= self.limits.middle
                 may &= (low <= self.limits.not_middle) & (high >= -self.limits.not_middle)
@@ -69,13 +70,14 @@ class Geometry:
                 low, high, start, end = (length - each for each in (high, low, end, start))
             sure = (high <= self.limits.side * length) & (end <= self.limits.side_reach * length)
             may = low < self.limits.not_side * length
-        return tuple(bits(np.stack([sure, may])))
+        surely, maybe = bits(np.stack([sure, may]))
+        return surely, maybe
 
     def relation(self, name: str, to: int) -> tuple[int, int]:
         """Bits of the objects that surely, and that may, stand in a relation to an object."""
         if name in DIRECTIONS:
-            sure, may = self._direction(name)
-            return sure[to], may[to]
+            surely, maybe = self._direction(name)
+            return surely[to], maybe[to]
         found = {
             "next to": self._next_to,
             "touching": self._touching,
@@ -83,7 +85,8 @@ class Geometry:
             "in front of": self._in_front,
             "behind": self._behind,
         }[name](to)
-        return tuple(bits(np.stack(found)))
+        sure, may = bits(np.stack(found))
+        return sure, may
 
     def _direction(self, name: str) -> tuple[list[int], list[int]]:
         """For each object, the bits of those that surely, and that may, lie in a direction from it."""
@@ -140,8 +143,9 @@ class Geometry:
             low[index] = seen
             # An object without a known share is taken as it is seen; one that is cut off may be twice as large.
             high[index] = seen / (each.visible_share or 1.0) * (2.0 if each.truncated else 1.0)
-        for index, each in enumerate([*self.image.ignored, None], self.number):
-            low[index], high[index] = 1e-3, self.width * self.height if each is None else box_area(each.box)
+        areas = [*(box_area(each.box) for each in self.image.ignored), self.width * self.height]
+        for index, area in enumerate(areas, self.number):
+            low[index], high[index] = 1e-3, area
         return np.log(low), np.log(high)
 
     @cached_property

@@ -4,11 +4,13 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sos_mm.checks import check_choice
 from sos_mm.formats.phrases import category_phrase
+from sos_mm.referring.concepts import concepts
 
 _FOLDER = Path(__file__).parent / "words"
 LANGUAGES = tuple(sorted(path.stem for path in _FOLDER.glob("??.json")))
@@ -60,6 +62,8 @@ class Language:
         self._undeclined = frozenset(self.words["undeclined"])
         self._nouns: dict[str, tuple[Noun, ...]] = {}
         self.numbers = {number: word for word, number in reversed(self.words["numbers"].items())}
+        named = (*self.words["nouns"], *self.words["understood_nouns"], *concepts().names)
+        self._listed = {concept: None for concept in named if self.nouns(concept)}
         self._lexicon: dict[tuple[str, ...], list] = {}
         for phrase, tag, value in self._entries():
             entries = self._lexicon.setdefault(tokens(phrase), [])
@@ -73,8 +77,8 @@ class Language:
         return self._lexicon
 
     def has_noun(self, concept: str) -> bool:
-        """Whether the file itself names a concept."""
-        return concept in self.words["nouns"]
+        """Whether a concept is in the lexicon without being asked for."""
+        return concept in self._listed
 
     def nouns(self, concept: str) -> tuple[Noun, ...]:
         """How a concept is called, the usual word first; empty where the language has no word for it."""
@@ -149,7 +153,7 @@ class Language:
         yield from ((phrase, "filler", None) for phrase in words["fillers"])
         yield from ((phrase, "lead", None) for phrase in words["leads"])
         clauses = words["clauses"]
-        for phrase in dict.fromkeys((*clauses["one"], *clauses["many"], *clauses["understood"])):
+        for phrase in dict.fromkeys(chain(*clauses.values())):
             yield phrase, "clause", None
         yield from ((phrase, "color tail", None) for phrase in words["color_tails"])
         for name, phrase in (*words["colors"].items(), *words["understood_colors"].items()):
@@ -158,12 +162,14 @@ class Language:
         for name, entry in words["sizes"].items():
             for stem in (*entry["say"], *entry["understand"]):
                 yield from ((form, "size", name) for form in self._declined(stem))
+        if words["unknown_nouns"]:
+            yield from ((word, "word", word) for word in sorted(concepts().exclusive))
         for word, stem in words["attributes"].items():
             yield from ((form, "word", word) for form in self._declined(stem))
         for stem, number in words["ordinals"].items():
             yield from ((form, "ordinal", number) for form in self._declined(stem))
         yield from self._place_entries()
-        for concept in dict.fromkeys((*words["nouns"], *words["understood_nouns"])):
+        for concept in self._listed:
             yield from self.noun_entries(concept)
 
     def _place_entries(self) -> Iterator[tuple[str, str, Any]]:

@@ -59,7 +59,7 @@ def denotation(meaning: Phrase, facts: Facts) -> Fact:
             kind = kind & facts.size_of(value, facts.head(meaning["head"]))
     found = kind
     for name in meaning.get("positions", ()):
-        found = found & _position(name, kind, facts)
+        found = found & at_position(name, kind, facts)
     for relation in meaning.get("relations", ()):
         found = found & _relation(relation, facts)
     if "rank" not in meaning:
@@ -73,10 +73,11 @@ def denotation(meaning: Phrase, facts: Facts) -> Fact:
     return Fact(inner.sure & outer.sure, inner.may | outer.may)
 
 
-def _position(name: str, kind: Fact, facts: Facts) -> Fact:
+def at_position(name: str, kind: Fact, facts: Facts) -> Fact:
     """At a place of the image; of several things of a kind perhaps also the outermost one."""
     sure, may = facts.position(name)
-    if kind.may & (kind.may - 1):
+    # A phantom stands for any number of things.
+    if kind.may & (kind.may - 1) or kind.may & ~facts.real:
         may |= kind.may & ~_surely_elsewhere(name, kind, facts)
     return Fact(sure, may)
 
@@ -85,11 +86,12 @@ def _surely_elsewhere(name: str, kind: Fact, facts: Facts) -> int:
     """Those of a kind that surely are not the ones at a side, or in the middle, of all of that kind."""
     elsewhere = 0
     if name == "middle":
-        if kind.may.bit_count() < 3:
+        phantoms = kind.may & ~facts.real
+        if kind.may.bit_count() < 3 and not phantoms:
             return kind.may
         # What surely stands outside the others, on any side, is not in their middle.
         orders = [facts.order(side) for side in SIDES]
-        for index in indices(kind.may):
+        for index in indices(kind.may & facts.real):
             others = kind.may & ~(1 << index)
             if any(not others & ~order.after[index] for order in orders):
                 elsewhere |= 1 << index
@@ -151,10 +153,11 @@ def _in_order(n: int, among: Fact, order: Order, facts: Facts, first: int) -> Fa
         before = among.sure & order.before[index]
         unclear = among.may & ~order.after[index] & ~before & ~own
         least = before.bit_count()
-        most = among.may.bit_count() + n if unclear & phantoms else least + unclear.bit_count()
+        # Of phantoms there may be any number, so also before one of them.
+        most = among.may.bit_count() + n if (unclear | own) & phantoms else least + unclear.bit_count()
         if own & among.sure and (most < first if first else least == most == n - 1):
             sure |= own
-        if own & phantoms or (least < first if first else least <= n - 1 <= most):
+        if least < first if first else least <= n - 1 <= most:
             may |= own
     return Fact(sure, may)
 
@@ -213,6 +216,13 @@ def _wrong_number(number: str, count: int, targets: int) -> str:
     if number == "count" and targets != count:
         return f"it is worded for {count} targets, not for {targets}"
     return ""
+
+
+def has_landmarks(meaning: Phrase, facts: Facts) -> bool:
+    """Whether the image may show something of the kind of each landmark."""
+    owners = [*meaning.get("relations", ()), *([meaning["rank"]] if "to" in meaning.get("rank", {}) else [])]
+    landmarks = [each for owner in owners for each in owner["to"]]
+    return all(facts.head(each["head"]).may and has_landmarks(each, facts) for each in landmarks)
 
 
 def kind_of(meaning: Phrase) -> str:

@@ -55,15 +55,17 @@ class NearMisses:
         nouns = ((each, self._language.nouns(each)) for each in self._facts.absent)
         return [each for each, found in nouns if found and not found[0].unmarked]
 
-    def _absent_like(self, concept: str) -> str | None:
+    def _absent_like(self, concept: str, only_like: bool = False) -> str | None:
         """A concept that is surely absent, and plausible where the other one is."""
         siblings = self._facts.concepts.siblings(concept)
         alike = [each for each in self._absent if each in siblings]
-        choices = alike if alike and self._draws.below(3) else self._absent
+        choices = alike if only_like or (alike and self._draws.below(3)) else self._absent
         return self._draws.one(choices) if choices else None
 
     def _other_object(self, meaning: Phrase) -> tuple[Phrase, str] | None:
-        other = None if meaning["number"] == "unmarked" else self._absent_like(meaning["head"])
+        # A feature of its own kind alone would be odd of another: "the peeled bus".
+        featured = any(kind == "word" for kind, _ in meaning.get("attributes", ()))
+        other = None if meaning["number"] == "unmarked" else self._absent_like(meaning["head"], featured)
         if other is None:
             return None
         meaning["head"] = other
@@ -156,5 +158,7 @@ def _changes(meaning: Phrase, facts: Facts) -> Iterator[Phrase]:
     if "rank" in meaning:
         yield {**deepcopy(meaning), "rank": {**deepcopy(meaning["rank"]), "by": _OTHER_ENDS[meaning["rank"]["by"]]}}
         if "to" not in meaning["rank"] and meaning["rank"]["by"] not in ("large", "small", "front", "back"):
-            for n in range(1, min(facts.head(meaning["head"]).sure.bit_count(), 8) + 1):
+            sized = any(kind == "size" for kind, _ in meaning.get("attributes", ()))
+            most = 1 if sized else 4
+            for n in range(1, min(facts.head(meaning["head"]).sure.bit_count(), most) + 1):
                 yield {**deepcopy(meaning), "rank": {**meaning["rank"], "n": n}}

@@ -264,7 +264,8 @@ class _Draft(NamedTuple):
         return self._replace(ordinal=n)
 
     def with_direction(self, by: str) -> "_Draft | None":
-        return self.with_rank(by, self.ordinal)._replace(ordinal=0) if self.ordinal and not self.rank else None
+        ranked = self.with_rank(by, self.ordinal) if self.ordinal else None
+        return None if ranked is None else ranked._replace(ordinal=0)
 
     def finish(self) -> Phrase | None:
         """The noun phrase; None where its words do not go together."""

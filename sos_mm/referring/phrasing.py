@@ -43,7 +43,7 @@ class Amounts:
     least: int = 9
     several: float = 0.25
     none: float = 0.25
-    tries: int = 10
+    tries: int = 6
 
     def __post_init__(self):
         low, high = self.each

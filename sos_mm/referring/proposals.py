@@ -1,22 +1,29 @@
 """What might be said of an image's instances: proposals, which are judged before they are written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 
 from sos_mm.referring.claims import claims
 from sos_mm.referring.concepts import OBJECT
-from sos_mm.referring.facts import Facts, indices
+from sos_mm.referring.facts import Fact, Facts, indices
 from sos_mm.referring.geometry import DIRECTIONS, SIDES
 from sos_mm.referring.language import Language
-from sos_mm.referring.meaning import Phrase, denotation, judge
+from sos_mm.referring.meaning import Phrase, at_position, denotation, judge
 
 T = TypeVar("T")
 _POSITIONS = (["left"], ["right"], ["top"], ["bottom"], ["middle"], ["left", "top"], ["right", "top"],
               ["bottom", "left"], ["bottom", "right"])  # fmt: skip
 _CLOSE = ("next to", "touching", "overlapping", "in front of", "behind")
-_MOST_WORDED = 10
+# The greatest number that is said, and to which things are counted from a side, of no more than so many.
+_MOST_WORDED, _MOST_COUNTED, _MOST_IN_ORDER = 10, 4, 8
+# How many landmarks are looked at for a target, and how many where that takes longer.
+_MOST_LANDMARKS, _FEW = 5, 2
+Proposal = tuple[Phrase, tuple[int, ...]]
+# What may be added to a noun phrase, and of which objects it holds. Landmarks are positions until it is chosen.
+Option = tuple[Phrase, Fact]
 
 
 class Draws:
@@ -27,7 +34,8 @@ class Draws:
     """
 
     def __init__(self, generator: np.random.Generator):
-        self._generator, self._numbers = generator, []
+        self._generator = generator
+        self._numbers: list[int] = []
 
     def _number(self) -> int:
         if not self._numbers:
@@ -78,36 +86,65 @@ class Proposer:
         self._targets = [
             index for index in range(facts.number) if areas[index] >= smallest and self._noun(facts.categories[index])
         ]
+        self._broader: dict[str, list[str]] = {}
         self._landmarks: dict[int, list[Phrase]] = {}
         self._features: dict[int, list[list[str]]] = {}
 
-    def single(self, kind: str) -> tuple[Phrase, tuple[int, ...]] | None:
-        """Something that might mean one instance; None if nothing came to mind."""
+    def single(self, kind: str) -> Proposal | None:
+        """Something that may well mean one instance; None if nothing came to mind."""
         if not self._targets:
             return None
         target = self._draws.one(self._targets)
         meaning = self._start(self._head(target), "one")
-        if kind in ("attribute", "mixed") and not self._add_attribute(meaning, target, kind):
-            return None
-        if kind in ("spatial", "mixed") and not self._add_place(meaning, target):
-            return None
-        return meaning, (target,)
+        among = self._facts.head(meaning["head"])
+        own = 1 << target
+        if kind == "category":
+            return (meaning, (target,)) if among == (own, own) else None
+        if kind == "mixed":
+            found = self._draws.one(self._attributes(meaning, target, among, ranks=False) or [None])
+            if found is None:
+                return None
+            meaning, among = found
+        options = self._attributes(meaning, target, among) if kind == "attribute" else self._places(meaning, target)
+        for changed, fact in options:
+            if among.may & fact.may == own:
+                return self._described(changed, (target,))
+        return None
 
-    def several(self, kind: str) -> tuple[Phrase, tuple[int, ...]] | None:
-        """Something that might mean several instances."""
+    def several(self, kind: str) -> Proposal | None:
+        """Something that may well mean several instances."""
         if not self._targets:
             return None
         target = self._draws.one(self._targets)
         meaning = self._start(self._head(target, several=True), "all")
         if not any(noun.many for noun in self._language.nouns(meaning["head"])):
             return None
+        among = self._facts.head(meaning["head"])
+        if kind == "category":
+            return self._counted(meaning, among)
         if kind == "spatial" and self._draws.below(4) == 0:
-            return self._first_few(meaning, target)
-        if kind in ("attribute", "mixed") and not self._add_attribute(meaning, target, "several"):
-            return None
-        if kind in ("spatial", "mixed") and not self._add_place(meaning, target, several=True):
-            return None
-        meant = denotation(meaning, self._facts)
+            return self._first_few(meaning, SIDES, among)
+        if kind == "attribute" and self._draws.below(5) == 0:
+            return self._first_few(meaning, ("large", "small"), among)
+        if kind == "mixed":
+            found = self._draws.one(self._attributes(meaning, target, among, ranks=False) or [None])
+            if found is None:
+                return None
+            meaning, among = found
+        options = (
+            self._attributes(meaning, target, among, ranks=False)
+            if kind == "attribute"
+            else (self._places(meaning, target, ranks=False))
+        )
+        for changed, fact in options:
+            both = among & fact
+            counted = self._counted(changed, both)
+            if counted is not None:
+                return self._described(*counted)
+        return None
+
+    def _counted(self, meaning: Phrase, meant: Fact) -> Proposal | None:
+        """All of them, with their number or without."""
         count = meant.sure.bit_count()
         if meant.sure != meant.may or count < 2:
             return None
@@ -115,15 +152,20 @@ class Proposer:
             meaning = {"number": "count", "count": count, **{key: meaning[key] for key in meaning if key != "number"}}
         return meaning, indices(meant.sure)
 
-    def _first_few(self, meaning: Phrase, target: int) -> tuple[Phrase, tuple[int, ...]] | None:
-        """The leftmost two, the topmost three."""
-        count = 2 + self._draws.below(2)
-        if self._facts.head(meaning["head"]).sure.bit_count() <= count:
+    def _first_few(self, meaning: Phrase, orders: Sequence[str], among: Fact) -> Proposal | None:
+        """The leftmost two, the largest three."""
+        if among.sure != among.may:
             return None
-        rank = {"by": self._draws.one((*SIDES, "large", "small")), "n": 1}
-        meaning = {"number": "count", "count": count, "head": meaning["head"], "rank": rank}
-        meant = denotation(meaning, self._facts)
-        return (meaning, indices(meant.sure)) if meant.sure == meant.may else None
+        for count in self._draws.shuffled(range(2, min(among.sure.bit_count(), 5))):
+            for by in self._draws.shuffled(orders):
+                if by in ("large", "small") and self._facts.concepts.is_a(meaning["head"], "person") is not False:
+                    continue
+                rank = {"by": by, "n": 1}
+                changed = {"number": "count", "count": count, "head": meaning["head"], "rank": rank}
+                meant = denotation(changed, self._facts)
+                if meant.sure == meant.may:
+                    return changed, indices(meant.sure)
+        return None
 
     def _start(self, head: str, number: str) -> Phrase:
         # "The sheep" does not say how many.
@@ -144,15 +186,21 @@ class Proposer:
         alone = several and self._facts.head(category).may.bit_count() == 1
         if not alone and self._draws.below(3 if several else 6):
             return category
-        terms = [
-            term
-            for term in (*sorted(self._facts.concepts.ancestors(category)), OBJECT)
-            if self._facts.is_complete(term) and self._facts.head(term).sure >> target & 1 and self._noun(term)
-        ]
+        terms = self._terms(category, target)
         # An object is called so where there is nothing better, or sometimes.
-        if terms and (terms[0] != OBJECT or not self._draws.below(3)):
+        if terms and (terms[0] != OBJECT or several or not self._draws.below(3)):
             return self._draws.one(terms)
         return category
+
+    def _terms(self, category: str, target: int) -> list[str]:
+        """Broader terms that may be said of it, and of which it is known what else they mean."""
+        if category not in self._broader:
+            self._broader[category] = [
+                term
+                for term in (*sorted(self._facts.concepts.ancestors(category)), OBJECT)
+                if self._facts.is_complete(term) and self._facts.head(term).sure >> target & 1 and self._noun(term)
+            ]
+        return self._broader[category]
 
     def _features_of(self, target: int) -> list[list[str]]:
         """Attributes that the target surely has and that can be said."""
@@ -167,107 +215,141 @@ class Proposer:
             self._features[target] = [*colors, *colors, *words]
         return self._features[target]
 
-    def _add_attribute(self, meaning: Phrase, target: int, kind: str) -> bool:
-        """Adds an attribute or an order by size; says whether there was one."""
+    def _attributes(self, meaning: Phrase, target: int, among: Fact, ranks: bool = True) -> list[Option]:
+        """What can be said of the target's attributes, in random order."""
         facts, draws = self._facts, self._draws
-        among = facts.head(meaning["head"])
-        if among.sure.bit_count() > 1 and draws.below(3) == 0:
-            value = draws.one(("large", "small"))
-            if kind == "attribute" and draws.below(3):
-                meaning["rank"] = {"by": value, "n": 1}
-                # The others of the same description are what it is the largest of.
-                features = [each for each in self._features_of(target) if each[0] == "color"]
-                if features and draws.below(2):
-                    meaning["attributes"] = [draws.one(features)]
-                if meaning["number"] == "unmarked":
-                    meaning["number"] = "one"
-                return True
-            if facts.size_of(value, among).sure >> target & 1:
-                meaning["attributes"] = [["size", value]]
-                return True
         features = self._features_of(target)
-        if not features:
-            return False
-        chosen = [draws.one(features)]
-        other = draws.one(features)
-        if kind != "mixed" and other[0] != chosen[0][0] and draws.below(3) == 0:
-            chosen.append(other)
-        meaning["attributes"] = sorted(chosen)
-        return True
+        options: list[Option] = [
+            ({**meaning, "attributes": [feature]}, among & facts.attribute(*feature)) for feature in features
+        ]
+        if features:
+            one, other = draws.one(features), draws.one(features)
+            if one[0] != other[0]:
+                fact = among & facts.attribute(*one) & facts.attribute(*other)
+                options.append(({**meaning, "attributes": sorted([one, other])}, fact))
+        # Size is told among things of one category: "all small objects" says little. Of people it would be another one.
+        sized = meaning["head"] == facts.categories[target] and not self._is_person(target)
+        if among.sure.bit_count() > 1 and sized:
+            for value in ("large", "small"):
+                fact = facts.size_of(value, among)
+                if fact.sure >> target & 1:
+                    options.append(({**meaning, "attributes": [["size", value]]}, among & fact))
+        options = draws.shuffled(options)
+        if ranks and among.sure.bit_count() > 1 and not self._is_person(target):
+            # "The largest dog", "the largest brown dog": as often first as last.
+            found = list(self._by_size([(meaning, among), *options[:2]], target))
+            options = [*found, *options] if draws.below(3) == 0 else [*options, *found]
+        return options
 
-    def _add_place(self, meaning: Phrase, target: int, several: bool = False) -> bool:
-        """Adds a position, a relation or an order; says whether there was one."""
-        ways = [self._add_position, self._add_relation, self._add_relation]
-        if not several and "rank" not in meaning:
-            ways += [self._add_rank, self._add_between, self._add_nearest]
-        return self._draws.one(ways)(meaning, target)
+    def _is_person(self, index: int) -> bool:
+        return self._facts.concepts.is_a(self._facts.categories[index], "person") is True
 
-    def _add_position(self, meaning: Phrase, target: int) -> bool:
+    def _by_size(self, kinds: list[Option], target: int) -> Iterator[Option]:
+        for meaning, among in kinds:
+            sizes = [each for each in meaning.get("attributes", ()) if each[0] == "size"]
+            if not sizes and among.sure.bit_count() > 1:
+                for by in ("large", "small"):
+                    if self._is_nth(target, 1, among, by):
+                        yield self._with_rank(meaning, {"by": by, "n": 1}), Fact(1 << target, 1 << target)
+
+    def _is_nth(self, target: int, n: int, among: Fact, by: str) -> bool:
+        """Whether the target surely is the n-th of a kind."""
+        order, others = self._facts.order(by), among.may & ~(1 << target)
+        before = order.before[target] & among.sure
+        return before.bit_count() == n - 1 and not others & ~before & ~order.after[target]
+
+    @staticmethod
+    def _with_rank(meaning: Phrase, rank: dict[str, Any]) -> Phrase:
+        # An order says that it is one: "the leftmost sheep".
+        number = "one" if meaning["number"] == "unmarked" else meaning["number"]
+        return {**meaning, "number": number, "rank": rank}
+
+    def _places(self, meaning: Phrase, target: int, ranks: bool = True) -> Iterator[Option]:
+        """What can be said of the target's place, in random order."""
+        ways = [self._positions, self._relations]
+        if ranks:
+            ways.append(self._ranks)
+        # What takes longer is looked at less often.
+        rare = self._draws.below(4)
+        if rare == 0:
+            ways.append(self._relations_close)
+        elif ranks and rare < 3:
+            ways.append((self._between, self._nearest)[rare - 1])
+        for way in self._draws.shuffled(ways):
+            yield from way(meaning, target)
+
+    def _positions(self, meaning: Phrase, target: int) -> Iterator[Option]:
+        kind = denotation({**meaning, "number": "all"}, self._facts)
         for names in self._draws.shuffled(_POSITIONS):
             if all(self._facts.position(name).sure >> target & 1 for name in names):
-                meaning["positions"] = names
-                return True
-        return False
+                fact = kind
+                for name in names:
+                    fact = fact & at_position(name, kind, self._facts)
+                yield {**meaning, "positions": names}, fact
 
-    def _add_rank(self, meaning: Phrase, target: int) -> bool:
-        """Adds a place in the order from a side, such as the second from the left."""
-        plain = {key: value for key, value in meaning.items() if key in ("head", "attributes")}
-        among = denotation({**plain, "number": "all"}, self._facts)
-        if among.may.bit_count() < 2:
-            return False
-        sides = SIDES if self._facts.image.instances[target].depth is None else (*SIDES, "front", "back")
-        by = self._draws.one(sides)
-        n = (self._facts.order(by).before[target] & among.sure).bit_count() + 1
-        if n > 1 and by in ("front", "back"):
-            return False
-        meaning["rank"] = {"by": by, "n": n}
-        if meaning["number"] == "unmarked":
-            meaning["number"] = "one"
-        return True
+    def _relations(self, meaning: Phrase, target: int) -> Iterator[Option]:
+        for landmark in self._others(target):
+            for name in self._draws.shuffled(DIRECTIONS):
+                fact = self._facts.relation(name, landmark)
+                if fact.sure >> target & 1 and name in self._language.words["relations"]:
+                    yield {**meaning, "relations": [{"relation": name, "to": [landmark]}]}, fact
 
-    def _add_relation(self, meaning: Phrase, target: int) -> bool:
-        landmark = self._other(target)
-        if landmark is None:
-            return False
-        # What needs masks is looked at less often.
-        close = self._draws.below(5) == 0
-        for name in [self._draws.one(_CLOSE)] if close else self._draws.shuffled(DIRECTIONS):
-            if self._facts.relation(name, landmark).sure >> target & 1 and name in self._language.words["relations"]:
-                described = self._describe(landmark)
-                if described is None:
-                    return False
-                meaning["relations"] = [{"relation": name, "to": [described]}]
-                return True
-        return False
+    def _relations_close(self, meaning: Phrase, target: int) -> Iterator[Option]:
+        # They need masks, so that few are looked at.
+        names = [name for name in _CLOSE if name in self._language.words["relations"]]
+        if self._facts.concepts.is_a(meaning["head"], "animal") is not False:
+            names = [name for name in names if name != "overlapping"]
+        for landmark in self._others(target)[:_FEW]:
+            name = self._draws.one(names)
+            fact = self._facts.relation(name, landmark)
+            if fact.sure >> target & 1:
+                yield {**meaning, "relations": [{"relation": name, "to": [landmark]}]}, fact
 
-    def _add_between(self, meaning: Phrase, target: int) -> bool:
-        one, other = self._other(target), self._other(target)
-        if one is None or other is None or one == other:
-            return False
-        if not self._facts.between(one, other).sure >> target & 1:
-            return False
-        described = [self._describe(one), self._describe(other)]
-        if None in described:
-            return False
-        meaning["relations"] = [{"relation": "between", "to": described}]
-        return True
+    def _ranks(self, meaning: Phrase, target: int) -> Iterator[Option]:
+        """A place in the order from a side, such as the second from the left."""
+        among = denotation({**meaning, "number": "all"}, self._facts)
+        if among.sure.bit_count() < 2:
+            return
+        # Nobody counts small things alone, or things of all kinds, or far.
+        sized = any(kind == "size" for kind, _ in meaning.get("attributes", ()))
+        uncounted = sized or meaning["head"] == OBJECT or not self._language.nouns(meaning["head"])[0].many
+        most = 1 if uncounted or among.sure.bit_count() > _MOST_IN_ORDER else _MOST_COUNTED
+        deep = self._facts.image.instances[target].depth is not None
+        for by in self._draws.shuffled((*SIDES, "front", "back") if deep else SIDES):
+            n = (self._facts.order(by).before[target] & among.sure).bit_count() + 1
+            if (n == 1 or (by in SIDES and n <= most)) and self._is_nth(target, n, among, by):
+                yield self._with_rank(meaning, {"by": by, "n": n}), Fact(1 << target, 1 << target)
 
-    def _add_nearest(self, meaning: Phrase, target: int) -> bool:
-        landmark = self._other(target)
-        described = None if landmark is None else self._describe(landmark)
-        if described is None or self._facts.head(meaning["head"]).may.bit_count() < 2:
-            return False
-        meaning["rank"] = {"by": self._draws.one(("near", "far")), "n": 1, "to": [described]}
-        if meaning["number"] == "unmarked":
-            meaning["number"] = "one"
-        return True
+    def _between(self, meaning: Phrase, target: int) -> Iterator[Option]:
+        others = self._others(target)[:_FEW]
+        for one, other in pairwise(others):
+            fact = self._facts.between(one, other)
+            if fact.sure >> target & 1:
+                yield {**meaning, "relations": [{"relation": "between", "to": [one, other]}]}, fact
 
-    def _other(self, target: int) -> int | None:
-        others = len(self._targets) - 1
-        if others < 1:
-            return None
-        landmark = self._draws.one(self._targets)
-        return landmark if landmark != target else None
+    def _nearest(self, meaning: Phrase, target: int) -> Iterator[Option]:
+        among = denotation({**meaning, "number": "all"}, self._facts)
+        if among.sure.bit_count() < 2:
+            return
+        for landmark in self._others(target)[:_FEW]:
+            rest = among.may & ~(1 << target) & ~(1 << landmark)
+            for by in self._draws.shuffled(("near", "far")):
+                if rest and not rest & ~self._facts.nearer(by, landmark).after[target]:
+                    rank = {"by": by, "n": 1, "to": [landmark]}
+                    yield self._with_rank(meaning, rank), Fact(1 << target, 1 << target)
+
+    def _others(self, target: int) -> list[int]:
+        return self._draws.shuffled([each for each in self._targets if each != target])[:_MOST_LANDMARKS]
+
+    def _described(self, meaning: Phrase, targets: tuple[int, ...]) -> Proposal | None:
+        """A proposal with its landmarks in words, where there are any."""
+        owners = [*meaning.get("relations", ()), *([meaning["rank"]] if "to" in meaning.get("rank", {}) else [])]
+        for owner in owners:
+            described = [self._describe(each) for each in owner["to"]]
+            if None in described:
+                return None
+            owner["to"] = described
+        return meaning, targets
 
     def _describe(self, index: int) -> Phrase | None:
         """A short noun phrase that surely means one instance and nothing else."""
@@ -283,5 +365,6 @@ class Proposer:
         drafts += [{**start, "attributes": [feature]} for feature in self._features_of(index)]
         single = {**start, "number": "one"}
         if facts.head(start["head"]).sure.bit_count() > 1:
-            drafts += [{**single, "rank": {"by": by, "n": 1}} for by in ("large", "small", "left", "right")]
+            orders = ("left", "right") if self._is_person(index) else ("large", "small", "left", "right")
+            drafts += [{**single, "rank": {"by": by, "n": 1}} for by in orders]
         return [each for each in drafts if judge(each, facts, (index,))[0] == "true"]

@@ -29,8 +29,10 @@ class Thresholds:
         overlap: Least share of the smaller box that lies in the other for one object to overlap or cover the other.
         seen: Largest visible share of an object that another one hides a part of.
         depth: Least ratio of two depths to say which object is nearer to the camera.
-        color: Least share of an object's pixels that show a colour for it to have that colour, ...
-        claimed_color: ... and where the source's words say that colour.
+        color: Least share of an object's pixels that clearly show a colour for it to have that colour, ...
+        clear_saturation: ... which is where they are at least as saturated, of 255, ...
+        clear_value: ... and as bright, of 255; black and white are always clear, grey is never, ...
+        claimed_color: ... or that show it at all where the source's words say that colour alone.
         no_color: Largest share of an object's pixels that show a colour which it surely has not, ...
         no_near_color: ... together with colours that are easily confused with it.
         color_pixels: Least number of pixels to measure a colour from.
@@ -60,6 +62,8 @@ class Thresholds:
     seen: float = 0.95
     depth: float = 1.15
     color: float = 0.6
+    clear_saturation: int = 100
+    clear_value: int = 70
     claimed_color: float = 0.4
     no_color: float = 0.1
     no_near_color: float = 0.3

@@ -8,7 +8,7 @@ from sos_mm.checks import check_integer
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.claims import claims
 from sos_mm.referring.facts import Facts
-from sos_mm.referring.meaning import Phrase, judge
+from sos_mm.referring.meaning import Phrase, has_landmarks, judge
 from sos_mm.referring.parse import Parser, parser
 
 _facts: "WeakKeyDictionary[AnnotatedImage, Facts]" = WeakKeyDictionary()
@@ -70,7 +70,13 @@ def verify(
 
 
 def judge_readings(readings: tuple[Phrase, ...], facts: Facts, targets: tuple[int, ...]) -> Verdict:
-    """The verdict on a sentence with these readings: all must agree."""
+    """The verdict on a sentence with these readings: all must agree.
+
+    Who speaks of something speaks of its landmarks as well: with targets, a reading with a landmark of which the image
+    surely shows none does not count beside others. "Closest to the camera" is one to a camera only if there is any.
+    """
+    if targets and len(readings) > 1:
+        readings = tuple(each for each in readings if has_landmarks(each, facts)) or readings
     found = [judge(each, facts, targets) for each in readings]
     statuses = {status for status, _ in found}
     if len(statuses) == 1:

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from sos_mm.referring.concepts import concepts
 from sos_mm.referring.language import Language, Noun
 from sos_mm.referring.meaning import Phrase
 
@@ -53,7 +54,7 @@ class Wording:
             raise Unsayable
         return Worded(text, head)
 
-    def _pick(self, choices: list[str]) -> str:
+    def _pick(self, choices: list[Any]) -> Any:
         if not choices:
             raise Unsayable
         pick = self._picks[self._next % len(self._picks)]
@@ -112,10 +113,15 @@ class Wording:
         return self._pick(quantity["one"])
 
     def _adjectives(self, meaning: Phrase, case: str, noun: Noun, number: str) -> list[str]:
-        first, words, colors, last = [], [], [], []
+        first: list[str] = []
+        words: list[str] = []
+        colors: list[str] = []
+        last: list[str] = []
         for kind, value in meaning.get("attributes", ()):
             if kind == "size":
-                first.append(self._pick(self._words["sizes"][value]["say"]))
+                # "Little bread" would be an amount.
+                stems = self._words["sizes"][value]["say"]
+                first.append(self._pick(stems if noun.many else stems[:1]))
             elif kind == "color":
                 colors.append(self._pick(self._words["colors"].get(value, [])))
             else:
@@ -162,7 +168,7 @@ class Wording:
             parts.append(self._relation(relation))
         if parts:
             # "that is" would say that it is one.
-            clauses = [] if meaning["number"] == "unmarked" else self._words["clauses"][number]
+            clauses = [] if meaning["number"] == "unmarked" else self._words["clauses"][_clause_of(meaning, number)]
             clause = self._pick(["", "", "", *clauses])
             parts[0] = f"{clause} {parts[0]}".strip()
         if len(parts) > 1:
@@ -180,3 +186,10 @@ class Wording:
 
     def _landmark(self, meaning: Phrase) -> str:
         return self._phrase(meaning, self._words["landmark_case"], "landmark")[0]
+
+
+def _clause_of(meaning: Phrase, number: str) -> str:
+    """Which clauses go with a noun: "who is" is of people."""
+    if concepts().is_a(meaning["head"], "person"):
+        return "one person" if number == "one" else "many people"
+    return number

@@ -150,7 +150,7 @@ class SegmentBank:
         include: Collection[str] | None = None,
         allow_missing: bool = False,
     ) -> "SegmentBank":
-        """Opens a bank of files laid out as the released SOS segments; see `read_release_layout`."""
+        """Builds a bank from files in the layout of the released SOS segments; see `read_release_layout`."""
         return cls(read_release_layout(root, metadata, include, allow_missing))
 
     @classmethod
@@ -165,17 +165,17 @@ class SegmentBank:
             ValueError: If there is no such group, or a name is not in it.
         """
         names = sample_group("segments", group)
-        strange = set(include or ()) - set(names)
-        if strange:
+        unknown = set(include or ()) - set(names)
+        if unknown:
             raise ValueError(
-                f"`include` names {few(strange)}, but the group {group!r} of the sample has no such segments."
+                f"`include` names {few(unknown)}, but the group {group!r} of the sample has no such segments."
             )
         include = names if include is None else include
         return cls.from_release_layout(SAMPLE_FOLDER / "segments", SAMPLE_FOLDER / "metadata.json", include)
 
     @classmethod
     def from_index(cls, path: str | Path, root: str | Path | None = None) -> "SegmentBank":
-        """Opens a bank of the file that `build_index` wrote; see `IndexedRecords`."""
+        """Opens a bank from the index file that `build_index` wrote; see `IndexedRecords`."""
         return cls(IndexedRecords(path, root))
 
     def __len__(self) -> int:
@@ -188,7 +188,7 @@ class SegmentBank:
         attributes: Iterable[str] = (),
         broken: str = "error",
     ) -> "SegmentBank":
-        """Makes the bank of those segments that pass.
+        """Returns a bank of the segments that pass the filters.
 
         Args:
             filters: Filters that a segment must pass. Filters on pixel measurements read all segments that are not
@@ -208,18 +208,18 @@ class SegmentBank:
             raise ValueError(f"`vocabulary` must name categories of the bank, which has {has}, but got {vocabulary!r}.")
         selection = Selection(filters, categories, tuple(attributes))
         faults = ErrorCollector(broken, self._faults)
-        whole = self.records.measured(faults) if filters and filters.measured else self.records
-        part = whole.select(selection)
+        measured = self.records.measured(faults) if filters and filters.measured else self.records
+        part = measured.select(selection)
         if not len(part):
             raise ValueError(f"The bank must keep at least one segment, but none of {len(self)} passes {selection}.")
         return SegmentBank(part, int(self._cache.maxsize), self.category_weights, faults)
 
     def weighted(self, category_weights: Mapping[str, float]) -> "SegmentBank":
-        """The same bank with these weights for the strategy 'weighted'."""
+        """Returns the same bank with these category weights for the strategy 'weighted'."""
         return SegmentBank(self.records, int(self._cache.maxsize), category_weights, self._faults)
 
     def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
-        """Gives the id of each category in a vocabulary; see `category_ids`."""
+        """Returns the id of each category in a vocabulary; see `category_ids`."""
         return category_ids(self.categories, vocabulary)
 
     def sample(self, rng: np.random.Generator, number: int, strategy: str = "category") -> np.ndarray:
@@ -347,7 +347,7 @@ class SegmentBank:
         return self.records.has_source_sizes
 
     def file(self, index: int) -> str:
-        """Gives the path of the file that a segment is in: its own, a shard, or the photograph that it is cut out of.
+        """Returns the path of the file that holds a segment: its own, a tar shard, or the image it is cut out of.
 
         Raises:
             IndexError: If there is no such segment.
@@ -355,7 +355,7 @@ class SegmentBank:
         return self.records.file(self._checked(index))
 
     def record(self, index: int) -> SegmentRecord:
-        """Gives where a segment is, and its words.
+        """Returns the record of a segment: the position of its pixels on disk, and its texts.
 
         Raises:
             IndexError: If there is no such segment.
@@ -363,7 +363,7 @@ class SegmentBank:
         return self.records[self._checked(index)]
 
     def outline(self, index: int) -> SegmentInfo:
-        """Gives what a layout needs to know of a segment; not decoded for it where it was measured, as in an index.
+        """Returns the size and category of a segment; decodes it only if it has not been measured.
 
         Raises:
             IndexError: If there is no such segment.
@@ -377,7 +377,7 @@ class SegmentBank:
         return SegmentInfo(segment.size, segment.category, segment.source_size)
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
-        """Decodes a segment, or takes it from the cache; transparent margins are trimmed away.
+        """Decodes a segment, or takes it from the cache; transparent margins are trimmed.
 
         Args:
             index: Index of the segment.
@@ -416,13 +416,13 @@ class SegmentBank:
 
 
 def _scaled(draws: np.ndarray, numbers: np.ndarray | int) -> np.ndarray:
-    """Turns draws in [0, 1) into integers, each in [0, number); half the time of as many ranges of a generator."""
-    # The last draw below 1 may be rounded up to the number itself.
+    """Converts draws in [0, 1) to integers in [0, number); twice as fast as one range a draw of the generator."""
+    # A draw just below 1 may be rounded up to ``numbers``.
     return np.minimum((draws * numbers).astype(np.int64), numbers - 1)
 
 
 def wanted_categories(vocabulary: str | Path | Iterable[str], categories: Sequence[str]) -> tuple[str, ...]:
-    """Finds those of the categories that a vocabulary names; see `SegmentBank.select`."""
+    """Returns the categories that a vocabulary names; see `SegmentBank.select`."""
     if not isinstance(vocabulary, str | Path):
         return tuple(categories[position] for position in find_categories(vocabulary, categories))
     keys = {category_key(name) for name in read_vocabulary(vocabulary)}

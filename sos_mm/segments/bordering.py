@@ -141,5 +141,5 @@ class PanopticMaps:
         name, things = self._entries[image_id]
         ids = read_map(path := self._maps / name)
         if ids.shape != tuple(size):
-            raise ValueError(f"The panoptic map {path} must be of its image's size {size}, but is of {ids.shape}.")
+            raise ValueError(f"The panoptic PNG file {path} must be of its image's size {size}, but is of {ids.shape}.")
         return Things(ids, things)

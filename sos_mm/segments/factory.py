@@ -80,7 +80,7 @@ def check_bank(config: Mapping[str, Any]) -> None:
 
 
 def _options(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Lists the options that a type of bank knows, and those of them that it must have."""
+    """Returns the options of a type of bank, and those of them that are required."""
     if kind == "mix":
         return (*_SPECIAL["mix"], "filters", "vocabulary", "attributes"), ("banks",)
     if kind in _SPECIAL:
@@ -105,7 +105,7 @@ def _plain_bank(config: Mapping[str, Any]) -> Bank:
 
 
 def list_records(config: Mapping[str, Any], faults: ErrorCollector) -> list[SegmentRecord]:
-    """Lists the records of a source that is not an index, as `build_index` wants them.
+    """Lists the records of a source that is not an index, as input of `build_index`.
 
     Args:
         config: As for `build_bank`, but of a type that reads files, and without the options that select or weigh

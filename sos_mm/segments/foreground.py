@@ -90,7 +90,7 @@ def cut_out(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         (H, W, 4) uint8, RGB and straight alpha, black where it is fully transparent.
 
     Raises:
-        ValueError: If image and alpha are not as said.
+        ValueError: If image or alpha has another shape or dtype.
     """
     rgba = np.dstack([estimate_foreground(image, alpha), alpha])
     rgba[alpha == 0] = 0

@@ -12,7 +12,14 @@ from sos_mm.checks import check_choice, check_range, require_posix
 from sos_mm.synthesis.environment import library_facts
 from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.making import ShardMaker
-from sos_mm.synthesis.merging import CHECKSUMS, damaged_shards, merge, open_complete, read_manifest, telling_full_disk
+from sos_mm.synthesis.merging import (
+    CHECKSUMS,
+    damaged_shards,
+    explaining_full_disk,
+    merge,
+    open_complete,
+    read_manifest,
+)
 from sos_mm.synthesis.recipe import Recipe
 from sos_mm.synthesis.shards import shard_folder
 from sos_mm.synthesis.workspace import note_sources, sole_run
@@ -23,7 +30,7 @@ FORMAT = 5
 # How often a shard that reads back otherwise than it was written is made again.
 _REPAIRS = 2
 # Number of broken segments that the report names.
-_FAULTS_TOLD = 3
+_FAULTS_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class SynthesisReport:
     faults: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """Describes the run in a few lines."""
+        """Formats the results as a few lines of text."""
         rate = f"{self.made} images made in {self.seconds:.1f} s, {self.made / self.seconds:.1f} images/s"
         lines = [
             f"{self.out}: {self.images} images, {self.objects} objects ({rate if self.made else 'already there'})",
@@ -68,7 +75,7 @@ class SynthesisReport:
         if self.skipped:
             kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(self.skipped.items()))
             lines.append(f"{sum(self.skipped.values())} segments of the bank were skipped: {kinds}")
-            lines += [f"  {fault}" for fault in self.faults[:_FAULTS_TOLD]]
+            lines += [f"  {fault}" for fault in self.faults[:_FAULTS_SHOWN]]
         return "\n".join(lines)
 
 
@@ -119,7 +126,7 @@ def synthesize(
     check_choice("executor", executor, EXECUTORS)
     start, out = time.monotonic(), Path(out)
     identity = {"format": FORMAT, "recipe_sha256": recipe.sha256, "seed": seed, "num": num}
-    with telling_full_disk(out):
+    with explaining_full_disk(out):
         manifest = open_complete(out, identity, verify)
         if manifest is not None:
             return _report(manifest, out, 0, start)

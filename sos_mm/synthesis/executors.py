@@ -42,7 +42,7 @@ def run_processes(maker: ShardMaker, out: Path, shards: Mapping[int, range], wor
             yield future.result()
     except BrokenProcessPool as error:
         raise RuntimeError(
-            f"A worker was killed, for want of memory perhaps. Finished shards are kept in {out}: run the same "
+            f"A worker was killed, possibly for lack of memory. Finished shards are kept in {out}: run the same "
             "command again, with fewer workers if memory is short."
         ) from error
     except (KeyboardInterrupt, GeneratorExit):

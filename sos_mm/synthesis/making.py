@@ -57,7 +57,8 @@ class ShardMaker:
     def encode(self, scene: Scene, index: int) -> ShardImage:
         """Encodes a scene to the files and records of the data set."""
         image_format = self.recipe.image_format
-        entry = Entry(scene, index, self.seed, f".{image_format}", self.categories, self.background_ids)
+        background = self.background_ids, self.recipe.has_empty_backgrounds
+        entry = Entry(scene, index, self.seed, f".{image_format}", self.categories, *background)
         files = {f"images/{entry.file_name}": encode_image(scene, image_format)}
         records: dict[Stream, Sequence[Mapping[str, Any]]] = {}
         for each in self.formats:

@@ -187,7 +187,7 @@ def _verify(out: Path, manifest: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def telling_full_disk(out: Path) -> Iterator[None]:
+def explaining_full_disk(out: Path) -> Iterator[None]:
     """Adds the remedy to the error of a full disk.
 
     Raises:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from sos_mm.checks import check_choice, check_range, one_name, require
-from sos_mm.composition.backgrounds.procedural import PHOTOGRAPHS, Backgrounds, build_backgrounds, check_backgrounds
+from sos_mm.composition.backgrounds.procedural import Backgrounds, build_backgrounds, check_backgrounds
 from sos_mm.composition.effects.step import Step, build_steps
 from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
+from sos_mm.formats.composed import PHOTOGRAPHS, shown_by_backgrounds
 from sos_mm.segments import build_bank
 from sos_mm.segments.bank import STRATEGIES, Bank
 from sos_mm.segments.factory import check_bank
@@ -35,7 +36,8 @@ class Recipe:
         sampling: How segments are drawn: 'category', 'uniform', 'weighted' or 'single_category'.
         background_categories: Categories that the backgrounds may show without labels: a list of names of the
             vocabulary, or 'unknown' for any. None is 'unknown' for photographs and the empty list for procedural
-            backgrounds. LVIS's negative and not-exhaustive categories are derived from it.
+            backgrounds. LVIS's negative and not-exhaustive categories are derived from it, and what referring
+            expressions may say is unique or absent.
         effects: Light, shadows, edges and other effects, as `build_steps` takes them; 'default' for those of
             `default_light`. Empty by default: objects are painted unchanged. The old name ``light`` is accepted.
         min_visible_share: Objects with a smaller visible share are left out.
@@ -74,7 +76,7 @@ class Recipe:
             or len(canvas) != 2
             or not all(isinstance(side, int) for side in canvas)
         ):
-            raise ValueError(f"`canvas` must be a height and a width in whole pixels, but got {canvas!r}.")
+            raise ValueError(f"`canvas` must be a height and a width in integer pixels, but got {canvas!r}.")
         for side in canvas:
             check_range("canvas", side, 16, 16384)
         with _naming("segments", self.segments):
@@ -84,11 +86,11 @@ class Recipe:
         check_choice("group", self.group, GROUPS)
         self.build_layout()
         check_choice("sampling", self.sampling, STRATEGIES)
-        self._check_background_categories()
         self.build_steps()
         check_range("min_visible_share", self.min_visible_share, 0, 1)
         check_range("min_area", self.min_area, 1, canvas[0] * canvas[1])
         self.build_formats()
+        self._check_background_categories()
         check_choice("image_format", self.image_format, IMAGE_FORMATS)
         if self.backgrounds["type"] == "none" and self.image_format == "jpg":
             raise ValueError("`image_format` must be 'png' where `backgrounds` is of type 'none', but got 'jpg'.")
@@ -116,12 +118,12 @@ class Recipe:
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     def build_bank(self) -> Bank:
-        """Builds the bank of the segments. Raises what their readers raise."""
+        """Opens the segments; raises the errors of their reader."""
         with _naming("segments", self.segments):
             return build_bank(self._with_group(self.segments))
 
     def build_backgrounds(self) -> Backgrounds:
-        """Builds the backgrounds. Raises what their readers raise."""
+        """Opens the backgrounds; raises the errors of their reader."""
         with _naming("backgrounds", self.backgrounds):
             return build_backgrounds(self._with_group(self.backgrounds))
 
@@ -140,15 +142,18 @@ class Recipe:
         with _naming("formats", self.formats):
             return build_formats(self.formats)
 
+    @property
+    def has_empty_backgrounds(self) -> bool:
+        """Whether backgrounds show no object at all, since they are no photographs."""
+        return self.backgrounds["type"] not in PHOTOGRAPHS
+
     def background_ids(self, categories: Categories) -> frozenset[int] | None:
         """Returns the ids of the categories that the backgrounds may show; None for any.
 
         Raises:
             ValueError: If a name is not in the vocabulary (says the nearest one).
         """
-        names = self.background_categories
-        if names is None:
-            names = "unknown" if self.backgrounds["type"] in PHOTOGRAPHS else ()
+        names = shown_by_backgrounds(self.background_categories, self.backgrounds["type"])
         if names == "unknown":
             return None
         ids = categories.id_of_key
@@ -159,8 +164,18 @@ class Recipe:
                 raise ValueError(f"`background_categories` must be names of the vocabulary, but got {name!r}.{hint}")
         return frozenset(ids[category_key(name)] for name in names)
 
+    @property
+    def _is_referring(self) -> bool:
+        options = [{"type": each} if isinstance(each, str) else each for each in self.formats]
+        return any(each.get("type") == "referring" for each in options)
+
     def _check_background_categories(self) -> None:
         names = self.background_categories
+        if self._is_referring and shown_by_backgrounds(names, self.backgrounds["type"]) == "unknown":
+            raise ValueError(
+                "The format 'referring' needs `background_categories`, since what the backgrounds show decides which "
+                "expressions are unique: give the categories that they may show, [] if none of the vocabulary."
+            )
         if names is None or names == "unknown":
             return
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):

@@ -40,11 +40,11 @@ def reproduce(out: str | Path, index: int) -> Scene:
     made = maker.encode(scene, index)
     different = _differences(out, index, made, read_checksums(out, made.files))
     if different:
-        libraries = differences(manifest.get("libraries", {}), library_facts())
-        told = f" The libraries differ: {', '.join(libraries)}." if libraries else ""
+        changed = differences(manifest.get("libraries", {}), library_facts())
+        libraries = f" The libraries differ: {', '.join(changed)}." if changed else ""
         raise ValueError(
-            f"Image {index} of {out} did not come out as it was ({', '.join(different)}): the segments, backgrounds "
-            f"or words that the recipe names, or the installed packages, have changed since.{told}"
+            f"Image {index} of {out} differs from the one that was written ({', '.join(different)}): the segments, "
+            f"backgrounds or texts that the recipe names, or the installed packages, have changed since.{libraries}"
         )
     return scene
 

@@ -168,8 +168,7 @@ function point(event, stage, sample, map) {
   const y = ((event.clientY - frame.top) / frame.height) * sample.height;
   const k = objectAt(sample, map, x, y);
   if (k < 0) return forget(stage);
-  stage.classList.add("pointing");
-  for (const each of stage.querySelectorAll("[data-k]")) each.classList.toggle("on", Number(each.dataset.k) === k);
+  mark(stage, [k]);
   tip.replaceChildren(make("b", { dir: "auto" }, words(sample.objects[k])), ...facts(sample, sample.objects[k]));
   // A modal dialog covers everything outside it.
   (stage.closest("dialog") || document.body).append(tip);
@@ -193,10 +192,17 @@ function facts(sample, object) {
   return said.filter(Boolean).map((text) => make("div", { dir: "auto" }, text));
 }
 
+// Nothing is pointed at; what was chosen stays marked.
 function forget(stage) {
   tip.hidden = true;
-  stage.classList.remove("pointing");
-  for (const each of stage.querySelectorAll(".on")) each.classList.remove("on");
+  mark(stage, stage.chosen || null);
+}
+
+function mark(stage, targets) {
+  stage.classList.toggle("pointing", targets !== null);
+  for (const each of stage.querySelectorAll("[data-k]")) {
+    each.classList.toggle("on", targets !== null && targets.includes(Number(each.dataset.k)));
+  }
 }
 
 // --- The grid of samples --------------------------------------------------------------------------------------------
@@ -215,7 +221,9 @@ data.samples.forEach((sample, index) => {
   stage.style.width = `${100 * Math.min(1, aspect / framed)}%`;
   stage.draw = fill(stage, sample, (object) => object.category, 2 ** 21).draw;
   const objects = sample.objects.filter((object) => object.role === "object").length;
-  caption.append(make("span", { class: "name" }, sample.name), make("span", {}, `${objects} object${objects === 1 ? "" : "s"}`));
+  const numbers = [[objects, "object"], [sample.expressions.length, "expression"]].filter(([n], i) => n || !i);
+  const counted = numbers.map(([n, what]) => `${n} ${what}${n === 1 ? "" : "s"}`).join(", ");
+  caption.append(make("span", { class: "name" }, sample.name), make("span", {}, counted));
   frame.append(stage);
   figure.append(frame, caption);
   grid.append(figure);
@@ -247,6 +255,7 @@ function show(index, scale) {
     shown = index;
     const { draw, step } = fill(large, sample, words, 2 ** 25);
     draw();
+    list(sample);
     const size = `${sample.width} × ${sample.height} px`;
     const notes = [sample.reduced ? `image reduced to ${sample.reduced[0]} × ${sample.reduced[1]} px` : "",
       step > 1 ? `masks drawn at every ${step}th pixel` : ""];
@@ -254,6 +263,31 @@ function show(index, scale) {
       ...(sample.reduced ? [make("a", { href: sample.original, target: "_blank" }, "original")] : []));
   }
   setZoom(scale);
+}
+
+// --- Referring expressions: choosing one marks what it means, choosing it again marks nothing ---------------------
+const said = $("#viewer aside");
+function list(sample) {
+  said.hidden = !sample.expressions.length;
+  said.replaceChildren(...sample.expressions.map(([text, targets, kind]) => {
+    const button = make("button", { type: "button", "aria-pressed": "false" });
+    const number = targets.length ? `${targets.length} target${targets.length === 1 ? "" : "s"}` : "no target";
+    button.append(make("span", { dir: "auto" }, text), " ", make("small", { hidden: "" }, [kind, number].filter(Boolean).join(", ")));
+    button.onclick = () => choose(button.ariaPressed === "true" ? null : button, targets);
+    return button;
+  }));
+  choose(null, []);
+}
+
+function choose(button, targets) {
+  for (const each of said.children) {
+    each.setAttribute("aria-pressed", String(each === button));
+    // What it means is told when it is asked for, so that one may look for it first.
+    $("small", each).hidden = each !== button;
+  }
+  large.chosen = button ? targets : null;
+  large.classList.toggle("chosen", button !== null);
+  mark(large, large.chosen);
 }
 
 const ZOOMS = [0, 1, 2, 4, 8];

@@ -10,8 +10,8 @@ pytest.importorskip("mmcv")
 from sos_mm.augmentation import segment_paste
 from sos_mm.augmentation.captions import estimated_tokens, possible_phrases
 from sos_mm.augmentation.label_mapper import LabelMapper, append_phrase, names_of_labels, phrase_of
-from tests.paste_samples import LAYOUT, SIZE, build, random_sample
-from tests.test_true_scenes import blend
+from tests.augmentation.samples import LAYOUT, SIZE, build, random_sample
+from tests.composition.test_true_scenes import blend
 
 
 def grounding(seed=0, text="A cat on a lawn", phrase="A cat") -> dict:

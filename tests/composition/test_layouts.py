@@ -24,7 +24,7 @@ from sos_mm.composition import (
 )
 from sos_mm.composition.layouts.depth import PHYSICAL_SIZES
 from sos_mm.composition.layouts.occlusion import TakenBoxes
-from sos_mm.composition.place import fit_boxes, place, turn_premultiplied
+from sos_mm.composition.place import fit_boxes, place, rotate_premultiplied
 from sos_mm.segments import Segment
 from tests.conftest import make_segment
 
@@ -392,7 +392,7 @@ def test_masks_of_turned_objects(seed):
 def test_quarter_turns_are_exact(rng, quarter):
     segment = make_segment(rng, 40, 30)
     pixels = cv2.cvtColor(segment.rgba, cv2.COLOR_RGBA2mRGBA)
-    turned = turn_premultiplied(pixels, 90 * quarter, *np.rot90(pixels, quarter).shape[:2])
+    turned = rotate_premultiplied(pixels, 90 * quarter, *np.rot90(pixels, quarter).shape[:2])
     assert np.abs(turned.astype(int) - np.rot90(pixels, quarter)).max() <= 1
 
 
@@ -401,7 +401,7 @@ def test_quarter_turns_are_exact(rng, quarter):
 def test_turning_keeps_area_and_goes_anticlockwise(degrees):
     rgba = np.zeros((60, 60, 4), np.uint8)
     rgba[10:20, 25:35] = 255
-    turned = turn_premultiplied(rgba, degrees, 90, 90)[..., 3].astype(float)
+    turned = rotate_premultiplied(rgba, degrees, 90, 90)[..., 3].astype(float)
     assert abs(turned.sum() / rgba[..., 3].sum() - 1) < 0.02
     y, x = ((turned * grid).sum() / turned.sum() - 44.5 for grid in np.mgrid[:90, :90])
     # From 15 pixels over the centre.

@@ -303,9 +303,9 @@ def test_paraphrases_of_no_use(reply, reason, image):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"single": -1}, "`single` must be a whole number"),
+        ({"single": -1}, "`single` must be an integer"),
         ({"single": 0, "multiple": 0, "none": 0}, "must be at least 1, but all are 0"),
-        ({"most_objects": 0}, "`most_objects` must be a whole number"),
+        ({"most_objects": 0}, "`most_objects` must be an integer"),
         ({"language": "tlh"}, "`language` must be one of"),
     ],
 )

@@ -1,7 +1,7 @@
 """An evaluator of expressions of its own, written from docs/referring.md: loops over instances, masks of whole images.
 
-It knows nothing of phantoms: everything must be annotated ('object' is in ``complete``) and no region ignored. Values are
-True, False and None for undecidable.
+It knows nothing of phantoms: everything must be annotated ('object' is in ``complete``) and no region ignored. Values
+are True, False and None for undecidable.
 """
 
 import json
@@ -105,9 +105,8 @@ class BruteForce:
         if name in broader_terms(term):
             return None
         for one, other in BROADER["similar"]:
-            for a, b in ((one, other), (other, one)):
-                if (a in above | {name} and b == term) or (a == name and b in broader_terms(term) | {term}):
-                    return None
+            if term in (one, other) and {one, other} & (above | {name}):
+                return None
         if set(name.split()) & set(term.split()):
             return None
         listed = {*BROADER["broader"], *(each for members in BROADER["broader"].values() for each in members)}
@@ -123,7 +122,7 @@ class BruteForce:
             if any(value in group and words & (set(group) - {value}) for group in BROADER["exclusive"]):
                 return False
             return True if value in words else None
-        if self.is_a(i, "person") is not False:
+        if self.is_a(i, "person"):
             return None
         each = self.image.instances[i]
         if self.image.image is None or each.mask is None or each.mask.sum() < 64:
@@ -132,9 +131,16 @@ class BruteForce:
             return False if colors and not colors & CONFUSED[value] else None
         seen = color_names(self.image.image[self.mask(i)])
         share = {name: float(np.mean(seen == name)) for name in NAMES}
-        if share[value] >= 0.6 - GRID and (value in colors or not colors):
+        if share[value] >= 0.6 - GRID and value in colors:
             return True
-        if share[value] >= 0.4 - GRID and value in colors:
+        pixels = self.image.image[self.mask(i)].astype(float)
+        most, least = pixels.max(axis=1), pixels.min(axis=1)
+        strong = (255 * (most - least) >= 100 * most) & (most >= 70)
+        clear = np.full(len(seen), True) if value in ("black", "white") else np.full(len(seen), False)
+        clear = strong if value not in ("black", "white", "grey") else clear
+        if np.mean((seen == value) & clear) >= 0.6 - GRID and not colors:
+            return True
+        if share[value] >= 0.4 - GRID and colors == {value}:
             return True
         near = share[value] + sum(share[name] for name in CONFUSED[value])
         if share[value] <= 0.1 + GRID and near <= 0.3 + GRID and value not in colors:
@@ -180,17 +186,17 @@ class BruteForce:
         ))  # fmt: skip
 
     def common(self, i, j, axis):
-        return max(
-            min(self.box(i)[axis + 2], self.box(j)[axis + 2]) - max(self.box(i)[axis], self.box(j)[axis]), 0
-        )
+        return max(min(self.box(i)[axis + 2], self.box(j)[axis + 2]) - max(self.box(i)[axis], self.box(j)[axis]), 0)
 
     def inside(self, i, j):
         smaller = min(self.extent(k, 0) * self.extent(k, 1) for k in (i, j))
         return self.common(i, j, 0) * self.common(i, j, 1) / smaller
 
     def within(self, i, j, distance):
-        one, other = self.mask(i), np.pad(self.mask(j), distance)
+        x0, y0, x1, y1 = (int(each) for each in self.box(i))
+        one, other = self.mask(i)[y0:y1, x0:x1], np.pad(self.mask(j), distance)
         height, width = one.shape
+        other = other[y0 : y1 + 2 * distance, x0 : x1 + 2 * distance]
         return any(
             (one & other[y : y + height, x : x + width]).any()
             for y in range(2 * distance + 1)
@@ -383,6 +389,19 @@ class BruteForce:
         if not least <= n - 1 <= most:
             return False
         return True if least == most and kind[i] else None
+
+    def has_landmarks(self, meaning):
+        """Whether each landmark of a phrase may be in the image."""
+        owners = [*meaning.get("relations", ()), *([meaning["rank"]] if "to" in meaning.get("rank", {}) else [])]
+        return all(
+            any(self.is_a(i, each["head"]) is not False for i in self.all) and self.has_landmarks(each)
+            for owner in owners
+            for each in owner["to"]
+        )
+
+    def counting(self, readings, targets):
+        """The readings that count: with targets, those whose landmarks may be there, if there are any."""
+        return [each for each in readings if targets and self.has_landmarks(each)] or list(readings)
 
     def verdict(self, meaning, targets):
         """'true', 'refused' or 'undecidable' by the first list of the page."""

@@ -240,7 +240,7 @@ TARS = {
     "absolute": ({"/a/b.png": PNG}, "name leads out of its folder", "rename it"),
     "no category": ({"b.png": PNG}, "no category", r"put it in b\.json or in a folder"),
     "empty": ({"a/b.png": b""}, "cannot be decoded", r"'a/b' .*\(0 bytes\): remove it"),
-    "no JSON": ({"a/b.png": PNG, "a/b.json": b"{"}, "faulty metadata", r"a/b\.json .* must be JSON.* Mend it"),
+    "no JSON": ({"a/b.png": PNG, "a/b.json": b"{"}, "faulty metadata", r"a/b\.json .* must be JSON.* Correct it"),
     "no object": ({"a/b.png": PNG, "a/b.json": b"[]"}, "faulty metadata", "must be a JSON object"),
     "words of another kind": (
         {"a/b.png": PNG, "a/b.json": b'{"short_phrase": 3}'},

@@ -230,7 +230,7 @@ def test_selections_are_those_of_lists(release, index):
     assert [record.source_id for record in bank.records] == [record.source_id for record in whole.records]
     twice = bank.select(attributes=["red"])
     assert {record.sub_category for record in twice.records} == {"red_apple"}
-    with pytest.raises(IndexError, match="out of"):
+    with pytest.raises(IndexError, match=r"`position` must be in \[0, 1\), but got 1"):
         twice.records[len(twice)]
 
 

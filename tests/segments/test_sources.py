@@ -124,7 +124,7 @@ def test_lvis_photographs_are_found_by_their_url(photograph):
         ({"bbox": None}, {}, "`bbox` must be there"),
         ({}, {"height": None}, "`height` of image 1 must be its pixels, but got None"),
         ({}, {"width": "80"}, "`width` of image 1 must be its pixels, but got '80'"),
-        ({}, {"file_name": "gone.jpg"}, r"photograph .*gone\.jpg does not exist"),
+        ({}, {"file_name": "gone.jpg"}, r"image .*gone\.jpg does not exist"),
         ({}, {"file_name": "../images/a photo é.png"}, r"must lead to a file below .* but is '\.\./"),
         ({}, {"file_name": "/etc/x.png"}, "must lead to a file below"),
         ({"id": 1}, {}, "'instances/1' is that of both"),

@@ -64,5 +64,5 @@ def test_reproduce_tells_altered_words(small):
     composed, folder = small
     words = (folder / "metadata.json").read_text()
     (folder / "metadata.json").write_text(words.replace("Ein Ding.", "Ein anderes."))
-    with pytest.raises(ValueError, match=re.escape("as it was (line 2 of annotations/objects.jsonl)")):
+    with pytest.raises(ValueError, match=re.escape("that was written (line 2 of annotations/objects.jsonl)")):
         reproduce(composed.out, 1)

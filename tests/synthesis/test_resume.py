@@ -36,7 +36,8 @@ configurations = pytest.mark.parametrize(
 # A run that stops at one event, says so, and waits for a line before it goes on.
 RUN = """
 import json, sys
-from sos_mm.synthesis import Recipe, engine, shards, synthesize
+import tqdm
+from sos_mm.synthesis import Recipe, engine, merging, shards, synthesize
 
 def stop_at(place, name, number):
     original, left = getattr(place, name), [number]
@@ -57,8 +58,8 @@ if __name__ == "__main__":
         places = {
             "sources noted": (engine, "note_sources"),
             "file written": (shards, "_write"),
-            "shard made": (engine.Progress, "add"),
-            "file moved": (shards, "_move"),
+            "shard made": (tqdm.tqdm, "update"),
+            "file moved": (merging, "_move"),
         }
         stop_at(*places[event[0]], event[1])
     synthesize(Recipe.from_dict(recipe), out, num, progress=False, **options)
@@ -148,7 +149,7 @@ def hash_after_kills(recipe: dict, out: Path, executor: str, workers: int, rng: 
     """
     first = [
         ("sources noted", 0),
-        # A shard has more than two files an image; the first file of all is the note of what run this is.
+        # A shard has more than two files an image.
         ("file written", int(rng.integers(1, 2 * SHARD))),
     ]
     events = [

@@ -1,4 +1,4 @@
-"""Times saliency models against what they replace, and against their own bare parts, in one run.
+"""Times saliency models against the released behaviour, and against the sum of their parts, in one run.
 
     python tools/benchmarks/saliency_speed.py --size mid
 
@@ -59,7 +59,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def build(name: str, size: str, device: str) -> LatentDiffusionSegmentor:
-    """Returns the model of ``sod_diffusion_swinb<name>.py`` in one of the sizes, with random weights."""
+    """Builds the model of ``sod_diffusion_swinb<name>.py`` in one of the sizes, with random weights."""
     folder = CONFIGS / "sod_diffusion" if name else CONFIGS
     model = Config.fromfile(folder / f"sod_diffusion_swinb{name}.py").model
     leave_out_pretrained(model)
@@ -80,7 +80,7 @@ def build(name: str, size: str, device: str) -> LatentDiffusionSegmentor:
 
 
 def fastest(rounds: int, *calls: Callable[[], object]) -> list[float]:
-    """Seconds of each call, the least over rounds in which all are called in turns, after one that does not count."""
+    """Returns the minimum seconds of each call over alternating rounds, after one warm-up."""
     times = [[] for _ in calls]
     for number in range(rounds + (rounds > 1)):
         for call, seconds in zip(calls, times, strict=True):
@@ -92,7 +92,7 @@ def fastest(rounds: int, *calls: Callable[[], object]) -> list[float]:
 
 
 def now() -> float:
-    """Seconds, when all that was given to the GPU is done."""
+    """Returns the time in seconds, after all GPU work is done."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     elif torch.get_num_threads() == 1:
@@ -110,9 +110,7 @@ def inputs_of(size: str, device: str) -> tuple[Tensor, list[SegDataSample]]:
 
 @torch.no_grad()
 def as_released(model: LatentDiffusionSegmentor, image: Tensor, samples: list[SegDataSample]) -> Tensor:
-    """Returns a prediction as the released code makes it: every member encodes the image, every pass its keys and
-    values.
-    """
+    """Predicts as the released code does: every member encodes the image, every pass computes its keys and values."""
     maps = []
     for member in range(MEMBERS):
         conditions = model.encode_conditions(image)
@@ -125,7 +123,7 @@ def as_released(model: LatentDiffusionSegmentor, image: Tensor, samples: list[Se
 
 @torch.no_grad()
 def added_up(model: LatentDiffusionSegmentor, image: Tensor, rounds: int) -> float:
-    """Seconds of `as_released`, from those of encoding, of one pass and of decoding."""
+    """Returns the seconds of `as_released` as the sum of encoding, one pass, and decoding."""
     conditions = model.encode_conditions(image)
     latent = torch.randn_like(conditions.image_latent)
     context = model.decode_head.afim(conditions.features.pyramid)
@@ -142,13 +140,13 @@ def added_up(model: LatentDiffusionSegmentor, image: Tensor, rounds: int) -> flo
 
 @torch.no_grad()
 def time_released(size: str, rounds: int, device: str) -> float:
-    """Seconds an image of the released behaviour, which are printed."""
+    """Returns the seconds per image of the released behaviour, and prints them."""
     image, samples = inputs_of(size, device)
     model = build("_released", size, device)
     if size == "full" and device == "cpu":
         seconds, how = added_up(model, image, rounds), ", added up"
     else:
-        # A hundred passes are a mean of their own.
+        # A hundred passes average themselves.
         (seconds,), how = fastest(1, lambda: as_released(model, image, samples)), ""
     print(f"  released, {STEPS} x {MEMBERS} U-Net passes{how}: {seconds:.3f} s an image")
     return seconds
@@ -156,7 +154,7 @@ def time_released(size: str, rounds: int, device: str) -> float:
 
 @torch.no_grad()
 def time_predict(name: str, size: str, rounds: int, device: str) -> float:
-    """Seconds an image of a config's `predict`."""
+    """Returns the seconds per image of a config's `predict`."""
     image, samples = inputs_of(size, device)
     model = build(name, size, device)
     return fastest(rounds, lambda: model.predict(image, samples))[0]
@@ -240,7 +238,7 @@ def measure_gpu(size: str, rounds: int) -> None:
 
 @torch.no_grad()
 def time_batch(name: str, size: str, rounds: int, test_cfg: dict) -> tuple[float, int]:
-    """Seconds and FLOP of a batch of 8 in bf16."""
+    """Returns seconds and FLOP of a batch of 8 in bf16."""
     model = build(name, size, "cuda")
     image, samples = inputs_of(size, "cuda")
     images, samples = image.repeat(8, 1, 1, 1), samples * 8
@@ -251,7 +249,7 @@ def time_batch(name: str, size: str, rounds: int, test_cfg: dict) -> tuple[float
 
 
 def matrix_rate(side: int = 8192) -> float:
-    """FLOP a second that the GPU reaches in a product of two square bf16 matrices."""
+    """Returns the FLOP per second of the GPU in a product of two square bf16 matrices."""
     matrix = torch.randn(side, side, device="cuda", dtype=torch.bfloat16)
     (seconds,) = fastest(5, lambda: matrix @ matrix)
     return 2 * side**3 / seconds

@@ -1,4 +1,4 @@
-"""Trains the saliency model's variants from scratch at equal compute, and judges them on objects they never saw.
+"""Trains the saliency model's variants from scratch at equal compute, and evaluates them on unseen objects.
 
     OMP_NUM_THREADS=1 python tools/benchmarks/saliency_study.py --out work_dirs/study
 
@@ -105,7 +105,7 @@ class ShortEpochs(Sampler):
         self.size, self.length, self.seed, self.epoch = len(dataset), length, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Says which epoch comes next."""
+        """Sets the next epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -161,7 +161,7 @@ def run_config(out: Path, name: str, seed: int, iterations: int, epoch: int = 10
 
 
 def calibrate(out: Path, rounds: int = 5, steps: int = 3) -> dict[str, float]:
-    """Processor seconds of a training step of each variant: the least of some, taken in turns."""
+    """Measures the processor seconds of a training step of each variant: the minimum over alternating steps."""
     path = out / "calibration.json"
     if path.exists():
         return json.loads(path.read_text())
@@ -192,7 +192,7 @@ def calibrate(out: Path, rounds: int = 5, steps: int = 3) -> dict[str, float]:
 
 
 def run(out: Path, name: str, seed: int, iterations: int, epoch: int = 10) -> dict:
-    """Trains and judges one variant, or reads what that gave before."""
+    """Trains and evaluates one variant, or reads its earlier results."""
     config = run_config(out, name, seed, iterations, epoch)
     path = Path(config.work_dir, "scores.json")
     if path.exists():
@@ -216,7 +216,7 @@ def run(out: Path, name: str, seed: int, iterations: int, epoch: int = 10) -> di
 
 
 def drift_of(out: Path, name: str, seed: int) -> dict[str, dict[str, float]]:
-    """Returns what `drift` says of a finished run, or said before."""
+    """Returns the result of `drift` for a finished run, computed now or before."""
     config = run_config(out, name, seed, 1)
     path = Path(config.work_dir, "drift.json")
     if not path.exists():
@@ -226,7 +226,7 @@ def drift_of(out: Path, name: str, seed: int) -> dict[str, dict[str, float]]:
 
 
 def judged(model: torch.nn.Module, name: str) -> dict[str, Predictor]:
-    """Returns the model as its config has it, and of some variants the same model in other ways."""
+    """Returns the predictors of a model: as its config has it, and for some variants other inference settings."""
     named = {"itself": model.predict}
     if name == "full":
         named |= {f"{steps} steps": with_settings(model, num_inference_steps=steps) for steps in STEPS}
@@ -263,13 +263,13 @@ def same_settings(out: Path, settings: dict) -> None:
 
 
 def planned_runs(only: list[str], seeds: int) -> list[tuple[str, int]]:
-    """Variant and seed of each run: first all seeds of what is compared, seed by seed, then the rest."""
+    """Lists variant and seed of each run: first all seeds of the compared variants, seed by seed, then the rest."""
     compared = [(name, seed) for seed in range(seeds) for name in only if VARIANTS[name].compared]
     return compared + [(name, 0) for name in only if not VARIANTS[name].compared]
 
 
 def main() -> None:
-    """Does what is not done yet, and prints the tables."""
+    """Runs what is not finished yet, and prints the tables."""
     args = parse_args()
     out = args.out.absolute()
     torch.set_num_threads(1)

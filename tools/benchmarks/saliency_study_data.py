@@ -29,12 +29,14 @@ DISTRACTORS = dict(
 
 
 def recipe(group: str) -> Recipe:
-    """Of images with the salient objects alone."""
+    """Returns the recipe of images with salient objects only."""
     return load_recipe(RECIPE, {"group": group})
 
 
 def distractor_paste(group: str, saliency: float = 0.0) -> SegmentPaste:
-    """Pastes small objects of one group; the same ones of an image whatever value they are given."""
+    """Returns a transform that pastes small objects of one group; the objects of an image do not
+    depend on the value.
+    """
     bank = dict(type="sample", group=group)
     paste = SegmentPaste(bank, prob=1.0, layout=DISTRACTORS, saliency=saliency)
     paste.draws = RunRandomness(GROUPS[group])
@@ -67,14 +69,12 @@ def compose_data(folder: Path, group: str, number: int) -> None:
 
 
 def read_all(folder: Path) -> np.ndarray:
-    """Returns all PNG files of a folder, (N, H, W, 3) uint8 RGB."""
+    """Reads all PNG files of a folder, (N, H, W, 3) uint8 RGB."""
     return np.stack([read_image(path, channels=3) for path in sorted(folder.glob("*.png"))])
 
 
 def reference_scores(data: Path) -> dict[str, dict[str, float]]:
-    """Returns what can be had without a network: the centre, each colour's share of saliency, and
-    every pasted object.
-    """
+    """Computes the scores of references without a network: centre, saliency by colour, and every pasted object."""
     images, masks = (read_all(data / "held_out" / kind) for kind in ("images", "masks"))
     masks = masks[..., 0]
     centre = centre_prior(*masks.shape[1:])[0].numpy()
@@ -91,13 +91,13 @@ def reference_scores(data: Path) -> dict[str, dict[str, float]]:
 
 
 def binned(images: np.ndarray, levels: int = 16) -> np.ndarray:
-    """Number of each pixel's colour out of ``levels`` cubed."""
+    """Quantises each pixel's colour to one of ``levels`` cubed bins."""
     red, green, blue = np.moveaxis(images.astype(np.int64) * levels // 256, -1, 0)
     return (red * levels + green) * levels + blue
 
 
 def colour_shares(images: np.ndarray, masks: np.ndarray, levels: int = 16) -> np.ndarray:
-    """Returns (levels^3,) share of salient pixels among those of each colour; half where there are none."""
+    """Computes the share of salient pixels of each colour bin, (levels^3,); 0.5 for bins without pixels."""
     colours = binned(images, levels).ravel()
     salient = np.bincount(colours, masks[..., 0].ravel() > 128, levels**3)
     return (salient + 0.5) / (np.bincount(colours, minlength=levels**3) + 1)

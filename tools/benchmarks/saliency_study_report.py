@@ -14,7 +14,7 @@ T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 
 
 def interval(values: list[float]) -> tuple[float, float | None]:
-    """Returns mean and half the width of its 95 % interval; None of a single value."""
+    """Computes the mean and half the width of its 95 % interval; None for a single value."""
     mean = statistics.fmean(values)
     if len(values) == 1:
         return mean, None
@@ -22,7 +22,7 @@ def interval(values: list[float]) -> tuple[float, float | None]:
 
 
 def summary(references: dict, results: dict[str, list[dict]]) -> dict:
-    """Means and intervals of all that was judged, by variant."""
+    """Computes means and intervals of all figures by variant."""
     rows = {name: {key: (scores[key], None) for key in SHOWN} for name, scores in references.items()}
     judged_as = {}
     for name, runs in results.items():
@@ -40,7 +40,7 @@ def summary(references: dict, results: dict[str, list[dict]]) -> dict:
 
 
 def mean_drift(runs: list[dict]) -> dict[str, dict[str, tuple[float, float | None]]]:
-    """Means and intervals of the errors by kind and timestep."""
+    """Computes means and intervals of the errors by kind and timestep."""
     if not runs:
         return {}
     return {
@@ -49,7 +49,7 @@ def mean_drift(runs: list[dict]) -> dict[str, dict[str, tuple[float, float | Non
 
 
 def as_markdown(found: dict, about: Mapping[str, str]) -> str:
-    """Returns the tables as text; ``about`` says what each variant is."""
+    """Formats the tables as text; ``about`` describes the variants."""
     lines = table_head("model", "runs", "iterations", "processor s")
     for name, scores in found["rows"].items():
         runs = found["runs"].get(name)
@@ -73,7 +73,7 @@ def as_markdown(found: dict, about: Mapping[str, str]) -> str:
 
 
 def drift_table(drift: dict) -> list[str]:
-    """Returns a line of Markdown a timestep."""
+    """Formats one Markdown row for each timestep."""
     lines = [f"| timestep | {' | '.join(drift)} |", "| ---: |" + " ---: |" * len(drift)]
     for time in next(iter(drift.values())):
         lines.append(f"| {time} | {' | '.join(figure(*times[time]) for times in drift.values())} |")
@@ -86,19 +86,19 @@ def figure(mean: float, half: float | None, digits: int = 3) -> str:
 
 
 def table_head(*columns: str) -> list[str]:
-    """Returns two lines of Markdown; figures to the right."""
+    """Formats two lines of Markdown; figures are right-aligned."""
     cells = [*columns, *SHOWN]
     return [f"| {' | '.join(cells)} |", "| --- |" + " ---: |" * (len(cells) - 1)]
 
 
 def table_row(*cells: str, scores: dict) -> str:
-    """Returns one line of Markdown."""
+    """Formats one line of Markdown."""
     figures = [figure(*scores[key]) for key in SHOWN]
     return f"| {' | '.join([*cells, *figures])} |"
 
 
 def plot_steps(ways: dict, branch: dict, path: Path) -> None:
-    """Quality against the number of steps, with intervals, and the branch alone as a line."""
+    """Plots quality against the number of steps, with intervals, and the branch alone as a line."""
     require("matplotlib", "Drawing curves", "pip install matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -118,7 +118,7 @@ def plot_steps(ways: dict, branch: dict, path: Path) -> None:
 def write_report(
     out: Path, settings: dict, references: dict, results: dict[str, list[dict]], about: Mapping[str, str]
 ) -> str:
-    """Writes what there is so far; gives the tables.
+    """Writes the results so far; returns the tables.
 
     Args:
         out: Gets `study.json`, `study.md` and `steps.png`.

@@ -12,7 +12,7 @@ DISTURBANCES = ("features of another image", "latents of another image", "cross-
 
 
 def disturbed(model: LatentDiffusionSegmentor, what: str) -> Predictor:
-    """Returns the model with one of its conditions taken from another image of the batch, or not listened to."""
+    """Returns a predictor with one condition of the model taken from another image of the batch, or disabled."""
 
     def predict(inputs, samples):
         own = model.encode_conditions(inputs)
@@ -32,7 +32,7 @@ def disturbed(model: LatentDiffusionSegmentor, what: str) -> Predictor:
 
 
 def learned(model: torch.nn.Module) -> dict:
-    """Returns what the AFIM has learned, where there is one: scales of positions, and gates over time."""
+    """Returns the learned values of the AFIM, if the model has one: scales of positions, and gates over time."""
     found = {name: float(value) for name, value in model.named_parameters() if name.endswith("position_scale")}
     gate = getattr(getattr(model.decode_head, "afim", None), "gate", None)
     if gate is not None:
@@ -44,7 +44,7 @@ def learned(model: torch.nn.Module) -> dict:
 
 @torch.no_grad()
 def drift(model: LatentDiffusionSegmentor, batches: Iterable[dict], steps: int = 10) -> dict[str, dict[int, float]]:
-    """How well the clean mask is estimated at the timesteps of a sampling process.
+    """Measures how well the clean mask is estimated at the timesteps of a sampling process.
 
     A model whose estimates get better as noise falls away from the true mask, and worse as it falls away from its own,
     takes over the errors of its earlier steps.

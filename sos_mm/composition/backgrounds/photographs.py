@@ -35,7 +35,7 @@ class Photo:
     box: tuple[int, int, int, int] | None = None
 
     def read(self) -> np.ndarray:
-        """Reads the part to use: (H, W, 3) uint8 RGB.
+        """Reads the photograph as (H, W, 3) uint8 RGB.
 
         Raises:
             FileNotFoundError: If the file is missing.
@@ -101,7 +101,7 @@ class PhotoBackgrounds:
 
     @classmethod
     def from_folder(cls, root: str | Path, **options) -> "PhotoBackgrounds":
-        """Makes backgrounds of all images of a folder and the folders in it, sorted by name.
+        """Builds backgrounds from all images of a folder and its sub-folders, sorted by name.
 
         Raises:
             FileNotFoundError: If there is no such folder.
@@ -185,7 +185,7 @@ def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _shift_colors(image: np.ndarray, brightness: float, contrast: float, saturation: float, hue: float) -> np.ndarray:
-    """Applies all four shifts as one affine map of RGB, which costs a fraction of going to HSV and back."""
+    """Applies all four colour shifts as one affine map of RGB, at a fraction of the cost of a conversion to HSV."""
     angle = np.radians(hue)
     grey = np.broadcast_to(_LUMA, (3, 3))
     turned = grey + (1 + saturation) * (np.cos(angle) * (np.eye(3) - grey) + np.sin(angle) * _QUARTER_TURN)
@@ -196,7 +196,7 @@ def _shift_colors(image: np.ndarray, brightness: float, contrast: float, saturat
 
 
 def sample_backgrounds(group: str = "train", **options) -> PhotoBackgrounds:
-    """Makes backgrounds of the photographs that scikit-image carries.
+    """Builds backgrounds from the photographs that scikit-image includes.
 
     Args:
         group: 'train', 'held_out' or 'all'.

@@ -26,7 +26,7 @@ class Backgrounds(Protocol):
         """Draws a background: (height, width, 3) uint8 RGB, not shared, or None for a transparent scene."""
 
 
-class Painted:
+class Procedural:
     """Procedural backgrounds, which depend on their settings alone."""
 
     @property
@@ -36,7 +36,7 @@ class Painted:
 
 
 @dataclass(frozen=True)
-class PlainBackgrounds(Painted):
+class PlainBackgrounds(Procedural):
     """Backgrounds of one colour.
 
     Args:
@@ -57,7 +57,7 @@ class PlainBackgrounds(Painted):
 
 
 @dataclass(frozen=True)
-class GradientBackgrounds(Painted):
+class GradientBackgrounds(Procedural):
     """Linear gradients between two colours, along a direction drawn uniformly.
 
     Args:
@@ -84,7 +84,7 @@ class GradientBackgrounds(Painted):
 
 
 @dataclass(frozen=True)
-class TextureBackgrounds(Painted):
+class TextureBackgrounds(Procedural):
     """Smooth noise of several scales between two colours, as of clouds or plaster.
 
     Args:
@@ -93,7 +93,7 @@ class TextureBackgrounds(Painted):
         octaves: Number of scales, each half as coarse and half as strong as the one before.
 
     Raises:
-        ValueError: If an argument is not as said.
+        ValueError: If an argument is invalid.
     """
 
     colors: tuple[Color, ...] = ()
@@ -121,7 +121,7 @@ class TextureBackgrounds(Painted):
 
 
 @dataclass(frozen=True)
-class NoBackgrounds(Painted):
+class NoBackgrounds(Procedural):
     """No background: scenes are transparent, to be lit or composited later."""
 
     def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> None:
@@ -142,8 +142,6 @@ _MAKERS: Registry[Backgrounds] = Registry(
     },
     {"folder": ("root", *_PHOTO_KEYS), "sample": ("group", *_PHOTO_KEYS)},
 )
-# Types that show real scenes; all others are procedural.
-PHOTOGRAPHS = ("folder", "sample")
 
 
 def build_backgrounds(config: Mapping[str, Any]) -> Backgrounds:

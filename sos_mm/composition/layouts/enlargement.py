@@ -1,4 +1,4 @@
-"""Which segment gets which box so that none is enlarged further than need be."""
+"""The assignment of boxes to segments that keeps their enlargement small."""
 
 import numpy as np
 

@@ -82,13 +82,13 @@ class RandomLayout(PriorOptions):
         placements = (variants.place(index, *each) for index, each in enumerate(zip(boxes, limited, strict=True)))
         return Layout(canvas, tuple(placements))
 
-    def _extents(self, drafted: np.ndarray, turned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _extents(self, drafted: np.ndarray, rotated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Computes (N, 2) int64 widths and heights of rotated segments, and (N,) bool where the limit reduced them."""
         if self.sizes == "own":
-            extents = np.maximum(np.rint(turned[:, ::-1] * min(self.limit, 1)), 1).astype(np.int64)
+            extents = np.maximum(np.rint(rotated[:, ::-1] * min(self.limit, 1)), 1).astype(np.int64)
             return extents, np.full(len(extents), self.limit < 1)
         squares = np.zeros((len(drafted), 4), np.int64)
         squares[:, 2:] = drafted[:, ::-1]
-        squares, limited = shrink_boxes(squares, turned, self.limit)
-        fitted = fit_boxes(squares, turned)
+        squares, limited = shrink_boxes(squares, rotated, self.limit)
+        fitted = fit_boxes(squares, rotated)
         return fitted[:, 2:] - fitted[:, :2], limited

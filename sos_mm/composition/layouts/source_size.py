@@ -68,12 +68,12 @@ class SourceSizeLayout(OcclusionOptions):
     ) -> list[Placement]:
         """Tries one layout; returns the placements of the objects for which a box was found."""
         variants = self.draw_variants(rng, len(segments))
-        turned = rotated_bounds(sizes_of(segments), variants.rotations)
+        rotated = rotated_bounds(sizes_of(segments), variants.rotations)
         rooms = np.minimum(rotated_bounds(draft.boxes, variants.rotations), canvas)
         boxes = np.zeros((len(segments), 4), np.int64)
         boxes[:, 2:] = np.maximum(np.rint(rooms[:, ::-1]), 1)
-        boxes, limited = shrink_boxes(boxes, turned, self.limit)
-        fitted = fit_boxes(boxes, turned)
+        boxes, limited = shrink_boxes(boxes, rotated, self.limit)
+        fitted = fit_boxes(boxes, rotated)
         taken = TakenBoxes(len(segments), self.min_visible, self.min_mean_visible)
         placements = []
         for index in np.argsort(-draft.boxes.prod(axis=1), kind="stable").tolist():

@@ -42,7 +42,7 @@ _BROKEN = (FileNotFoundError, ValueError)
 def measured(
     records: Sequence[SegmentRecord], faults: ErrorCollector | None = None, workers: int = 1, progress: bool = True
 ) -> list[SegmentRecord]:
-    """Measures records: reads the pixels of those that have no facts yet, and gives all with their facts.
+    """Returns the records with their measurements; reads the pixels of those that have none yet.
 
     Args:
         records: The records to measure.
@@ -120,7 +120,7 @@ Examined = tuple[SegmentRecord, Facts | Exception, list[bytes]]
 
 
 def _examined(records: Sequence[SegmentRecord], copies: Sequence[int], workers: int) -> Iterator[Examined]:
-    """Examines each record; gives it with its facts, or what is wrong with it, and its packed copies."""
+    """Yields each record with its measurements or its error, and its packed copies."""
     examine = partial(_examine, copies=copies)
     if workers == 1:
         yield from map(examine, records)
@@ -240,7 +240,7 @@ class IndexWriter:
 
 
 def _copies_of(index: Path) -> Path | None:
-    """Finds the file of the copies of an index that is there already; None if there is none."""
+    """Returns the path of the reduced copies of an existing index."""
     try:
         return IndexedRecords(index).pack
     except (OSError, ValueError):

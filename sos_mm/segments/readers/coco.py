@@ -65,7 +65,7 @@ def read_annotated(
             left.
     """
     soften = _check_options(soften, max_bordering, panoptic)
-    faults, images = faults or ErrorCollector(), check_folder(images, "The photographs' `images`")
+    faults, images = faults or ErrorCollector(), check_folder(images, "The folder `images`")
     file = CocoFile(read_json_object(annotations, "The `annotations`"), annotations)
     source = _Source(file, images, faults)
     listed = list(source.objects(_categories(file, include), crowd, truncated))
@@ -184,7 +184,7 @@ def _path(images: Path, image: Record) -> Path:
     for path in choices:
         if path.is_file():
             return path
-    raise FileNotFoundError(f"the photograph {choices[-1]} does not exist.")
+    raise FileNotFoundError(f"the image {choices[-1]} does not exist.")
 
 
 def _record(entry: Mapping[str, Any], category: Mapping[str, Any], path: Path, stem: str) -> SegmentRecord:

@@ -21,10 +21,10 @@ def read_words(entry: Mapping[str, Any], name: str) -> tuple[str, str, tuple[str
     features = [features] if isinstance(features, str) else features
     for key in ("category", "sub_category", "short_phrase", "description"):
         if not isinstance(entry.get(key, ""), str):
-            text = f"`{key}` of {name} must be text, but got {entry[key]!r}: mend it."
+            text = f"`{key}` of {name} must be text, but got {entry[key]!r}: correct it."
             raise FaultyInputError("faulty metadata", text)
     if not isinstance(features, list) or not all(isinstance(word, str) for word in features):
-        text = f"`features` of {name} must be a list of words, but got {features!r}: mend it."
+        text = f"`features` of {name} must be a list of words, but got {features!r}: correct it."
         raise FaultyInputError("faulty metadata", text)
     return entry.get("short_phrase", ""), entry.get("description", ""), tuple(features)
 

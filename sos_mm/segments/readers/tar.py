@@ -77,9 +77,9 @@ def _words(path: Path, key: str, text: bytes) -> dict[str, Any]:
     try:
         words = json.loads(text)
     except ValueError as error:
-        fault = f"{key}.json in {path} must be JSON, but is not: {error}. Mend it or remove the sample."
+        fault = f"{key}.json in {path} must be JSON, but is not: {error}. Correct it or remove the sample."
         raise FaultyInputError("faulty metadata", fault) from error
     if not isinstance(words, dict):
-        fault = f"{key}.json in {path} must be a JSON object, but is {words!r}: mend it or remove the sample."
+        fault = f"{key}.json in {path} must be a JSON object, but is {words!r}: correct it or remove the sample."
         raise FaultyInputError("faulty metadata", fault)
     return words

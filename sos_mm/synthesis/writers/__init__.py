@@ -11,6 +11,7 @@ from sos_mm.synthesis.writers.lvis import lvis_format
 from sos_mm.synthesis.writers.objects import objects_format
 from sos_mm.synthesis.writers.odvg import odvg_format
 from sos_mm.synthesis.writers.panoptic import panoptic_format
+from sos_mm.synthesis.writers.referring import referring_format
 from sos_mm.synthesis.writers.saliency import saliency_format
 from sos_mm.synthesis.writers.yolo import yolo_format
 
@@ -23,6 +24,7 @@ FORMATS: Registry[Format] = Registry(
         "objects": objects_format,
         "odvg": odvg_format,
         "panoptic": panoptic_format,
+        "referring": referring_format,
         "saliency": saliency_format,
         "yolo": yolo_format,
     },

@@ -45,10 +45,26 @@ class Categories:
         ids = category_ids(found, {name: id for id, name in names.items()})
         return cls(names, ids, {entry["id"]: entry for entry in entries})
 
+    def without(self, ids: frozenset[int] | None) -> frozenset[str]:
+        """Names of the other categories; none where ``ids`` may be any (None)."""
+        if ids not in self._without:
+            kept = () if ids is None else (name for id, name in self.names.items() if id not in ids)
+            self._without[ids] = frozenset(kept)
+        return self._without[ids]
+
+    @cached_property
+    def _without(self) -> dict[frozenset[int] | None, frozenset[str]]:
+        return {}
+
     @cached_property
     def labels(self) -> Mapping[int, int]:
         """Labels from 0 without gaps, in the order of the ids, by id."""
         return {id: label for label, id in enumerate(self.names)}
+
+    @cached_property
+    def id_of_name(self) -> Mapping[str, int]:
+        """Id by name, of the whole vocabulary."""
+        return {name: id for id, name in self.names.items()}
 
     @cached_property
     def id_of_key(self) -> Mapping[str, int]:
@@ -67,6 +83,7 @@ class Entry:
         suffix: Suffix of the image file, with its dot.
         categories: The categories of the data set.
         background_ids: Categories that the background may show; None if it may show any.
+        is_empty: Whether the background shows no object at all, of the vocabulary or not.
     """
 
     scene: Scene
@@ -75,6 +92,7 @@ class Entry:
     suffix: str
     categories: Categories
     background_ids: frozenset[int] | None = None
+    is_empty: bool = False
 
     @property
     def image_id(self) -> int:

@@ -1,0 +1,185 @@
+"""Writes referring expressions that are proved true and unique, or checks others': `sos-mm refer DATA --out DIR`.
+
+sos-mm refer data/composed --out data/composed/annotations
+sos-mm refer instances_val2017.json --images val2017 --out referring --outputs grefcoco refs dod
+sos-mm refer instances_val2017.json --verify finetune_refcoco_val.json --report checked.json
+
+DATA is a COCO, LVIS or panoptic file, ODVG lines, or what `sos-mm synthesize` made. `OUT/referring.jsonl` has all that
+is known of each expression; from it the files of `--outputs` are made:
+
+  odvg         odvg_referring.jsonl, captions of several expressions; odvg_expressions.jsonl, one a line
+  grefcoco     grefcoco.json, in MDETR's style, expressions of one object, of several and of none
+  refcoco      refcoco.json, likewise, those of one object
+  refs         grefs.json, as the authors of gRefCOCO write it, for COCO, LVIS or composed images
+  dod          dod.json and the pickles dod/*.pkl, which mmdet's DODDataset reads
+  intra_class  intra_class.json, expressions that tell one object from others of its category
+
+With `--expressions` those of a file, such as a language model's, are taken in the place of ours, if they are proved. A
+run that was killed goes on with the same command. Nothing is said to be unique or absent of categories that the data
+set does not annotate in full: `--complete all` asserts that it does.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from sos_mm.atomic import write_atomic
+from sos_mm.checks import check_choice
+from sos_mm.cli.ending import command
+from sos_mm.cli.parsing import new_parser
+from sos_mm.errors import BROKEN
+from sos_mm.formats.composed import recipe_has
+from sos_mm.formats.records import Record
+from sos_mm.referring.annotated_image import AnnotatedImage
+from sos_mm.referring.checking import Report, check_expressions, keep_true
+from sos_mm.referring.exporting import OUTPUTS, Exporter, summarize
+from sos_mm.referring.expression import ReferringExpression
+from sos_mm.referring.language import LANGUAGES
+from sos_mm.referring.lines import forget_run, write_resumable
+from sos_mm.referring.matching import ClaimsByImage, read_claims
+from sos_mm.referring.outputs import CAPTION_TOKENS, CaptionWriter, image_line
+from sos_mm.referring.phrasing import write
+from sos_mm.referring.reading import COMPLETE, AnnotatedImages
+from sos_mm.referring.tokens import build_counter
+from sos_mm.seeding import Purpose, generator
+from sos_mm.terminal import progress_bar
+
+LINES, SUMMARY = "referring.jsonl", "referring_summary.json"
+_DEFAULT_OUTPUTS = ("odvg", "grefcoco", "refcoco", "intra_class")
+
+
+def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
+    """Parses the command line."""
+    parser = new_parser("refer", __doc__, prog, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="annotation file, or folder of a composed data set")
+    parser.add_argument("--out", type=Path, help="folder for the expressions")
+    parser.add_argument("--outputs", nargs="*", choices=OUTPUTS, default=_DEFAULT_OUTPUTS, help="what to make of them")
+    parser.add_argument("--expressions", metavar="FILE", help="take those of this file that are proved; write none")
+    parser.add_argument("--verify", metavar="FILE", help="check these expressions instead of writing any")
+    parser.add_argument("--report", type=Path, help="with --verify: JSON file of each expression that is not true")
+    parser.add_argument("--images", help="folder of the images (default: looked for beside the annotations)")
+    parser.add_argument("--no-pixels", action="store_true", help="do not read images: no colours are measured")
+    parser.add_argument("--label-map", help="file of the names of ODVG's labels")
+    parser.add_argument("--complete", choices=COMPLETE, default="stated", help="which categories are annotated in full")
+    parser.add_argument("--broken", choices=BROKEN, default="error", help="what to do about broken images")
+    parser.add_argument("--language", choices=LANGUAGES, default="en", help="of the expressions (default: en)")
+    parser.add_argument("--seed", type=int, default=0, help="of what is said (default: 0)")
+    parser.add_argument("--tokenizer", help="vocab.txt, tokenizer.json or their folder; captions are measured with it")
+    tokens = f"least and most tokens of a caption (default: {' '.join(map(str, CAPTION_TOKENS))})"
+    parser.add_argument("--tokens", nargs=2, type=int, default=CAPTION_TOKENS, metavar=("LOW", "HIGH"), help=tokens)
+    parser.add_argument("--split", help="train, val or another: of --verify only this one, or what refs call the set")
+    args = parser.parse_args(argv)
+    if (args.out is None) == (args.verify is None):
+        parser.error("give one of --out, to write expressions, and --verify, to check those of a file")
+    if args.report is not None and args.verify is None:
+        parser.error("--report is for --verify")
+    if args.expressions is not None and args.out is None:
+        parser.error("--expressions is for --out")
+    return args
+
+
+def open_images(args: argparse.Namespace) -> AnnotatedImages:
+    """Opens the data set as the arguments say."""
+    return AnnotatedImages(
+        args.data,
+        args.images,
+        pixels=not args.no_pixels,
+        label_map=args.label_map,
+        complete=args.complete,
+        broken=args.broken,
+    )
+
+
+def refer(args: argparse.Namespace) -> None:
+    """Writes expressions and what is made of them."""
+    for each in args.outputs:
+        check_choice("outputs", each, OUTPUTS)
+    captions = CaptionWriter(build_counter(args.tokenizer), args.tokens)
+    images, report = open_images(args), Report()
+    path, express = args.out / LINES, expresser(args, images, report)
+    if path.resolve().parent == images.source.resolve().parent and recipe_has(path.resolve().parents[1], "referring"):
+        raise FileExistsError(
+            f"{path} is part of the data set, by its recipe: name another folder as --out, and give this file as "
+            "--expressions to make other files of it."
+        )
+
+    def make(start: int) -> Iterator[Record]:
+        with progress_bar(images.numbered(start), total=max(len(images) - start, 0), unit="images") as bar:
+            for index, image in bar:
+                yield image_line(image, express(index, image), images.categories, index)
+
+    write_resumable(path, identity(args, images), make)
+    exporter = Exporter(path, images, captions, args.seed, args.split or "train")
+    summary = summarize(path) | {"left out": dict(images.faults.counts)}
+    if args.expressions:
+        summary["checked"] = report.to_json()
+        print(f"{args.expressions}: {report.describe()}")
+    summary["records"] = {name: n for each in args.outputs for name, n in exporter.write(each, args.out).items()}
+    write_atomic(args.out / SUMMARY, json.dumps(summary, indent=1, ensure_ascii=False).encode() + b"\n")
+    for text in images.faults.texts:
+        print(f"skipped: {text}", file=sys.stderr)
+    forget_run(path)
+    print(describe(args.out, summary))
+
+
+def expresser(
+    args: argparse.Namespace, images: AnnotatedImages, report: Report
+) -> Callable[[int, AnnotatedImage], list[ReferringExpression]]:
+    """Gives what finds the expressions of an image: the grammar, or a file whose verdicts go into the report."""
+    if args.expressions is None:
+        return lambda index, image: write(image, generator(args.seed, Purpose.REFERRING, index), language=args.language)
+    claims = ClaimsByImage(read_claims(args.expressions, images.source, args.split))
+    return lambda index, image: keep_true(image, claims.take(image), args.language, report)
+
+
+def identity(args: argparse.Namespace, images: AnnotatedImages) -> Record:
+    """Returns the settings that determine the expressions, by which a resumed run is recognised."""
+    about = images.source.stat()
+    keys = ("language", "seed", "complete", "no_pixels", "images", "label_map")
+    told = {key: getattr(args, key) for key in keys}
+    if args.expressions:
+        given = Path(args.expressions).stat()
+        told["expressions"] = [args.expressions, given.st_size, given.st_mtime_ns, args.split]
+    return told | {"data": str(images.source.resolve()), "size": about.st_size, "modified": about.st_mtime_ns}
+
+
+def describe(out: Path, summary: Record) -> str:
+    """Formats a summary as a few lines of text."""
+    number, images = summary.get("expressions", 0), summary.get("images", 0)
+    lines = [f"{out / LINES}: {number} expressions of {images} images, {number / max(images, 1):.1f} an image"]
+    for name in ("by kind", "by number of targets", "near misses"):
+        if summary[name]:
+            lines.append(f"{name}: " + ", ".join(f"{count} {each}" for each, count in summary[name].items()))
+    silent = summary.get("images without expressions", 0)
+    if silent:
+        lines.append(
+            f"{silent} images have none: they hold no object, or nothing is known to be annotated in full, which "
+            "`--complete all` asserts"
+        )
+    lines += [f"{out / name}: {count}" for name, count in summary["records"].items()]
+    return "\n".join(lines)
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Checks expressions and says what was found; 1 if one is refused."""
+    images = open_images(args)
+    claims = ClaimsByImage(read_claims(args.verify, images.source, args.split))
+    with progress_bar(images, total=len(images), unit="images") as bar:
+        report = check_expressions(bar, claims, args.language)
+    print(f"{args.verify}: {claims.number} expressions: {report.describe()}")
+    if args.report is not None:
+        content = {"expressions": str(args.verify), "data": str(images.source), **report.to_json()}
+        write_atomic(args.report, json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
+    return int(report.counts["refused"] > 0)
+
+
+@command("interrupted: the same command goes on from here")
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Writes or checks expressions."""
+    args = parse_args(argv, prog)
+    if args.verify:
+        return verify(args)
+    refer(args)
+    return 0

@@ -1,0 +1,117 @@
+"""Referring expressions of images: a JSON line an image, with what each expression means there.
+
+``{"index": 0, "file_name": "1.jpg", "height": 480, "width": 640, "image_id": 1, "expressions": [{"text": ...}, ...]}``
+
+An expression names its targets by at least one of ``targets``, the positions among the image's instances, ``ids``, the
+annotations of the source, and ``boxes``, half-open xyxy; empty lists say that it means nothing in the image. Lines that
+others wrote need no more; ours have all that `ReferringExpression` holds.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sos_mm.formats.boxes import BOXES
+from sos_mm.formats.json_reader import json_lines, read_text
+from sos_mm.formats.mdetr import Expression, Target
+from sos_mm.formats.odvg import joined_record
+from sos_mm.formats.phrases import clean_phrase
+from sos_mm.formats.records import (
+    ID,
+    INTEGER,
+    INTEGERS,
+    OBJECTS,
+    SIZE,
+    WORDS,
+    Field,
+    Record,
+    check_record,
+    list_of,
+    optional,
+)
+
+# Expressions of an image are numbered from a thousand times its index on, so that ids need no other image.
+MOST_EXPRESSIONS = 1000
+NAMED_BY = ("targets", "ids", "boxes")
+_LINE = {"index": optional(INTEGER), "file_name": optional(WORDS), "image_id": optional(ID), "expressions": OBJECTS}
+_IDS = Field("a list of integers or texts", list_of(ID.holds))
+_TARGETS = {"targets": optional(INTEGERS), "ids": optional(_IDS), "boxes": optional(BOXES)}
+_FULL = {"id": ID, "boxes": BOXES, "category_ids": INTEGERS}
+# mmdet's `RefExpMetric` counts expressions by these names. RefCOCO+ has none that say where an object is, and those of
+# RefCOCOg are the longest.
+DATASET_NAMES = {"category": "refcoco+", "attribute": "refcoco+", "spatial": "refcoco", "mixed": "refcocog"}
+
+
+def line_record(index: int, file_name: str, size: tuple[int, int], image_id: Any, expressions: list[Record]) -> Record:
+    """Encodes the line of an image.
+
+    Args:
+        index: Position of the image in the data set, from 0.
+        file_name: Its file.
+        size: Height and width.
+        image_id: Its id in the source; None if it has none.
+        expressions: Records of what is said of it.
+    """
+    image = {"index": index, "file_name": file_name, "height": size[0], "width": size[1], "image_id": image_id}
+    return image | {"expressions": expressions}
+
+
+def expression_id(index: int, place: int) -> int:
+    """Returns the id of an expression, from 1.
+
+    Raises:
+        ValueError: If it is not among the first thousand of its image.
+    """
+    if place >= MOST_EXPRESSIONS:
+        raise ValueError(f"An image may have {MOST_EXPRESSIONS} expressions, but image {index} has more.")
+    return index * MOST_EXPRESSIONS + place + 1
+
+
+def read_expression_lines(path: str | Path) -> Iterator[tuple[str, Record]]:
+    """Reads the lines, each with what an error names it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line is not JSON or not of that kind; names the line.
+    """
+    for number, line in json_lines(read_text(path), path):
+        name = f"{path}, line {number}:"
+        check_record(line, _LINE, f"{name} the line")
+        if line.get("file_name") is None and line.get("image_id") is None:
+            raise ValueError(f"{name} the line must have a `file_name` or an `image_id`, but has neither.")
+        for place, each in enumerate(line["expressions"]):
+            check_record(each, {"text": WORDS, **_TARGETS}, f"{name} expression {place}")
+            if all(each.get(key) is None for key in NAMED_BY):
+                raise ValueError(f"{name} expression {place} must have one of {', '.join(NAMED_BY)}, but has none.")
+        yield name, line
+
+
+def expressions_of(line: Record, name: str, dataset_name: str | None = None) -> list[Expression]:
+    """Gives the expressions of a line with all members.
+
+    Args:
+        line: As `line_record` makes it.
+        name: What an error names it.
+        dataset_name: What they are said to belong to; `DATASET_NAMES` by their kind if None.
+
+    Raises:
+        ValueError: If a member is missing.
+    """
+    check_record(line, {"file_name": WORDS, "height": SIZE, "width": SIZE}, f"{name} the line")
+    image = {key: line[key] for key in ("file_name", "height", "width")}
+    found = []
+    for place, each in enumerate(line["expressions"]):
+        check_record(each, _FULL, f"{name} expression {place}")
+        text, ids = each["text"], each.get("ids") or [None] * len(each["boxes"])
+        parts = zip(each["boxes"], each["category_ids"], ids, strict=True)
+        targets = [Target(box, category, [[0, len(text)]], id) for box, category, id in parts]
+        belongs = dataset_name or DATASET_NAMES.get(each.get("kind"), "refcoco")
+        found.append(Expression(each["id"], text, image, line.get("image_id"), belongs, targets))
+    return found
+
+
+def grounding_part(expressions: list[Record]) -> Record:
+    """Encodes expressions of an image as one caption of ODVG for grounding; see `joined_record`."""
+    return joined_record(
+        [(clean_phrase(each["text"]), dict(zip(each["targets"], each["boxes"], strict=True))) for each in expressions]
+    )

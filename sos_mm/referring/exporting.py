@@ -1,0 +1,144 @@
+"""Turns our own file of expressions into those that others read, an image at a time."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from sos_mm.atomic import atomic_text
+from sos_mm.formats.dod import DodFiles
+from sos_mm.formats.json_writer import write_json_lines, write_json_lists
+from sos_mm.formats.mdetr import Expression, image_record, target_records
+from sos_mm.formats.records import Record
+from sos_mm.formats.referring import expressions_of
+from sos_mm.formats.refs import ref_records
+from sos_mm.referring.intra_class import intra_class_samples
+from sos_mm.referring.lines import read_lines
+from sos_mm.referring.outputs import CaptionWriter, single_lines
+from sos_mm.referring.reading import AnnotatedImages
+from sos_mm.seeding import Purpose, generator
+
+
+class Exporter:
+    """Writes files of expressions from our own one.
+
+    Args:
+        lines: Our own file.
+        images: The images that it is of.
+        captions: Joins expressions into captions.
+        seed: Of the order in captions.
+        split: What the form 'refs' calls the set.
+    """
+
+    def __init__(self, lines: Path, images: AnnotatedImages, captions: CaptionWriter, seed: int, split: str):
+        self._path, self._images, self._captions = lines, images, captions
+        self._seed, self._split = seed, split
+        self._categories = [{"id": id, "name": name} for name, id in images.categories.items()]
+
+    def write(self, output: str, out: Path) -> dict[str, int]:
+        """Writes what one of `OUTPUTS` stands for into a folder; how many records each of its files has."""
+        return OUTPUTS[output](self, out)
+
+    def odvg(self, out: Path) -> dict[str, int]:
+        """Writes captions of several expressions, and lines of one."""
+        joined = (record for line in self._lines() for record in self._captions.lines(line, self._rng(line)))
+        single = (record for line in self._lines() for record in single_lines(line))
+        parts = {"odvg_referring.jsonl": joined, "odvg_expressions.jsonl": single}
+        return {name: write_json_lines(out / name, records) for name, records in parts.items()}
+
+    def _rng(self, line: Record):
+        return generator(self._seed, Purpose.REFERRING_CAPTION, line["index"])
+
+    def grefcoco(self, out: Path) -> dict[str, int]:
+        """Writes all expressions in MDETR's style."""
+        return self._write_lists(out / "grefcoco.json", lambda: self._all("grefcoco"))
+
+    def refcoco(self, out: Path) -> dict[str, int]:
+        """Writes those of one object in MDETR's style."""
+        return self._write_lists(out / "refcoco.json", self._of_one_object)
+
+    def intra_class(self, out: Path) -> dict[str, int]:
+        """Writes those that tell one object from others of its category."""
+        return self._write_lists(out / "intra_class.json", self._samples)
+
+    def refs(self, out: Path) -> dict[str, int]:
+        """Writes all expressions as the authors of gRefCOCO do; they name the annotations of the source."""
+        records = (
+            record
+            for line in self._lines()
+            for record in ref_records(expressions_of(line, str(self._path), "grefcoco"), self._split)
+        )
+        number = 0
+        with atomic_text(out / "grefs.json") as file:
+            for number, record in enumerate(records, 1):
+                file.write(f"{',' if number > 1 else '['}\n{json.dumps(record, ensure_ascii=False)}")
+            file.write("\n]\n" if number else "[]\n")
+        return {"grefs.json": number}
+
+    def dod(self, out: Path) -> dict[str, int]:
+        """Writes described object detection: all that is asked of an image, which is held in memory."""
+        files = DodFiles()
+        for line in self._lines():
+            files.add(expressions_of(line, str(self._path), "dod"))
+        return {"dod.json": files.write(out, "dod")}
+
+    def _lines(self) -> Iterator[Record]:
+        return read_lines(self._path)
+
+    def _all(self, dataset_name: str | None) -> Iterator[Expression]:
+        return (each for line in self._lines() for each in expressions_of(line, str(self._path), dataset_name))
+
+    def _of_one_object(self) -> Iterator[Expression]:
+        return (each for each in self._all(None) if len(each.targets) == 1)
+
+    def _samples(self) -> Iterator[Expression]:
+        images = self._images.boxes_alone().numbered()
+        for line in self._lines():
+            image = next(image for index, image in images if index == line["index"])
+            yield from intra_class_samples(image, line)
+
+    def _write_lists(self, path: Path, read: Callable[[], Iterable[Expression]]) -> dict[str, int]:
+        """Writes expressions in MDETR's style in two passes, so that none is held in memory."""
+        number = Counter[str]()
+
+        def images() -> Iterator[Record]:
+            for expression in read():
+                number["images"] += 1
+                yield image_record(expression)
+
+        def annotations() -> Iterator[Record]:
+            records = (record for expression in read() for record in target_records(expression))
+            for id, record in enumerate(records, 1):
+                yield {"id": id, **record}
+
+        content = {"categories": self._categories, "images": images(), "annotations": annotations()}
+        write_json_lists(path, content)
+        return {path.name: number["images"]}
+
+
+# By its name: what is written.
+OUTPUTS: dict[str, Callable[[Exporter, Path], dict[str, int]]] = {
+    "odvg": Exporter.odvg,
+    "grefcoco": Exporter.grefcoco,
+    "refcoco": Exporter.refcoco,
+    "refs": Exporter.refs,
+    "dod": Exporter.dod,
+    "intra_class": Exporter.intra_class,
+}
+
+
+def summarize(path: Path) -> Record:
+    """Counts the expressions of our own file: by kind, by the number of targets, by what near misses changed."""
+    counts, kinds, targets, changed = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    for line in read_lines(path):
+        counts["images"] += 1
+        counts["images without expressions"] += not line["expressions"]
+        for each in line["expressions"]:
+            counts["expressions"] += 1
+            counts["words"] += len(each["text"].split())
+            kinds[each["kind"]] += 1
+            targets["none" if not each["targets"] else "one" if len(each["targets"]) == 1 else "several"] += 1
+            if each["changed"]:
+                changed[each["changed"]] += 1
+    counted = {"by kind": kinds, "by number of targets": targets, "near misses": changed}
+    return {**counts, **{name: dict(sorted(each.items())) for name, each in counted.items()}}

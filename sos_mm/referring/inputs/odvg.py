@@ -1,0 +1,102 @@
+"""ODVG lines for detection and for grounding: boxes alone."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from sos_mm.errors import ErrorCollector
+from sos_mm.formats.boxes import BOX
+from sos_mm.formats.odvg import read_detection, read_grounding, region_boxes
+from sos_mm.formats.records import INTEGER, WORDS, Record, check_record, optional
+from sos_mm.referring.annotated_image import AnnotatedImage, Instance
+from sos_mm.referring.inputs.source import ImageSource, InputOptions, clip_or_widen
+
+_INSTANCE = {"bbox": BOX, "label": INTEGER, "category": optional(WORDS)}
+
+
+class DetectionInput:
+    """ODVG for detection. All categories of the label map, or of the file without one, are complete.
+
+    mmdet trains what an image has no box of as its negatives, so a file that is not exhaustive is wrong there too.
+
+    Args:
+        path: The lines.
+        options: The label map.
+
+    Raises:
+        ValueError: If a line is not of that kind; names it.
+    """
+
+    kind = "detection"
+
+    def __init__(self, path: Path, options: InputOptions):
+        self._path, self._names = path, options.label_map
+        if self._names is not None:
+            self.categories = {name: label for label, name in self._names.items()}
+        else:
+            instances = (each for _, line in read_detection(path) for each in line["detection"]["instances"])
+            self.categories = {
+                each["category"]: each["label"]
+                for each in instances
+                if "label" in each and isinstance(each.get("category"), str)
+            }
+
+    def sources(self, faults: ErrorCollector) -> Iterator[ImageSource]:
+        """The images, a line each."""
+        for name, line in read_detection(self._path):
+            yield _source(line, partial(self._load, line, name))
+
+    def _load(self, line: Record, name: str, empty: AnnotatedImage) -> AnnotatedImage:
+        instances: list[Instance] = []
+        ignored: list[Instance] = []
+        for place, each in enumerate(line["detection"]["instances"]):
+            check_record(each, _INSTANCE, f"{name} instance {place}")
+            category = each.get("category") if self._names is None else self._names.get(each["label"])
+            if category is None:
+                raise ValueError(
+                    f"{name} instance {place} must have a label with a name, but nothing names {each['label']}: give "
+                    "the label map."
+                )
+            box, small = clip_or_widen(each["bbox"], empty)
+            if box is not None:
+                (ignored if small else instances).append(Instance(place, category, box))
+        complete = frozenset(self.categories)
+        return replace(empty, instances=tuple(instances), ignored=tuple(ignored), complete=complete)
+
+
+class GroundingInput:
+    """ODVG for grounding: objects that a caption names, whose phrases are their categories.
+
+    Others of the same kind may be in the image, so nothing is complete.
+    """
+
+    kind = "grounding"
+
+    def __init__(self, path: Path, options: InputOptions):
+        self._path = path
+        self.categories: dict[str, int] = {}
+
+    def sources(self, faults: ErrorCollector) -> Iterator[ImageSource]:
+        """The images, a line each."""
+        for name, line in read_grounding(self._path):
+            yield _source(line, partial(_load_regions, line, name))
+
+
+def _source(line: Record, load: Callable) -> ImageSource:
+    size, name = (line["width"], line["height"]), line["filename"]
+    return ImageSource(AnnotatedImage(*size, (), file_name=name, image_id=line.get("image_id")), (name,), load)
+
+
+def _load_regions(line: Record, name: str, empty: AnnotatedImage) -> AnnotatedImage:
+    instances: list[Instance] = []
+    for place, region in enumerate(line["grounding"]["regions"]):
+        phrase = region.get("phrase")
+        phrase = ", ".join(map(str, phrase)) if isinstance(phrase, list) else phrase
+        check_record({"phrase": phrase}, {"phrase": WORDS}, f"{name} region {place}")
+        for box in region_boxes(region | {"bbox": region.get("bbox")}):
+            check_record({"bbox": box}, {"bbox": BOX}, f"{name} region {place}")
+            inside, small = clip_or_widen(box, empty)
+            if inside is not None and not small:
+                instances.append(Instance(len(instances), phrase, inside, phrase=phrase))
+    return replace(empty, instances=tuple(instances))
