@@ -80,9 +80,9 @@ def drift_table(drift: dict) -> list[str]:
     return lines
 
 
-def figure(mean: float, half: float | None) -> str:
+def figure(mean: float, half: float | None, digits: int = 3) -> str:
     """Formats a mean and half the width of its interval."""
-    return f"{mean:.3f}" + ("" if half is None else f" ± {half:.3f}")
+    return f"{mean:.{digits}f}" + ("" if half is None else f" ± {half:.{digits}f}")
 
 
 def table_head(*columns: str) -> list[str]:
