@@ -73,7 +73,7 @@ def make_page(sources: Sequence[str], out: Path, key: Path, number: int, seed: i
     for place, position in enumerate(rng.permutation(len(items)).tolist(), 1):
         image, expressions = items[position]
         named = {f"{place}{chr(ord('a') + letter)}": each for letter, each in enumerate(expressions)}
-        write_atomic(out / f"images/{place:03}.jpg", cv2.imencode(".jpg", framed(image.image))[1].tobytes())
+        write_atomic(out / f"images/{place:03}.png", cv2.imencode(".png", framed(image.image))[1].tobytes())
         sections.append(section(place, named))
         meant |= {name: answer(image, each) for name, each in named.items()}
     page = (
@@ -145,7 +145,7 @@ def framed(image: np.ndarray) -> np.ndarray:
 def section(place: int, expressions: Mapping[str, ReferringExpression]) -> str:
     """Returns the HTML of an image."""
     lines = "".join(f"<li><b>{name}</b> {escape(each.text)}</li>" for name, each in expressions.items())
-    return f'<section><h2>{place}</h2>\n<img src="images/{place:03}.jpg" alt="">\n<ul>{lines}</ul></section>\n'
+    return f'<section><h2>{place}</h2>\n<img src="images/{place:03}.png" alt="">\n<ul>{lines}</ul></section>\n'
 
 
 def answer(image: AnnotatedImage, expression: ReferringExpression) -> dict:

@@ -85,7 +85,8 @@ def same_settings(args: argparse.Namespace) -> None:
     settings = {name: getattr(args, name) for name in ("steps", "train", "test")}
     path = args.work_dir / "settings.json"
     if path.exists() and json.loads(path.read_text()) != settings:
-        raise ValueError(f"{args.work_dir} holds a study with {path.read_text()}, but got {settings}: name another.")
+        held = f"{args.work_dir} holds a study with {path.read_text()}, but got {json.dumps(settings)}"
+        raise ValueError(f"{held}: name another `--work-dir`.")
     args.work_dir.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(settings).encode())
 
