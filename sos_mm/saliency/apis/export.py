@@ -77,16 +77,16 @@ def export_onnx(model: nn.Module, path: str | Path, size: tuple[int, int]) -> Pa
     """Writes a one-step model as an ONNX file that `OnnxCutter` runs.
 
     Args:
-        model: As of `OneStepModel`.
-        path: The file, which is written completely or not at all.
-        size: Height and width of the images that it takes, as its test pipeline makes them.
+        model: The model; see `OneStepModel`.
+        path: The file, written atomically.
+        size: Height and width of the input images, to which the test pipeline resizes them.
 
     Returns:
         The file.
 
     Raises:
-        ImportError: If onnx is not there.
-        ValueError: As of `OneStepModel`.
+        ImportError: If onnx is not installed.
+        ValueError: See `OneStepModel`.
     """
     onnx = require("onnx", "Exporting", "get it with `pip install -e '.[onnx]'`")
     device = next(model.parameters()).device
@@ -118,12 +118,12 @@ def parity(model: nn.Module, path: str | Path, images: int = 3) -> float:
     """Computes the largest difference between a model and its ONNX file on images of noise.
 
     Args:
-        model: As of `OneStepModel`.
+        model: The model; see `OneStepModel`.
         path: The ONNX file.
-        images: How many.
+        images: Number of images.
 
     Raises:
-        ImportError: If onnxruntime is not there.
+        ImportError: If onnxruntime is not installed.
     """
     runtime = require("onnxruntime", "Comparing", "get it with `pip install -e '.[onnx]'`")
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -292,7 +292,7 @@ class PackSaliencyInputs(BaseTransform):
     - data_samples (SegDataSample): with ``gt_saliency`` (1, H, W) float32 and the metainfo.
 
     Args:
-        meta_keys: Which keys become metainfo, where present.
+        meta_keys: Keys that are copied to the metainfo if present.
         to_rgb: Whether to turn BGR into RGB here. mmengine's data preprocessor, which does it otherwise, cannot for
             six channels.
     """
