@@ -1,4 +1,4 @@
-"""Referring expressions on the page: what is said of an image, and which of its objects each expression means."""
+"""Adds referring expressions to the images of a page, with the objects that each expression means."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,10 +1,10 @@
-"""Referring expressions of images: a JSON line an image, with what each expression means there.
+"""Referring expressions and their targets, one JSON line for each image.
 
 ``{"index": 0, "file_name": "1.jpg", "height": 480, "width": 640, "image_id": 1, "expressions": [{"text": ...}, ...]}``
 
-An expression names its targets by at least one of ``targets``, the positions among the image's instances, ``ids``, the
-annotations of the source, and ``boxes``, half-open xyxy; empty lists say that it means nothing in the image. Lines that
-others wrote need no more; ours have all that `ReferringExpression` holds.
+An expression names its targets by at least one of ``targets``, indices into the image's instances, ``ids``, ids of the
+source's annotations, and ``boxes``, half-open xyxy in pixels; empty lists mean that it has no target. Lines of other
+programs need no other members; ours have all fields of `ReferringExpression`.
 """
 
 from collections.abc import Iterator

@@ -21,7 +21,7 @@ from sos_mm.referring.inputs.source import ImageSource, Input, InputOptions
 
 COMPLETE = ("stated", "all")
 _KNOWN = "COCO or LVIS instances, COCO panoptic, ODVG lines, or what `sos-mm synthesize` made with the format 'objects'"
-# The sidecar of composed data sets says most; then come the files that COCO's tools make.
+# In order of preference: the sidecar file of composed data sets holds the most information.
 _NAMES = (OBJECTS_FILE, "lvis_v1.json", "instances.json", "panoptic.json", "odvg_detection.jsonl")
 _OF_LINES: dict[str, Callable[[Path, InputOptions], Input]] = {
     "objects": ComposedInput,

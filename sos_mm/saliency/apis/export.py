@@ -46,8 +46,8 @@ class FixedShapes(TorchFunctionMode):
 class OneStepModel(nn.Module):
     """A saliency model as a function of the image alone.
 
-    The noise that sampling starts from is part of it: zero where ``test_cfg.noise`` says so, otherwise the noise of
-    ``test_cfg.seed`` and an empty file name, which is the same for every image.
+    The initial noise of sampling is a constant of the function: zero with ``test_cfg.noise='zero'``, otherwise the
+    noise of ``test_cfg.seed`` and an empty file name, which is the same for every image.
 
     Args:
         model: A built model whose ``test_cfg`` has one step and one member.
@@ -65,7 +65,7 @@ class OneStepModel(nn.Module):
                     f"set `model.test_cfg.{key}=1`."
                 )
         self.model = model
-        # This module too: torch's exporter gives all parts the mode of the whole, and batch norms would use the batch.
+        # torch's exporter sets all submodules to this module's mode; in training mode batch norms would use the batch.
         self.eval()
 
     def forward(self, image: Tensor) -> Tensor:
