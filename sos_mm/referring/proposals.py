@@ -194,7 +194,7 @@ class Proposer:
         if not alone and self._draws.below(3 if several else 6):
             return category
         terms = self._terms(category, target)
-        # An object is called so where there is nothing better, or sometimes.
+        # 'object' is used if there is no better term, or sometimes.
         if terms and (terms[0] != OBJECT or several or not self._draws.below(3)):
             return self._draws.one(terms)
         return category
