@@ -115,7 +115,7 @@ def present_names(settings: Mapping[str, Any], renamed: Mapping[str, str], place
     Args:
         settings: The settings.
         renamed: Present name by old name.
-        place: What stands before a name in an error, such as 'test_cfg.'.
+        place: Prefix of the names in error messages, such as 'test_cfg.'.
 
     Raises:
         ValueError: If a setting is given under both names.
@@ -207,7 +207,7 @@ def without_metadata(encoded: np.ndarray) -> np.ndarray:
         encoded: (N,) uint8, the bytes of an image file of any kind.
 
     Returns:
-        (M,) uint8; the same array where there is nothing to leave out, or the file is no whole PNG.
+        (M,) uint8; the same array if there is nothing to leave out, or the file is not a complete PNG.
     """
     if encoded[: len(_PNG)].tobytes() != _PNG:
         return encoded

@@ -1,4 +1,4 @@
-# The same by category and by phrase, in the other ratio of SOS.
+# The same, with each composed set used as detection data and as grounding data, in SOS's ratios for that.
 _base_ = "mm-grounding-dino_swin-t_single-category.py"
 kinds = [_base_.category, _base_.uncropped]
 train_dataloader = dict(

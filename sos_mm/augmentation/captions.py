@@ -44,10 +44,10 @@ def caption_holds(
     """Returns whether the texts of an image are still true of its own objects, outside the pasted ones.
 
     Args:
-        said: Its caption and phrases.
+        said: Caption and phrases of the image.
         before: (H, W, 3) uint8 RGB, the image before pasting.
         scene: The scene after pasting, with shadows and light.
-        boxes: (N, 4) float32 xyxy boxes of its objects; the complete image counts as one object if there are none.
+        boxes: (N, 4) float32 xyxy boxes of the image's own objects; without any, the complete image is one object.
         kinds: Kinds of words that the effects endanger.
     """
     words = Words("", "", "", "", tuple(said))

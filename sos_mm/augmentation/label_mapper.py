@@ -24,7 +24,7 @@ class Named:
 
     Attributes:
         labels: The label of each object.
-        words: New values of the sample's ``text`` and ``phrases``, for those that change.
+        words: The changed ones of the sample's ``text`` and ``phrases``.
     """
 
     labels: list[int]
@@ -50,10 +50,11 @@ class LabelMapper:
             objects: The pasted objects.
             text: The sample's ``text``: a caption with ``phrases``, or a label map (names by label), to which
                 missing categories are added.
-            phrases: Its ``phrases``, as in `Caption`; None if labels are those of classes.
+            phrases: The sample's ``phrases``, see `Caption`; None if labels are indices of classes.
 
         Returns:
-            The labels: those of the phrases if there are any, else those of the classes, or 0 without classes.
+            The labels, which are indices of phrases if there are any, else indices of classes, or 0 without classes;
+            and the new texts.
         """
         if phrases is not None:
             caption, labels = Caption(text, phrases).add(objects)

@@ -68,5 +68,5 @@ class PasteSource:
 
 
 def _same_file(path: str, other: str) -> bool:
-    """Returns whether two paths refer to the same file; compares the file names first, which is fast."""
+    """Returns whether two paths have the same name and refer to the same file; names are compared first, for speed."""
     return os.path.basename(path) == os.path.basename(other) and os.path.realpath(path) == os.path.realpath(other)

@@ -223,9 +223,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
 
     @property
     def _reversed(self) -> bool:
-        """Whether the channel order must be reversed for composition: effects need RGB, plain
-        painting works on either.
-        """
+        """Whether images are converted from BGR to RGB before composition; only effect steps depend on the order."""
         return self.channel_order == "bgr" and bool(self.steps)
 
     def _generator(self, results: dict) -> np.random.Generator:

@@ -23,15 +23,15 @@ class WordSafeTransform(BaseTransform):
 
     Captions are checked completely: strings, lists of strings, and ODVG's ``phrases``. In a label map, which names the
     classes of detection data by label, only the classes of the sample's own boxes are checked, and not for words of
-    text
-    or position: a "stop sign" stays one in a mirror and a "side table" in a crop, but a mirrored "left shoe" does not.
+    text or position: a "stop sign" stays one in a mirror and a "side table" in a crop, but a mirrored "left shoe" does
+    not.
     Put it before `RandomSamplingNegPos`, which joins positive and negative phrases to one string.
 
     Required Keys:
 
     - those of the inner transform
     - text (str, list or dict), phrases (dict), each optional
-    - gt_bboxes_labels (np.ndarray), optional: which classes of a label map are there
+    - gt_bboxes_labels (np.ndarray), optional: selects the classes of a label map
 
     Modified Keys:
 
@@ -107,7 +107,7 @@ def collect_words(value: Any, said: list[str], classes: list[str], labels: Colle
         for each in value.values():
             collect_words(each["phrase"], said, classes, labels)
     elif isinstance(value, Mapping):
-        # A map may name tens of thousands of classes: only those of the sample are looked up.
+        # A map may name tens of thousands of classes, so only the sample's labels are looked up.
         classes += value.values() if labels is None else [value[label] for label in labels if label in value]
 
 

@@ -53,9 +53,9 @@ class Expression:
     """A referring expression of an image.
 
     Attributes:
-        text: Its words.
-        targets: Positions among the image's annotations; none where the image shows nothing that it means.
-        kind: What tells the targets apart, such as 'spatial'; empty if not told.
+        text: The expression.
+        targets: Indices into the image's annotations; empty if the image shows nothing that it describes.
+        kind: What distinguishes the targets, such as 'spatial'; empty if not given.
     """
 
     text: str

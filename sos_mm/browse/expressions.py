@@ -1,4 +1,4 @@
-"""Referring expressions on the page: what is said of an image, and which of its objects each expression means."""
+"""Adds referring expressions to the images of a page, with the objects that each expression means."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,12 +17,12 @@ EXPRESSIONS = "referring.jsonl"
 # How far the sides of a target's box may be from those of an object, in pixels: files round boxes differently.
 _TOLERANCE = 1.5
 
-# Of an expression: its words, its kind, and the boxes or positions of its targets.
+# An expression as its file gives it: text, kind, and boxes or indices of its targets.
 _Told = tuple[str, str, Sequence[Sequence[float]] | None, Sequence[int]]
 
 
 def with_expressions(data_set: DataSet, path: Path, faults: ErrorCollector) -> DataSet:
-    """Adds the expressions of a file to the images of the same file names.
+    """Adds the expressions of a file to the images with the same file names.
 
     Args:
         data_set: The data set.

@@ -7,7 +7,7 @@ from typing import Any
 from sos_mm.checks import require_posix
 from sos_mm.cli.ending import refusals
 
-# What these do needs more of the operating system than Windows has.
+# Verbs that need a POSIX system.
 POSIX_VERBS = ("synthesize", "preview", "index", "cutout", "refer", "convert")
 
 
@@ -17,7 +17,7 @@ def new_parser(verb: str, description: str, prog: str | None, **options) -> argp
     Args:
         verb: The verb.
         description: Description of the verb, which names the command as ``sos-mm VERB``.
-        prog: The command as it was called; None for a file of ``tools/``, which the help text then names instead.
+        prog: The command as it was called; None for a file of ``tools/``, which the help text then names.
         options: Options of `argparse.ArgumentParser`.
 
     Raises:
@@ -36,7 +36,7 @@ def add_recipe(parser: argparse.ArgumentParser, example: str) -> None:
 
     Args:
         parser: The parser of a verb.
-        example: What the help text gives as an example of ``KEY=VALUE``.
+        example: Example of ``KEY=VALUE`` in the help text.
 
     Raises:
         ImportError: If mmengine is not installed.
@@ -59,8 +59,8 @@ def add_renamed_argument(parser: argparse.ArgumentParser, name: str, old_name: s
 
     Args:
         parser: The parser.
-        name, old_name: With their dashes. Giving both is an error.
-        options: Those of `argparse.ArgumentParser.add_argument`.
+        name, old_name: The names with their dashes. Giving both is an error.
+        options: Options of `argparse.ArgumentParser.add_argument`.
     """
     group = parser.add_mutually_exclusive_group()
     stored = group.add_argument(name, **options)

@@ -1,22 +1,22 @@
-"""Writes referring expressions that are proved true and unique, or checks others': `sos-mm refer DATA --out DIR`.
+"""Writes referring expressions, each proved to be true and unique, or checks a file: `sos-mm refer DATA --out DIR`.
 
 sos-mm refer data/composed --out data/composed/annotations
 sos-mm refer instances_val2017.json --images val2017 --out referring --outputs grefcoco refs dod
 sos-mm refer instances_val2017.json --verify finetune_refcoco_val.json --report checked.json
 
-DATA is a COCO, LVIS or panoptic file, ODVG lines, or what `sos-mm synthesize` made. `OUT/referring.jsonl` has all that
-is known of each expression; from it the files of `--outputs` are made:
+DATA is a COCO, LVIS or panoptic file, ODVG lines, or a data set of `sos-mm synthesize`. `OUT/referring.jsonl` describes
+each expression completely. The files of `--outputs` are derived from it:
 
-  odvg         odvg_referring.jsonl, captions of several expressions; odvg_expressions.jsonl, one a line
-  grefcoco     grefcoco.json, in MDETR's style, expressions of one object, of several and of none
-  refcoco      refcoco.json, likewise, those of one object
-  refs         grefs.json, as the authors of gRefCOCO write it, for COCO, LVIS or composed images
+  odvg         odvg_referring.jsonl, captions of several expressions; odvg_expressions.jsonl, one expression a line
+  grefcoco     grefcoco.json in MDETR's style: expressions with one target, several or none
+  refcoco      refcoco.json in MDETR's style: expressions with one target
+  refs         grefs.json in the format of gRefCOCO's authors, for COCO, LVIS or composed images
   dod          dod.json and the pickles dod/*.pkl, which mmdet's DODDataset reads
-  intra_class  intra_class.json, expressions that tell one object from others of its category
+  intra_class  intra_class.json: expressions that distinguish one object from others of its category
 
-With `--expressions` those of a file, such as a language model's, are taken in the place of ours, if they are proved. A
-run that was killed goes on with the same command. Nothing is said to be unique or absent of categories that the data
-set does not annotate in full: `--complete all` asserts that it does.
+`--expressions` takes the proved expressions of a file, such as a language model's, instead of writing any. The same
+command resumes a killed run. Uniqueness and absence are claimed only for categories that are annotated completely;
+`--complete all` asserts that all categories are.
 """
 
 import argparse
@@ -93,7 +93,7 @@ def open_images(args: argparse.Namespace) -> AnnotatedImages:
 
 
 def refer(args: argparse.Namespace) -> None:
-    """Writes expressions and what is made of them."""
+    """Writes the expressions, the files of ``--outputs`` and a summary."""
     for each in args.outputs:
         check_choice("outputs", each, OUTPUTS)
     captions = CaptionWriter(build_counter(args.tokenizer), args.tokens)
@@ -127,7 +127,7 @@ def refer(args: argparse.Namespace) -> None:
 def expresser(
     args: argparse.Namespace, images: AnnotatedImages, report: Report
 ) -> Callable[[int, AnnotatedImage], list[ReferringExpression]]:
-    """Gives what finds the expressions of an image: the grammar, or a file whose verdicts go into the report."""
+    """Returns the function that gives the expressions of an image: by the grammar, or from a file, into the report."""
     if args.expressions is None:
         return lambda index, image: write(image, generator(args.seed, Purpose.REFERRING, index), language=args.language)
     claims = ClaimsByImage(read_claims(args.expressions, images.source, args.split))
@@ -163,7 +163,7 @@ def describe(out: Path, summary: Record) -> str:
 
 
 def verify(args: argparse.Namespace) -> int:
-    """Checks expressions and says what was found; 1 if one is refused."""
+    """Checks expressions and prints the result; returns 1 if one is refused."""
     images = open_images(args)
     claims = ClaimsByImage(read_claims(args.verify, images.source, args.split))
     with progress_bar(images, total=len(images), unit="images") as bar:

@@ -30,7 +30,15 @@ def outlines(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def _cut(window: np.ndarray, hole: np.ndarray) -> list[np.ndarray]:
-    """Returns the outlines of the parts to the left and right of a hole's centre, which cut the hole open."""
+    """Splits a mask with a hole at the column of the hole's centre, and returns the outlines of both parts.
+
+    Args:
+        window: (h, w) uint8, the mask in its bounding box.
+        hole: (n, 1, 2) contour of the hole as OpenCV returns it, in pixels of the mask at twice its size.
+
+    Returns:
+        Polygons as `outlines` returns them, in pixels of ``window``.
+    """
     left, right = window.copy(), window.copy()
     column = int(hole[:, 0, 0].mean() / 2) + 1
     left[:, column:] = 0

@@ -23,12 +23,12 @@ from sos_mm.metrics.grounding import OVERLAPS, intra_class_scores, mean_intra_cl
 class IntraClassReferringDataset(BaseDetDataset):
     """A data set of expressions that refer to one of several objects of a category.
 
-    Samples are those of mmdet's `MDETRStyleRefCocoDataset`, so that its pipelines for RefCOCO fit: ``text`` is the
-    expression, ``tokens_positive`` is -1, and instances are the target. ``distractors``, (D, 4) float64 xyxy boxes, are
-    the other objects.
+    Samples have the format of mmdet's `MDETRStyleRefCocoDataset`, so that its pipelines for RefCOCO fit: ``text`` is
+    the expression, ``tokens_positive`` is -1, and the instances are the target. ``distractors``, (D, 4) float64 xyxy
+    boxes, are the other objects.
 
     Args:
-        ann_file: A file as the module describes.
+        ann_file: Annotation file; see the module.
         **kwargs: See `mmdet.datasets.BaseDetDataset`.
 
     Raises:

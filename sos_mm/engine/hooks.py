@@ -121,9 +121,7 @@ def start_workers_anew(loop: BaseLoop) -> None:
 
 
 def drawing_parts(part: object) -> Iterator[DrawsFromRun]:
-    """Yields all parts of a data set that draw at random, through data set wrappers, pipelines and
-    nested transforms.
-    """
+    """Yields all `DrawsFromRun` instances of a data set, also inside its wrappers, pipelines and nested transforms."""
     if isinstance(part, DrawsFromRun):
         yield part
     for name in ("dataset", "datasets", "pipeline", "transforms", "transform"):

@@ -136,7 +136,7 @@ def _settings(part: Mapping | Sequence, keys: Iterable) -> Iterator[tuple[str, A
 
 
 def start_processes(config: Config) -> None:
-    """Joins, without a GPU, the processes that the launcher started, by the backend gloo.
+    """Initialises distributed training without a GPU, with the backend gloo.
 
     mmengine's own initialisation requires a CUDA device, and so does its model wrapper.
     """

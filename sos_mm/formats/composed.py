@@ -25,10 +25,10 @@ from sos_mm.formats.records import (
 MANIFEST = "manifest.json"
 # Folder of the shards until all of them are written.
 WORK = ".shards"
-# All that is known of each object, an image a line; beside it COCO instances, where they were asked for.
+# Complete description of each object, one line for each image; the COCO files beside it are optional.
 OBJECTS_FILE = "objects.jsonl"
 
-# Types of backgrounds that are photographs; all others are made of numbers and show nothing.
+# Types of backgrounds that are photographs; all others are computed and show no objects.
 PHOTOGRAPHS = ("folder", "sample")
 
 _SIZES = list_of(SIZE.holds)
@@ -116,7 +116,7 @@ def background_content(folder: Path) -> BackgroundContent | None:
 
 
 def shown_by_backgrounds(names: str | Sequence[str] | None, type: str) -> str | Sequence[str]:
-    """Says what backgrounds may show where a recipe does not: anything if they are photographs, else nothing."""
+    """Completes ``background_categories`` of a recipe: 'unknown' for photographs, none for other backgrounds."""
     if names is not None:
         return names
     return "unknown" if type in PHOTOGRAPHS else []

@@ -22,10 +22,10 @@ _PROTOCOL = 4
 
 
 class DodFiles:
-    """The five files, gathered in memory.
+    """The five files of a DoD data set, collected in memory.
 
-    Each image is a group of its own, and is asked the sentences of its expressions. Sentences of the same words are one
-    sentence of the set; one that means nothing in an image is asked there and has no box.
+    Each image is a separate group, whose sentences are those of its expressions. Equal sentences are one sentence of
+    the data set. A sentence without target in an image is listed for the image and has no box there.
     """
 
     def __init__(self):
@@ -35,7 +35,7 @@ class DodFiles:
         self._annotations: list[Record] = []
 
     def add(self, expressions: Sequence[Expression]) -> None:
-        """Adds an image by its expressions; without any, nothing."""
+        """Adds the image of some expressions; does nothing without expressions."""
         if not expressions:
             return
         id, asked = len(self._images) + 1, []

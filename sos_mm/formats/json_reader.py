@@ -41,7 +41,7 @@ class Member:
     """A part of a JSON file: a member of its top-level object, or an element of a list in it.
 
     Attributes:
-        section: Name of the member that holds it; '' where the whole file is a list.
+        section: Name of the member that holds it; '' if the file's top level is a list.
         offset: Offset of its first character.
         value: The parsed value.
     """
@@ -191,14 +191,14 @@ def read_lists(path: str | Path, *names: str, **fields: Fields) -> dict[str, Any
 
     Args:
         path: The file.
-        names: Lists that the file must have.
-        fields: Further lists that it must have, by name, with the fields that each of their records must have.
+        names: Names of required lists whose records are not checked.
+        fields: Names of further required lists, each with the fields that all of its records must have.
 
     Raises:
         FileNotFoundError: If there is no such file.
         AnnotationFileError: If it is not JSON; names line and column.
-        ValueError: If one of the lists is missing, or a record there is no JSON object or lacks something; names its
-            line.
+        ValueError: If a list is missing, or a record in ``fields`` is not a JSON object or lacks a field; names the
+            record's line.
     """
     content = read_json(path)
     check_lists(content, path, **{name: {} for name in names}, **fields)

@@ -46,7 +46,7 @@ def thing_ids(categories: Iterable[Record]) -> set[int]:
 
 
 def read_things(path: str | Path, what: str) -> dict[int | str, tuple[str, list[int]]]:
-    """Reads, by image id, the name of each image's panoptic PNG file and the ids of its thing segments.
+    """Reads the name of each image's panoptic PNG file and the ids of its thing segments, by image id.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -102,10 +102,10 @@ def check_record(record: Any, fields: Fields, name: str) -> None:
 
 
 def check_below(name: Any, what: str) -> str:
-    """Returns a file name after checking that it does not lead out of its folder.
+    """Returns an image's relative path after checking that it stays inside the folder of images.
 
     Raises:
-        ValueError: If it leads out; ``what`` describes the name.
+        ValueError: If it is absolute, empty or contains ``..``; ``what`` describes it in the message.
     """
     path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath()
     if not path.parts or ".." in path.parts or path.is_absolute():

@@ -1,10 +1,10 @@
-"""Referring expressions of images: a JSON line an image, with what each expression means there.
+"""Referring expressions and their targets, one JSON line for each image.
 
 ``{"index": 0, "file_name": "1.jpg", "height": 480, "width": 640, "image_id": 1, "expressions": [{"text": ...}, ...]}``
 
-An expression names its targets by at least one of ``targets``, the positions among the image's instances, ``ids``, the
-annotations of the source, and ``boxes``, half-open xyxy; empty lists say that it means nothing in the image. Lines that
-others wrote need no more; ours have all that `ReferringExpression` holds.
+An expression names its targets by at least one of ``targets``, indices into the image's instances, ``ids``, ids of the
+source's annotations, and ``boxes``, half-open xyxy in pixels; empty lists mean that it has no target. Lines of other
+programs need no other members; ours have all fields of `ReferringExpression`.
 """
 
 from collections.abc import Iterator
@@ -37,8 +37,8 @@ _LINE = {"index": optional(INTEGER), "file_name": optional(WORDS), "image_id": o
 _IDS = Field("a list of integers or texts", list_of(ID.holds))
 _TARGETS = {"targets": optional(INTEGERS), "ids": optional(_IDS), "boxes": optional(BOXES)}
 _FULL = {"id": ID, "boxes": BOXES, "category_ids": INTEGERS}
-# mmdet's `RefExpMetric` counts expressions by these names. RefCOCO+ has none that say where an object is, and those of
-# RefCOCOg are the longest.
+# mmdet's `RefExpMetric` groups expressions by these names. RefCOCO+ has no expressions of location, and RefCOCOg has
+# the longest expressions.
 DATASET_NAMES = {"category": "refcoco+", "attribute": "refcoco+", "spatial": "refcoco", "mixed": "refcocog"}
 
 
@@ -50,7 +50,7 @@ def line_record(index: int, file_name: str, size: tuple[int, int], image_id: Any
         file_name: Its file.
         size: Height and width.
         image_id: Its id in the source; None if it has none.
-        expressions: Records of what is said of it.
+        expressions: Records of its expressions.
     """
     image = {"index": index, "file_name": file_name, "height": size[0], "width": size[1], "image_id": image_id}
     return image | {"expressions": expressions}
@@ -68,7 +68,7 @@ def expression_id(index: int, place: int) -> int:
 
 
 def read_expression_lines(path: str | Path) -> Iterator[tuple[str, Record]]:
-    """Reads the lines, each with what an error names it.
+    """Yields the lines of a file, each with a name for error messages.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -87,12 +87,12 @@ def read_expression_lines(path: str | Path) -> Iterator[tuple[str, Record]]:
 
 
 def expressions_of(line: Record, name: str, dataset_name: str | None = None) -> list[Expression]:
-    """Gives the expressions of a line with all members.
+    """Converts the expressions of a line with all members.
 
     Args:
-        line: As `line_record` makes it.
-        name: What an error names it.
-        dataset_name: What they are said to belong to; `DATASET_NAMES` by their kind if None.
+        line: The line, as `line_record` encodes it.
+        name: Name of the line in error messages.
+        dataset_name: Data set name of the expressions; `DATASET_NAMES` by their kind if None.
 
     Raises:
         ValueError: If a member is missing.

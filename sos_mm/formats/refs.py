@@ -10,13 +10,13 @@ from sos_mm.formats.records import Record
 
 
 def ref_records(expressions: Iterable[Expression], split: str) -> Iterator[Record]:
-    """Encodes expressions of one image, those of the same annotations in one entry.
+    """Encodes the expressions of one image; expressions with the same targets become one entry.
 
     ``ref_id`` is the id of an entry's first sentence, since expressions have integers as ids.
 
     Args:
-        expressions: Those of one image; their targets must have ids.
-        split: Such as 'train' or 'val'.
+        expressions: Expressions of one image; their targets must have ids.
+        split: Name of the split, such as 'train' or 'val'.
 
     Raises:
         ValueError: If a target has no id that is an integer.

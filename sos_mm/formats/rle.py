@@ -233,7 +233,7 @@ def mask_complaint(mask: Any, size: tuple[int, int], area: Any, tolerance: float
 def rle_complaint(mask: dict[str, Any], size: tuple[int, int], area: Any, totals: Totals | None = None) -> Complaint:
     """Checks run lengths; returns what is wrong with them, or None.
 
-    ``totals`` are those of the compressed string, if they are already known.
+    ``totals`` are the totals of the compressed string, if they are already known.
     """
     if mask.get("size") != list(size):
         return "run lengths must have their image's size", f"{mask.get('size')}, the image has {list(size)}"

@@ -1,4 +1,4 @@
-"""A client of language models behind OpenAI-compatible endpoints: questions out, answers of a JSON schema back."""
+"""A client of language models with an OpenAI-compatible endpoint, whose answers follow a JSON Schema."""
 
 from sos_mm.language_model.client import OpenAICompatible, build_language_model, register_language_model
 from sos_mm.language_model.endpoint import EndpointError

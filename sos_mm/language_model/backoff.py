@@ -1,4 +1,4 @@
-"""How long to wait before a request is sent again."""
+"""Computes the wait before a request is sent again."""
 
 import hashlib
 import math
@@ -9,21 +9,21 @@ LONGEST_PAUSE = 60.0
 
 
 def pause(first: float, retry: int, key: str) -> float:
-    """Seconds to wait before a retry: twice as long each time, up to a minute, less up to a half.
+    """Computes the seconds to wait before a retry: doubled each time, up to a minute, minus a jitter of up to a half.
 
-    The share taken off depends on the key alone, so that clients that failed together do not come back together.
+    The jitter depends on the key and the retry, so that clients that failed together do not retry together.
 
     Args:
-        first: Seconds before the first retry.
-        retry: Which one, from 0.
-        key: What the request is known by.
+        first: Seconds before the first retry, without jitter.
+        retry: Number of the retry, from 0.
+        key: Key of the request.
     """
     share = hashlib.blake2b(f"{key} {retry}".encode(), digest_size=1).digest()[0] / 255
     return min(first * 2.0 ** min(retry, 30), LONGEST_PAUSE) * (1 - share / 2)
 
 
 def retry_after(header: str | None, now: datetime | None = None) -> float:
-    """Seconds that a Retry-After header asks for, a number or a date (RFC 9110, 10.2.3); 0 if it is neither."""
+    """Parses a Retry-After header, a number or a date (RFC 9110, 10.2.3), to seconds; 0 if it is neither."""
     if not header:
         return 0.0
     try:

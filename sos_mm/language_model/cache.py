@@ -1,4 +1,4 @@
-"""A folder of completions, so that nothing is asked twice: safe with several processes and when one is killed."""
+"""A cache of completions on disk, safe for several processes and if one is killed."""
 
 import asyncio
 import fcntl
@@ -15,27 +15,30 @@ from sos_mm.atomic import write_atomic
 from sos_mm.checks import writable_folder
 from sos_mm.language_model.completion import Completion
 
-# Part of every key: another number makes all that was stored unknown.
+# Part of every key: a new number invalidates all stored completions.
 _LAYOUT = 1
 _POLL = 0.02
 
 
 def completion_key(question: dict[str, Any], max_bytes: int) -> str:
-    """The name of a question in the cache: SHA-256 of all that the answer depends on.
+    """Computes the cache key of a question: the SHA-256 of everything that the answer depends on.
 
     Args:
-        question: What is sent: model, messages, schema, sampling parameters, seed.
-        max_bytes: Beyond how many bytes an answer is refused.
+        question: The request's body: model, messages, schema, sampling parameters, seed.
+        max_bytes: Size limit of the response in bytes.
+
+    Returns:
+        64 hexadecimal digits.
     """
     content = json.dumps([_LAYOUT, max_bytes, question], separators=(",", ":"))
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 class CompletionCache:
-    """Completions by key, each a file ``ab/abcd....json`` that is there whole or not at all.
+    """Completions by key, each in a file ``ab/abcd....json`` that is written atomically.
 
     Args:
-        folder: Where they are; made if it is missing.
+        folder: Folder of the files; created if it does not exist.
 
     Raises:
         NotADirectoryError, PermissionError: If the folder cannot be written.
@@ -45,29 +48,29 @@ class CompletionCache:
         self.folder = writable_folder(folder, "The cache of the language model").resolve()
 
     def read(self, key: str) -> Completion | None:
-        """What was answered; None if nothing was, or if the file is damaged."""
+        """Reads the completion stored under a key; None if there is none, or if its file is damaged."""
         try:
             return Completion(**json.loads(self._path(key).read_bytes()))
         except (FileNotFoundError, ValueError, TypeError, RecursionError):
             return None
 
     def write(self, key: str, completion: Completion) -> None:
-        """Stores an answer.
+        """Stores a completion under a key.
 
         Raises:
-            OSError: If it cannot be written, as on a full disk.
+            OSError: If it cannot be written, such as on a full disk.
         """
         path = self._path(key)
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, json.dumps(asdict(completion)).encode())
 
     async def lock(self, key: str, seconds: float) -> bool:
-        """Keeps other processes from asking the same; where one does, waits for it.
+        """Locks a key against other processes; waits up to ``seconds`` while another one holds it.
 
-        A lock ends with the process that holds it. One process does not lock itself out.
+        A lock ends with the process that holds it. Locking a key twice in the same process does not block.
 
         Returns:
-            Whether it is locked; False if the time is over.
+            Whether the key is locked; False after a time-out.
         """
         end = time.monotonic() + seconds
         while not self._try_lock(key):
@@ -77,7 +80,7 @@ class CompletionCache:
         return True
 
     def unlock(self, key: str) -> None:
-        """Lets others ask the same."""
+        """Releases the lock of a key."""
         fcntl.lockf(_lock_file(self.folder / "locks"), fcntl.LOCK_UN, 1, _byte(key))
 
     def _try_lock(self, key: str) -> bool:
@@ -92,11 +95,11 @@ class CompletionCache:
 
 
 def _byte(key: str) -> int:
-    """Which byte of the lock file, far beyond its end, stands for a key."""
+    """Returns the offset of the byte in the lock file that stands for a key; it may lie beyond the file's end."""
     return int(key[:15], 16)
 
 
 @lru_cache(None)
 def _lock_file(path: Path) -> int:
-    """Opens the file for good: a process that closes it anywhere loses all its locks on it."""
+    """Opens the lock file and never closes it, since closing any descriptor of it would release all its locks."""
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)

@@ -1,4 +1,4 @@
-"""Asking a language model: many questions at once, each again where that helps, none for ever, none twice."""
+"""Sends requests to a language model concurrently, with retries, time limits and a cache."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from sos_mm.registry import Registry
 
 RESPONSE_FORMATS = ("json_schema", "json_object", "none")
 _LANGUAGE_MODELS: Registry[LanguageModel] = Registry("language_model.type", "key of {type}")
-# Makes a class known to `build_language_model` by its name.
+# Decorator that registers a class for `build_language_model` under its name.
 register_language_model = _LANGUAGE_MODELS.register
 Result = TypeVar("Result")
 
@@ -42,34 +42,34 @@ def build_language_model(config: Mapping[str, Any]) -> LanguageModel:
 class OpenAICompatible:
     """A model behind an endpoint that speaks OpenAI's chat completions: vLLM, llama.cpp, OpenAI itself, and others.
 
-    A request takes at most ``max_wait`` seconds, with all that is sent again and all pauses. After it, or after
-    ``retries``, it is refused. If the endpoint was never reached, or ``max_failures`` requests in a row end like that,
-    the run stops with `EndpointError`. What was answered until then is in the cache.
+    A request takes at most ``max_wait`` seconds, including retries and pauses. After that time, or after ``retries``,
+    it is refused. If the endpoint was never reached, or after ``max_failures`` consecutive refusals of this kind, the
+    run stops with `EndpointError`. Answers received before are in the cache.
 
     Args:
-        base_url: Where ``/chat/completions`` is appended, such as 'http://localhost:8000/v1'.
-        model: The name by which the endpoint knows the model.
-        key_variable: The environment variable with the key; it need not be set for an endpoint without keys.
-        temperature: In [0, 2].
-        max_tokens: Longest answer in tokens; None leaves it to the endpoint.
-        seed: Given to the endpoint, a re-ask's position added; None for none.
+        base_url: The URL to which ``/chat/completions`` is appended, such as 'http://localhost:8000/v1'.
+        model: The endpoint's name of the model.
+        key_variable: The environment variable with the API key; it may be unset for an endpoint without keys.
+        temperature: Sampling temperature, in [0, 2].
+        max_tokens: Longest answer in tokens; None for the endpoint's default.
+        seed: Sampling seed, to which the number of re-asks is added; None to send no seed.
         extra: More keys of the request's body, such as ``dict(chat_template_kwargs=dict(enable_thinking=False))``.
-        response_format: 'json_schema' has the endpoint hold to the schema; for endpoints that cannot, 'json_object'
-            or 'none' put the schema into the prompt. Answers are checked in any case.
-        timeout: Seconds that one HTTP request may take as a whole.
-        retries: How often one is sent again after a failure that may pass: no connection, a broken one, a time-out,
+        response_format: 'json_schema' makes the endpoint enforce the schema; for endpoints that cannot, 'json_object'
+            and 'none' put the schema into the prompt. Answers are checked in any case.
+        timeout: Time limit of one HTTP request in seconds.
+        retries: Most retries of an HTTP request after a temporary failure: no connection, a lost one, a time-out,
             HTTP 408, 409, 425, 429 and 500 or more.
-        first_pause: Seconds before the first retry; doubled each time. A longer Retry-After of the endpoint is heeded.
-        max_wait: Seconds that one request may take with everything.
-        max_failures: After so many requests in a row that got no answer the run stops.
-        reasks: How often a question is asked again whose answer cannot be used.
-        max_bytes: Larger responses are refused without being read.
-        concurrency: How many requests are under way at a time.
-        batch: How many requests are taken from the caller at a time.
-        cache: A folder for what was answered; several processes may share it. None for none.
+        first_pause: Seconds before the first retry; doubled each time. A longer Retry-After header is followed.
+        max_wait: Time limit of one request in seconds, including retries, pauses and re-asks.
+        max_failures: Number of consecutive requests without an answer after which the run stops.
+        reasks: Most times that a question is asked again because its answer is not usable.
+        max_bytes: Size limit of a response in bytes; larger ones are refused without being read completely.
+        concurrency: Most requests that are processed at the same time.
+        batch: Number of requests that are taken from the caller at a time.
+        cache: Folder of the cache, which several processes may share; None for no cache.
 
     Attributes:
-        usage: Counts of what was asked so far.
+        usage: Counts of the requests so far.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -125,7 +125,7 @@ class OpenAICompatible:
         self._reached, self._failures = False, 0
 
     def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
-        """Answers requests, in their order; one that has no usable answer is refused and counted.
+        """Yields the answers to requests, in order; a request without a usable answer is refused and counted.
 
         Raises:
             EndpointError: If the endpoint cannot be reached, refuses access, or does not know the model.
@@ -143,16 +143,16 @@ class OpenAICompatible:
             try:
                 return await asyncio.gather(*tasks)
             finally:
-                # Those that are left where one has stopped the run.
+                # The unfinished tasks, if one has stopped the run.
                 await _cancel([*tasks, *run.under_way.values()])
 
     def question(self, request: Request, ask: int, complaint: str) -> dict[str, Any]:
-        """What is sent: the arguments of ``chat.completions.create``.
+        """Builds the arguments of ``chat.completions.create`` for a request.
 
         Args:
-            request: What is asked.
-            ask: 0 for the first time, then rising.
-            complaint: What was wrong with the answer before.
+            request: The request.
+            ask: Number of earlier attempts whose answer was not usable.
+            complaint: What was wrong with the previous answer; empty at the first attempt.
         """
         *before, last = request.messages
         content = last["content"]
@@ -179,14 +179,14 @@ class OpenAICompatible:
         return question
 
     def answered(self) -> None:
-        """Notes that the endpoint has answered."""
+        """Records that the endpoint has answered."""
         self._reached, self._failures = True, 0
 
     def failed(self, reason: str, rejected: bool = False) -> None:
-        """Notes that a request got no answer, or was rejected.
+        """Records that a request got no answer, or was rejected.
 
         Raises:
-            EndpointError: If that is one too many in a row, or if the endpoint was never reached.
+            EndpointError: If ``max_failures`` is reached, or if the endpoint has never answered.
         """
         self._failures += 1
         if self._failures >= self.max_failures or not (rejected or self._reached):
@@ -214,7 +214,7 @@ class _Batch:
         self.under_way: dict[str, asyncio.Future[Completion]] = {}
 
     async def ask(self, request: Request) -> Answer:
-        """Asks until an answer can be used, a bounded number of times."""
+        """Sends a request until its answer is usable, at most ``reasks + 1`` times."""
         client, usage = self._client, self._client.usage
         usage.requests += 1
         fault = FaultyInputError("not asked", "")
@@ -238,7 +238,7 @@ class _Batch:
         return Answer(None, fault.reason, str(fault))
 
     async def _complete(self, question: dict[str, Any], deadline: float) -> Completion:
-        """What is answered: from the cache, from an equal question under way, or from the endpoint."""
+        """Gets a completion from the cache, from an equal question in progress, or from the endpoint."""
         key = completion_key(question, self._client.max_bytes)
         stored = self._cache and self._cache.read(key)
         if not stored and key in self.under_way:
@@ -250,7 +250,7 @@ class _Batch:
         return await fetching
 
     async def _fetch(self, key: str, question: dict[str, Any], deadline: float) -> Completion:
-        """Asks the endpoint, unless another process has done so meanwhile."""
+        """Gets a completion from the endpoint, unless another process has stored it meanwhile."""
         if self._cache is None:
             return await self._send(key, question, deadline)
         if not await self._cache.lock(key, deadline - _now()):
@@ -301,7 +301,7 @@ async def _cancel(tasks: list[asyncio.Future]) -> None:
 
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Runs asynchronous work to its end; in a thread of its own where an event loop runs, as in a notebook."""
+    """Runs a coroutine to its end; in a separate thread if an event loop is running, as in a notebook."""
     if not _in_event_loop():
         return asyncio.run(work)
     with ThreadPoolExecutor(1) as thread:

@@ -1,4 +1,4 @@
-"""What an endpoint answers: the body of a chat completion, read with mistrust, and the JSON inside it."""
+"""Parses and validates an endpoint's response: the body of a chat completion, and the JSON inside it."""
 
 import json
 import re
@@ -21,11 +21,11 @@ class Completion:
     """One answer of a language model, before it is known to be usable.
 
     Attributes:
-        text: What it says; empty if nothing.
-        finish: Why it ends: 'stop', 'length', another word of the endpoint's, or `TOO_LARGE`.
-        prompt_tokens: As the endpoint counts them; 0 if it does not.
-        completion_tokens: The same of the answer.
-        cached_tokens: Those of ``prompt_tokens`` that the endpoint had in its cache.
+        text: The text of the answer, which may be empty.
+        finish: Why generation ended: 'stop', 'length', another value of the endpoint, or `TOO_LARGE`.
+        prompt_tokens: Number of tokens of the prompt, as the endpoint counts; 0 if it does not report them.
+        completion_tokens: Number of tokens of the answer, likewise.
+        cached_tokens: Number of tokens of the prompt that were in the endpoint's cache, likewise.
     """
 
     text: str
@@ -43,7 +43,7 @@ class Completion:
         """Reads the body of a response.
 
         Raises:
-            ValueError: If it is not that of a chat completion.
+            ValueError: If it is not a chat completion.
         """
         try:
             response = json.loads(body)
@@ -69,12 +69,12 @@ def _count(usage: dict, key: str) -> int:
 
 
 def read_answer(completion: Completion, schema: dict[str, Any], check: Callable[[Any], None] | None = None) -> Any:
-    """Reads the JSON in a completion; thoughts in ``<think>`` before it, and a fence around it, are taken off.
+    """Parses the JSON in a completion; a leading ``<think>`` block and a code fence around it are removed.
 
     Args:
-        completion: What the endpoint answered.
-        schema: What the answer must fulfil.
-        check: What it must fulfil beyond that.
+        completion: The completion.
+        schema: JSON Schema of the answer.
+        check: A further check, which raises `FaultyInputError`.
 
     Raises:
         FaultyInputError: If it cannot be used.
@@ -104,7 +104,7 @@ def _parse(text: str) -> Any:
         raise FaultyInputError("prose", "The answer is not JSON: it must be one JSON object and nothing else.")
     with _as_faulty("invalid JSON", "The answer is not valid JSON", ValueError, RecursionError):
         value = json.loads(text, parse_constant=_refuse_constant)
-    # What cannot be written as UTF-8, such as half a surrogate pair, would fail later.
+    # Text that cannot be encoded as UTF-8, such as half a surrogate pair, would fail later.
     with _as_faulty("not Unicode", "The answer holds what is not Unicode", ValueError):
         json.dumps(value, ensure_ascii=False).encode()
     return value
@@ -123,12 +123,12 @@ def _as_faulty(reason: str, text: str, *errors: type[Exception]) -> Iterator[Non
 
 
 def _best_error(value: Any, schema: dict[str, Any]) -> str:
-    """What is wrong with a value, in one line; empty if nothing is."""
+    """Describes in one line how a value violates a JSON Schema; empty if it is valid."""
     jsonschema = require("jsonschema", "A language model", EXTRA)
     error = jsonschema.exceptions.best_match(_validator(json.dumps(schema)).iter_errors(value))
     if error is None:
         return ""
-    # Not the message alone, which repeats the whole value where that is long.
+    # The message is shortened, since it repeats the complete value.
     return f"{error.json_path} fails {error.validator!r}, {str(error.message)[:200]}"
 
 

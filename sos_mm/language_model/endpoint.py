@@ -1,4 +1,4 @@
-"""One HTTP request to an OpenAI-compatible endpoint: a completion comes back, or an error that says what to do next."""
+"""Sends one HTTP request to an OpenAI-compatible endpoint; an error's class says whether a retry may help."""
 
 import asyncio
 import json
@@ -12,23 +12,23 @@ from sos_mm.checks import FaultyInputError, require
 from sos_mm.language_model.backoff import retry_after
 from sos_mm.language_model.completion import EXTRA, TOO_LARGE, Completion
 
-# Answers that another try may change: time-out, conflict, too early, too many requests; and all from 500 on.
+# HTTP statuses after which a retry may succeed: time-out, conflict, too early, too many requests; also 500 and above.
 _TEMPORARY = (408, 409, 425, 429)
-# Answers that are about this one request, such as a prompt that is too long.
+# HTTP statuses that concern this request only, such as for a prompt that is too long.
 _OF_THE_REQUEST = (400, 413, 422)
 _ERROR_BYTES = 20_000
 
 
 class EndpointError(RuntimeError):
-    """No request can be answered until something outside is mended; the text says what."""
+    """No request can be answered until the cause is fixed outside this program; the message says how."""
 
 
 class TemporaryError(Exception):
     """A request that failed and may succeed when it is sent again.
 
     Args:
-        reason: Why, in few words.
-        wait: Seconds that the endpoint asks to wait.
+        reason: The cause, in a few words.
+        wait: Seconds to wait, as the endpoint requests.
     """
 
     def __init__(self, reason: str, wait: float = 0.0):
@@ -37,7 +37,7 @@ class TemporaryError(Exception):
 
 
 class RejectedError(FaultyInputError):
-    """A request that the endpoint rejects, or does not answer however often it is sent."""
+    """A request that the endpoint rejects, or does not answer after all retries."""
 
 
 class _StatusError(Exception):
@@ -63,15 +63,15 @@ def check_base_url(url: str) -> None:
 
 
 def _is_host(name: str | None) -> bool:
-    """Whether a name can be looked up; raises UnicodeError, a ValueError, for some that cannot."""
+    """Returns whether a host name is valid; raises UnicodeError, a ValueError, for some invalid ones."""
     return name is not None and b" " not in name.encode("idna")
 
 
 def read_key(variable: str) -> str:
-    """The key in an environment variable; empty if it is not set.
+    """Reads the API key from an environment variable; empty if it is not set.
 
     Raises:
-        ValueError: If it cannot be sent in a header; the text does not show it.
+        ValueError: If the key cannot be sent in a header; the message does not contain the key.
     """
     key = os.environ.get(variable, "").strip()
     if not all("!" <= letter <= "~" for letter in key):
@@ -85,10 +85,10 @@ class Endpoint:
     The client is made at the first question, so that answers from a cache need no openai package.
 
     Args:
-        base_url: Where ``/chat/completions`` is appended.
-        key_variable: The environment variable with the key.
-        timeout: Seconds that one request may take as a whole.
-        max_bytes: Larger responses are not read further.
+        base_url: The URL to which ``/chat/completions`` is appended.
+        key_variable: The environment variable with the API key.
+        timeout: Time limit of one HTTP request in seconds.
+        max_bytes: Size limit of a response in bytes; reading stops there.
     """
 
     def __init__(self, base_url: str, key_variable: str, timeout: float, max_bytes: int):
@@ -109,12 +109,12 @@ class Endpoint:
 
         Args:
             question: The arguments of ``chat.completions.create``.
-            timeout: Seconds for all of it; the endpoint's own if that is less.
+            timeout: Time limit in seconds; the endpoint's own one if that is shorter.
 
         Raises:
-            TemporaryError: If the same may succeed later.
-            RejectedError: If this question is at fault.
-            EndpointError: If all questions will fail.
+            TemporaryError: If a retry may succeed.
+            RejectedError: If the endpoint rejects this question.
+            EndpointError: If every question would fail.
             ImportError: If openai is missing.
         """
         openai = require("openai", "A language model", EXTRA)
@@ -122,7 +122,7 @@ class Endpoint:
             self._client = self._new_client(openai)
         try:
             body = await asyncio.wait_for(self._body(question), min(timeout, self._timeout))
-        # `from None`: what openai and the HTTP library raise holds the request and with it the key.
+        # `from None`: exceptions of openai and the HTTP library contain the request, and so the key.
         except (asyncio.TimeoutError, openai.APITimeoutError):
             raise TemporaryError("timed out") from None
         except (_StatusError, openai.APIConnectionError) as error:
@@ -131,7 +131,7 @@ class Endpoint:
                 raise self._status_error(status) from None
             raise TemporaryError("no connection") from None
         except openai.APIStatusError as error:
-            # The others were caught by the hook: this is a redirection that leads nowhere.
+            # The hook has caught the others; this is a redirection without a target.
             raise self._status_error(_StatusError(error.status_code, {}, "")) from None
         except _transport_errors(openai):
             raise TemporaryError("connection lost") from None
@@ -146,7 +146,7 @@ class Endpoint:
     def _new_client(self, openai: Any) -> Any:
         self._key = read_key(self._key_variable)
         http = openai.DefaultAsyncHttpxClient(event_hooks={"response": [_refuse_errors]}, timeout=self._timeout)
-        # Uncompressed, so that `max_bytes` bounds what is held; the package insists on some key.
+        # Uncompressed, so that `max_bytes` limits the memory used; the package requires some key.
         return openai.AsyncOpenAI(
             base_url=self._base_url,
             api_key=self._key or "none",
@@ -157,7 +157,7 @@ class Endpoint:
         )
 
     async def _body(self, question: dict[str, Any]) -> bytes:
-        """The body of the response, or of a larger one a little more than ``max_bytes``."""
+        """Reads the response's body; of one larger than ``max_bytes``, slightly more than that."""
         create = self._client.chat.completions.with_streaming_response.create
         async with create(**question) as response:
             return await _read(response.iter_bytes(), self._max_bytes)
@@ -165,7 +165,7 @@ class Endpoint:
     def _status_error(self, error: _StatusError) -> Exception:
         said = f"HTTP {error.status}: {self._without_key(error.text)}"
         if error.status in (401, 403):
-            # Without what the endpoint says, which may repeat a part of the key.
+            # Without the endpoint's message, which may contain a part of the key.
             return EndpointError(
                 f"{self._base_url} refuses access (HTTP {error.status}): set the environment variable "
                 f"{self._key_variable} to a key that it accepts."
@@ -186,7 +186,7 @@ class Endpoint:
 
 
 async def _refuse_errors(response: Any) -> None:
-    """Reads of an error no more than is told; as a hook, since openai reads errors without a bound."""
+    """Raises an error for a status of 400 or more; a hook, since openai reads error bodies without a size limit."""
     if response.status_code >= 400:
         text = (await _read(response.aiter_bytes(), _ERROR_BYTES)).decode(errors="replace")
         await response.aclose()
@@ -194,7 +194,7 @@ async def _refuse_errors(response: Any) -> None:
 
 
 def _message(text: str) -> str:
-    """The ``error.message`` of an error's body, or the body, as one short line."""
+    """Extracts ``error.message`` from an error's body, or takes the body, as one short line."""
     try:
         error = json.loads(text)["error"]
         text = f"{error['message']} {error.get('code') or ''}" if isinstance(error, dict) else str(error)
@@ -213,6 +213,6 @@ async def _read(chunks: Any, limit: int) -> bytes:
 
 
 def _transport_errors(openai: Any) -> tuple[type[BaseException], ...]:
-    """The errors of the HTTP library that openai is built on, which come as they are from a body that ends early."""
+    """Returns the exceptions of openai's HTTP library, which a body that ends early raises unwrapped."""
     library = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
     return (OSError, library.HTTPError, library.StreamError)

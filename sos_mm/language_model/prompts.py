@@ -1,4 +1,4 @@
-"""Prompts from a data file, so that changing one, or its language, changes no code."""
+"""Reads prompts from a data file, so that a prompt can be edited or translated without changing code."""
 
 import re
 from collections.abc import Mapping
@@ -14,18 +14,18 @@ _HEADING = re.compile(r"^\[(\w+) (\w+)\]$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Prompt:
-    """Messages with gaps.
+    """A template of chat messages.
 
     Attributes:
-        name: Its name in the file.
-        parts: Role and text of each message; ``$word`` in a text is a gap.
+        name: Name of the prompt in the file.
+        parts: Role and text of each message; ``$word`` in a text is a gap (placeholder).
     """
 
     name: str
     parts: tuple[tuple[str, Template], ...]
 
     def messages(self, gaps: Mapping[str, str]) -> tuple[dict[str, str], ...]:
-        """The messages with all gaps filled; what is filled in is not looked at for gaps.
+        """Fills all gaps and returns the messages; filled-in text is not searched for gaps.
 
         Raises:
             ValueError: If a gap of the prompt is not among those given.
@@ -42,11 +42,11 @@ class Prompt:
 def load_prompts(path: str | Path) -> dict[str, Prompt]:
     """Reads a file of prompts: a line ``[name role]`` before each message, roles 'system', 'user' and 'assistant'.
 
-    What is before the first such line is a comment.
+    Text before the first such line is a comment.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it holds no prompt, or a part of one cannot be read; names the file.
+        ValueError: If it holds no prompt, or one is invalid; names the file.
     """
     path = Path(path)
     _, *pieces = _HEADING.split(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What is asked of a language model and what comes back."""
+"""Requests to a language model and their answers."""
 
 import json
 from collections import deque
@@ -15,16 +15,16 @@ ROLES = ("system", "user", "assistant")
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """A question whose answer has a given form.
+    """A question with a JSON Schema of its answer.
 
     Attributes:
         messages: The chat so far, as ``{"role": ..., "content": ...}``; the last one is the user's.
         schema: JSON Schema (draft 2020-12) of the answer; its own ``type`` is 'object'.
-        check: What else an answer must fulfil, such as that its ids exist: raises `FaultyInputError` if it does not.
-        name: The schema's name, of letters, digits, '_' and '-'.
+        check: A further check of the answer, such as that its ids exist; raises `FaultyInputError`.
+        name: Name of the schema; letters, digits, '_' and '-'.
 
     Raises:
-        ValueError: If the messages or the schema are of another form.
+        ValueError: If the messages or the schema are invalid.
     """
 
     messages: tuple[dict[str, str], ...]
@@ -54,9 +54,9 @@ class Answer:
     """The answer to one `Request`.
 
     Attributes:
-        value: What was answered, as of the schema; None if refused.
-        reason: Why it is refused, in few words to count by; empty if not.
-        text: The same in whole sentences.
+        value: The answer, valid by the schema; None if refused.
+        reason: Why the request is refused, in a few words, by which refusals are counted; empty if it is not.
+        text: The reason in full sentences.
     """
 
     value: Any = None
@@ -65,12 +65,12 @@ class Answer:
 
 
 class LanguageModel(Protocol):
-    """What answers questions, such as an endpoint on the network."""
+    """The interface of language models, such as an endpoint on the network."""
 
     usage: Usage
 
     def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
-        """Answers requests, in their order; one that has no usable answer is refused and counted.
+        """Yields the answers to requests, in order; a request without a usable answer is refused and counted.
 
         Raises:
             EndpointError: If no request can be answered.
@@ -80,7 +80,7 @@ class LanguageModel(Protocol):
 def ask_each(
     model: LanguageModel, items: Iterable[Item], request: Callable[[Item], Request | None]
 ) -> Iterator[tuple[Item, Answer | None]]:
-    """Asks about items, in their order; None instead of an answer for those about which nothing is asked."""
+    """Yields each item with the answer to its request, in order; None as the answer if an item has no request."""
     waiting: deque[tuple[Item, bool]] = deque()
 
     def requests() -> Iterator[Request]:

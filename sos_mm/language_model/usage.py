@@ -1,4 +1,4 @@
-"""What a run has cost: requests, tokens, retries, and what was refused and why."""
+"""Counts a run's requests, tokens, retries and refusals."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,17 +12,17 @@ class Usage:
     """Counts what was asked of a language model.
 
     Attributes:
-        requests: Questions that callers asked.
-        answered: Those of them that have an answer.
-        refusals: Those without one, by reason.
-        sent: HTTP requests, retries included.
-        retries: HTTP requests that were sent again, by what had failed.
-        faulty: Answers that could not be used, by reason; after each the question is asked again, or refused.
-        from_cache: Completions that the cache on disk, or an equal question at the same time, gave.
-        prompt_tokens: Tokens of prompts as the endpoint counts them, of what was sent.
-        completion_tokens: Tokens of its answers.
-        cached_tokens: Those of ``prompt_tokens`` that the endpoint had in a cache of its own.
-        saved_tokens: Tokens of prompts and answers that ``from_cache`` saved.
+        requests: Requests of callers.
+        answered: Requests with a usable answer.
+        refusals: Requests without one, by reason.
+        sent: HTTP requests, including retries.
+        retries: Retries of HTTP requests, by the failure before.
+        faulty: Answers that were not usable, by reason; the question is then asked again, or refused.
+        from_cache: Completions from the cache on disk, or from an equal question in progress.
+        prompt_tokens: Tokens of the prompts sent, as the endpoint counts them.
+        completion_tokens: Tokens of the endpoint's answers.
+        cached_tokens: Tokens of ``prompt_tokens`` that were in the endpoint's own cache.
+        saved_tokens: Tokens of prompts and answers of ``from_cache``.
     """
 
     requests: int = 0
@@ -48,7 +48,7 @@ class Usage:
             self.cached_tokens += completion.cached_tokens
 
     def to_dict(self) -> dict[str, Any]:
-        """The counts as JSON-ready values; counts by reason with the most frequent first."""
+        """Returns the counts as JSON-ready values; counts by reason are ordered from the most frequent."""
         return {
             name: dict(value.most_common()) if isinstance(value, Counter) else value
             for name, value in vars(self).items()

@@ -38,10 +38,9 @@ class SaliencyPair:
 
     @cached_property
     def split(self) -> tuple[int, int]:
-        """First row and column after the mask's centroid; those of the centroid belong to the blocks before (as in
-        MATLAB's 1:x).
+        """First row and column after the mask's centroid; (0, 0) for a mask without salient pixels.
 
-        (0, 0) for a mask without salient pixels.
+        The centroid's own row and column belong to the upper and left blocks, as in MATLAB's 1:x.
         """
         rows, columns = np.count_nonzero(self.gt, axis=1), np.count_nonzero(self.gt, axis=0)
         salient = int(rows.sum())

@@ -1,9 +1,9 @@
 """All metrics of salient object detection, with the conventions of PySODMetrics, whose figures papers report.
 
-:func:`score_image` computes those of one image, :func:`summarize` those of a data set, and :class:`SaliencyScores` is
-the two in a loop. For each image a few numbers and a histogram are kept, 2 KB of counts, but not its maps.
+:func:`score_image` scores one image, :func:`summarize` combines the scores of a data set, and :class:`SaliencyScores`
+does both in a loop. For each image a few numbers and a histogram are kept, 2 KB of counts, but not its maps.
 
-The scores, in the field's names; 1 is best but for MAE:
+The scores, by their usual names; 1 is best, except for MAE:
 
 - ``MAE``, ``Smeasure``, ``wFmeasure`` (weighted F) and ``BIoU`` (boundary IoU): means over images.
 - ``adpFm``, ``adpEm``: F- and E-measure at each image's adaptive threshold; means over images.

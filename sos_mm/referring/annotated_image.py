@@ -1,4 +1,4 @@
-"""The input of referring: an image with annotated instances, whatever it was read from."""
+"""The input of `sos_mm.referring`: an image with annotated instances, independent of the file format."""
 
 import math
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ class Instance:
     Attributes:
         id: Its id in the source, such as a COCO annotation's id.
         category: The name of its category.
-        box: Half-open xyxy box in pixels, of its modal mask where there is one.
-        mask: (h, w) bool, its modal mask inside a window; None where the source has boxes alone.
+        box: Half-open xyxy box in pixels, of the modal mask if there is one.
+        mask: (h, w) bool, the modal mask inside a window; None if the source has boxes only.
         offset: x and y of the first pixel of ``mask`` in the image.
-        phrase: What the source says of it, such as 'a red wooden chair'; empty if nothing.
-        attributes: Words or short phrases that the source says of it.
-        z_order: Its position from back (0) to front; None where the source does not know it.
-        depth: Its distance from the camera in a unit that the image's instances share; None where unknown.
-        visible_share: Share of its amodal mask that nothing hides, in (0, 1]; None where unknown.
-        truncated: Whether a part of it lies outside the image; None where unknown.
+        phrase: The source's description, such as 'a red wooden chair'; empty if there is none.
+        attributes: The source's attributes, words or short phrases.
+        z_order: Order from back (0) to front; None if unknown.
+        depth: Distance from the camera, in a unit that the image's instances share; None if unknown.
+        visible_share: Share of the amodal mask that no other object hides, in (0, 1]; None if unknown.
+        truncated: Whether a part of the object lies outside the image; None if unknown.
 
     Raises:
         ValueError: If the box is empty or not finite.
@@ -49,17 +49,17 @@ class Instance:
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedImage:
-    """An image, its instances, and how far their absence can be known.
+    """An image, its instances, and which categories are annotated completely.
 
     Attributes:
-        width: In pixels.
-        height: In pixels.
+        width: Width in pixels.
+        height: Height in pixels.
         instances: The objects that expressions may mean.
-        ignored: Crowds and ignore regions. What they may contradict is undecidable: one of category 'person' may hold
-            any number of persons at any position inside it; one of category '' may hold anything.
-        complete: Categories all of whose objects are among ``instances`` (or inside ``ignored``), those without any
-            included: what is said of other categories can be true, but neither unique nor absent.
-        image: (H, W, 3) uint8 RGB, from which colours are measured; None where the pixels are not at hand.
+        ignored: Crowds and ignored regions. A region of category 'person' may contain any number of persons anywhere
+            inside it; one of category '' may contain any object. What depends on them is undecidable.
+        complete: Categories whose objects all are in ``instances`` (or inside ``ignored``), including categories
+            without any object. For other categories neither uniqueness nor absence can be proved.
+        image: (H, W, 3) uint8 RGB, from which colours are measured; None if the pixels are not available.
         file_name: The image's file.
         image_id: The image's id in the source.
     """

@@ -18,12 +18,12 @@ NO_IMAGE, NO_INSTANCE = "the image is not in the data set", "a target is not amo
 
 @dataclass
 class Report:
-    """What was found.
+    """Verdicts on the expressions of a file.
 
     Attributes:
-        counts: How many expressions have each verdict, all of `STATUSES`.
-        reasons: By verdict, how many were not true for which reason.
-        verdicts: Each expression that is not true, with its image, verdict and reason.
+        counts: Number of expressions by verdict, with all of `STATUSES`.
+        reasons: Number of expressions that are not true, by verdict and reason.
+        verdicts: Records of the expressions that are not true: id, text, image, verdict and reason.
     """
 
     counts: Counter = field(default_factory=lambda: Counter(dict.fromkeys(STATUSES, 0)))
@@ -38,7 +38,7 @@ class Report:
             self.verdicts.append({"id": id, "text": text, "file_name": image, "verdict": status, "reason": reason})
 
     def describe(self) -> str:
-        """A line of counts, then the reasons, most frequent first."""
+        """Formats the report as text: a line of counts, then the reasons, most frequent first."""
         total = max(self.counts.total(), 1)
         lines = [", ".join(f"{self.counts[each]} {each} ({self.counts[each] / total:.1%})" for each in STATUSES)]
         for status, reasons in self.reasons.items():
@@ -46,7 +46,7 @@ class Report:
         return "\n".join(lines)
 
     def to_json(self) -> Record:
-        """All of it as JSON holds it."""
+        """Returns the report as JSON-ready values."""
         reasons = {status: dict(found.most_common()) for status, found in self.reasons.items()}
         return {"counts": dict(self.counts), "reasons": reasons, "verdicts": self.verdicts}
 
@@ -54,12 +54,12 @@ class Report:
 def check_expressions(images: Iterable[AnnotatedImage], claims: ClaimsByImage, language: str = "en") -> Report:
     """Checks all expressions of a file.
 
-    An expression whose image or target the annotations lack is undecidable.
+    An expression whose image or target is not annotated is undecidable.
 
     Args:
-        images: The images, with all that is known of them.
+        images: The annotated images.
         claims: The expressions.
-        language: Of those that do not say it.
+        language: Language of expressions whose file does not state one.
     """
     report = Report()
     for image in images:
@@ -73,7 +73,7 @@ def check_expressions(images: Iterable[AnnotatedImage], claims: ClaimsByImage, l
 def check_image(
     image: AnnotatedImage, claims: Iterable[Claim], language: str = "en"
 ) -> Iterator[tuple[Claim, tuple[int, ...], Verdict]]:
-    """Checks the expressions of one image; gives each with its targets, none where one is not annotated."""
+    """Checks the expressions of one image; yields each with its targets (empty if one is not annotated) and verdict."""
     for each in claims:
         targets = targets_of(each, image)
         if targets is None:
@@ -85,9 +85,10 @@ def check_image(
 def keep_true(
     image: AnnotatedImage, claims: Iterable[Claim], language: str, report: Report
 ) -> list[ReferringExpression]:
-    """Gives the expressions of an image that are proved, and adds the verdicts on all to a report.
+    """Returns the proved expressions of an image, and adds the verdicts on all of them to a report.
 
-    Their kind follows from what they mean; which words name the target is not known, so that all of them count.
+    Their kind follows from their meaning. Their ``head`` is the complete text, since it is not known which words name
+    the target.
     """
     kept = []
     for each, targets, verdict in check_image(image, claims, language):

@@ -1,4 +1,4 @@
-"""What the source's own words say of an instance: colours of the whole, and other attributes."""
+"""Extracts colours and other attributes of an instance from the source's phrase and attribute words."""
 
 import re
 from functools import lru_cache
@@ -10,21 +10,21 @@ from sos_mm.segments.colors import COLOR_WORD, color_meaning
 from sos_mm.segments.words import LIGHTNESS, find
 
 _WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
-# Words that say nothing of the object alone, or that hold in one image and not in another.
+# Words that do not describe the object alone, or that depend on the image.
 _RELATIVE = ("side", "position", "posture", "focus", "lightness", "text")
-# Postures that a picture shows as long as it is not turned; words of them were dropped from what was.
+# Postures that an upright cut-out shows; composing drops these words from rotated ones.
 _POSTURES = frozenset(["sitting", "standing", "walking", "running", "lying", "sleeping", "jumping", "flying"])
 _MODIFIERS = frozenset({*LIGHTNESS, "very", "bright", "rich", "mostly", "and", "or"})
-# "A slice of cake": what stands before the noun belongs to another one.
+# "A slice of cake": words before these belong to another noun.
 _NO_ADJECTIVES = frozenset(["of", "in", "on", "with", "and", "or", "from", "for", "to", "at", "by", "as"])
 _ARTICLES = frozenset({"a", "an", "the", "one"})
 
 
 def claims(instance: Instance) -> tuple[frozenset[str], frozenset[str]]:
-    """Colours and other attributes that the source's words claim of the whole instance.
+    """Returns the colours and the other attributes that the source's words state about an instance.
 
-    Colours are names of `sos_mm.segments.colors.COLOR_NAMES`. A colour of a part ("purple-handled", "with brown
-    ears") is none of the whole. Other attributes are single words, such as 'striped'.
+    Colours are names of `sos_mm.segments.colors.COLOR_NAMES`. Colours of a part ("purple-handled", "with brown ears")
+    are left out. Other attributes are single words, such as 'striped'.
     """
     return _claims(instance.category, instance.phrase, instance.attributes)
 
@@ -43,7 +43,7 @@ def _claims(category: str, phrase: str, attributes: tuple[str, ...]) -> tuple[fr
 
 
 def _before_noun(phrase: str, category: str) -> list[str]:
-    """Colours before the category's name, and the word right before it if there is no other one."""
+    """Returns the colours before the category's name, and the adjective right before it if it is the only other one."""
     noun = category_phrase(category)
     before, found, _ = f" {phrase} ".partition(f" {noun} ")
     tokens = before.split()
@@ -61,7 +61,7 @@ def _before_noun(phrase: str, category: str) -> list[str]:
 
 
 def _whole_colors(text: str) -> frozenset[str] | None:
-    """The colours of a text that says nothing else; None if it says something else."""
+    """Returns the colours of a text that consists of colour words; None for other texts."""
     rest = [word for word in re.split(r"[\s,]+", COLOR_WORD.sub(" ", text).replace("-", " ")) if word]
     if not COLOR_WORD.search(text) or any(word not in _MODIFIERS for word in rest):
         return None

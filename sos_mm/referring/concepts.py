@@ -1,4 +1,4 @@
-"""What categories mean: synonyms, broader terms, and which of two names one thing cannot both have."""
+"""Relations between category names: synonyms, broader terms, similar categories, and exclusive attributes."""
 
 import json
 from collections import defaultdict
@@ -14,18 +14,18 @@ _FILE = Path(__file__).parent / "words" / "broader.json"
 
 
 class Concepts:
-    """Names of categories, which of them are the same, broader or much alike.
+    """Category names, and which of them are synonyms, broader terms of each other, or easily confused.
 
     Args:
-        broader: Broader term -> the names of what belongs to it.
-        same: A concept's name -> its other names.
-        similar: Pairs that a viewer may take for each other.
-        exclusive: Groups of attributes of which a thing has at most one.
-        wordnet: Whether to ask WordNet of names that the others do not hold. It needs nltk and its corpus.
+        broader: Names of narrower concepts by broader term.
+        same: Synonyms by concept.
+        similar: Pairs of concepts that a viewer may confuse.
+        exclusive: Groups of attributes of which an object has at most one.
+        wordnet: Whether to look up unknown names in WordNet; needs nltk and its corpus.
 
     Attributes:
-        names: All names that have a broader term here or are one.
-        exclusive: An attribute -> those that exclude it.
+        names: All broader terms and all names that have one.
+        exclusive: The attributes that exclude an attribute, by attribute.
 
     Raises:
         ImportError: If WordNet is asked for and nltk is not installed.
@@ -52,33 +52,36 @@ class Concepts:
         self.confusable = lru_cache(maxsize=2**12)(self._confusable)
 
     def _concept(self, category: str) -> str:
-        """The concept that a category's name stands for: ``"Cellular_telephone"`` is ``"cell phone"``."""
+        """Returns the concept of a category name: ``"cell phone"`` for ``"Cellular_telephone"``."""
         key = category_key(category)
-        # LVIS tells apart by what it adds in brackets: "mouse (animal)".
+        # LVIS distinguishes homonyms by an addition in brackets: "mouse (animal)".
         name = key if key in self._parents else category_key(category_phrase(category))
         return self._names.get(name, name)
 
     def _all_concepts(self, categories: frozenset[str]) -> frozenset[str]:
-        """The concepts of many categories."""
+        """Returns the concepts of several category names."""
         return frozenset(map(self.concept, categories))
 
     def _confusable(self, concept: str, terms: frozenset[str]) -> frozenset[str]:
-        """Those of some terms that what is of a concept is or may be."""
+        """Returns the terms that an object of a concept has or may have."""
         return frozenset(term for term in terms if self.is_among(concept, term, terms) is not False)
 
     def is_among(self, concept: str, term: str, vocabulary: frozenset[str]) -> bool | None:
-        """As `is_a`, for annotators who had a whole vocabulary to choose from."""
+        """Returns as `is_a`, for annotators who chose from a complete vocabulary.
+
+        An unknown pair of names is then different, unless the names share a word.
+        """
         answer = self.is_a(concept, term)
         if answer is None and term in vocabulary and not (self.knows(concept) and self.knows(term)):
             return None if {*concept.split()} & {*term.split()} else False
         return answer
 
     def knows(self, concept: str) -> bool:
-        """Whether the concept has broader terms here, or is one."""
+        """Returns whether a concept has a broader term or is one."""
         return concept in self._terms or bool(self.ancestors(concept))
 
     def _find_ancestors(self, concept: str) -> frozenset[str]:
-        """All broader terms of a concept, 'object' left out."""
+        """Returns all broader terms of a concept, without 'object'."""
         direct = self._parents.get(concept)
         if direct is None:
             found = self._wordnet(concept, self._terms) if self._wordnet and concept not in self._terms else frozenset()
@@ -89,12 +92,12 @@ class Concepts:
         return frozenset(everything)
 
     def _find_siblings(self, concept: str) -> frozenset[str]:
-        """Other concepts of its nearest broader terms."""
+        """Returns the other concepts with the same nearest broader terms."""
         own = frozenset(self._parents.get(concept, ())) - {OBJECT}
         return frozenset(name for name, terms in self._parents.items() if terms & own and name != concept)
 
     def _is_a(self, concept: str, term: str) -> bool | None:
-        """Whether what is of one concept is also of another; None where it may be or looks much like it.
+        """Returns whether every object of a concept also is a ``term``; None if it may be, or looks similar.
 
         >>> concepts().is_a("dog", "animal"), concepts().is_a("dog", "car"), concepts().is_a("car", "taxi")
         (True, False, None)
@@ -111,7 +114,7 @@ class Concepts:
             return None
         if self.knows(concept) and self.knows(term):
             return False
-        # Of what is not listed nothing is known but that it is not called so.
+        # Nothing is known about unlisted names.
         return None
 
     def _alike(self, one: str, other: str) -> bool:
@@ -122,7 +125,7 @@ class Concepts:
 
 @cache
 def concepts(wordnet: bool = False) -> Concepts:
-    """The built-in concepts, with those of WordNet if asked for.
+    """Returns the built-in concepts, optionally extended by WordNet; read once.
 
     Raises:
         ImportError: If nltk is needed and not installed.
@@ -133,7 +136,7 @@ def concepts(wordnet: bool = False) -> Concepts:
 
 
 def _wordnet():
-    """A function that gives those of the given terms that are broader than a name."""
+    """Returns a function that selects the terms that WordNet has as broader terms of a name."""
     remedy = "`pip install sos_mm[wordnet]` and `python -m nltk.downloader wordnet`"
     wordnet = require("nltk.corpus", "`wordnet=True`", remedy).wordnet
     try:

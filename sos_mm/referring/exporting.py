@@ -1,4 +1,4 @@
-"""Turns our own file of expressions into those that others read, an image at a time."""
+"""Converts our own file of expressions to the formats of other tools, one image at a time."""
 
 import json
 from collections import Counter
@@ -20,14 +20,14 @@ from sos_mm.seeding import Purpose, generator
 
 
 class Exporter:
-    """Writes files of expressions from our own one.
+    """Converts our own file of expressions to other formats.
 
     Args:
         lines: Our own file.
-        images: The images that it is of.
+        images: The images of the expressions.
         captions: Joins expressions into captions.
-        seed: Of the order in captions.
-        split: What the form 'refs' calls the set.
+        seed: Seed of the order in captions.
+        split: Name of the split in the format 'refs'.
     """
 
     def __init__(self, lines: Path, images: AnnotatedImages, captions: CaptionWriter, seed: int, split: str):
@@ -36,11 +36,11 @@ class Exporter:
         self._categories = [{"id": id, "name": name} for name, id in images.categories.items()]
 
     def write(self, output: str, out: Path) -> dict[str, int]:
-        """Writes what one of `OUTPUTS` stands for into a folder; how many records each of its files has."""
+        """Writes the files of one of `OUTPUTS` into a folder; returns the number of records by file name."""
         return OUTPUTS[output](self, out)
 
     def odvg(self, out: Path) -> dict[str, int]:
-        """Writes captions of several expressions, and lines of one."""
+        """Writes ODVG for grounding: captions of several expressions, and lines of one expression."""
         joined = (record for line in self._lines() for record in self._captions.lines(line, self._rng(line)))
         single = (record for line in self._lines() for record in single_lines(line))
         parts = {"odvg_referring.jsonl": joined, "odvg_expressions.jsonl": single}
@@ -54,15 +54,15 @@ class Exporter:
         return self._write_lists(out / "grefcoco.json", lambda: self._all("grefcoco"))
 
     def refcoco(self, out: Path) -> dict[str, int]:
-        """Writes those of one object in MDETR's style."""
+        """Writes the expressions with one target in MDETR's style."""
         return self._write_lists(out / "refcoco.json", self._of_one_object)
 
     def intra_class(self, out: Path) -> dict[str, int]:
-        """Writes those that tell one object from others of its category."""
+        """Writes the expressions that distinguish one object from others of its category."""
         return self._write_lists(out / "intra_class.json", self._samples)
 
     def refs(self, out: Path) -> dict[str, int]:
-        """Writes all expressions as the authors of gRefCOCO do; they name the annotations of the source."""
+        """Writes all expressions in the format of gRefCOCO's authors, with annotation ids of the source."""
         records = (
             record
             for line in self._lines()
@@ -76,7 +76,7 @@ class Exporter:
         return {"grefs.json": number}
 
     def dod(self, out: Path) -> dict[str, int]:
-        """Writes described object detection: all that is asked of an image, which is held in memory."""
+        """Writes described object detection (DoD) files; holds all expressions in memory."""
         files = DodFiles()
         for line in self._lines():
             files.add(expressions_of(line, str(self._path), "dod"))
@@ -116,7 +116,7 @@ class Exporter:
         return {path.name: number["images"]}
 
 
-# By its name: what is written.
+# The writer of each output, by the output's name.
 OUTPUTS: dict[str, Callable[[Exporter, Path], dict[str, int]]] = {
     "odvg": Exporter.odvg,
     "grefcoco": Exporter.grefcoco,

@@ -1,4 +1,4 @@
-"""The output of referring: a sentence, what it means, and which instances."""
+"""The output of `sos_mm.referring`: a sentence, its meaning, and its targets."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,15 +12,15 @@ class ReferringExpression:
 
     Attributes:
         text: The sentence, such as 'the red mug to the left of the laptop'.
-        targets: Positions in the image's ``instances``, rising; empty where the image shows nothing that it means.
-        kind: What tells the targets apart, one of `KINDS`.
+        targets: Indices into the image's ``instances``, ascending; empty if the image shows nothing that it describes.
+        kind: What distinguishes the targets, one of `KINDS`.
         plural: Whether it is worded for several targets.
-        head: Half-open span of the characters that name the targets themselves ('red mug').
-        meaning: Its logical form as JSON-ready values.
-        near: For a sentence without targets, the true sentence that it is a near miss of.
-        changed: For a near miss, what was changed: 'object', 'attribute', 'relation' or 'count'.
-        pair: For one of a minimal pair, the true sentence of the same image that differs from it in one attribute or
-        relation and means something else.
+        head: Half-open character span of the words that name the targets ('red mug').
+        meaning: The logical form as JSON-ready values; see `sos_mm.referring.meaning`.
+        near: For a sentence without targets, the true sentence from which it was changed.
+        changed: For a sentence without targets, the change: 'object', 'attribute', 'relation' or 'count'.
+        pair: For the second sentence of a minimal pair, the first one: a true sentence about the same image that
+            differs in one attribute or relation and has another target.
         language: The language of the text, as an ISO 639-1 code.
     """
 

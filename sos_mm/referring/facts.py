@@ -1,12 +1,12 @@
 """Facts of an annotated image, each true, false or undecidable.
 
-A fact about instances is a pair of sets: those of which it is surely true, and those of which it may be true. What is
-in the second alone is undecidable. Sets are the bits of whole numbers, bit i for ``instances[i]``, so that
-conjunctions cost next to nothing.
+A fact is a pair of sets of objects: those for which it is surely true, and those for which it may be true. For an
+object in the second set alone the fact is undecidable. A set is a bit set, an integer with bit i for ``instances[i]``,
+so that conjunctions are fast.
 
-Behind the instances stand *phantoms*: objects that may be there without being annotated, one for each ignored region
-and one anywhere in the image for what the annotations do not cover. Nothing is surely true of their existence, so they
-never are a target, but whatever may mean one of them is undecidable.
+After the instances come *phantoms*, objects that may exist without being annotated: one for each ignored region, and
+one anywhere in the image for objects that the annotations do not cover. It is never sure that a phantom exists. So a
+phantom is never a target, and an expression that may mean one is undecidable.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from sos_mm.referring.geometry import Geometry, bits, flags
 from sos_mm.referring.thresholds import Thresholds
 from sos_mm.segments.colors import COLOR_NAMES, color_indices
 
-# Colours are measured on a grid of about so many pixels of an object's window.
+# Number of pixels of an object's window, approximately, on which colours are measured.
 _SAMPLE = 800
 # Colours that people confuse, or that shade and light turn into each other.
 _NEAR_COLORS = {
@@ -36,11 +36,11 @@ _NEAR = np.array([[other in _NEAR_COLORS[name].split() for other in COLOR_NAMES]
 
 
 class Fact(NamedTuple):
-    """Of which objects something holds.
+    """The objects for which a statement holds, as two bit sets.
 
     Attributes:
-        sure: Bits of those of which it surely holds.
-        may: Bits of those of which it may hold; a superset of ``sure``.
+        sure: The objects for which it surely holds.
+        may: The objects for which it may hold; a superset of ``sure``.
     """
 
     sure: int
@@ -51,11 +51,11 @@ class Fact(NamedTuple):
 
 
 class Order(NamedTuple):
-    """Which objects surely come before which.
+    """A partial order of objects.
 
     Attributes:
-        before: For each object j, the bits of all i that surely come before it.
-        after: For each object j, the bits of all k that surely come after it.
+        before: For each object, the bit set of the objects that surely precede it.
+        after: For each object, the bit set of the objects that surely follow it.
     """
 
     before: list[int]
@@ -63,19 +63,19 @@ class Order(NamedTuple):
 
 
 class Facts:
-    """The facts of an image, each worked out when it is first asked for.
+    """The facts of an image, each computed at its first use.
 
     Args:
         image: The image.
-        thresholds: Under which facts are not said.
-        known: What categories mean.
+        thresholds: Thresholds of the facts; the default ones if None.
+        known: Relations between categories; the built-in ones if None.
 
     Attributes:
         image: The image.
         number: Number of instances.
-        real: Bits of all instances.
-        everything: Bits of all instances and phantoms.
-        vocabulary: Concepts of the image's categories and of those whose absence is known.
+        real: Bit set of all instances.
+        everything: Bit set of all instances and phantoms.
+        vocabulary: Concepts of the image's instances and of its completely annotated categories.
     """
 
     def __init__(self, image: AnnotatedImage, thresholds: Thresholds | None = None, known: Concepts | None = None):
@@ -100,11 +100,11 @@ class Facts:
 
     @cached_property
     def geometry(self) -> Geometry:
-        """Where instances and phantoms are."""
+        """Positions and relations of instances and phantoms."""
         return Geometry(self.image, self.thresholds)
 
     def is_complete(self, term: str) -> bool:
-        """Whether all objects of a concept are annotated or in an ignored region."""
+        """Returns whether all objects of a concept are annotated or in an ignored region."""
         return not self._complete.isdisjoint({term, OBJECT} | self.concepts.ancestors(term))
 
     @cached_property
@@ -117,7 +117,7 @@ class Facts:
         return sorted(found - {OBJECT})
 
     def head(self, term: str) -> Fact:
-        """Which objects are of a concept."""
+        """Finds the objects of a concept."""
         if term not in self._heads:
             sure = may = 0
             for category, members in self._kinds.items():
@@ -136,14 +136,14 @@ class Facts:
         return self.concepts.is_among(category, term, self.vocabulary)
 
     def attribute(self, kind: str, value: str) -> Fact:
-        """Which objects have an attribute that does not depend on others: of kind 'color' or 'word'."""
+        """Finds the objects with an attribute that does not depend on other objects: of kind 'color' or 'word'."""
         key = kind, value
         if key not in self._attributes:
             self._attributes[key] = self._color(value) if kind == "color" else self._word(value)
         return self._attributes[key]
 
     def _word(self, word: str) -> Fact:
-        """What the words of one instance say, those of another may leave out: only an opposite denies it."""
+        """Finds the objects with an attribute word; only an object with an opposite word surely lacks it."""
         sure, may = 0, self.everything
         opposites = self.concepts.exclusive.get(word, frozenset())
         for index, instance in enumerate(self.image.instances):
@@ -162,10 +162,10 @@ class Facts:
 
     @cached_property
     def color_shares(self) -> tuple[np.ndarray, np.ndarray]:
-        """Shares of each instance's pixels that show each of `COLOR_NAMES`, and that clearly do.
+        """Share of each instance's pixels that have each of `COLOR_NAMES`, and share that clearly have it.
 
         Returns:
-            Two (N, 12) float arrays, NaN where nothing is measured.
+            Two (N, 12) float arrays, NaN if no colour was measured.
         """
         shares, clear = np.full((2, self.number, len(COLOR_NAMES)), np.nan)
         samples = [
@@ -184,7 +184,7 @@ class Facts:
         return shares, clear
 
     def _are_clear(self, pixels: np.ndarray, names: np.ndarray) -> np.ndarray:
-        """(n,) bool: whether pixels show their colour whatever the light: a white wall at dusk is bluish."""
+        """Returns (n,) bool: whether a pixel shows its colour in any light; a white wall at dusk looks bluish."""
         red, green, blue = pixels.astype(np.int32).T
         value = np.maximum(np.maximum(red, green), blue)
         spread = value - np.minimum(np.minimum(red, green), blue)
@@ -192,7 +192,7 @@ class Facts:
         return np.where(names < _BLACK, strong & (value >= self.thresholds.clear_value), names != _GREY)
 
     def _pixels(self, index: int) -> np.ndarray | None:
-        """(n, 3) uint8: some of an instance's pixels; None where they cannot be known, or are too few."""
+        """Samples (n, 3) uint8 RGB pixels of an instance; None without image or mask, or if they are too few."""
         instance, image = self.image.instances[index], self.image.image
         if image is None or instance.mask is None:
             return None
@@ -206,7 +206,7 @@ class Facts:
 
     @cached_property
     def _colors(self) -> tuple[list[int], list[int]]:
-        """For each colour, the bits of instances that surely have it, and of those that may."""
+        """For each colour, the bit sets of the instances that surely have it, and that may have it."""
         limits, (shares, clear) = self.thresholds, self.color_shares
         measured = ~np.isnan(shares)
         shares, clear = np.nan_to_num(shares), np.nan_to_num(clear)
@@ -217,25 +217,25 @@ class Facts:
         near_shares, near_claimed = shares @ _NEAR.T, claimed @ _NEAR.T
         said = claimed.any(axis=1, keepdims=True)
         sure = measured & (clear >= limits.color) & ~said | measured & (shares >= limits.color) & claimed
-        # Of "blue and yellow" things neither colour is said unless it prevails.
+        # An object described as "blue and yellow" has neither colour surely, unless one covers most of it.
         alone = claimed & (claimed.sum(axis=1, keepdims=True) == 1)
         sure |= measured & (shares >= limits.claimed_color) & alone
         sure |= ~measured & claimed
         absent = measured & (shares <= limits.no_color) & (shares + near_shares <= limits.no_near_color) & ~claimed
         absent |= ~measured & said & ~claimed & ~near_claimed
-        # Nobody calls a person by the colours that are seen of them.
+        # A person is not described by the colours of the pixels.
         colorless = np.array([self.concepts.is_a(each, "person") is True for each in self.categories], bool)
         sure &= ~colorless[:, None]
         absent &= ~colorless[:, None]
         return bits(sure.T), bits(~absent.T)
 
     def colors_of(self, index: int) -> list[str]:
-        """The colours that an instance surely has."""
+        """Lists the colours that an instance surely has."""
         sure, _ = self._colors
         return [name for name, members in zip(COLOR_NAMES, sure, strict=True) if members >> index & 1]
 
     def size_of(self, value: str, among: Fact) -> Fact:
-        """Which objects are 'large' or 'small' among others of a kind."""
+        """Finds the objects that are 'large' or 'small' in comparison with the others in ``among``."""
         key = value, among
         if key not in self._sizes:
             self._sizes[key] = self._size(value, among)
@@ -257,31 +257,31 @@ class Facts:
         return Fact(chosen[0], chosen[1])
 
     def position(self, name: str) -> Fact:
-        """Which objects are at a place of the image: 'left', 'right', 'top', 'bottom' or 'middle'."""
+        """Finds the objects at a position of the image: 'left', 'right', 'top', 'bottom' or 'middle'."""
         if name not in self._positions:
             self._positions[name] = Fact(*self.geometry.position(name))
         return self._positions[name]
 
     def relation(self, name: str, to: int) -> Fact:
-        """Which objects stand in a relation to one; see `sos_mm.referring.geometry.RELATIONS`."""
+        """Finds the objects with a relation to object ``to``; see `sos_mm.referring.geometry.RELATIONS`."""
         key = name, to
         if key not in self._relations:
             self._relations[key] = Fact(*self.geometry.relation(name, to))
         return self._relations[key]
 
     def between(self, one: int, other: int) -> Fact:
-        """Which objects are between two others."""
+        """Finds the objects between two others."""
         return Fact(*map(_one_set, self.geometry.between(one, other)))
 
     def order(self, by: str) -> Order:
-        """Which objects come before which, counted from a side or by size or depth; see `RANKS`."""
+        """Orders the objects from a side, by size or by depth; see `sos_mm.referring.geometry.RANKS`."""
         if ("order", by) not in self._relations:
             sure = self.geometry.before(by)
             self._relations["order", by] = Order(bits(sure.T), bits(sure))
         return self._relations["order", by]
 
     def nearer(self, by: str, landmark: int) -> Order:
-        """As `order`, by the distance from an object: 'near' or 'far'."""
+        """Orders the objects by their distance from a landmark, from 'near' or from 'far'."""
         key = by, landmark
         if key not in self._nearer:
             sure = self.geometry.nearer(landmark)
@@ -296,7 +296,7 @@ def _one_set(array: np.ndarray) -> int:
 
 @lru_cache(maxsize=2**15)
 def indices(number: int) -> tuple[int, ...]:
-    """The positions of the bits that are set, rising."""
+    """Converts a bit set to the indices in it, ascending."""
     found = []
     while number:
         lowest = number & -number
@@ -306,7 +306,7 @@ def indices(number: int) -> tuple[int, ...]:
 
 
 def as_bits(positions: Sequence[int]) -> int:
-    """A number with these bits set."""
+    """Converts indices to a bit set."""
     total = 0
     for position in positions:
         total |= 1 << int(position)

@@ -1,4 +1,4 @@
-"""Expressions that a language model writes from an image's facts; only those that the facts prove are kept."""
+"""Lets a language model write expressions from an image's facts; only those that the facts prove are kept."""
 
 import json
 from collections import Counter
@@ -26,19 +26,19 @@ _PHRASE_CHARACTERS = 120
 
 @dataclass(eq=False)
 class FreeWriting:
-    """Has a language model write expressions about images.
+    """Lets a language model write expressions about images.
 
     Args:
-        model: What writes.
-        single: How many expressions with one target are asked for of each of `ASKED_KINDS`.
-        multiple: The same with several targets.
-        none: The same without a target.
-        most_objects: Of images with more objects, the largest are described.
-        language: The language that is written, as an ISO 639-1 code.
-        prompts: A file with the prompt 'free_writing' of the gaps ``facts``, ``language`` and ``wanted``.
+        model: The language model.
+        single: Number of requested expressions with one target, for each of `ASKED_KINDS`.
+        multiple: The same number with several targets.
+        none: The same number without a target.
+        most_objects: Most objects that the prompt describes; of more, the largest.
+        language: Language of the expressions, as an ISO 639-1 code.
+        prompts: A file with the prompt 'free_writing', which has the gaps ``facts``, ``language`` and ``wanted``.
 
     Attributes:
-        report: What became of the sentences.
+        report: Counts of kept and refused sentences.
 
     Raises:
         ValueError: If an argument is out of its range, or the file has no such prompt.
@@ -63,9 +63,9 @@ class FreeWriting:
         self._prompt = named_prompt(self.prompts, "free_writing")
 
     def write(self, images: Iterable[AnnotatedImage]) -> Iterator[list[ReferringExpression]]:
-        """Writes about images, in their order; gives the proved expressions of each, none if its request is refused.
+        """Yields the proved expressions of each image, in order; an empty list if its request is refused.
 
-        About an image without instances nothing is asked.
+        No request is sent for an image without instances.
 
         Raises:
             EndpointError, ImportError, OSError: As `LanguageModel.ask`.
@@ -74,7 +74,7 @@ class FreeWriting:
             yield self.proved(image, answer) if answer else []
 
     def request(self, image: AnnotatedImage) -> Request | None:
-        """What is asked about an image; None if it has no instances."""
+        """Builds the request about an image; None if it has no instances."""
         if not image.instances:
             return None
         wanted = {name: getattr(self, name) for name in GROUPS if getattr(self, name)}
@@ -91,7 +91,7 @@ class FreeWriting:
         return Request(self._prompt.messages(gaps), answer_schema(wanted), check, "expressions")
 
     def proved(self, image: AnnotatedImage, answer: Answer) -> list[ReferringExpression]:
-        """The expressions of an answer that the facts prove; counts the others."""
+        """Returns the expressions of an answer that the facts prove, and counts all in the report."""
         self.report.images += 1
         if answer.reason:
             self.report.refused_images[answer.reason] += 1
@@ -122,7 +122,7 @@ class FreeWriting:
 
 @dataclass(frozen=True)
 class _Check:
-    """Refuses an answer of which nothing can be used: without expressions, or with unknown ids alone."""
+    """Refuses an answer without any usable expression: empty, or with unknown ids only."""
 
     instances: int
 
@@ -135,10 +135,10 @@ class _Check:
 
 
 def named_prompt(path: str | Path, name: str) -> Prompt:
-    """One prompt of a file.
+    """Reads one prompt of a file by its name.
 
     Raises:
-        FileNotFoundError, ValueError: As `load_prompts`, and if there is none of this name.
+        FileNotFoundError, ValueError: As `load_prompts`, and if there is no prompt of this name.
     """
     prompts = load_prompts(path)
     check_choice(f"prompt in {path}", name, prompts)
@@ -146,7 +146,7 @@ def named_prompt(path: str | Path, name: str) -> Prompt:
 
 
 def answer_schema(wanted: dict[str, int]) -> dict[str, Any]:
-    """JSON Schema of an answer: by group a list of text, kind and targets, at most twice as many as asked for."""
+    """Builds the JSON Schema of an answer: for each group a list of at most twice the requested expressions."""
     expression = {
         "type": "object",
         "properties": {
@@ -165,11 +165,11 @@ def answer_schema(wanted: dict[str, int]) -> dict[str, Any]:
 
 
 def describe(facts: Facts, most_objects: int) -> dict[str, Any]:
-    """The facts of an image as a language model is told them: what is sure, and where the boxes are.
+    """Describes the sure facts of an image for a prompt, as JSON-ready values; boxes are in percent of the image.
 
     Args:
-        facts: Those of the image.
-        most_objects: Of more objects, the largest are listed; all are counted.
+        facts: Facts of the image.
+        most_objects: Most objects that are listed, the largest ones; all are counted.
     """
     instances = facts.image.instances
     largest = sorted(range(len(instances)), key=lambda index: -_area(instances[index]))[:most_objects]
@@ -186,7 +186,7 @@ def _area(instance: Instance) -> float:
 
 
 def _object(facts: Facts, index: int, listed: list[int]) -> dict[str, Any]:
-    """What is told of one object; what is empty is left out."""
+    """Describes one object; empty values are left out."""
     instance, image = facts.image.instances[index], facts.image
     scale = (100 / image.width, 100 / image.height)
     told = {
@@ -203,5 +203,5 @@ def _object(facts: Facts, index: int, listed: list[int]) -> dict[str, Any]:
 
 
 def _related(facts: Facts, relation: str, index: int, listed: list[int]) -> list[int]:
-    """To which of the listed objects an object surely stands in a relation."""
+    """Returns the listed objects to which an object surely has a relation."""
     return [other for other in listed if other != index and facts.relation(relation, other).sure >> index & 1]

@@ -1,23 +1,24 @@
-"""From a composed scene to the input of referring."""
+"""Converts a composed scene to an annotated image, the input of `sos_mm.referring`."""
 
 from collections.abc import Iterable
 
 from sos_mm.composition.scene import Scene
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
 
-# Up to this share outside the image an object counts as whole.
+# Largest share outside the image of an object that does not count as truncated.
 _CUT_OFF = 0.02
 
 
 def annotated(scene: Scene, complete: Iterable[str] = (), file_name: str = "", image_id=None) -> AnnotatedImage:
-    """A composed scene as an annotated image, its instances in the order of ``scene.objects``.
+    """Converts a composed scene to an annotated image with instances in the order of ``scene.objects``.
 
-    Words of the objects are true of the finished image, as `compose` leaves them; colours are measured in the image.
+    Phrases and attributes of the objects are true of the final image, since `compose` drops others; colours are
+    measured in the image.
 
     Args:
         scene: The scene.
-        complete: Categories of which the background shows nothing unlabelled, such as all of the bank's vocabulary
-            where backgrounds are plain; 'object' stands for everything.
+        complete: Categories of which the background shows no unlabelled object, such as the bank's complete vocabulary
+            if backgrounds are plain; 'object' stands for all categories.
         file_name: The image's file.
         image_id: The image's id.
     """

@@ -1,8 +1,9 @@
-"""Where objects are, as three-valued facts over intervals: a phantom may be anywhere in its region.
+"""Computes positions and spatial relations of objects as three-valued facts (surely, perhaps, surely not).
 
-Coordinates are pixels, boxes half-open xyxy. Arrays are (M, M) bool over M objects, instances first, then one phantom
-for each ignored region and one for the whole image; [i, j] speaks of object i in relation to object j.
-`docs/referring.md` defines each relation.
+Coordinates are pixels, boxes half-open xyxy. Arrays are (M, M) bool over M objects: first the instances, then one
+phantom for each ignored region and one for the image. Element [i, j] says whether the relation holds for object i with
+respect to object j. A phantom may be anywhere in its region, so its coordinates are intervals. `docs/referring.md`
+defines each relation.
 """
 
 from functools import cached_property
@@ -24,7 +25,7 @@ _LEVEL = 0.5
 
 
 class Geometry:
-    """Where the objects of an image are; see the module."""
+    """Computes positions and relations of the objects of an image; see the module."""
 
     def __init__(self, image: AnnotatedImage, thresholds: Thresholds):
         self.image, self.limits = image, thresholds
@@ -39,7 +40,7 @@ class Geometry:
 
     @cached_property
     def _axes(self) -> tuple[tuple[np.ndarray, ...], ...]:
-        """For x and y: least and greatest centre, start and end of each object."""
+        """For x and y: (M,) lower and upper bounds of each object's centre, start and end."""
         axes = []
         for axis in (0, 1):
             start, end = self.boxes[:, axis], self.boxes[:, axis + 2]
@@ -50,12 +51,12 @@ class Geometry:
         return tuple(axes)
 
     def _side(self, side: str) -> tuple[int, float, bool]:
-        """The axis of a side, the image's length along it, and whether it is the far one."""
+        """Returns a side's axis, the image's length along it, and whether the side is at the axis's far end."""
         axis = 0 if side in ("left", "right") else 1
         return axis, float((self.width, self.height)[axis]), side in ("right", "bottom")
 
     def position(self, name: str) -> tuple[int, int]:
-        """Bits of the objects that surely, and that may, be at a place of the image."""
+        """Returns two bit sets: the objects surely at a position of the image (see `POSITIONS`), and perhaps."""
         if name == "middle":
             sure: np.ndarray = np.ones(len(self.boxes), bool)
             may: np.ndarray = np.ones(len(self.boxes), bool)
@@ -74,7 +75,7 @@ class Geometry:
         return surely, maybe
 
     def relation(self, name: str, to: int) -> tuple[int, int]:
-        """Bits of the objects that surely, and that may, stand in a relation to an object."""
+        """Returns two bit sets: the objects for which a relation to object ``to`` surely holds, and perhaps."""
         if name in DIRECTIONS:
             surely, maybe = self._direction(name)
             return surely[to], maybe[to]
@@ -89,7 +90,7 @@ class Geometry:
         return sure, may
 
     def _direction(self, name: str) -> tuple[list[int], list[int]]:
-        """For each object, the bits of those that surely, and that may, lie in a direction from it."""
+        """Returns for each object two bit sets: the objects that surely lie in a direction from it, and perhaps."""
         if name not in self._directions:
             flip = name in ("right of", "below")
             sure, may = self.toward_start(0 if name in ("left of", "right of") else 1)
@@ -97,7 +98,7 @@ class Geometry:
         return self._directions[name]
 
     def toward_start(self, axis: int) -> tuple[np.ndarray, np.ndarray]:
-        """(M, M) which objects surely, and which may, be left of which, or above."""
+        """Computes two (M, M) arrays: whether i is surely, and perhaps, left of j (axis 0) or above j (axis 1)."""
         if axis in self._toward:
             return self._toward[axis]
         length = (self.width, self.height)[axis]
@@ -113,7 +114,7 @@ class Geometry:
         return sure, may
 
     def before(self, by: str) -> np.ndarray:
-        """Which objects surely come before which, counted from a side, or by size or depth."""
+        """Computes (M, M) whether i surely precedes j in an order: from a side, by size or by depth; see `RANKS`."""
         if by in ("large", "small"):
             low, high = self.log_areas
             larger = low[:, None] - high[None] >= np.log(self.limits.larger)
@@ -136,12 +137,12 @@ class Geometry:
 
     @cached_property
     def log_areas(self) -> tuple[np.ndarray, np.ndarray]:
-        """(M,) least and greatest logarithm of each object's area in pixels, hidden parts counted if they are known."""
+        """(M,) lower and upper bounds of the logarithm of each object's area in pixels, known hidden parts included."""
         low, high = np.zeros(len(self.boxes)), np.zeros(len(self.boxes))
         for index, each in enumerate(self.image.instances):
             seen = box_area(each.box) if each.mask is None else max(np.count_nonzero(each.mask), 1)
             low[index] = seen
-            # An object without a known share is taken as it is seen; one that is cut off may be twice as large.
+            # Without a known visible share the visible area counts; a truncated object may be twice as large.
             high[index] = seen / (each.visible_share or 1.0) * (2.0 if each.truncated else 1.0)
         areas = [*(box_area(each.box) for each in self.image.ignored), self.width * self.height]
         for index, area in enumerate(areas, self.number):
@@ -159,7 +160,7 @@ class Geometry:
         return np.maximum(np.maximum(start[None] - end[:, None], start[:, None] - end[None]), 0.0)
 
     def _shared(self, axis: int) -> np.ndarray:
-        """(M, M) length along an axis that boxes have in common, in pixels."""
+        """Returns the (M, M) length in pixels by which boxes overlap along an axis."""
         return self._shares[axis]
 
     @cached_property
@@ -189,7 +190,7 @@ class Geometry:
         return sure, gaps < self.limits.far * np.maximum(sizes, sizes[to])
 
     def _contact(self, one: int, other: int) -> tuple[bool, bool]:
-        """Whether two instances surely touch, and whether they may."""
+        """Returns whether two instances surely touch, and whether they perhaps do."""
         key = min(one, other), max(one, other)
         if key not in self._contacts:
             first, second = self.image.instances[one], self.image.instances[other]
@@ -216,7 +217,7 @@ class Geometry:
 
     @cached_property
     def _stack(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(M,) z-order, whether it is known, and visible share, 0 where it is not."""
+        """(M,) z-order, whether the z-order is known, and visible share, 0 if unknown."""
         rest = [None] * (len(self.boxes) - self.number)
         orders = [each.z_order for each in self.image.instances] + rest
         shares = [each.visible_share for each in self.image.instances] + rest
@@ -224,7 +225,7 @@ class Geometry:
         return np.array([each or 0 for each in orders]), known, np.array([each or 0.0 for each in shares])
 
     def _in_front(self, to: int) -> tuple[np.ndarray, np.ndarray]:
-        """Known by z-order where one hides a part of the other, or by depth; never guessed from the picture."""
+        """Computes "in front of" from z-order, where one object hides a part of the other, or from depth."""
         orders, known, shares = self._stack
         known = known & known[to]
         above, under = known & (orders > orders[to]), known & (orders < orders[to])
@@ -239,7 +240,7 @@ class Geometry:
         return self._ordered(to, hidden, under, above, self._closer[to], self._closer[:, to])
 
     def _ordered(self, to: int, hides, ordered, contrary, by_depth, against_depth) -> tuple[np.ndarray, np.ndarray]:
-        """In front of an object, or behind it, by what speaks for and against it in z-order and in depth."""
+        """Combines the evidence from z-order and depth for and against "in front of" or "behind" an object."""
         meets, may_meet = self._overlapping(to)
         widths = self.boxes[:, 2] - self.boxes[:, 0]
         in_line = (self._shared(0)[to] >= _LEVEL * np.minimum(widths, widths[to])) & may_meet
@@ -250,7 +251,7 @@ class Geometry:
         return sure, may | sure
 
     def between(self, one: int, other: int) -> tuple[np.ndarray, np.ndarray]:
-        """(M,) which objects surely, and which may, be between two others."""
+        """Computes two (M,) arrays: whether an object is surely, and perhaps, between two others."""
         sure = np.zeros(len(self.boxes), bool)
         for axis in (0, 1):
             toward = self.toward_start(axis)[0]
@@ -268,7 +269,7 @@ class Geometry:
         return sure, may | sure
 
     def nearer(self, landmark: int) -> np.ndarray:
-        """(M, M) [i, k]: whether i is surely nearer to a landmark than k, by the gap of boxes and by centres."""
+        """Computes (M, M) whether i is surely nearer to a landmark than k, by the gap of boxes and by centres."""
         center = (self.boxes[landmark, :2] + self.boxes[landmark, 2:]) / 2
         low = high = np.hypot(*((self.boxes[:, :2] + self.boxes[:, 2:]) / 2 - center).T)
         gap_low = gap_high = self._gaps[landmark]
@@ -283,12 +284,12 @@ class Geometry:
 
 
 def box_area(box: tuple[float, float, float, float]) -> float:
-    """Width times height, in square pixels."""
+    """Computes the area of an xyxy box in square pixels."""
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def masks_near(one, other, distance: int) -> bool:
-    """Whether two instances' masks come within a number of pixels of each other, counted along both axes."""
+    """Returns whether two instances' masks are at most ``distance`` pixels apart along each axis."""
     grown = [_grown(each, distance) for each in (one, other)]
     x0, y0 = max(grown[0][0], grown[1][0]), max(grown[0][1], grown[1][1])
     x1, y1 = min(grown[0][2], grown[1][2]), min(grown[0][3], grown[1][3])
@@ -312,7 +313,7 @@ def _grown(each, distance: int) -> tuple[int, int, int, int]:
 
 
 def _part(each, box: tuple[int, int, int, int]) -> np.ndarray:
-    """(h, w) uint8: an instance's mask inside a box that may reach over its window."""
+    """Returns the (h, w) uint8 part of an instance's mask inside a box, zero outside the mask's window."""
     x0, y0, x1, y1 = box
     part = np.zeros((y1 - y0, x1 - x0), np.uint8)
     left, top, right, bottom = _window(each)
@@ -323,14 +324,14 @@ def _part(each, box: tuple[int, int, int, int]) -> np.ndarray:
 
 
 def bits(rows: np.ndarray) -> list[int]:
-    """Each row of an (R, M) bool array as a number, bit i for column i."""
+    """Converts each row of an (R, M) bool array to a bit set, an integer with bit i for column i."""
     packed = np.packbits(rows, axis=1, bitorder="little")
     data, width = packed.tobytes(), packed.shape[1]
     return [int.from_bytes(data[start : start + width], "little") for start in range(0, len(data), width)]
 
 
 def flags(number: int, size: int) -> np.ndarray:
-    """(size,) bool: which bits of a number are set."""
+    """Converts a bit set to a (size,) bool array."""
     return np.unpackbits(np.frombuffer(number.to_bytes(-(-size // 8), "little"), np.uint8), bitorder="little")[
         :size
     ].astype(bool)

@@ -1,4 +1,4 @@
-"""Task 5: which of several objects of one category an expression means; benchmarks of proved expressions."""
+"""Builds and evaluates benchmarks of intra-class referring: to find one of several objects of the same category."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,20 +12,20 @@ from sos_mm.metrics.grounding import intra_class_scores, mean_intra_class
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
 from sos_mm.referring.concepts import OBJECT
 
-# An object that others hide, or a speck, cannot be told apart by eye; SOS's photographs have none.
+# Least visible share and least share of the image for a target: smaller ones cannot be identified by eye.
 LEAST_VISIBLE, LEAST_SHARE = 0.5, 0.002
 
 
 def intra_class_samples(image: AnnotatedImage, line: Record, most: int | None = None) -> Iterator[Expression]:
-    """Chooses the expressions of an image that tell one object from others of its category.
+    """Selects the expressions of an image that distinguish one object from others of its category.
 
-    Those are expressions with one target, which is seen, whose category has other objects and is complete in the image,
-    and which no crowd of its category joins: a distractor without a box would be scored as nothing.
+    They have one sufficiently visible target, whose category has other objects, is complete in the image, and has no
+    crowd there: a distractor without a box would not be scored.
 
     Args:
         image: The image.
-        line: Its expressions, as of `sos_mm.referring.outputs.image_line`.
-        most: At most so many expressions of an image, those of different targets first; None for all.
+        line: Its expressions, as `sos_mm.referring.outputs.image_line` encodes them.
+        most: Most expressions of an image, with different targets first; None for all.
 
     Yields:
         Each expression with its distractors.
@@ -72,7 +72,7 @@ def evaluate_intra_class(
     """Evaluates boxes that a detector found for the expressions of a benchmark.
 
     Args:
-        ann_file: A file of either form of `sos_mm.formats.intra_class`.
+        ann_file: A file in one of the two formats of `sos_mm.formats.intra_class`.
         predictions: (N, 4) xyxy boxes and (N,) scores in [0, 1] by the id of the expression.
         iou_threshold, overlap: See `sos_mm.metrics.grounding.intra_class_scores`; SOS's figures are those of 'any'.
 
@@ -81,7 +81,7 @@ def evaluate_intra_class(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is of neither form, an expression has no prediction, or a prediction is wrong.
+        ValueError: If it has neither format, an expression has no prediction, or a prediction is invalid.
     """
     scores: list[tuple[float | None, float | None]] = []
     for sample in read_intra_class(ann_file):

@@ -1,4 +1,4 @@
-"""The words of one language, out of its file: what the grammar writes with them, and what the parser understands."""
+"""Reads the words of one language from its file, for the grammar that writes and for the parser."""
 
 import json
 import re
@@ -18,11 +18,11 @@ _TOKEN = re.compile(r"[^\W_]+(?:['\u2019\-][^\W_]+)*|,", re.UNICODE)
 
 
 class Noun(NamedTuple):
-    """How a concept is called.
+    """The forms of a noun.
 
     Attributes:
         one: Its singular.
-        many: Its plural; empty where it has none.
+        many: Its plural; empty if it has none.
         gender: Its grammatical gender; empty in languages without.
         dative: Its singular in the dative.
     """
@@ -34,12 +34,12 @@ class Noun(NamedTuple):
 
     @property
     def unmarked(self) -> bool:
-        """Whether neither its form nor its article tells one from several."""
+        """Whether form and article are the same in singular and plural."""
         return self.one == self.many and not self.gender
 
     @property
     def forms(self) -> set[str]:
-        """All its forms that stand for one thing."""
+        """All singular forms."""
         return {self.one, self.dative or self.one}
 
 
@@ -73,15 +73,15 @@ class Language:
 
     @property
     def lexicon(self) -> dict[tuple[str, ...], list[tuple[str, Any]]]:
-        """Tokens of a phrase -> what it may be, as pairs of a tag and a value."""
+        """Entries, pairs of a tag and a value, by the tokens of a phrase."""
         return self._lexicon
 
     def has_noun(self, concept: str) -> bool:
-        """Whether a concept is in the lexicon without being asked for."""
+        """Returns whether the lexicon has a concept by default; a parser may add others."""
         return concept in self._listed
 
     def nouns(self, concept: str) -> tuple[Noun, ...]:
-        """How a concept is called, the usual word first; empty where the language has no word for it."""
+        """Returns the nouns for a concept, the most usual first; empty if the language has none."""
         if concept not in self._nouns:
             texts = self.words["nouns"].get(concept)
             if texts is None:
@@ -90,7 +90,7 @@ class Language:
         return self._nouns[concept]
 
     def noun_entries(self, concept: str) -> Iterator[tuple[str, str, tuple[str, str, str]]]:
-        """What the lexicon holds of a concept: forms with the concept, their number and their gender."""
+        """Yields the lexicon's entries of a concept: form, tag 'noun', and (concept, number, gender)."""
         understood = tuple(map(self._noun, self.words["understood_nouns"].get(concept, ())))
         for noun in (*self.nouns(concept), *understood):
             for form in sorted({*noun.forms, noun.many} - {""}):
@@ -106,18 +106,18 @@ class Language:
         return Noun(*parts)
 
     def _plural(self, noun: str) -> str:
-        """The regular plural; none for what no rule fits, such as words in other scripts."""
+        """Returns the regular plural; empty if no rule fits, such as for words in other scripts."""
         for pattern, new in self._rules:
             if pattern.search(noun):
                 return pattern.sub(new, noun, count=1)
         return ""
 
     def the(self, case: str, noun: Noun, number: str) -> str:
-        """The definite article."""
+        """Returns the definite article of a noun, empty if there is none."""
         return self._by_form(self.words["the"], case, noun, number)
 
     def adjective(self, stem: str, case: str, noun: Noun, number: str) -> str:
-        """An adjective as it stands behind the definite article."""
+        """Declines an adjective as after the definite article."""
         if stem in self._undeclined:
             return stem
         ending = self._by_form(self.words["adjective_endings"], case, noun, number)
@@ -131,18 +131,18 @@ class Language:
         return table["*"]
 
     def attribute(self, word: str) -> str:
-        """The stem that says an attribute; empty where the language has none."""
+        """Returns the stem of the adjective for an attribute; empty if the language has none."""
         return self.words["attributes"].get(word, word if self.words["unknown_nouns"] else "")
 
     def stands_first(self, word: str) -> bool:
-        """Whether an attribute stands before colours."""
+        """Returns whether an attribute stands before colours."""
         return bool(self._before.search(word))
 
     def _entries(self) -> Iterator[tuple[str, str, Any]]:
         words = self.words
         for tag in ("indefinite", "other", "of", "and", "comma"):
             yield from ((phrase, tag, None) for phrase in words.get(tag, words.get(f"{tag}_words", ())))
-        # With which genders and numbers an article goes, where that depends on it.
+        # The genders and numbers with which an article goes, in languages where it depends on them.
         for phrase in sorted({*words["definite"], *words["the"].values()}):
             keys = (key.split()[1] for key, article in words["the"].items() if article == phrase and key != "*")
             yield phrase, "definite", tuple(sorted(set(keys)))
@@ -199,7 +199,7 @@ class Language:
 
 
 def by_first(lexicon: dict[tuple[str, ...], list]) -> dict[str, dict[str, list]]:
-    """A lexicon's phrases and entries by their first token and their second one, '' where there is none."""
+    """Groups a lexicon's phrases and entries by their first token, then by their second ('' if there is none)."""
     found: dict[str, dict[str, list]] = {}
     for phrase, entries in lexicon.items():
         if phrase:
@@ -209,7 +209,7 @@ def by_first(lexicon: dict[tuple[str, ...], list]) -> dict[str, dict[str, list]]
 
 
 def tokens(text: str) -> tuple[str, ...]:
-    """Words and commas of a text, in lower case.
+    """Splits a text into words and commas, in lower case.
 
     >>> tokens("The dog, that's red.")
     ('the', 'dog', ',', "that's", 'red')
@@ -219,7 +219,7 @@ def tokens(text: str) -> tuple[str, ...]:
 
 @cache
 def language(name: str) -> Language:
-    """A language; read once.
+    """Returns a language; its file is read once.
 
     Raises:
         ValueError: If there is no file of its words.

@@ -1,4 +1,4 @@
-"""Our own file of expressions, written a line an image, so that a run that was killed goes on after its last line."""
+"""Reads and writes our own file of expressions, one line for each image; a killed run resumes after its last line."""
 
 import json
 import os
@@ -14,18 +14,18 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def write_resumable(path: Path, identity: Mapping[str, Any], make: Callable[[int], Iterable[Record]]) -> int:
-    """Writes JSON lines with rising ``index``, or finishes what a run of the same identity began.
+    """Writes JSON lines with ascending ``index``, or resumes an earlier run with the same identity.
 
-    The file is there whole or not at all. Until then its lines stand beside it, under a name that begins with a dot.
-    What the run is stands in another such file until `forget_run`, so that a whole file is not made again before.
+    The file appears when it is complete. Until then its lines are in a hidden file beside it. A second hidden file
+    stores the identity until `forget_run`, so that a run that is repeated before does not write the file again.
 
     Args:
-        path: The file; replaced if it is there.
-        identity: What decides its content, as JSON holds it.
-        make: Gives the lines whose ``index`` is at least its argument.
+        path: The file; replaced if it exists.
+        identity: The settings that determine its content, as JSON-ready values.
+        make: Yields the lines whose ``index`` is at least its argument.
 
     Returns:
-        How many lines this run wrote.
+        The number of lines that this run wrote.
 
     Raises:
         OSError: If the file cannot be written.
@@ -38,14 +38,14 @@ def write_resumable(path: Path, identity: Mapping[str, Any], make: Callable[[int
             return 0
         start = _whole_lines(part) if part.exists() else 0
     else:
-        # In this order: a file without a part beside it is taken for that of the run noted.
+        # In this order: a complete file without a partial one is taken for the result of the stored identity.
         part.write_bytes(b"")
         write_atomic(noted, said)
     written = 0
     with open(part, "ab") as file:
         for line in make(start):
             file.write(_encode(line).encode() + b"\n")
-            # What this process wrote survives its end, and a torn line is written again.
+            # Flushed lines survive a killed process; a resumed run writes an incomplete last line again.
             file.flush()
             written += 1
     sync(part)
@@ -54,7 +54,7 @@ def write_resumable(path: Path, identity: Mapping[str, Any], make: Callable[[int
 
 
 def forget_run(path: Path) -> None:
-    """Ends a run: the next one of the same identity makes the file anew."""
+    """Deletes the stored identity of a run, so that the next run writes the file again."""
     _noted(path).unlink(missing_ok=True)
 
 
@@ -63,7 +63,7 @@ def _noted(path: Path) -> Path:
 
 
 def _whole_lines(part: Path) -> int:
-    """Cuts off a torn last line; the index behind that of the last whole one."""
+    """Removes an incomplete last line; returns the ``index`` that follows the last complete line."""
     with open(part, "r+b") as file:
         start, last = 0, b""
         for line in file:
@@ -75,7 +75,7 @@ def _whole_lines(part: Path) -> int:
 
 
 def read_lines(path: Path) -> Iterator[Record]:
-    """Reads lines that were written here, one at a time."""
+    """Yields the lines of a file that `write_resumable` wrote."""
     with open(path, encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)

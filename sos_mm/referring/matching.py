@@ -1,4 +1,4 @@
-"""Which instances of an image an expression of some file is said to mean."""
+"""Reads expressions from files, and matches their targets with the instances of an image."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from sos_mm.formats.referring import read_expression_lines
 from sos_mm.metrics.grounding import box_ious
 from sos_mm.referring.annotated_image import AnnotatedImage
 
-# A box of another file is that of an instance from this intersection over union on.
+# Least intersection over union for a target's box to match an instance.
 LEAST_IOU = 0.7
 
 
 @dataclass(frozen=True)
 class Claim:
-    """An expression and what it is said to mean, by whatever its file names that.
+    """An expression and its targets, in the form in which its file gives them.
 
     Attributes:
-        id: Of the expression in its file.
-        text: Its words.
-        file_name: The image's file; empty if not told.
-        image_id: The image's id in the data set; None if not told.
-        positions: Of the targets among the image's instances; None if not told.
-        ids: Of the targets' annotations; None if not told.
-        boxes: Half-open xyxy boxes of the targets; None if not told.
-        language: As an ISO 639-1 code; empty if not told.
+        id: Id of the expression in its file.
+        text: The expression.
+        file_name: The image's file; empty if not given.
+        image_id: The image's id in the data set; None if not given.
+        positions: Indices of the targets among the image's instances; None if not given.
+        ids: Ids of the targets' annotations; None if not given.
+        boxes: Half-open xyxy boxes of the targets in pixels; None if not given.
+        language: Language of the expression, as an ISO 639-1 code; empty if not given.
     """
 
     id: Any
@@ -45,12 +45,12 @@ def read_claims(path: str | Path, instances: str | Path | None = None, split: st
 
     Args:
         path: The file.
-        instances: The COCO instances that an authors' list names.
-        split: Of an authors' list, only this one; None for all.
+        instances: The COCO instances to which an authors' list refers.
+        split: The split to read from an authors' list; None for all.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is of none of these kinds; names the record.
+        ValueError: If it has none of these formats; names the record.
     """
     text = read_text(path)
     if text.lstrip().startswith("["):
@@ -83,13 +83,13 @@ def _claim_of_line(line: dict, each: dict, name: str) -> Claim:
 
 
 class ClaimsByImage:
-    """Expressions by the image that they are of: that of the same file name, else of the same id.
+    """Expressions by their image, which has the same file name or, without one, the same id.
 
     Args:
         claims: The expressions.
 
     Attributes:
-        number: How many there are.
+        number: Number of expressions.
     """
 
     def __init__(self, claims: Iterator[Claim]):
@@ -104,20 +104,20 @@ class ClaimsByImage:
                 self._by_id.setdefault(each.image_id, []).append(each)
 
     def take(self, image: AnnotatedImage) -> list[Claim]:
-        """Gives those of an image and forgets them."""
+        """Removes the expressions of an image, and returns them."""
         named = self._by_name.pop(PurePosixPath(image.file_name).name, [])
         return named + (self._by_id.pop(image.image_id, []) if image.image_id is not None else [])
 
     @property
     def left(self) -> list[Claim]:
-        """Those whose image was not asked for."""
+        """The expressions that were not taken."""
         return [each for claims in (*self._by_name.values(), *self._by_id.values()) for each in claims]
 
 
 def targets_of(claim: Claim, image: AnnotatedImage) -> tuple[int, ...] | None:
-    """Positions of the instances that an expression is said to mean; None if one is not among them.
+    """Finds the indices of an expression's targets among the instances; None if one is not found.
 
-    Ids count first, then boxes, then positions, which depend on how the data set was read.
+    Ids take precedence over boxes, and boxes over indices, which depend on how the data set was read.
     """
     if claim.ids is not None:
         places = {each.id: place for place, each in enumerate(image.instances)}

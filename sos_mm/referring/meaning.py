@@ -1,15 +1,16 @@
-"""What an expression means: its logical form as JSON-ready values, and its evaluation on facts.
+"""Represents the meaning of an expression as JSON-ready values (its logical form), and evaluates it on facts.
 
 A noun phrase is a dict. All keys but the first two are left out where they would be empty.
 
-- ``number``: 'one'; 'all'; 'count' with ``count``; 'unmarked' (the words do not tell one from several, as 'sheep' do
-  not); of a landmark also 'some' ('a dog').
+- ``number``: 'one'; 'all'; 'count' with ``count``; 'unmarked' (the words are the same for one and for several, as in
+  'sheep'); for a landmark also 'some' ('a dog').
 - ``head``: a concept, a broader term, or 'object'.
 - ``attributes``: sorted ``[kind, value]`` pairs; kinds are 'color', 'word' and 'size' ('large', 'small').
 - ``positions``: sorted, of 'left', 'right', 'top', 'bottom', 'middle'.
-- ``relations``: dicts with ``relation`` and ``to``, one noun phrase; for 'between' two, or one of two things.
+- ``relations``: dicts with ``relation`` and ``to``, a list of one noun phrase; for 'between' of two, or of one that
+  means two objects.
 - ``rank``: a dict with ``by`` (a side, 'large', 'small', 'front', 'back', or 'near' or 'far' with ``to``) and ``n``,
-  from 1. With a count it means the first so many.
+  from 1. With ``count`` it means the first ``count`` objects.
 
 `docs/referring.md` defines when each holds.
 """
@@ -24,12 +25,12 @@ _OPPOSITE_SIDE = {"left": "right", "right": "left", "top": "bottom", "bottom": "
 
 
 class Meant(NamedTuple):
-    """What a noun phrase means in an image.
+    """The instances that a noun phrase means in an image.
 
     Attributes:
-        sure: Positions of the instances that it surely means, rising.
-        possible: Positions of those that it may mean, rising; a superset.
-        open: Whether it may also mean something that is not annotated.
+        sure: Indices of the instances that it surely means, ascending.
+        possible: Indices of the instances that it may mean, ascending; a superset of ``sure``.
+        open: Whether it may also mean an object that is not annotated.
     """
 
     sure: tuple[int, ...]
@@ -38,25 +39,25 @@ class Meant(NamedTuple):
 
 
 def copied(meaning: Any) -> Any:
-    """A copy of a noun phrase that shares nothing with it that could be changed."""
+    """Returns a deep copy of a noun phrase."""
     if isinstance(meaning, dict):
         return {key: copied(value) for key, value in meaning.items()}
     return [copied(each) for each in meaning] if isinstance(meaning, list) else meaning
 
 
 def evaluate(meaning: Phrase, facts: Facts) -> Meant:
-    """What a noun phrase means in an image.
+    """Finds the instances that a noun phrase means in an image.
 
     Args:
         meaning: The noun phrase; see the module.
-        facts: Those of the image.
+        facts: Facts of the image.
     """
     sure, may = denotation(meaning, facts)
     return Meant(indices(sure), indices(may & facts.real), bool(may & ~facts.real))
 
 
 def denotation(meaning: Phrase, facts: Facts) -> Fact:
-    """The objects that a noun phrase surely, and that it may mean, phantoms among the latter."""
+    """Finds the objects that a noun phrase surely means, and may mean; the latter include phantoms."""
     kind = facts.head(meaning["head"])
     for key, value in meaning.get("attributes", ()):
         if key != "size":
@@ -81,16 +82,16 @@ def denotation(meaning: Phrase, facts: Facts) -> Fact:
 
 
 def at_position(name: str, kind: Fact, facts: Facts) -> Fact:
-    """At a place of the image; of several things of a kind perhaps also the outermost one."""
+    """Finds the objects at a position of the image; among several objects of a kind, perhaps the outermost one too."""
     sure, may = facts.position(name)
-    # A phantom stands for any number of things.
+    # A phantom stands for any number of objects.
     if kind.may & (kind.may - 1) or kind.may & ~facts.real:
         may |= kind.may & ~_surely_elsewhere(name, kind, facts)
     return Fact(sure, may)
 
 
 def _surely_elsewhere(name: str, kind: Fact, facts: Facts) -> int:
-    """Those of a kind that surely are not the ones at a side, or in the middle, of all of that kind."""
+    """Finds the objects of a kind that surely are not the outermost, or the middle one, of that kind."""
     elsewhere = 0
     if name == "middle":
         phantoms = kind.may & ~facts.real
@@ -111,7 +112,10 @@ def _surely_elsewhere(name: str, kind: Fact, facts: Facts) -> int:
 
 
 def _relation(relation: dict[str, Any], facts: Facts) -> Fact:
-    """In a relation to a landmark: surely if it holds for whichever is meant, perhaps if for one that may be."""
+    """Finds the objects in a relation to a landmark.
+
+    It surely holds if it holds for every object that the landmark's phrase may mean, and perhaps if for any of them.
+    """
     if relation["relation"] == "between":
         return _between(relation["to"], facts)
     landmark = relation["to"][0]
@@ -143,7 +147,7 @@ def _between(landmarks: list[Phrase], facts: Facts) -> Fact:
 
 
 def _ranked(rank: dict[str, Any], among: Fact, facts: Facts, first: int) -> Fact:
-    """The n-th of a kind, or the first so many if ``first`` is not 0."""
+    """Finds the n-th object in an order, or the first ``first`` ones if ``first`` is not 0."""
     if "to" not in rank:
         return _in_order(rank["n"], among, facts.order(rank["by"]), facts, first)
     landmarks = denotation(rank["to"][0], facts)
@@ -163,7 +167,7 @@ def _in_order(n: int, among: Fact, order: Order, facts: Facts, first: int) -> Fa
         before = among.sure & order.before[index]
         unclear = among.may & ~order.after[index] & ~before & ~own
         least = before.bit_count()
-        # Of phantoms there may be any number, so also before one of them.
+        # A phantom stands for any number of objects, so any number may precede it.
         most = among.may.bit_count() + n if (unclear | own) & phantoms else least + unclear.bit_count()
         if own & among.sure and (most < first if first else least == most == n - 1):
             sure |= own
@@ -173,12 +177,12 @@ def _in_order(n: int, among: Fact, order: Order, facts: Facts, first: int) -> Fa
 
 
 def judge(meaning: Phrase, facts: Facts, targets: tuple[int, ...]) -> tuple[str, str]:
-    """Whether a noun phrase means exactly the targets.
+    """Judges whether a noun phrase means exactly the targets.
 
     Args:
         meaning: The noun phrase.
-        facts: Those of the image.
-        targets: Positions of the instances that it is said to mean, none for an expression without target.
+        facts: Facts of the image.
+        targets: Indices of the instances that it should mean; empty for an expression without target.
 
     Returns:
         'true', 'refused' or 'undecidable', and the reason, empty for 'true'.
@@ -229,16 +233,16 @@ def _wrong_number(number: str, count: int, targets: int) -> str:
 
 
 def has_landmarks(meaning: Phrase, facts: Facts) -> bool:
-    """Whether the image may show something of the kind of each landmark."""
+    """Returns whether the image may show an object of each landmark's head noun."""
     owners = [*meaning.get("relations", ()), *([meaning["rank"]] if "to" in meaning.get("rank", {}) else [])]
     landmarks = [each for owner in owners for each in owner["to"]]
     return all(facts.head(each["head"]).may and has_landmarks(each, facts) for each in landmarks)
 
 
 def kind_of(meaning: Phrase) -> str:
-    """What tells its targets apart: 'category', 'attribute', 'spatial' or 'mixed'.
+    """Returns what distinguishes the targets of a meaning: 'category', 'attribute', 'spatial' or 'mixed'.
 
-    Size is an attribute, as is an order by size; depth is spatial.
+    Size and order by size are attributes; depth is spatial.
     """
     by_size = meaning.get("rank", {}).get("by") in ("large", "small")
     attribute = bool(meaning.get("attributes")) or by_size

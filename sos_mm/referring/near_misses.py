@@ -1,4 +1,4 @@
-"""What differs from a true expression in one thing: near misses that mean nothing, and twins."""
+"""Changes one detail of a true expression: into a near miss without target, or the other half of a minimal pair."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -20,25 +20,25 @@ _MOST_COUNTED = 4
 
 
 class NearMisses:
-    """Changes one thing of what true expressions of an image mean, so that it may well mean nothing.
+    """Changes one detail of true expressions of an image, so that they probably have no target.
 
     Args:
-        facts: Those of the image.
-        language: In which it is to be said.
-        draws: Where choices come from.
+        facts: Facts of the image.
+        language: Language of the expressions.
+        draws: Source of the random choices.
     """
 
     def __init__(self, facts: Facts, language: Language, draws: Draws):
         self._facts, self._language, self._draws = facts, language, draws
 
     def near(self, meaning: Phrase) -> tuple[Phrase, str] | None:
-        """A changed meaning, and what was changed; None if nothing came to mind.
+        """Changes one detail of a meaning; None if the drawn change is not possible.
 
         Args:
-            meaning: That of a true expression.
+            meaning: Meaning of a true expression.
 
         Returns:
-            The meaning, and 'object', 'attribute', 'relation' or 'count'.
+            The changed meaning, and the kind of change: 'object', 'attribute', 'relation' or 'count'.
         """
         ways = [self._other_object]
         if any(kind != "size" for kind, _ in meaning.get("attributes", ())):
@@ -57,14 +57,14 @@ class NearMisses:
         return [each for each, found in nouns if found and not found[0].unmarked]
 
     def _absent_like(self, concept: str, only_like: bool = False) -> str | None:
-        """A concept that is surely absent, and plausible where the other one is."""
+        """Draws a concept that is surely absent, preferably one similar to ``concept``; None if there is none."""
         siblings = self._facts.concepts.siblings(concept)
         alike = [each for each in self._absent if each in siblings]
         choices = alike if only_like or (alike and self._draws.below(3)) else self._absent
         return self._draws.one(choices) if choices else None
 
     def _other_object(self, meaning: Phrase) -> tuple[Phrase, str] | None:
-        # A feature of its own kind alone would be odd of another: "the peeled bus".
+        # An attribute word may not fit an unrelated category: "the peeled bus".
         featured = any(kind == "word" for kind, _ in meaning.get("attributes", ()))
         other = None if meaning["number"] == "unmarked" else self._absent_like(meaning["head"], featured)
         if other is None:
@@ -121,15 +121,15 @@ class NearMisses:
 
 
 def twins(meaning: Phrase, facts: Facts, draws: Draws) -> Iterator[tuple[Phrase, int]]:
-    """Meanings that differ in one attribute or relation and surely mean one instance, in random order.
+    """Yields changes of one attribute or relation that surely mean one instance, in random order.
 
     Args:
-        meaning: That of a true expression.
-        facts: Those of the image.
-        draws: Where choices come from.
+        meaning: Meaning of a true expression.
+        facts: Facts of the image.
+        draws: Source of the random choices.
 
     Yields:
-        A meaning and the position of the instance.
+        A meaning and the index of the instance.
     """
     for changed in draws.shuffled(list(_changes(meaning, facts))):
         meant = denotation(changed, facts)

@@ -14,7 +14,7 @@ from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.expression import ReferringExpression
 from sos_mm.referring.tokens import Counter
 
-# SOS draws the length of a caption so, in characters. mmdet cuts captions at 256 tokens.
+# SOS draws the length of a caption from this range, in characters. mmdet truncates captions at 256 tokens.
 CAPTION_TOKENS = (150, 255)
 MOST_TOKENS = 256
 _REST = [each.name for each in fields(ReferringExpression) if each.name not in ("text", "targets")]
@@ -30,11 +30,11 @@ def image_line(
     """Encodes the expressions of an image as a line of our own file.
 
     Args:
-        image: The image; its instances have the ids that the source gives them.
-        expressions: What is said of it.
-        category_ids: Ids by the names of categories; 1 for those that have none.
-        index: Its position in the data set, from 0, of which the ids of expressions are made.
-        with_ids: Whether to write the ids of instances, which are then those of the source.
+        image: The image; its instances have the source's ids.
+        expressions: The image's expressions.
+        category_ids: Ids by category name; categories without one get 1.
+        index: The image's index in the data set, from 0; the ids of the expressions are derived from it.
+        with_ids: Whether to write the source's ids of the instances.
 
     Raises:
         ValueError: If there are more than a thousand expressions.
@@ -56,15 +56,15 @@ def _plain(value: float) -> float | int:
 
 
 class CaptionWriter:
-    """Joins the expressions of an image into captions of ODVG for grounding.
+    """Joins the expressions of an image into captions of ODVG for grounding, in random order.
 
-    The order is drawn. A caption has at most so many tokens as are drawn for it, its two special ones included. Those
-    of an expression are counted with its stop. Of expressions with the same words one is kept. One that is longer than
-    any caption is left out.
+    The token limit of each caption is drawn from a range; it includes the two special tokens and the full stop after
+    each expression. Expressions with equal words are written once. An expression that is too long for any caption is
+    left out.
 
     Args:
         count: Counts the tokens of a text; see `sos_mm.referring.tokens`.
-        tokens: Least and most tokens that are drawn for a caption.
+        tokens: Least and greatest token limit of a caption.
 
     Raises:
         ValueError: If ``tokens`` are not two integers, the first not above the second, in [8, 256].
@@ -81,11 +81,11 @@ class CaptionWriter:
         """Encodes the captions of an image.
 
         Args:
-            line: As of `image_line`.
-            rng: Draws the order and the lengths.
+            line: The image's line, as `image_line` encodes it.
+            rng: Draws the order and the token limits.
 
         Yields:
-            ODVG lines; none where nothing is said of the image.
+            ODVG lines; none for an image without expressions.
         """
         by_words = {clean_phrase(each["text"]).lower(): each for each in line["expressions"]}
         chosen = list(by_words.values())
@@ -101,7 +101,7 @@ class CaptionWriter:
 
 
 def single_lines(line: Record) -> Iterator[Record]:
-    """Encodes each expression of an image as an ODVG line of its own, without regions where it means nothing."""
+    """Encodes each expression of an image as one ODVG line, which has no regions if there is no target."""
     image = image_part(line["file_name"], (line["height"], line["width"]))
     for each in line["expressions"]:
         part = {"expression_id": each["id"], "image_id": line["image_id"], "dataset_name": "referring"}

@@ -18,19 +18,18 @@ Described = tuple[AnnotatedImage, Sequence[ReferringExpression]]
 
 @dataclass(eq=False)
 class Paraphrasing:
-    """Has a language model reword proved expressions.
+    """Lets a language model reword proved expressions.
 
-    A new wording is kept if it is parsed, true and unique of the same targets. It need not say all that the old one
-    said.
+    A new wording is kept if it can be parsed and is true and unique for the same targets. It may leave out details of
+    the original.
 
     Args:
-        model: What writes.
-        number: How many wordings of each expression are asked for.
-        prompts: A file with the prompt 'paraphrase' of the gaps ``expressions``, ``language`` and ``number``.
+        model: The language model.
+        number: Number of requested wordings of each expression.
+        prompts: A file with the prompt 'paraphrase', which has the gaps ``expressions``, ``language`` and ``number``.
 
     Attributes:
-        report: What became of the wordings, by the kind of the expressions; 'unknown' where there is none of
-            that id.
+        report: Counts of kept and refused wordings by the kind of the original; 'unknown' for ids of no expression.
 
     Raises:
         ValueError: If an argument is out of its range, or the file has no such prompt.
@@ -46,10 +45,10 @@ class Paraphrasing:
         self._prompt = named_prompt(self.prompts, "paraphrase")
 
     def reword(self, described: Iterable[Described]) -> Iterator[list[ReferringExpression]]:
-        """Rewords the expressions of images, in their order; gives the new ones of each, none if refused.
+        """Yields the new expressions of each image, in order; an empty list if its request is refused.
 
         Args:
-            described: Images and their proved expressions, those of an image in one language.
+            described: Images and their proved expressions; all expressions of an image are in one language.
 
         Raises:
             EndpointError, ImportError, OSError: As `LanguageModel.ask`.
@@ -58,7 +57,7 @@ class Paraphrasing:
             yield self.proved(image, expressions, answer) if answer else []
 
     def request(self, described: Described) -> Request | None:
-        """What is asked about an image; None if it has no expressions."""
+        """Builds the request about an image; None if it has no expressions."""
         _, expressions = described
         if not expressions:
             return None
@@ -90,7 +89,7 @@ class Paraphrasing:
     def proved(
         self, image: AnnotatedImage, expressions: Sequence[ReferringExpression], answer: Answer
     ) -> list[ReferringExpression]:
-        """The new wordings of an answer that the facts prove; counts the others."""
+        """Returns the new wordings of an answer that the facts prove, and counts all in the report."""
         self.report.images += 1
         if answer.reason:
             self.report.refused_images[answer.reason] += 1
@@ -119,7 +118,7 @@ class Paraphrasing:
 
 @dataclass(frozen=True)
 class _Check:
-    """Refuses an answer of which nothing can be used."""
+    """Refuses an answer without any usable wording."""
 
     expressions: int
 

@@ -1,7 +1,6 @@
-"""From a sentence to what it means, by the same file of words that sentences are written with.
+"""Parses sentences into meanings, with the same file of words that `sos_mm.referring.wording` writes with.
 
-A sentence that can be read in several ways gives all of them. What is not understood to its last word gives none:
-nothing is guessed.
+An ambiguous sentence gives all its readings. A sentence with any part that is not understood gives none.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 from sos_mm.referring.language import Language, by_first, language, tokens
 from sos_mm.referring.meaning import Phrase
 
-# No sentence that can be understood is longer.
+# Longest sentence that is parsed, in tokens and in characters.
 _LONGEST = 60
 _MOST_CHARACTERS = 600
 _MOST_READINGS = 64
@@ -19,12 +18,12 @@ _DEEPEST = 2
 
 
 class Parser:
-    """Reads sentences of one language.
+    """Parses sentences of one language.
 
     Args:
         language: The language.
-        categories: Concepts whose names are understood beside those of the language's file.
-        attributes: Words that are understood as attributes beside those of the file.
+        categories: Concepts whose names are understood in addition to those in the language's file.
+        attributes: Words that are understood as attributes in addition to those in the file.
     """
 
     def __init__(self, language: Language, categories: frozenset[str], attributes: frozenset[str]):
@@ -41,7 +40,7 @@ class Parser:
         self._by_first = (language.by_first, by_first(more))
 
     def readings(self, text: str) -> tuple[Phrase, ...]:
-        """Everything that a sentence can mean; empty if it is not understood."""
+        """Returns all readings of a sentence as noun phrases; empty if it is not understood."""
         if len(text) > _MOST_CHARACTERS:
             return ()
         words = tokens(text)
@@ -50,7 +49,7 @@ class Parser:
         return _Sentence(words, self._matches(words)).readings()
 
     def _matches(self, words: tuple[str, ...]) -> list[dict[str, list[tuple[int, Any]]]]:
-        """For each place and tag, where phrases of that tag end and what they mean."""
+        """Finds, for each token index and tag, the ends and values of the lexicon's phrases that start there."""
         found = []
         following = (*words[1:], "")
         for start, (word, second) in enumerate(zip(words, following, strict=True)):
@@ -70,7 +69,7 @@ class Parser:
 
 
 class _Sentence:
-    """One sentence on its way; a method yields (end, what was read) for each way to read on from a place."""
+    """Parses one sentence; a method yields (end, result) for each way to parse on from a token index ``start``."""
 
     def __init__(self, words: tuple[str, ...], matches: list[dict[str, list[tuple[int, Any]]]]):
         self._length, self._matches = len(words), matches
@@ -84,13 +83,13 @@ class _Sentence:
                 if end == self._length and phrase["number"] != "some":
                     found.setdefault(repr(phrase), phrase)
                 elif end == self._length and phrase["number"] == "some":
-                    # "A dog on the left" as a whole sentence means the one that there is.
+                    # The complete sentence "a dog on the left" means the only one that there is.
                     phrase = {**phrase, "number": "one"}
                     found.setdefault(repr(phrase), phrase)
         return tuple(found.values())
 
     def _phrases(self, start: int, depth: int) -> list[tuple[int, Phrase]]:
-        """Noun phrases from a place."""
+        """Returns the noun phrases that begin at a token index."""
         key = start, depth
         if key not in self._known:
             self._known[key] = []
@@ -106,7 +105,7 @@ class _Sentence:
         return self._known[key]
 
     def _heads(self, start: int) -> Iterator[tuple[int, "_Draft"]]:
-        """Determiners, what stands before a noun, and the noun."""
+        """Parses determiners, the words before a noun, and the noun."""
         yield from self._determiners(start, _Draft(), 0)
 
     def _determiners(self, start: int, draft: "_Draft", depth: int) -> Iterator[tuple[int, "_Draft"]]:
@@ -142,7 +141,7 @@ class _Sentence:
             yield from self._adjectives(end, draft.with_ordinal(number), depth + 1)
 
     def _counted(self, start: int, draft: "_Draft | None", depth: int) -> Iterator[tuple[int, "_Draft"]]:
-        """Adjectives behind a superlative, perhaps a number first: "the leftmost two dogs"."""
+        """Parses adjectives after a superlative, with an optional number: "the leftmost two dogs"."""
         if draft is None:
             return
         yield from self._adjectives(start, draft, depth + 1)
@@ -152,18 +151,18 @@ class _Sentence:
                 yield from self._adjectives(end, changed, depth + 1)
 
     def _of_several(self, start: int, draft: "_Draft | None") -> Iterator[tuple[int, "_Draft"]]:
-        """The largest "of the three dogs": their number is left out, which is no part of what is meant."""
+        """Parses "of the three dogs" after "the largest"; the number is dropped, as the meaning does not need it."""
         for end, several in self._determiners(start, _Draft(), 0):
             plain = not (several.rank or several.ordinal or several.positions)
             if draft is not None and plain and several.form == "many" and several.determiner != "indefinite":
                 yield end, draft._replace(head=several.head, form="one", attributes=several.attributes)
 
     def _joined(self, start: int) -> int:
-        """Behind a comma between adjectives."""
+        """Returns the token index after an optional comma between adjectives."""
         return next((end for end, _ in self._matches[start].get("comma", ())), start)
 
     def _behind(self, start: int, draft: "_Draft", depth: int) -> Iterator[tuple[int, "_Draft"]]:
-        """What stands behind a noun, each addition taken or not."""
+        """Parses what follows a noun, with each addition taken or not."""
         yield start, draft
         for place in self._skipped(start):
             for end, changed in self._additions(place, draft, depth):
@@ -177,7 +176,7 @@ class _Sentence:
                 yield end, draft
 
     def _skipped(self, start: int) -> Iterable[int]:
-        """Places that are reached from one by words without a meaning of their own, in any order, up to four."""
+        """Returns the token indices that are reached by skipping up to four phrases without a meaning of their own."""
         reached, front = {start}, {start}
         for _ in range(4):
             front = {
@@ -211,7 +210,7 @@ class _Sentence:
             yield from self._landmarks(here, draft, depth)
 
     def _closes_clause(self, start: int) -> bool:
-        """Whether the word before a place is one of a clause: "that is red"."""
+        """Returns whether the phrase before a token index opens a clause, such as "that is" in "that is red"."""
         return any(
             end == start
             for place in range(max(start - 3, 0), start)
@@ -236,7 +235,7 @@ class _Sentence:
 
 
 class _Draft(NamedTuple):
-    """A noun phrase as far as it was read; a method gives another one, or None where the words do not go together."""
+    """A partly parsed noun phrase; methods return an extended copy, or None if the words do not fit together."""
 
     determiner: str = ""
     genders: tuple = ()
@@ -284,7 +283,7 @@ class _Draft(NamedTuple):
         return None if ranked is None else ranked._replace(ordinal=0)
 
     def finish(self) -> Phrase | None:
-        """The noun phrase; None where its words do not go together."""
+        """Returns the complete noun phrase; None if its words do not fit together."""
         number = self._number()
         if number is None or self.ordinal:
             return None
@@ -320,5 +319,5 @@ class _Draft(NamedTuple):
 def parser(
     language_name: str, categories: frozenset[str] = frozenset(), attributes: frozenset[str] = frozenset()
 ) -> Parser:
-    """The parser of a language that also knows these categories and attributes; made once for each set of them."""
+    """Returns the parser of a language that also knows some categories and attributes; cached by its arguments."""
     return Parser(language(language_name), categories, attributes)

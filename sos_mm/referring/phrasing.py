@@ -1,7 +1,7 @@
-"""A grammar that writes referring expressions, each proved to be true and unique by the facts of its image.
+"""Writes referring expressions by a grammar; the facts of the image prove each to be true and unique.
 
-It proposes what might be said of a target, asks the facts whether exactly the target is meant, and puts what passes
-into words; the sentence is read back, and all its readings must pass as well.
+The grammar proposes a meaning for a target, checks by the facts that it means exactly the target, and converts it to a
+sentence. The sentence is parsed again, and all its readings must pass the same check.
 """
 
 from collections.abc import Callable
@@ -26,14 +26,14 @@ _PICKS = 24
 
 @dataclass(frozen=True)
 class Amounts:
-    """How many expressions an image gets.
+    """Numbers of expressions for an image.
 
     Attributes:
-        each: Least and most of each of the kinds attribute, spatial and mixed, as far as the image allows.
-        least: Least number in all, as far as the image allows.
-        several: Share of expressions that mean several instances.
-        none: Share of expressions that mean nothing that the image shows.
-        tries: How many proposals are made for an expression before it is given up.
+        each: Least and most expressions of each of the kinds attribute, spatial and mixed, if the image allows it.
+        least: Least number of expressions in total, if the image allows it.
+        several: Share of expressions with several targets.
+        none: Share of expressions without target.
+        tries: Most proposals for one expression.
 
     Raises:
         ValueError: If a number is out of its range.
@@ -65,21 +65,21 @@ def write(
     amounts: Amounts | None = None,
     facts: Facts | None = None,
 ) -> list[ReferringExpression]:
-    """Writes expressions for an image, single, plural and without target, all of them proved.
+    """Writes proved expressions for an image, with one target, several or none.
 
-    What the image does not allow is not written: none for an image without instances, no singular expression for twins
-    that nothing tells apart, none without target where absence is not known, none in a language that has no words for
-    what the image shows.
+    Only expressions that can be proved are written. There are none for an image without instances, none with one target
+    for objects that cannot be distinguished, none without target if no category is annotated completely, and none
+    for objects that the language has no words for.
 
     Args:
         image: The image.
-        generator: Where every draw comes from.
-        language: Of the expressions, as an ISO 639-1 code.
-        amounts: How many of which.
-        facts: The facts of the image, to use other thresholds; those under the default ones if None.
+        generator: Source of all random choices.
+        language: Language of the expressions, as an ISO 639-1 code.
+        amounts: Numbers of expressions; the default ones if None.
+        facts: The facts of the image, to use other thresholds; those with the default ones if None.
 
     Raises:
-        ValueError: If there are no words of the language.
+        ValueError: If the language is unknown.
     """
     return _Writer(image, generator, language, amounts or Amounts(), facts or facts_of(image)).write()
 
@@ -94,7 +94,7 @@ class _Writer:
         self._written: dict[str, ReferringExpression] = {}
         self._said: set[str] = set()
         self._failed: set[tuple[Callable, str]] = set()
-        # By text, what near misses and twins of an expression are made from: its picks, and whether it is of two.
+        # By text, the picks of `Wording` and its ``of_two``, which near misses and minimal pairs reuse.
         self._source: dict[str, tuple[list[int], bool]] = {}
 
     def write(self) -> list[ReferringExpression]:
@@ -113,7 +113,7 @@ class _Writer:
         return sum(each.kind == kind for each in self._written.values())
 
     def _fill(self, kind: str, wanted: int) -> None:
-        """Writes expressions of a kind until there are so many, or no more are found."""
+        """Writes expressions of a kind until there are ``wanted`` ones, or no more are found."""
         amounts = self._amounts
         none, several = (self._rounded(share * wanted) for share in (amounts.none, amounts.several))
         ways: list[tuple[int, Callable[[str], bool]]] = [
@@ -123,7 +123,7 @@ class _Writer:
             for _ in range(number):
                 if self._count(kind) < wanted:
                     way(kind)
-        # What one way could not give, the others may; but sentences without target stay the fewer.
+        # If one way finds too few, the others fill up; but sentences without target remain the minority.
         for way in (self._single, self._several):
             while self._count(kind) < wanted and way(kind):
                 pass
@@ -135,7 +135,7 @@ class _Writer:
         return 2 * of_kind.count(False) < of_kind.count(True)
 
     def _rounded(self, number: float) -> int:
-        """The number, rounded up as often as its fraction says."""
+        """Rounds a number randomly, up with the probability of its fraction."""
         return int(number) + (self._draws.below(1000) < 1000 * (number % 1))
 
     def _single(self, kind: str) -> bool:
@@ -145,7 +145,7 @@ class _Writer:
         return self._propose(self._proposer.several, kind)
 
     def _propose(self, propose: Callable, kind: str) -> bool:
-        """Writes the first of some proposals that holds; says whether one did. What failed is not tried again."""
+        """Writes the first proposal that is true; returns whether there was one. A failed kind is not tried again."""
         if (propose, kind) in self._failed:
             return False
         for _ in range(self._amounts.tries):
@@ -156,7 +156,7 @@ class _Writer:
         return False
 
     def _none(self, kind: str) -> bool:
-        """A near miss of something true that was written."""
+        """Writes a near miss of a true expression; returns whether one was found."""
         bases = [each for each in self._written.values() if each.kind == kind and each.targets]
         if not bases:
             return False
@@ -170,7 +170,7 @@ class _Writer:
     def _try(
         self, meaning: Phrase, targets: tuple[int, ...], base: ReferringExpression | None = None, changed: str = ""
     ) -> bool:
-        """Writes what is meant, if it is true, new and can be said."""
+        """Writes a meaning as an expression if it is true, new and has words; returns whether it was written."""
         key = repr(meaning)
         if key in self._said or judge(meaning, self._facts, targets)[0] != "true":
             return False
@@ -200,7 +200,10 @@ class _Writer:
         return True
 
     def _pair(self, base: ReferringExpression) -> None:
-        """Writes what differs from an expression in one thing and means another instance of the category."""
+        """Writes the counterpart of an expression in a minimal pair.
+
+        It differs in one attribute or relation and means another instance of the same category.
+        """
         category = self._facts.categories[base.targets[0]]
         high = self._amounts.each[1]
         if self._facts.categories.count(category) < 2 or self._count(base.kind) >= high or self._draws.below(3):
@@ -210,7 +213,7 @@ class _Writer:
                 return
 
     def _is_of_two(self, meaning: Phrase) -> bool:
-        """Whether an order is one of exactly two things."""
+        """Returns whether a meaning ranks exactly two objects."""
         if "rank" not in meaning:
             return False
         kind = self._facts.head(meaning["head"])

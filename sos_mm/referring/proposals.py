@@ -1,4 +1,4 @@
-"""What might be said of an image's instances: proposals, which are judged before they are written."""
+"""Proposes meanings of referring expressions for an image's instances; callers judge them before writing them."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
@@ -18,20 +18,21 @@ _POSITIONS = (["left"], ["right"], ["top"], ["bottom"], ["middle"], ["left", "to
               ["bottom", "left"], ["bottom", "right"])  # fmt: skip
 _DIRECTIONS = (("left of", "right of"), ("above", "below"), ("right of", "left of"), ("below", "above"))
 _CLOSE = ("next to", "touching", "overlapping", "in front of", "behind")
-# The greatest number that is said, and to which things are counted from a side, of no more than so many.
+# Largest count put into words; largest ordinal from a side; most objects among which ordinals are used.
 _MOST_WORDED, _MOST_COUNTED, _MOST_IN_ORDER = 10, 4, 8
-# How many landmarks are looked at for a target, and how many things that might be said of it.
+# Most landmarks tried for a target, and most options tried for it.
 _FEW, _MOST_OPTIONS = 2, 10
 Proposal = tuple[Phrase, tuple[int, ...]]
-# What may be added to a noun phrase, and of which objects it holds. Landmarks are positions until it is chosen.
+# An extended noun phrase, and the fact for which objects the extension holds. Landmarks are indices of instances
+# until an option is chosen.
 Option = tuple[Phrase, Fact]
 
 
 class Draws:
-    """Small random numbers, drawn many at once from a generator.
+    """Draws random integers from a generator, in blocks for speed.
 
     Args:
-        generator: Where they come from.
+        generator: The generator.
     """
 
     def __init__(self, generator: np.random.Generator):
@@ -47,22 +48,22 @@ class Draws:
         self._numbers += self._generator.integers(0, 2**31, 512).tolist()
 
     def below(self, limit: int) -> int:
-        """A whole number in [0, limit)."""
+        """Draws an integer in [0, limit)."""
         return self._number() % limit
 
     def one(self, items: Sequence[T]) -> T:
-        """One of several things."""
+        """Draws one item of a sequence."""
         return items[self._number() % len(items)]
 
     def many(self, count: int) -> list[int]:
-        """Several whole numbers in [0, 2**31)."""
+        """Draws ``count`` integers in [0, 2**31)."""
         while len(self._numbers) < count:
             self._refill()
         chosen, self._numbers = self._numbers[-count:], self._numbers[:-count]
         return chosen
 
     def shuffled(self, items: Sequence[T]) -> list[T]:
-        """The same things in random order."""
+        """Returns a new list of the items in random order."""
         items = list(items)
         for last in range(len(items) - 1, 0, -1):
             other = self.below(last + 1)
@@ -74,9 +75,9 @@ class Proposer:
     """Proposes meanings for an image.
 
     Args:
-        facts: Those of the image.
-        language: In which they are to be said.
-        draws: Where choices come from.
+        facts: Facts of the image.
+        language: Language of the expressions; a meaning without words in it is not proposed.
+        draws: Source of the random choices.
     """
 
     def __init__(self, facts: Facts, language: Language, draws: Draws):
@@ -93,7 +94,11 @@ class Proposer:
         self._features: dict[int, list[list[str]]] = {}
 
     def single(self, kind: str) -> Proposal | None:
-        """Something that may well mean one instance; None if nothing came to mind."""
+        """Proposes a meaning of a kind for one random instance; None if none was found.
+
+        Returns:
+            The noun phrase and the indices of its targets.
+        """
         if not self._targets:
             return None
         target = self._draws.one(self._targets)
@@ -114,7 +119,7 @@ class Proposer:
         return None
 
     def several(self, kind: str) -> Proposal | None:
-        """Something that may well mean several instances."""
+        """Proposes a meaning of a kind for several instances; returns as `single`."""
         if not self._targets:
             return None
         target = self._draws.one(self._targets)
@@ -146,7 +151,7 @@ class Proposer:
         return None
 
     def _counted(self, meaning: Phrase, meant: Fact) -> Proposal | None:
-        """All of them, with their number or without."""
+        """Proposes all objects of a fact, with or without their count; None if they are fewer than two or unsure."""
         count = meant.sure.bit_count()
         if meant.sure != meant.may or count < 2:
             return None
@@ -155,7 +160,7 @@ class Proposer:
         return meaning, indices(meant.sure)
 
     def _first_few(self, meaning: Phrase, orders: Sequence[str], among: Fact) -> Proposal | None:
-        """The leftmost two, the largest three."""
+        """Proposes the first few objects in an order, such as "the leftmost two dogs"."""
         if among.sure != among.may:
             return None
         for count in self._draws.shuffled(range(2, min(among.sure.bit_count(), 5))):
@@ -176,26 +181,26 @@ class Proposer:
         return {"number": number, "head": head}
 
     def _noun(self, concept: str) -> str:
-        """'unmarked', 'marked', or '' where the language has no word."""
+        """Returns 'unmarked' or 'marked' (whether the noun shows its number), or '' if the language has no word."""
         if concept not in self._nouns:
             nouns = self._language.nouns(concept)
             self._nouns[concept] = "" if not nouns else "unmarked" if nouns[0].unmarked else "marked"
         return self._nouns[concept]
 
     def _head(self, target: int, several: bool = False) -> str:
-        """The target's category, sometimes a broader term."""
+        """Draws the head noun of a target: its category, or sometimes a broader term."""
         category = self._facts.categories[target]
         alone = several and self._facts.head(category).may.bit_count() == 1
         if not alone and self._draws.below(3 if several else 6):
             return category
         terms = self._terms(category, target)
-        # An object is called so where there is nothing better, or sometimes.
+        # 'object' is used if there is no better term, or sometimes.
         if terms and (terms[0] != OBJECT or several or not self._draws.below(3)):
             return self._draws.one(terms)
         return category
 
     def _terms(self, category: str, target: int) -> list[str]:
-        """Broader terms that may be said of it, and of which it is known what else they mean."""
+        """Returns the broader terms of a target that the language can say and whose objects are all annotated."""
         if category not in self._broader:
             self._broader[category] = [
                 term
@@ -205,7 +210,7 @@ class Proposer:
         return self._broader[category]
 
     def _features_of(self, target: int) -> list[list[str]]:
-        """Attributes that the target surely has and that can be said."""
+        """Returns the attributes that the target surely has and that the language can say."""
         if target not in self._features:
             facts, said = self._facts, self._language.words["colors"]
             colors = [["color", name] for name in facts.colors_of(target) if name in said]
@@ -218,7 +223,7 @@ class Proposer:
         return self._features[target]
 
     def _attributes(self, meaning: Phrase, target: int, among: Fact, ranks: bool = True) -> list[Option]:
-        """What can be said of the target's attributes, in random order."""
+        """Returns noun phrases extended by attributes of the target, in random order."""
         facts, draws = self._facts, self._draws
         features = self._features_of(target)
         options: list[Option] = [
@@ -229,7 +234,7 @@ class Proposer:
             if one[0] != other[0]:
                 fact = among & facts.attribute(*one) & facts.attribute(*other)
                 options.append(({**meaning, "attributes": sorted([one, other])}, fact))
-        # Size is told among things of one category: "all small objects" says little. Of people it would be another one.
+        # Sizes are compared within one category: "all small objects" says little. People are not described by area.
         sized = meaning["head"] == facts.categories[target] and not self._is_person(target)
         if among.sure.bit_count() > 1 and sized:
             for value in ("large", "small"):
@@ -255,7 +260,7 @@ class Proposer:
                         yield self._with_rank(meaning, {"by": by, "n": 1}), Fact(1 << target, 1 << target)
 
     def _is_nth(self, target: int, n: int, among: Fact, by: str) -> bool:
-        """Whether the target surely is the n-th of a kind."""
+        """Returns whether the target surely is the n-th of the objects ``among`` in an order."""
         order, others = self._facts.order(by), among.may & ~(1 << target)
         before = order.before[target] & among.sure
         return before.bit_count() == n - 1 and not others & ~before & ~order.after[target]
@@ -267,7 +272,7 @@ class Proposer:
         return {**meaning, "number": number, "rank": rank}
 
     def _places(self, meaning: Phrase, target: int, ranks: bool = True) -> Iterator[Option]:
-        """What can be said of the target's place, in random order."""
+        """Yields noun phrases extended by the target's location, in random order."""
         ways = [self._positions, self._relations]
         if ranks:
             ways.append(self._ranks)
@@ -300,7 +305,7 @@ class Proposer:
             # What is right of the target has the target to its left.
             landmarks = indices(facts.relation(opposite, target).sure & self._speakable)
             if landmarks and name in self._language.words["relations"]:
-                # Those first of which it tells the target apart.
+                # Landmarks for which the relation holds for the target alone come first.
                 single = [each for each in landmarks if facts.relation(name, each).may & among == own]
                 for chosen in filter(None, (single, landmarks)):
                     landmark = draws.one(chosen)
@@ -308,7 +313,7 @@ class Proposer:
                     yield {**meaning, "relations": [relation]}, facts.relation(name, landmark)
 
     def _relations_close(self, meaning: Phrase, target: int) -> Iterator[Option]:
-        # They need masks, so that few are looked at.
+        # These relations need masks, which is slow, so only a few landmarks are tried.
         names = [name for name in _CLOSE if name in self._language.words["relations"]]
         if self._facts.concepts.is_a(meaning["head"], "animal") is not False:
             names = [name for name in names if name != "overlapping"]
@@ -319,11 +324,11 @@ class Proposer:
                 yield {**meaning, "relations": [{"relation": name, "to": [landmark]}]}, fact
 
     def _ranks(self, meaning: Phrase, target: int) -> Iterator[Option]:
-        """A place in the order from a side, such as the second from the left."""
+        """Yields noun phrases with the target's rank from a side, such as "the second dog from the left"."""
         among = denotation({**meaning, "number": "all"}, self._facts)
         if among.sure.bit_count() < 2:
             return
-        # Nobody counts small things alone, or things of all kinds, or far.
+        # People do not use ordinals for small objects only, for objects of mixed categories, or for high ranks.
         sized = any(kind == "size" for kind, _ in meaning.get("attributes", ()))
         uncounted = sized or meaning["head"] == OBJECT or not self._language.nouns(meaning["head"])[0].many
         most = 1 if uncounted or among.sure.bit_count() > _MOST_IN_ORDER else _MOST_COUNTED
@@ -352,12 +357,12 @@ class Proposer:
                     yield self._with_rank(meaning, rank), Fact(1 << target, 1 << target)
 
     def _others(self, target: int) -> list[int]:
-        """A few other objects that may serve as landmarks."""
+        """Draws a few other objects that may serve as landmarks."""
         drawn = dict.fromkeys(self._draws.one(self._targets) for _ in range(_FEW + 1))
         return [each for each in drawn if each != target][:_FEW]
 
     def _described(self, meaning: Phrase, targets: tuple[int, ...]) -> Proposal | None:
-        """A proposal with its landmarks in words, where there are any."""
+        """Replaces landmark indices by noun phrases; None if a landmark cannot be described."""
         owners = [*meaning.get("relations", ()), *([meaning["rank"]] if "to" in meaning.get("rank", {}) else [])]
         for owner in owners:
             described = [self._describe(each) for each in owner["to"]]
@@ -367,7 +372,7 @@ class Proposer:
         return meaning, targets
 
     def _describe(self, index: int) -> Phrase | None:
-        """A short noun phrase that surely means one instance and nothing else."""
+        """Draws a short noun phrase that surely means exactly one instance; None if there is none."""
         if index not in self._landmarks:
             self._landmarks[index] = self._descriptions(index)
         found = self._landmarks[index]

@@ -21,7 +21,7 @@ from sos_mm.referring.inputs.source import ImageSource, Input, InputOptions
 
 COMPLETE = ("stated", "all")
 _KNOWN = "COCO or LVIS instances, COCO panoptic, ODVG lines, or what `sos-mm synthesize` made with the format 'objects'"
-# The sidecar of composed data sets says most; then come the files that COCO's tools make.
+# In order of preference: the sidecar file of composed data sets holds the most information.
 _NAMES = (OBJECTS_FILE, "lvis_v1.json", "instances.json", "panoptic.json", "odvg_detection.jsonl")
 _OF_LINES: dict[str, Callable[[Path, InputOptions], Input]] = {
     "objects": ComposedInput,
@@ -31,24 +31,24 @@ _OF_LINES: dict[str, Callable[[Path, InputOptions], Input]] = {
 
 
 class AnnotatedImages:
-    """The images of a data set with their instances, one at a time; may be gone through repeatedly.
+    """The annotated images of a data set; an iterable that loads one image at a time.
 
-    What is complete follows from the format; see `sos_mm.referring.inputs`.
+    The format determines which categories are complete; see `sos_mm.referring.inputs`.
 
     Args:
         data: An annotation file, or the folder of a data set.
-        images: Folder of the image files; looked for beside the annotations if None.
-        masks: Whether to decode masks; without them instances have boxes alone.
+        images: Folder of the image files; searched for beside the annotations if None.
+        masks: Whether to decode masks; otherwise instances have boxes only.
         pixels: Whether to read the image files.
-        label_map: File with the names of ODVG's labels; those beside instances are used without it.
-        complete: 'stated' for what the format says, or 'all' to assert that every object of every category of the file
-            is annotated in every image.
-        broken: 'error' raises at the first broken record; 'skip' leaves out an image that has one, since nothing can be
-            proved of the rest, and counts it.
+        label_map: File with the names of ODVG's labels; without it, the instances' own names are used.
+        complete: 'stated' to follow the format, or 'all' to assert that every object of every category of the file is
+            annotated in every image.
+        broken: 'error' raises at the first broken record; 'skip' leaves out and counts an image with one, since nothing
+            can be proved from the rest of its annotations.
 
     Attributes:
         source: The annotation file.
-        faults: What was left out so far.
+        faults: The errors of the images left out so far.
 
     Raises:
         FileNotFoundError: If there is no such file or folder.
@@ -94,10 +94,10 @@ class AnnotatedImages:
         return (image for _, image in self.numbered())
 
     def numbered(self, start: int = 0) -> Iterator[tuple[int, AnnotatedImage]]:
-        """Gives the images with their positions in the file, which do not depend on which are broken.
+        """Yields the images with their indices in the file, in which broken images count.
 
         Args:
-            start: The first position; images before it are not loaded.
+            start: The first index; images before it are not loaded.
         """
         for index, source in enumerate(self._input.sources(self.faults)):
             if index < start:
@@ -110,7 +110,7 @@ class AnnotatedImages:
             yield index, image
 
     def boxes_alone(self) -> "AnnotatedImages":
-        """The same images without masks and pixels."""
+        """Returns the same images without masks and pixels."""
         return AnnotatedImages(
             self.source, complete=self._complete, broken="skip", masks=False, label_map=self._label_map
         )

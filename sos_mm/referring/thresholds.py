@@ -1,4 +1,4 @@
-"""Thresholds under which a fact is not said: between 'surely' and 'surely not' lies what is undecidable."""
+"""Thresholds of facts: one for 'surely', one for 'surely not'; a fact between them is undecidable."""
 
 from dataclasses import dataclass, fields
 
@@ -7,7 +7,7 @@ from sos_mm.checks import check_range
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where facts begin and end. Lengths are shares of the image's width or height, unless said otherwise.
+    """Thresholds of facts. Lengths are fractions of the image's width or height, unless stated otherwise.
 
     Attributes:
         side: An object is on the left if its centre is at most this far from the left edge, ...
@@ -30,13 +30,13 @@ class Thresholds:
         seen: Largest visible share of an object that another one hides a part of.
         depth: Least ratio of two depths to say which object is nearer to the camera.
         color: Least share of an object's pixels that clearly show a colour for it to have that colour, ...
-        clear_saturation: ... which is where they are at least as saturated, of 255, ...
-        clear_value: ... and as bright, of 255; black and white are always clear, grey is never, ...
-        claimed_color: ... or that show it at all where the source's words say that colour alone.
-        no_color: Largest share of an object's pixels that show a colour which it surely has not, ...
+        clear_saturation: ... where a pixel is clear from this HSV saturation, in [0, 255], ...
+        clear_value: ... and this HSV value on, in [0, 255]; black and white always are clear, grey never is; ...
+        claimed_color: ... or that show it at all, if the source's words name that colour and no other.
+        no_color: Largest share of an object's pixels in a colour that it surely does not have, ...
         no_near_color: ... together with colours that are easily confused with it.
         color_pixels: Least number of pixels to measure a colour from.
-        smallest: Least area of a target, as a share of the image's, for the grammar to speak of it.
+        smallest: Least area of a target of the grammar, as a fraction of the image's area.
 
     Raises:
         ValueError: If one is out of its range.

@@ -16,20 +16,21 @@ _REMEMBERED = 2**16
 
 
 def upper_bound(text: str) -> int:
-    """Bounds the tokens of a text for any WordPiece vocabulary without case: a token has at least one character.
+    """Computes an upper bound of the number of tokens, valid for any uncased WordPiece vocabulary.
 
-    Counted are the characters, decomposed as BERT does, but spaces and accents. Of English text it is some four times
-    the tokens, so that a budget in tokens becomes about one in characters.
+    It is the number of characters after BERT's decomposition, without spaces and accents, since a token has at least
+    one character. For English text it is about four times the number of tokens, so that a limit in tokens acts like a
+    limit in characters.
     """
     decomposed = unicodedata.normalize("NFD", text.lower())
     return sum(not each.isspace() and unicodedata.category(each) != "Mn" for each in decomposed)
 
 
 def build_counter(tokenizer: str | Path | None) -> Counter:
-    """Makes the counter of a tokenizer.
+    """Builds the token counter of a tokenizer.
 
     Args:
-        tokenizer: A BERT vocabulary ``vocab.txt`` without case, such as that of bert-base-uncased; a
+        tokenizer: An uncased BERT vocabulary ``vocab.txt``, such as that of bert-base-uncased; a
             ``tokenizer.json``, which the package `tokenizers` reads; or a folder with one of them. None for
             `upper_bound`.
 
@@ -61,10 +62,10 @@ def build_counter(tokenizer: str | Path | None) -> Counter:
 
 
 class WordPieceCounter:
-    """Counts as BERT's tokenizer without case does: words and marks, each cut into the longest pieces known.
+    """Counts tokens as BERT's uncased tokenizer does: words and marks, each split into the longest known pieces.
 
     Args:
-        vocabulary: The pieces; those that continue a word begin with ``##``.
+        vocabulary: The pieces; pieces that continue a word begin with ``##``.
     """
 
     def __init__(self, vocabulary: frozenset[str]):
@@ -73,7 +74,7 @@ class WordPieceCounter:
 
     @classmethod
     def from_file(cls, path: Path) -> "WordPieceCounter":
-        """Reads a vocabulary of a piece a line.
+        """Reads a vocabulary with one piece in each line.
 
         Raises:
             ValueError: If it has no [UNK], which every BERT vocabulary has.
@@ -105,7 +106,7 @@ class WordPieceCounter:
 
 
 def _words(text: str) -> list[str]:
-    """Words and marks of a text, in lower case without accents; each Chinese character is a word."""
+    """Splits a text into words and marks, in lower case without accents; each Chinese character is a word."""
     if not text.isascii():
         text = "".join(f" {each} " if _is_chinese(each) else each for each in text if not _is_control(each))
         decomposed = unicodedata.normalize("NFD", text.lower())

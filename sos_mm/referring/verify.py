@@ -1,4 +1,4 @@
-"""Whether a sentence is true and unique: of our own grammar, of a data set's annotators or of a language model."""
+"""Verifies that a sentence is true and unique, whether the grammar, an annotator or a language model wrote it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ _facts: "WeakKeyDictionary[AnnotatedImage, Facts]" = WeakKeyDictionary()
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is known of a sentence and its targets.
+    """The result of verifying a sentence.
 
     Attributes:
-        status: 'true' if it means exactly the targets; 'refused' if it surely does not, or means others as well;
-            'undecidable' if neither is sure.
-        reason: Why not 'true'; empty otherwise.
-        meant: Every reading of the sentence, as `sos_mm.referring.meaning` describes it; empty if it is not understood.
+        status: 'true' if the sentence means exactly the targets; 'refused' if it surely does not mean them, or also
+            means other instances; 'undecidable' if neither is sure.
+        reason: Why it is not 'true'; empty if it is.
+        meant: All readings of the sentence, see `sos_mm.referring.meaning`; empty if it is not understood.
     """
 
     status: str
@@ -31,14 +31,14 @@ class Verdict:
 
 
 def facts_of(image: AnnotatedImage) -> Facts:
-    """The facts of an image under the default thresholds; kept as long as the image is."""
+    """Returns the facts of an image with the default thresholds, cached as long as the image exists."""
     if image not in _facts:
         _facts[image] = Facts(image)
     return _facts[image]
 
 
 def parser_of(facts: Facts, language: str) -> Parser:
-    """The parser that knows the words of an image's annotations."""
+    """Returns the parser that knows the words of an image's annotations."""
     attributes = frozenset(word for each in facts.image.instances for word in claims(each)[1])
     return parser(language, facts.vocabulary, attributes)
 
@@ -51,13 +51,13 @@ def verify(
     Args:
         image: The image.
         text: The sentence.
-        targets: Positions in the image's ``instances`` that it is said to mean; none if it is said to mean nothing
-            that the image shows.
+        targets: Indices into the image's ``instances`` that it should mean; empty if it should mean nothing in the
+            image.
         language: The language of the sentence, as an ISO 639-1 code.
         facts: The facts of the image, to use other thresholds; those of `facts_of` if None.
 
     Raises:
-        ValueError: If a target is no position, or there are no words of the language.
+        ValueError: If a target is not a valid index, or the language is unknown.
     """
     facts = facts or facts_of(image)
     targets = tuple(sorted(set(targets)))
@@ -70,10 +70,10 @@ def verify(
 
 
 def judge_readings(readings: tuple[Phrase, ...], facts: Facts, targets: tuple[int, ...]) -> Verdict:
-    """The verdict on a sentence with these readings: all must agree.
+    """Combines the verdicts on all readings of a sentence, which must agree.
 
-    Who speaks of something speaks of its landmarks as well: with targets, a reading with a landmark of which the image
-    surely shows none does not count beside others. "Closest to the camera" is one to a camera only if there is any.
+    If there are targets, a reading is ignored beside others if the image surely shows no object of one of its
+    landmarks: "closest to the camera" refers to a camera in the image only if the image may show one.
     """
     if targets and len(readings) > 1:
         readings = tuple(each for each in readings if has_landmarks(each, facts)) or readings

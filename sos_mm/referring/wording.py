@@ -1,4 +1,4 @@
-"""From what an expression means to a sentence, in varied words of one language."""
+"""Converts the meaning of an expression to a sentence of one language, with varied words."""
 
 from typing import Any, NamedTuple
 
@@ -11,8 +11,8 @@ class Worded(NamedTuple):
     """A sentence.
 
     Attributes:
-        text: Its characters.
-        head: Half-open span of those that name the targets themselves.
+        text: The sentence.
+        head: Half-open character span of the noun phrase that names the targets.
     """
 
     text: str
@@ -20,18 +20,18 @@ class Worded(NamedTuple):
 
 
 class Unsayable(Exception):  # noqa: N818 - not an error, but an answer
-    """The language's file has no words for what was to be said."""
+    """The language's file has no words for a meaning."""
 
 
 class Wording:
-    """Says what is meant in one language.
+    """Converts meanings to sentences of one language.
 
-    The same picks choose the same templates, so that two meanings that differ in one thing give sentences that differ
-    in one thing.
+    Equal picks choose equal templates, so that two meanings with a single difference give sentences with a single
+    difference.
 
     Args:
         language: The language.
-        picks: Numbers of at least 0 that choose among words that mean the same, used one after the other.
+        picks: Integers of at least 0 that choose among synonyms, used one after the other.
     """
 
     def __init__(self, language: Language, picks: list[int]):
@@ -39,11 +39,11 @@ class Wording:
         self._next, self._of_two = 0, False
 
     def say(self, meaning: Phrase, of_two: bool = False) -> Worded:
-        """The sentence.
+        """Converts a meaning to a sentence.
 
         Args:
-            meaning: What it is to mean.
-            of_two: Whether an order is one of two things: "the larger dog".
+            meaning: The noun phrase; see `sos_mm.referring.meaning`.
+            of_two: Whether a rank is among two objects, so that a comparative is used: "the larger dog".
 
         Raises:
             Unsayable: If the language has no words for it.
@@ -62,7 +62,7 @@ class Wording:
         return choices[pick % len(choices)]
 
     def _phrase(self, meaning: Phrase, case: str, role: str) -> tuple[str, tuple[int, int]]:
-        """A noun phrase, and the span of its head."""
+        """Returns the text of a noun phrase, and the character span of its head."""
         noun = self._pick_noun(meaning)
         number = self._number(meaning, noun)
         form = noun.many if number == "many" else (noun.dative or noun.one) if case == "dat" else noun.one
@@ -106,7 +106,7 @@ class Wording:
             key = "several_by_rank" if "rank" in meaning else "two" if count == 2 else "count"
             return self._pick(quantity[key]).replace("{n}", self._language.numbers[count])
         if meaning["number"] == "unmarked":
-            # What may be one or several: no word that counts.
+            # The number is open, so no word may express it.
             return quantity["one"][0]
         if meaning["number"] == "all":
             return self._pick(quantity["unmarked" if noun.unmarked else "all"])
@@ -132,7 +132,7 @@ class Wording:
         return [self._language.adjective(stem, case, noun, number) for stem in (*first, *words, *colors, *last)]
 
     def _rank(self, meaning: Phrase, case: str, noun: Noun, number: str) -> tuple[str, list[str]]:
-        """What stands of an order before the adjectives, and behind the noun."""
+        """Returns the words of a rank before the adjectives, and the phrases after the noun."""
         rank = meaning.get("rank")
         if rank is None:
             return "", []
@@ -167,12 +167,12 @@ class Wording:
         for relation in meaning.get("relations", ()):
             parts.append(self._relation(relation))
         if parts:
-            # "that is" would say that it is one.
+            # "that is" would express the number.
             clauses = [] if meaning["number"] == "unmarked" else self._words["clauses"][_clause_of(meaning, number)]
             clause = self._pick(["", "", "", *clauses])
             parts[0] = f"{clause} {parts[0]}".strip()
         if len(parts) > 1:
-            # "that is on the left and above the cat": what stands last cannot be taken for the landmark's.
+            # "that is on the left and above the cat": without "and", the last part could refer to the landmark.
             parts[-1] = f"{self._words['and'][0]} {parts[-1]}"
         return parts
 
@@ -189,7 +189,7 @@ class Wording:
 
 
 def _clause_of(meaning: Phrase, number: str) -> str:
-    """Which clauses go with a noun: "who is" is of people."""
+    """Returns the key of the clauses that go with a noun; "who is" is for people."""
     if concepts().is_a(meaning["head"], "person"):
         return "one person" if number == "one" else "many people"
     return number

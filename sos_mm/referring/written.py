@@ -1,4 +1,4 @@
-"""Sentences that a language model has written: kept if the facts prove them, else refused and counted by reason."""
+"""Checks sentences that a language model has written: keeps proved ones, and counts the others by reason."""
 
 import re
 from collections import Counter
@@ -21,16 +21,16 @@ _ADJECTIVES = {"color", "word", "size"}
 
 @dataclass
 class WritingReport:
-    """What became of the sentences that were written.
+    """Counts of kept and refused sentences.
 
-    Kinds are such as 'single attribute' or 'multiple mixed'; those without targets begin with 'none'.
+    A kind is a group and a kind of expression: 'single attribute', 'multiple mixed', 'none spatial'.
 
     Attributes:
-        kept: How many were proved, by kind.
-        relabelled: Those of them that are of another kind than the model said.
-        refused: How many were not proved, by kind and reason.
-        images: How many images were written about.
-        refused_images: How many images have no sentences since their request was refused, by reason.
+        kept: Number of proved sentences by kind.
+        relabelled: Number of proved sentences whose kind differs from what the model stated.
+        refused: Number of sentences that were not proved, by kind and reason.
+        images: Number of images for which there was an answer.
+        refused_images: Number of images without sentences because their request was refused, by reason.
     """
 
     kept: Counter[str] = field(default_factory=Counter)
@@ -40,11 +40,11 @@ class WritingReport:
     refused_images: Counter[str] = field(default_factory=Counter)
 
     def refuse(self, kind: str, reason: str) -> None:
-        """Counts a sentence that is not proved; numbers in the reason do not count."""
+        """Counts a sentence that is not proved; reasons that differ only in numbers are counted together."""
         self.refused.setdefault(kind, Counter())[re.sub(r"\d+(, \d+)*", "N", reason)] += 1
 
     def to_dict(self) -> dict[str, Any]:
-        """The counts as JSON-ready values, with the rate of rejection of each kind and of all."""
+        """Returns the counts as JSON-ready values, with the rejection rate of each kind and of all sentences."""
         kinds = {kind: self._of_kind(kind) for kind in sorted({*self.kept, *self.refused})}
         written = sum(kind["written"] for kind in kinds.values())
         kept = self.kept.total()
@@ -74,17 +74,17 @@ def _rate(part: int, whole: int) -> float | None:
 
 
 def group_of(targets: int) -> str:
-    """'none', 'single' or 'multiple', by the number of targets."""
+    """Returns the group for a number of targets: 'none', 'single' or 'multiple'."""
     return ("none", "single")[targets] if targets < 2 else "multiple"
 
 
 def prove(image: AnnotatedImage, text: str, targets: Iterable[int], language: str = "en") -> ReferringExpression:
-    """The expression that a sentence is, if the facts prove that it means exactly these targets.
+    """Converts a sentence to an expression if the facts prove that it means exactly its targets.
 
     Args:
         image: The image.
-        text: The sentence; a full stop at its end is taken off.
-        targets: Positions in the image's ``instances``; none if it is said to mean nothing there.
+        text: The sentence; a full stop at its end is removed.
+        targets: Indices into the image's ``instances``; empty for a sentence without target.
         language: The language of the sentence.
 
     Raises:
@@ -108,7 +108,7 @@ def prove(image: AnnotatedImage, text: str, targets: Iterable[int], language: st
 
 
 def head_span(text: str, meaning: Phrase, language: str, image: AnnotatedImage) -> tuple[int, int]:
-    """Half-open span of the noun that names the targets, with the adjectives right before it."""
+    """Finds the half-open character span of the noun that names the targets, including adjectives right before it."""
     tokens = [(each[0].lower().replace("\u2019", "'"), *each.span()) for each in _TOKEN.finditer(text)]
     words = [word for word, _, _ in tokens]
     start, end = _noun(words, {form for form, _, _ in words_of(language).noun_entries(meaning["head"])})
@@ -119,7 +119,7 @@ def head_span(text: str, meaning: Phrase, language: str, image: AnnotatedImage) 
 
 
 def _noun(words: list[str], forms: set[str]) -> tuple[int, int]:
-    """Where a noun first stands: the longest of its forms that begin there."""
+    """Finds the first occurrence of a noun, in its longest form, as a span of words; all words if there is none."""
     known = sorted((_TOKEN.findall(form.lower()) for form in forms), key=len, reverse=True)
     for start in range(len(words)):
         for form in known:

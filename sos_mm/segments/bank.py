@@ -40,8 +40,6 @@ class Bank(Protocol):
         categories: Names, sorted.
         skipped: Number of segments that were left out, by reason.
         faults: Error message of each broken segment met in this run; each names its file.
-        fingerprint: Content hash, 64 hexadecimal digits: the same for the same segments.
-        has_source_sizes: Whether the size of the source image is known for every segment.
     """
 
     categories: tuple[str, ...]
@@ -50,11 +48,11 @@ class Bank(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """See above."""
+        """Content hash, 64 hexadecimal digits: the same for the same segments."""
 
     @property
     def has_source_sizes(self) -> bool:
-        """See above."""
+        """Whether the size of the source image is known for every segment."""
 
     def __len__(self) -> int: ...
 

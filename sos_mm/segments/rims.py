@@ -17,7 +17,7 @@ from sos_mm.segments.foreground import unmix
 # limits in pixels. However small an object is, its annotated outline is off by a pixel or two.
 _EDGE, _RIM = 0.003, 0.015
 _EDGE_LIMITS, _RIM_LIMITS = (0.5, 2.0), (2.0, 12.0)
-# Least distance, of 255, between the colours of inside and background at which a rim can be told to be either.
+# Least distance, of 255, between the colours of inside and background at which a rim can be assigned to one of them.
 _CONTRAST = (8.0, 32.0)
 # Positions between background colour (0) and inside colour (1) from which a colour is kept in part, and fully.
 _KEPT = (0.7, 1.0)

@@ -48,7 +48,7 @@ class SelectedRecords(Sequence):
         selection: The criteria of its rows.
 
     Attributes:
-        categories, counts, copies, skipped: As of `IndexedRecords`.
+        categories, counts, copies, skipped: See `IndexedRecords`.
         rows: (N,) int64 rows of the index.
     """
 

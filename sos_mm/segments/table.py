@@ -18,9 +18,6 @@ class RecordTable(Protocol):
         counts: (C,) int64 records of each category.
         copies: Longest sides of the reduced copies in pixels, ascending; empty if there are none.
         skipped: Number of segments that were left out when the table was built, by reason.
-        sized: Whether `outline` works for all records without decoding them.
-        has_source_sizes: Whether the size of the source image is known for every record.
-        fingerprint: Content hash; see `Fingerprint`.
     """
 
     categories: tuple[str, ...]
@@ -30,15 +27,15 @@ class RecordTable(Protocol):
 
     @property
     def sized(self) -> bool:
-        """See above."""
+        """Whether `outline` works for all records without decoding them."""
 
     @property
     def has_source_sizes(self) -> bool:
-        """See above."""
+        """Whether the size of the source image is known for every record."""
 
     @property
     def fingerprint(self) -> str:
-        """See above."""
+        """Content hash, 64 hexadecimal digits; see `Fingerprint`."""
 
     def __len__(self) -> int: ...
 

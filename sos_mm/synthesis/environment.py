@@ -1,6 +1,4 @@
-"""The environment that affects the bytes of a data set besides recipe and seed: the package's code
-and its libraries.
-"""
+"""Identifies the package's code and libraries, which besides recipe and seed determine the bytes of a data set."""
 
 import hashlib
 import platform

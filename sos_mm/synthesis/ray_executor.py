@@ -20,7 +20,7 @@ from sos_mm.synthesis.workspace import join_run
 
 # How often Ray retries a shard when its worker dies.
 _RETRIES = 2
-# A cluster that has not responded by then is not there: Ray itself would wait for a quarter of an hour.
+# Time limits in seconds to reach the cluster; Ray's own limit is a quarter of an hour.
 _PORT_S, _JOIN_S = 5.0, 25.0
 
 
@@ -61,12 +61,12 @@ def run_ray(maker: ShardMaker, out: Path, shards: Mapping[int, range], workers: 
 
 
 def _reason(error: Exception) -> str:
-    """Returns what Ray says of a dead worker, on one line."""
+    """Returns Ray's error message as one line."""
     return " ".join(str(error).split()).rstrip(".")
 
 
 def _join_cluster(ray, workers: int) -> bool:
-    """Connects to the cluster, or starts one; returns whether this call did either."""
+    """Connects to the cluster, or starts one; returns False if Ray was initialised before."""
     if ray.is_initialized():
         return False
     address = os.environ.get("RAY_ADDRESS")
@@ -74,7 +74,7 @@ def _join_cluster(ray, workers: int) -> bool:
         _initialize(ray, address="local", num_cpus=workers, include_dashboard=False)
         return True
     _check_port(address)
-    # In a thread of its own, since nothing else ends Ray's attempts.
+    # In a separate thread, since Ray's attempts to connect cannot be cancelled.
     outcome: queue.Queue[Exception | None] = queue.Queue()
     threading.Thread(target=_try_initialize, args=(ray, outcome), daemon=True).start()
     try:
@@ -100,10 +100,10 @@ def _try_initialize(ray, outcome: "queue.Queue[Exception | None]") -> None:
 
 
 def _check_port(address: str) -> None:
-    """Checks that something listens where the address says; 'auto' and 'local' name no place.
+    """Checks that the port of an address accepts connections; addresses without a port, such as 'auto', pass.
 
     Raises:
-        ConnectionError: If nothing does.
+        ConnectionError: If it does not.
     """
     parts = urlsplit(address if "://" in address else f"//{address}")
     try:
@@ -126,7 +126,7 @@ def _unreachable(address: str, reason: str) -> ConnectionError:
 
 
 def _hand_out(ray, team: list, shards: dict[int, range]) -> Iterator[int]:
-    """Assigns one shard at a time to each worker, so that none waits for another; yields their numbers of images."""
+    """Assigns one shard at a time to each idle worker; yields the number of images of each finished shard."""
     busy: dict[Any, Any] = {}  # Worker by the task that it works at.
     idle = list(team)
     while shards or busy:
@@ -142,7 +142,7 @@ def _hand_out(ray, team: list, shards: dict[int, range]) -> Iterator[int]:
 class _RayWorker:
     """A worker process of a Ray cluster, which generates shards.
 
-    It opens its sources with its first shard: what fails then arrives as the error that it is.
+    It opens its sources at its first shard, so that an error there reaches the main process unchanged.
     """
 
     def __init__(self, recipe: Recipe, seed: int, out: Path, driver: Mapping[str, Any]):
@@ -167,15 +167,15 @@ class _RayWorker:
 
 
 def check_same_code(driver: Mapping[str, Any], code: str, libraries: Mapping[str, Any]) -> None:
-    """Checks that a worker makes the same bytes as the process that it works for.
+    """Checks that a worker has the same code and libraries as the main process, so that its output is identical.
 
     Args:
-        driver: That process's ``code`` and ``libraries``.
+        driver: The main process's ``code`` and ``libraries``.
         code: The worker's `code_hash`.
         libraries: The worker's `library_facts`.
 
     Raises:
-        RuntimeError: If the package's code or the libraries differ; says how.
+        RuntimeError: If the package's code or the libraries differ; names the differences.
     """
     told = differences(driver["libraries"], libraries)
     if code != driver["code"]:

@@ -36,8 +36,8 @@ class Recipe:
         sampling: How segments are drawn: 'category', 'uniform', 'weighted' or 'single_category'.
         background_categories: Categories that the backgrounds may show without labels: a list of names of the
             vocabulary, or 'unknown' for any. None is 'unknown' for photographs and the empty list for procedural
-            backgrounds. LVIS's negative and not-exhaustive categories are derived from it, and what referring
-            expressions may say is unique or absent.
+            backgrounds. It determines LVIS's negative and not-exhaustive categories, and for which categories referring
+            expressions may claim uniqueness or absence.
         effects: Light, shadows, edges and other effects, as `build_steps` takes them; 'default' for those of
             `default_light`. Empty by default: objects are painted unchanged. The old name ``light`` is accepted.
         min_visible_share: Objects with a smaller visible share are left out.

@@ -66,7 +66,7 @@ def sole_run(out: Path, run: Mapping[str, Any]) -> Iterator[bool]:
 
 
 def _lock(out: Path) -> TextIO | None:
-    """Opens and locks the run's lock; None if the data set is complete."""
+    """Opens and locks the lock file of a run; returns None if the data set is complete."""
     while not (out / MANIFEST).exists():
         strangers = sorted(path.name for path in out.iterdir() if path.name != WORK)
         if strangers and not (out / WORK / _RUN).exists():

@@ -45,8 +45,8 @@ phrase = dict(
 )
 category = dict(phrase, ann_file="annotations/odvg_detection.jsonl", label_map_file="annotations/odvg_label_map.json")
 
-# Joint training mixes real and composed data. SOS's ratios with one composed set, by category and by phrase, with two
-# sets, and with one source of each of two sets:
+# Joint training mixes real and composed data. SOS's sampling ratios for one composed set as detection and as grounding
+# data, for two such sets, and for two sets as one kind of data each:
 replay = [flickr30k, objects365, gqa]
 joint_ratio = [6, 3, 1, 1, 1]
 joint_mix_ratio = [4, 2, 4, 2, 1, 1, 1]

@@ -117,7 +117,7 @@ class PhotoBackgrounds:
         """Draws a background.
 
         Args:
-            rng: Where the draws come from.
+            rng: Source of the random draws.
             size: Height and width in pixels.
 
         Returns:

@@ -110,7 +110,7 @@ class CocoLayout(PriorOptions):
         """Puts the segments into the boxes of an image.
 
         Args:
-            rng: Where the draws come from.
+            rng: Source of the random draws.
             segments: The segments to place.
             canvas: Height and width in pixels; boxes are stretched to it.
             draft: The result of `draft` for these segments; drawn here if None.
@@ -140,7 +140,7 @@ def _to_pixels(boxes: np.ndarray, canvas: tuple[int, int]) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _read_boxes(path: Path, modified: int) -> dict[int, list[np.ndarray]]:
-    """Reads, by number of objects, the (N, 4) xyxy boxes of each image as fractions of it, from large to small."""
+    """Reads the (N, 4) xyxy boxes of each image as fractions of it, from large to small; groups them by N."""
     try:
         file, found = CocoFile(read_json(path), path, ("images", "annotations")), defaultdict(list)
         for item in file.annotations:

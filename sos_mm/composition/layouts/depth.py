@@ -65,7 +65,8 @@ class DepthLayout(OcclusionOptions):
         unknown_size: Range of the longer side of other categories, uniform in its logarithm.
         focal: Range of the focal length in mm on a 36 mm sensor, uniform in its logarithm.
         zoom: Range of a further enlargement of the image, uniform in its logarithm.
-        median_side: See above, a fraction of the canvas's shorter side.
+        median_side: Longer side of the median object at the scene's distance with the widest lens, as a fraction of the
+            canvas's shorter side.
         side: Sides are clipped to this range, as fractions of the canvas's shorter side.
         horizon: Range of the horizon's distance from the upper edge, as a fraction of the canvas's height.
         counts, flip, max_enlargement, rotation, hue: See `PriorOptions`.
@@ -112,7 +113,7 @@ class DepthLayout(OcclusionOptions):
     def try_once(
         self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int], draft: Draft
     ) -> list[Placement]:
-        """Tries one layout; returns the placements of the objects for which a box was found."""
+        """Places the drafted objects once, from far to near; leaves out objects for which no box was found."""
         variants = self.draw_variants(rng, len(segments))
         shapes = rotated_bounds(sizes_of(segments), variants.rotations)
         depths = draft.columns["depths"]

@@ -14,7 +14,7 @@ class TakenBoxes:
         self.min_visible, self.min_mean_visible = min_visible, min_mean_visible
 
     def add_first(self, candidates: np.ndarray) -> int | None:
-        """Adds, in front of all others, the first of (N, 4) boxes that keeps the rules; returns its index, or None."""
+        """Adds the first of (N, 4) boxes that keeps the rules, in front of all others; returns its index, or None."""
         boxes = self.boxes[: self.number]
         # Width and height separately: numpy is slow over a last axis of two.
         wide, high = (

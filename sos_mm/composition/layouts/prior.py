@@ -186,8 +186,8 @@ class OcclusionOptions(PriorOptions):
     up over the boxes in front, which never underestimates it. The compositor computes the visibility of the masks.
 
     Args:
-        min_mean_visible: See above.
-        min_visible: See above.
+        min_mean_visible: Least mean visible share of the boxes, in [0, 1].
+        min_visible: Least visible share of each box, in [0, 1].
         crowded: What to do when no layout was found: 'raise' a LayoutError, or place 'fewer' objects.
         attempts: Number of boxes to try for an object.
         restarts: Number of layouts to try before giving up.
@@ -221,7 +221,7 @@ class OcclusionOptions(PriorOptions):
         """Places every segment once.
 
         Args:
-            rng: Where the draws come from.
+            rng: Source of the random draws.
             segments: The segments to place.
             canvas: Height and width in pixels.
             draft: The result of `draft` for these segments; drawn here if None. A restart draws a new one.

@@ -64,7 +64,7 @@ class RandomLayout(PriorOptions):
         """Places every segment once. Only their sizes are read, and there is always a layout.
 
         Args:
-            rng: Where the draws come from.
+            rng: Source of the random draws.
             segments: The segments to place.
             canvas: Height and width in pixels.
             draft: The result of `draft` for these segments; drawn here if None.

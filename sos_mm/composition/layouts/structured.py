@@ -85,7 +85,11 @@ class StructuredLayout(OcclusionOptions):
         return Draft(boxes[of_segment], {"classes": classes[of_segment]})
 
     def _draw_classes(self, rng: np.random.Generator, number: int) -> np.ndarray:
-        """Draws size classes, (number,) int64 indices into `SIZE_CLASSES`."""
+        """Chooses size classes by ``shares``, independently or in fixed proportions.
+
+        Returns:
+            (number,) int64 indices into `SIZE_CLASSES`.
+        """
         shares = [self.shares[name] for name in SIZE_CLASSES]
         if self.classes == "independent":
             return rng.choice(len(SIZE_CLASSES), size=number, p=shares)
@@ -94,7 +98,7 @@ class StructuredLayout(OcclusionOptions):
     def try_once(
         self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int], draft: Draft
     ) -> list[Placement]:
-        """Tries one layout; returns the placements of the objects for which a box was found."""
+        """Places the drafted objects once, by size class; leaves out objects for which no box was found."""
         variants = self.draw_variants(rng, len(segments))
         sizes = sizes_of(segments)
         if self.rotation:

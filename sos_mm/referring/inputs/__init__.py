@@ -1,1 +1,1 @@
-"""The formats that annotated images are read from, a file each over `sos_mm.formats`."""
+"""Readers of annotated images, one module for each format, based on `sos_mm.formats`."""

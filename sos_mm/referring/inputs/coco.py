@@ -44,7 +44,7 @@ _PART_AND_ABSENT = ("not_exhaustive_category_ids", "neg_category_ids")
 
 
 def open_coco(path: Path, content: Record, options: InputOptions) -> "CocoInput":
-    """Opens a file's content as what it is.
+    """Detects whether a file's content is COCO instances, LVIS or panoptic, and opens it.
 
     Raises:
         ValueError: If images or categories have no ids or names.
@@ -57,9 +57,9 @@ def open_coco(path: Path, content: Record, options: InputOptions) -> "CocoInput"
 
 
 class CocoInput:
-    """COCO instances, whose categories are all complete.
+    """COCO instances; all categories are complete.
 
-    Crowds, annotations with ``ignore`` and those below a pixel are ignored regions.
+    Crowds, annotations with ``ignore`` and annotations smaller than a pixel are ignored regions.
 
     Args:
         file: The content.
@@ -73,7 +73,7 @@ class CocoInput:
         self.categories: dict[str, int] = {each["name"]: id for id, each in file.categories.items()}
 
     def sources(self, faults: ErrorCollector) -> Iterator[ImageSource]:
-        """The images; annotations of unknown images are faults."""
+        """Yields the images; records an error for annotations of unknown images."""
         listed: dict[Any, list[Record]] = defaultdict(list)
         for entry in self.file.annotations:
             listed[entry.get("image_id")].append(entry)
@@ -128,8 +128,10 @@ class CocoInput:
 
 
 class LvisInput(CocoInput):
-    """LVIS: of an image the categories of its annotations are complete, but those in ``not_exhaustive_category_ids``,
-    and the absent ones in ``neg_category_ids``; nothing else is."""
+    """LVIS instances; an image's annotated and negative categories are complete.
+
+    Those are the categories of its annotations and of ``neg_category_ids``, except ``not_exhaustive_category_ids``.
+    """
 
     kind = "lvis"
 
@@ -145,7 +147,7 @@ class LvisInput(CocoInput):
 
 
 class PanopticInput(CocoInput):
-    """COCO panoptic, whose categories of things are complete; stuff is no instance, and crowds are ignored regions."""
+    """COCO panoptic; thing categories are complete, stuff gives no instances, and crowds are ignored regions."""
 
     kind = "panoptic"
 
@@ -154,7 +156,7 @@ class PanopticInput(CocoInput):
         self._things = thing_ids(file.categories.values())
 
     def sources(self, faults: ErrorCollector) -> Iterator[ImageSource]:
-        """The images that have an annotation."""
+        """Yields the images that have an annotation."""
         folder = map_folder(self.file.path) if self.options.masks else None
         for place, annotation in enumerate(self.file.annotations):
             name = f"Annotation {place} of {self.file.path}:"
@@ -193,7 +195,7 @@ class PanopticInput(CocoInput):
 
 
 def _mask_in(ids: np.ndarray, id: int, box: tuple, name: str) -> tuple[np.ndarray, tuple[int, int]]:
-    """The mask of a segment in the window of its box, and where that begins."""
+    """Returns the mask of a segment inside its box, and x and y of the mask's first pixel."""
     x0, y0 = int(np.floor(box[0])), int(np.floor(box[1]))
     mask = ids[y0 : int(np.ceil(box[3])), x0 : int(np.ceil(box[2]))] == id
     if not mask.any():

@@ -1,4 +1,4 @@
-"""Composed data sets: what their sidecar ``objects.jsonl`` knows of each object."""
+"""Reads composed data sets from their sidecar file ``objects.jsonl``, which describes each object."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -19,12 +19,12 @@ _WITH_CATEGORIES = ("instances.json", "lvis_v1.json", "panoptic.json")
 
 
 class ComposedInput:
-    """What `sos-mm synthesize` wrote of a data set's objects.
+    """The file ``objects.jsonl`` that `sos-mm synthesize` writes.
 
-    All categories are complete but those that the recipe's backgrounds may show; see `complete_categories`. They are
-    those of the COCO, LVIS or panoptic file beside it, and else those that have objects. Spellings of one name are one
-    category, such as 'red_apple' and 'red apple'. The id of an object is that of its annotation in
-    ``instances.json``, which has the same objects in the same order.
+    All categories are complete except those that the recipe's backgrounds may show; see `complete_categories`. The
+    categories are taken from the COCO, LVIS or panoptic file beside it, or else from the objects. Spellings of a name,
+    such as 'red_apple' and 'red apple', are one category. An object has the id of its annotation in
+    ``instances.json``, which lists the same objects in the same order.
 
     Args:
         path: The file ``objects.jsonl``.
@@ -55,7 +55,7 @@ class ComposedInput:
         self._complete = complete_categories(names, shown)
 
     def sources(self, faults: ErrorCollector) -> Iterator[ImageSource]:
-        """The images, a line each."""
+        """Yields the images, one for each line."""
         first_id = 1
         for number, (name, line) in enumerate(read_objects(self._path), 1):
             height, width = line["canvas"]
@@ -93,17 +93,17 @@ class ComposedInput:
 
 
 def _vocabulary(folder: Path) -> dict[str, int]:
-    """The categories of the data set, those without objects included, if a file beside the sidecar lists them."""
+    """Reads the data set's categories, including unused ones, from a file beside the sidecar; empty without one."""
     found = (folder / name for name in _WITH_CATEGORIES if (folder / name).is_file())
     return next(map(read_leading_categories, found), {})
 
 
 def complete_categories(categories: Iterable[str], shown: BackgroundContent) -> frozenset[str]:
-    """The categories all of whose objects are known in composed images, and 'object' where all objects are.
+    """Returns the completely annotated categories of composed images, with 'object' if backgrounds show no object.
 
     Args:
-        categories: Those of the data set.
-        shown: What its backgrounds show.
+        categories: Categories of the data set.
+        shown: Content of its backgrounds.
     """
     if shown.names == "unknown":
         return frozenset()
@@ -118,5 +118,5 @@ def _box(box: Sequence[float]) -> tuple[float, float, float, float]:
 
 
 def _parts(line: Record) -> list[Record]:
-    """Objects, then regions to ignore, as COCO instances have them."""
+    """Returns the objects, then the ignored regions, in the order of the COCO file."""
     return [*line["objects"], *(line.get("ignored") or ())]

@@ -1,4 +1,4 @@
-"""ODVG lines for detection and for grounding: boxes alone."""
+"""Reads ODVG lines for detection and for grounding, which have boxes and no masks."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,9 +16,9 @@ _INSTANCE = {"bbox": BOX, "label": INTEGER, "category": optional(WORDS)}
 
 
 class DetectionInput:
-    """ODVG for detection. All categories of the label map, or of the file without one, are complete.
+    """ODVG for detection; all categories of the label map, or of the file without one, are complete.
 
-    mmdet trains what an image has no box of as its negatives, so a file that is not exhaustive is wrong there too.
+    mmdet also takes categories without a box in an image as negatives, so a file must be exhaustive there too.
 
     Args:
         path: The lines.
@@ -43,7 +43,7 @@ class DetectionInput:
             }
 
     def sources(self, faults: ErrorCollector) -> Iterator[ImageSource]:
-        """The images, a line each."""
+        """Yields the images, one for each line."""
         for name, line in read_detection(self._path):
             yield _source(line, partial(self._load, line, name))
 
@@ -66,9 +66,9 @@ class DetectionInput:
 
 
 class GroundingInput:
-    """ODVG for grounding: objects that a caption names, whose phrases are their categories.
+    """ODVG for grounding; an object's category is its phrase in the caption.
 
-    Others of the same kind may be in the image, so nothing is complete.
+    An image may show further objects of the same kind, so no category is complete.
     """
 
     kind = "grounding"
@@ -78,7 +78,7 @@ class GroundingInput:
         self.categories: dict[str, int] = {}
 
     def sources(self, faults: ErrorCollector) -> Iterator[ImageSource]:
-        """The images, a line each."""
+        """Yields the images, one for each line."""
         for name, line in read_grounding(self._path):
             yield _source(line, partial(_load_regions, line, name))
 

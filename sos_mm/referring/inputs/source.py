@@ -1,4 +1,4 @@
-"""What every format gives: its categories, and its images before their masks are decoded."""
+"""The interface of all input formats: categories, and images whose annotations are not read yet."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class ImageSource:
     """An image before its annotations are read.
 
     Attributes:
-        image: It without instances.
-        choices: Places below the folder of images where its file may be; the first that exists counts.
-        load: Gives it with its instances; raises ValueError or OSError, which names file and record, if one is broken.
+        image: The image without instances.
+        choices: Candidate paths relative to the folder of images; the first that exists is used.
+        load: Adds the instances to ``image``; raises ValueError or OSError, naming file and record, if one is broken.
     """
 
     image: AnnotatedImage
@@ -37,16 +37,16 @@ class Input(Protocol):
     categories: dict[str, int]
 
     def sources(self, faults: ErrorCollector) -> Iterator[ImageSource]:
-        """The images in the order of the file; ``faults`` records those that cannot even be named."""
+        """Yields the images in the order of the file; ``faults`` records those without a valid name or size."""
 
 
 @dataclass(frozen=True)
 class InputOptions:
-    """What readers are told.
+    """Options of the readers.
 
     Attributes:
         masks: Whether to decode masks.
-        label_map: Names of ODVG's labels; None to take those beside the instances.
+        label_map: Names of ODVG's labels; None for the names stored with the instances.
     """
 
     masks: bool = True
@@ -54,9 +54,10 @@ class InputOptions:
 
 
 def clip_or_widen(box: Sequence[float], image: AnnotatedImage) -> tuple[Box | None, bool]:
-    """The part of an xyxy box inside its image, and whether it is below a pixel and was widened to one.
+    """Clips an xyxy box to its image, or widens it to a pixel if it is smaller.
 
-    None where the box lies outside the image.
+    Returns:
+        The box, None if it lies outside the image; and whether it was widened.
     """
     inside = clip(box, image.width, image.height)
     if inside is not None:
@@ -70,5 +71,5 @@ def clip_or_widen(box: Sequence[float], image: AnnotatedImage) -> tuple[Box | No
 
 
 def image_choices(names: Sequence[str]) -> tuple[str, ...]:
-    """Places where an image may be: those that a file names, and its bare name."""
+    """Returns the candidate paths of an image: the paths that a file names, and the first one's file name."""
     return tuple(dict.fromkeys((*names, Path(names[0]).name)))

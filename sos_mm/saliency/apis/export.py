@@ -46,8 +46,8 @@ class FixedShapes(TorchFunctionMode):
 class OneStepModel(nn.Module):
     """A saliency model as a function of the image alone.
 
-    The noise that sampling starts from is part of it: zero where ``test_cfg.noise`` says so, otherwise the noise of
-    ``test_cfg.seed`` and an empty file name, which is the same for every image.
+    The initial noise of sampling is a constant of the function: zero with ``test_cfg.noise='zero'``, otherwise the
+    noise of ``test_cfg.seed`` and an empty file name, which is the same for every image.
 
     Args:
         model: A built model whose ``test_cfg`` has one step and one member.
@@ -65,7 +65,7 @@ class OneStepModel(nn.Module):
                     f"set `model.test_cfg.{key}=1`."
                 )
         self.model = model
-        # This module too: torch's exporter gives all parts the mode of the whole, and batch norms would use the batch.
+        # torch's exporter sets all submodules to this module's mode; in training mode batch norms would use the batch.
         self.eval()
 
     def forward(self, image: Tensor) -> Tensor:
@@ -77,16 +77,16 @@ def export_onnx(model: nn.Module, path: str | Path, size: tuple[int, int]) -> Pa
     """Writes a one-step model as an ONNX file that `OnnxCutter` runs.
 
     Args:
-        model: As of `OneStepModel`.
-        path: The file, which is written completely or not at all.
-        size: Height and width of the images that it takes, as its test pipeline makes them.
+        model: The model; see `OneStepModel`.
+        path: The file, written atomically.
+        size: Height and width of the input images, to which the test pipeline resizes them.
 
     Returns:
         The file.
 
     Raises:
-        ImportError: If onnx is not there.
-        ValueError: As of `OneStepModel`.
+        ImportError: If onnx is not installed.
+        ValueError: See `OneStepModel`.
     """
     onnx = require("onnx", "Exporting", "get it with `pip install -e '.[onnx]'`")
     device = next(model.parameters()).device
@@ -118,12 +118,12 @@ def parity(model: nn.Module, path: str | Path, images: int = 3) -> float:
     """Computes the largest difference between a model and its ONNX file on images of noise.
 
     Args:
-        model: As of `OneStepModel`.
+        model: The model; see `OneStepModel`.
         path: The ONNX file.
-        images: How many.
+        images: Number of images.
 
     Raises:
-        ImportError: If onnxruntime is not there.
+        ImportError: If onnxruntime is not installed.
     """
     runtime = require("onnxruntime", "Comparing", "get it with `pip install -e '.[onnx]'`")
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

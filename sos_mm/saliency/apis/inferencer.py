@@ -37,9 +37,9 @@ class SaliencyPrediction:
     """The saliency map of one image.
 
     Attributes:
-        name: As of `Photograph`.
-        path: Its file, or its name where it came as an array.
-        image: (H, W, 3) uint8 RGB, as it was read.
+        name: Name of the image; see `Photograph`.
+        path: The image's file; its name if it was given as an array.
+        image: (H, W, 3) uint8 RGB, the input image.
         saliency: (H, W) float32 in [0, 1].
         uncertainty: (H, W) float32, the standard deviation over the ensemble; None without one.
     """
@@ -69,7 +69,7 @@ class SODInferencer:
     Args:
         model: Config file or config of a model; None to take the config that the checkpoint holds.
         weights: Checkpoint file.
-        device: Where to run, such as 'cuda:0'; None for a GPU where there is one.
+        device: Device of the model, such as 'cuda:0'; None for a GPU if there is one.
         test_cfg: Values that replace those of the model's ``test_cfg``, such as ``dict(num_inference_steps=1,
             ensemble_size=4)``.
         show_progress: Whether to show a progress bar on stderr.
@@ -119,10 +119,10 @@ class SODInferencer:
 
         Args:
             inputs: A path, a folder, an array as `to_rgb` takes it, or a list of any of these.
-            batch_size: Images that go through the model at once; it changes nothing in the results.
-            out_dir: Folder to write results to, as of `CutoutWriter`; None to write nothing.
-            kinds: Which results to write.
-            channel_order: Of arrays: 'rgb' or 'bgr'.
+            batch_size: Number of images in a batch; results do not depend on it.
+            out_dir: Folder for the results, see `CutoutWriter`; None to write none.
+            kinds: Kinds of results to write.
+            channel_order: Channel order of arrays: 'rgb' or 'bgr'.
             broken: 'error' raises the error of the first image that cannot be read; 'skip' leaves such images out.
 
         Returns:
@@ -131,7 +131,7 @@ class SODInferencer:
             memory: for many large images use `stream`.
 
         Raises:
-            FileNotFoundError, ValueError: As of `find_photographs` and `Photograph.read`.
+            FileNotFoundError, ValueError: See `find_photographs` and `Photograph.read`.
         """
         photographs, faults = find_photographs(inputs, channel_order), ErrorCollector(broken)
         writer = CutoutWriter(out_dir, tuple(kinds)) if out_dir is not None else None
@@ -150,8 +150,8 @@ class SODInferencer:
 
         Args:
             photographs: The photographs.
-            batch_size: As of a call.
-            faults: Records those that cannot be read; raises them if None.
+            batch_size: Number of images in a batch.
+            faults: Records the errors of images that cannot be read; they are raised if None.
         """
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be at least 1, but got {batch_size}.")

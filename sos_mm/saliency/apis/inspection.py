@@ -24,14 +24,14 @@ class Inspection:
     """The result of an inspection.
 
     Attributes:
-        name: The data set.
-        pairs: Its images with masks.
-        expected: How many there should be; None if that is not known.
-        faults: What cannot be used, each naming its file.
+        name: Name of the data set.
+        pairs: Number of images with masks.
+        expected: Expected number of pairs; None if unknown.
+        faults: Error messages about unusable files; each names its file.
         grey: Masks with many values between 0 and 255.
-        empty: Masks without anything salient.
+        empty: Masks without salient pixels.
         note: A remark about the data set.
-        parts: How many its parts to train and to test should hold.
+        parts: Expected numbers of pairs in its training and test parts.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Inspection:
 
     @property
     def complete(self) -> bool:
-        """Tells whether all expected pairs are there and can be used."""
+        """Whether all expected pairs exist and are usable."""
         return not self.faults and (self.expected in (None, self.pairs) or self.pairs in self.parts)
 
 
@@ -53,7 +53,7 @@ def inspect_dataset(dataset: SaliencyDataset, progress: bool = True) -> Inspecti
     """Reads and checks every file of a data set.
 
     Args:
-        dataset: What to read; its pipeline is not used.
+        dataset: The data set; its pipeline is not used.
         progress: Whether to show a progress bar on stderr.
     """
     known = BENCHMARKS.get(dataset.benchmark or "")

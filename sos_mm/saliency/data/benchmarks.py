@@ -19,11 +19,11 @@ class Benchmark:
     """A data set as its authors distribute it.
 
     Attributes:
-        images: How many images it has.
+        images: Number of images.
         folders: Folders of images and masks below its root, as distributed; repacked ones are known too.
-        auxiliary: Names that the folder of the second modality goes by; none for plain images.
-        note: A remark about it.
-        parts: How many images its parts to train and to test hold, which are often distributed apart.
+        auxiliary: Possible names of the folder of the second modality; empty without one.
+        note: A remark about the data set.
+        parts: Numbers of images in its training and test parts, which are often distributed separately.
     """
 
     images: int

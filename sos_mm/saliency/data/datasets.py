@@ -21,10 +21,10 @@ class SaliencyDataset(BaseDataset):
         benchmark: Name of a public data set (see :mod:`sos_mm.saliency.data.benchmarks`), whose folders are then found
             as they were distributed. By default, without a ``data_prefix``, the last part of ``data_root`` if it is
             such a name.
-        name: What results call this data set; the benchmark's, or the last part of ``data_root``, by default.
-        stems: Which images to use: a list of stems, or a text file with one a line (further words and suffixes
-            are ignored). All by default.
-        **kwargs: As in mmengine's ``BaseDataset``.
+        name: Name of the data set in results; by default the benchmark's, or the last part of ``data_root``.
+        stems: Images to use: a list of file names without suffix, or a text file with one in each line (further words
+            and suffixes are ignored). All by default.
+        **kwargs: Arguments of mmengine's ``BaseDataset``.
 
     Raises:
         FileNotFoundError: If a folder is missing or without images, or an image has no mask or second image.
@@ -111,8 +111,8 @@ def images_by_stem(folder: str | Path, what: str, suffixes: tuple[str, ...] = ()
 
     Args:
         folder: The folder.
-        what: What an error calls it.
-        suffixes: Which files; all kinds of images if empty.
+        what: Name of the folder in error messages.
+        suffixes: Suffixes of the files; all image suffixes if empty.
 
     Raises:
         FileNotFoundError: If there is no folder or no image in it.

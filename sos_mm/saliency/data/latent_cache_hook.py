@@ -64,7 +64,7 @@ class LatentCacheHook(Hook):
 
 
 def check_cachable(model, dataset) -> None:
-    """Raises ValueError, with the reason, where cached latents would not be those of training."""
+    """Raises ValueError with the reason if cached latents would differ from the latents of training."""
     if model.decode_head.loss_pixel is not None:
         raise ValueError(
             "Latents cannot be cached with a pixel loss (`loss_pixel`): the mask is compared in pixels, its latent is "
@@ -115,7 +115,7 @@ def cached_key(folder: Path) -> str | None:
 
 @torch.no_grad()
 def write_cache(model, dataset: BaseDataset, folder: Path, key: str, batch_size: int) -> None:
-    """Encodes all images and masks, as they are and flipped; the folder is written completely or not at all."""
+    """Encodes all images and masks, unflipped and flipped; the folder is written atomically."""
     scratch = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)

@@ -88,7 +88,7 @@ class LoadSaliencyMask(BaseTransform):
 def _read_mask(path: str) -> np.ndarray:
     """Reads a mask, (H, W) uint8."""
     mask = read_image(path, channels=3)
-    # Compared through two views: a difference of whole channels would be slower than decoding.
+    # Compared through two views: a difference of complete channels would be slower than decoding.
     if not (np.array_equal(mask[..., 0], mask[..., 1]) and np.array_equal(mask[..., 0], mask[..., 2])):
         raise ValueError(
             f"The mask {path} is in colour, but must be grey, 0 (background) to 255 (salient): write 255 where the "
@@ -292,7 +292,7 @@ class PackSaliencyInputs(BaseTransform):
     - data_samples (SegDataSample): with ``gt_saliency`` (1, H, W) float32 and the metainfo.
 
     Args:
-        meta_keys: Which keys become metainfo, where present.
+        meta_keys: Keys that are copied to the metainfo if present.
         to_rgb: Whether to turn BGR into RGB here. mmengine's data preprocessor, which does it otherwise, cannot for
             six channels.
     """

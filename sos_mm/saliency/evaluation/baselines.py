@@ -52,8 +52,8 @@ def predict_auxiliary(model: LatentDiffusionSegmentor) -> Predictor:
 def predict_shuffled(model: LatentDiffusionSegmentor) -> Predictor:
     """Makes a predictor: the full model, given image latents and salient features of the image before.
 
-    The first image of a batch is given those of the last image of the batch before, the very first one those
-    of the last image of its own batch.
+    The first image of a batch is given the conditions of the last image of the previous batch; in the first batch,
+    of the last image of the same batch.
     """
     before: list[Conditions] = []
 

@@ -20,19 +20,19 @@ class SODMetric(BaseMetric):
 
     Each data sample needs ``pred_saliency``, (1, H, W) float in [0, 1], and ``gt_saliency``, (1, H, W), float in
     [0, 1] or 8-bit, both at the size of the original image. A mask is thresholded above 128 of 255, as in published
-    evaluations. Of each image, scores and a histogram are kept, 4 KB in all, so any number of images fits.
+    evaluations. For each image, scores and a histogram are kept, 4 KB in total, so any number of images fits in memory.
 
     The keys, after the prefix, are ``MAE``, ``Smeasure``, ``wFmeasure``, ``adpFm``, ``meanFm``, ``maxFm``,
     ``adpEm``, ``meanEm`` and ``maxEm`` as in papers, and ``maxFm_per_image`` and ``maxEm_per_image``, the means of
     each image's own maximum; :mod:`sos_mm.metrics.saliency` says what each is. mmengine does not know which direction
     is better: ``save_best='sod/MAE'`` needs ``rule='less'``, all others ``rule='greater'``.
 
-    Of several test sets in one run (a ``ConcatDataset`` whose samples say their ``dataset_name``) each has its own
-    keys, ``NAME/MAE`` and so on, and a table of all is logged at the end.
+    If a run has several test sets (a ``ConcatDataset`` whose samples have a ``dataset_name``), each has its own keys,
+    ``NAME/MAE`` and so on, and a table of all is logged at the end.
 
     Args:
-        round_to_uint8: Score the maps as they would be saved, as 8-bit PNGs, which is what published figures are
-            computed from. With False they are scored unrounded, and the keys say so: ``MAE_unrounded``.
+        round_to_uint8: Whether to round maps to 8 bits before scoring, as in PNG files, from which published figures
+            are computed. If False, the keys end in ``_unrounded``, such as ``MAE_unrounded``.
         weighted: Whether to compute the weighted F-measure, which takes most of the time.
         boundary: Whether to add the boundary IoU, as ``BIoU``.
         csv: File for the scores of each image, written by the main process after each evaluation.

@@ -82,8 +82,8 @@ def sampling_strip(
     Args:
         model: The model.
         batch: A batch of a test data loader.
-        index: Which image of it.
-        num_inference_steps: How many steps to sample with.
+        index: Index of the image in the batch.
+        num_inference_steps: Number of sampling steps.
         height: The strip's height in pixels.
     """
     data = model.data_preprocessor(batch, training=False)
@@ -98,12 +98,12 @@ def sampling_strip(
 
 
 def attention_row(model: LatentDiffusionSegmentor, batch: dict, index: int, height: int = 150) -> Markup:
-    """Renders image, prediction, and what salient positions attend to at each level of the U-Net, as a figure.
+    """Renders image, prediction, and the attention of salient positions at each level of the U-Net, as a figure.
 
     Args:
         model: The model.
         batch: A batch of a test data loader.
-        index: Which image of it.
+        index: Index of the image in the batch.
         height: The row's height in pixels.
     """
     data = model.data_preprocessor(batch, training=False)

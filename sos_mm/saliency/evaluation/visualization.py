@@ -39,7 +39,7 @@ class SaliencyVisualizationHook(ResultImageHook):
     With an ensemble the rows end with its standard deviation, the uncertainty.
 
     Args:
-        number: How many images; None for all.
+        number: Number of images; None for all.
         height: The rows' height in pixels.
         folder: Folder for the rows, in the run's log folder unless absolute.
     """

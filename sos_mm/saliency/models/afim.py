@@ -193,7 +193,7 @@ class ContextAttention(nn.Module):
         positions: Whether to add positions, with a scale that is learned.
 
     Attributes:
-        watcher: Where it is set, it is called with the queries and keys, each (B, heads, positions, C/heads).
+        watcher: Function that is called with the queries and keys, each (B, heads, positions, C/heads); None for none.
     """
 
     watcher: Callable[[Tensor, Tensor], None] | None = None

@@ -117,7 +117,7 @@ class SaliencySegmentor(BaseSegmentor):
         """Returns the model's ``test_cfg`` with other values for some of its keys; the model keeps its own.
 
         Raises:
-            ValueError: As of `checked_test_cfg`.
+            ValueError: See `checked_test_cfg`.
         """
         return self.test_cfg if changes is None else checked_test_cfg(changes, self.test_cfg)
 
@@ -131,10 +131,10 @@ class SaliencySegmentor(BaseSegmentor):
 
         Args:
             inputs: (B, 3 n, H, W) in [0, 1].
-            data_samples: With the metainfo ``ori_shape`` (h, w), and ``img_path``, whose name seeds the noise;
-                without them the inputs' size and an empty name are taken. ``padding_size`` (left, right, top,
-                bottom), where there is one, is the padding of a letterbox, which is cut off;
-                ``flip`` with ``flip_direction``, where there are, are undone.
+            data_samples: Samples with the metainfo ``ori_shape`` (h, w), and ``img_path``, whose name seeds the noise;
+                without them the inputs' size and an empty name are used. The padding of a letterbox,
+                ``padding_size`` (left, right, top, bottom), is cut off, and a flip, ``flip`` with
+                ``flip_direction``, is undone, if present.
             test_cfg: Values that replace those of the model's ``test_cfg`` in this call.
 
         Returns:

@@ -36,9 +36,9 @@ class SalientBranchSegmentor(SaliencySegmentor):
     ``threshold``, ``stretch``, ``upsampling`` and ``tile``.
 
     Args:
-        codec: None; there so that a config can inherit from the full model's.
-        train_cfg: None; there for the signature that OpenMMLab expects.
-        **parts: Those of :class:`SaliencySegmentor`.
+        codec: None; accepted so that a config can inherit from the full model's.
+        train_cfg: None; accepted for OpenMMLab's signature.
+        **parts: Arguments of :class:`SaliencySegmentor`.
 
     Raises:
         ValueError: If there is no encoder.

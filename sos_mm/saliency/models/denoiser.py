@@ -1,4 +1,4 @@
-"""The U-Net that denoises mask latents, given image latents beside them."""
+"""The U-Net that denoises mask latents, with image latents as additional input channels."""
 
 import re
 
@@ -23,12 +23,13 @@ class LatentDenoiser(BaseModule):
         pretrained: Folder (diffusers' layout), hub id or single ``.safetensors`` file of the base model; None for
             random weights.
         architecture: Arguments of ``diffusers.UNet2DConditionModel`` where ``pretrained`` is None or a single file.
-        image_latents: Latents of images that the mask's is denoised beside: one an image that the model is given.
-        widen: What becomes of the first convolution, which is made for one latent. ``duplicate``: its kernel is
-            repeated over all and divided by their number, so that the first step starts from the activations the rest
-            was trained on. ``random``: the kernel is drawn anew and the bias kept, as the authors' released code does.
-        layers_per_block: Prunes the base model to so many layers a block: the first ones are kept, and in the
-            upward half the last one, which reads the block below. None keeps all.
+        image_latents: Number of image latents that are concatenated with the mask's: one for each input image.
+        widen: How the first convolution, which takes one latent, is adapted to several. ``duplicate``: its kernel is
+            repeated for each latent and divided by their number, so that training starts from the activations that the
+            other layers were trained with. ``random``: the kernel is initialised randomly and the bias kept, as in the
+            authors' released code.
+        layers_per_block: Number of layers in each block to which the base model is pruned: the first ones are kept, and
+            in the upward half the last one, which reads the block below. None keeps all.
         middle: Whether to keep the middle block.
         checkpoint: Whether to trade time for memory in training (gradient checkpointing).
         compile: Arguments of ``torch.compile`` for the U-Net, True for its defaults, or False.
@@ -86,10 +87,10 @@ class LatentDenoiser(BaseModule):
         """Predicts velocity, noise or mask latent, as the scheduler defines it.
 
         Args:
-            image_latent: (B, n C, h, w), those of n images.
+            image_latent: (B, n C, h, w), the latents of n images.
             noisy_latent: (B, C, h, w).
             timesteps: (B,) or ().
-            context: What the cross-attention layers read; None where there are none.
+            context: Input of the cross-attention layers; None if there are none.
 
         Returns:
             The prediction, (B, C, h, w).
@@ -99,7 +100,7 @@ class LatentDenoiser(BaseModule):
 
 
 def widen_input(unet: UNet2DConditionModel, times: int = 2, fresh: bool = False) -> None:
-    """Multiplies a U-Net's input channels: the first kernel is repeated and divided, or (``fresh``) drawn anew.
+    """Multiplies a U-Net's input channels: repeats and divides the first kernel, or (``fresh``) draws a random one.
 
     The bias, whose shape does not change, is kept.
     """

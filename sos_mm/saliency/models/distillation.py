@@ -17,12 +17,12 @@ from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor
 class DistilledSegmentor(LatentDiffusionSegmentor):
     """A one-step segmentor trained on the mask and on a teacher's saliency map.
 
-    The teacher is no part of the model: it is loaded when training begins, and is in no checkpoint.
+    The teacher is not a part of the model: it is loaded when training begins, and is not saved in checkpoints.
 
     Args:
         teacher: ``config``, a config file (or the config of a model itself), and ``checkpoint``, its weights.
-        loss_distill: Config of the loss between the student's logits and the teacher's map; its weight is there.
-        **parts: Those of :class:`LatentDiffusionSegmentor`.
+        loss_distill: Config of the loss between the student's logits and the teacher's map, including its weight.
+        **parts: Arguments of :class:`LatentDiffusionSegmentor`.
 
     Raises:
         ValueError: If the head does not train by pixels, or the teacher's config has other keys.

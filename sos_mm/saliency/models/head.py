@@ -21,8 +21,8 @@ class SamplingStep(NamedTuple):
     """One step of sampling.
 
     Attributes:
-        timestep: Where it started, scalar int64.
-        clean: The estimate of the noise-free mask latent, (B, C, h, w); of schedulers that give none, the latent.
+        timestep: Timestep before the step, scalar int64.
+        clean: The estimate of the noise-free mask latent, (B, C, h, w); the latent if the scheduler gives none.
         latent: The latent after the step; after the last one it is the result.
     """
 
@@ -47,7 +47,7 @@ class DiffusionSODHead(BaseModule):
         loss_diffusion: Config of the loss between the U-Net's prediction and its target; None to train by pixels.
         loss_aux: Config of the loss between a 3x3 convolution of f and the mask at f's stride; None to leave
             it out.
-        aux_target: How the mask is brought to f's size for ``loss_aux``: ``area`` (the mean over each cell, default)
+        aux_target: How the mask is resized to f's size for ``loss_aux``: ``area`` (the mean over each cell, default)
             or ``bilinear`` (between the four pixels in the middle of each cell, as the authors' released code does).
         loss_pixel: Config of the loss between the logits of a mask that was made in one step from zero noise, and
             the true mask. The gradient reaches the U-Net through the mask's decoder.
@@ -164,15 +164,15 @@ class DiffusionSODHead(BaseModule):
         """Denoises from noise to a mask latent, one step at a time.
 
         Args:
-            context: What :meth:`condition` gave.
+            context: The result of :meth:`condition`.
             image_latent: (B, C, h, w).
             noise: (B, C, h, w), standard normal.
-            num_inference_steps: How many steps, at least 1.
-            scheduler: Config of another diffusers scheduler to sample with; what it leaves out is as in training.
-            generators: Generators of schedulers that add noise at each step, one an image.
+            num_inference_steps: Number of steps, at least 1.
+            scheduler: Config of another diffusers scheduler to sample with; missing options are those of training.
+            generators: One generator for each image, for schedulers that add noise at each step.
 
         Raises:
-            FloatingPointError: If the result is not finite, as of some schedulers with zero terminal SNR.
+            FloatingPointError: If the result is not finite, such as with some schedulers and zero terminal SNR.
         """
         sampler = self.sampler(scheduler)
         sampler.set_timesteps(num_inference_steps, device=noise.device)
@@ -194,7 +194,7 @@ class DiffusionSODHead(BaseModule):
         """Makes a new scheduler to sample with, since schedulers keep state between steps.
 
         Raises:
-            ValueError: If it is no scheduler, or cannot sample a mask.
+            ValueError: If it is not a scheduler, or cannot sample a mask.
         """
         if config is None:
             return deepcopy(self.scheduler)
@@ -220,7 +220,7 @@ class DiffusionSODHead(BaseModule):
 
 
 def _pyramid(features: SalientFeatures | None) -> tuple[Tensor, ...]:
-    """The pyramid, which is there wherever it is read."""
+    """Returns the pyramid of features, which must not be None."""
     assert features is not None, "without an encoder `afim` must be None"
     return features.pyramid
 

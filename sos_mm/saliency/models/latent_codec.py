@@ -17,8 +17,8 @@ class StableDiffusionVAE(nn.Module):
         pretrained: Folder (diffusers' layout), hub id or single ``.safetensors`` file of the base model; None for
             random weights.
         architecture: Arguments of ``diffusers.AutoencoderKL`` where ``pretrained`` is None or a single file.
-        scaling_factor: What latents are multiplied by, so that their variance is near one.
-        checkpoint: Whether to trade time for memory where a gradient goes through the decoder.
+        scaling_factor: Factor of the latents, so that their variance is near one.
+        checkpoint: Whether to use gradient checkpointing in the decoder, which saves memory and costs time.
     """
 
     def __init__(

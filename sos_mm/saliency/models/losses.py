@@ -20,7 +20,7 @@ class SaliencyMSELoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Computes the loss of two tensors of one shape: a scalar, in 32 bits whatever the inputs are."""
+        """Computes the loss of two tensors of the same shape: a scalar, in float32 for any input type."""
         return self.loss_weight * functional.mse_loss(prediction.float(), target.float())
 
 
@@ -32,7 +32,7 @@ class StructureLoss(nn.Module):
 
     Args:
         kernel: Side of the surroundings in pixels, odd.
-        emphasis: How much more; 0 for none.
+        emphasis: Factor of the additional weight; 0 for none.
         loss_weight: The weight of the sum.
     """
 

@@ -15,8 +15,8 @@ class MaskDecoder(BaseModule):
     Args:
         in_channels: Channels of the map.
         channels: Channels after each doubling; three doublings undo a stride of 8.
-        guided: Whether each resolution is also given the image, pooled to it. Without, edges can only be as fine as
-            the map says.
+        guided: Whether the image, pooled to the resolution, is an additional input at each resolution. Otherwise edges
+            are only as fine as the map.
     """
 
     def __init__(self, in_channels: int, channels: tuple[int, ...] = (32, 16, 8), guided: bool = False):

@@ -24,10 +24,11 @@ class MultiResolutionNoise:
     object through noise that should hide it.
 
     Args:
-        levels: How many noises are added to white noise: the first is white too, each other coarser than the last.
-        discount: How much weaker each is than the one before, in [0, 1].
-        annealed: Whether ``discount`` falls in proportion to the timestep, so that little noise is white noise: the
-            last steps draw fine edges.
+        levels: Number of noises that are added to white noise: the first is white too, and each other one is coarser
+            than the one before.
+        discount: Ratio of the amplitudes of a noise and the one before, in [0, 1].
+        annealed: Whether ``discount`` is proportional to the timestep, so that noise is white at the last steps, which
+            determine fine edges.
 
     Raises:
         ValueError: If a number is out of its range.
@@ -45,7 +46,7 @@ class MultiResolutionNoise:
         """Draws one image's noise.
 
         Args:
-            generator: Where the numbers come from.
+            generator: Source of the random numbers.
             shape: (C, h, w).
             time: Timestep as a share of all, in [0, 1].
 

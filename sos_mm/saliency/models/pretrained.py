@@ -21,7 +21,7 @@ def load_pretrained(cls: type[ModelMixin], source: str, subfolder: str, architec
 
     Args:
         cls: The model's class in diffusers.
-        source: A folder in diffusers' layout, a hub id, or a single ``.safetensors`` file of the whole pipeline.
+        source: A folder in diffusers' layout, a hub id, or a single ``.safetensors`` file of the complete pipeline.
             Pickled weights are refused.
         subfolder: The model's folder in the pipeline's, ``unet`` or ``vae``.
         architecture: Arguments of the class, for a single file, which does not say them.
@@ -41,7 +41,7 @@ def load_pretrained(cls: type[ModelMixin], source: str, subfolder: str, architec
 
 
 def load_single_file(cls: type[ModelMixin], path: Path, subfolder: str, architecture: dict | None) -> ModelMixin:
-    """Loads one model out of a file that holds a whole pipeline under Stability's own names.
+    """Loads one model from a file that holds a complete pipeline with Stability's own parameter names.
 
     Raises:
         ValueError: If it is not a ``.safetensors`` file, or its weights are not of the architecture.

@@ -1,4 +1,4 @@
-"""The image encoder beside the U-Net: any timm backbone, giving feature maps with channels first."""
+"""The image encoder: any timm backbone, as a pyramid of feature maps with channels first."""
 
 import timm
 import torch

@@ -62,7 +62,7 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
             ``upsampling`` to the original size (PIL's ``bilinear``, default, or ``bicubic`` filter), and ``tile``
             (``dict(size=384, overlap=0.25)`` to predict large inputs in tiles, default None). ``steps`` and
             ``ensemble`` are the old names of the first two, and are read as these.
-        **parts: Those of :class:`SaliencySegmentor`.
+        **parts: Arguments of :class:`SaliencySegmentor`.
     """
 
     def __init__(
@@ -187,11 +187,11 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
         """Samples one ensemble member, and returns every step.
 
         Args:
-            conditions: Of the images, or of a tile of them.
-            data_samples: Whose names seed the noise.
-            member: Which member.
-            context: What the head's ``condition`` gave, where it is there already.
-            window: Which part of the images it is; None for the full images.
+            conditions: Conditions of the images, or of a tile of them.
+            data_samples: Samples of the images; their file names seed the noise.
+            member: Index of the ensemble member.
+            context: The result of the head's ``condition``; computed here if None.
+            window: The tile; None for the full images.
             test_cfg: Values that replace those of the model's ``test_cfg`` in this call.
         """
         settings, latent = self.settings(test_cfg), conditions.image_latent

@@ -28,11 +28,11 @@ STRETCHES = (None, "member", "result", "released")
 
 
 def checked_test_cfg(test_cfg: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> dict[str, Any]:
-    """Completes ``test_cfg``.
+    """Checks ``test_cfg`` and adds missing settings.
 
     Args:
         test_cfg: Settings, under their present or old names.
-        base: Those that it leaves out.
+        base: Values of missing settings.
 
     Raises:
         ValueError: If a key is unknown or given under both of its names, a value out of range, or an ensemble would
@@ -60,7 +60,7 @@ def checked_test_cfg(test_cfg: Mapping[str, Any], base: Mapping[str, Any] = DEFA
 
 
 def checked_stretch(stretch: str | bool | None) -> str | None:
-    """Names what is stretched; booleans are the older spelling of ``result`` and None.
+    """Checks ``test_cfg.stretch``; converts the old values True and False to ``result`` and None.
 
     Raises:
         ValueError: If it is none of the choices.

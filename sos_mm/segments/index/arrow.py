@@ -256,7 +256,7 @@ class IndexedRecords(Sequence):
 
 
 def _known(value: float) -> float | None:
-    """Returns a number of a column, or None for NaN."""
+    """Converts a number from a column to None if it is NaN."""
     return None if isnan(value) else value
 
 

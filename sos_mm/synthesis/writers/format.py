@@ -46,7 +46,7 @@ class Categories:
         return cls(names, ids, {entry["id"]: entry for entry in entries})
 
     def without(self, ids: frozenset[int] | None) -> frozenset[str]:
-        """Names of the other categories; none where ``ids`` may be any (None)."""
+        """Returns the names of all categories except some ids; empty if ``ids`` is None, which stands for any."""
         if ids not in self._without:
             kept = () if ids is None else (name for id, name in self.names.items() if id not in ids)
             self._without[ids] = frozenset(kept)
@@ -63,7 +63,7 @@ class Categories:
 
     @cached_property
     def id_of_name(self) -> Mapping[str, int]:
-        """Id by name, of the whole vocabulary."""
+        """Id by name, for the complete vocabulary."""
         return {name: id for id, name in self.names.items()}
 
     @cached_property

@@ -36,22 +36,24 @@ def referring_format(
     tokenizer: str | None = None,
     tokens: Sequence[int] = CAPTION_TOKENS,
 ) -> Format:
-    """Returns the format of referring expressions, proved true and unique by the scene of each image.
+    """Returns the format of referring expressions, which the scene of each image proves to be true and unique.
 
-    ``annotations/referring.jsonl`` has all that is known of each expression, an image a line. Beside it ``outputs`` are
+    ``annotations/referring.jsonl`` describes each expression completely, one line for each image. ``outputs`` adds
 
-    - 'odvg': ``odvg_referring.jsonl``, captions of several expressions, and ``odvg_expressions.jsonl``, one a line;
-    - 'grefcoco': ``grefcoco.json``, in MDETR's style, those of one object, of several and of none;
-    - 'refcoco': ``refcoco.json``, likewise, those of one object; see `DATASET_NAMES` for which count as what;
-    - 'intra_class': ``intra_class.json``, those that tell one object from others of its category.
+    - 'odvg': ``odvg_referring.jsonl``, captions of several expressions, and ``odvg_expressions.jsonl``, one expression
+      in each line;
+    - 'grefcoco': ``grefcoco.json`` in MDETR's style, expressions with one target, several or none;
+    - 'refcoco': ``refcoco.json`` in MDETR's style, expressions with one target; their ``dataset_name`` follows from
+      their kind by `DATASET_NAMES`;
+    - 'intra_class': ``intra_class.json``, expressions that distinguish one object from others of its category.
 
-    Categories that the recipe's ``background_categories`` name are never said to be unique or absent.
+    Uniqueness or absence is never claimed for categories in the recipe's ``background_categories``.
 
     Args:
-        outputs: What to write beside ``referring.jsonl``.
-        language: Of the expressions.
-        tokenizer: What captions are measured with; see `sos_mm.referring.tokens.build_counter`.
-        tokens: Least and most tokens drawn for a caption.
+        outputs: Files to write in addition to ``referring.jsonl``.
+        language: Language of the expressions, as an ISO 639-1 code.
+        tokenizer: Tokenizer that measures captions; see `sos_mm.referring.tokens.build_counter`.
+        tokens: Least and greatest token limit of a caption.
 
     Raises:
         FileNotFoundError: If there is no such tokenizer.
