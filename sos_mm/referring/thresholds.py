@@ -51,7 +51,7 @@ class Thresholds:
     contrary: float = 0.01
     beyond: float = 0.15
     larger: float = 1.4
-    much_larger: float = 2.0
+    much_larger: float = 2.5
     not_larger: float = 1.2
     nearer: float = 1.3
     near: float = 0.5

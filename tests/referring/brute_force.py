@@ -162,8 +162,8 @@ class BruteForce:
         least, most = (math.prod(each[k] ** (1 / len(others)) for each in others) for k in (0, 1))
         low, high = self.areas(i)
         if value == "large":
-            return True if low >= 2 * most * 0.9999 else False if high <= 1.2 * least * 1.0001 else None
-        return True if high * 2 <= least * 1.0001 else False if most <= 1.2 * low * 1.0001 else None
+            return True if low >= 2.5 * most * 0.9999 else False if high <= 1.2 * least * 1.0001 else None
+        return True if high * 2.5 <= least * 1.0001 else False if most <= 1.2 * low * 1.0001 else None
 
     def place(self, i, name):
         if name == "middle":
