@@ -76,7 +76,8 @@ _POSTURE = (
     r"on (?:its|his|her|their) (?:side|back|head|end)|on end|rotated|turned"
 )
 _POSITION = (
-    r"middle|cent(?:er|re|ral)|corner|top|bottom|upper|lower|edge|end|front|back|foreground|background|side|"
+    r"middle|cent(?:er|re|ral)|corner|top(?:most)?|bottom(?:most)?|(?:upper|lower)(?:most)?|edge|end|front|"
+    r"back|foreground|background|side|"
     r"first|second|third|(?:four|fif|six|seven|eigh|nin|ten)th|last|touch(?:es|ing)|overlap(?:s|ping)|"
     r"behind|between|beside|besides|next|near|nearby|nearest|closer|closest|far|"
     r"farther|farthest|further|furthest|adjacent|opposite|above|below|beneath|under|underneath|over|around|"

@@ -34,6 +34,8 @@ def trained(language_model, tmp_path_factory):
             "train_dataloader.persistent_workers": False,
             "default_hooks.logger.interval": 1,
             "experiment_name": folder.name,
+            # mmdet's visualizers have one name, and mmengine keeps one of a name: that of another test would be used.
+            "visualizer.name": folder.name,
         }
         return folder, run(str(language_model), folder, train=8, val=8, options=options)
 

@@ -72,7 +72,7 @@ def test_swin_stages_shrink_where_timm_has_it():
 
 
 def test_unknown_name_is_an_error():
-    with pytest.raises(KeyError, match="Swin branch"):
+    with pytest.raises(ValueError, match="Swin branch"):
         from_released({}, {"resnet.conv1.weight": torch.zeros(1)})
 
 

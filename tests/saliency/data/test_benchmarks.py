@@ -1,6 +1,5 @@
 """The public data sets are found as they were distributed and as they are repacked, and checked."""
 
-import runpy
 import sys
 from pathlib import Path
 
@@ -8,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
+from sos_mm.cli.check import main
 from sos_mm.saliency import SaliencyDataset
 from sos_mm.saliency.apis.inspection import describe, inspect_dataset
 from sos_mm.saliency.data.benchmarks import BENCHMARKS, find_folders
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 DISTRIBUTED = [
     ("DUTS-TR", "DUTS-TR-Image", "DUTS-TR-Mask", ".jpg"),
     ("DUTS-TE", "DUTS-TE-Image", "DUTS-TE-Mask", ".jpg"),
@@ -90,7 +89,6 @@ def test_inspection(tmp_path):
 def test_tool(tmp_path, monkeypatch, capsys):
     write(tmp_path / "mine", "images", "masks", ".jpg")
     write(tmp_path / "ECSSD", "images", "ground_truth_mask", ".jpg")
-    main = runpy.run_path(str(REPOSITORY / "tools/check_dataset.py"))["main"]
     monkeypatch.setattr(sys, "argv", ["check_dataset.py", str(tmp_path / "mine")])
     assert main() == 0
     assert capsys.readouterr().out == "mine: 3 pairs, complete\n"
