@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sos_mm.formats.boxes import BOX
-from sos_mm.formats.json_reader import json_lines, read_json_object, read_text
+from sos_mm.formats.json_reader import read_json_object, record_lines
 from sos_mm.formats.records import (
     INTEGER,
     OBJECT,
@@ -59,9 +59,7 @@ def read_objects(path: str | Path) -> Iterator[tuple[str, Record]]:
         FileNotFoundError: If there is no such file.
         ValueError: If a line is not JSON or not of that kind; names the line.
     """
-    for number, line in json_lines(read_text(path), path):
-        name = f"{path}, line {number}:"
-        check_record(line, _IMAGE, f"{name} the line")
+    for name, line in record_lines(path, _IMAGE):
         for key, fields in (("objects", _OBJECT), ("ignored", _REGION)):
             for place, each in enumerate(line.get(key) or ()):
                 check_record(each, fields, f"{name} `{key}` {place}")

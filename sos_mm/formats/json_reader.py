@@ -9,7 +9,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined]  # The stubs h
 from pathlib import Path
 from typing import Any
 
-from sos_mm.formats.records import Fields, complaint
+from sos_mm.formats.records import Fields, check_record, complaint
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
@@ -109,6 +109,23 @@ def json_lines(text: str, path: str | Path) -> Iterator[tuple[int, Any]]:
         if isinstance(value, AnnotationFileError):
             raise value
         yield number, value
+
+
+def record_lines(path: str | Path, fields: Fields) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields the records of a JSON lines file, each with its name for error messages.
+
+    Args:
+        path: The file.
+        fields: Fields that each record must have.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line is not JSON, or its record lacks a field; names the line.
+    """
+    for number, record in json_lines(read_text(path), path):
+        name = f"{path}, line {number}:"
+        check_record(record, fields, f"{name} the line")
+        yield name, record
 
 
 def try_json_lines(text: str, path: str | Path) -> Iterator[tuple[int, Any]]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sos_mm.formats.json_reader import AnnotationFileError, json_lines, read_json, read_text
+from sos_mm.formats.json_reader import AnnotationFileError, read_json, record_lines
 from sos_mm.formats.records import (
     ID,
     OBJECT,
@@ -185,9 +185,7 @@ def read_detection(path: str | Path) -> Iterator[tuple[str, Record]]:
         FileNotFoundError: If there is no such file.
         ValueError: If a line is not JSON or not of that kind; names the line.
     """
-    for number, line in json_lines(read_text(path), path):
-        name = f"{path}, line {number}:"
-        check_record(line, _IMAGE | {"detection": OBJECT}, f"{name} the line")
+    for name, line in record_lines(path, _IMAGE | {"detection": OBJECT}):
         check_record(line["detection"], {"instances": OBJECTS}, f"{name} `detection`")
         yield name, line
 
@@ -203,9 +201,7 @@ def read_grounding(path: str | Path, grounding: Fields = GROUNDING) -> Iterator[
         FileNotFoundError: If there is no such file.
         ValueError: If a line is not JSON or not of that kind; names the line.
     """
-    for number, line in json_lines(read_text(path), path):
-        name = f"{path}, line {number}:"
-        check_record(line, _LINE, f"{name} the line")
+    for name, line in record_lines(path, _LINE):
         check_record(line["grounding"], grounding, f"{name} `grounding`")
         yield name, line
 

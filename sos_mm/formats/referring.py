@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sos_mm.formats.boxes import BOXES
-from sos_mm.formats.json_reader import json_lines, read_text
+from sos_mm.formats.json_reader import record_lines
 from sos_mm.formats.mdetr import Expression, Target
 from sos_mm.formats.odvg import joined_record
 from sos_mm.formats.phrases import clean_phrase
@@ -74,9 +74,7 @@ def read_expression_lines(path: str | Path) -> Iterator[tuple[str, Record]]:
         FileNotFoundError: If there is no such file.
         ValueError: If a line is not JSON or not of that kind; names the line.
     """
-    for number, line in json_lines(read_text(path), path):
-        name = f"{path}, line {number}:"
-        check_record(line, _LINE, f"{name} the line")
+    for name, line in record_lines(path, _LINE):
         if line.get("file_name") is None and line.get("image_id") is None:
             raise ValueError(f"{name} the line must have a `file_name` or an `image_id`, but has neither.")
         for place, each in enumerate(line["expressions"]):

@@ -2,23 +2,39 @@
 
 import errno
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sos_mm.atomic import sync
 from sos_mm.formats.composed import MANIFEST
 from sos_mm.formats.json_reader import read_json_object
+from sos_mm.formats.records import INTEGER, OBJECT, TEXT, check_record, optional
 from sos_mm.synthesis.shards import is_intact, read_stream, read_summary, sha256_of, shard_folder
 from sos_mm.synthesis.tables import Counts, table_parts
 from sos_mm.synthesis.workspace import check_same, clear, replace_file, to_json
 from sos_mm.synthesis.writers.format import Categories, Table, Totals
 
+Value = TypeVar("Value")
+Result = TypeVar("Result")
+
 # Checksums of all files except itself and the manifest, which holds its own; in the format of `sha256sum -c`.
 CHECKSUMS = "checksums.sha256"
+_COUNTS = {"images": INTEGER, "objects": INTEGER, "limited": INTEGER, "instances_of": OBJECT}
+_MANIFEST = {
+    "format": INTEGER,
+    "recipe_sha256": TEXT,
+    "seed": INTEGER,
+    "num": INTEGER,
+    "counts": OBJECT,
+    "recipe": OBJECT,
+    "skipped": OBJECT,
+    "libraries": optional(OBJECT),
+    CHECKSUMS: TEXT,
+}
 # Hashing releases the GIL, so that threads run in parallel.
 _THREADS = 8
 
@@ -26,9 +42,17 @@ _THREADS = 8
 def damaged_shards(out: Path, number_of_shards: int) -> list[int]:
     """Returns the numbers of the shards whose content differs from what was written."""
     numbers = range(number_of_shards)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        intact = pool.map(lambda number: is_intact(out, number), numbers)
-        return [number for number, good in zip(numbers, intact, strict=True) if not good]
+    intact = _in_threads(lambda number: is_intact(out, number), numbers)
+    return [number for number, good in zip(numbers, intact, strict=True) if not good]
+
+
+def _in_threads(function: Callable[[Value], Result], values: Iterable[Value]) -> list[Result]:
+    """Calls a function with each value; an interruption waits only for the calls that are running."""
+    pool = ThreadPoolExecutor(_THREADS)
+    try:
+        return list(pool.map(function, values))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def merge(
@@ -131,9 +155,8 @@ def read_manifest(out: Path) -> dict[str, Any]:
     if not (out / MANIFEST).is_file():
         raise FileNotFoundError(f"`out` must be a complete data set, but {out / MANIFEST} does not exist.")
     manifest = read_json_object(out / MANIFEST, "The manifest of a data set")
-    for name in ("format", "recipe_sha256", "seed", "num", "counts", "recipe", CHECKSUMS):
-        if name not in manifest:
-            raise ValueError(f"{out / MANIFEST} must have a member {name!r}, but has none: make the data set again.")
+    check_record(manifest, _MANIFEST, f"The manifest {out / MANIFEST}")
+    check_record(manifest["counts"], _COUNTS, f"`counts` of {out / MANIFEST}")
     return manifest
 
 
@@ -176,9 +199,8 @@ def _check_files(out: Path) -> None:
 def _verify(out: Path, manifest: Mapping[str, Any]) -> None:
     """Compares the content of every file with its checksum."""
     wanted = {CHECKSUMS: manifest[CHECKSUMS], **read_checksums(out)}
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = pool.map(lambda name: sha256_of(out / name), wanted)
-        changed = [name for name, sha256 in zip(wanted, found, strict=True) if sha256 != wanted[name]]
+    found = _in_threads(lambda name: sha256_of(out / name), wanted)
+    changed = [name for name, sha256 in zip(wanted, found, strict=True) if sha256 != wanted[name]]
     if changed:
         raise ValueError(
             f"{len(changed)} of {len(wanted)} files of the data set in {out} are not what was written, {changed[0]} "

@@ -126,7 +126,7 @@ def _claim(out: Path, run: Mapping[str, Any]) -> None:
     """Stores the identity of the run in the folder, or checks it; removes incomplete shards."""
     names = sorted(path.name for path in (out / WORK).iterdir())
     if _RUN in names:
-        check_same(out, read_json_object(out / WORK / _RUN, "what a run is made of"), run)
+        check_same(out, read_json_object(out / WORK / _RUN, "The identity of an unfinished data set"), run)
     else:
         unknown = [name for name in names if name not in (_RUN_LOCK, _WORKERS_LOCK, _SCRATCH)]
         if unknown:
@@ -201,7 +201,7 @@ def note_sources(out: Path, sources: Mapping[str, str]) -> None:
     if not noted.exists():
         replace_file(out, noted, [to_json(sources)])
         return
-    before = read_json_object(noted, "the fingerprints of a run's sources")
+    before = read_json_object(noted, "The list of source fingerprints of an unfinished data set")
     changed = [name for name, fingerprint in before.items() if sources.get(name) != fingerprint]
     if changed:
         raise FileExistsError(

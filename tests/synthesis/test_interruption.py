@@ -66,7 +66,7 @@ def living(group: int) -> list[int]:
 def whole(tmp_path_factory):
     """Hash of the data set of a run that nobody disturbed."""
     folder = tmp_path_factory.mktemp("whole")
-    _, told = (process := start(folder, 1)).communicate(timeout=300)
+    _, told = (process := start(folder, 1)).communicate()
     assert process.returncode == 0, told
     return folder_hash(folder / "out")
 
@@ -78,19 +78,17 @@ def test_an_interrupted_command_goes_on(whole, tmp_path, workers, number, code):
     wait_for_shard(process, tmp_path / "out")
     # As a terminal sends it: to all processes of the command.
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate()
     assert process.returncode == code
     assert told.splitlines()[-1] == "interrupted: the same command goes on from here"
     assert "Traceback" not in told
     assert "leaked" not in told
     # The tracker of multiprocessing's resources ends a moment after the process that it works for.
-    deadline = time.monotonic() + 60
-    while living(process.pid) and time.monotonic() < deadline:
+    while living(process.pid):
         time.sleep(0.05)
-    assert living(process.pid) == []
     assert not (tmp_path / "out/manifest.json").exists()
     again = start(tmp_path, workers)
-    _, told = again.communicate(timeout=120)
+    _, told = again.communicate()
     assert again.returncode == 0, told
     assert folder_hash(tmp_path / "out") == whole
 
@@ -103,10 +101,10 @@ from sos_mm.cli.ending import command
 def main():
     try:
         print("working", flush=True)
-        time.sleep(60)
+        time.sleep(10**6)
     finally:
         print("cleaning", flush=True)
-        time.sleep({cleaning})
+        time.sleep(10**6)
 
 main()
 """
@@ -116,7 +114,7 @@ main()
 def test_a_second_signal_ends_at_once(number, code):
     """Whatever the first one has begun."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT.format(cleaning=60)],
+        [sys.executable, "-c", SCRIPT],
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=answer_interrupts,
@@ -125,7 +123,7 @@ def test_a_second_signal_ends_at_once(number, code):
     process.send_signal(number)
     assert process.stdout.readline() == "cleaning\n"
     process.send_signal(number)
-    assert process.wait(timeout=30) == code
+    assert process.wait() == code
 
 
 def test_an_interruption_of_imports_is_no_traceback():
@@ -133,7 +131,7 @@ def test_an_interruption_of_imports_is_no_traceback():
         "import time, sos_mm.cli as cli\n"
         "def slow(name):\n"
         "    print('importing', flush=True)\n"
-        "    time.sleep(60)\n"
+        "    time.sleep(10**6)\n"
         "cli.import_module = slow\n"
         "cli.main(['browse', 'x'])\n"
     )
@@ -146,7 +144,7 @@ def test_an_interruption_of_imports_is_no_traceback():
     )
     assert process.stdout.readline() == "importing\n"
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=30)
+    _, told = process.communicate()
     assert (process.returncode, told) == (130, "interrupted\n")
 
 
