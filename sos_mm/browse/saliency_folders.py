@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from sos_mm.browse.dataset import SALIENCY, AnnotatedImage, Annotation, DataSet
-from sos_mm.checks import IMAGE_SUFFIXES, check_folder, read_image
+from sos_mm.checks import IMAGE_SUFFIXES, check_folder, read_mask
 from sos_mm.errors import ErrorCollector
 from sos_mm.terminal import progress_bar
 
@@ -53,10 +53,8 @@ def read_saliency(images: Path, masks: Path, faults: ErrorCollector, progress: b
 
 
 def read_saliency_map(path: Path) -> np.ndarray:
-    """Reads a mask as (H, W) uint8: 1 where it is over 128, as saliency metrics do; raises the
-    errors of `read_image`.
-    """
-    return (read_image(path, 1) > 128).view(np.uint8)
+    """Reads a mask as (H, W) uint8: 1 where it is over 128, as saliency metrics do; raises the errors of `read_mask`."""
+    return (read_mask(path) > 128).view(np.uint8)
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
