@@ -2,11 +2,11 @@
 
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from numbers import Integral, Real
-from pathlib import Path
+from pathlib import Path, PurePath
 from struct import Struct
 from types import ModuleType
 from typing import Any
@@ -26,6 +26,10 @@ _PNG_KEPT = (b"tRNS", b"eXIf", b"bKGD", b"acTL", b"fcTL", b"fdAT")
 # Keys of a saliency model's `test_cfg`, present name by old name: they are diffusers' own.
 RENAMED_TEST_CFG = {"steps": "num_inference_steps", "ensemble": "ensemble_size"}
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+# Images of kinds that are not read: OpenCV reads them in some of its builds alone, or their first frame.
+_UNREAD_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".jp2", ".jxl")
+# Folder of an archive made on macOS that holds no images, but resource forks of the same names.
+_RESOURCE_FORKS = "__MACOSX"
 # Masks whose values do not exceed this hold numbers of labels, not shades.
 _LABELS = 32
 
@@ -145,6 +149,14 @@ def check_integer(name: str, value: int, low: int, high: int) -> None:
         raise ValueError(f"`{name}` must be an integer in [{low}, {high}], but got {value!r}.")
 
 
+def check_pair(name: str, pair: Sequence[float], low: float, high: float) -> None:
+    """Raises ValueError unless ``pair`` is two numbers in [low, high], the first not above the second."""
+    is_pair = isinstance(pair, list | tuple) and len(pair) == 2
+    numbers = is_pair and all(isinstance(each, Real) and not isinstance(each, bool) for each in pair)
+    if not numbers or not low <= pair[0] <= pair[1] <= high:
+        raise ValueError(f"`{name}` must be a pair low <= high in [{low}, {high}], but got {pair!r}.")
+
+
 def check_boolean(name: str, value: bool) -> None:
     """Raises ValueError unless ``value`` is True or False: a text such as 'no' would count as true."""
     if not isinstance(value, bool):
@@ -243,6 +255,42 @@ def _check_header(content: bytes, name: str | Path, channels: int) -> None:
             raise FaultyInputError("16 bits of small values", text)
 
 
+def is_listed(path: PurePath) -> bool:
+    """Returns whether a path may be an input: no part of it is hidden, or a folder of macOS's resource forks.
+
+    This one rule holds wherever files are listed. Give the path relative to the folder that is listed.
+    """
+    return not any((part.startswith(".") and part != "..") or part == _RESOURCE_FORKS for part in path.parts)
+
+
+def list_images(folder: str | Path, recursive: bool = False, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """Lists the image files of a folder, sorted; hidden files, and folders whatever their names, are left out.
+
+    Args:
+        folder: The folder.
+        recursive: Whether to list its sub-folders too.
+        suffixes: Suffixes of the files, in lower case.
+
+    Raises:
+        ValueError: If it holds images of a kind that is not read, such as GIF; names one.
+    """
+    folder = Path(folder)
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    files = sorted(path for path in found if is_listed(path.relative_to(folder)) and path.is_file())
+    check_read(files)
+    return [path for path in files if path.suffix.lower() in suffixes]
+
+
+def check_read(files: Iterable[PurePath]) -> None:
+    """Raises ValueError if one of some files is an image of a kind that is not read."""
+    unread = [path for path in files if path.suffix.lower() in _UNREAD_SUFFIXES]
+    if unread:
+        raise ValueError(
+            f"{unread[0]} is a {unread[0].suffix[1:].upper()} file, which is not read ({len(unread)} of such kinds "
+            f"here): convert it to one of {', '.join(IMAGE_SUFFIXES)}, or remove it."
+        )
+
+
 def check_image_size(found: tuple[int, int], annotated: tuple[int, int], path: str | Path) -> None:
     """Raises FaultyInputError unless an image has the size that its annotations are for.
 
@@ -295,8 +343,8 @@ def read_mask(path: str | Path) -> np.ndarray:
         raise FaultyInputError("mask in colour", text)
     if 0 < mask.max() <= _LABELS:
         text = (
-            f"The mask {path} holds values up to {mask.max()}, like the numbers of labels, but must hold 0 (background) "
-            "to 255 (salient): write 255 where the salient object is."
+            f"The mask {path} holds values up to {mask.max()}, like the numbers of labels, but must hold 0 "
+            "(background) to 255 (salient): write 255 where the salient object is."
         )
         raise FaultyInputError("mask of labels", text)
     return np.ascontiguousarray(mask[..., 0])

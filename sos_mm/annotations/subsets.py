@@ -71,8 +71,8 @@ def make_subsets(path: str | Path, out: str | Path, percents: Sequence[float], s
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind, an annotation is of no image or of no category of the file, or two subsets
-            would have one name; names the line. Also the errors of `draw_subsets`.
+        ValueError: If it is not of that kind, an annotation is of no image or of no category of the file, or two
+            subsets would have one name; names the line. Also the errors of `draw_subsets`.
     """
     content = read_lists(path, images={"id": ID}, annotations={"image_id": ID})
     by_id(content["images"], f"Images of {path}")

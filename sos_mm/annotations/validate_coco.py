@@ -42,7 +42,7 @@ def told(record: Record, key: str) -> str:
 
 
 def image_complaint(path: Path, record: Record) -> Complaint:
-    """Compares an image file with its record; returns what is wrong, or None. Of most files it reads the header alone."""
+    """Compares an image file, by its header, with its record; returns what is wrong, or None."""
     if not path.is_file():
         return "the image file must be there", str(path)
     try:

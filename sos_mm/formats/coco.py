@@ -27,7 +27,7 @@ LISTS = ("images", "annotations", "categories")
 IMAGE = {"id": ID, "file_name": FILE, "height": SIZE, "width": SIZE}
 CATEGORY = {"id": INTEGER, "name": WORDS}
 # An empty list stands for an object without an outline.
-OUTLINE = Field("polygons or run lengths", lambda value: isinstance(value, list) or (isinstance(value, dict) and bool(value)))
+OUTLINE = Field("polygons or run lengths", lambda value: isinstance(value, list | dict) and value != {})
 # Fields of an annotation, and what all readers check of them. Numbers of an outline are checked where it is decoded.
 ANNOTATION = {"id": ID, "image_id": ID, "category_id": INTEGER, "bbox": XYWH}
 ANNOTATION |= {"iscrowd": optional(FLAG), "ignore": optional(FLAG), "segmentation": optional(OUTLINE)}

@@ -258,8 +258,8 @@ def check_known(content: dict[str, Any], path: str | Path, key: str, section: st
     for index, each in enumerate(content["annotations"]):
         if each[key] not in known:
             raise ValueError(
-                f"{path}, line {_line_of(path, 'annotations', index)}: an annotation has the `{key}` {each[key]!r}, but "
-                f"no entry of {section!r} has that `id`."
+                f"{path}, line {_line_of(path, 'annotations', index)}: an annotation has the `{key}` {each[key]!r}, "
+                f"but no entry of {section!r} has that `id`."
             )
 
 

@@ -178,7 +178,8 @@ def _meant(ref: Record, annotations: dict[int, Record], name: str, instances: st
         if id is not None and annotations[id]["image_id"] != ref["image_id"]:
             other = annotations[id]["image_id"]
             raise ValueError(
-                f"{name} it is of the image {ref['image_id']!r}, but names the annotation {id!r}, which is of {other!r}."
+                f"{name} it is of the image {ref['image_id']!r}, but names the annotation {id!r}, which is of "
+                f"{other!r}."
             )
     return [annotations[id] for id in ids if id is not None]
 

@@ -199,9 +199,7 @@ def _packed(segmentation: Any, size: tuple[int, int], name: str) -> dict[str, An
     try:
         covered, _, least = _totals_of_list(counts) if isinstance(counts, list) else rle_totals([counts])[0]
     except (TypeError, ValueError, OverflowError) as error:
-        raise _faulty(
-            f"The outline of {name} cannot be read: `counts` must be run lengths, but {error}"
-        ) from error
+        raise _faulty(f"The outline of {name} cannot be read: `counts` must be run lengths, but {error}") from error
     # Pycocotools would leave pixels that no run covers uninitialised.
     if least < 0 or covered != size[0] * size[1]:
         raise _faulty(f"The run lengths of {name} must add up to {size[0] * size[1]} pixels, but do not.")

@@ -70,7 +70,11 @@ MDETR_FAULTS = [
     ("images 1 id", 1, "must have ids of their own, but two have the id 1"),
     ("images 1", 5, "line 4: an entry of 'images' must be a JSON object, but is 5"),
     ("images 1 caption", ..., "line 4: an entry of 'images' must have `caption`"),
-    ("annotations 0 bbox", [3, 2, 6], "image 1 must have a box of four finite numbers, .*, as `bbox`, but has .3, 2, 6."),
+    (
+        "annotations 0 bbox",
+        [3, 2, 6],
+        "image 1 must have a box of four finite numbers, .*, as `bbox`, but has .3, 2, 6.",
+    ),
     ("annotations 0 tokens_positive", [[3, 99]], "annotation of the image 1: a span must be inside its caption"),
     ("annotations 0 category_id", ..., "line 7: an entry of 'annotations' must have `category_id`"),
 ]

@@ -149,7 +149,11 @@ def spoil(content, part, **changes):
 @pytest.mark.parametrize(
     ("part", "changes", "said"),
     [
-        ("annotations", {"bbox": [1, 2, 3]}, "Annotation 1 of .*instances_val2017.json: it must have a box of four finite numbers, .* as `bbox`"),
+        (
+            "annotations",
+            {"bbox": [1, 2, 3]},
+            "Annotation 1 of .*instances_val2017.json: it must have a box of four finite numbers, .* as `bbox`",
+        ),
         ("annotations", {"bbox": [1, 2, float("nan"), 3]}, "Annotation 1 of .*finite"),
         ("annotations", {"bbox": [1, 2, -3, 3]}, "Annotation 1 of .*a box of four finite numbers"),
         ("annotations", {"bbox": None}, "Annotation 1 of .*a box of four finite numbers, .*, but has None"),
@@ -190,7 +194,10 @@ def test_missing_pictures_are_counted_and_named(coco):
         ('{"a": 1}', "instances_val2017.json must hold annotations of a known kind"),
         ("[1, 2]", "instances_val2017.json must hold annotations of a known kind"),
         ('{"filename": "a", "detection": {}}\n{"filename"', "instances_val2017.json must be a JSON file"),
-        ('{"filename": "a", "height": 1, "width": 1, "detection": {}}', "Line 1 of .*`detection` must have `instances`"),
+        (
+            '{"filename": "a", "height": 1, "width": 1, "detection": {}}',
+            "Line 1 of .*`detection` must have `instances`",
+        ),
     ],
 )
 def test_files_of_no_known_kind(coco, content, said):

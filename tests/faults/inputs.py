@@ -24,8 +24,8 @@ class Case:
         tool: Name of the tool.
         spoil: Changes the folder of good inputs.
         argv: The command line, by the folder.
-        expected: 'refuse' (exit code 2), 'find' (a report, exit code 1), 'skip' (the fault is told and the rest is done,
-            or a refusal where the fault is one of the whole file), or 'accept'.
+        expected: 'refuse' (exit code 2), 'find' (a report, exit code 1), 'skip' (the fault is told and the rest is
+            done, or a refusal where the fault is one of the whole file), or 'accept'.
         says: Pattern that a refusal or a finding must match.
         right: What is wrong with the result of an accepted input; None if nothing is.
     """
@@ -289,3 +289,142 @@ def field_cases() -> Iterator[Case]:
                     expected,
                     says,
                 )
+
+
+# Options of the recipe, the wrong values, and what the message names.
+RECIPES: list[tuple[str, Sequence[Any], str]] = [
+    ("canvas", [48, (48,), (48, "48"), (48.0, 48), (8, 48), (True, 48), (48, 48, 3), (10**9, 48), "48"], "canvas"),
+    ("keep_ignored", ["no", 1, 0, None, "false"], "keep_ignored"),
+    ("min_area", [1.5, 0, -1, "16", True, None, 10**9], "min_area"),
+    ("min_visible_share", ["0.5", -0.1, 1.5, nan, True, None], "min_visible_share"),
+    ("group", ["test", 5, None, ["train"]], "group"),
+    ("sampling", ["weighed", 1, None, ["category"]], "sampling"),
+    ("sampling", ["weighted"], "category_weights"),
+    ("image_format", ["gif", "JPG", None, 5], "image_format"),
+    ("formats", ["coco", [], [5], ["coco", "coco"], [{"type": "coco", "x": 1}], None, [{"type": "lvis", "negatives": 1.5}], [{"type": "lvis", "negatives": -1}], [{"type": "lvis", "negatives": "20"}], [{"type": "lvis", "negatives": True}], [{"type": "yolo", "tolerance": "1"}], [{"type": "yolo", "parts": "all"}], [{"type": "panoptic", "background": 5}], [{"type": "objects", "masks": "no"}], [{"type": "objects", "masks": 1}], [{}], {"type": "coco"}], "format|negatives|tolerance|parts|background|masks"),
+    ("vocabulary", [["cat", 5], 5, ["ball", "ball"], {"ball": "1", "box": 2}, {"ball": 1, "box": 1}, {"ball": 1.5, "box": 2}, ["ball", "_"], ["ball"], "{folder}/metadata.json", "{folder}/none.json", [["ball"], "box"], []], "vocabulary|metadata.json|none.json"),
+    ("background_categories", ["unknwon", 5, [5], ["dog"], {"ball": 1}], "background_categories"),
+    ("effects", [5, ["defualt"], [5], [{"type": "Blur"}], [{"type": "CastShadow", "enabled": "no"}], [{"type": "CastShadow", "x": 1}], {"type": "CastShadow"}, [{"type": "EdgeFeather", "sigma": "1"}], [{}]], "effects|step|enabled|CastShadow|sigma|EdgeFeather"),
+    ("layout", [5, {}, {"type": "Random"}, {"type": "RandomLayout", "counts": (1.5, 2)}, {"type": "RandomLayout", "counts": 2}, {"type": "RandomLayout", "counts": (3, 2)}, {"type": "RandomLayout", "counts": ("1", "2")}, {"type": "RandomLayout", "flip": "yes"}, {"type": "RandomLayout", "flip": True}, {"type": "RandomLayout", "rotation": nan}, {"type": "RandomLayout", "side": (0.5,)}, {"type": "RandomLayout", "side": (True, True)}, {"type": "RandomLayout", "sizes": "big"}, {"type": "StructuredLayout", "attempts": 2.5}, {"type": "StructuredLayout", "restarts": "20"}, {"type": "StructuredLayout", "shares": 5}, {"type": "StructuredLayout", "shares": {"large": "1", "medium": 0, "small": 0}}, {"type": "StructuredLayout", "areas": {"large": 1, "medium": 0, "small": 0}}, {"type": "StructuredLayout", "crowded": True}, {"type": "CocoLayout", "annotations": 5}, {"type": "CocoLayout", "annotations": "{folder}/none.json"}, {"type": "CocoLayout", "annotations": "{folder}/metadata.json"}, {"type": "CocoLayout"}, {"type": "SourceSizeLayout"}], "layout|counts|flip|rotation|side|sizes|attempts|restarts|shares|areas|crowded|annotations|none.json|metadata.json|Layout"),
+    ("backgrounds", [5, {}, {"type": "photo"}, {"type": "folder"}, {"type": "folder", "root": 5}, {"type": "folder", "root": "{folder}/none"}, {"type": "folder", "root": "{folder}/coco.json"}, {"type": "folder", "root": "{folder}/photos", "crop": (0.5,)}, {"type": "folder", "root": "{folder}/photos", "crop": 0.5}, {"type": "folder", "root": "{folder}/photos", "crop": ("0.4", "1")}, {"type": "folder", "root": "{folder}/photos", "flip": "no"}, {"type": "folder", "root": "{folder}/photos", "hue": None}, {"type": "folder", "root": "{folder}/photos", "cache_bytes": 1.5}, {"type": "texture", "octaves": 2.5}, {"type": "texture", "octaves": "5"}, {"type": "texture", "octaves": True}, {"type": "texture", "cells": (2,)}, {"type": "texture", "cells": (2.5, 4)}, {"type": "texture", "cells": 3}, {"type": "plain", "colors": 5}, {"type": "plain", "colors": [(1, 2)]}, {"type": "plain", "colors": [("1", "2", "3")]}, {"type": "plain", "colors": "red"}, {"type": "plain", "colors": [(1, 2, 300)]}, {"type": "gradient", "colors": [5]}, {"type": "none", "x": 1}], "backgrounds|root|none|coco.json|crop|flip|hue|cache_bytes|octaves|cells|colors"),
+    ("segments", [5, {}, {"type": "files"}, {"type": "folder"}, {"type": "folder", "root": 5}, {"type": "folder", "root": "{folder}/none"}, {"type": "folder", "root": "{folder}/photos"}, {"type": "folder", "root": "{folder}/segments", "broken": "no"}, {"type": "folder", "root": "{folder}/segments", "vocabulary": "ball"}, {"type": "folder", "root": "{folder}/segments", "vocabulary": ["ball", 5]}, {"type": "folder", "root": "{folder}/segments", "vocabulary": ["dog"]}, {"type": "folder", "root": "{folder}/segments", "attributes": "red"}, {"type": "folder", "root": "{folder}/segments", "filters": 5}, {"type": "folder", "root": "{folder}/segments", "filters": {"touching": "no"}}, {"type": "folder", "root": "{folder}/segments", "filters": {"area": 5}}, {"type": "folder", "root": "{folder}/segments", "filters": {"area": ("1", "5")}}, {"type": "folder", "root": "{folder}/segments", "filters": {"duplicates": 1.5}}, {"type": "folder", "root": "{folder}/segments", "filters": {"annotated": "IsInstance"}}, {"type": "folder", "root": "{folder}/segments", "cache_bytes": "1"}, {"type": "folder", "root": "{folder}/segments", "category_weights": 5}, {"type": "folder", "root": "{folder}/segments", "category_weights": {"ball": "2"}}, {"type": "folder", "root": "{folder}/segments", "category_weights": {"ball": nan}}, {"type": "mix", "banks": 5}, {"type": "mix", "banks": [5]}, {"type": "mix", "banks": [{"type": "folder", "root": "{folder}/segments"}], "weights": ["1"]}, {"type": "mix", "banks": [{"type": "folder", "root": "{folder}/segments"}], "weights": 1}, {"type": "index", "path": "{folder}/coco.json"}, {"type": "index", "path": 5}, {"type": "tar", "shards": 5}, {"type": "tar", "shards": [5]}, {"type": "tar", "shards": "{folder}/coco.json"}], "segments|bank|root|none|photos|broken|vocabulary|attributes|filters|cache_bytes|category_weights|banks|weights|coco.json|path|shards|5"),
+    ("not_a_key", [1], "key of the recipe"),
+]  # fmt: skip
+# Replacements of single values at the command line, and what the message names.
+CFG_OPTIONS = [
+    ("canvas.0=48", "canvas"),
+    ("layout.counts.0=1", "counts"),
+    ("formats.9.type=coco", "formats"),
+    ("canvas=48,48,3", "canvas"),
+    ("keep_ignored=no", "keep_ignored"),
+    ("layout.type=Random", "layout"),
+    ("nothing=1", "nothing"),
+    ("group.name=5", "group"),
+]
+
+
+def _filled(value: Any, folder: Path) -> Any:
+    """Returns an option with the folder's path in place of ``{folder}``."""
+    if isinstance(value, str):
+        return value.replace("{folder}", str(folder))
+    if isinstance(value, list | tuple):
+        return type(value)(_filled(each, folder) for each in value)
+    return {key: _filled(each, folder) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def _with_option(key: str, value: Any) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        content = _filled(world.recipe() | {key: value}, folder)
+        lines = (f"{name} = {each!r}\n" for name, each in content.items())
+        (folder / "recipe.py").write_text('nan = float("nan")\n' + "".join(lines) + "del nan\n", encoding="utf-8")
+
+    return spoil
+
+
+def recipe_cases() -> Iterator[Case]:
+    """Yields wrong options of recipes."""
+    for key, values, says in RECIPES:
+        for value in values:
+            what = f"{key} is {value!r}"
+            for tool in ("synthesize", "preview"):
+                argv = _synthesize if tool == "synthesize" else _preview
+                yield Case("options of recipes", what, tool, _with_option(key, value), argv, says=says)
+    for option, says in CFG_OPTIONS:
+        yield Case("options of recipes", option, "synthesize", _nothing, _with_cfg_option(option), says=says)
+
+
+def _nothing(folder: Path) -> None:
+    """Spoils nothing."""
+
+
+def _preview(folder: Path) -> list:
+    return ["preview", folder / "recipe.py", "--out", folder / "sheet.png"]
+
+
+def _with_cfg_option(option: str) -> Argv:
+    return lambda folder: [*_synthesize(folder), "--cfg-options", option]
+
+
+# Options of `sos-mm index`, and what the message names.
+INDEX_OPTIONS = [
+    ("type=coco {coco} crowd=no", "crowd"),
+    ("type=coco {coco} crowd=1", "crowd"),
+    ("type=coco {coco} truncated=yes", "truncated"),
+    ("type=coco {coco} decontaminate=no", "decontaminate"),
+    ("type=coco {coco} include=cup", "include"),
+    ("type=coco {coco} include=dog", "include"),
+    ('type=coco {coco} include=["dog",5]', "include"),
+    ('type=coco {coco} include=["bird"]', "include"),
+    ("type=coco {coco} include=5", "include"),
+    ("type=coco {coco} soften=-1", "soften"),
+    ("type=coco {coco} soften=true", "soften"),
+    ("type=coco {coco} soften=soft", "soften"),
+    ("type=coco {coco} max_bordering=2", "max_bordering"),
+    ("type=coco {coco} max_bordering=true", "max_bordering"),
+    ("type=coco {coco} max_bordering=no", "max_bordering"),
+    ("type=coco {coco} panoptic=5", "panoptic"),
+    ('type=coco {coco} panoptic=["a",5]', "panoptic"),
+    ('type=coco {coco} panoptic=["{folder}/coco.json","{folder}/panoptic"]', "coco.json"),
+    ('type=coco {coco} panoptic=["{folder}/panoptic.json","{folder}/none"]', "none"),
+    ("type=coco annotations={folder}/metadata.json images={folder}/photos", "metadata.json"),
+    ("type=coco annotations={folder}/none.json images={folder}/photos", "none.json"),
+    ("type=coco annotations=5 images={folder}/photos", "annotations"),
+    ("type=coco annotations={folder}/coco.json images={folder}/none", "none"),
+    ("type=coco annotations={folder}/coco.json images={folder}/coco.json", "coco.json"),
+    ("type=coco annotations={folder}/coco.json", "images"),
+    ("type=folder root=5", "root"),
+    ("type=folder root={folder}/none", "none"),
+    ("type=folder root={folder}/segments broken=skip", "broken"),
+    ("type=folder root={folder}/segments vocabulary=coco", "vocabulary"),
+    ("type=release root={folder}/release metadata=5", "metadata"),
+    ("type=release root={folder}/release metadata={folder}/coco.json", "coco.json"),
+    ("type=release root={folder}/release metadata={folder}/refs.json", "refs.json"),
+    ("type=release root={folder}/release metadata={folder}/metadata.json allow_missing=no", "allow_missing"),
+    ("type=release root={folder}/release metadata={folder}/metadata.json include=ball/red_ball", "include"),
+    ('type=release root={folder}/release metadata={folder}/metadata.json include=["ball/blue"]', "include"),
+    ("type=release root={folder}/release metadata={folder}/metadata.json filter_annotations={folder}/refs.json", "refs.json"),
+    ("type=tar shards={folder}/none-*.tar", "none"),
+    ("type=tar shards=5", "shards"),
+    ("type=tar shards=[5]", "shards"),
+    ("type=tar shards={folder}/coco.json", "coco.json"),
+    ("type=sample group=test", "group"),
+    ("type=sample include=apple", "include"),
+    ("type=bank", "type"),
+    ("type=5", "type"),
+    ("root={folder}/segments", "type"),
+    ("folder", "key=value"),
+]  # fmt: skip
+
+
+def index_cases() -> Iterator[Case]:
+    """Yields wrong options of `sos-mm index`."""
+    for text, says in INDEX_OPTIONS:
+        yield Case("options of index", text, "index", _nothing, _indexing(text), says=says)
+
+
+def _indexing(text: str) -> Argv:
+    def argv(folder: Path) -> list:
+        named = text.replace("{coco}", "annotations={folder}/coco.json images={folder}/photos")
+        return _index(folder, *named.replace("{folder}", str(folder)).split(" "))
+
+    return argv

@@ -16,7 +16,6 @@ from tests.faults.running import (
     state,
 )
 
-
 # The lines that are finished, from which `sos-mm refer` goes on once what it refused is mended.
 RESUMED = "words/.referring.jsonl."
 

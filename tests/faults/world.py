@@ -227,11 +227,8 @@ def recipe() -> dict[str, Any]:
 def write_json(path: Path, content: Any, kind: str = "") -> Path:
     """Writes an annotation file, one record a line."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if kind in OF_LINES:
-        text = "".join(json.dumps(each) + "\n" for each in content)
-    else:
-        text = json.dumps(content)
-    path.write_text(text, encoding="utf-8")
+    lines = [json.dumps(each) + "\n" for each in content] if kind in OF_LINES else [json.dumps(content)]
+    path.write_text("".join(lines), encoding="utf-8")
     return path
 
 
