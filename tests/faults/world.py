@@ -265,6 +265,36 @@ def save(path: Path, image: np.ndarray) -> Path:
     return path
 
 
+def network(path: Path, **changes) -> None:
+    """Writes an ONNX file: the mean of an image's channels, as a map.
+
+    Args:
+        path: The file.
+        changes: ``kind``, 'float', 'float16' or 'int64'; ``shape`` of the input; ``nan``; ``inputs``; ``metadata``;
+            ``pooled``, whether it gives one number.
+    """
+    from onnx import TensorProto, helper, save
+
+    kinds = {"float": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "int64": TensorProto.INT64}
+    kind, shape = kinds[changes.get("kind", "float")], changes.get("shape", [1, 3, 16, 16])
+    inputs = [helper.make_tensor_value_info(f"x{n}", kind, shape) for n in range(changes.get("inputs", 1))]
+    axes = [1, 2, 3] if changes.get("pooled") else [1]
+    nodes = [
+        helper.make_node("Cast", ["x0"], ["y"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["y"], ["z"], axes=axes, keepdims=1),
+        helper.make_node("Div" if changes.get("nan") else "Identity", ["z", "w"] if changes.get("nan") else ["z"], ["out"]),
+    ]
+    if changes.get("nan"):
+        nodes.insert(2, helper.make_node("Sub", ["z", "z"], ["w"]))
+        nodes[3].input[0] = "w"
+    outputs = [helper.make_tensor_value_info("out", TensorProto.FLOAT, None)]
+    graph = helper.make_graph(nodes, "mean", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    if "metadata" in changes:
+        helper.set_model_props(model, {"sos_mm": changes["metadata"]})
+    save(model, str(path))
+
+
 def build(folder: Path) -> Path:
     """Writes all inputs into a folder."""
     for kind, make in MAKERS.items():
@@ -286,4 +316,5 @@ def build(folder: Path) -> Path:
     with tarfile.open(folder / "segments-0.tar", "w") as shard:
         shard.add(folder / "segments/ball/0.png", "ball/0.png")
     write_recipe(folder, recipe())
+    network(folder / "net.onnx")
     return folder

@@ -7,7 +7,7 @@ from glob import glob
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sos_mm.checks import FaultyInputError, check_names, check_read, is_listed
+from sos_mm.checks import FaultyInputError, check_read, is_listed
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.readers.common import SEGMENT_SUFFIXES, keyed_record, without_duplicates
 from sos_mm.segments.record import SegmentRecord
@@ -34,7 +34,9 @@ def read_tar(shards: str | Path | Sequence[str | Path], faults: ErrorCollector |
     """
     faults = faults or ErrorCollector()
     if not isinstance(shards, str | Path):
-        check_names("shards", [str(each) for each in shards])
+        for each in shards:
+            if not isinstance(each, str | Path):
+                raise ValueError(f"`shards` must be paths, or one pattern, but has {each!r}.")
     paths = [Path(path) for path in (sorted(glob(str(shards))) if isinstance(shards, str | Path) else shards)]
     if not paths:
         raise FileNotFoundError(f"`shards` must name tar files, but there is none at {shards}.")
