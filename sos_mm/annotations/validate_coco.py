@@ -263,6 +263,13 @@ class LvisCheck(CocoCheck):
         super().__init__(findings, options)
         self._present: dict[Any, set[int]] = defaultdict(set)
 
+    def file(self, record: Record, position: int, owner: str) -> None:
+        """Checks ``coco_url``, and ``file_name`` where there is one too: other readers prefer it."""
+        super().file(record, position, owner)
+        if record.get("file_name") and not is_below(record["file_name"]):
+            reason = "`file_name` must be a path below the folder of images"
+            self.findings.add(position, reason, f"{owner}: {told(record, 'file_name')}")
+
     def file_name(self, record: Record) -> Any:
         """Returns the path as mmdet's `LVISV1Dataset` does: the last two parts of ``coco_url``."""
         return url_name(record.get("coco_url"))
@@ -333,6 +340,9 @@ class PanopticCheck(CocoCheck):
         for segment in segments:
             self.findings.records["segments"] += 1
             self.category_of(segment, position)
+            for key in ("phrase", "short_phrase"):
+                if not isinstance(segment.get(key), str | None):
+                    self.findings.add(position, f"`{key}` must be text", f"{owner}: {told(segment, key)}")
             self.region(segment, position, f"{owner}, segment {segment['id']}", size)
         if self.options.masks:
             self._compare(Path(self.options.masks) / name, segments, size, position, owner)
@@ -377,6 +387,9 @@ class MdetrCheck(CocoCheck):
         owner = f"expression {record.get('id')!r}"
         if not isinstance(record.get("caption"), str) or not record["caption"].strip():
             self.findings.add(position, "an expression must have a `caption`", f"{owner}: {record.get('caption')!r}")
+        if not ID.holds(record.get("original_id", 0)) and record["original_id"] is not None:
+            reason = "`original_id` must be an integer or a text"
+            self.findings.add(position, reason, f"{owner}: {told(record, 'original_id')}")
         if not isinstance(record.get("dataset_name"), str):
             self.findings.add(position, "an expression must have a `dataset_name`", owner)
         distractors, size = record.get("distractors", []), (record.get("height"), record.get("width"))

@@ -87,6 +87,10 @@ class _OdvgCheck:
             self.findings.add(number, "`label` must be an integer from 0", repr(label))
         elif self._fixed and label not in self.names:
             self.findings.add(number, "`label` must be in the label map", repr(label))
+        elif category is None and label not in self.names:
+            self.findings.add(
+                number, "an object must have a `category`, or its label a name in the label map", f"{label}"
+            )
         elif category is not None and not WORDS.holds(category):
             self.findings.add(number, "`category` must be text that is not blank", repr(category)[:80])
         elif category is not None and self.names.setdefault(label, category) != category:

@@ -283,8 +283,17 @@ def video_cases() -> Iterator[Case]:
     def cut(*names: str) -> Argv:
         return lambda folder: _cutout(*(folder / name for name in names), folder)
 
-    yield Case("outputs of one name", "two videos", "cutout", made("a/x.mp4", "b/x.mp4"), cut("a/x.mp4", "b/x.mp4"), says="x.mp4")
-    yield Case("outputs of one name", "mp4 and avi", "cutout", made("x.mp4", "x.avi"), cut("x.mp4", "x.avi"), says="x.avi")
+    yield Case(
+        "outputs of one name",
+        "two videos",
+        "cutout",
+        made("a/x.mp4", "b/x.mp4"),
+        cut("a/x.mp4", "b/x.mp4"),
+        says="x.mp4",
+    )
+    yield Case(
+        "outputs of one name", "mp4 and avi", "cutout", made("x.mp4", "x.avi"), cut("x.mp4", "x.avi"), says="x.avi"
+    )
     yield Case("outputs of one name", "one video twice", "cutout", made("x.mp4"), cut("x.mp4", "x.mp4"), says="x.mp4")
     yield Case(
         "outputs of one name",
@@ -302,11 +311,69 @@ def video_cases() -> Iterator[Case]:
         cut("photos"),
         says=r"1\.png",
     )
-    yield Case("outputs of one name", "OUT is the source", "convert", _nothing, lambda folder: ["convert", "mdetr-odvg", folder / "mdetr.json", folder / "mdetr.json"], says="mdetr.json")
-    yield Case("outputs of one name", "OUT is --instances", "convert", _nothing, lambda folder: ["convert", "refs-odvg", folder / "refs.json", folder / "coco.json", "--instances", folder / "coco.json"], says="coco.json")
-    yield Case("outputs of one name", "subsets of one name", "subsets", _nothing, lambda folder: ["make_subsets.py", folder / "coco.json", "--out", folder / "parts", "--percents", "10", "10.0000001"], says="percents")
-    yield Case("outputs of one name", "--report is --verify", "refer", _nothing, lambda folder: ["refer", folder / "coco.json", "--no-pixels", "--verify", folder / "mdetr.json", "--report", folder / "mdetr.json"], says="mdetr.json")
-    yield Case("outputs of one name", "index over annotations", "index", _nothing, lambda folder: ["index", folder / "coco.json", "type=folder", f"root={folder / 'segments'}"], says="coco.json")
+    yield Case(
+        "outputs of one name",
+        "OUT is the source",
+        "convert",
+        _nothing,
+        lambda folder: ["convert", "mdetr-odvg", folder / "mdetr.json", folder / "mdetr.json"],
+        says="mdetr.json",
+    )
+    yield Case(
+        "outputs of one name",
+        "OUT is --instances",
+        "convert",
+        _nothing,
+        lambda folder: [
+            "convert",
+            "refs-odvg",
+            folder / "refs.json",
+            folder / "coco.json",
+            "--instances",
+            folder / "coco.json",
+        ],
+        says="coco.json",
+    )
+    yield Case(
+        "outputs of one name",
+        "subsets of one name",
+        "subsets",
+        _nothing,
+        lambda folder: [
+            "make_subsets.py",
+            folder / "coco.json",
+            "--out",
+            folder / "parts",
+            "--percents",
+            "10",
+            "10.0000001",
+        ],
+        says="percents",
+    )
+    yield Case(
+        "outputs of one name",
+        "--report is --verify",
+        "refer",
+        _nothing,
+        lambda folder: [
+            "refer",
+            folder / "coco.json",
+            "--no-pixels",
+            "--verify",
+            folder / "mdetr.json",
+            "--report",
+            folder / "mdetr.json",
+        ],
+        says="mdetr.json",
+    )
+    yield Case(
+        "outputs of one name",
+        "index over annotations",
+        "index",
+        _nothing,
+        lambda folder: ["index", folder / "coco.json", "type=folder", f"root={folder / 'segments'}"],
+        says="coco.json",
+    )
     for what, content in (("empty", b""), ("a text", b"hello"), ("a folder's name", None)):
         spoil = _folder_at("x.mp4") if content is None else _replaced("x.mp4", content)
         yield Case("videos", what, "cutout", spoil, cut("x.mp4"), says=r"x\.mp4")
@@ -362,7 +429,13 @@ def manifest_cases() -> Iterator[Case]:
     ):  # fmt: skip
         spoil = _replaced("made/manifest.json", content)
         yield Case("manifests", what, "synthesize", spoil, _synthesize, says="manifest")
-        refer: Argv = lambda folder: ["refer", folder / "made/annotations/objects.jsonl", "--no-pixels", "--out", folder / "words"]  # noqa: E731
+        refer: Argv = lambda folder: [
+            "refer",
+            folder / "made/annotations/objects.jsonl",
+            "--no-pixels",
+            "--out",
+            folder / "words",
+        ]  # noqa: E731
         yield Case("manifests", what, "refer", _beside_objects(content), refer, says="manifest")
     for what, content in (("empty", b""), ("a list", b"[]"), ("cut short", b'{"seed"'), ("a number", b"5")):
         spoil = _replaced("made/.shards/run.json", content)
@@ -381,7 +454,7 @@ def _beside_objects(content: bytes) -> Callable[[Path], object]:
 # Categories, which are names of folders: separators of lines, control characters, quotes, other scripts, markup.
 ODD_NAMES = (
     "line\u2028separator", "paragraph\u2029separator", "next\x85line", "new\nline", "tab\there", "bell\x07", "delete\x7f",
-    "quote\"d", "back\\slash", "colon: #1", "<script>alert(1)</script>", "emoji \U0001f34e", "\ufeffmark", "nul-like \x01",
+    "quote\"d", "back\\slash", "colon: #1", "<script>alert(1)<script>", "emoji \U0001f34e", "\ufeffmark", "nul-like \x01",
     "café", "狗", "- dash", "yes", "null", "{{ braces }}", "%percent", "'single'", "trailing ", " leading", "\u200bzero width",
 )  # fmt: skip
 

@@ -16,8 +16,8 @@ from tests.faults.running import (
     state,
 )
 
-# The lines that are finished, from which `sos-mm refer` goes on once what it refused is mended.
-RESUMED = "words/.referring.jsonl."
+# The lines that are finished, from which `sos-mm refer` goes on once what it refused is mended; and locks of a run.
+RESUMED = ("words/.referring.jsonl.", "made/.shards/run.lock", "made/.shards/workers.lock")
 
 
 def judge(case: Case, good: Path, folder: Path) -> str | None:

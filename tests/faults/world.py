@@ -282,7 +282,9 @@ def network(path: Path, **changes) -> None:
     nodes = [
         helper.make_node("Cast", ["x0"], ["y"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["y"], ["z"], axes=axes, keepdims=1),
-        helper.make_node("Div" if changes.get("nan") else "Identity", ["z", "w"] if changes.get("nan") else ["z"], ["out"]),
+        helper.make_node(
+            "Div" if changes.get("nan") else "Identity", ["z", "w"] if changes.get("nan") else ["z"], ["out"]
+        ),
     ]
     if changes.get("nan"):
         nodes.insert(2, helper.make_node("Sub", ["z", "z"], ["w"]))
