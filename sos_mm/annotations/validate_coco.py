@@ -327,7 +327,8 @@ class PanopticCheck(CocoCheck):
             if record["image_id"] in self._ids:
                 self.findings.add(position, "an image must have one annotation", owner)
             self._ids.add(record["image_id"])
-        segments, name = record.get("segments_info"), record.get("file_name")
+        segments: Any = record.get("segments_info")
+        name: Any = record.get("file_name")
         if not isinstance(segments, list) or not is_below(name):
             self.findings.add(position, "an annotation must have `segments_info` and a `file_name`", owner)
             return

@@ -112,7 +112,7 @@ class OnnxCutter:
         Raises:
             ValueError: If the network fails, or its result is no map of its size, or has values that are no numbers.
         """
-        feed = {self.session.get_inputs()[0].name: self._input(image).astype(self._type)}
+        feed: dict[str, np.ndarray] = {self.session.get_inputs()[0].name: self._input(image).astype(self._type)}
         try:
             found = self.session.run(None, feed)[0]
         except Exception as error:  # As above.

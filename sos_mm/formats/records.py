@@ -37,7 +37,8 @@ def are_finite(values: list) -> bool:
 
 def size_complaint(record: dict[str, Any]) -> Complaint:
     """Checks ``height`` and ``width`` of a record; returns what is wrong with them, or None."""
-    height, width = record.get("height"), record.get("width")
+    height: Any = record.get("height")
+    width: Any = record.get("width")
     found = f"height {height!r}, width {width!r}"[:80]
     if not is_size(height) or not is_size(width):
         return "`height` and `width` must be integers over 0, below 2**31", found

@@ -423,6 +423,7 @@ def _scaled(draws: np.ndarray, numbers: np.ndarray | int) -> np.ndarray:
 def wanted_categories(vocabulary: str | Path | Iterable[str], categories: Sequence[str]) -> tuple[str, ...]:
     """Returns the categories that a vocabulary names; see `SegmentBank.select`."""
     if not isinstance(vocabulary, str | Path):
+        vocabulary = vocabulary if isinstance(vocabulary, Collection) else list(vocabulary)
         check_names("vocabulary", vocabulary)
         return tuple(categories[position] for position in find_categories(vocabulary, categories))
     keys = {category_key(name) for name in read_vocabulary(vocabulary)}

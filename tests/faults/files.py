@@ -435,7 +435,7 @@ def manifest_cases() -> Iterator[Case]:
             "--no-pixels",
             "--out",
             folder / "words",
-        ]  # noqa: E731
+        ]
         yield Case("manifests", what, "refer", _beside_objects(content), refer, says="manifest")
     for what, content in (("empty", b""), ("a list", b"[]"), ("cut short", b'{"seed"'), ("a number", b"5")):
         spoil = _replaced("made/.shards/run.json", content)
@@ -471,7 +471,7 @@ def _named_segments(name: str) -> Callable[[Path], object]:
 def name_cases() -> Iterator[Case]:
     """Yields names of categories that are right, however odd: every output must hold them."""
     for name in ODD_NAMES:
-        argv: Argv = lambda folder: [*_synthesize(folder), "--report", folder / "page"]  # noqa: E731
+        argv: Argv = lambda folder: [*_synthesize(folder), "--report", folder / "page"]
         yield Case("names", repr(name), "synthesize", _named_segments(name), argv, "accept", right=_all_hold(name))
     for name in ("_", " ", "__ _"):
         yield Case("names", repr(name), "synthesize", _named_segments(name), _synthesize, says=r"[Cc]ategor")

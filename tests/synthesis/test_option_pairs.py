@@ -18,7 +18,7 @@ VALUES = {
         {"type": "StructuredLayout", "counts": (3, 6), "crowded": "fewer", "min_visible": 0.0, "min_mean_visible": 0.0},
         {"type": "RandomLayout", "counts": (6, 9), "rotation": 45, "hue": 0.5},
         {"type": "RandomLayout", "counts": (4, 6), "sizes": "own"},
-        {"type": "DepthAwareLayout", "counts": (3, 6), "crowded": "fewer"},
+        {"type": "DepthLayout", "counts": (3, 6), "crowded": "fewer"},
     ],
     "sampling": ["category", "uniform", "single_category"],
     "background_categories": [None, [], "unknown", ["apple"]],

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import signature
-from numbers import Real
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -182,7 +181,7 @@ def _check_colors(colors: tuple[Color, ...]) -> None:
 
 
 def _is_level(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 255
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 255
 
 
 def _draw_color(rng: np.random.Generator, colors: tuple[Color, ...]) -> np.ndarray:
