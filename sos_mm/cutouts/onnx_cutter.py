@@ -67,7 +67,12 @@ class OnnxCutter:
         shapes, type = [each.shape for each in inputs], inputs[0].type
         shape = shapes[0]
         # A name, or None, stands for a dimension of any size.
-        if len(inputs) != 1 or len(shape) != 4 or shape[1] not in (3, None) or shape[0] in range(2, 2**31):
+        if (
+            len(inputs) != 1
+            or len(shape) != 4
+            or shape[1] not in (3, None)
+            or (isinstance(shape[0], int) and shape[0] > 1)
+        ):
             raise ValueError(
                 f"{self._name} must take one image (1, 3, h, w), but takes {[each.shape for each in inputs]}."
             )
