@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
 from typing import Any, Generic, TypeVar
 
-from sos_mm.checks import check_choice
+from sos_mm.checks import check_boolean, check_choice, check_integer
 
 Built = TypeVar("Built")
 Factory = TypeVar("Factory", bound=Callable)
@@ -52,13 +52,26 @@ class Registry(Mapping, Generic[Built]):
         """Checks the keys of a dict without building anything.
 
         Raises:
-            ValueError: If the type or an option is unknown; names the nearest one.
+            ValueError: If the type or an option is unknown (names the nearest one), or an option must be true or false
+                or an integer, but is not.
         """
+        if not isinstance(config, Mapping):
+            raise ValueError(f"`{self._type_name}` must be the `type` of a dict, but got {config!r}.")
         name: Any = config.get("type")
         check_choice(self._type_name, name, self._factories)
-        for key in config:
+        for key, value in config.items():
             if key != "type":
                 check_choice(self._key_name.format(type=name), key, self.keys_of(name))
+                self._check_type(name, key, value)
+
+    def _check_type(self, name: str, key: str, value: Any) -> None:
+        """Checks an option that must be true or false or an integer, by the annotation of the factory's parameter."""
+        parameter = signature(self._factories[name]).parameters.get(key)
+        annotation = None if parameter is None else parameter.annotation
+        if annotation is bool:
+            check_boolean(key, value)
+        elif annotation is int:
+            check_integer(key, value, -(2**63), 2**63 - 1)
 
     def build(self, config: Mapping[str, Any]) -> Built:
         """Builds an object from its ``type`` and options.
@@ -67,4 +80,10 @@ class Registry(Mapping, Generic[Built]):
             ValueError: From `check`, and from the type itself.
         """
         self.check(config)
-        return self._factories[config["type"]](**{key: value for key, value in config.items() if key != "type"})
+        options = {key: value for key, value in config.items() if key != "type"}
+        try:
+            return self._factories[config["type"]](**options)
+        except (AttributeError, LookupError, OverflowError, TypeError) as error:
+            # An option is of another type, such as a number in place of a list.
+            text = f"`{self._type_name}` {config['type']!r} cannot be made with {options!r}: {error}."
+            raise ValueError(text) from error

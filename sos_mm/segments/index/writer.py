@@ -15,7 +15,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from sos_mm.atomic import sync
-from sos_mm.checks import check_range, require_posix, writable_folder
+from sos_mm.checks import check_integer, require_posix, writable_folder
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.index.arrow import (
     BATCH_ROWS,
@@ -93,8 +93,8 @@ def build_index(
     if list(copies) != sorted(set(copies)):
         raise ValueError(f"`copies` must be rising sides in pixels, but got {copies}.")
     for side in copies:
-        check_range("copies", side, 8, 4096)
-    check_range("workers", workers, 1, 1024)
+        check_integer("copies", side, 8, 4096)
+    check_integer("workers", workers, 1, 1024)
     faults, path = faults or ErrorCollector(), Path(path).absolute()
     if path.exists() and not is_index(path):
         raise FileExistsError(f"{path} must be a new file or an index to replace, but is neither: name another.")
