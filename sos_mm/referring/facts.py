@@ -18,7 +18,7 @@ import numpy as np
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.claims import claims
 from sos_mm.referring.concepts import OBJECT, Concepts, concepts
-from sos_mm.referring.geometry import Geometry, bits, flags
+from sos_mm.referring.geometry import CONTACTS, POSITIONS, RANKS, Geometry, bits, flags
 from sos_mm.referring.thresholds import Thresholds
 from sos_mm.segments.colors import COLOR_NAMES, color_indices
 
@@ -31,6 +31,8 @@ _NEAR_COLORS = {
     "pink": "red purple", "brown": "orange red yellow black", "black": "grey brown", "grey": "black white",
     "white": "grey",
 }  # fmt: skip
+# The order that is the reverse of another one.
+_OTHER_END = {by: RANKS[place ^ 1] for place, by in enumerate(RANKS)}
 _BLACK, _GREY = COLOR_NAMES.index("black"), COLOR_NAMES.index("grey")
 _NEAR = np.array([[other in _NEAR_COLORS[name].split() for other in COLOR_NAMES] for name in COLOR_NAMES])
 
@@ -93,10 +95,11 @@ class Facts:
         self.real, self.everything = (1 << self.number) - 1, (1 << self.size) - 1
         self._heads: dict[Any, Fact] = {}
         self._attributes: dict[Any, Fact] = {}
-        self._positions: dict[str, Fact] = {}
-        self._sizes: dict[Any, Any] = {}
-        self._relations: dict[Any, Any] = {}
-        self._nearer: dict[Any, Order] = {}
+        self._sizes: dict[Any, Fact] = {}
+        self._relations: dict[str, list[Fact]] = {}
+        self._contacts: dict[tuple[str, int], Fact] = {}
+        self._orders: dict[str, Order] = {}
+        self._nearer: dict[tuple[str, int], Order] = {}
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -258,16 +261,26 @@ class Facts:
 
     def position(self, name: str) -> Fact:
         """Finds the objects at a position of the image: 'left', 'right', 'top', 'bottom' or 'middle'."""
-        if name not in self._positions:
-            self._positions[name] = Fact(*self.geometry.position(name))
         return self._positions[name]
+
+    @cached_property
+    def _positions(self) -> dict[str, Fact]:
+        return {name: Fact(*found) for name, found in zip(POSITIONS, self.geometry.positions(), strict=True)}
 
     def relation(self, name: str, to: int) -> Fact:
         """Finds the objects with a relation to object ``to``; see `sos_mm.referring.geometry.RELATIONS`."""
+        if name not in CONTACTS:
+            return self.relations(name)[to]
         key = name, to
-        if key not in self._relations:
-            self._relations[key] = Fact(*self.geometry.relation(name, to))
-        return self._relations[key]
+        if key not in self._contacts:
+            self._contacts[key] = Fact(*self.geometry.relation(name, to))
+        return self._contacts[key]
+
+    def relations(self, name: str) -> list[Fact]:
+        """Finds for each object those with a relation to it: 'next to' or one of `sos_mm.referring.geometry.DIRECTIONS`."""
+        if name not in self._relations:
+            self._relations[name] = list(map(Fact, *self.geometry.relations(name)))
+        return self._relations[name]
 
     def between(self, one: int, other: int) -> Fact:
         """Finds the objects between two others."""
@@ -275,10 +288,11 @@ class Facts:
 
     def order(self, by: str) -> Order:
         """Orders the objects from a side, by size or by depth; see `sos_mm.referring.geometry.RANKS`."""
-        if ("order", by) not in self._relations:
+        if by not in self._orders:
             sure = self.geometry.before(by)
-            self._relations["order", by] = Order(bits(sure.T), bits(sure))
-        return self._relations["order", by]
+            order = self._orders[by] = Order(bits(sure.T), bits(sure))
+            self._orders[_OTHER_END[by]] = Order(order.after, order.before)
+        return self._orders[by]
 
     def nearer(self, by: str, landmark: int) -> Order:
         """Orders the objects by their distance from a landmark, from 'near' or from 'far'."""

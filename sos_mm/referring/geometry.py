@@ -19,6 +19,8 @@ POSITIONS = (*SIDES, "middle")
 DIRECTIONS = ("left of", "right of", "above", "below")
 RELATIONS = (*DIRECTIONS, "next to", "touching", "overlapping", "in front of", "behind")
 RANKS = (*SIDES, "large", "small", "front", "back")
+# Relations that need masks which touch, or nearly so.
+CONTACTS = ("touching", "overlapping", "in front of", "behind")
 _UNKNOWN = -1.0
 # Share of the smaller height or width that objects side by side, or one before the other, have in common.
 _LEVEL = 0.5
@@ -35,7 +37,7 @@ class Geometry:
         self.boxes = np.array(boxes, np.float64)
         self.real = np.arange(len(boxes)) < self.number
         self._toward: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._directions: dict[str, tuple[list[int], list[int]]] = {}
+        self._relations: dict[str, tuple[list[int], list[int]]] = {}
         self._contacts: dict[tuple[int, int], tuple[bool, bool]] = {}
 
     @cached_property
@@ -50,37 +52,30 @@ class Geometry:
             axes.append((low, high, start, start_high, end_low, end))
         return tuple(axes)
 
-    def _side(self, side: str) -> tuple[int, float, bool]:
-        """Returns a side's axis, the image's length along it, and whether the side is at the axis's far end."""
-        axis = 0 if side in ("left", "right") else 1
-        return axis, float((self.width, self.height)[axis]), side in ("right", "bottom")
-
-    def position(self, name: str) -> tuple[int, int]:
-        """Returns two bit sets: the objects surely at a position of the image (see `POSITIONS`), and perhaps."""
-        if name == "middle":
-            sure: np.ndarray = np.ones(len(self.boxes), bool)
-            may: np.ndarray = np.ones(len(self.boxes), bool)
-            for axis, length in ((0, float(self.width)), (1, float(self.height))):
-                low, high = (each / length - 0.5 for each in self._axes[axis][:2])
-                sure &= np.maximum(abs(low), abs(high)) <= self.limits.middle
-                may &= (low <= self.limits.not_middle) & (high >= -self.limits.not_middle)
-        else:
-            axis, length, far = self._side(name)
-            low, high, start, _, _, end = self._axes[axis]
-            if far:
-                low, high, start, end = (length - each for each in (high, low, end, start))
-            sure = (high <= self.limits.side * length) & (end <= self.limits.side_reach * length)
-            may = low < self.limits.not_side * length
-        surely, maybe = bits(np.stack([sure, may]))
-        return surely, maybe
+    def positions(self) -> list[tuple[int, int]]:
+        """Returns for each of `POSITIONS` two bit sets: the objects surely at that position of the image, and perhaps."""
+        (x_low, x_high, left, _, _, right), (y_low, y_high, top, _, _, bottom) = self._axes
+        width, height, limits = float(self.width), float(self.height), self.limits
+        # For each of `SIDES`, distances from it: of the centre, at least and at most, and of the box's far edge.
+        low = np.stack([x_low, width - x_high, y_low, height - y_high])
+        high = np.stack([x_high, width - x_low, y_high, height - y_low])
+        reach = np.stack([right, width - left, bottom, height - top])
+        length = np.array([[width], [width], [height], [height]])
+        sure = (high <= limits.side * length) & (reach <= limits.side_reach * length)
+        may = low < limits.not_side * length
+        # Distances from the image's centre along x and y.
+        low, high = low[::2] / length[::2] - 0.5, high[::2] / length[::2] - 0.5
+        middle = (np.maximum(abs(low), abs(high)) <= limits.middle).all(axis=0)
+        maybe_middle = ((low <= limits.not_middle) & (high >= -limits.not_middle)).all(axis=0)
+        found = bits(np.concatenate([sure, middle[None], may, maybe_middle[None]]))
+        return list(zip(found[: len(POSITIONS)], found[len(POSITIONS) :], strict=True))
 
     def relation(self, name: str, to: int) -> tuple[int, int]:
         """Returns two bit sets: the objects for which a relation to object ``to`` surely holds, and perhaps."""
-        if name in DIRECTIONS:
-            surely, maybe = self._direction(name)
+        if name not in CONTACTS:
+            surely, maybe = self.relations(name)
             return surely[to], maybe[to]
         found = {
-            "next to": self._next_to,
             "touching": self._touching,
             "overlapping": self._overlapping,
             "in front of": self._in_front,
@@ -89,13 +84,24 @@ class Geometry:
         sure, may = bits(np.stack(found))
         return sure, may
 
-    def _direction(self, name: str) -> tuple[list[int], list[int]]:
-        """Returns for each object two bit sets: the objects that surely lie in a direction from it, and perhaps."""
-        if name not in self._directions:
-            flip = name in ("right of", "below")
-            sure, may = self.toward_start(0 if name in ("left of", "right of") else 1)
-            self._directions[name] = (bits(sure), bits(may)) if flip else (bits(sure.T), bits(may.T))
-        return self._directions[name]
+    def relations(self, name: str) -> tuple[list[int], list[int]]:
+        """Returns for each object two bit sets: the objects surely next to it or in a direction from it, and perhaps."""
+        if name not in self._relations:
+            if name == "next to":
+                sure, may = self._next_to()
+            else:
+                sure, may = self.toward_start(0 if name in ("left of", "right of") else 1)
+            flip = name in ("left of", "above")
+            self._relations[name] = (bits(sure.T), bits(may.T)) if flip else (bits(sure), bits(may))
+        return self._relations[name]
+
+    def nearly_touching(self, to: int) -> int:
+        """Returns the bit set of the objects whose boxes are so close that their masks may touch object ``to``'s."""
+        return self._near_boxes[to]
+
+    @cached_property
+    def _near_boxes(self) -> list[int]:
+        return bits(self._gaps < self.limits.apart)
 
     def toward_start(self, axis: int) -> tuple[np.ndarray, np.ndarray]:
         """Computes two (M, M) arrays: whether i is surely, and perhaps, left of j (axis 0) or above j (axis 1)."""
@@ -121,7 +127,8 @@ class Geometry:
             return larger if by == "large" else larger.T
         if by in ("front", "back"):
             return self._closer if by == "front" else self._closer.T
-        axis, length, far = self._side(by)
+        axis = 0 if by in ("left", "right") else 1
+        length, far = (self.width, self.height)[axis], by in ("right", "bottom")
         low, high, start, start_high, end_low, end = self._axes[axis]
         first = low[None] - high[:, None] >= self.limits.order * length
         first &= (start_high[:, None] <= start[None]) & (end[:, None] <= end_low[None])
@@ -182,12 +189,13 @@ class Geometry:
         """(M,) square root of each box's area, in pixels."""
         return np.sqrt((self.boxes[:, 2:] - self.boxes[:, :2]).prod(axis=1))
 
-    def _next_to(self, to: int) -> tuple[np.ndarray, np.ndarray]:
-        sizes, heights, gaps = self._sizes, self.boxes[:, 3] - self.boxes[:, 1], self._gaps[to]
-        sure = gaps <= self.limits.near * np.minimum(sizes, sizes[to])
-        sure &= self._shared(1)[to] >= _LEVEL * np.minimum(heights, heights[to])
-        sure &= (self._common[to] < self.limits.overlap) & self.real & self.real[to]
-        return sure, gaps < self.limits.far * np.maximum(sizes, sizes[to])
+    def _next_to(self) -> tuple[np.ndarray, np.ndarray]:
+        """Computes two (M, M) arrays, which are symmetric: whether i is surely, and perhaps, next to j."""
+        sizes, heights, gaps = self._sizes, self.boxes[:, 3] - self.boxes[:, 1], self._gaps
+        sure = gaps <= self.limits.near * np.minimum(sizes[:, None], sizes[None])
+        sure &= self._shared(1) >= _LEVEL * np.minimum(heights[:, None], heights[None])
+        sure &= (self._common < self.limits.overlap) & self.real[:, None] & self.real[None]
+        return sure, gaps < self.limits.far * np.maximum(sizes[:, None], sizes[None])
 
     def _contact(self, one: int, other: int) -> tuple[bool, bool]:
         """Returns whether two instances surely touch, and whether they perhaps do."""
@@ -326,7 +334,12 @@ def _part(each, box: tuple[int, int, int, int]) -> np.ndarray:
 def bits(rows: np.ndarray) -> list[int]:
     """Converts each row of an (R, M) bool array to a bit set, an integer with bit i for column i."""
     packed = np.packbits(rows, axis=1, bitorder="little")
-    data, width = packed.tobytes(), packed.shape[1]
+    width = packed.shape[1]
+    if width <= 8:
+        padded = np.zeros((len(packed), 8), np.uint8)
+        padded[:, :width] = packed
+        return padded.view("<u8").ravel().tolist()
+    data = packed.tobytes()
     return [int.from_bytes(data[start : start + width], "little") for start in range(0, len(data), width)]
 
 

@@ -69,7 +69,7 @@ class Language:
             entries = self._lexicon.setdefault(tokens(phrase), [])
             if (tag, value) not in entries:
                 entries.append((tag, value))
-        self.by_first = by_first(self._lexicon)
+        self.trie = trie(self._lexicon)
 
     @property
     def lexicon(self) -> dict[tuple[str, ...], list[tuple[str, Any]]]:
@@ -198,14 +198,16 @@ class Language:
         return {stem + (end[1:] if end and stem.endswith(end[0]) else end) for end in endings}
 
 
-def by_first(lexicon: dict[tuple[str, ...], list]) -> dict[str, dict[str, list]]:
-    """Groups a lexicon's phrases and entries by their first token, then by their second ('' if there is none)."""
-    found: dict[str, dict[str, list]] = {}
+def trie(lexicon: dict[tuple[str, ...], list]) -> dict[str, Any]:
+    """Arranges a lexicon as a tree: a node maps the next token to a node, and '' to the entries of its own phrase."""
+    root: dict[str, Any] = {}
     for phrase, entries in lexicon.items():
         if phrase:
-            second = phrase[1] if len(phrase) > 1 else ""
-            found.setdefault(phrase[0], {}).setdefault(second, []).append((phrase, tuple(entries)))
-    return found
+            node = root
+            for token in phrase:
+                node = node.setdefault(token, {})
+            node[""] = tuple(entries)
+    return root
 
 
 def tokens(text: str) -> tuple[str, ...]:
