@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.claims import claims
 from sos_mm.referring.concepts import OBJECT, Concepts, concepts
-from sos_mm.referring.geometry import CONTACTS, POSITIONS, RANKS, Geometry, bits, flags
+from sos_mm.referring.geometry import CONTACTS, POSITIONS, RANKS, SIDES, Geometry, bits, flags
 from sos_mm.referring.thresholds import Thresholds
 from sos_mm.segments.colors import COLOR_NAMES, color_indices
 
@@ -97,6 +98,7 @@ class Facts:
         self._attributes: dict[Any, Fact] = {}
         self._sizes: dict[Any, Fact] = {}
         self._relations: dict[str, list[Fact]] = {}
+        self._among: dict[tuple[str, Fact], Fact] = {}
         self._contacts: dict[tuple[str, int], Fact] = {}
         self._orders: dict[str, Order] = {}
         self._nearer: dict[tuple[str, int], Order] = {}
@@ -170,42 +172,40 @@ class Facts:
         Returns:
             Two (N, 12) float arrays, NaN if no colour was measured.
         """
-        shares, clear = np.full((2, self.number, len(COLOR_NAMES)), np.nan)
-        samples = [
-            (index, pixels) for index, pixels in enumerate(map(self._pixels, range(self.number))) if pixels is not None
-        ]
+        colors = len(COLOR_NAMES)
+        shares, clear = np.full((2, self.number, colors), np.nan)
+        samples = {index: found for index in range(self.number) if (found := self._sample(index)) is not None}
         if samples:
-            everything = np.concatenate([pixels for _, pixels in samples])
-            names = color_indices(everything)
-            clearly = self._are_clear(everything, names)
-            start = 0
-            for index, pixels in samples:
-                window = slice(start, start := start + len(pixels))
-                part = names[window]
-                shares[index] = np.bincount(part, minlength=len(COLOR_NAMES)) / len(part)
-                clear[index] = np.bincount(part, clearly[window], minlength=len(COLOR_NAMES)) / len(part)
+            rows, columns = (np.concatenate(each) for each in zip(*samples.values(), strict=True))
+            pixels = self.image.image[rows, columns]
+            names = color_indices(pixels)
+            clearly = self._are_clear(pixels, names)
+            number = np.array([len(rows) for rows, _ in samples.values()])
+            # One histogram of colours for each sample, all at once.
+            slots = names + np.repeat(np.arange(len(samples)) * colors, number)
+            for out, chosen in ((shares, slots), (clear, slots[clearly])):
+                counts = np.bincount(chosen, minlength=len(samples) * colors).reshape(-1, colors)
+                out[list(samples)] = counts / number[:, None]
         return shares, clear
 
     def _are_clear(self, pixels: np.ndarray, names: np.ndarray) -> np.ndarray:
         """Returns (n,) bool: whether a pixel shows its colour in any light; a white wall at dusk looks bluish."""
-        red, green, blue = pixels.astype(np.int32).T
+        red, green, blue = (each[0] for each in cv2.split(pixels[None]))
         value = np.maximum(np.maximum(red, green), blue)
         spread = value - np.minimum(np.minimum(red, green), blue)
-        strong = spread * 255 >= self.thresholds.clear_saturation * value
+        strong = spread * np.int32(255) >= value * np.int32(self.thresholds.clear_saturation)
         return np.where(names < _BLACK, strong & (value >= self.thresholds.clear_value), names != _GREY)
 
-    def _pixels(self, index: int) -> np.ndarray | None:
-        """Samples (n, 3) uint8 RGB pixels of an instance; None without image or mask, or if they are too few."""
-        instance, image = self.image.instances[index], self.image.image
-        if image is None or instance.mask is None:
+    def _sample(self, index: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Samples (n,) rows and columns of an instance's pixels; None without image or mask, or if they are too few."""
+        mask, (x, y) = self.image.instances[index].mask, self.image.instances[index].offset
+        if self.image.image is None or mask is None:
             return None
-        x, y = instance.offset
-        height, width = instance.mask.shape
-        step = max(int((height * width / _SAMPLE) ** 0.5), 1)
-        pixels = image[y : y + height : step, x : x + width : step][instance.mask[::step, ::step]]
-        if len(pixels) < self.thresholds.color_pixels and step > 1:
-            pixels = image[y : y + height, x : x + width][instance.mask]
-        return pixels if len(pixels) >= self.thresholds.color_pixels else None
+        step = max(int((mask.size / _SAMPLE) ** 0.5), 1)
+        rows, columns = np.nonzero(mask[::step, ::step])
+        if len(rows) < self.thresholds.color_pixels and step > 1:
+            step, (rows, columns) = 1, np.nonzero(mask)
+        return (y + rows * step, x + columns * step) if len(rows) >= self.thresholds.color_pixels else None
 
     @cached_property
     def _colors(self) -> tuple[list[int], list[int]]:
@@ -266,6 +266,37 @@ class Facts:
     @cached_property
     def _positions(self) -> dict[str, Fact]:
         return {name: Fact(*found) for name, found in zip(POSITIONS, self.geometry.positions(), strict=True)}
+
+    def position_among(self, name: str, kind: Fact) -> Fact:
+        """Finds the objects at a position of the image; among several objects of a kind, perhaps the outermost one too."""
+        key = name, kind
+        if key not in self._among:
+            sure, may = self._positions[name]
+            # A phantom stands for any number of objects.
+            if kind.may & (kind.may - 1) or kind.may & ~self.real:
+                may |= kind.may & ~self._surely_elsewhere(name, kind)
+            self._among[key] = Fact(sure, may)
+        return self._among[key]
+
+    def _surely_elsewhere(self, name: str, kind: Fact) -> int:
+        """Finds the objects of a kind that surely are not the outermost, or the middle one, of that kind."""
+        elsewhere = 0
+        if name == "middle":
+            phantoms = kind.may & ~self.real
+            if kind.may.bit_count() < 3 and not phantoms:
+                return kind.may
+            # What surely stands outside the others, on any side, is not in their middle.
+            orders = [self.order(side) for side in SIDES]
+            for index in indices(kind.may & self.real):
+                others = kind.may & ~(1 << index)
+                if any(not others & ~order.after[index] for order in orders):
+                    elsewhere |= 1 << index
+            return elsewhere
+        before = self.order(name).before
+        for index in indices(kind.may):
+            if before[index] & kind.sure:
+                elsewhere |= 1 << index
+        return elsewhere
 
     def relation(self, name: str, to: int) -> Fact:
         """Finds the objects with a relation to object ``to``; see `sos_mm.referring.geometry.RELATIONS`."""

@@ -61,6 +61,7 @@ class Language:
         self._before = re.compile("|".join(self.words["before_colors"]) or "(?!)")
         self._undeclined = frozenset(self.words["undeclined"])
         self._nouns: dict[str, tuple[Noun, ...]] = {}
+        self._noun_kinds: dict[str, str] = {}
         self.numbers = {number: word for word, number in reversed(self.words["numbers"].items())}
         named = (*self.words["nouns"], *self.words["understood_nouns"], *concepts().names)
         self._listed = {concept: None for concept in named if self.nouns(concept)}
@@ -88,6 +89,13 @@ class Language:
                 texts = [category_phrase(concept)] if self.words["unknown_nouns"] else []
             self._nouns[concept] = tuple(map(self._noun, texts))
         return self._nouns[concept]
+
+    def noun_kind(self, concept: str) -> str:
+        """Returns 'unmarked' or 'marked' (whether the usual noun shows its number), or '' if there is no noun."""
+        if concept not in self._noun_kinds:
+            nouns = self.nouns(concept)
+            self._noun_kinds[concept] = "" if not nouns else "unmarked" if nouns[0].unmarked else "marked"
+        return self._noun_kinds[concept]
 
     def noun_entries(self, concept: str) -> Iterator[tuple[str, str, tuple[str, str, str]]]:
         """Yields the lexicon's entries of a concept: form, tag 'noun', and (concept, number, gender)."""

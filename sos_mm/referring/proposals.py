@@ -11,7 +11,7 @@ from sos_mm.referring.concepts import OBJECT
 from sos_mm.referring.facts import Fact, Facts, as_bits, indices
 from sos_mm.referring.geometry import CONTACTS, POSITIONS, SIDES
 from sos_mm.referring.language import Language
-from sos_mm.referring.meaning import Phrase, at_position, denotation, judge
+from sos_mm.referring.meaning import Phrase, denotation, judge
 
 T = TypeVar("T")
 _POSITIONS = (["left"], ["right"], ["top"], ["bottom"], ["middle"], ["left", "top"], ["right", "top"],
@@ -87,10 +87,9 @@ class Proposer:
     def __init__(self, facts: Facts, language: Language, draws: Draws):
         self._facts, self._language, self._draws = facts, language, draws
         smallest = facts.thresholds.smallest * facts.image.width * facts.image.height
-        self._nouns: dict[str, str] = {}
         areas = np.exp(facts.geometry.log_areas[0][: facts.number])
         self._targets = [
-            index for index in range(facts.number) if areas[index] >= smallest and self._noun(facts.categories[index])
+            index for index in range(facts.number) if areas[index] >= smallest and self._language.noun_kind(facts.categories[index])
         ]
         self._broader: dict[str, list[str]] = {}
         self._speakable = as_bits(self._targets)
@@ -180,16 +179,9 @@ class Proposer:
 
     def _start(self, head: str, number: str) -> Phrase:
         # "The sheep" does not say how many.
-        if number == "one" and self._noun(head) == "unmarked":
+        if number == "one" and self._language.noun_kind(head) == "unmarked":
             number = "unmarked"
         return {"number": number, "head": head}
-
-    def _noun(self, concept: str) -> str:
-        """Returns 'unmarked' or 'marked' (whether the noun shows its number), or '' if the language has no word."""
-        if concept not in self._nouns:
-            nouns = self._language.nouns(concept)
-            self._nouns[concept] = "" if not nouns else "unmarked" if nouns[0].unmarked else "marked"
-        return self._nouns[concept]
 
     def _head(self, target: int, several: bool = False) -> str:
         """Draws the head noun of a target: its category, or sometimes a broader term."""
@@ -209,7 +201,7 @@ class Proposer:
             self._broader[category] = [
                 term
                 for term in (*sorted(self._facts.concepts.ancestors(category)), OBJECT)
-                if self._facts.is_complete(term) and self._facts.head(term).sure >> target & 1 and self._noun(term)
+                if self._facts.is_complete(term) and self._facts.head(term).sure >> target & 1 and self._language.noun_kind(term)
             ]
         return self._broader[category]
 
@@ -306,7 +298,7 @@ class Proposer:
         for names in self._draws.shuffled(self._places[target]):
             fact = among
             for name in names:
-                fact = fact & at_position(name, among, self._facts)
+                fact = fact & self._facts.position_among(name, among)
             yield {**meaning, "positions": names}, fact
 
     def _relations(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
