@@ -19,7 +19,7 @@ import numpy as np
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.claims import claims
 from sos_mm.referring.concepts import OBJECT, Concepts, concepts
-from sos_mm.referring.geometry import CONTACTS, POSITIONS, RANKS, SIDES, Geometry, bits, flags
+from sos_mm.referring.geometry import CONTACTS, POSITIONS, SIDES, Geometry, bits, flags
 from sos_mm.referring.thresholds import Thresholds
 from sos_mm.segments.colors import COLOR_NAMES, color_indices
 
@@ -32,8 +32,6 @@ _NEAR_COLORS = {
     "pink": "red purple", "brown": "orange red yellow black", "black": "grey brown", "grey": "black white",
     "white": "grey",
 }  # fmt: skip
-# The order that is the reverse of another one.
-_OTHER_END = {by: RANKS[place ^ 1] for place, by in enumerate(RANKS)}
 _BLACK, _GREY = COLOR_NAMES.index("black"), COLOR_NAMES.index("grey")
 _NEAR = np.array([[other in _NEAR_COLORS[name].split() for other in COLOR_NAMES] for name in COLOR_NAMES])
 
@@ -320,9 +318,7 @@ class Facts:
     def order(self, by: str) -> Order:
         """Orders the objects from a side, by size or by depth; see `sos_mm.referring.geometry.RANKS`."""
         if by not in self._orders:
-            sure = self.geometry.before(by)
-            order = self._orders[by] = Order(bits(sure.T), bits(sure))
-            self._orders[_OTHER_END[by]] = Order(order.after, order.before)
+            self._orders[by] = Order(*self.geometry.orders(by))
         return self._orders[by]
 
     def nearer(self, by: str, landmark: int) -> Order:
