@@ -33,7 +33,7 @@ _NEAR_COLORS = {
     "white": "grey",
 }  # fmt: skip
 _BLACK, _GREY = COLOR_NAMES.index("black"), COLOR_NAMES.index("grey")
-_NEAR = np.array([[other in _NEAR_COLORS[name].split() for other in COLOR_NAMES] for name in COLOR_NAMES])
+_NEAR = np.array([[other in _NEAR_COLORS[name].split() for other in COLOR_NAMES] for name in COLOR_NAMES], float).T
 
 
 class Fact(NamedTuple):
@@ -174,11 +174,11 @@ class Facts:
         shares, clear = np.full((2, self.number, colors), np.nan)
         samples = {index: found for index in range(self.number) if (found := self._sample(index)) is not None}
         if samples:
-            rows, columns = (np.concatenate(each) for each in zip(*samples.values(), strict=True))
-            pixels = self.image.image[rows, columns]
+            columns, rows = np.concatenate([*samples.values()]).T
+            pixels = np.take(self.image.image.reshape(-1, 3), rows * self.image.image.shape[1] + columns, axis=0)
             names = color_indices(pixels)
             clearly = self._are_clear(pixels, names)
-            number = np.array([len(rows) for rows, _ in samples.values()])
+            number = np.array([len(each) for each in samples.values()])
             # One histogram of colours for each sample, all at once.
             slots = names + np.repeat(np.arange(len(samples)) * colors, number)
             for out, chosen in ((shares, slots), (clear, slots[clearly])):
@@ -194,28 +194,30 @@ class Facts:
         strong = spread * np.int32(255) >= value * np.int32(self.thresholds.clear_saturation)
         return np.where(names < _BLACK, strong & (value >= self.thresholds.clear_value), names != _GREY)
 
-    def _sample(self, index: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """Samples (n,) rows and columns of an instance's pixels; None without image or mask, or if they are too few."""
-        mask, (x, y) = self.image.instances[index].mask, self.image.instances[index].offset
+    def _sample(self, index: int) -> np.ndarray | None:
+        """Samples (n, 2) x and y of an instance's pixels; None without image or mask, or if they are too few."""
+        mask = self.image.instances[index].mask
         if self.image.image is None or mask is None:
             return None
         step = max(int((mask.size / _SAMPLE) ** 0.5), 1)
-        rows, columns = np.nonzero(mask[::step, ::step])
-        if len(rows) < self.thresholds.color_pixels and step > 1:
-            step, (rows, columns) = 1, np.nonzero(mask)
-        return (y + rows * step, x + columns * step) if len(rows) >= self.thresholds.color_pixels else None
+        found = cv2.findNonZero(mask[::step, ::step].view(np.uint8))
+        if (found is None or len(found) < self.thresholds.color_pixels) and step > 1:
+            step, found = 1, cv2.findNonZero(mask.view(np.uint8))
+        if found is None or len(found) < self.thresholds.color_pixels:
+            return None
+        return found[:, 0] * step + self.image.instances[index].offset
 
     @cached_property
     def _colors(self) -> tuple[list[int], list[int]]:
         """For each colour, the bit sets of the instances that surely have it, and that may have it."""
         limits, (shares, clear) = self.thresholds, self.color_shares
-        measured = ~np.isnan(shares)
-        shares, clear = np.nan_to_num(shares), np.nan_to_num(clear)
+        measured = shares == shares
+        shares, clear = np.where(measured, shares, 0), np.where(measured, clear, 0)
         claimed = np.zeros(shares.shape, bool)
         for index, instance in enumerate(self.image.instances):
             for name in claims(instance)[0]:
                 claimed[index, COLOR_NAMES.index(name)] = True
-        near_shares, near_claimed = shares @ _NEAR.T, claimed @ _NEAR.T
+        near_shares, near_claimed = shares @ _NEAR, claimed @ _NEAR > 0
         said = claimed.any(axis=1, keepdims=True)
         sure = measured & (clear >= limits.color) & ~said | measured & (shares >= limits.color) & claimed
         # An object described as "blue and yellow" has neither colour surely, unless one covers most of it.
@@ -225,10 +227,8 @@ class Facts:
         absent = measured & (shares <= limits.no_color) & (shares + near_shares <= limits.no_near_color) & ~claimed
         absent |= ~measured & said & ~claimed & ~near_claimed
         # A person is not described by the colours of the pixels.
-        colorless = np.array([self.concepts.is_a(each, "person") is True for each in self.categories], bool)
-        sure &= ~colorless[:, None]
-        absent &= ~colorless[:, None]
-        return bits(sure.T), bits(~absent.T)
+        people = as_bits([i for i, each in enumerate(self.categories) if self.concepts.is_a(each, "person") is True])
+        return [each & ~people for each in bits(sure.T)], [each | people for each in bits(~absent.T)]
 
     def colors_of(self, index: int) -> list[str]:
         """Lists the colours that an instance surely has."""
@@ -266,7 +266,7 @@ class Facts:
         return {name: Fact(*found) for name, found in zip(POSITIONS, self.geometry.positions(), strict=True)}
 
     def position_among(self, name: str, kind: Fact) -> Fact:
-        """Finds the objects at a position of the image; among several objects of a kind, perhaps the outermost one too."""
+        """Finds the objects at a position of the image; of several of a kind, perhaps also the outermost one."""
         key = name, kind
         if key not in self._among:
             sure, may = self._positions[name]
@@ -306,7 +306,7 @@ class Facts:
         return self._contacts[key]
 
     def relations(self, name: str) -> list[Fact]:
-        """Finds for each object those with a relation to it: 'next to' or one of `sos_mm.referring.geometry.DIRECTIONS`."""
+        """Finds for each object those next to it, or in one of `sos_mm.referring.geometry.DIRECTIONS` from it."""
         if name not in self._relations:
             self._relations[name] = list(map(Fact, *self.geometry.relations(name)))
         return self._relations[name]

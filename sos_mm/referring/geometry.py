@@ -49,7 +49,7 @@ class Geometry:
         return np.where(self.real, center, self._start), np.where(self.real, center, self._end)
 
     def positions(self) -> list[tuple[int, int]]:
-        """Returns for each of `POSITIONS` two bit sets: the objects surely at that position of the image, and perhaps."""
+        """Returns for each of `POSITIONS` two bit sets: the objects surely at that position, and perhaps."""
         (low, high), length, limits = self._centers, self._length, self.limits
         # For each of `SIDES`, distances from it: of the centre, at least and at most, and of the box's far edge.
         nearest = np.stack([low, length - high], axis=1)
@@ -80,7 +80,7 @@ class Geometry:
         return sure, may
 
     def relations(self, name: str) -> tuple[list[int], list[int]]:
-        """Returns for each object two bit sets: the objects surely next to it or in a direction from it, and perhaps."""
+        """Returns for each object two bit sets: those surely next to it, or in a direction from it, and perhaps."""
         if name not in self._relations:
             if name == "next to":
                 sure, may = (bits(each) for each in self._next_to())
@@ -129,7 +129,10 @@ class Geometry:
         start_high, end_low = np.where(self.real, self._start, self._end), np.where(self.real, self._end, self._start)
         first = low[:, None] - high[:, :, None] >= self.limits.order * self._length[:, None]
         first &= (start_high[:, :, None] <= self._start[:, None]) & (self._end[:, :, None] <= end_low[:, None])
-        found, number = bits(np.concatenate([first.swapaxes(-1, -2), first], axis=1).reshape(-1, len(self.boxes))), len(self.boxes)
+        found, number = (
+            bits(np.concatenate([first.swapaxes(-1, -2), first], axis=1).reshape(-1, len(self.boxes))),
+            len(self.boxes),
+        )
         left, after_left, top, after_top = (found[place : place + number] for place in range(0, 4 * number, number))
         return {
             "left": (left, after_left),

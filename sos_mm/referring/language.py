@@ -62,6 +62,8 @@ class Language:
         self._undeclined = frozenset(self.words["undeclined"])
         self._nouns: dict[str, tuple[Noun, ...]] = {}
         self._noun_kinds: dict[str, str] = {}
+        # By sorted names, the phrases for a position.
+        self.positions = {tuple(sorted(name.split())): entry["say"] for name, entry in self.words["positions"].items()}
         self.numbers = {number: word for word, number in reversed(self.words["numbers"].items())}
         named = (*self.words["nouns"], *self.words["understood_nouns"], *concepts().names)
         self._listed = {concept: None for concept in named if self.nouns(concept)}

@@ -89,7 +89,9 @@ class Proposer:
         smallest = facts.thresholds.smallest * facts.image.width * facts.image.height
         areas = np.exp(facts.geometry.log_areas[0][: facts.number])
         self._targets = [
-            index for index in range(facts.number) if areas[index] >= smallest and self._language.noun_kind(facts.categories[index])
+            index
+            for index in range(facts.number)
+            if areas[index] >= smallest and self._language.noun_kind(facts.categories[index])
         ]
         self._broader: dict[str, list[str]] = {}
         self._speakable = as_bits(self._targets)
@@ -201,7 +203,9 @@ class Proposer:
             self._broader[category] = [
                 term
                 for term in (*sorted(self._facts.concepts.ancestors(category)), OBJECT)
-                if self._facts.is_complete(term) and self._facts.head(term).sure >> target & 1 and self._language.noun_kind(term)
+                if self._facts.is_complete(term)
+                and self._facts.head(term).sure >> target & 1
+                and self._language.noun_kind(term)
             ]
         return self._broader[category]
 
