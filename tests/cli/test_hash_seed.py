@@ -13,7 +13,6 @@ from sos_mm.cli.hash_seed import fix_hash_seed
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import os, sys
-started = os.getpid()
 from sos_mm.cli.hash_seed import fix_hash_seed
 fix_hash_seed()
 print(os.environ["PYTHONHASHSEED"], sys.argv[1:], list({f"word {n}" for n in range(9)}))
@@ -41,9 +40,8 @@ def test_a_seed_of_the_users_own_stays():
     assert [out.split()[0] for out in outs] == ["5", "random"]
 
 
-@pytest.mark.parametrize(
-    "command", [["-m", "sos_mm", "train"], ["tools/train.py"], ["-W", "ignore", "-m", "sos_mm", "train"]]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["-m sos_mm train", "tools/train.py", "-W ignore -m sos_mm train"])
 def test_each_way_to_start_a_training_fixes_it_before_anything_heavy_is_imported(command, tmp_path):
     # A module that Python imports at its start tells of each start, and of what is imported by then.
     (tmp_path / "sitecustomize.py").write_text(
@@ -52,7 +50,7 @@ def test_each_way_to_start_a_training_fixes_it_before_anything_heavy_is_imported
         "run = os.execv\n"
         "os.execv = lambda *given: (print('torch' in sys.modules, flush=True), run(*given))\n"
     )
-    ended = start([*command, "--help"], PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    ended = start([*command.split(), "--help"], PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
     lines = ended.stdout.splitlines()
     assert ended.returncode == 0
     assert [each.split()[2] for each in lines if each.startswith("started with")] == ["None", "0"]
