@@ -23,7 +23,7 @@ from sos_mm.referring.geometry import CONTACTS, POSITIONS, SIDES, Geometry, bits
 from sos_mm.referring.thresholds import Thresholds
 from sos_mm.segments.colors import COLOR_NAMES, color_indices
 
-# Number of pixels of an object's window, approximately, on which colours are measured.
+# Number of pixels of an object's window, approximately, on which colours are measured; of a sparse mask's own pixels.
 _SAMPLE = 800
 # Colours that people confuse, or that shade and light turn into each other.
 _NEAR_COLORS = {
@@ -200,12 +200,11 @@ class Facts:
         if self.image.image is None or mask is None:
             return None
         step = max(int((mask.size / _SAMPLE) ** 0.5), 1)
-        found = cv2.findNonZero(mask[::step, ::step].view(np.uint8))
-        if (found is None or len(found) < self.thresholds.color_pixels) and step > 1:
-            step, found = 1, cv2.findNonZero(mask.view(np.uint8))
-        if found is None or len(found) < self.thresholds.color_pixels:
-            return None
-        return found[:, 0] * step + self.image.instances[index].offset
+        found = _points(mask, step)
+        if len(found) < _SAMPLE / 2 and step > 1:
+            # A sparse mask, such as a bench's, needs a finer grid.
+            found = _points(mask, max(int((np.count_nonzero(mask) / _SAMPLE) ** 0.5), 1))
+        return found + self.image.instances[index].offset if len(found) >= self.thresholds.color_pixels else None
 
     @cached_property
     def _colors(self) -> tuple[list[int], list[int]]:
@@ -329,6 +328,12 @@ class Facts:
             sure = sure if by == "near" else sure.T
             self._nearer[key] = Order(bits(sure.T), bits(sure))
         return self._nearer[key]
+
+
+def _points(mask: np.ndarray, step: int) -> np.ndarray:
+    """Returns (n, 2) int32 x and y of a mask's pixels on a grid of so many pixels."""
+    found = cv2.findNonZero(mask[::step, ::step].view(np.uint8))
+    return np.zeros((0, 2), np.int32) if found is None else found[:, 0] * step
 
 
 def _one_set(array: np.ndarray) -> int:
