@@ -8,6 +8,8 @@ set -euo pipefail
 CONFIG=$1 PROCESSES=$2
 shift 2
 
+# The order of sets of strings; train.py sets it too, but then every process starts twice.
+export PYTHONHASHSEED="${PYTHONHASHSEED:-0}"
 exec python -m torch.distributed.run \
     --nnodes "${NNODES:-1}" --node_rank "${NODE_RANK:-0}" \
     --master_addr "${MASTER_ADDR:-127.0.0.1}" --master_port "${PORT:-29500}" --nproc_per_node "$PROCESSES" \
