@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from sos_mm.atomic import atomic_path
-from sos_mm.checks import FaultyInputError, check_folder, decode_image, writable_folder
+from sos_mm.checks import FaultyInputError, decode_image, writable_folder
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.readers.tar import read_tar
 from sos_mm.segments.record import SegmentRecord
@@ -110,12 +110,13 @@ def _find(files: str | Path | Sequence[str | Path]) -> list[Path]:
     if not isinstance(files, str | Path):
         paths = [Path(path) for path in files]
     elif Path(files).is_dir():
-        paths = sorted(check_folder(files, "The segments' `files`").rglob("*.parquet"))
+        paths = sorted(Path(files).rglob("*.parquet"))
     else:
         paths = [Path(files)] if Path(files).is_file() else sorted(map(Path, glob(str(files), recursive=True)))
-    missing = [path for path in paths if not path.is_file()]
+    missing = [str(path) for path in paths if not path.is_file()]
     if missing or not paths:
-        raise FileNotFoundError(f"`files` must name Parquet files, but there is none at {(missing or [files])[0]}.")
+        where = missing[0] if missing else files
+        raise FileNotFoundError(f"`files` must name Parquet files, but there is none at {where}.")
     return paths
 
 
