@@ -104,10 +104,15 @@ def fetch(
             f"`categories` are for sets of segments, but {source.name} holds {source.contents}: leave it out."
         )
     program = choose_unpacker(unpack_with)
-    state = _read_state(out)
+    state = _read_state(out, source.repository)
     if repository is None:
         repository = HubRepository(source.repository, revision or (state.commit if state else None), tell=tell)
-    state = _matching_state(state, repository, out)
+    if state is not None and state.commit != repository.commit:
+        raise ValueError(
+            f"{out} holds {state.repository} at {state.commit[:12]}, but {repository.commit[:12]} is asked for: choose "
+            "another folder."
+        )
+    state = state or State(repository.repository, repository.commit, repository.license)
     job = _Job(repository, out, state, None if categories is None else _keys(categories), progress, tell)
     job.check_license(accept_no_license)
     job.run(program if categories is None or unpack_with == "7z" else None, remove_archives)
@@ -119,7 +124,8 @@ def _keys(categories: Iterable[str]) -> dict[str, str]:
     return {category_key(name): name for name in categories}
 
 
-def _read_state(out: Path) -> State | None:
+def _read_state(out: Path, repository: str) -> State | None:
+    """Reads what earlier runs have done; raises ValueError if they fetched another data set."""
     path = out / STATE
     if not path.is_file():
         return None
@@ -131,18 +137,8 @@ def _read_state(out: Path) -> State | None:
             raise TypeError("a member has another type")
     except (TypeError, AttributeError) as error:
         raise ValueError(f"{path} must be a record of earlier downloads, but is not ({error}): remove it.") from error
-    return state
-
-
-def _matching_state(state: State | None, repository: HubRepository, out: Path) -> State:
-    """Returns the state to go on with; files of two data sets or commits are not mixed."""
-    if state is None:
-        return State(repository.repository, repository.commit, repository.license)
-    if (state.repository, state.commit) != (repository.repository, repository.commit):
-        raise ValueError(
-            f"{out} holds {state.repository} at {state.commit[:12]}, but {repository.repository} at "
-            f"{repository.commit[:12]} is asked for: choose another folder."
-        )
+    if state.repository != repository:
+        raise ValueError(f"{out} holds {state.repository}, but {repository} is asked for: choose another folder.")
     return state
 
 
@@ -307,7 +303,7 @@ class _Job:
             )
 
     def _save(self) -> None:
-        write_atomic(self.out / STATE, json.dumps(asdict(self.state), indent=1, sort_keys=True).encode() + b"\n")
+        write_atomic(self.out / STATE, json.dumps(asdict(self.state), indent=1).encode() + b"\n")
 
 
 def _is_segment(path: str) -> bool:

@@ -33,6 +33,11 @@ class Repository:
         self.files, self.card = dict(files), card
         listed = json.dumps([[path, sha256(content)] for path, content in sorted(self.files.items())])
         self.commit = hashlib.sha1(listed.encode()).hexdigest()
+        self.earlier: dict[str, Repository] = {}
+
+    def at(self, revision: str | None) -> "Repository | None":
+        """The data set at a revision: the main branch, or a commit."""
+        return self if revision in (None, "main", self.commit) else self.earlier.get(revision)
 
     def siblings(self) -> list[dict[str, Any]]:
         listed = []
@@ -83,9 +88,10 @@ class Handler(BaseHTTPRequestHandler):
         repository = hub.repositories.get(name)
         if repository is None:
             self.fail(404, "Repository not found", {"X-Error-Code": "RepoNotFound"})
-        elif revision not in (None, "main", repository.commit):
+        elif repository.at(revision) is None:
             self.fail(404, "Invalid rev id", {"X-Error-Code": "RevisionNotFound"})
         else:
+            repository = repository.at(revision)
             told = {"_id": "1", "id": name, "sha": repository.commit, "private": False, "tags": [], "downloads": 0}
             told |= {"siblings": repository.siblings(), "cardData": repository.card}
             self.reply(200, json.dumps(told).encode(), {"Content-Type": "application/json"})
@@ -94,9 +100,10 @@ class Handler(BaseHTTPRequestHandler):
         repository = hub.repositories.get(name)
         if repository is None:
             self.fail(404, "Repository not found", {"X-Error-Code": "RepoNotFound"})
-        elif path not in repository.files:
+        elif repository.at(revision) is None or path not in repository.at(revision).files:
             self.fail(404, "Entry not found", {"X-Error-Code": "EntryNotFound"})
         else:
+            repository = repository.at(revision)
             content = repository.files[path]
             headers = {"X-Repo-Commit": repository.commit}
             if _LARGE.fullmatch(path):
@@ -206,7 +213,8 @@ class Hub:
         return f"http://127.0.0.1:{self._http.server_port}"
 
     def contents(self) -> dict[str, bytes]:
-        return {sha256(data): data for each in self.repositories.values() for data in each.files.values()}
+        sets = [each for main in self.repositories.values() for each in (main, *main.earlier.values())]
+        return {sha256(data): data for each in sets for data in each.files.values()}
 
     def script(self, method: str, pattern: str, behaviours: Iterable[Behaviour]) -> None:
         """What to do with the next requests of a method whose paths match a pattern."""
