@@ -1,49 +1,27 @@
-"""Fetching of a released data set: what to download, the order of the steps, and what earlier runs have done."""
+"""Fetching of a released data set: what to download, and the order of the steps."""
 
-import json
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sos_mm.atomic import write_atomic
 from sos_mm.checks import few, writable_folder
-from sos_mm.formats.json_reader import read_json_object
 from sos_mm.released.archives import ProgramArchive, PythonArchive, choose_unpacker
 from sos_mm.released.banks import BankFinder
 from sos_mm.released.catalogue import ReleasedSet
 from sos_mm.released.hub import HubRepository, RemoteFile
 from sos_mm.released.space import check_space, format_size
+from sos_mm.released.state import State, read_state, sole_run
 from sos_mm.released.unpacking import Archive, check_members, unpack
 from sos_mm.released.volumes import VolumeFile, group_volumes, is_volume
 from sos_mm.segments.vocabulary import category_key
 from sos_mm.terminal import progress_bar
 
-STATE = "download.json"
 # Files of the hub's own, which nobody needs.
 _PASSED_OVER = (".gitattributes",)
 # Files from this size on are recorded when they are proved; others are proved anew by each run.
 _RECORDED = 2**20
-
-
-@dataclass
-class State:
-    """What earlier runs have done in a folder, as the file `STATE` in it holds it.
-
-    Attributes:
-        repository, commit, license: Where the files come from, and the licence that the card named then.
-        proved: Size and modification time (ns) of each large file in the cache whose checksum was right.
-        unpacked: The categories that were unpacked of each archive; None for all.
-        banks: Banks in the unpacked files, as `build_bank` takes them.
-    """
-
-    repository: str
-    commit: str
-    license: str | None
-    proved: dict[str, list[int]] = field(default_factory=dict)
-    unpacked: dict[str, list[str] | None] = field(default_factory=dict)
-    banks: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -98,48 +76,30 @@ def fetch(
         ValueError: If there is no such category, a volume is missing, or an archive is damaged.
         ImportError: If a library is missing; names the extra.
     """
-    out = writable_folder(out, "The folder of the data set")
     if categories is not None and source.by_category is False:
         raise ValueError(
             f"`categories` are for sets of segments, but {source.name} holds {source.contents}: leave it out."
         )
     program = choose_unpacker(unpack_with)
-    state = _read_state(out, source.repository)
-    if repository is None:
-        repository = HubRepository(source.repository, revision or (state.commit if state else None), tell=tell)
-    if state is not None and state.commit != repository.commit:
-        raise ValueError(
-            f"{out} holds {state.repository} at {state.commit[:12]}, but {repository.commit[:12]} is asked for: choose "
-            "another folder."
-        )
-    state = state or State(repository.repository, repository.commit, repository.license)
-    job = _Job(repository, out, state, None if categories is None else _keys(categories), progress, tell)
-    job.check_license(accept_no_license)
-    job.run(program if categories is None or unpack_with == "7z" else None, remove_archives)
+    with sole_run(writable_folder(out, "The folder of the data set")) as folder:
+        state = read_state(folder, source.repository)
+        if repository is None:
+            repository = HubRepository(source.repository, revision or (state.commit if state else None), tell=tell)
+        if state is not None and state.commit != repository.commit:
+            raise ValueError(
+                f"{out} holds {state.repository} at {state.commit[:12]}, but {repository.commit[:12]} is asked for: "
+                "choose another folder."
+            )
+        state = state or State(repository.repository, repository.commit, repository.license)
+        job = _Job(repository, folder, state, None if categories is None else _keys(categories), progress, tell)
+        job.check_license(accept_no_license)
+        job.run(program if categories is None or unpack_with == "7z" else None, remove_archives)
     kept = sum(file.size for path, file in repository.files.items() if is_volume(path) and repository.cached(file))
-    return Fetched(out, state.banks, kept, repository.cache)
+    return Fetched(Path(out), state.banks, kept, repository.cache)
 
 
 def _keys(categories: Iterable[str]) -> dict[str, str]:
     return {category_key(name): name for name in categories}
-
-
-def _read_state(out: Path, repository: str) -> State | None:
-    """Reads what earlier runs have done; raises ValueError if they fetched another data set."""
-    path = out / STATE
-    if not path.is_file():
-        return None
-    told = read_json_object(path, "The record of earlier downloads")
-    try:
-        state = State(**told)
-        proved = all(isinstance(each, list) and len(each) == 2 for each in state.proved.values())
-        if not (proved and isinstance(state.unpacked, dict) and isinstance(state.banks, list)):
-            raise TypeError("a member has another type")
-    except (TypeError, AttributeError) as error:
-        raise ValueError(f"{path} must be a record of earlier downloads, but is not ({error}): remove it.") from error
-    if state.repository != repository:
-        raise ValueError(f"{out} holds {state.repository}, but {repository} is asked for: choose another folder.")
-    return state
 
 
 class _Job:
@@ -186,7 +146,7 @@ class _Job:
         """Downloads and unpacks what is missing."""
         pending = {name: volumes for name, volumes in self.archives.items() if not self._is_unpacked(name)}
         self._check_space(pending, only_some=self.wanted is not None)
-        self._save()
+        self.state.save(self.out)
         for file, path in zip(self.plain, self._download(self.plain), strict=True):
             _link(path, self.out / file.path)
         finder = BankFinder(self.out, [file.path for file in self.plain], partial=self.wanted is not None)
@@ -197,7 +157,7 @@ class _Job:
         self.state.unpacked |= {name: self._categories_now(name) for name in pending}
         banks = finder.banks(list(self.wanted.values()) if self.wanted else None)
         self.state.banks = list({_place(bank): bank for bank in [*self.state.banks, *banks]}.values())
-        self._save()
+        self.state.save(self.out)
         if remove_archives:
             for volume in (each for volumes in self.archives.values() for each in volumes):
                 self.repository.forget(volume)
@@ -259,7 +219,7 @@ class _Job:
             path = self.repository.download(file)
             if file.size >= _RECORDED:
                 self.state.proved[file.path] = _stamp(path)
-                self._save()
+                self.state.save(self.out)
         return path
 
     def _unpack(self, name: str, volumes: list[RemoteFile], program: str | None, finder: BankFinder) -> None:
@@ -301,9 +261,6 @@ class _Job:
                 f"`categories` names {few(names)}, but {self.repository.repository} has no segments of that name; it "
                 f"has {few(finder.categories_there)}."
             )
-
-    def _save(self) -> None:
-        write_atomic(self.out / STATE, json.dumps(asdict(self.state), indent=1).encode() + b"\n")
 
 
 def _is_segment(path: str) -> bool:

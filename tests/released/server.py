@@ -127,9 +127,12 @@ class Handler(BaseHTTPRequestHandler):
             self.stream(body)
 
     def stream(self, body: bytes):
-        """Sends in blocks, and waits where the hub is told to."""
+        """Sends in blocks, and waits where the hub is told to; ends if the client was killed meanwhile."""
+        run = self.server.owner.run
         for start in range(0, len(body), _BLOCK):
             self.server.owner.pass_gate()
+            if self.server.owner.run != run:
+                raise ConnectionResetError
             self.wfile.write(body[start : start + _BLOCK])
             self.wfile.flush()
             self.server.owner.count(len(body[start : start + _BLOCK]))
@@ -207,6 +210,7 @@ class Hub:
         self._lock, self._sent, self._gate = threading.Lock(), 0, None
         self.reached, self._opened = threading.Event(), threading.Event()
         self._opened.set()
+        self.run = 0
 
     @property
     def url(self) -> str:
@@ -242,7 +246,9 @@ class Hub:
             self.reached.clear()
             self._opened.set()
 
-    def go_on(self) -> None:
+    def go_on(self, killed: bool = False) -> None:
+        """Lets all bytes through; those for a client that was killed are no longer sent."""
+        self.run += killed
         self._gate = None
         self._opened.set()
 

@@ -14,6 +14,7 @@ import pytest
 from sos_mm.cli import main
 from sos_mm.released import CATALOGUE, find_set
 from sos_mm.released.archives import find_program
+from sos_mm.released.state import sole_run
 from sos_mm.segments import build_bank
 from sos_mm.synthesis import Recipe, SceneMaker
 from tests.released.server import Hub, Repository, damages, fails
@@ -273,6 +274,15 @@ def test_a_folder_keeps_its_commit(hub, download, tmp_path):
     assert f"holds {VISUALIZATION} at {first.commit[:12]}, but {moved.commit[:12]} is asked for" in told.err
 
 
+def test_one_run_at_a_time(hub, download, tmp_path):
+    (tmp_path / "out").mkdir()
+    with sole_run(tmp_path / "out"):
+        told = download("visualization", YES, code=2)
+    assert f"error: Another run is using {tmp_path}/out: wait for it" in told.err
+    assert not hub.requests
+    download("visualization", YES)
+
+
 def test_a_damaged_record_is_named(download, tmp_path):
     download("visualization", YES)
     for content in ("[]", "{", '{"repository": 1}', '{"repository": "a", "commit": "b", "license": null, "proved": 3}'):
@@ -319,50 +329,62 @@ def start(hub: Hub, folder: Path, name: str, *options: str) -> subprocess.Popen:
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def check_killed_and_resumed(hub: Hub, folder: Path, name: str, expected: dict[str, bytes], moments: list[int]) -> None:
-    """Kills a run after each number of further bytes, then lets one end, and compares all bytes.
+def partial_files(folder: Path) -> dict[str, int]:
+    """Sizes of the half-downloaded files that have any bytes, by their checksum."""
+    found = (folder / "home" / "hub").rglob("*.incomplete")
+    return {path.stem: path.stat().st_size for path in found if path.stat().st_size}
 
-    Kills come during the download, whose bytes the server counts, and, once all is there, at once.
-    """
-    hub.token = "right"
-    partial = 0
-    for moment in moments:
-        hub.stop_after(moment)
-        running = start(hub, folder, name)
-        while not hub.reached.wait(0.02) and running.poll() is None:
-            pass
-        running.send_signal(signal.SIGKILL)
-        running.communicate()
-        hub.go_on()
-        partial += any((folder / "home" / "hub").rglob("*.incomplete"))
-    assert partial
+
+def kill_after(hub: Hub, folder: Path, name: str, moment: int, with_bytes: bool = False) -> None:
+    """Kills a run when the server has sent a further number of bytes, and, if wanted, some of them are on the disk."""
+    hub.stop_after(moment)
+    running = start(hub, folder, name)
+    while not hub.reached.wait(0.02) and running.poll() is None:
+        pass
+    while with_bytes and not partial_files(folder):
+        assert running.poll() is None, "the run ended before the server had sent so many bytes"
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    hub.go_on(killed=True)
+
+
+def check_resumed(hub: Hub, folder: Path, name: str, expected: dict[str, bytes]) -> None:
+    """Lets a run end, and compares all bytes."""
     ended = start(hub, folder, name)
-    out, err = ended.communicate(timeout=120)
+    out, err = ended.communicate()
     assert ended.returncode == 0, err
     assert content_of(folder / "out") == expected
     assert not list((folder / "home" / "hub").rglob("*.incomplete"))
     (bank,) = banks(out)
     assert len(build_bank(bank)) == 14
-    # What had arrived was not downloaded again: a kill makes at most one file begin anew, before its first block.
-    begins = [path for path, range in hub.downloads("") if range is None]
-    assert len(begins) <= len(set(begins)) + len(moments)
-    assert any(range for _, range in hub.downloads(""))
 
 
 ARCHIVED = {path: data for path, data in SOLID.items() if path in ("README.md", "fc_metadata.json")} | MEMBERS
 
 
 def test_killed_three_times_and_resumed(hub, tmp_path):
-    check_killed_and_resumed(hub, tmp_path, "someone/solid", ARCHIVED, [9_000, 25_000, 30_000])
+    """Each run goes on at the byte where the one before was killed."""
+    hub.token, partial = "right", []
+    for moment in (12_000, 25_000, 30_000):
+        kill_after(hub, tmp_path, "someone/solid", moment, with_bytes=True)
+        partial += partial_files(tmp_path).items()
+    assert len(partial) == 3
+    check_resumed(hub, tmp_path, "someone/solid", ARCHIVED)
+    for checksum, size in partial:
+        assert [range for _, range in hub.downloads(checksum)] == [None, f"bytes={size}-"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "expected"), [("someone/solid", ARCHIVED), ("visualization", SMALL)])
 def test_killed_twenty_times_and_resumed(hub, tmp_path, name, expected):
+    hub.token = "right"
     size = sum(map(len, hub.repositories[find_set(name).repository].files.values()))
     moments = [1 + size * share // 40 for share in (0, 1, 3, 1, 2, 1, 1, 4, 1, 2, 1, 1, 3, 1, 2, 1, 1, 2, 1, 1)]
     assert len(moments) == 20
-    check_killed_and_resumed(hub, tmp_path, name, expected, moments)
+    for moment in moments:
+        kill_after(hub, tmp_path, name, moment)
+    check_resumed(hub, tmp_path, name, expected)
 
 
 @pytest.mark.slow
