@@ -135,7 +135,7 @@ class Handler(BaseHTTPRequestHandler):
                 raise ConnectionResetError
             self.wfile.write(body[start : start + _BLOCK])
             self.wfile.flush()
-            self.server.owner.count(len(body[start : start + _BLOCK]))
+            self.server.owner.count(self.path, len(body[start : start + _BLOCK]))
 
     def part_of(self, content: bytes) -> tuple[int, bytes, dict[str, str]]:
         """Status, body and headers for the range that is asked for."""
@@ -210,7 +210,7 @@ class Hub:
         self._lock, self._sent, self._gate = threading.Lock(), 0, None
         self.reached, self._opened = threading.Event(), threading.Event()
         self._opened.set()
-        self.run = 0
+        self._counted, self.run = re.compile(""), 0
 
     @property
     def url(self) -> str:
@@ -239,10 +239,10 @@ class Hub:
             if method == "GET" and path.startswith("/cdn/") and re.search(pattern, path)
         ]
 
-    def stop_after(self, number: int) -> None:
-        """Lets so many further bytes of files through; then sets `reached`, and waits for `go_on`."""
+    def stop_after(self, number: int, pattern: str = "") -> None:
+        """Lets so many further bytes through, of paths that match; then sets `reached`, and waits for `go_on`."""
         with self._lock:
-            self._sent, self._gate = 0, number
+            self._sent, self._gate, self._counted = 0, number, re.compile(pattern)
             self.reached.clear()
             self._opened.set()
 
@@ -252,9 +252,9 @@ class Hub:
         self._gate = None
         self._opened.set()
 
-    def count(self, number: int) -> None:
+    def count(self, path: str, number: int) -> None:
         with self._lock:
-            self._sent += number
+            self._sent += number if self._counted.search(path) else 0
             if self._gate is not None and self._sent >= self._gate:
                 self._opened.clear()
                 self.reached.set()
