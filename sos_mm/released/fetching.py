@@ -206,8 +206,10 @@ class _Job:
     def _download(self, files: Sequence[RemoteFile]) -> list[Path]:
         """Downloads files and proves each once."""
         paths = []
-        total = sum(file.size for file in files)
-        with progress_bar(total=len(files), unit=f"files ({format_size(total)})", shown=self.progress) as bar:
+        missing = sum(map(self.repository.missing_bytes, files))
+        if missing:
+            self.tell(f"downloading {format_size(missing)} to {self.repository.cache}")
+        with progress_bar(total=len(files), unit="files", shown=self.progress and missing > 0) as bar:
             for file in files:
                 paths.append(self._proved(file))
                 bar.update()
@@ -244,11 +246,12 @@ class _Job:
             member for member in check_members(archive.members(), archive.name) if finder.see(member.path, self.wanted)
         ]
         if self.wanted is not None and isinstance(archive, PythonArchive):
+            # At most: the last ones of a block are not read if no wanted member is in them.
             needed = [volumes[index] for index in archive.needed_volumes(members)]
             missing = sum(map(self.repository.missing_bytes, needed))
             sizes = sum(member.size for member in members)
             check_space({self.repository.cache: missing, self.out: sizes}, f"Downloading parts of {archive.name}")
-            self._download(needed)
+            self.tell(f"downloading up to {format_size(missing)} of {archive.name} while it is unpacked")
         number = unpack(archive, members, self.out, self.wanted is None, self.progress)
         self.tell(f"{archive.name}: {len(members)} files, {number} of them unpacked now")
 
