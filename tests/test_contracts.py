@@ -43,7 +43,19 @@ ARROWS = {
         "formats",
     },
 }
-LEAVES = {"atomic", "backoff", "checks", "compat", "errors", "page", "registry", "seeding", "shipped", "terminal"}
+LEAVES = {
+    "atomic",
+    "backoff",
+    "checks",
+    "compat",
+    "errors",
+    "page",
+    "registry",
+    "seeding",
+    "shipped",
+    "space",
+    "terminal",
+}
 # Folder of saliency -> the others that it may import from.
 SALIENCY = {
     "models": set(),
@@ -71,6 +83,7 @@ WITHOUT_TORCH = (
     "page",
     "registry",
     "seeding",
+    "space",
     "terminal",
 )
 

@@ -18,7 +18,7 @@ from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
 from sos_mm.released import CATALOGUE, fetch, find_set
 from sos_mm.released.archives import UNPACKERS
-from sos_mm.released.space import format_size
+from sos_mm.space import format_size
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:

@@ -11,11 +11,11 @@ from sos_mm.released.archives import ProgramArchive, PythonArchive, choose_unpac
 from sos_mm.released.banks import BankFinder
 from sos_mm.released.catalogue import ReleasedSet
 from sos_mm.released.hub import HubRepository, RemoteFile
-from sos_mm.released.space import check_space, format_size
 from sos_mm.released.state import State, read_state, sole_run
 from sos_mm.released.unpacking import Archive, check_members, unpack
 from sos_mm.released.volumes import VolumeFile, group_volumes, is_volume
 from sos_mm.segments.vocabulary import category_key
+from sos_mm.space import check_space, format_size
 from sos_mm.terminal import progress_bar
 
 # Files of the hub's own, which nobody needs.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from sos_mm.released.space import check_space, format_size
+from sos_mm.space import check_space, format_size
 from sos_mm.terminal import progress_bar
 
 # Folder in which a member is written until it is whole.

@@ -240,7 +240,7 @@ def test_a_missing_volume_is_named_before_the_download(hub, download):
     assert not hub.downloads("")
 
 
-def test_a_damaged_volume_is_downloaded_again_and_a_damaged_archive_named(hub, download, tmp_path):
+def test_a_damaged_volume_is_downloaded_again(hub, download, tmp_path):
     hub.script("GET", r"^/cdn/.*\.002/", [damages])
     assert "fc_segments.7z.002 arrived damaged" in download("fc-segments", YES).err
     assert unpacked(tmp_path / "out") == MEMBERS

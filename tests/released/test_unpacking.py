@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from sos_mm.released.archives import ProgramArchive, PythonArchive, choose_unpacker, find_program
-from sos_mm.released.space import check_space
 from sos_mm.released.unpacking import Member, check_members, unpack
 from sos_mm.released.volumes import VolumeFile, group_volumes
+from sos_mm.space import check_space
 from tests.released.sets import content_of, pack, segment_files, split
 
 py7zr = pytest.importorskip("py7zr")

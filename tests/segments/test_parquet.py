@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -281,6 +282,15 @@ def test_a_folder_that_cannot_be_written_names_the_option(small_set, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(NotADirectoryError, match=r"cut-outs \(`cutouts`\) must be a folder"):
         read_parquet(small_set, cutouts=tmp_path / "file")
+
+
+def test_too_little_space_is_named_with_figures(small_set, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100))
+    size = (small_set / "train-00000-of-00002.parquet").stat().st_size
+    with pytest.raises(
+        OSError, match=rf"Copying the cut-outs of .*parquet needs {size / 1000:.1f} kB .* 100 B are free"
+    ):
+        read_parquet(small_set)
 
 
 def test_rows_are_written_in_batches(tmp_path, pictures):

@@ -21,6 +21,7 @@ from sos_mm.checks import FaultyInputError, decode_image, writable_folder
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.readers.tar import read_tar
 from sos_mm.segments.record import SegmentRecord
+from sos_mm.space import check_space
 
 # Raised when the content of the shards changes for the same rows, so that old shards are not taken.
 _VERSION = 1
@@ -84,7 +85,7 @@ def read_parquet(
     Raises:
         FileNotFoundError: If there are no such files.
         ValueError: If a file is not a Parquet file or lacks a column, or no row can be used.
-        PermissionError: If the folder of the shards cannot be written.
+        OSError: If the folder of the shards cannot be written, or its disk has too little space.
     """
     paths, faults = _find(files), faults or ErrorCollector()
     shards = []
@@ -96,6 +97,7 @@ def read_parquet(
                 faults.record(FaultyInputError(reason, text))
         else:
             writable_folder(shard.parent, "The folder of the cut-outs (`cutouts`)")
+            check_space({shard.parent: path.stat().st_size}, f"Copying the cut-outs of {path}")
             _write_shard(shard, source, faults)
         shards.append(shard)
     try:
@@ -296,8 +298,11 @@ def _cut_out(values: Mapping[str, Any], source: _Source, row: int) -> bytes:
         mask = _file_of(values["mask"], f"column {columns.mask!r} of row {row} of {source.path}")
         return _masked(image, mask, where)
     if _lacks_alpha(image):
-        text = f"The image {where} must be a PNG or WebP file with an alpha channel, but has none: name the column of "
-        raise FaultyInputError("no alpha channel", f"{text}its mask by `mask`, or cut the object out first.")
+        text = (
+            f"The image {where} must be a PNG or WebP file with an alpha channel, but has none: name the column of its "
+            "mask by `mask`, or cut the object out first."
+        )
+        raise FaultyInputError("no alpha channel", text)
     return image
 
 
