@@ -194,14 +194,17 @@ class _Job:
     def _check_space(self, pending: dict[str, list[RemoteFile]], only_some: bool) -> None:
         """Asks for the disk space of the download and, as images hardly compress, as much for the unpacked files.
 
-        Of an archive of which only some members are wanted, what is needed is known when its listing was read.
+        What an archive needs is known exactly, and asked for, when its listing was read: of one that is in the cache,
+        maybe half unpacked, or of which only some members are wanted, nothing else is asked for here.
         """
-        archived = [] if only_some else [file for volumes in pending.values() for file in volumes]
-        download = sum(map(self.repository.missing_bytes, [*self.plain, *archived]))
-        check_space(
-            {self.repository.cache: download, self.out: sum(file.size for file in archived)},
-            f"Downloading and unpacking {self.repository.repository}",
-        )
+        missing = {name: sum(map(self.repository.missing_bytes, volumes)) for name, volumes in pending.items()}
+        estimated = [] if only_some else [name for name in pending if missing[name]]
+        plain = sum(map(self.repository.missing_bytes, self.plain))
+        needs = {
+            self.repository.cache: plain + sum(missing[name] for name in estimated),
+            self.out: sum(file.size for name in estimated for file in pending[name]),
+        }
+        check_space(needs, f"Downloading and unpacking {self.repository.repository}")
 
     def _download(self, files: Sequence[RemoteFile]) -> list[Path]:
         """Downloads files and proves each once."""

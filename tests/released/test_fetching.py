@@ -232,6 +232,22 @@ def test_too_little_space_is_refused_before_the_download(hub, download, monkeypa
     assert not hub.downloads("")
 
 
+def test_what_is_unpacked_already_needs_no_space(download, monkeypatch, tmp_path):
+    """A run that was stopped while it unpacked goes on with room for the rest alone."""
+    download("fc-segments", YES)
+    record = tmp_path / "out" / "download.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"unpacked": {}}))
+    removed = sorted((tmp_path / "out").rglob("dog/*/*.png"))
+    rest = sum(path.stat().st_size for path in removed)
+    for path in removed:
+        path.unlink()
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=rest - 1))
+    assert f"Unpacking fc_segments.7z needs {rest / 1000:.1f} kB" in download("fc-segments", YES, code=2).err
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=rest))
+    assert f"{len(removed)} of them unpacked now" in download("fc-segments", YES).err
+    assert unpacked(tmp_path / "out") == MEMBERS
+
+
 def test_a_missing_volume_is_named_before_the_download(hub, download):
     files = {path: data for path, data in BLOCKS.items() if not path.endswith(".002")}
     hub.repositories[SEGMENTS] = Repository(files)
