@@ -22,6 +22,7 @@ ARROWS = {
     "synthesis": {"segments", "composition", "referring", "formats"},
     "browse": {"formats"},
     "annotations": {"formats"},
+    "released": {"segments", "formats"},
     "metrics": set(),
     "language_model": set(),
     "saliency": {"metrics", "segments", "cutouts", "engine"},
@@ -29,9 +30,33 @@ ARROWS = {
     "detection": {"formats", "metrics", "engine"},
     "engine": set(),
     # The command, which nothing else imports.
-    "cli": {"segments", "cutouts", "synthesis", "browse", "annotations", "referring", "saliency", "engine", "formats"},
+    "cli": {
+        "segments",
+        "cutouts",
+        "synthesis",
+        "browse",
+        "annotations",
+        "referring",
+        "released",
+        "saliency",
+        "engine",
+        "formats",
+    },
 }
-LEAVES = {"atomic", "checks", "compat", "errors", "image_header", "page", "registry", "seeding", "shipped", "terminal"}
+LEAVES = {
+    "atomic",
+    "backoff",
+    "checks",
+    "compat",
+    "errors",
+    "image_header",
+    "page",
+    "registry",
+    "seeding",
+    "shipped",
+    "space",
+    "terminal",
+}
 # Folder of saliency -> the others that it may import from.
 SALIENCY = {
     "models": set(),
@@ -48,15 +73,19 @@ WITHOUT_TORCH = (
     "synthesis",
     "browse",
     "annotations",
+    "released",
     "metrics",
     "language_model",
     "atomic",
+    "backoff",
     "checks",
     "compat",
     "errors",
+    "image_header",
     "page",
     "registry",
     "seeding",
+    "space",
     "terminal",
 )
 
@@ -96,7 +125,7 @@ def test_only_the_detection_side_imports_mmdet():
 def test_verbs_for_data_import_no_torch_and_help_imports_nothing_heavy():
     heavy = "sorted({'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmseg'} & set(sys.modules))"
     assert python(f"import sos_mm.cli, sys; sos_mm.cli._new_parser().format_help(); print({heavy})") == "[]"
-    verbs = "synthesize, preview, index, cutout, browse, validate, convert, refer, config"
+    verbs = "synthesize, preview, download, index, cutout, browse, validate, convert, refer, config"
     assert python(f"from sos_mm.cli import {verbs}; import sys; print('torch' in sys.modules)") == "False"
 
 

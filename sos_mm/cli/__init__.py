@@ -16,6 +16,7 @@ from sos_mm.cli.hash_seed import fix_hash_seed
 VERBS = {
     "synthesize": "compose a data set from a recipe",
     "preview": "draw nine images of a recipe, with and without masks, on one sheet",
+    "download": "download a released data set, and unpack it",
     "index": "make the index of a bank of segments",
     "cutout": "cut out salient objects of images, folders and videos",
     "refer": "write referring expressions that are proved, or check those of others",

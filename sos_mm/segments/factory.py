@@ -13,6 +13,7 @@ from sos_mm.segments.mixture import MixedBank
 from sos_mm.segments.quality import Filters
 from sos_mm.segments.readers.coco import read_annotated
 from sos_mm.segments.readers.folder import read_folder
+from sos_mm.segments.readers.parquet import read_parquet
 from sos_mm.segments.readers.release import read_release_layout
 from sos_mm.segments.readers.tar import read_tar
 from sos_mm.segments.record import SegmentRecord
@@ -24,6 +25,7 @@ READERS: dict[str, Callable[..., list[SegmentRecord]]] = {
     "lvis": read_annotated,
     "folder": read_folder,
     "tar": read_tar,
+    "parquet": read_parquet,
 }
 _SPECIAL = {"sample": ("group", "include"), "index": ("path", "root"), "mix": ("banks", "weights")}
 TYPES = (*READERS, *_SPECIAL)
@@ -38,12 +40,12 @@ def build_bank(config: Mapping[str, Any]) -> Bank:
     Args:
         config: ``type`` and the options of that type: 'sample' (those of `SegmentBank.sample_bank`), 'release'
             (`read_release_layout`), 'coco' and 'lvis' (`read_annotated`), 'folder' (`read_folder`), 'tar'
-            (`read_tar`), 'index' (``path`` and ``root`` of `IndexedRecords`), or 'mix' (``banks``, a list of such
-            dicts, and ``weights``). Each may also have ``filters`` (the fields of `Filters`), ``vocabulary`` and
-            ``attributes`` (`SegmentBank.select`); each but 'mix' ``category_weights`` (weights by name, or the
-            arguments of `repeat_factors`), ``cache_bytes``, and ``broken``: with 'skip' all segments without
-            an index are read now, and broken ones are left out, counted in ``bank.skipped`` and described in
-            ``bank.faults``; with 'error', the default, the first broken one raises.
+            (`read_tar`), 'parquet' (`read_parquet`), 'index' (``path`` and ``root`` of `IndexedRecords`), or 'mix'
+            (``banks``, a list of such dicts, and ``weights``). Each may also have ``filters`` (the fields of
+            `Filters`), ``vocabulary`` and ``attributes`` (`SegmentBank.select`); each but 'mix' ``category_weights``
+            (weights by name, or the arguments of `repeat_factors`), ``cache_bytes``, and ``broken``: with 'skip' all
+            segments without an index are read now, and broken ones are left out, counted in ``bank.skipped`` and
+            described in ``bank.faults``; with 'error', the default, the first broken one raises.
 
     Raises:
         FileNotFoundError, ValueError: From the reader, and for an unknown type or option.

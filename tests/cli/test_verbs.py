@@ -13,6 +13,7 @@ from sos_mm.cli import VERBS, main
 TOOLS = Path(__file__).parents[2] / "tools"
 TOOL_OF = {
     "synthesize": "synthesize",
+    "download": "download_segments",
     "index": "index_segments",
     "cutout": "cutout",
     "browse": "browse_dataset",
