@@ -20,6 +20,7 @@ from sos_mm.engine.checkpoints import (
     read_checkpoint,
     safe_loading,
 )
+from sos_mm.engine.hooks import check_state
 from tests.helpers.malicious import PLACES, Payload, harmless
 
 
@@ -167,3 +168,22 @@ def test_the_list_names_no_function_that_could_run_code():
     named = allow_list()
     assert not {"builtins.eval", "builtins.exec", "os.system", "posix.system"} & named.keys()
     assert named["builtins.getattr"] is not getattr
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda c: c.pop("message_hub"), "holds no state of a training to resume"),
+        (lambda c: c["meta"].pop("epoch"), "holds no state of a training to resume"),
+        (lambda c: c["message_hub"].update(runtime_info=[]), "holds no state of a training to resume"),
+        # mmengine deletes this file when a better checkpoint is written.
+        (lambda c: c["message_hub"]["runtime_info"].update(best_ckpt="/home/me/thesis.pth"), "must name a best_"),
+    ],
+)
+def test_what_cannot_be_resumed_is_refused(change, match):
+    content = harmless()
+    content["message_hub"]["runtime_info"]["best_ckpt"] = "work_dirs/run/best_sod_MAE_epoch_3.pth"
+    check_state(content)
+    change(content)
+    with pytest.raises(ValueError, match=match):
+        check_state(content)
