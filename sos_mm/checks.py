@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from sos_mm.image_size import MAX_PIXELS, image_size, pixel_limit
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 # A chunk of such a file: the length of its content and its name; then the content and a checksum of four bytes.
 _CHUNK_HEAD = Struct(">I4s")
@@ -153,8 +155,8 @@ def read_image(path: str | Path, channels: int) -> np.ndarray:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is empty, cannot be decoded, or is a cut-out that is not 8-bit or has no
-            alpha.
+        ValueError: If the file is empty, cannot be decoded, has more pixels than `pixel_limit`, or is a cut-out that
+            is not 8-bit or has no alpha.
     """
     path = Path(path)
     if not path.is_file():
@@ -176,6 +178,7 @@ def decode_image(encoded: np.ndarray, name: str | Path, channels: int) -> np.nda
     """
     import cv2
 
+    check_pixels(encoded, name)
     image = None
     if encoded.size and not _is_cut_short(encoded.tobytes()):
         try:
@@ -195,6 +198,25 @@ def decode_image(encoded: np.ndarray, name: str | Path, channels: int) -> np.nda
             raise FaultyInputError("not PNG or WebP", text)
         return _to_rgba(image, name)
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if channels == 1 else cv2.COLOR_BGR2RGB)
+
+
+def check_pixels(encoded: np.ndarray, name: str | Path) -> None:
+    """Checks the number of pixels in the header of an image file, before it is decoded.
+
+    Args:
+        encoded: (N,) uint8, the bytes of the file.
+        name: Name of the image in error messages.
+
+    Raises:
+        ValueError: If there are more than `pixel_limit`.
+    """
+    size, limit = image_size(encoded.data), pixel_limit()
+    if size and size[0] * size[1] > limit:
+        raise FaultyInputError(
+            "too large",
+            f"The image {name} has {size[1]}x{size[0]} pixels, which is above the limit of {limit}: make it smaller, "
+            f"or raise the limit with the environment variable {MAX_PIXELS}.",
+        )
 
 
 def without_metadata(encoded: np.ndarray) -> np.ndarray:

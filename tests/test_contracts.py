@@ -31,7 +31,7 @@ ARROWS = {
     # The command, which nothing else imports.
     "cli": {"segments", "cutouts", "synthesis", "browse", "annotations", "referring", "saliency", "engine", "formats"},
 }
-LEAVES = {"atomic", "checks", "compat", "errors", "page", "registry", "seeding", "shipped", "terminal"}
+LEAVES = {"atomic", "checks", "compat", "errors", "image_size", "page", "registry", "seeding", "shipped", "terminal"}
 # Folder of saliency -> the others that it may import from.
 SALIENCY = {
     "models": set(),
@@ -54,6 +54,7 @@ WITHOUT_TORCH = (
     "checks",
     "compat",
     "errors",
+    "image_size",
     "page",
     "registry",
     "seeding",
