@@ -12,6 +12,7 @@ from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_recipe, new_parser
 from sos_mm.synthesis import SceneMaker, load_recipe
 from sos_mm.synthesis.contact_sheet import check_sheet_path, contact_sheet, write_sheet
+from sos_mm.synthesis.sources import unusable_photographs
 
 IMAGES = 9
 
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     check_sheet_path(args.out)
     recipe = load_recipe(args.recipe, args.cfg_options)
     maker = SceneMaker(recipe, args.seed)
+    maker.leave_out(unusable_photographs(maker.backgrounds, args.seed, IMAGES, progress=False))
     scenes = [maker.make(index) for index in range(IMAGES)]
     height, width = recipe.canvas
     title = f"{Path(args.recipe).name}   seed {args.seed}   {width} x {height} pixels"

@@ -17,7 +17,7 @@ import tarfile
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -71,14 +71,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
-def weights_of(checkpoint: object, path: str | Path = "") -> Mapping[str, Any]:
+def weights_of(checkpoint: object, path: str | Path = "") -> dict[str, Any]:
     """Returns the weights of a checkpoint: its ``state_dict``, or itself if it has none.
 
     Raises:
         ValueError: If it is not a dict of tensors.
     """
-    weights = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else checkpoint
-    if not isinstance(weights, Mapping) or not all(isinstance(name, str) for name in weights):
+    weights = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, dict) else checkpoint
+    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
         where = f" {path}" if str(path) else ""
         raise ValueError(
             f"The checkpoint{where} must be a dict with the weights under `state_dict`, but holds a "
