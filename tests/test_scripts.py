@@ -18,7 +18,7 @@ ODD = ["with blanks", "with, comma", "it's quoted", 'a "double" one', "$(touch r
 
 # Notes its arguments, and does what the scripts need of it: the scripts' own small programs are run by this Python.
 STUB = """#!/bin/sh
-{real} -c 'import json, os, sys; print(json.dumps([os.getcwd(), *sys.argv[1:]]))' "$(basename -- "$0")" "$@" >>{log}
+{real} -ISc 'import json, os, sys; print(json.dumps([os.getcwd(), *sys.argv[1:]]))' "$(basename -- "$0")" "$@" >>{log}
 case "$(basename -- "$0") $1 $2" in
 "pip wheel "*)
     [ -z "$STUB_FAILS" ] || exit 1
@@ -31,7 +31,8 @@ case "$(basename -- "$0") $1 $2" in
         [ "$1" = --work-dir ] && mkdir -p "$2" && echo epoch_1.pth >"$2/last_checkpoint"
         shift
     done ;;
-"python - "*) exec {real} "$@" ;;
+"python - ") cat >/dev/null; echo cpu ;;
+"python - "*) exec {real} -IS "$@" ;;
 esac
 """
 
@@ -93,8 +94,8 @@ def test_tests_run_with_odd_paths(odd, tmp_path):
     tests = odd.calls[-1]
     assert (tests[:4], tests[-2:]) == ([str(odd.root), "python", "-m", "pytest"], ["-k", "a b, c'd"])
     assert ["pip", "wheel"] in [call[1:3] for call in odd.calls]
-    assert {name for name in os.listdir(cache)} == {"environments", "wheels"}
-    assert not [path for path in cache.rglob("*.building*")]
+    assert set(os.listdir(cache)) == {"environments", "wheels"}
+    assert not list(cache.rglob(".building*"))
     assert not [path for folder in (here, odd.root, tmp_path) for path in folder.glob("ran")]
     # Nothing elsewhere, as with a name that was taken for two.
     assert {path.name for path in tmp_path.iterdir()} == {
