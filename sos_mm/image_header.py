@@ -14,6 +14,10 @@ _EXIF_ORIENTATION, _TIFF_HEIGHT, _TIFF_WIDTH, _TIFF_BITS = 274, 257, 256, 258
 _FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 # More entries than any program writes into the first directory of a TIFF file or into EXIF data.
 _MOST_ENTRIES = 512
+# Integer types of BigTIFF.
+_FORMS = {3: "H", 4: "I", 16: "Q"}
+# The size of an AVIF image is in a box near the beginning of the file.
+_AVIF_HEAD = 4096
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class ImageHeader:
     """The header of an image file.
 
     Attributes:
-        kind: 'PNG', 'JPEG', 'WebP', 'BMP' or 'TIFF'.
+        kind: 'PNG', 'JPEG', 'WebP', 'GIF', 'BMP', 'TIFF' or 'AVIF' (of its orientation nothing is read).
         stored_size: Height and width as stored, in pixels.
         bits: Bits of a channel; of a palette's indices in files with one.
         orientation: EXIF orientation, 1 to 8; 1 if the file has none.
@@ -53,12 +57,12 @@ def read_header(source: str | Path | bytes) -> ImageHeader | None:
     """
     with BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
         begin = file.read(12)
-        for signature, read in _READERS.items():
-            if begin.startswith(signature):
+        for signature, (place, read) in _READERS.items():
+            if begin.startswith(signature, place):
                 file.seek(0)
                 try:
                     header = read(file)
-                except (struct.error, ValueError, OverflowError):
+                except (struct.error, ValueError, OverflowError, KeyError):
                     return None
                 return header if header is not None and min(header.stored_size) > 0 else None
     return None
@@ -133,11 +137,25 @@ def _read_webp(file: BinaryIO) -> ImageHeader | None:
     return ImageHeader("WebP", size, 8, orientation)
 
 
+def _read_gif(file: BinaryIO) -> ImageHeader:
+    file.seek(6)
+    width, height = _unpack(file, "<HH")
+    return ImageHeader("GIF", (height, width))
+
+
+def _read_avif(file: BinaryIO) -> ImageHeader:
+    head, sizes, found = file.read(_AVIF_HEAD), [(0, 0)], -1
+    while (found := head.find(b"ispe", found + 1)) >= 0:
+        width, height = struct.unpack_from(">II", head, found + 8)
+        sizes.append((height, width))
+    return ImageHeader("AVIF", max(sizes, key=lambda size: size[0] * size[1]))
+
+
 def _read_bmp(file: BinaryIO) -> ImageHeader:
     file.seek(14)
     (length,) = _unpack(file, "<I")
     width, height = _unpack(file, "<HH" if length == 12 else "<ii")
-    return ImageHeader("BMP", (abs(height), width))
+    return ImageHeader("BMP", (abs(height), abs(width)))  # Rows from top to bottom have a negative height.
 
 
 def _read_tiff(file: BinaryIO) -> ImageHeader:
@@ -145,6 +163,20 @@ def _read_tiff(file: BinaryIO) -> ImageHeader:
     if _TIFF_HEIGHT not in tags or _TIFF_WIDTH not in tags:
         raise ValueError("It must have a size.")
     return ImageHeader("TIFF", (tags[_TIFF_HEIGHT], tags[_TIFF_WIDTH]), tags.get(_TIFF_BITS, 1), _turn(tags))
+
+
+def _read_big_tiff(file: BinaryIO) -> ImageHeader:
+    data = file.read()
+    order = "<" if data.startswith(b"I") else ">"
+    (begin,) = struct.unpack_from(f"{order}Q", data, 8)
+    (number,) = struct.unpack_from(f"{order}Q", data, begin)
+    found = {}
+    for place in range(min(number, _MOST_ENTRIES)):
+        at = begin + 8 + 20 * place
+        tag, kind, _ = struct.unpack_from(f"{order}HHQ", data, at)
+        if kind in _FORMS:
+            (found[tag],) = struct.unpack_from(f"{order}{_FORMS[kind]}", data, at + 12)
+    return ImageHeader("TIFF", (found[_TIFF_HEIGHT], found[_TIFF_WIDTH]), found.get(_TIFF_BITS, 1), _turn(found))
 
 
 def _orientation(exif: bytes) -> int:
@@ -181,11 +213,18 @@ def _directory(data: bytes) -> dict[int, int]:
     return found
 
 
-_READERS: dict[bytes, Callable[[BinaryIO], ImageHeader | None]] = {
-    b"\x89PNG\r\n\x1a\n": _read_png,
-    b"\xff\xd8": _read_jpeg,
-    b"RIFF": _read_webp,
-    b"BM": _read_bmp,
-    b"II*\0": _read_tiff,
-    b"MM\0*": _read_tiff,
+# Signatures, where they are in the file, and the readers.
+_READERS: dict[bytes, tuple[int, Callable[[BinaryIO], ImageHeader | None]]] = {
+    b"\x89PNG\r\n\x1a\n": (0, _read_png),
+    b"\xff\xd8": (0, _read_jpeg),
+    b"RIFF": (0, _read_webp),
+    b"GIF87a": (0, _read_gif),
+    b"GIF89a": (0, _read_gif),
+    b"BM": (0, _read_bmp),
+    b"II*\0": (0, _read_tiff),
+    b"MM\0*": (0, _read_tiff),
+    b"II+\0": (0, _read_big_tiff),
+    b"MM\0+": (0, _read_big_tiff),
+    b"ftypavif": (4, _read_avif),
+    b"ftypavis": (4, _read_avif),
 }

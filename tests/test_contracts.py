@@ -16,7 +16,7 @@ SPELLINGS = ("sos_mm.{}", "{}")
 ARROWS = {
     "formats": set(),
     "segments": {"formats"},
-    "cutouts": {"segments"},
+    "cutouts": {"segments", "formats"},
     "composition": {"segments", "formats"},
     "referring": {"segments", "composition", "formats", "metrics", "language_model"},
     "synthesis": {"segments", "composition", "referring", "formats"},

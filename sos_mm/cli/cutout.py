@@ -34,8 +34,10 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     parser = new_parser("cutout", __doc__, prog, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("inputs", nargs="+", metavar="IN", help="images, folders of images, or videos")
     parser.add_argument("out", metavar="OUT", help="folder for the results")
-    parser.add_argument("--config", help="config of one of our models; default: that in the checkpoint")
+    parser.add_argument("--config", help="config of one of our models")
     parser.add_argument("--checkpoint", help="checkpoint of one of our models")
+    about = "run the config in the checkpoint, which is Python code, instead of --config: only if you trust its source"
+    parser.add_argument("--trust-checkpoint", action="store_true", help=about)
     parser.add_argument("--onnx", help="instead: an ONNX file (U2-Net's kind, or made by tools/export_onnx.py)")
     parser.add_argument("--device", help="where one of our models runs (default: a GPU where there is one)")
     parser.add_argument("--batch-size", type=int, default=1, help="images that go through one of our models at once")
@@ -47,12 +49,13 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     parser.add_argument("--broken", choices=BROKEN, default="error", help="what to do with images that are broken")
     args = parser.parse_args(argv)
     if bool(args.onnx) == bool(args.checkpoint):
-        parser.error("give one of --checkpoint (with or without --config) and --onnx")
+        parser.error("give one of --checkpoint (with --config or --trust-checkpoint) and --onnx")
     sampling = args.num_inference_steps or args.ensemble_size
-    if args.onnx and (args.config or args.device or sampling or args.batch_size != 1):
+    own = args.config or args.trust_checkpoint or args.device or sampling
+    if args.onnx and (own or args.batch_size != 1):
         parser.error(
-            "--config, --device, --num-inference-steps, --ensemble-size and --batch-size are for --checkpoint, "
-            "not for --onnx"
+            "--config, --trust-checkpoint, --device, --num-inference-steps, --ensemble-size and --batch-size are for "
+            "--checkpoint, not for --onnx"
         )
     return args
 
@@ -68,7 +71,9 @@ def finder_of(args: argparse.Namespace) -> Finder:
 
     settings = dict(num_inference_steps=args.num_inference_steps, ensemble_size=args.ensemble_size)
     settings = {key: value for key, value in settings.items() if value is not None}
-    inferencer = SODInferencer(args.config, args.checkpoint, device=args.device, test_cfg=settings)
+    inferencer = SODInferencer(
+        args.config, args.checkpoint, args.device, settings, trust_checkpoint=args.trust_checkpoint
+    )
 
     def find(photographs: Iterable[Photograph], faults: ErrorCollector) -> Iterator[Found]:
         for each in inferencer.stream(photographs, args.batch_size, faults):

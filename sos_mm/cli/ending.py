@@ -54,14 +54,14 @@ def one_line(text: str) -> str:
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """Turns the exceptions that a user's input can cause into a refusal.
+def refusals(expected: tuple[type[Exception], ...] = EXPECTED) -> Iterator[None]:
+    """Turns exceptions, by default all that a user's input can cause, into a refusal.
 
     With SOS_MM_DEBUG=1 in the environment they are not changed and print tracebacks.
     """
     try:
         yield
-    except EXPECTED as error:
+    except expected as error:
         if os.environ.get("SOS_MM_DEBUG") == "1":
             raise
         refuse(error)

@@ -13,6 +13,7 @@ from sos_mm.cli.parsing import add_recipe, new_parser
 from sos_mm.synthesis import load_recipe
 from sos_mm.synthesis.contact_sheet import check_sheet_path, contact_sheet, write_sheet
 from sos_mm.synthesis.making import ShardMaker
+from sos_mm.synthesis.sources import unusable_photographs
 
 IMAGES = 9
 
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     recipe = load_recipe(args.recipe, args.cfg_options)
     # That of a data set, which checks the recipe's categories too.
     maker = ShardMaker(recipe, args.seed).scenes
+    maker.leave_out(unusable_photographs(maker.backgrounds, args.seed, IMAGES, progress=False))
     scenes = [maker.make(index) for index in range(IMAGES)]
     height, width = recipe.canvas
     title = f"{Path(args.recipe).name}   seed {args.seed}   {width} x {height} pixels"

@@ -173,9 +173,10 @@ class Facts:
         colors = len(COLOR_NAMES)
         shares, clear = np.full((2, self.number, colors), np.nan)
         samples = {index: found for index in range(self.number) if (found := self._sample(index)) is not None}
-        if samples:
+        image = self.image.image
+        if samples and image is not None:
             columns, rows = np.concatenate([*samples.values()]).T
-            pixels = np.take(self.image.image.reshape(-1, 3), rows * self.image.image.shape[1] + columns, axis=0)
+            pixels = np.take(image.reshape(-1, 3), rows * image.shape[1] + columns, axis=0)
             names = color_indices(pixels)
             clearly = self._are_clear(pixels, names)
             number = np.array([len(each) for each in samples.values()])

@@ -62,9 +62,9 @@ class Parser:
         for root in self._tries:
             node, end = root, start
             for word in words[start:]:
-                node = node.get(word)
-                if node is None:
+                if word not in node:
                     break
+                node = node[word]
                 end += 1
                 for tag, value in node.get("", ()):
                     if tag in found:
