@@ -17,6 +17,7 @@ VERBS = {
     "preview": "draw nine images of a recipe, with and without masks, on one sheet",
     "index": "make the index of a bank of segments",
     "cutout": "cut out salient objects of images, folders and videos",
+    "draw": "draw segments from words by a text-to-image model",
     "refer": "write referring expressions that are proved, or check those of others",
     "browse": "make a page about a data set",
     "validate": "check annotation files",

@@ -106,10 +106,10 @@ def load_pipeline(
                 f"`pipeline_class` must be given for the single file {source}, such as 'StableDiffusionXLPipeline'."
             )
         options |= {"config": config, "local_files_only": True} if config and Path(config).is_dir() else {}
-        pipeline = _explained(source, lambda: cls.from_single_file(source, **options))
+        pipeline = explained(source, lambda: cls.from_single_file(source, **options))
     else:
         options |= {"use_safetensors": True, "revision": revision, "variant": variant}
-        pipeline = _explained(source, lambda: cls.from_pretrained(source, **options))
+        pipeline = explained(source, lambda: cls.from_pretrained(source, **options))
     return place_pipeline(pipeline, target, offload)
 
 
@@ -183,9 +183,9 @@ def load_component(
         check_safetensors_name(source)
         if config:
             options |= {"config": config, "subfolder": subfolder, "local_files_only": Path(config).is_dir()}
-        return _explained(source, lambda: cls.from_single_file(str(source), **options))
+        return explained(source, lambda: cls.from_single_file(str(source), **options))
     options |= {"use_safetensors": True, **({"subfolder": subfolder} if subfolder else {})}
-    return _explained(source, lambda: cls.from_pretrained(source, **options))
+    return explained(source, lambda: cls.from_pretrained(source, **options))
 
 
 def load_weights(path: str | Path, what: str = "The weights") -> dict[str, torch.Tensor]:
@@ -201,7 +201,7 @@ def load_weights(path: str | Path, what: str = "The weights") -> dict[str, torch
     """
     repository, colon, file = str(path).partition(":")
     if colon and not Path(path).exists():
-        path = Path(_explained(repository, lambda: hf_hub_download(repository, file)))
+        path = Path(explained(repository, lambda: hf_hub_download(repository, file)))
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{what} must be a .safetensors file, but {path} does not exist.")
@@ -221,7 +221,7 @@ def check_safetensors_name(path: str | Path) -> None:
         )
 
 
-def _explained(source: str, load: Callable[[], Loaded]) -> Loaded:
+def explained(source: str, load: Callable[[], Loaded]) -> Loaded:
     """Calls a loader; an error says what could not be loaded and how to get it.
 
     Raises:

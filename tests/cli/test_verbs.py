@@ -15,6 +15,7 @@ TOOL_OF = {
     "synthesize": "synthesize",
     "index": "index_segments",
     "cutout": "cutout",
+    "draw": "make_segments",
     "browse": "browse_dataset",
     "validate": "validate_annotations",
     "convert": "convert_annotations",
@@ -25,7 +26,7 @@ TOOL_OF = {
 }
 # What a verb needs to be imported, beside numpy, OpenCV and Arrow.
 NEEDS = {"check": "mmseg", "train": "mmengine.runner", "test": "mmengine.runner"}
-READS_CONFIGS = ("synthesize", "preview")
+READS_CONFIGS = ("synthesize", "preview", "draw")
 
 
 def needed(verb: str) -> None:
