@@ -201,6 +201,8 @@ def duplicate_places(categories: list[str], hashes: list[int], distance: int) ->
     Returns:
         The places of those that are near to an earlier one, which is kept, of their category.
     """
+    if not categories:
+        return set()
     order = sorted(range(len(categories)), key=lambda place: (categories[place], place))
     named = [categories[place] for place in order]
     starts = [place for place, name in enumerate(named) if place == 0 or name != named[place - 1]]

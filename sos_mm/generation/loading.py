@@ -6,6 +6,7 @@ Only safetensors files are read: pickled weights can run code.
 import hashlib
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ from sos_mm.generation.model_facts import how_to_get, is_hub_id, model_facts
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 OFFLOADS = ("none", "model", "sequential")
+# diffusers loads with less memory if accelerate is there, and warns if it is asked to without.
+_LOADING = {"use_safetensors": True, "low_cpu_mem_usage": find_spec("accelerate") is not None}
 Loaded = TypeVar("Loaded")
 # A block of a file that is hashed at once.
 _BLOCK = 2**22
@@ -108,7 +111,7 @@ def load_pipeline(
         options |= {"config": config, "local_files_only": True} if config and Path(config).is_dir() else {}
         pipeline = explained(source, lambda: cls.from_single_file(source, **options))
     else:
-        options |= {"use_safetensors": True, "revision": revision, "variant": variant}
+        options |= {**_LOADING, "revision": revision, "variant": variant}
         pipeline = explained(source, lambda: cls.from_pretrained(source, **options))
     return place_pipeline(pipeline, target, offload)
 
@@ -184,7 +187,7 @@ def load_component(
         if config:
             options |= {"config": config, "subfolder": subfolder, "local_files_only": Path(config).is_dir()}
         return explained(source, lambda: cls.from_single_file(str(source), **options))
-    options |= {"use_safetensors": True, **({"subfolder": subfolder} if subfolder else {})}
+    options |= {**_LOADING, **({"subfolder": subfolder} if subfolder else {})}
     return explained(source, lambda: cls.from_pretrained(source, **options))
 
 

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,6 @@ def _without_article(phrase: str) -> str:
     return re.sub(r"^(?:an?|the|some) ", "", phrase)
 
 
-@cache
 def _words(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -136,11 +134,9 @@ class TemplatePrompts:
         lists = [*kind["lists"].values(), words["frames"], words["views"], words["grounds"], words["lights"]]
         # Lists repeat a word to draw it more often.
         number = math.prod(map(len, lists))
-        rng = generator(seed, Purpose.DRAWING_PROMPT, image_id(category_key(category)))
-        order = rng.permutation(number) if number <= 10**6 else rng.choice(number, 10**6, replace=False)
         texts: dict[str, DrawingPrompt] = {}
-        for place in order:
-            prompt = self._prompt(category, kind, words, _combination(int(place), lists))
+        for place in _places(number, 10 * self.per_category, seed, category):
+            prompt = self._prompt(category, kind, words, _combination(place, lists))
             texts.setdefault(prompt.text, prompt)
             if len(texts) == self.per_category:
                 break
@@ -162,6 +158,14 @@ class TemplatePrompts:
         text = frame.format(phrase=phrase, Phrase=_capital(phrase), view=view, ground=ground, light=light)
         features = tuple(word for word in adjectives if word)
         return DrawingPrompt(category, text, phrase, f"{_capital(phrase)}.", features)
+
+
+def _places(number: int, tries: int, seed: int, category: str) -> Iterator[int]:
+    """Yields random numbers of combinations, some of them repeatedly; after so many tries, all that there are."""
+    rng = generator(seed, Purpose.DRAWING_PROMPT, image_id(category_key(category)))
+    for _ in range(tries):
+        yield int(rng.integers(number))
+    yield from range(number)
 
 
 def _combination(place: int, lists: Sequence[Sequence[str]]) -> list[str]:
