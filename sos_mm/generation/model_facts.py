@@ -31,9 +31,7 @@ KNOWN_MODELS = {
     "black-forest-labs/FLUX.1-dev": ModelFacts("FLUX.1 [dev] Non-Commercial License", 33.7, _AGREE),
     "black-forest-labs/FLUX.1-schnell": ModelFacts("Apache-2.0", 33.7, _AGREE),
     "stabilityai/stable-diffusion-xl-base-1.0": ModelFacts("CreativeML Open RAIL++-M", 7.0, _FP16),
-    "stabilityai/sd-turbo": ModelFacts(
-        "Stability AI Community License (commercial use: stability.ai/license)", 2.6, _FP16
-    ),
+    "stabilityai/sd-turbo": ModelFacts("Stability AI Community License", 2.6, _FP16),
     "stable-diffusion-v1-5/stable-diffusion-v1-5": ModelFacts("CreativeML Open RAIL-M", 2.7, _FP16),
 }
 

@@ -155,9 +155,8 @@ def test_near_duplicates_by_brute_force(drawn, distance):
     hashes = [(1 << place) | low for _, place, low in drawn]
     kept, repeated = [], set()
     for place, (category, value) in enumerate(zip(categories, hashes, strict=True)):
-        near = [
-            1 for other in kept if categories[other] == category and (hashes[other] ^ value).bit_count() <= distance
-        ]
+        earlier = [hashes[other] for other in kept if categories[other] == category]
+        near = any((other ^ value).bit_count() <= distance for other in earlier)
         repeated.add(place) if near else kept.append(place)
     assert duplicate_places(categories, hashes, distance) == repeated
 

@@ -52,7 +52,7 @@ def test_bank_is_read_by_the_release_reader_and_the_index(made, tmp_path):
     config = dict(type="release", root=str(made.out / "segments"), metadata=str(made.out / "metadata.json"))
     bank = build_bank(config)
     assert (made.complete, made.drawn, made.kept, dict(made.rejected), made.empty) == (True, 12, 12, {}, ())
-    assert (len(bank), bank.categories) == (12, ["dog", "mug"])
+    assert (len(bank), bank.categories) == (12, ("dog", "mug"))
     build_index(read_release_layout(config["root"], config["metadata"]), tmp_path / "bank.arrow")
     assert len(build_bank(dict(type="index", path=str(tmp_path / "bank.arrow")))) == 12
     told = {record["id"]: record for record in provenance(made.out)}
@@ -102,20 +102,20 @@ def test_a_complete_bank_is_left_as_it_is(made, models):
         make_segments(recipe_of(models, batch_size=2), made.out, device="cpu", progress=False)
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     pass
 
 
 @pytest.mark.parametrize("at", ["shard 0", "shard 1", "rename", "join"])
 def test_interrupted_and_resumed(made, models, tmp_path, monkeypatch, at):
-    """Stopped in the middle of a shard, before its rename, or while the shards are joined."""
+    """StoppedError in the middle of a shard, before its rename, or while the shards are joined."""
     calls = {"encode": 0, "move": 0}
 
     def stopping(name, function, when):
         def call(*args):
             calls[name] += 1
             if calls[name] == when:
-                raise Stopped
+                raise StoppedError
             return function(*args)
 
         return call
@@ -124,11 +124,11 @@ def test_interrupted_and_resumed(made, models, tmp_path, monkeypatch, at):
         if at == "join":
             patched.setattr("sos_mm.generation.joining.move", stopping("move", shards.move, 4))
         elif at == "rename":
-            patched.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(Stopped))
+            patched.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(StoppedError))
         else:
             when = 3 if at == "shard 0" else 8
             patched.setattr(shards, "encode_png", stopping("encode", shards.encode_png, when))
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             make_segments(recipe_of(models), tmp_path / "out", device="cpu", progress=False)
     assert (tmp_path / "out/.drawing").exists() == (at in ("shard 1", "join"))  # Else nothing is there to go on from.
     report = make_segments(recipe_of(models), tmp_path / "out", device="cpu", progress=False)
@@ -200,8 +200,8 @@ def test_a_claimed_shard_is_left_to_its_process(models, tmp_path):
 
 def test_a_damaged_shard_is_made_again(made, models, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
-    monkeypatch.setattr("sos_mm.generation.joining.move", lambda *_: (_ for _ in ()).throw(Stopped))
-    with pytest.raises(Stopped):
+    monkeypatch.setattr("sos_mm.generation.joining.move", lambda *_: (_ for _ in ()).throw(StoppedError))
+    with pytest.raises(StoppedError):
         make_segments(recipe_of(models), out, device="cpu", progress=False)
     monkeypatch.undo()
     damaged = next((out / ".drawing/000001").glob("*.cutout.png"))
@@ -291,7 +291,7 @@ def test_a_full_disk_is_explained(models, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(shards, "encode_png", full)
-    with pytest.raises(OSError, match="The disk of .* is full"):
+    with pytest.raises(OSError, match=r"The disk of .* is full"):
         make_segments(recipe_of(models), tmp_path / "out", device="cpu", progress=False)
 
 
@@ -310,12 +310,12 @@ def test_a_changed_model_is_noticed(models, tmp_path, monkeypatch):
     model = tmp_path / "model"
     shutil.copytree(models["stable_diffusion"], model)
     recipe = recipe_of(models, model=dict(source=str(model)))
-    monkeypatch.setattr("sos_mm.generation.joining.move", lambda *_: (_ for _ in ()).throw(Stopped))
-    with pytest.raises(Stopped):
+    monkeypatch.setattr("sos_mm.generation.joining.move", lambda *_: (_ for _ in ()).throw(StoppedError))
+    with pytest.raises(StoppedError):
         make_segments(recipe, tmp_path / "out", device="cpu", progress=False)
     config = model / "scheduler/scheduler_config.json"
     config.write_text(config.read_text().replace("0.012", "0.013"))
-    with pytest.raises(FileExistsError, match="The model of the recipe have changed|The model"):
+    with pytest.raises(FileExistsError, match="began with another model"):
         make_segments(recipe, tmp_path / "out", device="cpu", progress=False)
 
 

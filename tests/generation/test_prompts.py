@@ -65,7 +65,7 @@ def test_too_many_templates_are_refused(tmp_path):
     (tmp_path / "words.json").write_text(json.dumps(words))
     # Repeated words give the same prompt: "" twice and nine more states, "" and eleven colours.
     assert len(list(TemplatePrompts(120, tmp_path / "words.json").write(["gizmo"], 0))) == 120
-    with pytest.raises(ValueError, match="`prompts.per_category` must be at most 120 for 'gizmo'"):
+    with pytest.raises(ValueError, match=r"`prompts\.per_category` must be at most 120 for 'gizmo'"):
         list(TemplatePrompts(121, tmp_path / "words.json").write(["gizmo"], 0))
     (tmp_path / "words.json").write_text("{}")
     with pytest.raises(ValueError, match="must have the form of"):

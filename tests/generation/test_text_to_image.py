@@ -48,7 +48,7 @@ def test_images_are_those_of_plain_calls(loaded):
     expected = np.stack([plain(pipeline, sampling, *each) for each in zip(TEXTS, SEEDS, strict=True)])
     assert expected.std() > 10
     assert np.abs(expected[1] - expected[2]).max() > 10  # Two seeds of one prompt.
-    for batch_size in (1, 2, 4, 8):
+    for batch_size in (1, 3):
         drawn = draw(pipeline, sampling, batch_size)
         assert np.abs(drawn - expected).max() <= 1
         np.testing.assert_array_equal(drawn, draw(pipeline, sampling, batch_size))
@@ -72,7 +72,7 @@ def test_noise_and_embeddings_do_not_depend_on_the_batch(loaded):
             draw(pipeline, sampling, batch_size)
         steps = sampling["num_inference_steps"]
         # With guidance the batch is there twice, the negative half first.
-        halves = [pair for pair in first[::steps]]
+        halves = first[::steps]
         seen[batch_size] = [
             torch.cat([part[-min(batch_size, len(TEXTS) - at) :] for part, at in zip(parts, starts, strict=True)])
             for parts, starts in (
@@ -199,7 +199,7 @@ def test_faulty_models(models, tmp_path, monkeypatch):
             load_pipeline(name, device="cpu")
         assert f"about {facts.gigabytes:g} GB, licence: {facts.licence}" in str(raised.value)
     (tmp_path / "model.ckpt").write_bytes(b"pickle")
-    with pytest.raises(ValueError, match="must be a .safetensors file"):
+    with pytest.raises(ValueError, match=r"must be a \.safetensors file"):
         load_pipeline(str(tmp_path / "model.ckpt"), device="cpu")
     (tmp_path / "model.safetensors").write_bytes(b"cut")
     with pytest.raises(ValueError, match="`pipeline_class` must be given for the single file"):

@@ -1,11 +1,12 @@
 """Makes a bank of the objects of photographs by two cutters that must agree, and judges it by the true masks.
 
-python tools/benchmarks/photograph_bank.py instances.json photos --cutter u2netp.onnx --second vit_s_focus.onnx --out bank
+python tools/benchmarks/photograph_bank.py instances.json photos --cutter u2netp.onnx --second focus.onnx --out bank
 
-For each annotated object of at least `--least` pixels a side, the part of the photograph around its box is cut by both
-networks, and the filters of drawn segments decide whether the cut-out is kept. A cut-out is good if its IoU with the
-annotated mask is at least `--good`. Precision is the share of good ones among the kept, recall the share of kept ones
-among the good. With `--out` the kept ones become a bank in the release layout, with a contact sheet.
+Of each annotated object of at least `--least` pixels a side, class and box are known: both networks cut the part of the
+photograph around the box, what is outside the box is cleared, and the filters of drawn segments decide whether the
+cut-out is kept. A cut-out is good if its IoU with the annotated mask is at least `--good`. Precision is the share of
+good ones among the kept, recall the share of kept ones among the good. With `--out` the kept ones become a bank in the
+release layout, with a contact sheet.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -26,6 +28,7 @@ from sos_mm.generation.filters import DrawingFilters, Judged, judge, mask_iou
 from sos_mm.generation.prompts import slug, with_article
 from sos_mm.generation.shards import encode_png
 from sos_mm.segments import SegmentRecord, build_bank, read_annotated
+from sos_mm.segments.cutter import Cutter
 from sos_mm.segments.foreground import put_on
 from sos_mm.terminal import progress_bar
 
@@ -51,6 +54,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--cutter", type=Path, required=True, help="ONNX file of the network that cuts")
     parser.add_argument("--second", type=Path, required=True, help="ONNX file of the one that must agree")
     parser.add_argument("--least", type=int, default=64, help="least side of an object's box in pixels (default: 64)")
+    parser.add_argument("--limit", type=int, help="only the first so many objects of the file (default: all)")
+    parser.add_argument("--soft", type=float, default=0.5, help="largest share of soft pixels (default: 0.5)")
     parser.add_argument("--good", type=float, default=0.85, help="IoU from which a cut-out is good (default: 0.85)")
     parser.add_argument("--agreement", type=float, default=0.85, help="least agreement of a kept one (default: 0.85)")
     parser.add_argument("--out", type=Path, help="folder of the bank")
@@ -68,13 +73,28 @@ def objects(args: argparse.Namespace) -> Iterator[tuple[SegmentRecord, np.ndarra
             yield record, image[wide.part], wide.mask > 0
 
 
+class BoxedCutter:
+    """Clears what another cutter finds outside a box: x, y, width, height."""
+
+    def __init__(self, cutter: Cutter, box: tuple[int, int, int, int]):
+        self._cutter, self._box = cutter, box
+
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """Computes the alpha of the object in the box."""
+        x, y, width, height = self._box
+        inside = np.zeros(image.shape[:2], np.uint8)
+        inside[y : y + height, x : x + width] = 1
+        return self._cutter.cut(image) * inside
+
+
 def cut_all(args: argparse.Namespace, filters: DrawingFilters) -> list[Cut]:
     """Cuts out and judges all objects."""
     cutter, second = OnnxCutter(args.cutter, threads=1), OnnxCutter(args.second, threads=1)
-    found, chosen = [], list(objects(args))
+    found, chosen = [], list(islice(objects(args), args.limit))
     with progress_bar(chosen, total=len(chosen), unit="objects") as bar:
         for record, image, truth in bar:
-            judged = judge(image, cutter, second, filters)
+            box = cv2.boundingRect(truth.astype(np.uint8))
+            judged = judge(image, BoxedCutter(cutter, box), BoxedCutter(second, box), filters)
             mask = np.zeros(truth.shape, bool)
             if judged.rgba is not None:
                 x, y, width, height = judged.scores["box"]
@@ -131,7 +151,7 @@ def sheet(cuts: list[Cut], good: float, side: int = 150, columns: int = 12) -> n
 def main() -> None:
     """Prints the figures, and writes the bank and its sheet."""
     args = parse_args()
-    filters = DrawingFilters(agreement=args.agreement, area=(0.05, 0.9), duplicates=None)
+    filters = DrawingFilters(agreement=args.agreement, area=(0.05, 0.9), soft=args.soft, duplicates=None)
     cuts = cut_all(args, filters)
     good = [cut.iou >= args.good for cut in cuts]
     print(f"{len(cuts)} objects, {sum(good)} cut-outs are good (IoU at least {args.good})")
