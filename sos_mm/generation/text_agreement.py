@@ -34,7 +34,7 @@ class TextAgreement:
 
     def __init__(self, source: str, categories: Sequence[str], device: str = "auto", dtype: str = "float32"):
         self._device = find_device(device)
-        options = {"use_safetensors": True, "torch_dtype": find_dtype(dtype, self._device)}
+        options = {"use_safetensors": True, "dtype": find_dtype(dtype, self._device)}
         self._model: Any = explained(source, lambda: AutoModel.from_pretrained(source, **options)).to(self._device)
         if not hasattr(self._model, "get_image_features") or not hasattr(self._model, "get_text_features"):
             raise ValueError(f"`text_model` must be a model such as CLIP or SigLIP, but got {source!r}.")

@@ -106,7 +106,9 @@ class StoppedError(Exception):
     pass
 
 
-@pytest.mark.parametrize("at", ["shard 0", "shard 1", "rename", "join"])
+@pytest.mark.parametrize(
+    "at", ["shard 1", "join", *(pytest.param(each, marks=pytest.mark.slow) for each in ("shard 0", "rename"))]
+)
 def test_interrupted_and_resumed(made, models, tmp_path, monkeypatch, at):
     """StoppedError in the middle of a shard, before its rename, or while the shards are joined."""
     calls = {"encode": 0, "move": 0}

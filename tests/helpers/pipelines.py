@@ -22,7 +22,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,-"
 def clip_tokenizer(folder: Path) -> CLIPTokenizer:
     """Makes a tokenizer of single letters, with the files of CLIP's."""
     folder.mkdir(parents=True, exist_ok=True)
-    words = [*_LETTERS, *(f"{letter}</w>" for letter in _LETTERS), "<|startoftext|>", "<|endoftext|>"]
+    words = [*_LETTERS, *(f"{letter}</w>" for letter in _LETTERS), "ab", "<|startoftext|>", "<|endoftext|>"]
     (folder / "vocab.json").write_text(json.dumps({word: place for place, word in enumerate(words)}))
     (folder / "merges.txt").write_text("#version: 0.2\na b\n")
     return CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
