@@ -188,8 +188,8 @@ def _note_sources(out: Path, sources: Mapping[str, Any]) -> None:
     changed = [name for name in sources if before.get(name) != sources[name]]
     if changed:
         raise FileExistsError(
-            f"The run in {out} began with another {' and another '.join(changed)}: bring back what was there, or remove "
-            "the folder and begin anew."
+            f"The run in {out} began with another {' and another '.join(changed)}: bring back what was there, or "
+            "remove the folder and begin anew."
         )
 
 
