@@ -17,6 +17,7 @@ ARROWS = {
     "formats": set(),
     "segments": {"formats"},
     "cutouts": {"segments", "formats"},
+    "generation": {"segments", "composition", "cutouts", "formats", "language_model"},
     "composition": {"segments", "formats"},
     "referring": {"segments", "composition", "formats", "metrics", "language_model"},
     "synthesis": {"segments", "composition", "referring", "formats"},
@@ -33,6 +34,7 @@ ARROWS = {
     "cli": {
         "segments",
         "cutouts",
+        "generation",
         "synthesis",
         "browse",
         "annotations",
@@ -125,7 +127,7 @@ def test_only_the_detection_side_imports_mmdet():
 def test_verbs_for_data_import_no_torch_and_help_imports_nothing_heavy():
     heavy = "sorted({'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmseg'} & set(sys.modules))"
     assert python(f"import sos_mm.cli, sys; sos_mm.cli._new_parser().format_help(); print({heavy})") == "[]"
-    verbs = "synthesize, preview, download, index, cutout, browse, validate, convert, refer, config"
+    verbs = "synthesize, preview, download, index, cutout, browse, validate, convert, refer, draw, config"
     assert python(f"from sos_mm.cli import {verbs}; import sys; print('torch' in sys.modules)") == "False"
 
 

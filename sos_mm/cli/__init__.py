@@ -19,6 +19,7 @@ VERBS = {
     "download": "download a released data set, and unpack it",
     "index": "make the index of a bank of segments",
     "cutout": "cut out salient objects of images, folders and videos",
+    "draw": "draw segments from words by a text-to-image model",
     "refer": "write referring expressions that are proved, or check those of others",
     "browse": "make a page about a data set",
     "validate": "check annotation files",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sos_mm.atomic import explaining_full_disk
 from sos_mm.checks import check_choice, check_integer, require_posix
 from sos_mm.synthesis.environment import library_facts
 from sos_mm.synthesis.executors import EXECUTORS
@@ -16,7 +17,6 @@ from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.merging import (
     CHECKSUMS,
     damaged_shards,
-    explaining_full_disk,
     merge,
     open_complete,
     read_manifest,

@@ -209,6 +209,11 @@ def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> R
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not a recipe.
     """
+    return Recipe.from_dict(read_config(path, options))
+
+
+def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Reads the values of an OpenMMLab config file; takes and raises what `load_recipe` does."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"The recipe must be a config file, but {path} does not exist.")
     try:
@@ -226,7 +231,7 @@ def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> R
         except (AttributeError, LookupError, TypeError) as error:
             text = f"The option {name}={value!r} cannot replace a value of {path}: {error} ({type(error).__name__})."
             raise ValueError(f"{text} Give the complete value instead, such as canvas=48,48.") from error
-    return Recipe.from_dict(config.to_dict())
+    return config.to_dict()
 
 
 def config_module():

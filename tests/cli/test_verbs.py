@@ -16,6 +16,7 @@ TOOL_OF = {
     "download": "download_segments",
     "index": "index_segments",
     "cutout": "cutout",
+    "draw": "make_segments",
     "browse": "browse_dataset",
     "validate": "validate_annotations",
     "convert": "convert_annotations",
@@ -26,7 +27,7 @@ TOOL_OF = {
 }
 # What a verb needs to be imported, beside numpy, OpenCV and Arrow.
 NEEDS = {"check": "mmseg", "train": "mmengine.runner", "test": "mmengine.runner"}
-READS_CONFIGS = ("synthesize", "preview")
+READS_CONFIGS = ("synthesize", "preview", "draw")
 
 
 def needed(verb: str) -> None:
