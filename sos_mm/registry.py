@@ -1,6 +1,7 @@
 """Builds objects from dicts with a ``type``, as configs and recipes hold them, without mmengine."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from inspect import signature
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +19,7 @@ class Registry(Mapping, Generic[Built]):
         key_name: Name of an option in error messages, such as 'key of layout'; ``{type}`` stands for the type.
         factories: Factories by name.
         keys: Names of the options, for factories whose parameters do not list all of them.
+        elsewhere: Names that modules which are not imported yet register, each with its module.
     """
 
     def __init__(
@@ -26,18 +28,22 @@ class Registry(Mapping, Generic[Built]):
         key_name: str,
         factories: Mapping[str, Callable[..., Built]] | None = None,
         keys: Mapping[str, Sequence[str]] | None = None,
+        elsewhere: Mapping[str, str] | None = None,
     ):
         self._type_name, self._key_name = type_name, key_name
         self._factories, self._keys = dict(factories or {}), dict(keys or {})
+        self._elsewhere = dict(elsewhere or {})
 
     def __getitem__(self, name: str) -> Callable[..., Built]:
+        if name not in self._factories and name in self._elsewhere:
+            import_module(self._elsewhere[name])
         return self._factories[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._factories)
+        return iter(dict.fromkeys([*self._factories, *self._elsewhere]))
 
     def __len__(self) -> int:
-        return len(self._factories)
+        return len(self._factories.keys() | self._elsewhere.keys())
 
     def register(self, factory: Factory) -> Factory:
         """Registers a class under its own name; used as a decorator."""
@@ -46,7 +52,7 @@ class Registry(Mapping, Generic[Built]):
 
     def keys_of(self, name: str) -> tuple[str, ...]:
         """Returns the options of a type."""
-        return tuple(self._keys.get(name) or signature(self._factories[name]).parameters)
+        return tuple(self._keys.get(name) or signature(self[name]).parameters)
 
     def check(self, config: Mapping[str, Any]) -> None:
         """Checks the keys of a dict without building anything.
@@ -67,4 +73,4 @@ class Registry(Mapping, Generic[Built]):
             ValueError: From `check`, and from the type itself.
         """
         self.check(config)
-        return self._factories[config["type"]](**{key: value for key, value in config.items() if key != "type"})
+        return self[config["type"]](**{key: value for key, value in config.items() if key != "type"})

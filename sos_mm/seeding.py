@@ -30,6 +30,7 @@ class Purpose(IntEnum):
     REPORT = 64
     REFERRING = 65
     REFERRING_CAPTION = 66
+    RELIGHTING = 96
 
 
 def generator(run_seed: int, purpose: Purpose, image_index: int, visit: int = 0) -> np.random.Generator:
