@@ -17,6 +17,7 @@ ARROWS = {
     "formats": set(),
     "segments": {"formats"},
     "cutouts": {"segments"},
+    "generation": {"segments", "composition", "cutouts", "formats", "language_model"},
     "composition": {"segments", "formats"},
     "referring": {"segments", "composition", "formats", "metrics", "language_model"},
     "synthesis": {"segments", "composition", "referring", "formats"},
