@@ -61,7 +61,7 @@ class Registry(Mapping, Generic[Built]):
             ValueError: If the type or an option is unknown; names the nearest one.
         """
         name: Any = config.get("type")
-        check_choice(self._type_name, name, self._factories)
+        check_choice(self._type_name, name, self)
         for key in config:
             if key != "type":
                 check_choice(self._key_name.format(type=name), key, self.keys_of(name))

@@ -1,4 +1,4 @@
-"""The U-Net of IC-Light: Stable Diffusion 1.5's with more input channels, and published offsets added to its weights."""
+"""The U-Net of IC-Light: Stable Diffusion 1.5's with more input channels, and offsets added to its weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,15 +8,13 @@ from diffusers import UNet2DConditionModel
 
 from sos_mm.checks import check_choice
 from sos_mm.generation.loading import load_weights
+from sos_mm.generation.relighting.settings import CONDITIONS, DEFAULT_BASE
 
 # Latent channels of Stable Diffusion; the condition images follow them in the U-Net's input.
 LATENT_CHANNELS = 4
-# Variant -> the images that condition it, in the order of their channels.
-CONDITIONS = {"fc": ("foreground",), "fbc": ("foreground", "background")}
 # Variant -> the published file, in the hub repository `lllyasviel/ic-light`.
 FILES = {"fc": "iclight_sd15_fc.safetensors", "fbc": "iclight_sd15_fbc.safetensors"}
 REPOSITORY = "lllyasviel/ic-light"
-DEFAULT_BASE = "stablediffusionapi/realistic-vision-v51"
 # Keys that an error names at most.
 _SHOWN = 3
 

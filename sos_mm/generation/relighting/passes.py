@@ -10,41 +10,10 @@ import torch
 from diffusers import SchedulerMixin, UNet2DConditionModel
 from diffusers.utils.torch_utils import randn_tensor
 
-from sos_mm.checks import check_integer, check_range
+from sos_mm.generation.relighting.settings import DEFAULT_SCHEDULER, Sampling
 
 # Its noise comes from a tree over the complete batch, so that it depends on the batch size.
 _UNSUITABLE = ("DPMSolverSDEScheduler",)
-DEFAULT_SCHEDULER = {
-    "type": "DPMSolverMultistepScheduler",
-    "algorithm_type": "sde-dpmsolver++",
-    "use_karras_sigmas": True,
-}
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """The settings of both passes; the defaults are those of the released code of SOS.
-
-    Attributes:
-        steps: Number of denoising steps of each pass.
-        guidance_scale: Weight of the prompt against the negative prompt; 1 for no guidance, at half the cost.
-        first_denoise: Share of the noise schedule that the first pass runs from a gradient, in (0, 1].
-        second_denoise: Share of the noise schedule that the second pass runs, in (0, 1].
-
-    Raises:
-        ValueError: If a value is out of its range.
-    """
-
-    steps: int = 25
-    guidance_scale: float = 2.0
-    first_denoise: float = 0.9
-    second_denoise: float = 0.5
-
-    def __post_init__(self):
-        check_integer("steps", self.steps, 1, 1000)
-        check_range("guidance_scale", self.guidance_scale, 1, 100)
-        for name in ("first_denoise", "second_denoise"):
-            check_range(name, getattr(self, name), 0.01, 1)
 
 
 @dataclass(frozen=True)
@@ -81,7 +50,9 @@ def check_scheduler(config: Mapping[str, Any]) -> None:
     if not isinstance(cls, type) or not issubclass(cls, SchedulerMixin):
         raise ValueError(f"`scheduler` must have the name of a scheduler of diffusers as `type`, but got {config!r}.")
     if name in _UNSUITABLE:
-        raise ValueError(f"`scheduler` cannot be {name}, whose noise depends on the batch: use {DEFAULT_SCHEDULER}.")
+        raise ValueError(
+            f"`scheduler` cannot be {name}, whose noise depends on the batch: use {dict(DEFAULT_SCHEDULER)}."
+        )
 
 
 def build_scheduler(config: Mapping[str, Any], base: Mapping[str, Any]) -> SchedulerMixin:

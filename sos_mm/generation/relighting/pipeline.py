@@ -1,7 +1,6 @@
 """IC-Light as a pipeline: images, joint alphas and prompts in, relit images out, several at once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,33 +18,12 @@ from sos_mm.generation.relighting.foregrounds import (
     without_objects,
     working_size,
 )
-from sos_mm.generation.relighting.iclight import CONDITIONS, how_to_get_offsets, to_iclight
-from sos_mm.generation.relighting.passes import Conditions, Sampling, TwoPasses, build_scheduler
+from sos_mm.generation.relighting.iclight import how_to_get_offsets, to_iclight
+from sos_mm.generation.relighting.passes import Conditions, TwoPasses, build_scheduler
+from sos_mm.generation.relighting.settings import CONDITIONS, Manner, Sampling
 
 # Numbers of embeddings and of gradients that are kept; an embedding of Stable Diffusion 1.5 has 0.2 MB.
 _EMBEDDINGS, _GRADIENTS = 1024, 32
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How images go through the pipeline.
-
-    Attributes:
-        variant: 'fc' or 'fbc'; see `to_iclight`.
-        added_prompt: Words behind each prompt.
-        negative_prompt: What the images must not look like.
-        max_side: Longer side at which images are relit, in pixels; larger ones are reduced for it.
-        upscale: Size of the second pass as a multiple of that of the first.
-        reencode: Whether the first pass's image is decoded and encoded again for the second, as in the released code.
-            Otherwise its latents are passed on where both sizes are equal, which saves a decoding and an encoding.
-    """
-
-    variant: str
-    added_prompt: str
-    negative_prompt: str
-    max_side: int = 1024
-    upscale: float = 1.0
-    reencode: bool = True
 
 
 class ICLightPipeline:
@@ -210,7 +188,9 @@ class ICLightPipeline:
         new = [text for text in dict.fromkeys([*texts, self._manner.negative_prompt]) if text not in self._embeddings]
         if new:
             self._embeddings.update(zip(new, self._encode_texts(new), strict=True))
-        return torch.stack([self._embeddings[text] for text in texts]), self._embeddings[self._manner.negative_prompt][None]
+        return torch.stack([self._embeddings[text] for text in texts]), self._embeddings[self._manner.negative_prompt][
+            None
+        ]
 
     def _encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Encodes texts to (B, T, D) embeddings."""

@@ -1,13 +1,13 @@
 """`ICLightRelighter`: IC-Light for recipes. Imports torch and loads weights only when the first image is relit."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sos_mm.checks import check_choice, check_integer, check_range, require
+from sos_mm.checks import check_choice, require
 from sos_mm.composition.effects.relighting import register_relighter
 from sos_mm.composition.scene import Light
 from sos_mm.generation.relighting.light_prompts import (
@@ -16,11 +16,11 @@ from sos_mm.generation.relighting.light_prompts import (
     draw_light,
     read_light_prompts,
 )
+from sos_mm.generation.relighting.settings import DEFAULT_BASE, DEFAULT_SCHEDULER, Manner, Sampling
 
 if TYPE_CHECKING:
     from sos_mm.generation.relighting.pipeline import ICLightPipeline
 
-VARIANTS = ("fc", "fbc")
 _ADDED = "empty background without objects, best quality"
 _NEGATIVE = "objects in the background, changed objects, text, lowres, cropped, worst quality"
 
@@ -57,7 +57,7 @@ class ICLightRelighter:
     Source: github.com/lllyasviel/IC-Light; settings of the released code of "SOS", arXiv 2510.09110.
     """
 
-    base: str = "stablediffusionapi/realistic-vision-v51"
+    base: str = DEFAULT_BASE
     offsets: str | None = None
     variant: str = "fc"
     prompts: str | None = None
@@ -74,29 +74,33 @@ class ICLightRelighter:
     reencode: bool = True
     dtype: str = "float32"
     device: str = "auto"
-    _read: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
 
     def __post_init__(self):
-        check_choice("variant", self.variant, VARIANTS)
         check_choice("dtype", self.dtype, ("float32", "bfloat16", "float16"))
-        for name, optional in (("base", False), ("offsets", True), ("added_prompt", False), ("negative_prompt", False)):
+        for name, optional in (("base", False), ("offsets", True), ("device", False)):
             value = getattr(self, name)
             if not isinstance(value, str) and not (optional and value is None):
                 raise ValueError(f"`{name}` must be text, but got {value!r}.")
-        check_integer("steps", self.steps, 1, 1000)
-        check_range("guidance_scale", self.guidance_scale, 1, 100)
-        for name in ("first_denoise", "second_denoise"):
-            check_range(name, getattr(self, name), 0.01, 1)
-        check_integer("max_side", self.max_side, 64, 4096)
-        check_range("upscale", self.upscale, 1, 4)
-        if not isinstance(self.reencode, bool):
-            raise ValueError(f"`reencode` must be True or False, but got {self.reencode!r}.")
         if self.scheduler is not None and not isinstance(dict(self.scheduler).get("type"), str):
             raise ValueError(f"`scheduler` must have a `type`, but got {self.scheduler!r}.")
+        # Reading these checks the other settings.
+        _ = self._sampling, self._manner, self._prompts
         check_directions(self._directions)
         if self.variant == "fbc" and any(self._directions.get(name) for name in ("left", "right", "top", "bottom")):
             raise ValueError("`directions` must be None with the variant 'fbc', whose light is that of the background.")
-        object.__setattr__(self, "_read", read_light_prompts(self.prompts))
+
+    @property
+    def _sampling(self) -> Sampling:
+        return Sampling(self.steps, self.guidance_scale, self.first_denoise, self.second_denoise)
+
+    @property
+    def _manner(self) -> Manner:
+        texts = self.added_prompt, self.negative_prompt
+        return Manner(self.variant, *texts, self.max_side, self.upscale, self.reencode)
+
+    @cached_property
+    def _prompts(self) -> tuple[str, ...]:
+        return read_light_prompts(self.prompts)
 
     @property
     def _directions(self) -> Mapping[str, float]:
@@ -115,20 +119,16 @@ class ICLightRelighter:
         """
         for module in ("torch", "diffusers", "transformers"):
             require(module, "`ICLightRelighter`", "pip install -e '.[onedl]', or use `GradientRelighter`")
-        from sos_mm.generation.relighting.passes import DEFAULT_SCHEDULER, Sampling
-        from sos_mm.generation.relighting.pipeline import ICLightPipeline, Manner
+        from sos_mm.generation.relighting.pipeline import ICLightPipeline
 
-        sampling = Sampling(self.steps, self.guidance_scale, self.first_denoise, self.second_denoise)
-        prompts = self.added_prompt, self.negative_prompt
-        manner = Manner(self.variant, *prompts, self.max_side, self.upscale, self.reencode)
         scheduler = self.scheduler or DEFAULT_SCHEDULER
         return ICLightPipeline.load(
-            self.base, self.offsets, scheduler, sampling, manner, dtype=self.dtype, device=self.device
+            self.base, self.offsets, scheduler, self._sampling, self._manner, dtype=self.dtype, device=self.device
         )
 
     def plan(self, light: Light, rng: np.random.Generator) -> dict[str, Any]:
         """Draws ``prompt``, ``direction`` and ``seed``; see `draw_light`."""
-        return draw_light(rng, self._read, self._directions)
+        return draw_light(rng, self._prompts, self._directions)
 
     def relight_batch(
         self, images: Sequence[np.ndarray], alphas: Sequence[np.ndarray], plans: Sequence[Mapping[str, Any]]
