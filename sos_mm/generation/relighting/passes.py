@@ -47,12 +47,12 @@ def check_scheduler(config: Mapping[str, Any]) -> None:
     """
     name = config.get("type") if isinstance(config, Mapping) else None
     cls = getattr(diffusers, name, None) if isinstance(name, str) else None
-    if not isinstance(cls, type) or not issubclass(cls, SchedulerMixin):
-        raise ValueError(f"`scheduler` must have the name of a scheduler of diffusers as `type`, but got {config!r}.")
     if name in _UNSUITABLE:
         raise ValueError(
-            f"`scheduler` cannot be {name}, whose noise depends on the batch: use {dict(DEFAULT_SCHEDULER)}."
+            f"`scheduler` cannot be {name}, whose noise depends on the batch size: use {dict(DEFAULT_SCHEDULER)}."
         )
+    if not isinstance(cls, type) or not issubclass(cls, SchedulerMixin):
+        raise ValueError(f"`scheduler` must have the name of a scheduler of diffusers as `type`, but got {config!r}.")
 
 
 def build_scheduler(config: Mapping[str, Any], base: Mapping[str, Any]) -> SchedulerMixin:

@@ -30,8 +30,8 @@ _NEGATIVE = "objects in the background, changed objects, text, lowres, cropped, 
 class ICLightRelighter:
     """Relights images by IC-Light: two denoising passes of Stable Diffusion 1.5, conditioned on the objects.
 
-    Prompt, light direction and noise are drawn for each image; the scene's own light is not used. The variant 'fc' draws
-    a new background; 'fbc' keeps to the image's background, whose light it takes, and so has no light direction.
+    Prompt, light direction and noise are drawn for each image; the scene's own light is not used. The variant 'fc'
+    draws a new background; 'fbc' keeps to the image's background, whose light it takes, and so has no light direction.
 
     In a recipe each worker process loads its own copy of the weights and relights one image at a time. For a GPU, one
     worker is best there, and `sos-mm relight` better: it relights complete data sets in batches.
