@@ -154,6 +154,7 @@ class TwoPasses:
 
 
 def _noise(conditions: Conditions, shape: tuple[int, ...]) -> torch.Tensor:
-    """Draws the noise of each image from its own generator."""
+    """Draws the noise of each image from its own generator; the same in any precision."""
     like = conditions.images
-    return randn_tensor(shape, generator=list(conditions.generators), device=like.device, dtype=like.dtype)
+    noise = randn_tensor(shape, generator=list(conditions.generators), device=like.device, dtype=torch.float32)
+    return noise.to(like.dtype)
