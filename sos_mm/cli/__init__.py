@@ -16,6 +16,7 @@ VERBS = {
     "synthesize": "compose a data set from a recipe",
     "preview": "draw nine images of a recipe, with and without masks, on one sheet",
     "index": "make the index of a bank of segments",
+    "relight": "relight a composed data set",
     "cutout": "cut out salient objects of images, folders and videos",
     "refer": "write referring expressions that are proved, or check those of others",
     "browse": "make a page about a data set",

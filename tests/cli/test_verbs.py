@@ -14,6 +14,7 @@ TOOLS = Path(__file__).parents[2] / "tools"
 TOOL_OF = {
     "synthesize": "synthesize",
     "index": "index_segments",
+    "relight": "relight",
     "cutout": "cutout",
     "browse": "browse_dataset",
     "validate": "validate_annotations",
@@ -25,7 +26,7 @@ TOOL_OF = {
 }
 # What a verb needs to be imported, beside numpy, OpenCV and Arrow.
 NEEDS = {"check": "mmseg", "train": "mmengine.runner", "test": "mmengine.runner"}
-READS_CONFIGS = ("synthesize", "preview")
+READS_CONFIGS = ("synthesize", "preview", "relight")
 
 
 def needed(verb: str) -> None:

@@ -106,9 +106,7 @@ class Judged:
     words: Words | None = None
 
 
-def judge(
-    guard: Guard, before: np.ndarray, relit: np.ndarray, final: np.ndarray, objects: Sequence[Judged]
-) -> Verdict:
+def judge(guard: Guard, before: np.ndarray, relit: np.ndarray, final: np.ndarray, objects: Sequence[Judged]) -> Verdict:
     """Judges a relit image.
 
     Args:

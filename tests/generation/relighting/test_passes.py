@@ -114,6 +114,7 @@ def seen(monkeypatch):
     from sos_mm.generation.relighting.pipeline import ICLightPipeline
 
     found, decode = [], ICLightPipeline._decode
+
     def noted(self, latents):
         found.append(latents)
         return decode(self, latents)
