@@ -40,10 +40,11 @@ def plain_pipeline(base) -> StableDiffusionPipeline:
 
 
 @torch.inference_mode()
-def plain_loop(base, conditions, plan, size, steps, scheduler=None, upscale=1.0, reencode=True, negative=""):
+def plain_loop(base, conditions, plan, size, steps, scheduler=None, upscale=1.0, between=None, negative=""):
     """One image as the published demo relights it: two pipelines, a U-Net whose input is widened by a hook.
 
-    Returns the latents after each pass.
+    Returns the latents after each pass. The image between them is `between`, after a check that it is the same but for
+    the rounding of single pixels; None passes the first latents on.
     """
     pipe = plain_pipeline(base)
     unet, vae = copy.deepcopy(pipe.unet), pipe.vae
@@ -98,14 +99,24 @@ def plain_loop(base, conditions, plan, size, steps, scheduler=None, upscale=1.0,
         number = round(steps / 0.9)
         first = image_to_image(image=start, strength=0.9, num_inference_steps=number, **common).images
     again, larger = first, tuple(int(round(side * upscale / 64) * 64) for side in size)
-    if reencode:
+    if between is not None:
         decoded = vae.decode(first / vae.config.scaling_factor).sample[0].permute(1, 2, 0)
         image = (decoded * 127.5 + 127.5).numpy().clip(0, 255).astype(np.uint8)
-        again = encode(np.array(Image.fromarray(image).resize(larger[::-1], Image.LANCZOS)))
+        assert np.abs(image.astype(int) - between).max() <= 1
+        assert (image != between).mean() < 0.01
+        again = encode(np.array(Image.fromarray(between).resize(larger[::-1], Image.LANCZOS)))
     latents_of_conditions = concatenated(larger)
     number = round(steps / 0.5)
     second = image_to_image(image=again, strength=0.5, num_inference_steps=number, **common).images
     return first, second
+
+
+class Seen(list):
+    """Latents, and the images that they were decoded to."""
+
+    def __init__(self):
+        super().__init__()
+        self.images = []
 
 
 @pytest.fixture
@@ -113,11 +124,13 @@ def seen(monkeypatch):
     """The latents that a pipeline decodes: after the first pass (where it is decoded), and after the second."""
     from sos_mm.generation.relighting.pipeline import ICLightPipeline
 
-    found, decode = [], ICLightPipeline._decode
+    found, decode = Seen(), ICLightPipeline._decode
 
     def noted(self, latents):
+        images = decode(self, latents)
         found.append(latents)
-        return decode(self, latents)
+        found.images.append(images)
+        return images
 
     monkeypatch.setattr(ICLightPipeline, "_decode", noted)
     return found
@@ -132,9 +145,11 @@ def test_two_passes_agree_with_a_plain_loop(weights, scenes, seen, reencode):
     light = relighter(weights, steps=3, negative_prompt="", reencode=reencode)
     for (image, alpha), plan in zip(scenes, PLANS, strict=True):
         seen.clear()
+        seen.images.clear()
         relit(light, [(image, alpha)], [plan])
         foreground = [grey_foreground(image, alpha)]
-        wanted = plain_loop(weights["base"], foreground, plan, (64, 64), 3, reencode=reencode)
+        between = seen.images[0][0] if reencode else None
+        wanted = plain_loop(weights["base"], foreground, plan, (64, 64), 3, between=between)
         for found, want in zip(seen, wanted if reencode else wanted[1:], strict=True):
             torch.testing.assert_close(found, want, rtol=0, atol=1e-4)
 
@@ -144,7 +159,8 @@ def test_second_pass_at_a_larger_size(weights, scenes, seen):
     (made,) = relit(light, scenes, PLANS[:1])
     assert made.shape == scenes[0][0].shape
     # The condition of the second pass: Lanczos windows of PIL and of OpenCV differ a little.
-    wanted = plain_loop(weights["base"], [grey_foreground(*scenes[0])], PLANS[0], (64, 64), 2, upscale=2.0)
+    foreground, between = [grey_foreground(*scenes[0])], seen.images[0][0]
+    wanted = plain_loop(weights["base"], foreground, PLANS[0], (64, 64), 2, upscale=2.0, between=between)
     assert seen[1].shape == wanted[1].shape == (1, 4, 16, 16)
     torch.testing.assert_close(seen[0], wanted[0], rtol=0, atol=1e-4)
     torch.testing.assert_close(seen[1], wanted[1], rtol=0, atol=0.05)
@@ -159,7 +175,7 @@ def test_background_is_a_condition_of_fbc(weights, scenes, seen, tmp_path):
     assert plan["direction"] == "none"
     relit(light, scenes, [plan])
     conditions = [grey_foreground(*scenes[0]), without_objects(*scenes[0])]
-    wanted = plain_loop(weights["base"], conditions, plan, (64, 64), 2)
+    wanted = plain_loop(weights["base"], conditions, plan, (64, 64), 2, between=seen.images[0][0])
     torch.testing.assert_close(seen[1], wanted[1], rtol=0, atol=1e-4)
 
 
@@ -171,7 +187,8 @@ def test_other_schedulers(weights, scenes, seen, name):
     relit(light, scenes, PLANS[:2])
     for place, plan in enumerate(PLANS[:2]):
         scheduler = build_scheduler({"type": name}, plain_pipeline(weights["base"]).scheduler.config)
-        wanted = plain_loop(weights["base"], [grey_foreground(*scenes[place])], plan, (64, 64), 2, scheduler)
+        foreground, between = [grey_foreground(*scenes[place])], seen.images[0][place]
+        wanted = plain_loop(weights["base"], foreground, plan, (64, 64), 2, scheduler, between=between)
         torch.testing.assert_close(seen[1][place][None], wanted[1], rtol=0, atol=1e-4)
 
 
