@@ -53,6 +53,26 @@ def contact_sheet(scenes: Sequence[Scene], title: str, columns: int = 3, side: i
     return np.concatenate(rows)
 
 
+def comparison_sheet(columns: Mapping[str, Sequence[Scene]], side: int = 320) -> np.ndarray:
+    """Draws scenes side by side: a column for each name, a row for each place in the columns.
+
+    Args:
+        columns: Scenes by the title of their column, equally many in each.
+        side: Longer side of each drawn image, in pixels.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    drawn = []
+    for title, scenes in columns.items():
+        images = [_resized(_over_chequerboard(scene), side) for scene in scenes]
+        cells = [_text_line(images[0].shape[1], [(title, None)]), *images]
+        drawn.append(
+            np.concatenate([np.pad(cell, ((0, _GAP), (0, _GAP), (0, 0)), constant_values=255) for cell in cells])
+        )
+    return np.pad(np.concatenate(drawn, axis=1), ((_GAP, 0), (_GAP, 0), (0, 0)), constant_values=_PAPER[0])
+
+
 def check_sheet_path(path: str | Path) -> Path:
     """Checks that a sheet may be written to a path: a new PNG file, or an existing contact sheet.
 
