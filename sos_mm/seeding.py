@@ -30,6 +30,8 @@ class Purpose(IntEnum):
     REPORT = 64
     REFERRING = 65
     REFERRING_CAPTION = 66
+    DRAWING_PROMPT = 80
+    DRAWING_NOISE = 81
     RELIGHTING = 96
 
 

@@ -18,6 +18,7 @@ VERBS = {
     "index": "make the index of a bank of segments",
     "relight": "relight a composed data set",
     "cutout": "cut out salient objects of images, folders and videos",
+    "draw": "draw segments from words by a text-to-image model",
     "refer": "write referring expressions that are proved, or check those of others",
     "browse": "make a page about a data set",
     "validate": "check annotation files",

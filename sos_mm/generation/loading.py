@@ -6,6 +6,7 @@ Only safetensors files are read: pickled weights can run code.
 import hashlib
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ from sos_mm.generation.model_facts import how_to_get, is_hub_id, model_facts
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 OFFLOADS = ("none", "model", "sequential")
+# diffusers loads with less memory if accelerate is there, and warns if it is asked to without.
+_LOADING = {"use_safetensors": True, "low_cpu_mem_usage": find_spec("accelerate") is not None}
 Loaded = TypeVar("Loaded")
 # A block of a file that is hashed at once.
 _BLOCK = 2**22
@@ -106,10 +109,10 @@ def load_pipeline(
                 f"`pipeline_class` must be given for the single file {source}, such as 'StableDiffusionXLPipeline'."
             )
         options |= {"config": config, "local_files_only": True} if config and Path(config).is_dir() else {}
-        pipeline = _explained(source, lambda: cls.from_single_file(source, **options))
+        pipeline = explained(source, lambda: cls.from_single_file(source, **options))
     else:
-        options |= {"use_safetensors": True, "revision": revision, "variant": variant}
-        pipeline = _explained(source, lambda: cls.from_pretrained(source, **options))
+        options |= {**_LOADING, "revision": revision, "variant": variant}
+        pipeline = explained(source, lambda: cls.from_pretrained(source, **options))
     return place_pipeline(pipeline, target, offload)
 
 
@@ -183,9 +186,9 @@ def load_component(
         check_safetensors_name(source)
         if config:
             options |= {"config": config, "subfolder": subfolder, "local_files_only": Path(config).is_dir()}
-        return _explained(source, lambda: cls.from_single_file(str(source), **options))
-    options |= {"use_safetensors": True, **({"subfolder": subfolder} if subfolder else {})}
-    return _explained(source, lambda: cls.from_pretrained(source, **options))
+        return explained(source, lambda: cls.from_single_file(str(source), **options))
+    options |= {**_LOADING, **({"subfolder": subfolder} if subfolder else {})}
+    return explained(source, lambda: cls.from_pretrained(source, **options))
 
 
 def load_weights(path: str | Path, what: str = "The weights") -> dict[str, torch.Tensor]:
@@ -201,7 +204,7 @@ def load_weights(path: str | Path, what: str = "The weights") -> dict[str, torch
     """
     repository, colon, file = str(path).partition(":")
     if colon and not Path(path).exists():
-        path = Path(_explained(repository, lambda: hf_hub_download(repository, file)))
+        path = Path(explained(repository, lambda: hf_hub_download(repository, file)))
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{what} must be a .safetensors file, but {path} does not exist.")
@@ -221,7 +224,7 @@ def check_safetensors_name(path: str | Path) -> None:
         )
 
 
-def _explained(source: str, load: Callable[[], Loaded]) -> Loaded:
+def explained(source: str, load: Callable[[], Loaded]) -> Loaded:
     """Calls a loader; an error says what could not be loaded and how to get it.
 
     Raises:

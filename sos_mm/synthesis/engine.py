@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sos_mm.atomic import explaining_full_disk
 from sos_mm.checks import check_choice, check_range, require_posix
 from sos_mm.synthesis.environment import library_facts
 from sos_mm.synthesis.executors import EXECUTORS
@@ -15,7 +16,6 @@ from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.merging import (
     CHECKSUMS,
     damaged_shards,
-    explaining_full_disk,
     merge,
     open_complete,
     read_manifest,

@@ -208,6 +208,11 @@ def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> R
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not a recipe.
     """
+    return Recipe.from_dict(read_config(path, options))
+
+
+def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Reads the values of an OpenMMLab config file; takes and raises what `load_recipe` does."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"The recipe must be a config file, but {path} does not exist.")
     try:
@@ -220,7 +225,7 @@ def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> R
             f"{path} must be a config file, but cannot be read: {error} ({type(error).__name__})."
         ) from error
     config.merge_from_dict(dict(options or {}))
-    return Recipe.from_dict(config.to_dict())
+    return config.to_dict()
 
 
 def config_module():

@@ -16,6 +16,7 @@ TOOL_OF = {
     "index": "index_segments",
     "relight": "relight",
     "cutout": "cutout",
+    "draw": "make_segments",
     "browse": "browse_dataset",
     "validate": "validate_annotations",
     "convert": "convert_annotations",
@@ -26,7 +27,7 @@ TOOL_OF = {
 }
 # What a verb needs to be imported, beside numpy, OpenCV and Arrow.
 NEEDS = {"check": "mmseg", "train": "mmengine.runner", "test": "mmengine.runner"}
-READS_CONFIGS = ("synthesize", "preview", "relight")
+READS_CONFIGS = ("synthesize", "preview", "relight", "draw")
 
 
 def needed(verb: str) -> None:

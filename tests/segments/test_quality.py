@@ -156,7 +156,7 @@ def test_coco_and_lvis_names():
 
 def test_lvis_names_without_mmdet(monkeypatch):
     monkeypatch.setattr("sos_mm.segments.vocabulary.find_spec", lambda _: None)
-    with pytest.raises(ValueError, match="give the path of an LVIS annotation file"):
+    with pytest.raises(ValueError, match="give the path of an annotation file"):
         read_vocabulary("lvis")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sos_mm.atomic import write_atomic
+from sos_mm.atomic import explaining_full_disk, write_atomic
 from sos_mm.checks import FaultyInputError, check_integer, check_range, require_posix
 from sos_mm.composition.effects.blending import Relight
 from sos_mm.composition.effects.relighting import BatchRelighter, Relighter
@@ -20,7 +20,7 @@ from sos_mm.composition.scene import Light
 from sos_mm.errors import ErrorCollector
 from sos_mm.generation.relighting.composed_set import ComposedSet, LoadedImage, SetImage
 from sos_mm.generation.relighting.guard import Guard, Verdict, judge
-from sos_mm.generation.relighting.relit_set import BROKEN, RELIT, UNLIT, RelightReport, RelitSet, explaining_full_disk
+from sos_mm.generation.relighting.relit_set import BROKEN, RELIT, UNLIT, RelightReport, RelitSet
 from sos_mm.seeding import Purpose, generator, image_id
 from sos_mm.terminal import progress_bar
 
@@ -122,7 +122,7 @@ def relight_dataset(
     check_integer("rank", rank, 0, world_size - 1)
     faults = ErrorCollector(broken)
     composed = ComposedSet(source)
-    with explaining_full_disk(out):
+    with explaining_full_disk(Path(out)):
         relit = RelitSet(out, composed, _identity(composed, settings))
         if relit.is_complete:
             return relit.report(made=0)

@@ -1,14 +1,11 @@
 """The folder of a relit data set: the records of finished batches, its completion, and what is read of it."""
 
-import errno
 import hashlib
 import json
-import os
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -213,25 +210,6 @@ def _copy(source: Path, target: Path) -> str:
             while block := file.read(2**20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-@contextmanager
-def explaining_full_disk(out: str | Path) -> Iterator[None]:
-    """Adds the remedy to the error of a full disk.
-
-    Raises:
-        OSError: If the disk is full; other errors are not changed.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise OSError(
-            error.errno,
-            f"The disk of {out} is full ({os.strerror(error.errno)}). Finished batches are kept: make room and run the "
-            "same command again, which goes on from there",
-        ) from error
 
 
 def read_sidecar(out: str | Path) -> Iterator[dict[str, Any]]:

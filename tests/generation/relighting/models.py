@@ -1,24 +1,14 @@
 """A small random pipeline of the kind of Stable Diffusion 1.5, saved by diffusers, and offsets for it."""
 
-import json
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
-from transformers.models.clip.tokenization_clip import bytes_to_unicode
+
+from tests.helpers.pipelines import clip_text_model, clip_tokenizer
 
 CHANNELS = {"fc": 8, "fbc": 12}
-
-
-def tokenizer(folder: Path) -> CLIPTokenizer:
-    """CLIP's tokenizer with single characters for tokens."""
-    letters = list(bytes_to_unicode().values())
-    words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({word: place for place, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    return CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
 
 
 def make_unet(**options) -> UNet2DConditionModel:
@@ -39,16 +29,7 @@ def make_base(folder: Path, seed: int = 0) -> Path:
     """Saves the pipeline into a folder; returns the folder."""
     torch.manual_seed(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    text = CLIPTextConfig(
-        vocab_size=514,
-        hidden_size=32,
-        intermediate_size=37,
-        num_attention_heads=4,
-        num_hidden_layers=2,
-        bos_token_id=512,
-        eos_token_id=513,
-        pad_token_id=513,
-    )
+    tokenizer = clip_tokenizer(folder / "tokenizer")
     vae = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
@@ -67,8 +48,8 @@ def make_base(folder: Path, seed: int = 0) -> Path:
     )
     StableDiffusionPipeline(
         vae=vae.eval(),
-        text_encoder=CLIPTextModel(text).eval(),
-        tokenizer=tokenizer(folder),
+        text_encoder=clip_text_model(tokenizer).eval(),
+        tokenizer=tokenizer,
         unet=make_unet(),
         scheduler=scheduler,
         safety_checker=None,

@@ -154,7 +154,7 @@ def test_failed_run_goes_on_after_its_last_batch(composed, tmp_path, monkeypatch
         write(path, content)
 
     monkeypatch.setattr(dataset, "write_atomic", failing)
-    with pytest.raises(OSError, match="Finished batches are kept: make room and run the same command again"):
+    with pytest.raises(OSError, match="Finished shards are kept: make room and run the same command again"):
         run(composed, tmp_path / "part", whole)
     monkeypatch.undo()
     assert not (tmp_path / "part/relighting.json").exists()
