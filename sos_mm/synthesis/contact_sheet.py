@@ -53,23 +53,25 @@ def contact_sheet(scenes: Sequence[Scene], title: str, columns: int = 3, side: i
     return np.concatenate(rows)
 
 
-def comparison_sheet(columns: Mapping[str, Sequence[Scene]], side: int = 320) -> np.ndarray:
-    """Draws scenes side by side: a column for each name, a row for each place in the columns.
+def comparison_sheet(columns: Mapping[str, Sequence[np.ndarray]], side: int = 320) -> np.ndarray:
+    """Draws images side by side: a column for each title, a row for each place in the columns.
 
     Args:
-        columns: Scenes by the title of their column, equally many in each.
+        columns: (H, W, 3) uint8 RGB images by the title of their column, equally many in each.
         side: Longer side of each drawn image, in pixels.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
     drawn = []
-    for title, scenes in columns.items():
-        images = [_resized(_over_chequerboard(scene), side) for scene in scenes]
-        cells = [_text_line(images[0].shape[1], [(title, None)]), *images]
-        drawn.append(
-            np.concatenate([np.pad(cell, ((0, _GAP), (0, _GAP), (0, 0)), constant_values=255) for cell in cells])
-        )
+    for title, images in columns.items():
+        cells = [_resized(image, side) for image in images]
+        width = max(cell.shape[1] for cell in cells)
+        cells = [_text_line(width, [(title, None)]), *cells]
+        padded = [
+            np.pad(each, ((0, _GAP), (0, width + _GAP - each.shape[1]), (0, 0)), constant_values=255) for each in cells
+        ]
+        drawn.append(np.concatenate(padded))
     return np.pad(np.concatenate(drawn, axis=1), ((_GAP, 0), (_GAP, 0), (0, 0)), constant_values=_PAPER[0])
 
 
