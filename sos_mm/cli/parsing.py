@@ -44,7 +44,7 @@ def add_recipe(parser: argparse.ArgumentParser, example: str, flag: str | None =
     """
     from sos_mm.synthesis.recipe import config_module  # Brings all of composition, which other verbs do without.
 
-    named = {"required": True} if flag else {}
+    named: dict[str, Any] = {"required": True} if flag else {}
     parser.add_argument(flag or "recipe", help="config file of what to make", **named)
     parser.add_argument(
         "--cfg-options",

@@ -14,7 +14,7 @@ from sos_mm.composition.scene import Light
 from sos_mm.formats.coco import CocoFile, file_names
 from sos_mm.formats.composed import OBJECTS_FILE, is_unfinished, read_objects
 from sos_mm.formats.json_reader import read_json
-from sos_mm.formats.records import Record, check_below
+from sos_mm.formats.records import Record, check_below, is_size
 from sos_mm.formats.rle import MaskWindow, decode_window
 from sos_mm.generation.relighting.guard import Judged
 from sos_mm.segments.words import Words
@@ -217,7 +217,7 @@ def _read_coco(path: Path) -> Iterator[SetImage]:
         if each.get("segmentation"):
             objects[image["id"]].append((each["segmentation"], Words(str(category["name"]), "", "", "", ())))
     for id, image in file.images.items():
-        size = (image.get("height"), image.get("width"))
-        if not all(isinstance(side, int) and side > 0 for side in size):
-            raise ValueError(f"{path}: image {id} must have `height` and `width`, but has {size}.")
-        yield SetImage(file_names(image)[0], size, objects[id])
+        height, width = image.get("height"), image.get("width")
+        if not is_size(height) or not is_size(width):
+            raise ValueError(f"{path}: image {id} must have `height` and `width`, but has {height!r} and {width!r}.")
+        yield SetImage(file_names(image)[0], (int(height), int(width)), objects[id])
