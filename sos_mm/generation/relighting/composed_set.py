@@ -217,7 +217,8 @@ def _read_coco(path: Path) -> Iterator[SetImage]:
         if each.get("segmentation"):
             objects[image["id"]].append((each["segmentation"], Words(str(category["name"]), "", "", "", ())))
     for id, image in file.images.items():
-        height, width = image.get("height"), image.get("width")
+        height: Any = image.get("height")
+        width: Any = image.get("width")
         if not is_size(height) or not is_size(width):
             raise ValueError(f"{path}: image {id} must have `height` and `width`, but has {height!r} and {width!r}.")
-        yield SetImage(file_names(image)[0], (int(height), int(width)), objects[id])
+        yield SetImage(file_names(image)[0], (height, width), objects[id])
