@@ -33,6 +33,7 @@ ARROWS = {
     "cli": {
         "segments",
         "cutouts",
+        "composition",
         "generation",
         "synthesis",
         "browse",
