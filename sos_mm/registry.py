@@ -1,6 +1,7 @@
 """Builds objects from dicts with a ``type``, as configs and recipes hold them, without mmengine."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from inspect import signature
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +19,7 @@ class Registry(Mapping, Generic[Built]):
         key_name: Name of an option in error messages, such as 'key of layout'; ``{type}`` stands for the type.
         factories: Factories by name.
         keys: Names of the options, for factories whose parameters do not list all of them.
+        elsewhere: Names that modules which are not imported yet register, each with its module.
     """
 
     def __init__(
@@ -26,18 +28,22 @@ class Registry(Mapping, Generic[Built]):
         key_name: str,
         factories: Mapping[str, Callable[..., Built]] | None = None,
         keys: Mapping[str, Sequence[str]] | None = None,
+        elsewhere: Mapping[str, str] | None = None,
     ):
         self._type_name, self._key_name = type_name, key_name
         self._factories, self._keys = dict(factories or {}), dict(keys or {})
+        self._elsewhere = dict(elsewhere or {})
 
     def __getitem__(self, name: str) -> Callable[..., Built]:
+        if name not in self._factories and name in self._elsewhere:
+            import_module(self._elsewhere[name])
         return self._factories[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._factories)
+        return iter(dict.fromkeys([*self._factories, *self._elsewhere]))
 
     def __len__(self) -> int:
-        return len(self._factories)
+        return len(self._factories.keys() | self._elsewhere.keys())
 
     def register(self, factory: Factory) -> Factory:
         """Registers a class under its own name; used as a decorator."""
@@ -46,7 +52,7 @@ class Registry(Mapping, Generic[Built]):
 
     def keys_of(self, name: str) -> tuple[str, ...]:
         """Returns the options of a type."""
-        return tuple(self._keys.get(name) or signature(self._factories[name]).parameters)
+        return tuple(self._keys.get(name) or signature(self[name]).parameters)
 
     def check(self, config: Mapping[str, Any]) -> None:
         """Checks the keys of a dict without building anything.
@@ -58,7 +64,7 @@ class Registry(Mapping, Generic[Built]):
         if not isinstance(config, Mapping):
             raise ValueError(f"`{self._type_name}` must be the `type` of a dict, but got {config!r}.")
         name: Any = config.get("type")
-        check_choice(self._type_name, name, self._factories)
+        check_choice(self._type_name, name, self)
         for key, value in config.items():
             if key != "type":
                 check_choice(self._key_name.format(type=name), key, self.keys_of(name))
@@ -66,7 +72,7 @@ class Registry(Mapping, Generic[Built]):
 
     def _check_type(self, name: str, key: str, value: Any) -> None:
         """Checks an option that must be true or false or an integer, by the annotation of the factory's parameter."""
-        parameter = signature(self._factories[name]).parameters.get(key)
+        parameter = signature(self[name]).parameters.get(key)
         annotation = None if parameter is None else parameter.annotation
         if annotation is bool:
             check_boolean(key, value)
@@ -81,8 +87,9 @@ class Registry(Mapping, Generic[Built]):
         """
         self.check(config)
         options = {key: value for key, value in config.items() if key != "type"}
+        factory = self[config["type"]]
         try:
-            return self._factories[config["type"]](**options)
+            return factory(**options)
         except (AttributeError, LookupError, OverflowError, TypeError) as error:
             # An option is of another type, such as a number in place of a list.
             text = f"`{self._type_name}` {config['type']!r} cannot be made with {options!r}: {error}."

@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     REFERRING_CAPTION = 66
     DRAWING_PROMPT = 80
     DRAWING_NOISE = 81
+    RELIGHTING = 96
 
 
 def generator(run_seed: int, purpose: Purpose, image_index: int, visit: int = 0) -> np.random.Generator:

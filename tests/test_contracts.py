@@ -34,6 +34,7 @@ ARROWS = {
     "cli": {
         "segments",
         "cutouts",
+        "composition",
         "generation",
         "synthesis",
         "browse",

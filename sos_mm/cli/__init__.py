@@ -18,6 +18,7 @@ VERBS = {
     "preview": "draw nine images of a recipe, with and without masks, on one sheet",
     "download": "download a released data set, and unpack it",
     "index": "make the index of a bank of segments",
+    "relight": "relight a composed data set",
     "cutout": "cut out salient objects of images, folders and videos",
     "draw": "draw segments from words by a text-to-image model",
     "refer": "write referring expressions that are proved, or check those of others",

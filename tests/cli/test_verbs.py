@@ -15,6 +15,7 @@ TOOL_OF = {
     "synthesize": "synthesize",
     "download": "download_segments",
     "index": "index_segments",
+    "relight": "relight",
     "cutout": "cutout",
     "draw": "make_segments",
     "browse": "browse_dataset",
@@ -27,7 +28,7 @@ TOOL_OF = {
 }
 # What a verb needs to be imported, beside numpy, OpenCV and Arrow.
 NEEDS = {"check": "mmseg", "train": "mmengine.runner", "test": "mmengine.runner"}
-READS_CONFIGS = ("synthesize", "preview", "draw")
+READS_CONFIGS = ("synthesize", "preview", "relight", "draw")
 
 
 def needed(verb: str) -> None:
