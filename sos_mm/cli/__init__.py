@@ -24,6 +24,7 @@ VERBS = {
     "check": "check saliency data sets for missing files",
     "train": "train a model",
     "test": "test a model",
+    "steer": "write the recipe of the next round from the failures of a detector",
     "env": "print versions, and what each part needs",
     "config": "copy out a config that comes with the package",
 }

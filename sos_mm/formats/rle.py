@@ -138,7 +138,7 @@ def decode_mask(segmentation: Any, size: tuple[int, int], name: str) -> np.ndarr
     Raises:
         FaultyInputError: If it is neither, or belongs to an image of another size.
     """
-    return mask_tools.decode(_packed(segmentation, size, name)).view(bool)
+    return mask_tools.decode(packed_mask(segmentation, size, name)).view(bool)
 
 
 def decode_window(segmentation: Any, size: tuple[int, int], name: str) -> MaskWindow:
@@ -147,7 +147,7 @@ def decode_window(segmentation: Any, size: tuple[int, int], name: str) -> MaskWi
     Raises:
         FaultyInputError: As `decode_mask`, and if the mask is empty.
     """
-    whole = mask_tools.decode(packed := _packed(segmentation, size, name))
+    whole = mask_tools.decode(packed := packed_mask(segmentation, size, name))
     # The decoded array is in column-major order: only the box is copied to row-major order.
     x, y, box_width, box_height = map(int, mask_tools.toBbox(packed))
     window = np.ascontiguousarray(whole[y : y + box_height, x : x + box_width])
@@ -176,8 +176,17 @@ def decode_near(segmentation: Any, size: tuple[int, int], name: str) -> MaskWind
     return MaskWindow(window.mask, window.x + x, window.y + y)
 
 
-def _packed(segmentation: Any, size: tuple[int, int], name: str) -> dict[str, Any]:
-    """Converts a segmentation to the run-length dict that pycocotools decodes."""
+def packed_mask(segmentation: Any, size: tuple[int, int], name: str) -> dict[str, Any]:
+    """Converts polygons or run lengths to the run-length dict that pycocotools takes.
+
+    Args:
+        segmentation: As in `decode_mask`.
+        size: Height and width of the image.
+        name: What an error names.
+
+    Raises:
+        FaultyInputError: As `decode_mask`.
+    """
     if _is_polygons(segmentation):
         return mask_tools.merge(mask_tools.frPyObjects(segmentation, *size))
     if not isinstance(segmentation, dict) or not isinstance(segmentation.get("size"), list):
