@@ -21,6 +21,7 @@ VERBS = {
     "browse": "make a page about a data set",
     "validate": "check annotation files",
     "convert": "convert annotation files",
+    "audit": "find near-duplicates of test data in training data",
     "check": "check saliency data sets for missing files",
     "train": "train a model",
     "test": "test a model",

@@ -38,9 +38,7 @@ def mask(box):
 def labels(annotations, images):
     """The content of a COCO file."""
     return {
-        "images": [
-            {"id": id, "file_name": f"{id}.jpg", "height": SIZE, "width": SIZE} for id in range(1, images + 1)
-        ],
+        "images": [{"id": id, "file_name": f"{id}.jpg", "height": SIZE, "width": SIZE} for id in range(1, images + 1)],
         "annotations": annotations,
         "categories": [{"id": id, "name": name} for id, name in enumerate(NAMES, 1)],
     }
@@ -68,7 +66,7 @@ def random_results(rng, content):
     for each in content["annotations"]:
         for _ in range(rng.integers(0, 3)):
             x, y, width, height = each["bbox"]
-            x, y = np.clip(rng.integers(-3, 4, 2) + (x, y), 0, SIZE - 24)
+            x, y = np.clip(rng.integers(-3, 4, 2) + np.array([x, y]), 0, SIZE - 24)
             category = each["category_id"] if rng.random() < 0.7 else int(rng.integers(1, 4))
             found.append([each["image_id"], category, [x, y, width, height]])
         if rng.random() < 0.3:
