@@ -21,7 +21,8 @@ ARROWS = {
     "referring": {"segments", "composition", "formats", "metrics", "language_model"},
     "synthesis": {"segments", "composition", "referring", "formats"},
     "browse": {"formats"},
-    "annotations": {"formats"},
+    "annotations": {"formats", "segments"},
+    "steering": {"formats", "segments", "composition", "synthesis"},
     "metrics": set(),
     "language_model": set(),
     "saliency": {"metrics", "segments", "cutouts", "engine"},
@@ -29,7 +30,10 @@ ARROWS = {
     "detection": {"formats", "metrics", "engine"},
     "engine": set(),
     # The command, which nothing else imports.
-    "cli": {"segments", "cutouts", "synthesis", "browse", "annotations", "referring", "saliency", "engine", "formats"},
+    "cli": {
+        *("segments", "cutouts", "synthesis", "browse", "annotations", "referring", "saliency", "engine", "formats"),
+        "steering",
+    },
 }
 LEAVES = {"atomic", "checks", "compat", "errors", "page", "registry", "seeding", "shipped", "terminal"}
 # Folder of saliency -> the others that it may import from.
@@ -48,6 +52,7 @@ WITHOUT_TORCH = (
     "synthesis",
     "browse",
     "annotations",
+    "steering",
     "metrics",
     "language_model",
     "atomic",
@@ -96,7 +101,7 @@ def test_only_the_detection_side_imports_mmdet():
 def test_verbs_for_data_import_no_torch_and_help_imports_nothing_heavy():
     heavy = "sorted({'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmseg'} & set(sys.modules))"
     assert python(f"import sos_mm.cli, sys; sos_mm.cli._new_parser().format_help(); print({heavy})") == "[]"
-    verbs = "synthesize, preview, index, cutout, browse, validate, convert, refer, config"
+    verbs = "synthesize, preview, index, cutout, browse, validate, convert, audit, steer, refer, config"
     assert python(f"from sos_mm.cli import {verbs}; import sys; print('torch' in sys.modules)") == "False"
 
 

@@ -118,13 +118,20 @@ class MixedBank:
         Raises:
             ValueError: If no bank with a weight has the category.
         """
-        key = category_key(category)
-        weights = [
-            weight if any(category_key(name) == key for name in bank.categories) else 0.0
-            for bank, weight in zip(self.banks, self.weights, strict=True)
-        ]
+        banks = self._banks_of_key.get(category_key(category), [])
+        weights = np.zeros(len(self.banks))
+        weights[banks] = np.array(self.weights, float)[banks]
         position = int(cumulative("weights", weights).searchsorted(rng.random(), side="right"))
         return int(self._starts[position]) + self.banks[position].draw_of(rng, category)
+
+    @cached_property
+    def _banks_of_key(self) -> dict[str, list[int]]:
+        """Indices of the banks that have a category, by its key."""
+        found: dict[str, list[int]] = {}
+        for position, bank in enumerate(self.banks):
+            for key in {category_key(name) for name in bank.categories}:
+                found.setdefault(key, []).append(position)
+        return found
 
     def redraw(
         self,
