@@ -7,8 +7,9 @@
 The arms: phrases and descriptions of objects; proved expressions of which 20 % are made false (of them, some claim a
 wrong object of the image, others are near misses claimed of the true one); proved expressions; proved expressions of
 which a quarter is replaced by near misses without target. All have the same images, the same categories as detection
-data (3 of the 8 samples of a step), as many sentences of an image as its phrases allow, and the same steps. A seed
-changes the initial weights and the order of the data, not the data.
+data (3 of the 8 samples of a step), as many sentences of an image as its phrases allow, and the same steps. All start
+from the same model, which has learned to detect from categories and phrases alone (`--start-steps`), as the published
+fine-tunes start from a trained detector. A seed changes the order of the data, and not the data.
 
 **The test sentences are not the training grammar's.** All figures are of sentences in hand-written words and templates
 that no arm was trained on (`referring_study_words.py`), proved like the others; P@1 of the same expressions in the
@@ -39,6 +40,8 @@ from referring_study_report import choose_threshold, outcomes, report
 
 from sos_mm.atomic import write_atomic
 
+# The detector that all arms start from: its folder, and its arm of sentences.
+START, START_ARM = "start", "phrases"
 CONFIG = Path(__file__).resolve().parents[2] / "configs/grounding/sample_tiny.py"
 # Categories and sentences in a step.
 RATIO = [3, 5]
@@ -56,6 +59,7 @@ def main() -> None:
         torch.set_num_threads(1)
         same_settings(args)
         make_data(args.work_dir / "data", args.train, args.test)
+        make_start(args)
         for arm, seed in runs:
             path = run(args, arm, seed)
             print(f"{path}: {json.dumps(json.loads(path.read_text())['summary'])}", flush=True)
@@ -67,7 +71,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--language-model", help="folder or hub id of a BERT, such as MiniLM")
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/referring_study"), help="where all goes")
-    parser.add_argument("--steps", type=int, default=800, help="training steps of a run (800)")
+    parser.add_argument("--start-steps", type=int, default=1200, help="steps of the common start (1200)")
+    parser.add_argument("--steps", type=int, default=350, help="training steps of a run (350)")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each arm (3)")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="arms to train (all)")
     parser.add_argument("--train", type=int, default=800, help="images to train on (800)")
@@ -82,7 +87,7 @@ def same_settings(args: argparse.Namespace) -> None:
     Raises:
         ValueError: If the folder holds a study with other settings.
     """
-    settings = {name: getattr(args, name) for name in ("steps", "train", "test")}
+    settings = {name: getattr(args, name) for name in ("start_steps", "steps", "train", "test")}
     path = args.work_dir / "settings.json"
     if path.exists() and json.loads(path.read_text()) != settings:
         held = f"{args.work_dir} holds a study with {path.read_text()}, but got {json.dumps(settings)}"
@@ -97,11 +102,10 @@ def run(args: argparse.Namespace, arm: str, seed: int) -> Path:
     path = folder / "result.json"
     if path.exists():
         return path
-    runner = Runner.from_cfg(run_config(args, arm, seed))
-    # Pretrained, and otherwise half of the training time.
-    runner.model.language_model.requires_grad_(False)
+    config = run_config(args, folder, arm, args.steps)
+    config.randomness = dict(seed=seed)
     start = process_time()
-    runner.train()
+    runner = trained_runner(config, args.work_dir / START / "weights.pth")
     trained = process_time() - start
     torch.save(learned(runner.model), folder / "weights.pth")
     asked = {name: predict(runner, args.work_dir / "data" / name) for name in ("train", "test")}
@@ -115,8 +119,32 @@ def run(args: argparse.Namespace, arm: str, seed: int) -> Path:
     return path
 
 
-def run_config(args: argparse.Namespace, arm: str, seed: int) -> Config:
-    """Builds the config of a run: the shipped one by iterations, with the arm's sentences."""
+def make_start(args: argparse.Namespace) -> None:
+    """Trains the detector that all arms start from, unless that is done."""
+    folder = args.work_dir / START
+    if (folder / "weights.pth").exists():
+        return
+    runner = trained_runner(run_config(args, folder, START_ARM, args.start_steps))
+    torch.save(learned(runner.model), folder / "weights.pth.part")
+    (folder / "weights.pth.part").rename(folder / "weights.pth")
+
+
+def trained_runner(config: Config, weights: Path | None = None) -> Runner:
+    """Trains the model of a config, from weights or random ones; returns its runner."""
+    runner = Runner.from_cfg(config)
+    if weights is not None:
+        # Not by `load_from`, which `resume` would take for the run to go on with.
+        missing, unexpected = runner.model.load_state_dict(torch.load(weights, weights_only=True), strict=False)
+        if unexpected or any(not name.startswith("language_model.") for name in missing):
+            raise ValueError(f"{weights} holds another model. Remove it, or name another `--work-dir`.")
+    # Pretrained, and otherwise half of the training time.
+    runner.model.language_model.requires_grad_(False)
+    runner.train()
+    return runner
+
+
+def run_config(args: argparse.Namespace, folder: Path, arm: str, steps: int) -> Config:
+    """Builds the config of a training: the shipped one by iterations, with the arm's sentences."""
     data = args.work_dir.absolute() / "data"
     os.environ.update(SOS_MM_LANGUAGE_MODEL=str(args.language_model), SOS_MM_GROUNDING_SAMPLE=str(data))
     config = Config.fromfile(CONFIG)
@@ -129,24 +157,23 @@ def run_config(args: argparse.Namespace, arm: str, seed: int) -> Config:
     loader.update(num_workers=0, persistent_workers=False)
     loader.sampler.source_ratio, loader.dataset.datasets = RATIO, sources
     config.update(
-        work_dir=str(args.work_dir / f"{arm}-{seed}"),
-        experiment_name=f"{arm}-{seed}",
-        randomness=dict(seed=seed),
+        work_dir=str(folder),
+        experiment_name=folder.name,
         resume=True,
         val_cfg=None,
         val_dataloader=None,
         val_evaluator=None,
         log_level="WARNING",
-        visualizer=dict(type="DetLocalVisualizer", name=f"{arm}-{seed}", vis_backends=[]),
+        visualizer=dict(type="DetLocalVisualizer", name=folder.name, vis_backends=[]),
         log_processor=dict(type="LogProcessor", window_size=50, by_epoch=False),
     )
-    config.train_cfg = dict(by_epoch=False, max_iters=args.steps, val_interval=args.steps + 1)
+    config.train_cfg = dict(by_epoch=False, max_iters=steps, val_interval=steps + 1)
     config.param_scheduler = [
         dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=WARM_UP),
-        dict(type="CosineAnnealingLR", eta_min=2e-5, by_epoch=False, T_max=args.steps, end=args.steps),
+        dict(type="CosineAnnealingLR", eta_min=2e-5, by_epoch=False, T_max=steps, end=steps),
     ]
     config.default_hooks.checkpoint = dict(
-        type="CheckpointHook", by_epoch=False, interval=min(SAVED_EVERY, args.steps), max_keep_ckpts=1
+        type="CheckpointHook", by_epoch=False, interval=min(SAVED_EVERY, steps), max_keep_ckpts=1
     )
     return config
 
