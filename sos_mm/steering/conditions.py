@@ -26,7 +26,7 @@ def size_class(area: float, image_area: float, areas: Mapping[str, Sequence[floa
         'large', 'medium' or 'small': the largest class whose least area the object reaches.
     """
     if areas is None:
-        value, (medium, large) = area, COCO_LIMITS
+        value, (medium, large) = area, map(float, COCO_LIMITS)
     else:
         value, medium, large = area / image_area, areas["medium"][0], areas["large"][0]
     return "large" if value >= large else "medium" if value >= medium else "small"

@@ -99,9 +99,7 @@ def count_failures(judgement: Judgement, areas: Mapping[str, Sequence[float]] | 
         of_category[names[each.category_id]].append(each)
     by_category = {name: of_category[name] for name in names.values()}
     pairs = Counter(
-        tuple(sorted((names[each.category_id], names[each.taken_for])))
-        for each in outcomes
-        if each.taken_for is not None
+        _in_order(names[each.category_id], names[each.taken_for]) for each in outcomes if each.taken_for is not None
     )
     failed = [each for each in outcomes if each.outcome != "found"]
     return Failures(
@@ -115,6 +113,10 @@ def count_failures(judgement: Judgement, areas: Mapping[str, Sequence[float]] | 
         score=judgement.score,
         visibility=judgement.visibility,
     )
+
+
+def _in_order(name: str, other: str) -> tuple[str, str]:
+    return (name, other) if name <= other else (other, name)
 
 
 def _tallies(outcomes: Sequence[Outcome], key: Callable[[Outcome], str], classes: Sequence[str]) -> dict[str, Tally]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sos_mm.checks import check_integer, check_range
-from sos_mm.composition.layouts.prior import LayoutPrior
+from sos_mm.composition.layouts.prior import LayoutPrior, OcclusionOptions
 from sos_mm.composition.layouts.structured import SIZE_CLASSES, StructuredLayout
 from sos_mm.segments.bank import Bank
 from sos_mm.segments.factory import category_weights
@@ -169,7 +169,7 @@ def _layout_changes(layout: LayoutPrior, failures: Failures, rules: Rules) -> di
         ratio = min(max(ratio, 1 / _MOST_CROWDING), _MOST_CROWDING)
         low, high = (max(round(count * ratio), 1) for count in counts)
         changes["counts"] = (low, max(low, high))
-    if hasattr(layout, "min_mean_visible"):
+    if isinstance(layout, OcclusionOptions):
         gap = certainty * (failures.visible_share[1] - failures.visible_share[0])
         changes["min_mean_visible"] = round(min(max(layout.min_mean_visible + gap, layout.min_visible), 1.0), 3)
     return {key: value for key, value in changes.items() if value != getattr(layout, key)}

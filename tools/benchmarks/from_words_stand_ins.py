@@ -31,7 +31,7 @@ segments = dict(
     _delete_=True,
     type="mix",
     weights=[1, 9],
-    banks=[dict(type="index", path="data/drawn.arrow"), dict(type="sample", include={include!r})],
+    banks=[dict(type="index", path="data/drawn.arrow"), dict(type="sample", group="all", include={include!r})],
 )
 formats = ["coco", "objects"]
 """

@@ -114,7 +114,7 @@ def audit(
     check_integer("least_side", least_side, 1, 2**31 - 1)
     check_integer("workers", workers, 1, 1024)
     settings = {"limit": limit, "mirror": mirror, "crops": crops, "least_side": least_side}
-    common = dict(crops=crops, least_side=least_side, workers=workers, progress=progress)
+    common: dict[str, Any] = dict(crops=crops, least_side=least_side, workers=workers, progress=progress)
     sides = {
         "train": hash_source(open_source(train, train_images), mirror=False, **common),
         "test": hash_source(open_source(test, test_images), mirror=mirror, **common),

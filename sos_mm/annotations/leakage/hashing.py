@@ -5,8 +5,6 @@ of low-frequency coefficients of the discrete cosine transform around their medi
 since the objects of one category differ less than photographs do.
 """
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 
@@ -116,7 +114,7 @@ def _by_table(words: np.ndarray) -> np.ndarray:
     return _TABLE[halves].sum(axis=-1, dtype=np.uint8)
 
 
-_TABLE: Sequence = np.unpackbits(np.arange(2**16, dtype=np.uint16).view(np.uint8).reshape(-1, 2), axis=1).sum(
+_TABLE = np.unpackbits(np.arange(2**16, dtype=np.uint16).view(np.uint8).reshape(-1, 2), axis=1).sum(
     axis=1, dtype=np.uint8
 )
 count_bits = getattr(np, "bitwise_count", _by_table)

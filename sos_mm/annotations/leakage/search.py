@@ -1,6 +1,6 @@
 """The search for near hashes: all pairs are compared, in blocks that fit into the processor's cache."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from sos_mm.annotations.leakage.hashing import distances
 _ROWS, _COLUMNS = 64, 4096
 
 
-class Nearest(NamedTuple):
+@dataclass(frozen=True)
+class Nearest:
     """The nearest hash of each query, and how many are near.
 
     Attributes:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from sos_mm.annotations.leakage.hashing import grey_cut_out, perceptual_hashes
-from sos_mm.checks import IMAGE_SUFFIXES, read_image
+from sos_mm.checks import IMAGE_SUFFIXES, read_image, without_metadata
 from sos_mm.formats.coco import CATEGORY, IMAGE, CocoFile, file_names
 from sos_mm.formats.folders import annotation_file, find_image, image_folder
 from sos_mm.formats.json_reader import read_lists
@@ -175,17 +175,25 @@ class FolderSource:
         return self._picture(self.folder / name.file, name.file)
 
     def _picture(self, path: Path, name: str) -> Picture:
-        alpha = None
-        if path.suffix.lower() in (".png", ".webp"):
-            decoded = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
-            if decoded is not None and decoded.ndim == 3 and decoded.shape[2] == 4 and decoded.dtype == np.uint8:
-                alpha = decoded[:, :, 3] >= 128
-        if alpha is None or alpha.all() or not alpha.any():
+        rgba = _read_rgba(path)
+        if rgba is None:
             return Picture("image", Name(name), read_image(path, 3))
+        alpha = rgba[:, :, 3] >= 128
         x, y, width, height = cv2.boundingRect(alpha.view(np.uint8))
         part = slice(y, y + height), slice(x, x + width)
-        rgb = np.ascontiguousarray(decoded[part][:, :, 2::-1])
+        rgb = np.ascontiguousarray(rgba[part][:, :, :3])
         return Picture("cut-out", Name(name, None, Path(name).parts[0]), rgb, alpha[part])
+
+
+def _read_rgba(path: Path) -> np.ndarray | None:
+    """Reads a cut-out: (H, W, 4) uint8; None if the file has no alpha, or is opaque or transparent throughout."""
+    if path.suffix.lower() not in (".png", ".webp") or not path.stat().st_size:
+        return None
+    decoded = cv2.imdecode(without_metadata(np.fromfile(path, np.uint8)), cv2.IMREAD_UNCHANGED)
+    if decoded is None or decoded.ndim != 3 or decoded.shape[2] != 4 or decoded.dtype != np.uint8:
+        return None
+    opaque = decoded[:, :, 3] >= 128
+    return None if opaque.all() or not opaque.any() else cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGBA)
 
 
 class BankSource:
