@@ -17,9 +17,9 @@ from sos_mm.synthesis import load_recipe, synthesize
 DRAW = """
 categories = ["apple", "book", "car", "dog"]
 model = dict(source="pipeline", licence="none: random weights", dtype="float32")
-sampling = dict(num_inference_steps=2, height=32, width=32)
-prompts = dict(type="templates", per_category=3)
-images_per_prompt = 2
+sampling = dict(num_inference_steps=2, height=64, width=64)
+prompts = dict(type="templates", per_category=2)
+images_per_prompt = 1
 batch_size = 8
 cutter = dict(type="from_words_stand_ins.DiskCutter")
 filters = dict(soft=1.0, duplicates=None)
@@ -37,7 +37,7 @@ formats = ["coco", "objects"]
 """
 DETECTOR = """
 _base_ = {base!r}
-train_dataloader = dict(batch_size=8, dataset=dict(data_root="data/round_1", indices=1000))
+train_dataloader = dict(batch_size=8, dataset=dict(data_root="data/round_1", indices=480))
 val_dataloader = dict(dataset=dict(data_root="data/labelled"))
 test_dataloader = dict(dataset=dict(data_root="data/test"))
 val_evaluator = dict(ann_file="data/labelled/annotations/instances.json")
