@@ -19,4 +19,5 @@ set -x
 # shellcheck source=/dev/null
 source chain.sh
 set +x
-echo "the chain ran in $((SECONDS - seconds)) s, in $PWD"
+echo "the chain ran in $((SECONDS - seconds)) s, in $PWD; user and system time of the shell, and of its commands:"
+times
