@@ -22,8 +22,9 @@ ARROWS = {
     "referring": {"segments", "composition", "formats", "metrics", "language_model"},
     "synthesis": {"segments", "composition", "referring", "formats"},
     "browse": {"formats"},
-    "annotations": {"formats"},
+    "annotations": {"formats", "segments"},
     "released": {"segments", "formats"},
+    "steering": {"formats", "segments", "composition", "synthesis"},
     "metrics": set(),
     "language_model": set(),
     "saliency": {"metrics", "segments", "cutouts", "engine"},
@@ -36,6 +37,7 @@ ARROWS = {
         "cutouts",
         "composition",
         "generation",
+        "steering",
         "synthesis",
         "browse",
         "annotations",
@@ -77,6 +79,7 @@ WITHOUT_TORCH = (
     "browse",
     "annotations",
     "released",
+    "steering",
     "metrics",
     "language_model",
     "atomic",
@@ -128,7 +131,7 @@ def test_only_the_detection_side_imports_mmdet():
 def test_verbs_for_data_import_no_torch_and_help_imports_nothing_heavy():
     heavy = "sorted({'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmseg'} & set(sys.modules))"
     assert python(f"import sos_mm.cli, sys; sos_mm.cli._new_parser().format_help(); print({heavy})") == "[]"
-    verbs = "synthesize, preview, download, index, cutout, browse, validate, convert, refer, draw, config"
+    verbs = "synthesize, preview, download, index, cutout, browse, validate, convert, audit, steer, refer, draw, config"
     assert python(f"from sos_mm.cli import {verbs}; import sys; print('torch' in sys.modules)") == "False"
 
 

@@ -1,1 +1,1 @@
-"""Validation, conversion and subsets of annotation files. Imports neither torch nor mmdet."""
+"""Validation, conversion, subsets and the leakage audit of annotation files. Imports neither torch nor mmdet."""

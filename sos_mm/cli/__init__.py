@@ -25,9 +25,11 @@ VERBS = {
     "browse": "make a page about a data set",
     "validate": "check annotation files",
     "convert": "convert annotation files",
+    "audit": "find near-duplicates of test data in training data",
     "check": "check saliency data sets for missing files",
     "train": "train a model",
     "test": "test a model",
+    "steer": "write the recipe of the next round from the failures of a detector",
     "env": "print versions, and what each part needs",
     "config": "copy out a config that comes with the package",
 }

@@ -8,7 +8,7 @@ from sos_mm.checks import require_posix
 from sos_mm.cli.ending import refusals
 
 # Verbs that need a POSIX system.
-POSIX_VERBS = ("synthesize", "preview", "download", "index", "relight", "cutout", "draw", "refer", "convert")
+POSIX_VERBS = ("synthesize", "preview", "download", "index", "relight", "cutout", "draw", "refer", "convert", "steer")
 
 
 def new_parser(verb: str, description: str, prog: str | None, **options) -> argparse.ArgumentParser:

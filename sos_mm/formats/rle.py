@@ -141,7 +141,7 @@ def decode_mask(segmentation: Any, size: tuple[int, int], name: str) -> np.ndarr
         FaultyInputError: If it is neither, has a number that is none or that is far outside its image, or belongs to an
             image of another size. All numbers are checked before they size an allocation.
     """
-    return mask_tools.decode(_packed(segmentation, size, name)).view(bool)
+    return mask_tools.decode(packed_mask(segmentation, size, name)).view(bool)
 
 
 def decode_window(segmentation: Any, size: tuple[int, int], name: str) -> MaskWindow:
@@ -150,7 +150,7 @@ def decode_window(segmentation: Any, size: tuple[int, int], name: str) -> MaskWi
     Raises:
         FaultyInputError: As `decode_mask`, and if the mask is empty.
     """
-    whole = mask_tools.decode(packed := _packed(segmentation, size, name))
+    whole = mask_tools.decode(packed := packed_mask(segmentation, size, name))
     # The decoded array is in column-major order: only the box is copied to row-major order.
     x, y, box_width, box_height = map(int, mask_tools.toBbox(packed))
     window = np.ascontiguousarray(whole[y : y + box_height, x : x + box_width])
@@ -180,8 +180,17 @@ def decode_near(segmentation: Any, size: tuple[int, int], name: str) -> MaskWind
     return MaskWindow(window.mask, window.x + x, window.y + y)
 
 
-def _packed(segmentation: Any, size: tuple[int, int], name: str) -> dict[str, Any]:
-    """Converts a segmentation to the run-length dict that pycocotools decodes."""
+def packed_mask(segmentation: Any, size: tuple[int, int], name: str) -> dict[str, Any]:
+    """Converts polygons or run lengths to the run-length dict that pycocotools takes.
+
+    Args:
+        segmentation: As in `decode_mask`.
+        size: Height and width of the image.
+        name: What an error names.
+
+    Raises:
+        FaultyInputError: As `decode_mask`.
+    """
     if size[0] * size[1] > MOST_PIXELS:
         raise _faulty(f"The image of {name} must have at most {MOST_PIXELS} pixels, but has {size[0]} x {size[1]}.")
     if _is_polygons(segmentation):

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from itertools import chain, zip_longest
 from numbers import Real
@@ -18,6 +19,7 @@ from sos_mm.segments.index.arrow import IndexedRecords
 from sos_mm.segments.index.copies import PackedCopy
 from sos_mm.segments.index.fingerprint import combined
 from sos_mm.segments.listed import ListedRecords
+from sos_mm.segments.pairs import CategoryPairs
 from sos_mm.segments.quality import Filters
 from sos_mm.segments.readers.release import read_release_layout
 from sos_mm.segments.record import SegmentInfo, SegmentRecord
@@ -66,8 +68,14 @@ class Bank(Protocol):
     ) -> "Bank":
         """Returns a bank of the segments that pass the filters; see `SegmentBank.select`."""
 
+    def weighted(self, category_weights: Mapping[str, float], category_pairs: CategoryPairs | None = None) -> "Bank":
+        """Returns the same bank with these weights and pairs for the strategy 'weighted'."""
+
     def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
         """Returns the id of each category in a vocabulary."""
+
+    def draw_of(self, rng: np.random.Generator, category: str) -> int:
+        """Draws a segment of a category; returns its index."""
 
     def sample(self, rng: np.random.Generator, number: int, strategy: str = "category") -> np.ndarray:
         """Draws segments; returns (number,) int64 indices."""
@@ -103,6 +111,8 @@ class SegmentBank:
         cache_bytes: Limit of the cache of decoded pixels, in bytes.
         category_weights: Relative weights of the categories for the strategy 'weighted'; 1 for categories without one.
         faults: Errors of segments that were left out before.
+        category_pairs: Pairs of categories that the strategy 'weighted' puts into one image; those of which the bank
+            lacks a category are left out.
 
     Attributes:
         records: All records, sorted by category.
@@ -121,6 +131,7 @@ class SegmentBank:
         cache_bytes: int = 128 * 2**20,
         category_weights: Mapping[str, float] | None = None,
         faults: ErrorCollector | None = None,
+        category_pairs: CategoryPairs | None = None,
     ):
         if not len(records):
             raise ValueError("`records` must name at least one segment, but got none: is a filter too strict?")
@@ -135,11 +146,13 @@ class SegmentBank:
         self._starts = np.cumsum(self._counts) - self._counts
         self.category_weights = None if category_weights is None else dict(category_weights)
         self._edges = None if category_weights is None else _edges(self.categories, category_weights)
+        self.category_pairs = None if category_pairs is None else category_pairs.within(self.categories)
         self._cache: LRUCache = LRUCache(cache_bytes, lambda segment: segment.rgba.nbytes)
 
     def __reduce__(self):
         # A process that gets a copy starts with an empty cache instead of megabytes of pixels.
-        return SegmentBank, (self.records, self._cache.maxsize, self.category_weights, self._faults)
+        settings = self.category_weights, self._faults, self.category_pairs
+        return SegmentBank, (self.records, self._cache.maxsize, *settings)
 
     @classmethod
     def from_release_layout(
@@ -211,11 +224,19 @@ class SegmentBank:
         part = measured.select(selection)
         if not len(part):
             raise ValueError(f"The bank must keep at least one segment, but none of {len(self)} passes {selection}.")
-        return SegmentBank(part, int(self._cache.maxsize), self.category_weights, faults)
+        return SegmentBank(part, int(self._cache.maxsize), self.category_weights, faults, self.category_pairs)
 
-    def weighted(self, category_weights: Mapping[str, float]) -> "SegmentBank":
-        """Returns the same bank with these category weights for the strategy 'weighted'."""
-        return SegmentBank(self.records, int(self._cache.maxsize), category_weights, self._faults)
+    def weighted(
+        self, category_weights: Mapping[str, float], category_pairs: CategoryPairs | None = None
+    ) -> "SegmentBank":
+        """Returns the same bank with these weights and pairs of categories for the strategy 'weighted'.
+
+        Raises:
+            ValueError: If a weight is negative or all are 0, or a pair names a category that the bank lacks.
+        """
+        if category_pairs is not None:
+            category_pairs.check_categories(self.categories)
+        return SegmentBank(self.records, int(self._cache.maxsize), category_weights, self._faults, category_pairs)
 
     def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
         """Returns the id of each category in a vocabulary; see `category_ids`."""
@@ -229,7 +250,8 @@ class SegmentBank:
             number: How many to draw.
             strategy: 'category' draws a category uniformly and then one of its segments uniformly, so that
                 rare categories are seen as often as common ones; 'uniform' draws over all segments;
-                'weighted' draws a category by the bank's weights and then one of its segments uniformly;
+                'weighted' draws a category by the bank's weights and then one of its segments uniformly, and
+                replaces two segments by a pair of the bank's `CategoryPairs`, if it has any;
                 'single_category' draws one category that has more than one segment (if there is one) and
                 all segments from it, of as many kinds (sub-categories, attributes) as possible, and repeats
                 segments only if the category has too few.
@@ -253,7 +275,23 @@ class SegmentBank:
             raise ValueError("`strategy` 'weighted' needs the bank's `category_weights`: give it some.")
         else:
             category = self._edges.searchsorted(draws, side="right")
-        return self._starts[category] + _scaled(within, self._counts[category])
+        drawn = self._starts[category] + _scaled(within, self._counts[category])
+        if strategy == "weighted" and self.category_pairs is not None:
+            return self.category_pairs.put_into(rng, drawn, self.draw_of)
+        return drawn
+
+    def draw_of(self, rng: np.random.Generator, category: str) -> int:
+        """Draws a segment of a category uniformly; returns its index.
+
+        Raises:
+            KeyError: If the bank has no such category.
+        """
+        position = self._position_of_key[category_key(category)]
+        return int(self._starts[position] + rng.integers(self._counts[position]))
+
+    @cached_property
+    def _position_of_key(self) -> dict[str, int]:
+        return {category_key(name): position for position, name in enumerate(self.categories)}
 
     @cached_property
     def _plural(self) -> np.ndarray:
@@ -331,14 +369,16 @@ class SegmentBank:
         """Content hash of the bank, 64 hexadecimal digits; independent of the folders of the files.
 
         It depends on the segments' order, ids, texts, annotated flags and outlines, on the names and sizes of their
-        files or their offsets in shards, on the category weights, and on the sizes of the reduced copies. An index
-        stores it; for a list, the size of every file is read.
+        files or their offsets in shards, on the category weights and pairs, and on the sizes of the reduced copies. An
+        index stores it; for a list, the size of every file is read.
 
         Raises:
             FileNotFoundError: If a file is missing; names it.
         """
         own = self.records.fingerprint
-        return own if self._edges is None else combined(own, self._edges)
+        if self._edges is not None:
+            own = combined(own, self._edges)
+        return own if self.category_pairs is None else combined(own, asdict(self.category_pairs))
 
     @property
     def has_source_sizes(self) -> bool:

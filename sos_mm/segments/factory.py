@@ -10,6 +10,7 @@ from sos_mm.errors import BROKEN, ErrorCollector
 from sos_mm.segments.bank import Bank, SegmentBank
 from sos_mm.segments.index.writer import measured
 from sos_mm.segments.mixture import MixedBank
+from sos_mm.segments.pairs import CategoryPairs
 from sos_mm.segments.quality import Filters
 from sos_mm.segments.readers.coco import read_annotated
 from sos_mm.segments.readers.folder import read_folder
@@ -31,7 +32,9 @@ _SPECIAL = {"sample": ("group", "include"), "index": ("path", "root"), "mix": ("
 TYPES = (*READERS, *_SPECIAL)
 _PATHS = ("annotations", "filter_annotations", "images", "metadata", "path", "root")
 _NAMES, _BOOLEANS = ("include", "attributes"), ("allow_missing", "crowd", "decontaminate", "truncated")
-_COMMON = ("filters", "vocabulary", "attributes", "category_weights", "broken", "cache_bytes")
+# Options of every type; the further ones are not for a mix, whose banks have their own.
+_SHARED = ("filters", "vocabulary", "attributes", "category_weights", "category_pairs")
+_COMMON = (*_SHARED, "broken", "cache_bytes")
 
 
 def build_bank(config: Mapping[str, Any]) -> Bank:
@@ -42,10 +45,12 @@ def build_bank(config: Mapping[str, Any]) -> Bank:
             (`read_release_layout`), 'coco' and 'lvis' (`read_annotated`), 'folder' (`read_folder`), 'tar'
             (`read_tar`), 'parquet' (`read_parquet`), 'index' (``path`` and ``root`` of `IndexedRecords`), or 'mix'
             (``banks``, a list of such dicts, and ``weights``). Each may also have ``filters`` (the fields of
-            `Filters`), ``vocabulary`` and ``attributes`` (`SegmentBank.select`); each but 'mix' ``category_weights``
-            (weights by name, or the arguments of `repeat_factors`), ``cache_bytes``, and ``broken``: with 'skip' all
-            segments without an index are read now, and broken ones are left out, counted in ``bank.skipped`` and
-            described in ``bank.faults``; with 'error', the default, the first broken one raises.
+            `Filters`), ``vocabulary`` and ``attributes`` (`SegmentBank.select`), ``category_weights`` (weights by name,
+            or the arguments of `repeat_factors`) and ``category_pairs`` (the fields of `CategoryPairs`; with equal
+            weights of categories if none are given), for the strategy 'weighted'; those of a mix replace the weights of
+            its banks. Each but 'mix' may have ``cache_bytes``, and ``broken``: with 'skip' all segments without an
+            index are read now, and broken ones are left out, counted in ``bank.skipped`` and described in
+            ``bank.faults``; with 'error', the default, the first broken one raises.
 
     Raises:
         FileNotFoundError, ValueError: From the reader, and for an unknown type or option.
@@ -57,10 +62,10 @@ def build_bank(config: Mapping[str, Any]) -> Bank:
         chosen["filters"] = Filters.from_dict(config["filters"])
     if chosen:
         bank = bank.select(**chosen, broken=config.get("broken", "error"))
-    if config.get("category_weights") is not None:
-        assert isinstance(bank, SegmentBank), "a mix has no such option"
-        bank = bank.weighted(_category_weights(config["category_weights"]))
-    return bank
+    weights, pairs = config.get("category_weights"), config.get("category_pairs")
+    if weights is None and pairs is None:
+        return bank
+    return bank.weighted(category_weights(weights or {}), None if pairs is None else CategoryPairs.from_dict(pairs))
 
 
 def check_bank(config: Mapping[str, Any]) -> None:
@@ -83,6 +88,8 @@ def check_bank(config: Mapping[str, Any]) -> None:
     for each in config.get("banks") or ():
         check_bank(each)
     Filters.from_dict(config.get("filters") or {})
+    if config.get("category_pairs") is not None:
+        CategoryPairs.from_dict(config["category_pairs"])
 
 
 def _check_values(config: Mapping[str, Any]) -> None:
@@ -109,7 +116,7 @@ def _check_values(config: Mapping[str, Any]) -> None:
 def _options(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the options of a type of bank, and those of them that are required."""
     if kind == "mix":
-        return (*_SPECIAL["mix"], "filters", "vocabulary", "attributes"), ("banks",)
+        return (*_SPECIAL["mix"], *_SHARED), ("banks",)
     if kind in _SPECIAL:
         return (*_SPECIAL[kind], *_COMMON), ("path",) if kind == "index" else ()
     options = {name: each for name, each in signature(READERS[kind]).parameters.items() if name != "faults"}
@@ -157,5 +164,6 @@ def _read(kind: str, options: Mapping[str, Any], faults: ErrorCollector) -> list
     return READERS[kind](**options, faults=faults)
 
 
-def _category_weights(config: Mapping[str, Any]) -> Mapping[str, float]:
+def category_weights(config: Mapping[str, Any]) -> Mapping[str, float]:
+    """Returns weights by category from a recipe's ``category_weights``: themselves, or by `repeat_factors`."""
     return repeat_factors(**config) if "annotations" in config else config

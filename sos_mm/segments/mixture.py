@@ -1,7 +1,8 @@
 """Several banks that are drawn from as one."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import numpy as np
 
 from sos_mm.segments.bank import Bank, cumulative, wanted_categories
 from sos_mm.segments.index.fingerprint import combined
+from sos_mm.segments.pairs import CategoryPairs
 from sos_mm.segments.quality import Filters
 from sos_mm.segments.record import SegmentInfo, SegmentRecord
 from sos_mm.segments.segment import Segment
-from sos_mm.segments.vocabulary import category_ids
+from sos_mm.segments.vocabulary import category_ids, category_key
 
 
 class MixedBank:
@@ -22,6 +24,8 @@ class MixedBank:
     Args:
         banks: The banks to mix.
         weights: Relative weights of the banks; equal if None.
+        category_pairs: Pairs of categories that the strategy 'weighted' puts into one image; those that no bank with a
+            weight can provide are left out.
 
     Attributes:
         categories: Sorted names of all.
@@ -32,7 +36,12 @@ class MixedBank:
         ValueError: If there are no banks, or the number of weights differs, or weights are negative or all 0.
     """
 
-    def __init__(self, banks: Sequence[Bank], weights: Sequence[float] | None = None):
+    def __init__(
+        self,
+        banks: Sequence[Bank],
+        weights: Sequence[float] | None = None,
+        category_pairs: CategoryPairs | None = None,
+    ):
         weights = [1.0] * len(banks) if weights is None else list(weights)
         if not banks or len(weights) != len(banks):
             raise ValueError(f"`weights` must be one for each bank, but got {len(weights)} for {len(banks)} banks.")
@@ -40,6 +49,8 @@ class MixedBank:
         self._edges = cumulative("weights", weights)
         self._starts = np.cumsum([0, *map(len, banks)])
         self.categories: tuple[str, ...] = tuple(sorted({name for bank in banks for name in bank.categories}))
+        drawable = {name for bank, weight in zip(banks, weights, strict=True) if weight for name in bank.categories}
+        self.category_pairs = None if category_pairs is None else category_pairs.within(drawable)
         self.skipped: dict[str, int] = dict(sum((Counter(bank.skipped) for bank in banks), Counter()))
         self.faults: tuple[str, ...] = tuple(text for bank in banks for text in bank.faults)
 
@@ -63,7 +74,21 @@ class MixedBank:
         if not left:
             raise ValueError(f"The banks must have categories of the vocabulary, but none is in {vocabulary!r}.")
         banks = [self.banks[position].select(filters, own[position], attributes, broken) for position in left]
-        return MixedBank(banks, [self.weights[position] for position in left])
+        return MixedBank(banks, [self.weights[position] for position in left], self.category_pairs)
+
+    def weighted(
+        self, category_weights: Mapping[str, float], category_pairs: CategoryPairs | None = None
+    ) -> "MixedBank":
+        """Returns the same mixture with these weights of categories, in every bank, and pairs for 'weighted'.
+
+        A bank is drawn by its weight first, and a category of it then.
+
+        Raises:
+            ValueError: If the weights of all categories of a bank are 0, or a pair names a category that no bank has.
+        """
+        if category_pairs is not None:
+            category_pairs.check_categories(self.categories)
+        return MixedBank([bank.weighted(category_weights) for bank in self.banks], self.weights, category_pairs)
 
     def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
         """Returns the id of each category in a vocabulary, one table for all banks; see `category_ids`."""
@@ -83,7 +108,30 @@ class MixedBank:
         for position in np.unique(bank):
             here = bank == position
             drawn[here] = self._starts[position] + self.banks[position].sample(rng, int(here.sum()), strategy)
+        if strategy == "weighted" and self.category_pairs is not None:
+            return self.category_pairs.put_into(rng, drawn, self.draw_of)
         return drawn
+
+    def draw_of(self, rng: np.random.Generator, category: str) -> int:
+        """Draws a segment of a category: one of the banks that have it by weight, then a segment uniformly.
+
+        Raises:
+            ValueError: If no bank with a weight has the category.
+        """
+        banks = self._banks_of_key.get(category_key(category), [])
+        weights = np.zeros(len(self.banks))
+        weights[banks] = np.array(self.weights, float)[banks]
+        position = int(cumulative("weights", weights).searchsorted(rng.random(), side="right"))
+        return int(self._starts[position]) + self.banks[position].draw_of(rng, category)
+
+    @cached_property
+    def _banks_of_key(self) -> dict[str, list[int]]:
+        """Indices of the banks that have a category, by its key."""
+        found: dict[str, list[int]] = {}
+        for position, bank in enumerate(self.banks):
+            for key in {category_key(name) for name in bank.categories}:
+                found.setdefault(key, []).append(position)
+        return found
 
     def redraw(
         self,
@@ -116,8 +164,9 @@ class MixedBank:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Content hash of all banks and their weights, as `SegmentBank.fingerprint`."""
-        return combined([bank.fingerprint for bank in self.banks], self._edges)
+        """Content hash of all banks, their weights and the pairs, as `SegmentBank.fingerprint`."""
+        own = combined([bank.fingerprint for bank in self.banks], self._edges)
+        return own if self.category_pairs is None else combined(own, asdict(self.category_pairs))
 
     @property
     def has_source_sizes(self) -> bool:

@@ -21,6 +21,8 @@ TOOL_OF = {
     "browse": "browse_dataset",
     "validate": "validate_annotations",
     "convert": "convert_annotations",
+    "audit": "audit_leakage",
+    "steer": "steer_recipe",
     "check": "check_dataset",
     "train": "train",
     "test": "test",
@@ -28,7 +30,7 @@ TOOL_OF = {
 }
 # What a verb needs to be imported, beside numpy, OpenCV and Arrow.
 NEEDS = {"check": "mmseg", "train": "mmengine.runner", "test": "mmengine.runner"}
-READS_CONFIGS = ("synthesize", "preview", "relight", "draw")
+READS_CONFIGS = ("synthesize", "preview", "relight", "draw", "steer")
 
 
 def needed(verb: str) -> None:

@@ -13,7 +13,9 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from sos_mm.cli.config import standalone_text
 from sos_mm.engine.launch import build_runner, build_trained
+from sos_mm.synthesis import load_recipe, synthesize
 from tests.helpers.mmdet_data import make_data, make_language_model
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -247,3 +249,27 @@ def test_lvis_in_two_stages(at_place, tmp_path):
 def test_detection_with_pasting(at_place, tmp_path, name, shrink):
     runner, _ = train(prepare(name, shrink, tmp_path / "detection"))
     assert "val/coco/segm_mAP" in scalars(runner)
+
+
+@pytest.mark.slow
+def test_detector_of_drawn_classes(at_place, tmp_path):
+    """A copy of the config with other classes, on composed images."""
+    recipe = load_recipe(CONFIGS / "synthesis/sample_ten.py")
+    for seed, name in enumerate(("round_1", "labelled", "test")):
+        synthesize(recipe, at_place / "data" / name, 4, seed=seed, progress=False)
+    text = standalone_text("detection/rtmdet-ins_tiny_from_words.py")
+    names = [
+        each["name"] for each in json.loads(Path("data/test/annotations/instances.json").read_text())["categories"]
+    ]
+    text = text.replace('("coffee mug", "desk lamp", "stapler")', repr(tuple(names)))
+    (tmp_path / "detector.py").write_text(text)
+    config = prepare(str(tmp_path / "detector.py"), shrink_rtmdet, tmp_path / "words")
+    assert config.model.bbox_head.num_classes == 10
+    runner, watch = train(config)
+    assert all("round_1" in parts for parts in watch.files)
+    assert "val/coco/segm_mAP" in scalars(runner)
+    # The second stage, without mosaic.
+    switch = next(each for each in config.custom_hooks if each["type"] == "PipelineSwitchHook")
+    config.train_dataloader.dataset.pipeline = switch["switch_pipeline"]
+    config.work_dir = str(tmp_path / "stage2")
+    train(config)
