@@ -37,6 +37,8 @@ if [ "$LINEAGE" = classic ]; then
     for test in \
         tests/saliency \
         sos_mm/saliency \
+        tests/generation \
+        sos_mm/generation \
         sos_mm/cli/check.py \
         tests/configs/test_models.py \
         'tests/cli/test_verbs.py::test_help_names_the_command[check]' \
