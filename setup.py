@@ -9,7 +9,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 SUFFIXES = {".md", ".py", ".sh", ".yml"}
 # Of use in a clone alone: they make environments, the bundled sample and measurements.
-CLONE_ONLY = {"environment.sh", "make_sample_bank.py", "quickstart.sh", "run_tests.sh", "benchmarks"}
+CLONE_ONLY = {"environment.sh", "make_sample_bank.py", "quickstart.sh", "run_tests.sh", "test_files.sh", "benchmarks"}
 
 
 class BuildWithConfigs(build_py):

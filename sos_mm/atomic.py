@@ -1,5 +1,6 @@
 """Atomic writing of files: to a temporary name, synchronised to the disk, then renamed."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,3 +55,22 @@ def sync(path: str | Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def explaining_full_disk(out: Path) -> Iterator[None]:
+    """Adds the remedy to the error of a full disk.
+
+    Raises:
+        OSError: If the disk is full; other errors are not changed.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(
+            error.errno,
+            f"The disk of {out} is full ({error.strerror}). Finished shards are kept: make room and run the same "
+            "command again, which goes on from there",
+        ) from error

@@ -1,18 +1,25 @@
 """Input validation: dependencies, folders, options and image files, with errors that name the remedy."""
 
+import os
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from numbers import Integral, Real
-from pathlib import Path
+from pathlib import Path, PurePath
 from struct import Struct
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from sos_mm.image_header import read_header
+
+# Twice the limit of Pillow's warning, above which Pillow raises an error: 178,956,970 pixels.
+DEFAULT_MAX_PIXELS = 2 * (1024**3 // 4 // 3)
+# The environment variable with another limit.
+MAX_PIXELS = "SOS_MM_MAX_PIXELS"
 _PNG = b"\x89PNG\r\n\x1a\n"
 # A chunk of such a file: the length of its content and its name; then the content and a checksum of four bytes.
 _CHUNK_HEAD = Struct(">I4s")
@@ -24,6 +31,12 @@ _PNG_KEPT = (b"tRNS", b"eXIf", b"bKGD", b"acTL", b"fcTL", b"fdAT")
 # Keys of a saliency model's `test_cfg`, present name by old name: they are diffusers' own.
 RENAMED_TEST_CFG = {"steps": "num_inference_steps", "ensemble": "ensemble_size"}
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+# Images of kinds that are not read: OpenCV reads them in some of its builds alone, or their first frame.
+_UNREAD_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".jp2", ".jxl")
+# Folder of an archive made on macOS that holds no images, but resource forks of the same names.
+_RESOURCE_FORKS = "__MACOSX"
+# Masks whose values do not exceed this hold numbers of labels, not shades.
+_LABELS = 32
 
 
 class FaultyInputError(ValueError):
@@ -130,15 +143,36 @@ def present_names(settings: Mapping[str, Any], renamed: Mapping[str, str], place
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
-    """Raises ValueError unless ``value`` is a number and ``low <= value <= high``."""
-    if not isinstance(value, Real) or not low <= value <= high:
-        raise ValueError(f"`{name}` must be in [{low}, {high}], but got {value}.")
+    """Raises ValueError unless ``value`` is a number, which True and False are not, and ``low <= value <= high``."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(f"`{name}` must be in [{low}, {high}], but got {value!r}.")
 
 
 def check_integer(name: str, value: int, low: int, high: int) -> None:
-    """Raises ValueError unless ``value`` is an integer and ``low <= value <= high``."""
-    if not isinstance(value, Integral) or not low <= value <= high:
+    """Raises ValueError unless ``value`` is an integer, which True and False are not, and ``low <= value <= high``."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or not low <= value <= high:
         raise ValueError(f"`{name}` must be an integer in [{low}, {high}], but got {value!r}.")
+
+
+def check_pair(name: str, pair: Sequence[float], low: float, high: float) -> None:
+    """Raises ValueError unless ``pair`` is two numbers in [low, high], the first not above the second."""
+    is_pair = isinstance(pair, list | tuple) and len(pair) == 2
+    numbers = is_pair and all(isinstance(each, Real) and not isinstance(each, bool) for each in pair)
+    if not numbers or not low <= pair[0] <= pair[1] <= high:
+        raise ValueError(f"`{name}` must be a pair low <= high in [{low}, {high}], but got {pair!r}.")
+
+
+def check_boolean(name: str, value: bool) -> None:
+    """Raises ValueError unless ``value`` is True or False: a text such as 'no' would count as true."""
+    if not isinstance(value, bool):
+        raise ValueError(f"`{name}` must be true or false, but got {value!r}.")
+
+
+def check_names(name: str, value: Collection[str]) -> None:
+    """Raises ValueError unless ``value`` is a list of names: a single text would count as a list of its letters."""
+    is_list = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
+    if not is_list or not all(isinstance(each, str) and each.strip() for each in value):
+        raise ValueError(f"`{name}` must be a list of names, such as ['dog', 'cat'], but got {value!r}.")
 
 
 def read_image(path: str | Path, channels: int) -> np.ndarray:
@@ -153,8 +187,8 @@ def read_image(path: str | Path, channels: int) -> np.ndarray:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is empty, cannot be decoded, or is a cut-out that is not 8-bit or has no
-            alpha.
+        ValueError: If the file is empty, cannot be decoded, has more pixels than `pixel_limit`, or is a cut-out that
+            is not 8-bit or has no alpha.
     """
     path = Path(path)
     if not path.is_file():
@@ -176,8 +210,10 @@ def decode_image(encoded: np.ndarray, name: str | Path, channels: int) -> np.nda
     """
     import cv2
 
-    image = None
-    if encoded.size and not _is_cut_short(encoded.tobytes()):
+    check_pixels(encoded, name)
+    image, content = None, encoded.tobytes()
+    if content and not _is_cut_short(content):
+        _check_header(content, name, channels)
         try:
             # Not IMREAD_GRAYSCALE, to which libpng would bring colours by their gamma.
             flags = cv2.IMREAD_UNCHANGED if channels == 4 else cv2.IMREAD_COLOR
@@ -195,6 +231,166 @@ def decode_image(encoded: np.ndarray, name: str | Path, channels: int) -> np.nda
             raise FaultyInputError("not PNG or WebP", text)
         return _to_rgba(image, name)
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if channels == 1 else cv2.COLOR_BGR2RGB)
+
+
+def _check_header(content: bytes, name: str | Path, channels: int) -> None:
+    """Raises FaultyInputError if OpenCV would decode an image otherwise than its header says."""
+    import cv2
+
+    header = read_header(content)
+    if header is None:
+        return
+    # OpenCV turns images as EXIF says, but no WebP files, and no images with alpha.
+    if header.orientation != 1 and (header.kind == "WebP" or channels == 4):
+        what = "a WebP file" if header.kind == "WebP" else "a cut-out"
+        text = (
+            f"The image {name} is {what} that its EXIF orientation turns, which is not done: save it turned, without."
+        )
+        raise FaultyInputError("turned by EXIF", text)
+    if header.bits > 16:
+        text = f"The image {name} must have 8 or 16 bits a channel, but has {header.bits}: save it with 8 bits."
+        raise FaultyInputError("more than 16 bits", text)
+    if header.bits == 16 and channels != 4:
+        deep = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        largest = 0 if deep is None or deep.dtype != np.uint16 else int(deep.max())
+        if 0 < largest < 256:
+            text = (
+                f"The image {name} has 16 bits a channel, but no value above {largest} of 65535, and would be read as "
+                "black: save it with 8 bits."
+            )
+            raise FaultyInputError("16 bits of small values", text)
+
+
+def is_listed(path: PurePath) -> bool:
+    """Returns whether a path may be an input: no part of it is hidden, or a folder of macOS's resource forks.
+
+    This one rule holds wherever files are listed. Give the path relative to the folder that is listed.
+    """
+    return not any((part.startswith(".") and part != "..") or part == _RESOURCE_FORKS for part in path.parts)
+
+
+def list_images(folder: str | Path, recursive: bool = False, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """Lists the image files of a folder, sorted; hidden files, and folders whatever their names, are left out.
+
+    Args:
+        folder: The folder.
+        recursive: Whether to list its sub-folders too.
+        suffixes: Suffixes of the files, in lower case.
+
+    Raises:
+        ValueError: If it holds images of a kind that is not read, such as GIF; names one.
+    """
+    folder = Path(folder)
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    files = sorted(path for path in found if is_listed(path.relative_to(folder)) and path.is_file())
+    check_read(files)
+    return [path for path in files if path.suffix.lower() in suffixes]
+
+
+def check_read(files: Iterable[PurePath]) -> None:
+    """Raises ValueError if one of some files is an image of a kind that is not read."""
+    unread = [path for path in files if path.suffix.lower() in _UNREAD_SUFFIXES]
+    if unread:
+        raise ValueError(
+            f"{unread[0]} is a {unread[0].suffix[1:].upper()} file, which is not read ({len(unread)} of such kinds "
+            f"here): convert it to one of {', '.join(IMAGE_SUFFIXES)}, or remove it."
+        )
+
+
+def check_image_size(found: tuple[int, int], annotated: tuple[int, int], path: str | Path) -> None:
+    """Raises FaultyInputError unless an image has the size that its annotations are for.
+
+    Args:
+        found, annotated: Height and width of the image as it is read, and as the annotations say.
+        path: The image.
+    """
+    if tuple(found) == tuple(annotated):
+        return
+    header = read_header(path)
+    if header is not None and header.orientation != 1 and header.stored_size == tuple(annotated):
+        remedy = "its EXIF orientation turns it: save it unturned and without that mark, or annotate it turned"
+    else:
+        remedy = "bring back the image that was annotated, or correct the annotations"
+    text = (
+        f"The image {path} must have the {annotated[0]} x {annotated[1]} pixels (height, width) that its annotations "
+        f"are for, but has {found[0]} x {found[1]}: {remedy}."
+    )
+    raise FaultyInputError("image of another size", text)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Reads height and width of an image as it is decoded, from its header if that says them.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be decoded; names it.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"The image {path} does not exist.")
+    header = read_header(path)
+    # The header of AVIF files does not say here how they are turned.
+    height, width = read_image(path, 3).shape[:2] if header is None or header.kind == "AVIF" else header.size
+    return height, width
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """Reads a saliency mask, (H, W) uint8 from 0 (background) to 255 (salient).
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be decoded, or holds colours or numbers of labels; names it.
+    """
+    mask = read_image(path, channels=3)
+    # Compared through two views: a difference of complete channels would be slower than decoding.
+    if not (np.array_equal(mask[..., 0], mask[..., 1]) and np.array_equal(mask[..., 0], mask[..., 2])):
+        text = (
+            f"The mask {path} is in colour, but must be grey, 0 (background) to 255 (salient): write 255 where the "
+            "salient object is."
+        )
+        raise FaultyInputError("mask in colour", text)
+    if 0 < mask.max() <= _LABELS:
+        text = (
+            f"The mask {path} holds values up to {mask.max()}, like the numbers of labels, but must hold 0 "
+            "(background) to 255 (salient): write 255 where the salient object is."
+        )
+        raise FaultyInputError("mask of labels", text)
+    return np.ascontiguousarray(mask[..., 0])
+
+
+def pixel_limit() -> int:
+    """Returns the largest number of pixels of an image that is read: decoding allocates memory for all of them.
+
+    A PNG file of 20,000 x 20,000 pixels of one colour has 1.6 MB, and takes 1.2 GB and half a minute to decode.
+
+    Raises:
+        ValueError: If ``SOS_MM_MAX_PIXELS`` is not a positive integer.
+    """
+    text = os.environ.get(MAX_PIXELS)
+    if text is None:
+        return DEFAULT_MAX_PIXELS
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"The environment variable {MAX_PIXELS} must be a positive integer, but is {text!r}.")
+    return int(text)
+
+
+def check_pixels(encoded: np.ndarray, name: str | Path) -> None:
+    """Checks the number of pixels in the header of an image file, before it is decoded.
+
+    Args:
+        encoded: (N,) uint8, the bytes of the file.
+        name: Name of the image in error messages.
+
+    Raises:
+        ValueError: If there are more than `pixel_limit`.
+    """
+    header, limit = read_header(encoded.tobytes()), pixel_limit()
+    size = (0, 0) if header is None else header.stored_size
+    if size[0] * size[1] > limit:
+        raise FaultyInputError(
+            "too large",
+            f"The image {name} has {size[1]}x{size[0]} pixels, which is above the limit of {limit}: make it smaller, "
+            f"or raise the limit with the environment variable {MAX_PIXELS}.",
+        )
 
 
 def without_metadata(encoded: np.ndarray) -> np.ndarray:

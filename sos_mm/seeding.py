@@ -30,6 +30,9 @@ class Purpose(IntEnum):
     REPORT = 64
     REFERRING = 65
     REFERRING_CAPTION = 66
+    DRAWING_PROMPT = 80
+    DRAWING_NOISE = 81
+    RELIGHTING = 96
 
 
 def generator(run_seed: int, purpose: Purpose, image_index: int, visit: int = 0) -> np.random.Generator:

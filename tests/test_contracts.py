@@ -16,12 +16,14 @@ SPELLINGS = ("sos_mm.{}", "{}")
 ARROWS = {
     "formats": set(),
     "segments": {"formats"},
-    "cutouts": {"segments"},
+    "cutouts": {"segments", "formats"},
+    "generation": {"segments", "composition", "cutouts", "formats", "language_model"},
     "composition": {"segments", "formats"},
     "referring": {"segments", "composition", "formats", "metrics", "language_model"},
     "synthesis": {"segments", "composition", "referring", "formats"},
     "browse": {"formats"},
     "annotations": {"formats", "segments"},
+    "released": {"segments", "formats"},
     "steering": {"formats", "segments", "composition", "synthesis"},
     "metrics": set(),
     "language_model": set(),
@@ -31,11 +33,35 @@ ARROWS = {
     "engine": set(),
     # The command, which nothing else imports.
     "cli": {
-        *("segments", "cutouts", "synthesis", "browse", "annotations", "referring", "saliency", "engine", "formats"),
+        "segments",
+        "cutouts",
+        "composition",
+        "generation",
         "steering",
+        "synthesis",
+        "browse",
+        "annotations",
+        "referring",
+        "released",
+        "saliency",
+        "engine",
+        "formats",
     },
 }
-LEAVES = {"atomic", "checks", "compat", "errors", "page", "registry", "seeding", "shipped", "terminal"}
+LEAVES = {
+    "atomic",
+    "backoff",
+    "checks",
+    "compat",
+    "errors",
+    "image_header",
+    "page",
+    "registry",
+    "seeding",
+    "shipped",
+    "space",
+    "terminal",
+}
 # Folder of saliency -> the others that it may import from.
 SALIENCY = {
     "models": set(),
@@ -52,16 +78,20 @@ WITHOUT_TORCH = (
     "synthesis",
     "browse",
     "annotations",
+    "released",
     "steering",
     "metrics",
     "language_model",
     "atomic",
+    "backoff",
     "checks",
     "compat",
     "errors",
+    "image_header",
     "page",
     "registry",
     "seeding",
+    "space",
     "terminal",
 )
 
@@ -101,7 +131,7 @@ def test_only_the_detection_side_imports_mmdet():
 def test_verbs_for_data_import_no_torch_and_help_imports_nothing_heavy():
     heavy = "sorted({'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmseg'} & set(sys.modules))"
     assert python(f"import sos_mm.cli, sys; sos_mm.cli._new_parser().format_help(); print({heavy})") == "[]"
-    verbs = "synthesize, preview, index, cutout, browse, validate, convert, audit, steer, refer, config"
+    verbs = "synthesize, preview, download, index, cutout, browse, validate, convert, audit, steer, refer, draw, config"
     assert python(f"from sos_mm.cli import {verbs}; import sys; print('torch' in sys.modules)") == "False"
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.helpers.config_tables import CONFIGS, braces, configs_of, tables
 
 ROOT = CONFIGS.parent
-FAMILIES = ("detection", "grounding", "segmentation", "sod_diffusion", "synthesis")
+FAMILIES = ("detection", "grounding", "segmentation", "segments", "sod_diffusion", "synthesis")
 PAGES = sorted(
     str(path.relative_to(ROOT)) for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *CONFIGS.rglob("*.md"))
 )

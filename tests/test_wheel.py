@@ -93,7 +93,7 @@ def test_wheel_holds_configs_and_tools(wheel):
         f"configs/{name}" for name in config_names()
     }
     tools = {path.name for path in (REPOSITORY / "tools").iterdir() if path.suffix in (".py", ".sh")}
-    needs_clone = {"environment.sh", "make_sample_bank.py", "quickstart.sh", "run_tests.sh"}
+    needs_clone = {"environment.sh", "make_sample_bank.py", "quickstart.sh", "run_tests.sh", "test_files.sh"}
     assert {name.removeprefix("tools/") for name in shipped if name.startswith("tools/")} == tools - needs_clone
     assert "model-index.yml" in shipped
     assert not [name for name in files if name.startswith(("configs/", "tools/", "tests/"))]

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from sos_mm.cli.ending import command
+from sos_mm.engine.checkpoints import read_checkpoint
 from sos_mm.engine.launch import leave_out_pretrained
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs/sod_diffusion/sod_diffusion_swinb_released.py"
@@ -39,7 +40,7 @@ def main() -> None:
     from sos_mm.saliency.apis import released_checkpoint
 
     if args.back:
-        checkpoint = torch.load(args.back, map_location="cpu", weights_only=True)
+        checkpoint = read_checkpoint(args.back)
         released_checkpoint.export_released(checkpoint, args.unet, args.branch)
         print(f"{args.unet} and {args.branch}: the authors' names")
         return

@@ -11,31 +11,51 @@
 #
 # REMOVE_FIRST=yes makes the environment anew.
 #
+# Before it, the script sets CALLED_FROM, from which relative paths of these variables count:
+#
 # SOS_MM_CACHE      where environments and built wheels are kept (default ~/.cache/sos_mm)
 # SOS_MM_VENV       the environment's folder (default: in SOS_MM_CACHE, named by the pins)
 # SOS_MM_PYTHON     the Python to start from (default python3.10 for classic, else python3.11; then python3)
 # MMCV_FIND_LINKS   a folder or page of prebuilt mmcv wheels, used instead of compiling
 
-REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-SOS_MM_CACHE=${SOS_MM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sos_mm}
-export PIP_DISABLE_PIP_VERSION_CHECK=1
-
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 stop() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# With it, `cd` goes elsewhere and prints where it went.
+unset CDPATH
+REPOSITORY=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd)
+if [ -z "${SOS_MM_CACHE:-}" ] && [ -z "${XDG_CACHE_HOME:-}" ] && [ -z "${HOME:-}" ]; then
+    stop "HOME is not set: name a folder for environments and wheels in SOS_MM_CACHE"
+fi
+SOS_MM_CACHE=${SOS_MM_CACHE:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/sos_mm}
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+
+# absolute PATH: the path as seen from the folder that the script was called from.
+absolute() { case $1 in /*) printf '%s' "$1" ;; *) printf '%s' "${CALLED_FROM:-$PWD}/$1" ;; esac; }
+
+SOS_MM_CACHE=$(absolute "$SOS_MM_CACHE")
+# A folder that is removed when the script ends, however it ends.
+SCRATCH=
+trap 'if [ -n "$SCRATCH" ]; then rm -rf -- "$SCRATCH"; fi' EXIT
 
 # python_version LINEAGE: the one that its pins are verified on.
 python_version() { if [ "$1" = classic ]; then echo 3.10; else echo 3.11; fi; }
 
 find_python() { # find_python LINEAGE
-    local candidate wanted
+    local candidate wanted candidates
     wanted=$(python_version "$1")
-    for candidate in ${SOS_MM_PYTHON:-python$wanted python3}; do
+    candidates=("python$wanted" python3)
+    if [ -n "${SOS_MM_PYTHON:-}" ]; then
+        candidates=("$SOS_MM_PYTHON")
+        case $SOS_MM_PYTHON in */*) candidates=("$(absolute "$SOS_MM_PYTHON")") ;; esac
+    fi
+    for candidate in "${candidates[@]}"; do
         if "$candidate" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$wanted')" 2>/dev/null; then
             command -v "$candidate"
             return
         fi
     done
-    stop "Python $wanted was not found (tried: ${SOS_MM_PYTHON:-python$wanted python3})." \
+    stop "Python $wanted was not found (tried: ${candidates[*]})." \
         "The pins of $1 are verified on $wanted alone; install it and name it in SOS_MM_PYTHON."
 }
 
@@ -77,39 +97,46 @@ print(tag)
 PY
 }
 
+has_wheel() { # has_wheel FOLDER
+    local file
+    for file in "$1"/*.whl; do
+        if [ -e "$file" ]; then return; fi
+    done
+    return 1
+}
+
 # build_mmcv LINEAGE OPS: a wheel of mmcv in a folder of our own. pip's own cache must not be used: it
 # knows neither which torch a wheel was compiled against nor whether the operators are in it.
 build_mmcv() {
-    local requirement torch_pin cuda=none python folder scratch
+    local requirement torch_pin cuda=none python folder
     python=$(python_version "$1")
     requirement=$(pin "$1" "$([ "$1" = onedl ] && echo onedl-mmcv || echo mmcv)")
     torch_pin=$(pin "$1" torch)
     [ "$2" = ops ] && cuda=$(cuda_tag)
     folder=$SOS_MM_CACHE/wheels/py${python//./}-${torch_pin//==/}-$cuda-${requirement//==/}-$2
     MMCV_WHEELS=$folder
-    if compgen -G "$folder/*.whl" >/dev/null; then return; fi
+    if has_wheel "$folder"; then return; fi
     mkdir -p "$SOS_MM_CACHE/wheels"
-    scratch=$(mktemp -d "$SOS_MM_CACHE/wheels/.building.XXXXXX")
-    # shellcheck disable=SC2064 # The name is local: it must be expanded now.
-    trap "rm -rf '$scratch'" EXIT
+    SCRATCH=$(mktemp -d "$SOS_MM_CACHE/wheels/.building.XXXXXX")
     if [ "$2" = ops ] && [ -n "${MMCV_FIND_LINKS:-}" ]; then
+        if [ -d "$(absolute "$MMCV_FIND_LINKS")" ]; then MMCV_FIND_LINKS=$(absolute "$MMCV_FIND_LINKS"); fi
         say "Taking a prebuilt wheel of $requirement from $MMCV_FIND_LINKS"
-        pip wheel --no-deps --no-index --find-links "$MMCV_FIND_LINKS" -w "$scratch" "$requirement"
+        pip wheel --no-deps --no-index --find-links "$MMCV_FIND_LINKS" -w "$SCRATCH" "$requirement"
     elif [ "$2" = ops ]; then
         say "Compiling $requirement for $cuda: 12 to 18 minutes on two cores, once (kept in $folder)"
         pip install --quiet ninja psutil packaging wheel
         # Where torch sees a GPU, mmcv compiles for it, whatever FORCE_CUDA says.
         if [ "$cuda" = cpu ]; then local CUDA_VISIBLE_DEVICES= && export CUDA_VISIBLE_DEVICES; fi
         CFLAGS=-g0 MMCV_WITH_OPS=1 FORCE_CUDA=$([ "$cuda" = cpu ] && echo 0 || echo 1) MAX_JOBS=${MAX_JOBS:-$(nproc)} \
-            pip wheel --no-build-isolation --no-deps --no-cache-dir -w "$scratch" "$requirement"
+            pip wheel --no-build-isolation --no-deps --no-cache-dir -w "$SCRATCH" "$requirement"
     else
         say "Building $requirement without compiled operators"
         # Its setup.py compiles them wherever it can import torch, so it is built where it cannot.
-        pip wheel --quiet --no-deps --no-cache-dir -w "$scratch" "$requirement"
+        pip wheel --quiet --no-deps --no-cache-dir -w "$SCRATCH" "$requirement"
     fi
-    compgen -G "$scratch/*.whl" >/dev/null || stop "no wheel of $requirement came out; see the lines above"
-    rm -rf "$folder" && mv -T "$scratch" "$folder"
-    trap - EXIT
+    has_wheel "$SCRATCH" || stop "no wheel of $requirement came out; see the lines above"
+    rm -rf -- "$folder" && mv -T -- "$SCRATCH" "$folder"
+    SCRATCH=
 }
 
 # own_folder: $VENV may be made or made anew only where it is empty or ours.
@@ -123,7 +150,7 @@ own_folder() {
 # empty_environment: removes all but the mark that the folder is ours.
 empty_environment() {
     echo making >"$VENV/.sos_mm"
-    find "$VENV" -mindepth 1 -maxdepth 1 ! -name .sos_mm -exec rm -rf {} +
+    find "$VENV" -mindepth 1 -maxdepth 1 ! -name .sos_mm -exec rm -rf -- {} +
 }
 
 make_environment() {
@@ -132,7 +159,10 @@ make_environment() {
     extras=$(IFS=,; echo "$lineage${*:+,$*}")
     PYTHON=$(find_python "$lineage") || exit 1
     hash=$(pins_hash "$lineage" "$ops" "$@")
-    VENV=${SOS_MM_VENV:-$SOS_MM_CACHE/environments/$lineage-$ops-$hash}
+    VENV=$(absolute "${SOS_MM_VENV:-$SOS_MM_CACHE/environments/$lineage-$ops-$hash}")
+    case $VENV$REPOSITORY in
+    *:*) stop "there must be no colon, which separates folders in PATH, in $VENV (the environment's folder) and $REPOSITORY" ;;
+    esac
     stamp="$hash $REPOSITORY"
     own_folder
     exec 9>"$VENV.lock"

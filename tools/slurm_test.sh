@@ -3,7 +3,8 @@
 #
 # GPUS, GPUS_PER_NODE, CPUS_PER_TASK, SRUN_ARGS: what to ask slurm for.
 set -euo pipefail
-[ $# -ge 4 ] || { sed -n 2p "$0" >&2; exit 2; }
+SELF=$(readlink -f -- "$0") TOOLS=$(dirname -- "$(readlink -f -- "$0")")
+[ $# -ge 4 ] || { sed -n 2p "$SELF" >&2; exit 2; }
 PARTITION=$1 JOB_NAME=$2 CONFIG=$3 CHECKPOINT=$4
 shift 4
 GPUS=${GPUS:-8}
@@ -14,4 +15,4 @@ GPUS_PER_NODE=${GPUS_PER_NODE:-$((GPUS < 8 ? GPUS : 8))}
 exec srun -p "$PARTITION" --job-name="$JOB_NAME" --gres=gpu:"$GPUS_PER_NODE" \
     --ntasks="$GPUS" --ntasks-per-node="$GPUS_PER_NODE" --cpus-per-task="${CPUS_PER_TASK:-5}" \
     --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
-    python -u "$(dirname "$0")/test.py" "$CONFIG" "$CHECKPOINT" --launcher slurm "$@"
+    python -u "$TOOLS/test.py" "$CONFIG" "$CHECKPOINT" --launcher slurm "$@"

@@ -8,7 +8,7 @@ that of the mask, and the ODVG files beside them are invalid (see `sos_mm.annota
 from collections import Counter
 from collections.abc import Iterator
 
-from sos_mm.checks import check_range
+from sos_mm.checks import check_integer
 from sos_mm.formats.mdetr import Expression, Target, to_mdetr
 from sos_mm.formats.odvg import boxes_by_phrase, chunks, detection_line, grounding_line, instance_record
 from sos_mm.formats.panoptic import PanopticFile
@@ -50,7 +50,7 @@ def grounding_lines(file: PanopticFile, max_characters: int | None = None, seed:
         ValueError: If ``max_characters`` is below 1 or ``seed`` below 0.
     """
     if max_characters is not None:
-        check_range("max_characters", max_characters, 1, 2**31)
+        check_integer("max_characters", max_characters, 1, 2**31)
     for index, (image, segments) in enumerate(file.images()):
         groups = boxes_by_phrase((phrase_of(file, each), box) for each, box in segments)
         order = generator(seed, Purpose.CAPTION, index).permutation(len(groups)).tolist()

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from sos_mm.checks import check_folder
-from sos_mm.formats.boxes import BOXES, clip, xywh_to_xyxy
+from sos_mm.formats.boxes import XYWHS, clip, xywh_to_xyxy
 from sos_mm.formats.json_reader import read_lists
 from sos_mm.formats.odvg import boxes_by_phrase, chunks, grounding_line, read_grounding
 from sos_mm.formats.panoptic import read_map
 from sos_mm.formats.phrases import clean_phrase
-from sos_mm.formats.records import INTEGER, OBJECTS, TEXT, WORDS, Record, check_record
+from sos_mm.formats.records import FILE, INTEGER, OBJECTS, TEXT, WORDS, Record, check_record
 
-_REGION = {"phrase": TEXT, "bboxes": BOXES}
+_REGION = {"phrase": TEXT, "bboxes": XYWHS}
 
 
 def rebuilt_lines(
@@ -77,8 +77,8 @@ def repaired_panoptic(
         FileNotFoundError: If the file, the folder or a mask does not exist.
         ValueError: If the file is not of that kind.
     """
-    annotation = {"file_name": WORDS, "segments_info": OBJECTS}
-    content = read_lists(path, images={"file_name": WORDS}, annotations=annotation, categories={"name": WORDS})
+    annotation = {"file_name": FILE, "segments_info": OBJECTS}
+    content = read_lists(path, images={"file_name": FILE}, annotations=annotation, categories={"name": WORDS})
     folder = check_folder(masks, "`masks`")
     left_out = Counter() if left_out is None else left_out
     for annotation in content["annotations"]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sos_mm.atomic import write_atomic
 from sos_mm.checks import writable_folder
-from sos_mm.formats.json_reader import check_lists, read_lists
+from sos_mm.formats.json_reader import check_known, check_lists, read_lists
 from sos_mm.formats.json_writer import write_json_lists
-from sos_mm.formats.records import ID, INTEGER
+from sos_mm.formats.records import ID, INTEGER, by_id, check_one_kind
 from sos_mm.seeding import Purpose, generator
 
 
@@ -46,8 +47,7 @@ def draw_subsets(image_ids: Sequence[int], percents: Sequence[float], seed: int 
     """
     if not percents or not all(0 < percent <= 100 for percent in percents) or len(set(percents)) < len(percents):
         raise ValueError(f"`percents` must be numbers over 0, up to 100, each once, but got {list(percents)}.")
-    if len({isinstance(id, str) for id in image_ids}) > 1:
-        raise ValueError("Ids of images must be all numbers or all text, but some are the one, some the other.")
+    check_one_kind(image_ids, "The images")
     ids = sorted(image_ids)
     if not ids or len(set(ids)) < len(ids):
         raise ValueError(f"Images must have ids of their own, but {len(ids)} images have {len(set(ids))}.")
@@ -71,13 +71,20 @@ def make_subsets(path: str | Path, out: str | Path, percents: Sequence[float], s
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind; names the line. Also the errors of `draw_subsets`.
+        ValueError: If it is not of that kind, an annotation is of no image or of no category of the file, or two
+            subsets would have one name; names the line. Also the errors of `draw_subsets`.
     """
     content = read_lists(path, images={"id": ID}, annotations={"image_id": ID})
-    if "categories" in content:
+    by_id(content["images"], f"Images of {path}")
+    check_known(content, path, "image_id", "images")
+    if content.get("categories") is not None:
         check_lists(content, path, categories={})
     if _has_counts(content):
         check_lists(content, path, categories={"id": INTEGER}, annotations={"category_id": INTEGER})
+        check_known(content, path, "category_id", "categories")
+    names = [f"{percent:g}" for percent in percents]
+    if len(set(names)) < len(names):
+        raise ValueError(f"`percents` must differ in their first six digits, but got {list(percents)}.")
     out = writable_folder(out, "The folder of the subsets")
     parts = draw_subsets([image["id"] for image in content["images"]], percents, seed)
     return [_write(content, set(ids), percent, out, Path(path).stem) for percent, ids in parts.items()]
@@ -93,12 +100,12 @@ def _write(content: dict[str, Any], ids: set[int], percent: float, out: Path, st
     file = out / f"{stem}_{percent:g}percent.json"
     write_json_lists(file, part)
     listed = file.with_name(f"{file.stem}_ids.txt")
-    listed.write_text("".join(f"{id}\n" for id in sorted(ids)), encoding="utf-8")
+    write_atomic(listed, "".join(f"{id}\n" for id in sorted(ids)).encode())
     return Subset(percent, file, listed, len(ids))
 
 
 def _has_counts(content: dict[str, Any]) -> bool:
-    return any("image_count" in each for each in content.get("categories", ()))
+    return any("image_count" in each for each in content.get("categories") or ())
 
 
 def _recounted(part: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from sos_mm.annotations.findings import Findings
 from sos_mm.annotations.validate_coco import CocoCheck, LvisCheck, MdetrCheck, PanopticCheck
 from sos_mm.annotations.validate_lines import check_odvg, check_refs
-from sos_mm.checks import check_choice, check_folder, check_range
+from sos_mm.checks import check_choice, check_folder, check_integer, check_range
 from sos_mm.formats.json_reader import AnnotationFileError, is_json_lines, members, position, read_text
 from sos_mm.formats.odvg import read_label_map
 
@@ -35,7 +35,7 @@ class Options:
 
     def __post_init__(self):
         check_range("tolerance", self.tolerance, 0, 2**31)
-        check_range("show", self.show, 1, 2**31)
+        check_integer("show", self.show, 1, 2**31)
         for name in ("images", "masks"):
             if getattr(self, name) is not None:
                 check_folder(getattr(self, name), f"`{name}`")

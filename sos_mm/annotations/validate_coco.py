@@ -9,19 +9,51 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from sos_mm.annotations.findings import Findings
+from sos_mm.checks import check_image_size, image_size
 from sos_mm.formats.boxes import box_complaint
 from sos_mm.formats.json_reader import Member
 from sos_mm.formats.lvis import FREQUENCIES, url_name
 from sos_mm.formats.mdetr import NO_TARGET
 from sos_mm.formats.odvg import spans_complaint
 from sos_mm.formats.panoptic import read_map
-from sos_mm.formats.records import NO_LIMIT, Complaint, is_integer, is_size, size_complaint
+from sos_mm.formats.records import (
+    FLAG,
+    ID,
+    NO_LIMIT,
+    WORDS,
+    Complaint,
+    are_finite,
+    is_below,
+    is_integer,
+    is_size,
+    size_complaint,
+)
 from sos_mm.formats.rle import mask_complaint, rle_complaint, rle_totals
 
 if TYPE_CHECKING:
     from sos_mm.annotations.validate import Options
 
 Record = dict[str, Any]
+
+
+def told(record: Record, key: str) -> str:
+    """Returns how a finding tells a member of a record: its value, or that it is missing."""
+    return repr(record[key])[:80] if key in record else f"no `{key}`"
+
+
+def image_complaint(path: Path, record: Record) -> Complaint:
+    """Compares an image file, by its header, with its record; returns what is wrong, or None."""
+    if not path.is_file():
+        return "the image file must be there", str(path)
+    try:
+        found = image_size(path)
+        if is_size(record.get("height")) and is_size(record.get("width")) and record["height"] < NO_LIMIT:
+            check_image_size(found, (record["height"], record["width"]), path)
+    except (OSError, ValueError) as error:
+        return "the image file must be readable, and of the size that is annotated", str(error)
+    return None
+
+
 _MASKS_AT_A_TIME = 1000
 
 
@@ -36,6 +68,8 @@ class CocoCheck:
     lists: tuple[str, ...] = ("images", "annotations", "categories")
     # Whether two images may have the same file.
     shared_files = False
+    # Whether the evaluation of such files reads `iscrowd` of each annotation.
+    needs_crowd = True
 
     def __init__(self, findings: Findings, options: "Options"):
         self.findings, self.options = findings, options
@@ -102,26 +136,30 @@ class CocoCheck:
     def image(self, record: Record, position: int) -> None:
         """Checks an entry of ``images``."""
         id, owner = record.get("id"), f"image {record.get('id')!r}"
-        if not is_integer(id) and not isinstance(id, str):
-            self.findings.add(position, "an image must have an `id`", repr(id))
+        if not ID.holds(id):
+            self.findings.add(position, "an image must have an `id`, an integer or a text", told(record, "id"))
         elif id in self.images:
             self.findings.add(position, "ids of images must differ", f"{id!r} again")
+        elif self.images and type(id) is not type(next(iter(self.images))):
+            self.findings.add(position, "ids of images must be all integers or all texts", owner)
         if self.complain(position, size_complaint(record), owner):
             record = record | {"height": NO_LIMIT, "width": NO_LIMIT}
         self.file(record, position, owner)
-        if isinstance(id, int | str):
-            self.images[id], self.positions[id] = record, position
+        if ID.holds(id):
+            self.images.setdefault(id, record)
+            self.positions.setdefault(id, position)
 
     def file(self, record: Record, position: int, owner: str) -> None:
         """Checks the name of an image's file, and that the file exists."""
         name = self.file_name(record)
-        if not isinstance(name, str) or not name:
-            self.findings.add(position, "an image must have a `file_name`", owner)
+        if not is_below(name):
+            reason = "an image must have a `file_name`, a path below the folder of images"
+            self.findings.add(position, reason, f"{owner}: {name!r}"[:120])
             return
         if name in self._files and not self.shared_files:
-            self.findings.add(position, "files of images must differ", f"{owner}: {name} again")
-        if name not in self._files and self.options.images and not (Path(self.options.images) / name).is_file():
-            self.findings.add(position, "the image file must be there", f"{owner}: {name}")
+            self.findings.add(position, "files of images must differ", f"{owner}: {name!r} again")
+        if name not in self._files and self.options.images:
+            self.complain(position, image_complaint(Path(self.options.images) / name, record), owner)
         self._files.add(name)
 
     def file_name(self, record: Record) -> Any:
@@ -131,7 +169,7 @@ class CocoCheck:
     def category(self, record: Record, position: int) -> None:
         """Checks an entry of ``categories``."""
         id, name = record.get("id"), record.get("name")
-        if not is_integer(id) or not isinstance(name, str) or not name:
+        if not is_integer(id) or not WORDS.holds(name):
             self.findings.add(position, "a category must have an `id` and a `name`", f"{id!r}, {name!r}")
         elif id in self.categories:
             self.findings.add(position, "ids of categories must differ", f"{id} again")
@@ -154,7 +192,7 @@ class CocoCheck:
         """Checks the id of an annotation."""
         id = record.get("id")
         if not is_integer(id):
-            self.findings.add(position, "an annotation must have an `id`", repr(id))
+            self.findings.add(position, "an annotation must have an `id`, an integer", told(record, "id"))
         elif id in self._ids:
             self.findings.add(position, "ids of annotations must differ", f"{id} again")
         else:
@@ -163,9 +201,9 @@ class CocoCheck:
     def size_of_image(self, record: Record, position: int, owner: str) -> tuple[int, int]:
         """Returns height and width of an annotation's image, which must exist; without limit if they are unknown."""
         id = record.get("image_id")
-        image = self.images.get(id) if isinstance(id, int | str) else None
+        image = self.images.get(id) if ID.holds(id) else None
         if image is None:
-            if self.complete("images") or not isinstance(id, int | str):
+            if self.complete("images") or not ID.holds(id):
                 self.findings.add(position, "`image_id` must be one of `images`", f"{owner}: {id!r}"[:80])
             return NO_LIMIT, NO_LIMIT
         return image["height"], image["width"]
@@ -174,7 +212,7 @@ class CocoCheck:
         """Notes an annotation's category; `end` checks that it exists."""
         category = record.get("category_id")
         if not is_integer(category):
-            self.findings.add(position, "`category_id` must be an integer", repr(category))
+            self.findings.add(position, "`category_id` must be an integer", told(record, "category_id"))
         else:
             self.used_categories.setdefault(category, position)
 
@@ -183,12 +221,15 @@ class CocoCheck:
         box: Any = record.get("bbox")
         area: Any = record.get("area")
         bad_box = self.complain(position, box_complaint(box, size, self.options.tolerance), owner)
-        if type(area) not in (int, float) or not area > 0:
+        if not are_finite([area]) or not area > 0:
             self.findings.add(position, "`area` must be over 0", f"{owner}: {area!r}")
         # A pixel more on each side, since masks of polygons are rounded to pixels.
         elif not bad_box and area > (box[2] + 1) * (box[3] + 1):
             self.findings.add(position, "`area` must not be larger than the box", f"{owner}: {area} in {box}")
-        if record.get("iscrowd", 0) not in (0, 1):
+        if self.needs_crowd and not FLAG.holds(record.get("iscrowd")):
+            reason = "`iscrowd` must be 0 or 1, and be there: COCO's evaluation reads it"
+            self.findings.add(position, reason, f"{owner}: {told(record, 'iscrowd')}")
+        elif not FLAG.holds(record.get("iscrowd", 0)):
             self.findings.add(position, "`iscrowd` must be 0 or 1", f"{owner}: {record['iscrowd']!r}")
         if record.get("segmentation") is not None and size[0] < NO_LIMIT:
             self._mask(record["segmentation"], position, owner, size, area)
@@ -216,9 +257,18 @@ class CocoCheck:
 class LvisCheck(CocoCheck):
     """Validates LVIS files: COCO's checks, frequencies, and negative and not exhaustively annotated categories."""
 
+    needs_crowd = False
+
     def __init__(self, findings: Findings, options: "Options"):
         super().__init__(findings, options)
         self._present: dict[Any, set[int]] = defaultdict(set)
+
+    def file(self, record: Record, position: int, owner: str) -> None:
+        """Checks ``coco_url``, and ``file_name`` where there is one too: other readers prefer it."""
+        super().file(record, position, owner)
+        if record.get("file_name") and not is_below(record["file_name"]):
+            reason = "`file_name` must be a path below the folder of images"
+            self.findings.add(position, reason, f"{owner}: {told(record, 'file_name')}")
 
     def file_name(self, record: Record) -> Any:
         """Returns the path as mmdet's `LVISV1Dataset` does: the last two parts of ``coco_url``."""
@@ -234,7 +284,7 @@ class LvisCheck(CocoCheck):
     def category_of(self, record: Record, position: int) -> None:
         """Notes the categories of an image."""
         super().category_of(record, position)
-        if is_integer(record.get("category_id")) and isinstance(record.get("image_id"), int | str):
+        if is_integer(record.get("category_id")) and ID.holds(record.get("image_id")):
             self._present[record["image_id"]].add(record["category_id"])
 
     def end(self, complete: bool) -> None:
@@ -262,16 +312,24 @@ class LvisCheck(CocoCheck):
 class PanopticCheck(CocoCheck):
     """Validates COCO panoptic files, with an annotation for each image, and their PNG files if the folder is given."""
 
+    def category(self, record: Record, position: int) -> None:
+        """Checks an entry of ``categories``."""
+        super().category(record, position)
+        if not FLAG.holds(record.get("isthing")):
+            reason = "`isthing` must be 0 or 1, and be there: panopticapi and mmdet read it"
+            self.findings.add(position, reason, f"category {record.get('id')!r}: {told(record, 'isthing')}")
+
     def annotation(self, record: Record, position: int) -> None:
         """Checks the segments of an image."""
         owner = f"annotation of image {record.get('image_id')!r}"
         size = self.size_of_image(record, position, owner)
-        if isinstance(record.get("image_id"), int | str):
+        if ID.holds(record.get("image_id")):
             if record["image_id"] in self._ids:
                 self.findings.add(position, "an image must have one annotation", owner)
             self._ids.add(record["image_id"])
-        segments, name = record.get("segments_info"), record.get("file_name")
-        if not isinstance(segments, list) or not isinstance(name, str) or not name:
+        segments: Any = record.get("segments_info")
+        name: Any = record.get("file_name")
+        if not isinstance(segments, list) or not is_below(name):
             self.findings.add(position, "an annotation must have `segments_info` and a `file_name`", owner)
             return
         ids: list[Any] = [each.get("id") for each in segments if isinstance(each, dict)]
@@ -283,6 +341,9 @@ class PanopticCheck(CocoCheck):
         for segment in segments:
             self.findings.records["segments"] += 1
             self.category_of(segment, position)
+            for key in ("phrase", "short_phrase"):
+                if not isinstance(segment.get(key), str | None):
+                    self.findings.add(position, f"`{key}` must be text", f"{owner}: {told(segment, key)}")
             self.region(segment, position, f"{owner}, segment {segment['id']}", size)
         if self.options.masks:
             self._compare(Path(self.options.masks) / name, segments, size, position, owner)
@@ -315,6 +376,7 @@ class MdetrCheck(CocoCheck):
 
     lists = ("images", "annotations")
     shared_files = True
+    needs_crowd = False
 
     def __init__(self, findings: Findings, options: "Options"):
         super().__init__(findings, options)
@@ -326,6 +388,9 @@ class MdetrCheck(CocoCheck):
         owner = f"expression {record.get('id')!r}"
         if not isinstance(record.get("caption"), str) or not record["caption"].strip():
             self.findings.add(position, "an expression must have a `caption`", f"{owner}: {record.get('caption')!r}")
+        if not ID.holds(record.get("original_id", 0)) and record["original_id"] is not None:
+            reason = "`original_id` must be an integer or a text"
+            self.findings.add(position, reason, f"{owner}: {told(record, 'original_id')}")
         if not isinstance(record.get("dataset_name"), str):
             self.findings.add(position, "an expression must have a `dataset_name`", owner)
         distractors, size = record.get("distractors", []), (record.get("height"), record.get("width"))
@@ -343,12 +408,12 @@ class MdetrCheck(CocoCheck):
         size = self.size_of_image(record, position, owner)
         self.category_of(record, position)
         image = record.get("image_id")
-        if isinstance(image, int | str):
+        if ID.holds(image):
             self._targets[image].append(cast(int, record.get("category_id")))
         if record.get("category_id") == NO_TARGET:
             return
         self.region(record, position, owner, size)
-        caption = self.images.get(image, {}).get("caption") if isinstance(image, int | str) else None
+        caption = self.images.get(image, {}).get("caption") if ID.holds(image) else None
         if "tokens_positive" in record and isinstance(caption, str):
             self.complain(position, spans_complaint(record["tokens_positive"], caption), owner)
 

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sos_mm.annotations.findings import Findings
+from sos_mm.annotations.validate_coco import image_complaint
 from sos_mm.formats.boxes import box_complaint
 from sos_mm.formats.json_reader import AnnotationFileError, members, try_json_lines
 from sos_mm.formats.odvg import phrase_complaint, region_boxes
 from sos_mm.formats.odvg import spans_complaint as check_spans
-from sos_mm.formats.records import Complaint, is_integer, size_complaint
+from sos_mm.formats.records import WORDS, Complaint, is_below, is_integer, size_complaint
 
 if TYPE_CHECKING:
     from sos_mm.annotations.validate import Options
@@ -55,11 +56,14 @@ class _OdvgCheck:
 
     def _file(self, record: Record, number: int) -> None:
         name = record.get("filename")
-        if not isinstance(name, str) or not name:
-            self.findings.add(number, "a line must have a `filename`", repr(name))
+        if not is_below(name):
+            self.findings.add(
+                number, "a line must have a `filename`, a path below the folder of images", repr(name)[:80]
+            )
             return
-        if name not in self._files and self.options.images and not (Path(self.options.images) / name).is_file():
-            self.findings.add(number, "the image file must be there", name)
+        assert isinstance(name, str), "`is_below` has seen to it"
+        if name not in self._files and self.options.images:
+            self._complain(number, image_complaint(Path(self.options.images) / name, record), f"{name}: ")
         self._files.add(name)
 
     def _detection(self, record: Record, number: int, size: tuple[int, int]) -> None:
@@ -83,6 +87,12 @@ class _OdvgCheck:
             self.findings.add(number, "`label` must be an integer from 0", repr(label))
         elif self._fixed and label not in self.names:
             self.findings.add(number, "`label` must be in the label map", repr(label))
+        elif category is None and label not in self.names:
+            self.findings.add(
+                number, "an object must have a `category`, or its label a name in the label map", f"{label}"
+            )
+        elif category is not None and not WORDS.holds(category):
+            self.findings.add(number, "`category` must be text that is not blank", repr(category)[:80])
         elif category is not None and self.names.setdefault(label, category) != category:
             detail = f"{label} is {self.names[label]!r}, here it is {category!r}"
             self.findings.add(number, "a label must stand for one category", detail)

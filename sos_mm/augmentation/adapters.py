@@ -200,6 +200,8 @@ def paint_labels(seg_map: np.ndarray, pasted: Pasted) -> np.ndarray:
         ValueError: If the map has another size, or its type cannot hold a label.
     """
     _check_map("gt_seg_map", seg_map, pasted)
+    if seg_map.dtype.kind not in "iu":
+        raise ValueError(f"`gt_seg_map` must hold integers, but is {seg_map.dtype}.")
     largest = pasted.labels.max(initial=0)
     if largest > np.iinfo(seg_map.dtype).max:
         raise ValueError(f"`gt_seg_map` must hold labels up to {largest}, but is {seg_map.dtype}.")
@@ -210,6 +212,10 @@ def paint_labels(seg_map: np.ndarray, pasted: Pasted) -> np.ndarray:
 def paint_saliency(saliency: np.ndarray, pasted: Pasted, value: float) -> np.ndarray:
     """Returns a copy of a saliency map (H, W) with a value in [0, 1] on the pasted objects."""
     _check_map("gt_saliency", saliency, pasted)
+    # Written so that NaN is refused too.
+    if saliency.dtype.kind != "f" or (saliency.size and not (saliency.min() >= 0 and saliency.max() <= 1)):
+        got = f"{saliency.dtype} from {saliency.min():g} to {saliency.max():g}"
+        raise ValueError(f"`gt_saliency` must hold floats in [0, 1], but got {got}.")
     return np.where(pasted.cover > 0, saliency.dtype.type(value), saliency)
 
 

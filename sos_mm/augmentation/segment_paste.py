@@ -27,7 +27,7 @@ from sos_mm.augmentation.captions import caption_holds, estimated_tokens, possib
 from sos_mm.augmentation.label_mapper import UNKNOWN, Caption, class_names, names_of_labels
 from sos_mm.augmentation.paste_source import PasteSource
 from sos_mm.augmentation.word_safe import collect_words
-from sos_mm.checks import check_choice, check_range, one_name, require
+from sos_mm.checks import check_boolean, check_choice, check_integer, check_names, check_range, one_name, require
 from sos_mm.composition.compositor import render, resolve_visibility
 from sos_mm.composition.effects.step import build_steps
 from sos_mm.composition.layouts.prior import LayoutError, LayoutPrior, build_layout
@@ -41,6 +41,9 @@ from sos_mm.seeding import Purpose, generator, image_id
 from sos_mm.segments.bank import STRATEGIES, Bank
 from sos_mm.segments.factory import check_bank
 from sos_mm.segments.words import ENDANGERED
+
+# Annotations of a sample that are updated. (Raw `instances` and `seg_map_path` stay as the data set gave them.)
+_UPDATED = ("gt_bboxes", "gt_bboxes_labels", "gt_ignore_flags", "gt_masks", "gt_seg_map", "gt_saliency")
 
 
 @TRANSFORMS.register_module()
@@ -138,11 +141,14 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         for name, value in (("prob", prob), ("min_visible_share", min_visible_share), ("saliency", saliency)):
             check_range(name, value, 0, 1)
         for name, value in (("min_area", min_area), ("max_tokens", max_tokens)):
-            check_range(name, value, 1, 2**31)
+            check_integer(name, value, 1, 2**31)
         for name, value in (("start_epoch", start_epoch), ("warmup_epochs", warmup_epochs), ("seed", seed)):
-            check_range(name, value, 0, 2**31)
+            check_integer(name, value, 0, 2**31)
         if stop_epoch is not None:
-            check_range("stop_epoch", stop_epoch, start_epoch, 2**31)
+            check_integer("stop_epoch", stop_epoch, start_epoch, 2**31)
+        check_boolean("with_mask", with_mask)
+        if classes is not None and not isinstance(classes, str):
+            check_names("classes", classes)
         self.bank, self.classes, self.unknown = bank, classes, unknown
         self.prob, self.sampling = prob, sampling
         if max_enlargement is not None:
@@ -173,7 +179,8 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
 
         Raises:
             ValueError: If an annotation has a type or size that is not supported, masks are missing although
-                ``with_mask`` requires them, or the bank has a category that is none of the classes.
+                ``with_mask`` requires them, the bank has a category that is none of the classes, or the sample has
+                further annotations of objects, such as ``gt_keypoints``.
             RuntimeError: If an option depends on the epoch and `VisitHook` is missing.
             LayoutError: If not all objects can be placed and the layout has ``crowded='raise'``.
         """
@@ -195,11 +202,15 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         image = results["img"]
         if image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f"`img` must be of shape (H, W, 3), but got {image.shape}.")
-        if image.dtype != np.uint8 and image.size and (image.min() < 0 or 0 < image.max() <= 1):
+        # Written so that NaN is refused too.
+        if image.dtype != np.uint8 and image.size and not (image.min() >= 0 and image.max() <= 255):
+            raise ValueError(f"`img` must hold values in [0, 255], but got {image.min():g} to {image.max():g}.")
+        if image.dtype != np.uint8 and image.size and 0 < image.max() <= 1:
             raise ValueError(
                 f"`img` must hold values in [0, 255], but got {image.min():g} to {image.max():g}: paste before "
                 "normalising."
             )
+        _check_keys(results)
         if "tokens_positive" in results:
             raise ValueError(
                 "`text` must be the data set's own, but phrases were chosen from it already: put SegmentPaste before "
@@ -373,6 +384,25 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             return image
         changed = (before != after).any(axis=2, keepdims=True)
         return np.where(changed, image.astype(original.dtype), original)
+
+
+def _check_keys(results: Mapping[str, Any]) -> None:
+    """Raises ValueError if a sample has annotations that pasting cannot update, or lists of different lengths."""
+    unknown = [key for key in results if key not in _UPDATED and (key.startswith("gt_") or "keypoints" in key)]
+    if unknown:
+        raise ValueError(
+            f"`{unknown[0]}` is an annotation of objects that SegmentPaste cannot make for pasted ones: leave it out "
+            f"of the sample, or SegmentPaste out of the pipeline. It updates {', '.join(_UPDATED)}."
+        )
+    if "gt_bboxes" not in results:
+        return
+    number = len(results["gt_bboxes"])
+    for key in ("gt_bboxes_labels", "gt_ignore_flags", "gt_masks"):
+        if key in results and len(results[key]) != number:
+            raise ValueError(f"`{key}` must be {number}, one for each of `gt_bboxes`, but is {len(results[key])}.")
+    labels = results.get("gt_bboxes_labels")
+    if labels is not None and len(labels) and np.min(labels) < 0:
+        raise ValueError(f"`gt_bboxes_labels` must be at least 0, but got {np.min(labels)}.")
 
 
 def _build_layout(config: Mapping[str, Any], max_enlargement: float | None) -> LayoutPrior:

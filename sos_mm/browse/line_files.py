@@ -7,9 +7,9 @@ from typing import Any
 
 from sos_mm.browse.dataset import GROUNDING, AnnotatedImage, Annotation, Box, DataSet
 from sos_mm.errors import ErrorCollector
-from sos_mm.formats.boxes import four_numbers
-from sos_mm.formats.odvg import region_boxes
-from sos_mm.formats.records import check_below
+from sos_mm.formats.composed import check_objects
+from sos_mm.formats.odvg import INSTANCE, REGION, check_detection, check_grounding, region_boxes
+from sos_mm.formats.records import check_record
 
 KINDS = {"grounding": GROUNDING, "detection": "ODVG detection", "objects": "sidecar of composed objects"}
 
@@ -35,9 +35,8 @@ def read_lines(path: Path, records: Sequence[Mapping[str, Any]], faults: ErrorCo
                 raise ValueError(f"it must hold one of {', '.join(KINDS)}, but holds {str(record)[:60]}.")
             assert kind is not None
             images.append(_READERS[kind](record))
-        except (KeyError, TypeError, ValueError) as error:
-            text = f"it has no {error}." if isinstance(error, KeyError) else str(error)
-            faults.record(ValueError(f"Line {number} of {path}: {text}"))
+        except ValueError as error:
+            faults.record(ValueError(f"Line {number} of {path}: {error}"))
     categories = sorted({each.category for image in images for each in image.annotations})
     return DataSet(path, KINDS[kind] if kind else "JSON lines", tuple(images), tuple(categories))
 
@@ -77,23 +76,30 @@ def _joined(annotation: Annotation, known: Annotation) -> Annotation:
 
 
 def _marked(category: str, box: Any, **more) -> Annotation:
-    box = four_numbers(box)
     return Annotation(category, box, area=float((box[2] - box[0]) * (box[3] - box[1])), **more)
 
 
 def _image(record: Mapping[str, Any], annotations: Sequence[Annotation]) -> AnnotatedImage:
-    name = check_below(record["filename"], "`filename`")
+    name = record["filename"]
     return AnnotatedImage(name, (record["height"], record["width"]), tuple(annotations), (name,))
 
 
 def _detection(record: Mapping[str, Any]) -> AnnotatedImage:
+    check_detection(record, "it:")
     instances = record["detection"]["instances"]
-    return _image(record, [_marked(str(each["category"]), each["bbox"]) for each in instances])
+    for place, each in enumerate(instances):
+        check_record(each, INSTANCE, f"its instance {place}")
+    # Without names, which a label map may hold, the page shows the numbers.
+    return _image(
+        record, [_marked(each.get("category") or f"label {each['label']}", each["bbox"]) for each in instances]
+    )
 
 
 def _grounding(record: Mapping[str, Any]) -> AnnotatedImage:
+    check_grounding(record, "it:")
     marked = []
-    for region in record["grounding"]["regions"]:
+    for place, region in enumerate(record["grounding"]["regions"]):
+        check_record(region, REGION, f"its region {place}")
         # In some files a phrase is a list of words.
         phrase = region["phrase"] if isinstance(region["phrase"], str) else ", ".join(region["phrase"])
         marked += [_marked(phrase, box) for box in region_boxes(region)]
@@ -101,24 +107,25 @@ def _grounding(record: Mapping[str, Any]) -> AnnotatedImage:
 
 
 def _objects(record: Mapping[str, Any]) -> AnnotatedImage:
-    name = check_below(record["file_name"], "`file_name`")
+    check_objects(record, "it:")
+    name = record["file_name"]
     marked = [
         Annotation(
             each["category"],
-            four_numbers(each["box"]),
+            each["box"],
             area=float(each["area"]),
-            phrase=each.get("phrase", ""),
+            phrase=each.get("phrase") or "",
             mask=each.get("modal"),
-            visible_share=each["visible_share"],
-            truncation=each["truncation"],
-            segment_id=each["segment_id"],
-            limited=each.get("placement", {}).get("limited"),
+            visible_share=each.get("visible_share"),
+            truncation=each.get("truncation"),
+            segment_id=each.get("segment_id") or "",
+            limited=(each.get("placement") or {}).get("limited"),
         )
         for each in record["objects"]
     ]
     ignored = [
         replace(_marked(each["category"], each["box"], mask=each.get("modal")), role="ignore")
-        for each in record.get("ignored", ())
+        for each in record.get("ignored") or ()
     ]
     return AnnotatedImage(name, tuple(record["canvas"]), tuple(marked + ignored), (name,))
 

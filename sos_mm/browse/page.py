@@ -9,7 +9,7 @@ from sos_mm.browse.dataset import DataSet
 from sos_mm.browse.reading import read_annotations, read_dataset
 from sos_mm.browse.samples import FOLDER, sample_records
 from sos_mm.browse.statistics import Figures, figures, per_class
-from sos_mm.checks import check_range, writable_folder
+from sos_mm.checks import check_integer, writable_folder
 from sos_mm.errors import ErrorCollector
 from sos_mm.page import render, source
 
@@ -57,7 +57,7 @@ def write_report(
         NotADirectoryError, PermissionError: If it cannot be written.
     """
     for name, value, low in (("num", num, 0), ("seed", seed, 0), ("max_side", max_side, 64)):
-        check_range(name, value, low, 2**31 - 1)
+        check_integer(name, value, low, 2**31 - 1)
     data_set = read_dataset(data, images, masks, expressions=expressions, broken=broken, progress=progress)
     other = None if compare is None else figures(read_annotations(compare))
     stats, out, faults = figures(data_set), page_folder(out), ErrorCollector(broken)

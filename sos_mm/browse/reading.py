@@ -106,7 +106,7 @@ def _read_file(path: Path, faults: ErrorCollector) -> DataSet:
 
 def _json(path: Path) -> Any:
     """Reads a JSON file; returns a list if it holds JSON lines."""
-    if path.suffix == ".jsonl" and not path.read_text(encoding="utf-8").strip():
+    if path.suffix == ".jsonl" and not path.read_bytes().strip():
         return []
     try:
         content = read_json_or_lines(path)

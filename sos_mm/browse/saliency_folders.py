@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from sos_mm.browse.dataset import SALIENCY, AnnotatedImage, Annotation, DataSet
-from sos_mm.checks import IMAGE_SUFFIXES, check_folder, read_image
+from sos_mm.checks import check_folder, is_listed, list_images, read_mask
 from sos_mm.errors import ErrorCollector
 from sos_mm.terminal import progress_bar
 
@@ -18,7 +18,7 @@ _MASK_WORDS, _IMAGE_WORDS = ("mask", "gt", "truth"), ("image", "img", "rgb")
 
 def find_pair(folder: Path) -> tuple[Path, Path] | None:
     """Finds the folders of images and of masks in a data set's folder, if their names are unambiguous."""
-    children = sorted(child for child in folder.iterdir() if child.is_dir())
+    children = sorted(child for child in folder.iterdir() if child.is_dir() and is_listed(Path(child.name)))
     masks = [child for child in children if any(word in child.name.lower() for word in _MASK_WORDS)]
     images = [c for c in children if c not in masks and any(word in c.name.lower() for word in _IMAGE_WORDS)]
     return (images[0], masks[0]) if len(images) == len(masks) == 1 else None
@@ -53,15 +53,17 @@ def read_saliency(images: Path, masks: Path, faults: ErrorCollector, progress: b
 
 
 def read_saliency_map(path: Path) -> np.ndarray:
-    """Reads a mask as (H, W) uint8: 1 where it is over 128, as saliency metrics do; raises the
-    errors of `read_image`.
-    """
-    return (read_image(path, 1) > 128).view(np.uint8)
+    """Reads a mask as (H, W) uint8: 1 where it is over 128, as saliency metrics do; errors are those of `read_mask`."""
+    return (read_mask(path) > 128).view(np.uint8)
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    return {path.stem: path for path in paths if not path.name.startswith(".")}
+    found: dict[str, Path] = {}
+    for path in list_images(folder):
+        if path.stem in found:
+            raise ValueError(f"{found[path.stem]} and {path} have the same stem: keep one of them.")
+        found[path.stem] = path
+    return found
 
 
 def _image(source: Path | None, path: Path) -> AnnotatedImage:

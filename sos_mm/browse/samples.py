@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from sos_mm.browse.dataset import AnnotatedImage, DataSet
-from sos_mm.checks import read_image
+from sos_mm.checks import check_image_size, read_image
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.rle import decode_mask, encode_mask
 from sos_mm.seeding import Purpose, generator
@@ -42,11 +42,7 @@ def sample_record(image: AnnotatedImage, number: int, out: Path, max_side: int) 
     """
     assert image.path is not None, "the image was not located before"
     pixels = read_image(image.path, 3)
-    if pixels.shape[:2] != tuple(image.size):
-        raise ValueError(
-            f"The image {image.path} must have the {image.size[0]} x {image.size[1]} pixels (height, width) that its "
-            f"annotations are for, but has {pixels.shape[0]} x {pixels.shape[1]}."
-        )
+    check_image_size(pixels.shape[:2], image.size, image.path)
     source, shown = _write_image(pixels, image.path, number, out, max_side)
     record = {
         "name": image.file_name,
@@ -93,6 +89,8 @@ def _objects(image: AnnotatedImage) -> list[dict[str, Any]]:
         mask = None
         if values is not None:
             mask = values == each.mask
+            if not mask.any():
+                raise ValueError(f"The mask of {image.file_name} must show its segment {each.mask}, but does not.")
         elif each.mask is not None:
             mask = decode_mask(each.mask, (height, width), f"object {position} of {image.file_name}")
         objects.append(

@@ -11,12 +11,16 @@ from importlib import import_module
 
 import sos_mm
 from sos_mm.cli.ending import command, refuse
+from sos_mm.cli.hash_seed import fix_hash_seed
 
 VERBS = {
     "synthesize": "compose a data set from a recipe",
     "preview": "draw nine images of a recipe, with and without masks, on one sheet",
+    "download": "download a released data set, and unpack it",
     "index": "make the index of a bank of segments",
+    "relight": "relight a composed data set",
     "cutout": "cut out salient objects of images, folders and videos",
+    "draw": "draw segments from words by a text-to-image model",
     "refer": "write referring expressions that are proved, or check those of others",
     "browse": "make a page about a data set",
     "validate": "check annotation files",
@@ -29,6 +33,9 @@ VERBS = {
     "env": "print versions, and what each part needs",
     "config": "copy out a config that comes with the package",
 }
+# Verbs that call libraries whose draws depend on the order of sets. Only a call with the process's own arguments starts
+# the process anew.
+REPEATABLE = ("train",)
 
 
 def main(argv: Sequence[str] | None = None) -> int | None:
@@ -43,9 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int | None:
     Raises:
         SystemExit: If there is no such verb, or if the verb raises it.
     """
-    argv = sys.argv[1:] if argv is None else list(argv)
-    verb = _new_parser().parse_args(argv[:1]).verb
-    return run(verb, argv[1:], prog=f"sos-mm {verb}")
+    given = sys.argv[1:] if argv is None else list(argv)
+    verb = _new_parser().parse_args(given[:1]).verb
+    if argv is None and verb in REPEATABLE:
+        fix_hash_seed()
+    return run(verb, given[1:], prog=f"sos-mm {verb}")
 
 
 @command()
@@ -63,6 +72,8 @@ def run(verb: str, argv: Sequence[str] | None = None, prog: str | None = None) -
     Raises:
         SystemExit: If the verb's libraries are missing, or as the verb does.
     """
+    if argv is None and verb in REPEATABLE:
+        fix_hash_seed()
     try:
         module = import_module(f"sos_mm.cli.{verb}")
     except (ImportError, RuntimeError) as error:

@@ -138,9 +138,24 @@ def refs_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Converts a file and prints what was left out; an empty result is an error."""
     args, left_out = parse_args(argv, prog), Counter[str]()
+    check_other_file(args)
     number = args.make(args, left_out)
     print(f"{args.out}: {number} written")
     for reason, times in (+left_out).most_common():
         print(f"left out, {times} times: {reason}")
     if not number:
         refuse(f"nothing of {args.source} fits this kind, so {args.out} is empty")
+
+
+def check_other_file(args: argparse.Namespace) -> None:
+    """Checks that no file that is read would be replaced.
+
+    Raises:
+        FileExistsError: If one would.
+    """
+    for name in ("source", "instances", "categories"):
+        given = getattr(args, name, None)
+        if given is not None and Path(given).resolve() == Path(args.out).resolve():
+            raise FileExistsError(
+                f"`OUT` must be another file than those that are read, but {given} is both: name another."
+            )

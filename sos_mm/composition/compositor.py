@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from sos_mm.checks import check_choice, check_range
+from sos_mm.checks import check_choice, check_integer, check_range
 from sos_mm.composition.effects.step import Lighting, Step
 from sos_mm.composition.layouts.prior import Layout
 from sos_mm.composition.place import Sprite, place
@@ -102,7 +102,7 @@ def resolve_visibility(
     """
     _check_segments(layout, segments)
     check_range("min_visible_share", min_visible_share, 0, 1)
-    check_range("min_area", min_area, 1, layout.canvas[0] * layout.canvas[1])
+    check_integer("min_area", min_area, 1, layout.canvas[0] * layout.canvas[1])
     carried = [carry_out(planned, segments[planned.segment]) for planned in layout.placements]
     sprites = tuple(place(shown, planned, layout.canvas) for planned, shown in carried)
     seen, ignored = _find_visible(sprites, layout.canvas, min_visible_share, min_area, keep_ignored)

@@ -1,6 +1,7 @@
 """Cut-outs from images: the salient objects of photographs as RGBA images with a transparent background."""
 
 from sos_mm.cutouts.cutting import CutRules, cut_segments
+from sos_mm.cutouts.factory import build_cutter, register_cutter
 from sos_mm.cutouts.foreground import cut_out, estimate_foreground
 from sos_mm.cutouts.onnx_cutter import OnnxCutter
 from sos_mm.cutouts.photographs import Photograph, find_photographs
@@ -11,8 +12,10 @@ __all__ = [
     "CutoutWriter",
     "OnnxCutter",
     "Photograph",
+    "build_cutter",
     "cut_out",
     "cut_segments",
     "estimate_foreground",
     "find_photographs",
+    "register_cutter",
 ]

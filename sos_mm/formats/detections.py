@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sos_mm.formats.boxes import BOX
+from sos_mm.formats.boxes import XYWH
 from sos_mm.formats.json_reader import read_json
 from sos_mm.formats.records import ID, INTEGER, OBJECT, Field, Record, are_finite, check_record, optional
 
@@ -10,7 +10,7 @@ _DETECTION = {
     "image_id": ID,
     "category_id": INTEGER,
     "score": Field("a finite number", lambda value: are_finite([value])),
-    "bbox": optional(BOX),
+    "bbox": optional(XYWH),
     # Run lengths; mmdet writes them beside the box.
     "segmentation": optional(OBJECT),
 }

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
+from sos_mm.checks import is_listed
+
 # Number of images to try in a folder before the next one is tried.
 _TRIED = 20
 
@@ -20,7 +22,8 @@ def annotation_file(folder: Path, names: Iterable[str]) -> Path | None:
         for name in names:
             if (base / name).is_file():
                 return base / name
-    files = [path for path in sorted((folder / "annotations").glob("*.json*")) if "label_map" not in path.name]
+    found = [path for path in sorted((folder / "annotations").glob("*.json*")) if is_listed(Path(path.name))]
+    files = [path for path in found if path.is_file() and "label_map" not in path.name]
     if len(files) > 1:
         listed = ", ".join(file.name for file in files[:12])
         raise ValueError(f"{folder} holds several annotation files ({listed}): name the one to take.")

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sos_mm.formats.boxes import BOX, BOXES, Box, xywh_to_xyxy
+from sos_mm.formats.boxes import XYWH, XYWHS, Box, xywh_to_xyxy
 from sos_mm.formats.json_reader import check_lists, read_json
-from sos_mm.formats.records import ID, INTEGER, SIZE, TEXT, WORDS, Record, check_record, optional
+from sos_mm.formats.records import FILE, ID, INTEGER, SIZE, TEXT, WORDS, Record, check_record, optional
 
-_IMAGE = {"id": ID, "file_name": WORDS, "height": SIZE, "width": SIZE, "caption": WORDS}
+_IMAGE = {"id": ID, "file_name": FILE, "height": SIZE, "width": SIZE, "caption": WORDS}
 _IMAGE |= {"dataset_name": optional(TEXT)}
 
 
@@ -63,19 +63,19 @@ def read_intra_class(path: str | Path) -> Iterator[IntraClassSample]:
 def _read_grouped(content: Record, path: str | Path) -> Iterator[IntraClassSample]:
     for image in content["images"]:
         name = f"{path}, expression {image['id']!r}: it"
-        check_record(image, {"boxes": BOXES, "category_id": INTEGER}, name)
+        check_record(image, {"boxes": XYWHS, "category_id": INTEGER}, name)
         boxes = [xywh_to_xyxy(box) for box in image["boxes"]]
         _check_boxes(image["id"], path, boxes[:1], boxes[1:], "second box in `boxes`")
         yield _sample(image, image["category_id"], boxes[:1], boxes[1:])
 
 
 def _read_ours(content: Record, path: str | Path) -> Iterator[IntraClassSample]:
-    check_lists(content, path, annotations={"image_id": ID, "bbox": BOX})
+    check_lists(content, path, annotations={"image_id": ID, "bbox": XYWH})
     targets: dict[Any, list[Record]] = {}
     for annotation in content["annotations"]:
         targets.setdefault(annotation["image_id"], []).append(annotation)
     for image in content["images"]:
-        check_record(image, {"distractors": optional(BOXES)}, f"{path}, expression {image['id']!r}: it")
+        check_record(image, {"distractors": optional(XYWHS)}, f"{path}, expression {image['id']!r}: it")
         own = targets.get(image["id"], [])
         meant = [xywh_to_xyxy(each["bbox"]) for each in own]
         others = [xywh_to_xyxy(box) for box in image.get("distractors") or ()]
@@ -86,7 +86,7 @@ def _read_ours(content: Record, path: str | Path) -> Iterator[IntraClassSample]:
 def _check_boxes(id: Any, path: str | Path, targets: Sequence, distractors: Sequence, remedy: str) -> None:
     if not targets or not distractors:
         missing = "annotation" if distractors else remedy
-        raise ValueError(f"{path} must give each expression a target and distractors; {id} has no {missing}.")
+        raise ValueError(f"{path} must give each expression a target and distractors; {id!r} has no {missing}.")
 
 
 def _sample(image: Record, category: int, targets: list[Box], distractors: list[Box]) -> IntraClassSample:

@@ -12,6 +12,10 @@ from typing import Any
 from sos_mm.formats.records import Fields, check_record, complaint
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+# Escapes from the left: those of two surrogates that are one character, of one alone, and all others.
+_ESCAPES = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
+)
 _DECODER = json.JSONDecoder()
 _OF_LISTS = ("images", "annotations", "categories")
 _OF_LINES = ("filename", "detection", "grounding")
@@ -56,7 +60,7 @@ def read_text(path: str | Path) -> str:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        AnnotationFileError: If it is empty or not UTF-8.
+        AnnotationFileError: If it is empty, not UTF-8, or has an escape that is no character.
     """
     path = Path(path)
     if not path.is_file():
@@ -69,7 +73,19 @@ def read_text(path: str | Path) -> str:
         raise AnnotationFileError(path, line, error.start - content.rfind(b"\n", 0, error.start), "not UTF-8") from None
     if not text.strip():
         raise AnnotationFileError(path, 1, 1, "the file is empty")
+    if (lone := _lone_surrogate(text)) is not None:
+        raise AnnotationFileError(path, *position(text, lone), "an escape is half of a character, a lone surrogate")
     return text
+
+
+def _lone_surrogate(text: str) -> int | None:
+    """Returns the offset of the first escape that is half of a character, which no file can be written with."""
+    if "\\ud" not in text and "\\uD" not in text:
+        return None
+    for found in _ESCAPES.finditer(text):
+        if found["lone"]:
+            return found.start("lone")
+    return None
 
 
 def position(text: str, offset: int) -> tuple[int, int]:
@@ -230,6 +246,21 @@ def check_lists(content: Any, path: str | Path, **fields: Fields) -> None:
         for index, record in enumerate(content[name]):
             if (wrong := complaint(record, needed)) is not None:
                 raise ValueError(f"{path}, line {_line_of(path, name, index)}: an entry of {name!r} {wrong}.")
+
+
+def check_known(content: dict[str, Any], path: str | Path, key: str, section: str) -> None:
+    """Checks that ``key`` of each annotation is the id of an entry of another list of the file.
+
+    Raises:
+        ValueError: If one is not; names its line.
+    """
+    known = {each["id"] for each in content[section]}
+    for index, each in enumerate(content["annotations"]):
+        if each[key] not in known:
+            raise ValueError(
+                f"{path}, line {_line_of(path, 'annotations', index)}: an annotation has the `{key}` {each[key]!r}, "
+                f"but no entry of {section!r} has that `id`."
+            )
 
 
 def _line_of(path: str | Path, section: str, index: int) -> int:

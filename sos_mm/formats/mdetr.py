@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sos_mm.formats.boxes import BOX, Box, xywh_to_xyxy, xyxy_to_xywh
+from sos_mm.formats.boxes import XYWH, Box, xywh_to_xyxy, xyxy_to_xywh
 from sos_mm.formats.coco import IMAGE
 from sos_mm.formats.json_reader import read_json, read_lists
 from sos_mm.formats.odvg import check_spans
@@ -108,8 +108,8 @@ def read_mdetr(path: str | Path) -> Iterator[Expression]:
 
 
 def _target(annotation: Record, caption: str, name: str) -> Target:
-    check_record(annotation, {"bbox": BOX}, name)
-    spans = annotation.get("tokens_positive") or [[0, len(caption)]]
+    check_record(annotation, {"bbox": XYWH}, name)
+    spans = [[0, len(caption)]] if annotation.get("tokens_positive") in (None, []) else annotation["tokens_positive"]
     check_spans(spans, caption, name)
     return Target(xywh_to_xyxy(annotation["bbox"]), annotation["category_id"], spans)
 
@@ -137,7 +137,7 @@ def read_refs(
         ValueError: If it is not of that kind, names an unknown image or annotation, or one of another image, has two
             sentences of the same id, or nothing of the split. Names the record.
     """
-    refs, fields = read_json(path), {"id": INTEGER, "image_id": ID, "category_id": INTEGER, "bbox": BOX}
+    refs, fields = read_json(path), {"id": INTEGER, "image_id": ID, "category_id": INTEGER, "bbox": XYWH}
     content = read_lists(instances, images=IMAGE, annotations=fields)
     if not isinstance(refs, list) or not all(isinstance(ref, dict) and "sentences" in ref for ref in refs):
         raise ValueError(f"{path} must be a list of entries with `sentences`, but is not.")
@@ -174,11 +174,12 @@ def _meant(ref: Record, annotations: dict[int, Record], name: str, instances: st
     _check_none(ids, f"{name} the entry", "`ann_id` [-1]")
     for id in ids:
         if id is not None and id not in annotations:
-            raise ValueError(f"{name} it names the annotation {id}, but {instances} has none such.")
+            raise ValueError(f"{name} it names the annotation {id!r}, but {instances} has none such.")
         if id is not None and annotations[id]["image_id"] != ref["image_id"]:
             other = annotations[id]["image_id"]
             raise ValueError(
-                f"{name} it is of the image {ref['image_id']!r}, but names the annotation {id}, which is of {other!r}."
+                f"{name} it is of the image {ref['image_id']!r}, but names the annotation {id!r}, which is of "
+                f"{other!r}."
             )
     return [annotations[id] for id in ids if id is not None]
 

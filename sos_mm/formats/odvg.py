@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sos_mm.formats.boxes import XYXY, XYXYS
 from sos_mm.formats.json_reader import AnnotationFileError, read_json, record_lines
 from sos_mm.formats.records import (
+    FILE,
     ID,
     OBJECT,
     OBJECTS,
@@ -14,6 +16,7 @@ from sos_mm.formats.records import (
     TEXT,
     WORDS,
     Complaint,
+    Field,
     Fields,
     Record,
     check_record,
@@ -24,10 +27,18 @@ from sos_mm.formats.records import (
 _SEPARATOR = ". "
 # [CLS] and [SEP], which every caption has.
 _SPECIAL_TOKENS = 2
-_IMAGE = {"filename": WORDS, "height": SIZE, "width": SIZE}
+_IMAGE = {"filename": FILE, "height": SIZE, "width": SIZE}
 _LINE = _IMAGE | {"grounding": OBJECT}
 _LINE |= {"expression_id": optional(ID), "image_id": optional(ID), "dataset_name": optional(TEXT)}
 GROUNDING = {"caption": WORDS, "regions": OBJECTS}
+LABEL = Field("an integer from 0", lambda value: is_integer(value) and value >= 0)
+INSTANCE = {"bbox": XYXY, "label": LABEL, "category": optional(WORDS)}
+_PHRASE = Field("words, or a list of them", lambda value: bool(value) and all(map(WORDS.holds, _listed(value))))
+_BOX_OR_BOXES = Field(
+    "a box of four finite numbers, left, top, right and bottom, or a list of boxes",
+    lambda value: XYXY.holds(value) or (bool(value) and XYXYS.holds(value)),
+)
+REGION = {"bbox": _BOX_OR_BOXES, "phrase": _PHRASE}
 
 
 def image_part(file_name: str, size: tuple[int, int]) -> Record:
@@ -185,9 +196,15 @@ def read_detection(path: str | Path) -> Iterator[tuple[str, Record]]:
         FileNotFoundError: If there is no such file.
         ValueError: If a line is not JSON or not of that kind; names the line.
     """
-    for name, line in record_lines(path, _IMAGE | {"detection": OBJECT}):
-        check_record(line["detection"], {"instances": OBJECTS}, f"{name} `detection`")
+    for name, line in record_lines(path, {}):
+        check_detection(line, name)
         yield name, line
+
+
+def check_detection(line: Any, name: str) -> None:
+    """Raises ValueError unless a line is one for detection; its instances are not checked. ``name`` names the line."""
+    check_record(line, _IMAGE | {"detection": OBJECT}, f"{name} the line")
+    check_record(line["detection"], {"instances": OBJECTS}, f"{name} `detection`")
 
 
 def read_grounding(path: str | Path, grounding: Fields = GROUNDING) -> Iterator[tuple[str, Record]]:
@@ -201,9 +218,15 @@ def read_grounding(path: str | Path, grounding: Fields = GROUNDING) -> Iterator[
         FileNotFoundError: If there is no such file.
         ValueError: If a line is not JSON or not of that kind; names the line.
     """
-    for name, line in record_lines(path, _LINE):
-        check_record(line["grounding"], grounding, f"{name} `grounding`")
+    for name, line in record_lines(path, {}):
+        check_grounding(line, name, grounding)
         yield name, line
+
+
+def check_grounding(line: Any, name: str, grounding: Fields = GROUNDING) -> None:
+    """Raises ValueError unless a line is one for grounding; its regions are not checked. ``name`` names the line."""
+    check_record(line, _LINE, f"{name} the line")
+    check_record(line["grounding"], grounding, f"{name} `grounding`")
 
 
 def region_boxes(region: Record) -> list[Any]:
@@ -239,3 +262,7 @@ def phrase_complaint(phrase: Any, spans: Sequence[Sequence[int]], text: str) -> 
     if given != " ".join(words):
         return "spans must give back their phrase", f"{spans} give {given!r}, the phrase is {phrase!r}"
     return None
+
+
+def _listed(value: Any) -> list:
+    return value if isinstance(value, list) else [value]

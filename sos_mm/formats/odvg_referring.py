@@ -8,15 +8,11 @@ without target, which here keep a line without regions.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from sos_mm.formats.boxes import BOXES, clip, is_box
+from sos_mm.formats.boxes import clip
 from sos_mm.formats.mdetr import Expression, Target
-from sos_mm.formats.odvg import check_spans, image_part, read_grounding, region_boxes
-from sos_mm.formats.records import INTEGERS, WORDS, Field, Record, check_record, optional
-
-_PHRASE = Field("words, or a list of them", lambda value: bool(value) and all(map(WORDS.holds, _listed(value))))
-_BOX_OR_BOXES = Field("a box, or a list of boxes", lambda value: is_box(value) or (bool(value) and BOXES.holds(value)))
+from sos_mm.formats.odvg import REGION, check_spans, image_part, read_grounding, region_boxes
+from sos_mm.formats.records import INTEGERS, Record, check_record, optional
 
 
 def to_odvg(expressions: Iterable[Expression], left_out: Counter | None = None) -> Iterator[Record]:
@@ -77,14 +73,10 @@ def read_odvg(path: str | Path, dataset_name: str = "refcoco") -> Iterator[Expre
             continue
         for region in regions:
             found += 1
-            check_record(region, {"phrase": _PHRASE}, f"{name} a region")
+            check_record(region, REGION, f"{name} a region")
             phrase = region["phrase"] if isinstance(region["phrase"], str) else " ".join(region["phrase"])
             targets = _targets(region, [[0, len(phrase)]], f"{name} a region")
             yield Expression(found, phrase, image, line.get("image_id"), dataset_name, targets)
-
-
-def _listed(value: Any) -> list:
-    return value if isinstance(value, list) else [value]
 
 
 def _key(spans: list[list[int]]) -> tuple:
@@ -98,7 +90,7 @@ def _region(text: str, spans: list[list[int]]) -> Record:
 
 
 def _targets(region: Record, spans: list[list[int]], name: str) -> list[Target]:
-    check_record(region, {"bbox": _BOX_OR_BOXES, "category_ids": optional(INTEGERS)}, name)
+    check_record(region, {"bbox": REGION["bbox"], "category_ids": optional(INTEGERS)}, name)
     boxes = region_boxes(region)
     categories = region.get("category_ids") or [1] * len(boxes)
     if len(categories) != len(boxes):

@@ -7,14 +7,33 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from sos_mm.checks import check_folder, read_image
-from sos_mm.formats.boxes import BOX, Box, clip, xywh_to_xyxy
+from sos_mm.checks import FaultyInputError, check_folder, read_image
+from sos_mm.formats.boxes import XYWH, Box, clip, xywh_to_xyxy
 from sos_mm.formats.coco import CATEGORY, IMAGE
-from sos_mm.formats.json_reader import read_json_object, read_lists
+from sos_mm.formats.json_reader import check_lists, read_json_object, read_lists
 from sos_mm.formats.png import encode_png
-from sos_mm.formats.records import ID, INTEGER, OBJECTS, TEXT, Record, by_id, check_record, optional
+from sos_mm.formats.records import (
+    FILE,
+    FLAG,
+    ID,
+    INTEGER,
+    OBJECTS,
+    TEXT,
+    Field,
+    Record,
+    by_id,
+    check_record,
+    check_size,
+    is_integer,
+    optional,
+)
+from sos_mm.image_header import read_header
 
-_SEGMENT = {"category_id": INTEGER, "bbox": BOX, "phrase": optional(TEXT), "short_phrase": optional(TEXT)}
+_WHAT = optional(TEXT)
+SEGMENT = {"category_id": INTEGER, "bbox": XYWH, "iscrowd": optional(FLAG), "phrase": _WHAT, "short_phrase": _WHAT}
+# Ids of segments are the pixels of a PNG file of 24 bits; 0 is void.
+SEGMENT_ID = Field("an integer from 1 to 2**24 - 1", lambda value: is_integer(value) and 0 < value < 2**24)
+_IS_THING = {"isthing": optional(FLAG)}
 
 
 def ids_to_rgb(ids: np.ndarray) -> np.ndarray:
@@ -30,7 +49,13 @@ def encode_map(ids: np.ndarray) -> bytes:
 
 
 def read_map(path: str | Path) -> np.ndarray:
-    """Reads the (H, W) int32 segment ids of a PNG file; raises the errors of `read_image`."""
+    """Reads the (H, W) int32 segment ids of a PNG file; raises the errors of `read_image`, and one for 16 bits."""
+    header = read_header(path) if Path(path).is_file() else None
+    if header is not None and header.bits != 8:
+        text = (
+            f"The panoptic map {path} must have 8 bits a channel, but has {header.bits}: write it as panopticapi does."
+        )
+        raise FaultyInputError("map of other bits", text)
     red, green, blue = cv2.split(read_image(path, 3).astype(np.int32))
     return red + 256 * green + 65536 * blue
 
@@ -40,9 +65,18 @@ def segment_record(id: int, category_id: int, box: Sequence[float], area: int) -
     return {"id": id, "category_id": category_id, "bbox": list(box), "area": area, "iscrowd": 0}
 
 
-def thing_ids(categories: Iterable[Record]) -> set[int]:
-    """Returns the ids of the thing categories; categories without ``isthing`` are things."""
-    return {each["id"] for each in categories if each.get("isthing", 1)}
+def thing_ids(categories: Iterable[Record], path: str | Path) -> set[int]:
+    """Returns the ids of the thing categories; categories without ``isthing`` are things.
+
+    Raises:
+        ValueError: If ``isthing`` is neither 0 nor 1; names the file, ``path``.
+    """
+    found = set()
+    for each in categories:
+        check_record(each, _IS_THING, f"{path}, category {each['id']!r}: it")
+        if each.get("isthing") in (None, 1):
+            found.add(each["id"])
+    return found
 
 
 def read_things(path: str | Path, what: str) -> dict[int | str, tuple[str, list[int]]]:
@@ -53,17 +87,17 @@ def read_things(path: str | Path, what: str) -> dict[int | str, tuple[str, list[
         ValueError: If it is not a COCO panoptic file; ``what`` describes the file.
     """
     content = read_json_object(path, what)
-    try:
-        things = thing_ids(content["categories"])
-        return {
-            entry["image_id"]: (
-                entry["file_name"],
-                [each["id"] for each in entry["segments_info"] if each["category_id"] in things],
+    annotation = {"image_id": ID, "file_name": FILE, "segments_info": OBJECTS}
+    check_lists(content, path, annotations=annotation, categories=CATEGORY)
+    things, found = thing_ids(content["categories"], path), {}
+    for entry in content["annotations"]:
+        for each in entry["segments_info"]:
+            check_record(
+                each, {"id": SEGMENT_ID, "category_id": INTEGER}, f"{path}, image {entry['image_id']!r}: a segment"
             )
-            for entry in content["annotations"]
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} must be a COCO panoptic file, but is not: {error!r}.") from error
+        ids = [each["id"] for each in entry["segments_info"] if each["category_id"] in things]
+        found[entry["image_id"]] = entry["file_name"], ids
+    return found
 
 
 def map_folder(path: Path) -> Path:
@@ -100,8 +134,11 @@ class PanopticFile:
         content = read_lists(path, images=IMAGE, annotations=annotation, categories=CATEGORY)
         self.path, self.suffix, self.stuff, self.left_out = path, image_suffix, stuff, Counter[str]()
         self.names = {each["id"]: each["name"] for each in sorted(content["categories"], key=lambda each: each["id"])}
-        self._stuff = set(self.names) - thing_ids(content["categories"])
+        self._stuff = set(self.names) - thing_ids(content["categories"], path)
+        by_id(content["categories"], f"Categories of {path}")
         self._images = by_id(content["images"], f"Images of {path}")
+        for image in content["images"]:
+            check_size(image, f"{path}, image {image['id']!r}")
         self._annotations = content["annotations"]
 
     @property
@@ -120,7 +157,7 @@ class PanopticFile:
             image = self._images.get(annotation["image_id"])
             if image is None:
                 raise ValueError(
-                    f"{self.path} has an annotation of the image {annotation['image_id']}, but no such image."
+                    f"{self.path} has an annotation of the image {annotation['image_id']!r}, but no such image."
                 )
             name = PurePosixPath(image["file_name"])
             image = image | {"file_name": str(name.with_suffix(self.suffix) if self.suffix else name)}
@@ -128,10 +165,10 @@ class PanopticFile:
 
     def _segments(self, image: Record, segments: list[Record]) -> Iterator[tuple[Record, Box]]:
         for segment in segments:
-            check_record(segment, _SEGMENT, f"{self.path}, image {image['id']!r}: a segment")
+            check_record(segment, SEGMENT, f"{self.path}, image {image['id']!r}: a segment")
             category = segment["category_id"]
             if category not in self.names:
-                raise ValueError(f"{self.path}, image {image['id']}: category {category} is not in `categories`.")
+                raise ValueError(f"{self.path}, image {image['id']!r}: category {category} is not in `categories`.")
             box = clip(xywh_to_xyxy(segment["bbox"]), image["width"], image["height"])
             if segment.get("iscrowd") or (category in self._stuff and not self.stuff):
                 self.left_out["crowd or stuff"] += 1

@@ -12,6 +12,8 @@ Complaint = tuple[str, str] | None
 _NUMBERS = {int, float}
 # Exclusive upper limit of sizes; used as the size where it is not known.
 NO_LIMIT = 2**31
+# Most pixels of an image that OpenCV decodes; masks of an image have as many.
+MOST_PIXELS = 2**30
 
 
 def is_integer(value: Any) -> bool:
@@ -35,11 +37,14 @@ def are_finite(values: list) -> bool:
 
 def size_complaint(record: dict[str, Any]) -> Complaint:
     """Checks ``height`` and ``width`` of a record; returns what is wrong with them, or None."""
-    height, width = record.get("height"), record.get("width")
-    if is_size(height) and is_size(width):
-        return None
-    found = f"height {height!r}, width {width!r}"
-    return "`height` and `width` must be integers over 0, below 2**31", found[:80]
+    height: Any = record.get("height")
+    width: Any = record.get("width")
+    found = f"height {height!r}, width {width!r}"[:80]
+    if not is_size(height) or not is_size(width):
+        return "`height` and `width` must be integers over 0, below 2**31", found
+    if height * width > MOST_PIXELS:
+        return "an image must have at most 2**30 pixels, which OpenCV reads", found
+    return None
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,10 @@ INTEGERS = Field("a list of integers", list_of(is_integer))
 SIZE = Field("an integer over 0, below 2**31", is_size)
 TEXT = Field("text", lambda value: isinstance(value, str))
 WORDS = Field("text that is not blank", lambda value: isinstance(value, str) and bool(value.strip()))
+FLAG = Field("0 or 1", lambda value: is_integer(value) and value in (0, 1))
 OBJECT = Field("a JSON object", lambda value: isinstance(value, dict))
 OBJECTS = Field("a list of JSON objects", list_of(OBJECT.holds))
+FILE = Field("a path below the folder of images, relative and without '..',", lambda value: is_below(value))
 
 
 def optional(field: Field) -> Field:
@@ -101,24 +108,49 @@ def check_record(record: Any, fields: Fields, name: str) -> None:
         raise ValueError(f"{name} {wrong}.")
 
 
+def check_size(record: Record, name: str) -> None:
+    """Raises ValueError unless a record has a valid ``height`` and ``width``; ``name`` names it and its file."""
+    if (wrong := size_complaint(record)) is not None:
+        raise ValueError(f"{name} has a wrong size: {wrong[0]}, but has {wrong[1]}.")
+
+
+def is_below(name: Any) -> bool:
+    """Returns whether a value is a relative path that stays inside its folder."""
+    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath()
+    return bool(path.parts) and ".." not in path.parts and not path.is_absolute() and "\0" not in str(path)
+
+
 def check_below(name: Any, what: str) -> str:
     """Returns an image's relative path after checking that it stays inside the folder of images.
 
     Raises:
         ValueError: If it is absolute, empty or contains ``..``; ``what`` describes it in the message.
     """
-    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath()
-    if not path.parts or ".." in path.parts or path.is_absolute():
+    if not is_below(name):
         raise ValueError(f"{what} must lead to a file below the folder of images, but is {name!r}.")
     return name
+
+
+def check_one_kind(ids: Iterable[int | str], name: str) -> None:
+    """Raises ValueError if some ids are integers and others texts, as 1 and '1', which files mean as one.
+
+    ``name`` names the list and its file.
+    """
+    kinds = {type(id): id for id in ids}
+    if len(kinds) > 1:
+        one, other = kinds.values()
+        raise ValueError(f"{name} must have ids that are all integers or all texts, but has {one!r} and {other!r}.")
 
 
 def by_id(records: Iterable[Record], name: str) -> dict[Any, Record]:
     """Indexes records by their ``id``.
 
     Raises:
-        ValueError: If two records have the same id; ``name`` names the list and its file.
+        ValueError: If two records have the same id, or some ids are integers and others texts; ``name`` names the list
+            and its file.
     """
+    records = list(records)
+    check_one_kind((record["id"] for record in records), name)
     found: dict[Any, Record] = {}
     for record in records:
         if record["id"] in found:

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sos_mm.formats.boxes import BOXES
+from sos_mm.formats.boxes import XYXYS
 from sos_mm.formats.json_reader import record_lines
 from sos_mm.formats.mdetr import Expression, Target
 from sos_mm.formats.odvg import joined_record
 from sos_mm.formats.phrases import clean_phrase
 from sos_mm.formats.records import (
+    FILE,
     ID,
     INTEGER,
     INTEGERS,
@@ -33,10 +34,10 @@ from sos_mm.formats.records import (
 # Expressions of an image are numbered from a thousand times its index on, so that ids need no other image.
 MOST_EXPRESSIONS = 1000
 NAMED_BY = ("targets", "ids", "boxes")
-_LINE = {"index": optional(INTEGER), "file_name": optional(WORDS), "image_id": optional(ID), "expressions": OBJECTS}
+_LINE = {"index": optional(INTEGER), "file_name": optional(FILE), "image_id": optional(ID), "expressions": OBJECTS}
 _IDS = Field("a list of integers or texts", list_of(ID.holds))
-_TARGETS = {"targets": optional(INTEGERS), "ids": optional(_IDS), "boxes": optional(BOXES)}
-_FULL = {"id": ID, "boxes": BOXES, "category_ids": INTEGERS}
+_TARGETS = {"targets": optional(INTEGERS), "ids": optional(_IDS), "boxes": optional(XYXYS)}
+_FULL = {"id": ID, "boxes": XYXYS, "category_ids": INTEGERS}
 # mmdet's `RefExpMetric` groups expressions by these names. RefCOCO+ has no expressions of location, and RefCOCOg has
 # the longest expressions.
 DATASET_NAMES = {"category": "refcoco+", "attribute": "refcoco+", "spatial": "refcoco", "mixed": "refcocog"}
@@ -95,7 +96,7 @@ def expressions_of(line: Record, name: str, dataset_name: str | None = None) -> 
     Raises:
         ValueError: If a member is missing.
     """
-    check_record(line, {"file_name": WORDS, "height": SIZE, "width": SIZE}, f"{name} the line")
+    check_record(line, {"file_name": FILE, "height": SIZE, "width": SIZE}, f"{name} the line")
     image = {key: line[key] for key in ("file_name", "height", "width")}
     found = []
     for place, each in enumerate(line["expressions"]):

@@ -8,10 +8,12 @@ import numpy as np
 from pycocotools import mask as mask_tools
 
 from sos_mm.checks import FaultyInputError
-from sos_mm.formats.records import Complaint, are_finite, is_integer
+from sos_mm.formats.records import MOST_PIXELS, NO_LIMIT, Complaint, are_finite, is_integer
 
 # Totals of run lengths: their sum, the sum of the runs inside the mask, and the smallest run.
 Totals = tuple[int, int, int]
+# A polygon may reach so far beyond an image that is smaller, in pixels.
+_LEAST_MARGIN = 256
 # Each character holds five bits and a continuation bit, and is shifted into printable ASCII.
 _BITS, _SIGN, _MORE, _SHIFT = 5, 16, 32, 48
 
@@ -136,7 +138,8 @@ def decode_mask(segmentation: Any, size: tuple[int, int], name: str) -> np.ndarr
         (H, W) bool.
 
     Raises:
-        FaultyInputError: If it is neither, or belongs to an image of another size.
+        FaultyInputError: If it is neither, has a number that is none or that is far outside its image, or belongs to an
+            image of another size. All numbers are checked before they size an allocation.
     """
     return mask_tools.decode(packed_mask(segmentation, size, name)).view(bool)
 
@@ -164,6 +167,7 @@ def decode_near(segmentation: Any, size: tuple[int, int], name: str) -> MaskWind
     """
     if not _is_polygons(segmentation):
         return decode_window(segmentation, size, name)
+    _check_polygons(segmentation, size, name)
     height, width = size
     polygons = [np.array(polygon, np.float64).reshape(-1, 2) for polygon in segmentation]
     points = np.concatenate(polygons)
@@ -187,25 +191,46 @@ def packed_mask(segmentation: Any, size: tuple[int, int], name: str) -> dict[str
     Raises:
         FaultyInputError: As `decode_mask`.
     """
+    if size[0] * size[1] > MOST_PIXELS:
+        raise _faulty(f"The image of {name} must have at most {MOST_PIXELS} pixels, but has {size[0]} x {size[1]}.")
     if _is_polygons(segmentation):
+        _check_polygons(segmentation, size, name)
         return mask_tools.merge(mask_tools.frPyObjects(segmentation, *size))
     if not isinstance(segmentation, dict) or not isinstance(segmentation.get("size"), list):
-        text = f"The outline of {name} must be polygons or run lengths, but got {str(segmentation)[:80]}."
+        text = f"The outline of {name} must be polygons or run lengths, but got {repr(segmentation)[:80]}."
         raise _faulty(text)
     if segmentation["size"] != list(size):
         raise _faulty(
-            f"The outline of {name} is for an image of {segmentation['size']} (height, width), but that has "
+            f"The outline of {name} is for an image of {repr(segmentation['size'])[:80]} (height, width), but that has "
             f"{list(size)}: the images must be those that the annotations were made for."
         )
-    counts = segmentation.get("counts")
+    counts: Any = segmentation.get("counts")
     try:
-        lengths = decompress([counts])[0] if isinstance(counts, str) else np.asarray(counts, np.int64)
+        covered, _, least = _totals_of_list(counts) if isinstance(counts, list) else rle_totals([counts])[0]
     except (TypeError, ValueError, OverflowError) as error:
-        raise _faulty(f"The outline of {name} cannot be read: {error}") from error
+        raise _faulty(f"The outline of {name} cannot be read: `counts` must be run lengths, but {error}") from error
     # Pycocotools would leave pixels that no run covers uninitialised.
-    if lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != size[0] * size[1]:
+    if least < 0 or covered != size[0] * size[1]:
         raise _faulty(f"The run lengths of {name} must add up to {size[0] * size[1]} pixels, but do not.")
-    return segmentation if isinstance(counts, str) else mask_tools.frPyObjects(segmentation, *size)
+    packed = {"size": list(size), "counts": counts}
+    return packed if isinstance(counts, str) else mask_tools.frPyObjects(packed, *size)
+
+
+def _check_polygons(polygons: list[list[Any]], size: tuple[int, int], name: str) -> None:
+    """Raises FaultyInputError unless all coordinates are numbers, none further from the image than its size.
+
+    Pycocotools allocates memory by the lengths of a polygon's edges, and takes NaN for a number.
+    """
+    for polygon in polygons:
+        if not are_finite(polygon):
+            raise _faulty(f"A polygon of {name} must be finite numbers, but is {repr(polygon)[:80]}.")
+        for values, side in ((polygon[::2], size[1]), (polygon[1::2], size[0])):
+            margin = max(side, _LEAST_MARGIN)
+            if min(values) < -margin or max(values) > side + margin:
+                raise _faulty(
+                    f"A polygon of {name} must be inside its image of {size[1]}x{size[0]} pixels, but reaches from "
+                    f"{min(values)} to {max(values)}."
+                )
 
 
 def _faulty(text: str) -> FaultyInputError:
@@ -262,7 +287,7 @@ def rle_complaint(mask: dict[str, Any], size: tuple[int, int], area: Any, totals
 
 def _totals_of_list(counts: list) -> Totals:
     if not all(map(is_integer, counts)):
-        raise ValueError("Not integers.")
+        raise ValueError("they must be integers.")
     return sum(counts), sum(counts[1::2]), min(counts, default=0)
 
 
@@ -275,8 +300,9 @@ def rle_totals(strings: Sequence[str]) -> list[Totals]:
     """
     lengths, firsts = decompress(strings)
     positions = np.arange(len(lengths)) - firsts.repeat(np.diff(firsts, append=len(lengths)))
-    inside = np.add.reduceat(np.where(positions % 2, lengths, 0), firsts)
-    sums, least = np.add.reduceat(lengths, firsts), np.minimum.reduceat(lengths, firsts)
+    # Larger ones than any image are made smaller, so that no sum of them can overflow to a valid one.
+    least, lengths = np.minimum.reduceat(lengths, firsts), np.clip(lengths, -NO_LIMIT, NO_LIMIT)
+    sums, inside = np.add.reduceat(lengths, firsts), np.add.reduceat(np.where(positions % 2, lengths, 0), firsts)
     return list(zip(sums.tolist(), inside.tolist(), least.tolist(), strict=True))
 
 

@@ -1,12 +1,12 @@
 """YOLO segmentation: one text file an image, one polygon a line, as Ultralytics' trainers read them."""
 
-import json
 from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 
 PARTS = ("join", "largest")
+_ESCAPED = {'"': '\\"', "\\": "\\\\"}
 
 
 def object_line(label: int, mask: np.ndarray, offset: tuple[int, int], size: tuple[int, int], **options) -> str:
@@ -25,10 +25,15 @@ def object_line(label: int, mask: np.ndarray, offset: tuple[int, int], size: tup
 
 def data_yaml(names: Iterable[str]) -> str:
     """Encodes ``data.yaml``, which lists the class names in the order of their labels."""
-    # Every JSON string is a valid YAML string.
-    quoted = [json.dumps(name, ensure_ascii=False) for name in names]
+    quoted = [_quoted(name) for name in names]
     lines = ["# Give `val` another data set's images.", "train: images", "val: images", "names:"]
     return "\n".join([*lines, *(f"  {number}: {name}" for number, name in enumerate(quoted)), ""])
+
+
+def _quoted(text: str) -> str:
+    """Encodes a text in YAML's double quotes, with escapes for what is not printable, such as separators of lines."""
+    letters = (_ESCAPED.get(each) or (each if each.isprintable() else f"\\U{ord(each):08x}") for each in text)
+    return f'"{"".join(letters)}"'
 
 
 def outline(mask: np.ndarray, parts: str = "join", tolerance: float = 0.0) -> np.ndarray:

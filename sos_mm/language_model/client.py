@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sos_mm.backoff import pause
 from sos_mm.checks import FaultyInputError, check_choice, check_integer, check_range
-from sos_mm.language_model.backoff import pause
 from sos_mm.language_model.cache import CompletionCache, completion_key
 from sos_mm.language_model.completion import Completion, read_answer
 from sos_mm.language_model.endpoint import Endpoint, EndpointError, RejectedError, TemporaryError, check_base_url

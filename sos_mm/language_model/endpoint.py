@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
+from sos_mm.backoff import retry_after
 from sos_mm.checks import FaultyInputError, require
-from sos_mm.language_model.backoff import retry_after
 from sos_mm.language_model.completion import EXTRA, TOO_LARGE, Completion
 
 # HTTP statuses after which a retry may succeed: time-out, conflict, too early, too many requests; also 500 and above.

@@ -13,16 +13,17 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.claims import claims
 from sos_mm.referring.concepts import OBJECT, Concepts, concepts
-from sos_mm.referring.geometry import Geometry, bits, flags
+from sos_mm.referring.geometry import CONTACTS, POSITIONS, SIDES, Geometry, bits, flags
 from sos_mm.referring.thresholds import Thresholds
 from sos_mm.segments.colors import COLOR_NAMES, color_indices
 
-# Number of pixels of an object's window, approximately, on which colours are measured.
+# Number of pixels of an object's window, approximately, on which colours are measured; of a sparse mask's own pixels.
 _SAMPLE = 800
 # Colours that people confuse, or that shade and light turn into each other.
 _NEAR_COLORS = {
@@ -32,7 +33,7 @@ _NEAR_COLORS = {
     "white": "grey",
 }  # fmt: skip
 _BLACK, _GREY = COLOR_NAMES.index("black"), COLOR_NAMES.index("grey")
-_NEAR = np.array([[other in _NEAR_COLORS[name].split() for other in COLOR_NAMES] for name in COLOR_NAMES])
+_NEAR = np.array([[other in _NEAR_COLORS[name].split() for other in COLOR_NAMES] for name in COLOR_NAMES], float).T
 
 
 class Fact(NamedTuple):
@@ -93,10 +94,12 @@ class Facts:
         self.real, self.everything = (1 << self.number) - 1, (1 << self.size) - 1
         self._heads: dict[Any, Fact] = {}
         self._attributes: dict[Any, Fact] = {}
-        self._positions: dict[str, Fact] = {}
-        self._sizes: dict[Any, Any] = {}
-        self._relations: dict[Any, Any] = {}
-        self._nearer: dict[Any, Order] = {}
+        self._sizes: dict[Any, Fact] = {}
+        self._relations: dict[str, list[Fact]] = {}
+        self._among: dict[tuple[str, Fact], Fact] = {}
+        self._contacts: dict[tuple[str, int], Fact] = {}
+        self._orders: dict[str, Order] = {}
+        self._nearer: dict[tuple[str, int], Order] = {}
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -167,54 +170,54 @@ class Facts:
         Returns:
             Two (N, 12) float arrays, NaN if no colour was measured.
         """
-        shares, clear = np.full((2, self.number, len(COLOR_NAMES)), np.nan)
-        samples = [
-            (index, pixels) for index, pixels in enumerate(map(self._pixels, range(self.number))) if pixels is not None
-        ]
-        if samples:
-            everything = np.concatenate([pixels for _, pixels in samples])
-            names = color_indices(everything)
-            clearly = self._are_clear(everything, names)
-            start = 0
-            for index, pixels in samples:
-                window = slice(start, start := start + len(pixels))
-                part = names[window]
-                shares[index] = np.bincount(part, minlength=len(COLOR_NAMES)) / len(part)
-                clear[index] = np.bincount(part, clearly[window], minlength=len(COLOR_NAMES)) / len(part)
+        colors = len(COLOR_NAMES)
+        shares, clear = np.full((2, self.number, colors), np.nan)
+        samples = {index: found for index in range(self.number) if (found := self._sample(index)) is not None}
+        image = self.image.image
+        if samples and image is not None:
+            columns, rows = np.concatenate([*samples.values()]).T
+            pixels = np.take(image.reshape(-1, 3), rows * image.shape[1] + columns, axis=0)
+            names = color_indices(pixels)
+            clearly = self._are_clear(pixels, names)
+            number = np.array([len(each) for each in samples.values()])
+            # One histogram of colours for each sample, all at once.
+            slots = names + np.repeat(np.arange(len(samples)) * colors, number)
+            for out, chosen in ((shares, slots), (clear, slots[clearly])):
+                counts = np.bincount(chosen, minlength=len(samples) * colors).reshape(-1, colors)
+                out[list(samples)] = counts / number[:, None]
         return shares, clear
 
     def _are_clear(self, pixels: np.ndarray, names: np.ndarray) -> np.ndarray:
         """Returns (n,) bool: whether a pixel shows its colour in any light; a white wall at dusk looks bluish."""
-        red, green, blue = pixels.astype(np.int32).T
+        red, green, blue = (each[0] for each in cv2.split(pixels[None]))
         value = np.maximum(np.maximum(red, green), blue)
         spread = value - np.minimum(np.minimum(red, green), blue)
-        strong = spread * 255 >= self.thresholds.clear_saturation * value
+        strong = spread * np.int32(255) >= value * np.int32(self.thresholds.clear_saturation)
         return np.where(names < _BLACK, strong & (value >= self.thresholds.clear_value), names != _GREY)
 
-    def _pixels(self, index: int) -> np.ndarray | None:
-        """Samples (n, 3) uint8 RGB pixels of an instance; None without image or mask, or if they are too few."""
-        instance, image = self.image.instances[index], self.image.image
-        if image is None or instance.mask is None:
+    def _sample(self, index: int) -> np.ndarray | None:
+        """Samples (n, 2) x and y of an instance's pixels; None without image or mask, or if they are too few."""
+        mask = self.image.instances[index].mask
+        if self.image.image is None or mask is None:
             return None
-        x, y = instance.offset
-        height, width = instance.mask.shape
-        step = max(int((height * width / _SAMPLE) ** 0.5), 1)
-        pixels = image[y : y + height : step, x : x + width : step][instance.mask[::step, ::step]]
-        if len(pixels) < self.thresholds.color_pixels and step > 1:
-            pixels = image[y : y + height, x : x + width][instance.mask]
-        return pixels if len(pixels) >= self.thresholds.color_pixels else None
+        step = max(int((mask.size / _SAMPLE) ** 0.5), 1)
+        found = _points(mask, step)
+        if len(found) < _SAMPLE / 2 and step > 1:
+            # A sparse mask, such as a bench's, needs a finer grid.
+            found = _points(mask, max(int((np.count_nonzero(mask) / _SAMPLE) ** 0.5), 1))
+        return found + self.image.instances[index].offset if len(found) >= self.thresholds.color_pixels else None
 
     @cached_property
     def _colors(self) -> tuple[list[int], list[int]]:
         """For each colour, the bit sets of the instances that surely have it, and that may have it."""
         limits, (shares, clear) = self.thresholds, self.color_shares
-        measured = ~np.isnan(shares)
-        shares, clear = np.nan_to_num(shares), np.nan_to_num(clear)
+        measured = shares == shares
+        shares, clear = np.where(measured, shares, 0), np.where(measured, clear, 0)
         claimed = np.zeros(shares.shape, bool)
         for index, instance in enumerate(self.image.instances):
             for name in claims(instance)[0]:
                 claimed[index, COLOR_NAMES.index(name)] = True
-        near_shares, near_claimed = shares @ _NEAR.T, claimed @ _NEAR.T
+        near_shares, near_claimed = shares @ _NEAR, claimed @ _NEAR > 0
         said = claimed.any(axis=1, keepdims=True)
         sure = measured & (clear >= limits.color) & ~said | measured & (shares >= limits.color) & claimed
         # An object described as "blue and yellow" has neither colour surely, unless one covers most of it.
@@ -224,10 +227,8 @@ class Facts:
         absent = measured & (shares <= limits.no_color) & (shares + near_shares <= limits.no_near_color) & ~claimed
         absent |= ~measured & said & ~claimed & ~near_claimed
         # A person is not described by the colours of the pixels.
-        colorless = np.array([self.concepts.is_a(each, "person") is True for each in self.categories], bool)
-        sure &= ~colorless[:, None]
-        absent &= ~colorless[:, None]
-        return bits(sure.T), bits(~absent.T)
+        people = as_bits([i for i, each in enumerate(self.categories) if self.concepts.is_a(each, "person") is True])
+        return [each & ~people for each in bits(sure.T)], [each | people for each in bits(~absent.T)]
 
     def colors_of(self, index: int) -> list[str]:
         """Lists the colours that an instance surely has."""
@@ -258,16 +259,57 @@ class Facts:
 
     def position(self, name: str) -> Fact:
         """Finds the objects at a position of the image: 'left', 'right', 'top', 'bottom' or 'middle'."""
-        if name not in self._positions:
-            self._positions[name] = Fact(*self.geometry.position(name))
         return self._positions[name]
+
+    @cached_property
+    def _positions(self) -> dict[str, Fact]:
+        return {name: Fact(*found) for name, found in zip(POSITIONS, self.geometry.positions(), strict=True)}
+
+    def position_among(self, name: str, kind: Fact) -> Fact:
+        """Finds the objects at a position of the image; of several of a kind, perhaps also the outermost one."""
+        key = name, kind
+        if key not in self._among:
+            sure, may = self._positions[name]
+            # A phantom stands for any number of objects.
+            if kind.may & (kind.may - 1) or kind.may & ~self.real:
+                may |= kind.may & ~self._surely_elsewhere(name, kind)
+            self._among[key] = Fact(sure, may)
+        return self._among[key]
+
+    def _surely_elsewhere(self, name: str, kind: Fact) -> int:
+        """Finds the objects of a kind that surely are not the outermost, or the middle one, of that kind."""
+        elsewhere = 0
+        if name == "middle":
+            phantoms = kind.may & ~self.real
+            if kind.may.bit_count() < 3 and not phantoms:
+                return kind.may
+            # What surely stands outside the others, on any side, is not in their middle.
+            orders = [self.order(side) for side in SIDES]
+            for index in indices(kind.may & self.real):
+                others = kind.may & ~(1 << index)
+                if any(not others & ~order.after[index] for order in orders):
+                    elsewhere |= 1 << index
+            return elsewhere
+        before = self.order(name).before
+        for index in indices(kind.may):
+            if before[index] & kind.sure:
+                elsewhere |= 1 << index
+        return elsewhere
 
     def relation(self, name: str, to: int) -> Fact:
         """Finds the objects with a relation to object ``to``; see `sos_mm.referring.geometry.RELATIONS`."""
+        if name not in CONTACTS:
+            return self.relations(name)[to]
         key = name, to
-        if key not in self._relations:
-            self._relations[key] = Fact(*self.geometry.relation(name, to))
-        return self._relations[key]
+        if key not in self._contacts:
+            self._contacts[key] = Fact(*self.geometry.relation(name, to))
+        return self._contacts[key]
+
+    def relations(self, name: str) -> list[Fact]:
+        """Finds for each object those next to it, or in one of `sos_mm.referring.geometry.DIRECTIONS` from it."""
+        if name not in self._relations:
+            self._relations[name] = list(map(Fact, *self.geometry.relations(name)))
+        return self._relations[name]
 
     def between(self, one: int, other: int) -> Fact:
         """Finds the objects between two others."""
@@ -275,10 +317,9 @@ class Facts:
 
     def order(self, by: str) -> Order:
         """Orders the objects from a side, by size or by depth; see `sos_mm.referring.geometry.RANKS`."""
-        if ("order", by) not in self._relations:
-            sure = self.geometry.before(by)
-            self._relations["order", by] = Order(bits(sure.T), bits(sure))
-        return self._relations["order", by]
+        if by not in self._orders:
+            self._orders[by] = Order(*self.geometry.orders(by))
+        return self._orders[by]
 
     def nearer(self, by: str, landmark: int) -> Order:
         """Orders the objects by their distance from a landmark, from 'near' or from 'far'."""
@@ -288,6 +329,12 @@ class Facts:
             sure = sure if by == "near" else sure.T
             self._nearer[key] = Order(bits(sure.T), bits(sure))
         return self._nearer[key]
+
+
+def _points(mask: np.ndarray, step: int) -> np.ndarray:
+    """Returns (n, 2) int32 x and y of a mask's pixels on a grid of so many pixels."""
+    found = cv2.findNonZero(mask[::step, ::step].view(np.uint8))
+    return np.zeros((0, 2), np.int32) if found is None else found[:, 0] * step
 
 
 def _one_set(array: np.ndarray) -> int:

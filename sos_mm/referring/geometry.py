@@ -19,6 +19,8 @@ POSITIONS = (*SIDES, "middle")
 DIRECTIONS = ("left of", "right of", "above", "below")
 RELATIONS = (*DIRECTIONS, "next to", "touching", "overlapping", "in front of", "behind")
 RANKS = (*SIDES, "large", "small", "front", "back")
+# Relations that need masks which touch, or nearly so.
+CONTACTS = ("touching", "overlapping", "in front of", "behind")
 _UNKNOWN = -1.0
 # Share of the smaller height or width that objects side by side, or one before the other, have in common.
 _LEVEL = 0.5
@@ -34,53 +36,41 @@ class Geometry:
         boxes = [each.box for each in (*image.instances, *image.ignored)] + [whole]
         self.boxes = np.array(boxes, np.float64)
         self.real = np.arange(len(boxes)) < self.number
-        self._toward: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._directions: dict[str, tuple[list[int], list[int]]] = {}
+        # (2, M) along x and y: each box's start and end; (2, 1): the image's lengths.
+        self._start, self._end = self.boxes.T.reshape(2, 2, -1)
+        self._length = np.array([[image.width], [image.height]], np.float64)
+        self._relations: dict[str, tuple[list[int], list[int]]] = {}
         self._contacts: dict[tuple[int, int], tuple[bool, bool]] = {}
 
     @cached_property
-    def _axes(self) -> tuple[tuple[np.ndarray, ...], ...]:
-        """For x and y: (M,) lower and upper bounds of each object's centre, start and end."""
-        axes = []
-        for axis in (0, 1):
-            start, end = self.boxes[:, axis], self.boxes[:, axis + 2]
-            center = (start + end) / 2
-            low, high = np.where(self.real, center, start), np.where(self.real, center, end)
-            start_high, end_low = np.where(self.real, start, end), np.where(self.real, end, start)
-            axes.append((low, high, start, start_high, end_low, end))
-        return tuple(axes)
+    def _centers(self) -> tuple[np.ndarray, np.ndarray]:
+        """(2, M) lower and upper bounds of each object's centre along x and y."""
+        center = (self._start + self._end) / 2
+        return np.where(self.real, center, self._start), np.where(self.real, center, self._end)
 
-    def _side(self, side: str) -> tuple[int, float, bool]:
-        """Returns a side's axis, the image's length along it, and whether the side is at the axis's far end."""
-        axis = 0 if side in ("left", "right") else 1
-        return axis, float((self.width, self.height)[axis]), side in ("right", "bottom")
-
-    def position(self, name: str) -> tuple[int, int]:
-        """Returns two bit sets: the objects surely at a position of the image (see `POSITIONS`), and perhaps."""
-        if name == "middle":
-            sure: np.ndarray = np.ones(len(self.boxes), bool)
-            may: np.ndarray = np.ones(len(self.boxes), bool)
-            for axis, length in ((0, float(self.width)), (1, float(self.height))):
-                low, high = (each / length - 0.5 for each in self._axes[axis][:2])
-                sure &= np.maximum(abs(low), abs(high)) <= self.limits.middle
-                may &= (low <= self.limits.not_middle) & (high >= -self.limits.not_middle)
-        else:
-            axis, length, far = self._side(name)
-            low, high, start, _, _, end = self._axes[axis]
-            if far:
-                low, high, start, end = (length - each for each in (high, low, end, start))
-            sure = (high <= self.limits.side * length) & (end <= self.limits.side_reach * length)
-            may = low < self.limits.not_side * length
-        surely, maybe = bits(np.stack([sure, may]))
-        return surely, maybe
+    def positions(self) -> list[tuple[int, int]]:
+        """Returns for each of `POSITIONS` two bit sets: the objects surely at that position, and perhaps."""
+        (low, high), length, limits = self._centers, self._length, self.limits
+        # For each of `SIDES`, distances from it: of the centre, at least and at most, and of the box's far edge.
+        nearest = np.stack([low, length - high], axis=1)
+        farthest = np.stack([high, length - low], axis=1)
+        reach = np.stack([self._end, length - self._start], axis=1)
+        size = length[:, None]
+        sure = (farthest <= limits.side * size) & (reach <= limits.side_reach * size)
+        may = nearest < limits.not_side * size
+        # Distances from the image's centre.
+        low, high = low / length - 0.5, high / length - 0.5
+        middle = np.maximum(abs(low), abs(high)) <= limits.middle
+        maybe_middle = (low <= limits.not_middle) & (high >= -limits.not_middle)
+        found = bits(np.concatenate([*sure, [middle[0] & middle[1]], *may, [maybe_middle[0] & maybe_middle[1]]]))
+        return list(zip(found[: len(POSITIONS)], found[len(POSITIONS) :], strict=True))
 
     def relation(self, name: str, to: int) -> tuple[int, int]:
         """Returns two bit sets: the objects for which a relation to object ``to`` surely holds, and perhaps."""
-        if name in DIRECTIONS:
-            surely, maybe = self._direction(name)
+        if name not in CONTACTS:
+            surely, maybe = self.relations(name)
             return surely[to], maybe[to]
         found = {
-            "next to": self._next_to,
             "touching": self._touching,
             "overlapping": self._overlapping,
             "in front of": self._in_front,
@@ -89,43 +79,77 @@ class Geometry:
         sure, may = bits(np.stack(found))
         return sure, may
 
-    def _direction(self, name: str) -> tuple[list[int], list[int]]:
-        """Returns for each object two bit sets: the objects that surely lie in a direction from it, and perhaps."""
-        if name not in self._directions:
-            flip = name in ("right of", "below")
-            sure, may = self.toward_start(0 if name in ("left of", "right of") else 1)
-            self._directions[name] = (bits(sure), bits(may)) if flip else (bits(sure.T), bits(may.T))
-        return self._directions[name]
+    def relations(self, name: str) -> tuple[list[int], list[int]]:
+        """Returns for each object two bit sets: those surely next to it, or in a direction from it, and perhaps."""
+        if name not in self._relations:
+            if name == "next to":
+                sure, may = (bits(each) for each in self._next_to())
+                self._relations[name] = sure, may
+            else:
+                self._relations.update(self._find_directions())
+        return self._relations[name]
 
-    def toward_start(self, axis: int) -> tuple[np.ndarray, np.ndarray]:
-        """Computes two (M, M) arrays: whether i is surely, and perhaps, left of j (axis 0) or above j (axis 1)."""
-        if axis in self._toward:
-            return self._toward[axis]
-        length = (self.width, self.height)[axis]
-        low, high, start, _, _, end = self._axes[axis]
-        other_low, other_high = self._axes[1 - axis][:2]
-        ahead = low[None] - high[:, None]
-        aside = np.maximum(other_high[:, None] - other_low[None], other_high[None] - other_low[:, None])
-        extent = np.where(self.real, end - start, 0.0)
-        allowed = self.limits.beyond * np.minimum(extent[:, None], extent[None])
-        sure = (ahead > 0) & (aside <= ahead) & (end[:, None] - start[None] <= allowed)
-        may = low[:, None] - high[None] < self.limits.contrary * length
-        self._toward[axis] = sure, may
+    def _find_directions(self) -> dict[str, tuple[list[int], list[int]]]:
+        # (2 of sure and may, 2 axes, 2 of toward the end and toward the start, M, M)
+        both = np.stack(self._toward_start)
+        found = bits(np.stack([both.swapaxes(-1, -2), both], axis=2).reshape(-1, len(self.boxes)))
+        rows = [found[start : start + len(self.boxes)] for start in range(0, len(found), len(self.boxes))]
+        return {name: (rows[place], rows[place + len(DIRECTIONS)]) for place, name in enumerate(DIRECTIONS)}
+
+    def nearly_touching(self, to: int) -> int:
+        """Returns the bit set of the objects whose boxes are so close that their masks may touch object ``to``'s."""
+        return self._near_boxes[to]
+
+    @cached_property
+    def _near_boxes(self) -> list[int]:
+        return bits(self._gaps < self.limits.apart)
+
+    @cached_property
+    def _toward_start(self) -> tuple[np.ndarray, np.ndarray]:
+        """Two (2, M, M) arrays: whether i is surely, and perhaps, left of j (first axis 0) or above j (1)."""
+        low, high = self._centers
+        ahead = low[:, None] - high[:, :, None]
+        aside = np.maximum(high[:, :, None] - low[:, None], high[:, None] - low[:, :, None])[::-1]
+        extent = np.where(self.real, self._end - self._start, 0.0)
+        allowed = self.limits.beyond * np.minimum(extent[:, :, None], extent[:, None])
+        sure = (ahead > 0) & (aside <= ahead) & (self._end[:, :, None] - self._start[:, None] <= allowed)
+        may = low[:, :, None] - high[:, None] < self.limits.contrary * self._length[:, None]
         return sure, may
 
-    def before(self, by: str) -> np.ndarray:
-        """Computes (M, M) whether i surely precedes j in an order: from a side, by size or by depth; see `RANKS`."""
-        if by in ("large", "small"):
-            low, high = self.log_areas
-            larger = low[:, None] - high[None] >= np.log(self.limits.larger)
-            return larger if by == "large" else larger.T
-        if by in ("front", "back"):
-            return self._closer if by == "front" else self._closer.T
-        axis, length, far = self._side(by)
-        low, high, start, start_high, end_low, end = self._axes[axis]
-        first = low[None] - high[:, None] >= self.limits.order * length
-        first &= (start_high[:, None] <= start[None]) & (end[:, None] <= end_low[None])
-        return first.T if far else first
+    def orders(self, by: str) -> tuple[list[int], list[int]]:
+        """Returns for each object two bit sets: what surely precedes it in an order, and what follows; see `RANKS`."""
+        if by in SIDES:
+            return self._side_orders[by]
+        first, last = self._size_order if by in ("large", "small") else self._depth_order
+        return (first, last) if by in ("large", "front") else (last, first)
+
+    @cached_property
+    def _side_orders(self) -> dict[str, tuple[list[int], list[int]]]:
+        low, high = self._centers
+        start_high, end_low = np.where(self.real, self._start, self._end), np.where(self.real, self._end, self._start)
+        first = low[:, None] - high[:, :, None] >= self.limits.order * self._length[:, None]
+        first &= (start_high[:, :, None] <= self._start[:, None]) & (self._end[:, :, None] <= end_low[:, None])
+        found, number = (
+            bits(np.concatenate([first.swapaxes(-1, -2), first], axis=1).reshape(-1, len(self.boxes))),
+            len(self.boxes),
+        )
+        left, after_left, top, after_top = (found[place : place + number] for place in range(0, 4 * number, number))
+        return {
+            "left": (left, after_left),
+            "right": (after_left, left),
+            "top": (top, after_top),
+            "bottom": (after_top, top),
+        }
+
+    @cached_property
+    def _size_order(self) -> tuple[list[int], list[int]]:
+        low, high = self.log_areas
+        larger = low[:, None] - high[None] >= np.log(self.limits.larger)
+        return bits(larger.T), bits(larger)
+
+    @cached_property
+    def _depth_order(self) -> tuple[list[int], list[int]]:
+        return bits(self._closer.T), bits(self._closer)
 
     @cached_property
     def _closer(self) -> np.ndarray:
@@ -152,42 +176,38 @@ class Geometry:
     @cached_property
     def _gaps(self) -> np.ndarray:
         """(M, M) least distance of boxes in pixels."""
-        x, y = (self._apart(axis) for axis in (0, 1))
-        return np.hypot(x, y)
-
-    def _apart(self, axis: int) -> np.ndarray:
-        start, end = self.boxes[:, axis], self.boxes[:, axis + 2]
-        return np.maximum(np.maximum(start[None] - end[:, None], start[:, None] - end[None]), 0.0)
-
-    def _shared(self, axis: int) -> np.ndarray:
-        """Returns the (M, M) length in pixels by which boxes overlap along an axis."""
-        return self._shares[axis]
+        ahead = self._start[:, None] - self._end[:, :, None]
+        return np.hypot(*np.maximum(np.maximum(ahead, ahead.swapaxes(-1, -2)), 0.0))
 
     @cached_property
-    def _shares(self) -> list[np.ndarray]:
-        return [self._find_shared(axis) for axis in (0, 1)]
-
-    def _find_shared(self, axis: int) -> np.ndarray:
-        start, end = self.boxes[:, axis], self.boxes[:, axis + 2]
-        return np.maximum(np.minimum(end[:, None], end[None]) - np.maximum(start[:, None], start[None]), 0.0)
+    def _shared(self) -> np.ndarray:
+        """(2, M, M) lengths in pixels by which boxes overlap along x and y."""
+        start, end = self._start, self._end
+        shared = np.minimum(end[:, :, None], end[:, None]) - np.maximum(start[:, :, None], start[:, None])
+        return np.maximum(shared, 0.0)
 
     @cached_property
     def _common(self) -> np.ndarray:
         """(M, M) share of the smaller box that lies in the other."""
-        areas = (self.boxes[:, 2:] - self.boxes[:, :2]).prod(axis=1)
-        return self._shared(0) * self._shared(1) / np.minimum(areas[:, None], areas[None])
+        areas = self._box_areas
+        return self._shared[0] * self._shared[1] / np.minimum(areas[:, None], areas[None])
+
+    @cached_property
+    def _box_areas(self) -> np.ndarray:
+        return (self._end[0] - self._start[0]) * (self._end[1] - self._start[1])
 
     @cached_property
     def _sizes(self) -> np.ndarray:
         """(M,) square root of each box's area, in pixels."""
-        return np.sqrt((self.boxes[:, 2:] - self.boxes[:, :2]).prod(axis=1))
+        return np.sqrt(self._box_areas)
 
-    def _next_to(self, to: int) -> tuple[np.ndarray, np.ndarray]:
-        sizes, heights, gaps = self._sizes, self.boxes[:, 3] - self.boxes[:, 1], self._gaps[to]
-        sure = gaps <= self.limits.near * np.minimum(sizes, sizes[to])
-        sure &= self._shared(1)[to] >= _LEVEL * np.minimum(heights, heights[to])
-        sure &= (self._common[to] < self.limits.overlap) & self.real & self.real[to]
-        return sure, gaps < self.limits.far * np.maximum(sizes, sizes[to])
+    def _next_to(self) -> tuple[np.ndarray, np.ndarray]:
+        """Computes two (M, M) arrays, which are symmetric: whether i is surely, and perhaps, next to j."""
+        sizes, heights, gaps = self._sizes, self.boxes[:, 3] - self.boxes[:, 1], self._gaps
+        sure = gaps <= self.limits.near * np.minimum(sizes[:, None], sizes[None])
+        sure &= self._shared[1] >= _LEVEL * np.minimum(heights[:, None], heights[None])
+        sure &= (self._common < self.limits.overlap) & self.real[:, None] & self.real[None]
+        return sure, gaps < self.limits.far * np.maximum(sizes[:, None], sizes[None])
 
     def _contact(self, one: int, other: int) -> tuple[bool, bool]:
         """Returns whether two instances surely touch, and whether they perhaps do."""
@@ -243,7 +263,7 @@ class Geometry:
         """Combines the evidence from z-order and depth for and against "in front of" or "behind" an object."""
         meets, may_meet = self._overlapping(to)
         widths = self.boxes[:, 2] - self.boxes[:, 0]
-        in_line = (self._shared(0)[to] >= _LEVEL * np.minimum(widths, widths[to])) & may_meet
+        in_line = (self._shared[0, to] >= _LEVEL * np.minimum(widths, widths[to])) & may_meet
         real = self.real & self.real[to]
         sure = ((hides & meets) | (by_depth & in_line)) & ~against_depth & ~contrary & real
         may = ~((contrary & meets) | against_depth) | ~real
@@ -253,8 +273,7 @@ class Geometry:
     def between(self, one: int, other: int) -> tuple[np.ndarray, np.ndarray]:
         """Computes two (M,) arrays: whether an object is surely, and perhaps, between two others."""
         sure = np.zeros(len(self.boxes), bool)
-        for axis in (0, 1):
-            toward = self.toward_start(axis)[0]
+        for toward in self._toward_start[0]:
             sure |= (toward[one] & toward[:, other]) | (toward[other] & toward[:, one])
         may = np.ones(len(self.boxes), bool)
         if self.real[one] and self.real[other]:
@@ -326,7 +345,10 @@ def _part(each, box: tuple[int, int, int, int]) -> np.ndarray:
 def bits(rows: np.ndarray) -> list[int]:
     """Converts each row of an (R, M) bool array to a bit set, an integer with bit i for column i."""
     packed = np.packbits(rows, axis=1, bitorder="little")
-    data, width = packed.tobytes(), packed.shape[1]
+    width = packed.shape[1]
+    if width in (1, 2, 4, 8):
+        return np.ascontiguousarray(packed).view(f"<u{width}").ravel().tolist()
+    data = packed.tobytes()
     return [int.from_bytes(data[start : start + width], "little") for start in range(0, len(data), width)]
 
 

@@ -61,6 +61,9 @@ class Language:
         self._before = re.compile("|".join(self.words["before_colors"]) or "(?!)")
         self._undeclined = frozenset(self.words["undeclined"])
         self._nouns: dict[str, tuple[Noun, ...]] = {}
+        self._noun_kinds: dict[str, str] = {}
+        # By sorted names, the phrases for a position.
+        self.positions = {tuple(sorted(name.split())): entry["say"] for name, entry in self.words["positions"].items()}
         self.numbers = {number: word for word, number in reversed(self.words["numbers"].items())}
         named = (*self.words["nouns"], *self.words["understood_nouns"], *concepts().names)
         self._listed = {concept: None for concept in named if self.nouns(concept)}
@@ -69,7 +72,7 @@ class Language:
             entries = self._lexicon.setdefault(tokens(phrase), [])
             if (tag, value) not in entries:
                 entries.append((tag, value))
-        self.by_first = by_first(self._lexicon)
+        self.trie = trie(self._lexicon)
 
     @property
     def lexicon(self) -> dict[tuple[str, ...], list[tuple[str, Any]]]:
@@ -88,6 +91,13 @@ class Language:
                 texts = [category_phrase(concept)] if self.words["unknown_nouns"] else []
             self._nouns[concept] = tuple(map(self._noun, texts))
         return self._nouns[concept]
+
+    def noun_kind(self, concept: str) -> str:
+        """Returns 'unmarked' or 'marked' (whether the usual noun shows its number), or '' if there is no noun."""
+        if concept not in self._noun_kinds:
+            nouns = self.nouns(concept)
+            self._noun_kinds[concept] = "" if not nouns else "unmarked" if nouns[0].unmarked else "marked"
+        return self._noun_kinds[concept]
 
     def noun_entries(self, concept: str) -> Iterator[tuple[str, str, tuple[str, str, str]]]:
         """Yields the lexicon's entries of a concept: form, tag 'noun', and (concept, number, gender)."""
@@ -198,14 +208,16 @@ class Language:
         return {stem + (end[1:] if end and stem.endswith(end[0]) else end) for end in endings}
 
 
-def by_first(lexicon: dict[tuple[str, ...], list]) -> dict[str, dict[str, list]]:
-    """Groups a lexicon's phrases and entries by their first token, then by their second ('' if there is none)."""
-    found: dict[str, dict[str, list]] = {}
+def trie(lexicon: dict[tuple[str, ...], list]) -> dict[str, Any]:
+    """Arranges a lexicon as a tree: a node maps the next token to a node, and '' to the entries of its own phrase."""
+    root: dict[str, Any] = {}
     for phrase, entries in lexicon.items():
         if phrase:
-            second = phrase[1] if len(phrase) > 1 else ""
-            found.setdefault(phrase[0], {}).setdefault(second, []).append((phrase, tuple(entries)))
-    return found
+            node = root
+            for token in phrase:
+                node = node.setdefault(token, {})
+            node[""] = tuple(entries)
+    return root
 
 
 def tokens(text: str) -> tuple[str, ...]:

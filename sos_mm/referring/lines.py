@@ -42,12 +42,19 @@ def write_resumable(path: Path, identity: Mapping[str, Any], make: Callable[[int
         part.write_bytes(b"")
         write_atomic(noted, said)
     written = 0
-    with open(part, "ab") as file:
-        for line in make(start):
-            file.write(_encode(line).encode() + b"\n")
-            # Flushed lines survive a killed process; a resumed run writes an incomplete last line again.
-            file.flush()
-            written += 1
+    try:
+        with open(part, "ab") as file:
+            for line in make(start):
+                file.write(_encode(line).encode() + b"\n")
+                # Flushed lines survive a killed process; a resumed run writes an incomplete last line again.
+                file.flush()
+                written += 1
+    except BaseException:
+        if not start + written:
+            # Nothing to go on from.
+            part.unlink()
+            forget_run(path)
+        raise
     sync(part)
     os.replace(part, path)
     return written

@@ -18,7 +18,6 @@ A noun phrase is a dict. All keys but the first two are left out where they woul
 from typing import Any, NamedTuple
 
 from sos_mm.referring.facts import Fact, Facts, Order, as_bits, indices
-from sos_mm.referring.geometry import SIDES
 
 Phrase = dict[str, Any]
 _OPPOSITE_SIDE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
@@ -67,7 +66,7 @@ def denotation(meaning: Phrase, facts: Facts) -> Fact:
             kind = kind & facts.size_of(value, facts.head(meaning["head"]))
     found = kind
     for name in meaning.get("positions", ()):
-        found = found & at_position(name, kind, facts)
+        found = found & facts.position_among(name, kind)
     for relation in meaning.get("relations", ()):
         found = found & _relation(relation, facts)
     if "rank" not in meaning:
@@ -79,36 +78,6 @@ def denotation(meaning: Phrase, facts: Facts) -> Fact:
         return inner
     outer = _ranked(meaning["rank"], kind, facts, first) & found
     return Fact(inner.sure & outer.sure, inner.may | outer.may)
-
-
-def at_position(name: str, kind: Fact, facts: Facts) -> Fact:
-    """Finds the objects at a position of the image; among several objects of a kind, perhaps the outermost one too."""
-    sure, may = facts.position(name)
-    # A phantom stands for any number of objects.
-    if kind.may & (kind.may - 1) or kind.may & ~facts.real:
-        may |= kind.may & ~_surely_elsewhere(name, kind, facts)
-    return Fact(sure, may)
-
-
-def _surely_elsewhere(name: str, kind: Fact, facts: Facts) -> int:
-    """Finds the objects of a kind that surely are not the outermost, or the middle one, of that kind."""
-    elsewhere = 0
-    if name == "middle":
-        phantoms = kind.may & ~facts.real
-        if kind.may.bit_count() < 3 and not phantoms:
-            return kind.may
-        # What surely stands outside the others, on any side, is not in their middle.
-        orders = [facts.order(side) for side in SIDES]
-        for index in indices(kind.may & facts.real):
-            others = kind.may & ~(1 << index)
-            if any(not others & ~order.after[index] for order in orders):
-                elsewhere |= 1 << index
-        return elsewhere
-    before = facts.order(name).before
-    for index in indices(kind.may):
-        if before[index] & kind.sure:
-            elsewhere |= 1 << index
-    return elsewhere
 
 
 def _relation(relation: dict[str, Any], facts: Facts) -> Fact:

@@ -53,8 +53,7 @@ class NearMisses:
 
     @cached_property
     def _absent(self) -> list[str]:
-        nouns = ((each, self._language.nouns(each)) for each in self._facts.absent)
-        return [each for each, found in nouns if found and not found[0].unmarked]
+        return [each for each in self._facts.absent if self._language.noun_kind(each) == "marked"]
 
     def _absent_like(self, concept: str, only_like: bool = False) -> str | None:
         """Draws a concept that is surely absent, preferably one similar to ``concept``; None if there is none."""

@@ -5,16 +5,24 @@ An ambiguous sentence gives all its readings. A sentence with any part that is n
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from sos_mm.referring.language import Language, by_first, language, tokens
+from sos_mm.referring.language import Language, language, tokens, trie
 from sos_mm.referring.meaning import Phrase
 
 # Longest sentence that is parsed, in tokens and in characters.
 _LONGEST = 60
 _MOST_CHARACTERS = 600
-_MOST_READINGS = 64
+# Most readings of a phrase, and most ways that are tried to parse it.
+_MOST_READINGS, _MOST_WAYS = 64, 4096
 _DEEPEST = 2
+_DETERMINERS = ("definite", "indefinite", "other", "of")
+_SKIPPED = ("clause", "filler", "comma", "and")
+# The lexicon's phrases that start at a token index: by tag, their ends and values.
+Matches = dict[str, list[tuple[int, Any]]]
+Draft = dict[str, Any]
+# What may follow a noun: its tag, or 'attribute', and its value.
+Addition = tuple[str, Any]
 
 
 class Parser:
@@ -37,7 +45,7 @@ class Parser:
             for word in sorted(attributes):
                 if not any(tag in ("word", "color", "size") for tag, _ in lexicon.get(tokens(word), ())):
                     more.setdefault(tokens(word), []).append(("word", word))
-        self._by_first = (language.by_first, by_first(more))
+        self._tries = (language.trie, trie(more)) if more else (language.trie,)
 
     def readings(self, text: str) -> tuple[Phrase, ...]:
         """Returns all readings of a sentence as noun phrases; empty if it is not understood."""
@@ -46,168 +54,184 @@ class Parser:
         words = tokens(text)
         if not words or len(words) > _LONGEST:
             return ()
-        return _Sentence(words, self._matches(words)).readings()
+        return _Sentence([self._matches(words, start) for start in range(len(words) + 1)]).readings()
 
-    def _matches(self, words: tuple[str, ...]) -> list[dict[str, list[tuple[int, Any]]]]:
-        """Finds, for each token index and tag, the ends and values of the lexicon's phrases that start there."""
-        found = []
-        following = (*words[1:], "")
-        for start, (word, second) in enumerate(zip(words, following, strict=True)):
-            here: dict[str, list[tuple[int, Any]]] = {}
-            for table in self._by_first:
-                phrases = table.get(word)
-                if phrases is not None:
-                    for key in (second, "") if second else ("",):
-                        for phrase, entries in phrases.get(key, ()):
-                            end = start + len(phrase)
-                            if words[start:end] == phrase:
-                                for tag, value in entries:
-                                    here.setdefault(tag, []).append((end, value))
-            found.append(here)
-        found.append({})
+    def _matches(self, words: tuple[str, ...], start: int) -> Matches:
+        """Finds the lexicon's phrases that start at a token index."""
+        found: Matches = {}
+        for root in self._tries:
+            node, end = root, start
+            for word in words[start:]:
+                if word not in node:
+                    break
+                node = node[word]
+                end += 1
+                for tag, value in node.get("", ()):
+                    if tag in found:
+                        found[tag].append((end, value))
+                    else:
+                        found[tag] = [(end, value)]
         return found
 
 
 class _Sentence:
-    """Parses one sentence; a method yields (end, result) for each way to parse on from a token index ``start``."""
+    """Parses one sentence; a method returns (end, result) for each way to parse on from a token index ``start``.
 
-    def __init__(self, words: tuple[str, ...], matches: list[dict[str, list[tuple[int, Any]]]]):
-        self._length, self._matches = len(words), matches
+    Args:
+        matches: For each token index and the end, the lexicon's phrases that start there.
+    """
+
+    def __init__(self, matches: list[Matches]):
+        self._length, self._matches = len(matches) - 1, matches
         self._known: dict[tuple[int, int], list[tuple[int, Phrase]]] = {}
+        self._known_additions: dict[tuple[int, int], list[tuple[int, Addition]]] = {}
+        # For each token index, those reached by skipping one phrase without a meaning of its own.
+        self._skips = [{end for tag in _SKIPPED if tag in here for end, _ in here[tag]} for here in matches]
 
     def readings(self) -> tuple[Phrase, ...]:
-        starts = [0, *(end for end, _ in self._matches[0].get("lead", ()))]
-        found: dict[str, Phrase] = {}
-        for start in starts:
+        found: list[Phrase] = []
+        for start in (0, *(end for end, _ in self._matches[0].get("lead", ()))):
             for end, phrase in self._phrases(start, 0):
-                if end == self._length and phrase["number"] != "some":
-                    found.setdefault(repr(phrase), phrase)
-                elif end == self._length and phrase["number"] == "some":
-                    # The complete sentence "a dog on the left" means the only one that there is.
-                    phrase = {**phrase, "number": "one"}
-                    found.setdefault(repr(phrase), phrase)
-        return tuple(found.values())
+                # The complete sentence "a dog on the left" means the only one that there is.
+                phrase = {**phrase, "number": "one"} if phrase["number"] == "some" else phrase
+                if end == self._length and phrase not in found:
+                    found.append(phrase)
+        return tuple(found)
 
     def _phrases(self, start: int, depth: int) -> list[tuple[int, Phrase]]:
-        """Returns the noun phrases that begin at a token index."""
+        """Returns the noun phrases that begin at a token index; of complete sentences only those up to the end."""
         key = start, depth
         if key not in self._known:
-            self._known[key] = []
-            seen: dict[str, tuple[int, Phrase]] = {}
-            for end, draft in self._heads(start):
-                for stop, phrase in self._behind(end, draft, depth):
-                    finished = phrase.finish()
-                    if finished is not None:
-                        seen.setdefault(f"{stop}{finished!r}", (stop, finished))
-                if len(seen) > _MOST_READINGS:
-                    break
-            self._known[key] = list(seen.values())
+            found = self._known[key] = []
+            ways = 0
+            for head_end, draft in self._determiners(start, _EMPTY, 0):
+                for end, changed in self._behind(head_end, draft, depth):
+                    ways += 1
+                    phrase = None if depth == 0 and end < self._length else _finished(changed)
+                    if phrase is not None and (end, phrase) not in found:
+                        found.append((end, phrase))
+                    if len(found) > _MOST_READINGS or ways > _MOST_WAYS:
+                        return found
         return self._known[key]
 
-    def _heads(self, start: int) -> Iterator[tuple[int, "_Draft"]]:
+    def _determiners(self, start: int, draft: Draft, depth: int) -> list[tuple[int, Draft]]:
         """Parses determiners, the words before a noun, and the noun."""
-        yield from self._determiners(start, _Draft(), 0)
-
-    def _determiners(self, start: int, draft: "_Draft", depth: int) -> Iterator[tuple[int, "_Draft"]]:
-        yield from self._adjectives(start, draft, 0)
+        found = self._adjectives(start, draft, 0)
         if depth == 4:
-            return
+            return found
         here = self._matches[start]
-        for tag in ("definite", "indefinite", "other", "of"):
-            for end, genders in here.get(tag, ()):
-                if tag != "of" or depth:
-                    yield from self._determiners(end, draft.with_determiner(tag, genders), depth + 1)
-        for end, value in here.get("number", ()):
-            changed = draft.with_number(value)
-            if changed is not None:
-                yield from self._determiners(end, changed, depth + 1)
+        for tag in _DETERMINERS:
+            if tag in here and (tag != "of" or depth):
+                for end, genders in here[tag]:
+                    found += self._determiners(end, _with_determiner(draft, tag, genders), depth + 1)
+        if "number" in here:
+            for end, value in here["number"]:
+                changed = _with_number(draft, value)
+                if changed is not None:
+                    found += self._determiners(end, changed, depth + 1)
+        return found
 
-    def _adjectives(self, start: int, draft: "_Draft", depth: int) -> Iterator[tuple[int, "_Draft"]]:
+    def _adjectives(self, start: int, draft: Draft, depth: int) -> list[tuple[int, Draft]]:
+        found: list[tuple[int, Draft]] = []
         here = self._matches[start]
-        for end, noun in here.get("noun", ()):
-            yield end, draft.with_noun(*noun)
+        if "noun" in here:
+            found += [(end, _with_noun(draft, *noun)) for end, noun in here["noun"]]
         if depth == 6:
-            return
+            return found
         for tag in ("color", "word", "size"):
-            for end, value in here.get(tag, ()):
-                yield from self._adjectives(self._joined(end), draft.with_attribute(tag, value), depth + 1)
-        for end, value in here.get("before", ()):
-            yield from self._adjectives(end, draft.with_positions(value), depth + 1)
-        for end, by in here.get("superlative", ()):
-            yield from self._counted(end, draft.with_rank(by, 1), depth)
-            for stop, _ in self._matches[end].get("of", ()):
-                yield from self._of_several(stop, draft.with_rank(by, 1))
-        for end, number in here.get("ordinal", ()):
-            yield from self._adjectives(end, draft.with_ordinal(number), depth + 1)
+            if tag in here:
+                for end, value in here[tag]:
+                    changed = {**draft, "attributes": (*draft["attributes"], (tag, value))}
+                    found += self._adjectives(self._joined(end), changed, depth + 1)
+        if "before" in here:
+            for end, names in here["before"]:
+                changed = {**draft, "positions": (*draft["positions"], *names)}
+                found += self._adjectives(end, changed, depth + 1)
+        if "superlative" in here and draft["rank"] is None:
+            for end, by in here["superlative"]:
+                found += self._ranked(end, {**draft, "rank": (by, 1, None)}, depth)
+        if "ordinal" in here:
+            for end, number in here["ordinal"]:
+                found += self._adjectives(end, {**draft, "ordinal": number}, depth + 1)
+        return found
 
-    def _counted(self, start: int, draft: "_Draft | None", depth: int) -> Iterator[tuple[int, "_Draft"]]:
-        """Parses adjectives after a superlative, with an optional number: "the leftmost two dogs"."""
-        if draft is None:
-            return
-        yield from self._adjectives(start, draft, depth + 1)
-        for end, value in self._matches[start].get("number", ()):
-            changed = draft.with_number(value)
+    def _ranked(self, start: int, draft: Draft, depth: int) -> list[tuple[int, Draft]]:
+        """Parses what follows a superlative: adjectives, with an optional number ("the leftmost two dogs"), or "of"."""
+        found = self._adjectives(start, draft, depth + 1)
+        here = self._matches[start]
+        for end, value in here.get("number", ()):
+            changed = _with_number(draft, value)
             if changed is not None and value != "all":
-                yield from self._adjectives(end, changed, depth + 1)
+                found += self._adjectives(end, changed, depth + 1)
+        for end, _ in here.get("of", ()):
+            found += self._of_several(end, draft)
+        return found
 
-    def _of_several(self, start: int, draft: "_Draft | None") -> Iterator[tuple[int, "_Draft"]]:
+    def _of_several(self, start: int, draft: Draft) -> list[tuple[int, Draft]]:
         """Parses "of the three dogs" after "the largest"; the number is dropped, as the meaning does not need it."""
-        for end, several in self._determiners(start, _Draft(), 0):
-            plain = not (several.rank or several.ordinal or several.positions)
-            if draft is not None and plain and several.form == "many" and several.determiner != "indefinite":
-                yield end, draft._replace(head=several.head, form="one", attributes=several.attributes)
+        found = []
+        for end, several in self._determiners(start, _EMPTY, 0):
+            plain = not (several["rank"] or several["ordinal"] or several["positions"])
+            if plain and several["form"] == "many" and several["determiner"] != "indefinite":
+                taken = {"head": several["head"], "form": "one", "attributes": several["attributes"]}
+                found.append((end, {**draft, **taken}))
+        return found
 
     def _joined(self, start: int) -> int:
         """Returns the token index after an optional comma between adjectives."""
         return next((end for end, _ in self._matches[start].get("comma", ())), start)
 
-    def _behind(self, start: int, draft: "_Draft", depth: int) -> Iterator[tuple[int, "_Draft"]]:
+    def _behind(self, start: int, draft: Draft, depth: int) -> Iterator[tuple[int, Draft]]:
         """Parses what follows a noun, with each addition taken or not."""
         yield start, draft
+        here = self._matches[start]
         for place in self._skipped(start):
-            for end, changed in self._additions(place, draft, depth):
+            for end, addition in self._additions(place, depth):
+                changed = _with_addition(draft, *addition)
                 if changed is not None:
                     yield from self._behind(end, changed, depth)
         # Fillers at the end belong to nothing.
-        for end, _ in self._matches[start].get("filler", ()):
+        for end, _ in here.get("filler", ()):
             yield from self._behind(end, draft, depth)
-        for end, _ in self._matches[start].get("clause", ()):
+        for end, _ in here.get("clause", ()):
             if end == self._length:
                 yield end, draft
 
     def _skipped(self, start: int) -> Iterable[int]:
         """Returns the token indices that are reached by skipping up to four phrases without a meaning of their own."""
-        reached, front = {start}, {start}
+        reached, front = {start}, self._skips[start]
         for _ in range(4):
-            front = {
-                end
-                for place in front
-                for tag in ("clause", "filler", "comma", "and")
-                for end, _ in self._matches[place].get(tag, ())
-            } - reached
             if not front:
                 break
             reached |= front
+            front = {end for place in front for end in self._skips[place]} - reached
         return sorted(reached)
 
-    def _additions(self, start: int, draft: "_Draft", depth: int) -> Iterator[tuple[int, "_Draft | None"]]:
+    def _additions(self, start: int, depth: int) -> list[tuple[int, Addition]]:
+        """Returns what may be added to a noun phrase at a token index, each with its end."""
+        key = start, depth
+        if key not in self._known_additions:
+            here = self._matches[start]
+            found: list[tuple[int, Addition]] = []
+            for tag in ("position", "rank", "from"):
+                found += [(end, (tag, value)) for end, value in here.get(tag, ())]
+            if self._closes_clause(start):
+                found += self._predicates(start)
+            if depth < _DEEPEST:
+                found += self._landmarks(here, depth)
+            self._known_additions[key] = found
+        return self._known_additions[key]
+
+    def _predicates(self, start: int) -> Iterator[tuple[int, Addition]]:
+        """Yields attributes and superlatives after "that is"."""
         here = self._matches[start]
-        for end, value in here.get("position", ()):
-            yield end, draft.with_positions(value)
-        for end, by in here.get("rank", ()):
-            yield end, draft.with_rank(by, 1)
-        for end, by in here.get("from", ()):
-            yield end, draft.with_direction(by)
-        if self._closes_clause(start):
-            for tag in ("color", "word"):
-                for end, value in here.get(tag, ()):
-                    tail = next((stop for stop, _ in self._matches[end].get("color tail", ())), end)
-                    yield tail, draft.with_attribute(tag, value)
-            for place in (start, *(end for end, _ in here.get("definite", ()))):
-                for end, by in self._matches[place].get("superlative", ()):
-                    yield end, draft.with_rank(by, 1)
-        if depth < _DEEPEST:
-            yield from self._landmarks(here, draft, depth)
+        for tag in ("color", "word"):
+            for end, value in here.get(tag, ()):
+                tail = next((stop for stop, _ in self._matches[end].get("color tail", ())), end)
+                yield tail, ("attribute", (tag, value))
+        for place in (start, *(end for end, _ in here.get("definite", ()))):
+            for end, by in self._matches[place].get("superlative", ()):
+                yield end, ("rank", by)
 
     def _closes_clause(self, start: int) -> bool:
         """Returns whether the phrase before a token index opens a clause, such as "that is" in "that is red"."""
@@ -218,101 +242,98 @@ class _Sentence:
             for end, _ in self._matches[place].get(tag, ())
         )
 
-    def _landmarks(self, here: dict, draft: "_Draft", depth: int) -> Iterator[tuple[int, "_Draft | None"]]:
+    def _landmarks(self, here: Matches, depth: int) -> Iterator[tuple[int, Addition]]:
         for end, name in here.get("relation", ()):
             for stop, phrase in self._phrases(end, depth + 1):
-                yield stop, draft.with_relation(name, [phrase])
+                yield stop, ("relation", (name, [phrase]))
         for end, by in here.get("rank to", ()):
             for stop, phrase in self._phrases(end, depth + 1):
-                yield stop, draft.with_rank(by, 1, phrase)
+                yield stop, ("rank to", (by, phrase))
         for end, _ in here.get("between", ()):
             for middle, one in self._phrases(end, depth + 1):
                 if one["number"] == "all" or one.get("count") == 2:
-                    yield middle, draft.with_relation("between", [one])
+                    yield middle, ("relation", ("between", [one]))
                 for second, _ in self._matches[middle].get("and", ()):
                     for stop, other in self._phrases(second, depth + 1):
-                        yield stop, draft.with_relation("between", [one, other])
+                        yield stop, ("relation", ("between", [one, other]))
 
 
-class _Draft(NamedTuple):
-    """A partly parsed noun phrase; methods return an extended copy, or None if the words do not fit together."""
+# A partly parsed noun phrase. It is never changed: the functions below return a new one, or None if words do not fit.
+_EMPTY: Draft = {
+    "determiner": "", "genders": (), "number": None, "form": "", "head": "", "attributes": (), "positions": (),
+    "relations": (), "rank": None, "ordinal": 0,
+}  # fmt: skip
 
-    determiner: str = ""
-    genders: tuple = ()
-    number: Any = None
-    form: str = ""
-    head: str = ""
-    attributes: tuple = ()
-    positions: tuple = ()
-    relations: tuple = ()
-    rank: tuple = ()
-    ordinal: int = 0
 
-    def with_determiner(self, tag: str, genders: tuple | None) -> "_Draft":
-        if tag in ("of", "other") or self.determiner == "definite":
-            return self
-        return self._replace(determiner=tag, genders=genders or ())
+def _with_determiner(draft: Draft, tag: str, genders: tuple | None) -> Draft:
+    if tag in ("of", "other") or draft["determiner"] == "definite":
+        return draft
+    return {**draft, "determiner": tag, "genders": genders or ()}
 
-    def with_number(self, value: Any) -> "_Draft | None":
-        if self.number not in (None, "all") or (self.number == "all" and value == "all"):
+
+def _with_number(draft: Draft, value: Any) -> Draft | None:
+    known = draft["number"]
+    if known not in (None, "all") or (known == "all" and value == "all"):
+        return None
+    return {**draft, "number": value}
+
+
+def _with_noun(draft: Draft, concept: str, form: str, gender: str) -> Draft:
+    genders = draft["genders"]
+    if form == "unmarked" and (("many" in genders) != (gender in genders)):
+        form = "many" if "many" in genders else "one"
+    return {**draft, "head": concept, "form": form}
+
+
+def _with_addition(draft: Draft, tag: str, value: Any) -> Draft | None:
+    if tag == "position":
+        return {**draft, "positions": (*draft["positions"], *value)}
+    if tag == "attribute":
+        return {**draft, "attributes": (*draft["attributes"], value)}
+    if tag == "relation":
+        return {**draft, "relations": (*draft["relations"], value)}
+    # What is left is a rank, of which there may be one; "second from the left" needs an ordinal.
+    if draft["rank"] is not None or (tag == "from" and not draft["ordinal"]):
+        return None
+    if tag == "from":
+        return {**draft, "rank": (value, draft["ordinal"], None), "ordinal": 0}
+    by, to = value if tag == "rank to" else (value, None)
+    return {**draft, "rank": (by, 1, to)}
+
+
+def _finished(draft: Draft) -> Phrase | None:
+    """Returns the complete noun phrase; None if its words do not fit together."""
+    number = _number_of(draft)
+    if number is None or draft["ordinal"]:
+        return None
+    phrase: Phrase = {"number": number} if isinstance(number, str) else {"number": "count", "count": number}
+    phrase["head"] = draft["head"]
+    if draft["attributes"]:
+        phrase["attributes"] = [list(each) for each in sorted(set(draft["attributes"]))]
+    if draft["positions"]:
+        phrase["positions"] = sorted(set(draft["positions"]))
+    if draft["relations"]:
+        phrase["relations"] = [{"relation": name, "to": to} for name, to in draft["relations"]]
+    if draft["rank"] is not None:
+        by, n, to = draft["rank"]
+        # "The largest dogs" does not say how many; "the second two dogs" says nothing.
+        if number in ("all", "unmarked") or (not isinstance(number, str) and n != 1):
             return None
-        return self._replace(number=value)
+        phrase["rank"] = {"by": by, "n": n} if to is None else {"by": by, "n": n, "to": [to]}
+    return phrase
 
-    def with_noun(self, concept: str, form: str, gender: str) -> "_Draft":
-        if form == "unmarked" and (("many" in self.genders) != (gender in self.genders)):
-            form = "many" if "many" in self.genders else "one"
-        return self._replace(head=concept, form=form)
 
-    def with_attribute(self, kind: str, value: str) -> "_Draft":
-        return self._replace(attributes=(*self.attributes, (kind, value)))
-
-    def with_positions(self, names: tuple[str, ...]) -> "_Draft":
-        return self._replace(positions=(*self.positions, *names))
-
-    def with_relation(self, name: str, to: list[Phrase]) -> "_Draft":
-        return self._replace(relations=(*self.relations, (name, to)))
-
-    def with_rank(self, by: str, n: int, to: Phrase | None = None) -> "_Draft | None":
-        return None if self.rank else self._replace(rank=(by, n, to))
-
-    def with_ordinal(self, n: int) -> "_Draft":
-        return self._replace(ordinal=n)
-
-    def with_direction(self, by: str) -> "_Draft | None":
-        ranked = self.with_rank(by, self.ordinal) if self.ordinal else None
-        return None if ranked is None else ranked._replace(ordinal=0)
-
-    def finish(self) -> Phrase | None:
-        """Returns the complete noun phrase; None if its words do not fit together."""
-        number = self._number()
-        if number is None or self.ordinal:
-            return None
-        phrase: Phrase = {"number": number} if isinstance(number, str) else {"number": "count", "count": number}
-        phrase["head"] = self.head
-        if self.attributes:
-            phrase["attributes"] = [list(each) for each in sorted(set(self.attributes))]
-        if self.positions:
-            phrase["positions"] = sorted(set(self.positions))
-        if self.relations:
-            phrase["relations"] = [{"relation": name, "to": to} for name, to in self.relations]
-        if self.rank:
-            by, n, to = self.rank
-            # "The largest dogs" does not say how many; "the second two dogs" says nothing.
-            if number in ("all", "unmarked") or (not isinstance(number, str) and n != 1):
-                return None
-            phrase["rank"] = {"by": by, "n": n, **({"to": [to]} if to is not None else {})}
-        return phrase
-
-    def _number(self) -> str | int | None:
-        if isinstance(self.number, int):
-            return self.number if self.form != "one" else None
-        if self.number == "all":
-            return "all"
-        if self.form == "many":
-            return "all" if self.determiner != "indefinite" else None
-        if self.form == "unmarked" and not self.rank and self.determiner != "indefinite":
-            return "unmarked"
-        return "some" if self.determiner == "indefinite" else "one"
+def _number_of(draft: Draft) -> str | int | None:
+    number, form, indefinite = draft["number"], draft["form"], draft["determiner"] == "indefinite"
+    if isinstance(number, int):
+        return number if form != "one" else None
+    if number == "all":
+        return "all"
+    if form == "many":
+        return None if indefinite else "all"
+    if form == "unmarked" and draft["rank"] is None and not indefinite:
+        return "unmarked"
+    return "some" if indefinite else "one"
 
 
 @lru_cache(maxsize=256)

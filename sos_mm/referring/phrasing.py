@@ -4,6 +4,7 @@ The grammar proposes a meaning for a target, checks by the facts that it means e
 sentence. The sentence is parsed again, and all its readings must pass the same check.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -92,6 +93,7 @@ class _Writer:
         self._near_misses = NearMisses(facts, self._language, self._draws)
         self._parser = parser_of(facts, language)
         self._written: dict[str, ReferringExpression] = {}
+        self._counts: Counter[str] = Counter()
         self._said: set[str] = set()
         self._failed: set[tuple[Callable, str]] = set()
         # By text, the picks of `Wording` and its ``of_two``, which near misses and minimal pairs reuse.
@@ -110,7 +112,7 @@ class _Writer:
         return list(self._written.values())
 
     def _count(self, kind: str) -> int:
-        return sum(each.kind == kind for each in self._written.values())
+        return self._counts[kind]
 
     def _fill(self, kind: str, wanted: int) -> None:
         """Writes expressions of a kind until there are ``wanted`` ones, or no more are found."""
@@ -179,14 +181,18 @@ class _Writer:
         if worded is None or worded.text in self._written:
             return False
         readings = self._parser.readings(worded.text)
-        if not readings or judge_readings(readings, self._facts, targets).status != "true":
+        if not readings:
+            return False
+        if readings != (meaning,) and judge_readings(readings, self._facts, targets).status != "true":
             return False
         self._said.add(key)
+        kind = kind_of(meaning)
+        self._counts[kind] += 1
         self._source[worded.text] = picks, of_two
         self._written[worded.text] = ReferringExpression(
             text=worded.text,
             targets=targets,
-            kind=kind_of(meaning),
+            kind=kind,
             plural=meaning["number"] in ("all", "count"),
             head=worded.head,
             meaning=meaning,

@@ -1,7 +1,7 @@
 """Proposes meanings of referring expressions for an image's instances; callers judge them before writing them."""
 
 from collections.abc import Iterator, Sequence
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,9 +9,9 @@ import numpy as np
 from sos_mm.referring.claims import claims
 from sos_mm.referring.concepts import OBJECT
 from sos_mm.referring.facts import Fact, Facts, as_bits, indices
-from sos_mm.referring.geometry import POSITIONS, SIDES
+from sos_mm.referring.geometry import CONTACTS, POSITIONS, SIDES
 from sos_mm.referring.language import Language
-from sos_mm.referring.meaning import Phrase, at_position, denotation, judge
+from sos_mm.referring.meaning import Phrase, denotation, judge
 
 T = TypeVar("T")
 _POSITIONS = (["left"], ["right"], ["top"], ["bottom"], ["middle"], ["left", "top"], ["right", "top"],
@@ -26,6 +26,8 @@ Proposal = tuple[Phrase, tuple[int, ...]]
 # An extended noun phrase, and the fact for which objects the extension holds. Landmarks are indices of instances
 # until an option is chosen.
 Option = tuple[Phrase, Fact]
+# An attribute, a pair of its kind and value, and the fact for which objects it holds.
+Feature = tuple[list[str], Fact]
 
 
 class Draws:
@@ -39,34 +41,36 @@ class Draws:
         self._generator = generator
         self._numbers: list[int] = []
 
-    def _number(self) -> int:
-        if not self._numbers:
-            self._refill()
-        return self._numbers.pop()
-
     def _refill(self) -> None:
         self._numbers += self._generator.integers(0, 2**31, 512).tolist()
 
     def below(self, limit: int) -> int:
         """Draws an integer in [0, limit)."""
-        return self._number() % limit
+        if not self._numbers:
+            self._refill()
+        return self._numbers.pop() % limit
 
     def one(self, items: Sequence[T]) -> T:
         """Draws one item of a sequence."""
-        return items[self._number() % len(items)]
+        if not self._numbers:
+            self._refill()
+        return items[self._numbers.pop() % len(items)]
 
     def many(self, count: int) -> list[int]:
         """Draws ``count`` integers in [0, 2**31)."""
         while len(self._numbers) < count:
             self._refill()
-        chosen, self._numbers = self._numbers[-count:], self._numbers[:-count]
+        chosen = self._numbers[-count:]
+        del self._numbers[-count:]
         return chosen
 
     def shuffled(self, items: Sequence[T]) -> list[T]:
         """Returns a new list of the items in random order."""
         items = list(items)
         for last in range(len(items) - 1, 0, -1):
-            other = self.below(last + 1)
+            if not self._numbers:
+                self._refill()
+            other = self._numbers.pop() % (last + 1)
             items[last], items[other] = items[other], items[last]
         return items
 
@@ -83,15 +87,21 @@ class Proposer:
     def __init__(self, facts: Facts, language: Language, draws: Draws):
         self._facts, self._language, self._draws = facts, language, draws
         smallest = facts.thresholds.smallest * facts.image.width * facts.image.height
-        self._nouns: dict[str, str] = {}
         areas = np.exp(facts.geometry.log_areas[0][: facts.number])
         self._targets = [
-            index for index in range(facts.number) if areas[index] >= smallest and self._noun(facts.categories[index])
+            index
+            for index in range(facts.number)
+            if areas[index] >= smallest and self._language.noun_kind(facts.categories[index])
         ]
         self._broader: dict[str, list[str]] = {}
         self._speakable = as_bits(self._targets)
         self._landmarks: dict[int, list[Phrase]] = {}
-        self._features: dict[int, list[list[str]]] = {}
+        self._features: dict[int, list[Feature]] = {}
+        self._places: dict[int, list[list[str]]] = {}
+        self._said = language.words["relations"]
+        self._people = as_bits(
+            [index for index, each in enumerate(facts.categories) if facts.concepts.is_a(each, "person") is True]
+        )
 
     def single(self, kind: str) -> Proposal | None:
         """Proposes a meaning of a kind for one random instance; None if none was found.
@@ -108,12 +118,12 @@ class Proposer:
         if kind == "category":
             return (meaning, (target,)) if among == (own, own) else None
         if kind == "mixed":
-            found = self._draws.one(self._attributes(meaning, target, among, ranks=False) or [None])
+            found = self._one_attribute(meaning, target, among)
             if found is None:
                 return None
             meaning, among = found
-        options = self._attributes(meaning, target, among) if kind == "attribute" else self._places(meaning, target)
-        for changed, fact in islice(options, _MOST_OPTIONS):
+        ways = self._by_attributes if kind == "attribute" else self._by_places
+        for changed, fact in islice(ways(meaning, target, among), _MOST_OPTIONS):
             if among.may & fact.may == own:
                 return self._described(changed, (target,))
         return None
@@ -134,18 +144,13 @@ class Proposer:
         if kind == "attribute" and self._draws.below(5) == 0:
             return self._first_few(meaning, ("large", "small"), among)
         if kind == "mixed":
-            found = self._draws.one(self._attributes(meaning, target, among, ranks=False) or [None])
+            found = self._one_attribute(meaning, target, among)
             if found is None:
                 return None
             meaning, among = found
-        options = (
-            self._attributes(meaning, target, among, ranks=False)
-            if kind == "attribute"
-            else (self._places(meaning, target, ranks=False))
-        )
-        for changed, fact in islice(options, _MOST_OPTIONS):
-            both = among & fact
-            counted = self._counted(changed, both)
+        ways = self._by_attributes if kind == "attribute" else self._by_places
+        for changed, fact in islice(ways(meaning, target, among, ranks=False), _MOST_OPTIONS):
+            counted = self._counted(changed, among & fact)
             if counted is not None:
                 return self._described(*counted)
         return None
@@ -176,16 +181,9 @@ class Proposer:
 
     def _start(self, head: str, number: str) -> Phrase:
         # "The sheep" does not say how many.
-        if number == "one" and self._noun(head) == "unmarked":
+        if number == "one" and self._language.noun_kind(head) == "unmarked":
             number = "unmarked"
         return {"number": number, "head": head}
-
-    def _noun(self, concept: str) -> str:
-        """Returns 'unmarked' or 'marked' (whether the noun shows its number), or '' if the language has no word."""
-        if concept not in self._nouns:
-            nouns = self._language.nouns(concept)
-            self._nouns[concept] = "" if not nouns else "unmarked" if nouns[0].unmarked else "marked"
-        return self._nouns[concept]
 
     def _head(self, target: int, several: bool = False) -> str:
         """Draws the head noun of a target: its category, or sometimes a broader term."""
@@ -205,11 +203,13 @@ class Proposer:
             self._broader[category] = [
                 term
                 for term in (*sorted(self._facts.concepts.ancestors(category)), OBJECT)
-                if self._facts.is_complete(term) and self._facts.head(term).sure >> target & 1 and self._noun(term)
+                if self._facts.is_complete(term)
+                and self._facts.head(term).sure >> target & 1
+                and self._language.noun_kind(term)
             ]
         return self._broader[category]
 
-    def _features_of(self, target: int) -> list[list[str]]:
+    def _features_of(self, target: int) -> list[Feature]:
         """Returns the attributes that the target surely has and that the language can say."""
         if target not in self._features:
             facts, said = self._facts, self._language.words["colors"]
@@ -219,39 +219,49 @@ class Proposer:
                 for word in sorted(claims(facts.image.instances[target])[1])
                 if facts.attribute("word", word).sure >> target & 1 and self._language.attribute(word)
             ]
-            self._features[target] = [*colors, *colors, *words]
+            self._features[target] = [(each, facts.attribute(*each)) for each in (*colors, *colors, *words)]
         return self._features[target]
 
-    def _attributes(self, meaning: Phrase, target: int, among: Fact, ranks: bool = True) -> list[Option]:
-        """Returns noun phrases extended by attributes of the target, in random order."""
+    def _one_attribute(self, meaning: Phrase, target: int, among: Fact) -> Option | None:
+        """Draws a noun phrase extended by attributes of the target; None if there is none."""
+        found = self._draws.one(self._attributes(meaning, target, among) or [None])
+        return found and ({**meaning, "attributes": found[0]}, among & found[1])
+
+    def _by_attributes(self, meaning: Phrase, target: int, among: Fact, ranks: bool = True) -> Iterator[Option]:
+        """Yields noun phrases extended by the target's attributes or its rank by size, in random order."""
+        found = self._attributes(meaning, target, among)
+        options: Iterator[Option] = (
+            ({**meaning, "attributes": attributes}, among & fact) for attributes, fact in found
+        )
+        if not ranks or among.sure.bit_count() < 2 or self._is_person(target):
+            return options
+        # "The largest dog", "the largest brown dog": as often first as last.
+        kinds = [(meaning, among), *(({**meaning, "attributes": one}, among & fact) for one, fact in found[:2])]
+        by_size = self._by_size(kinds, target)
+        return chain(by_size, options) if self._draws.below(3) == 0 else chain(options, by_size)
+
+    def _attributes(self, meaning: Phrase, target: int, among: Fact) -> list[tuple[list[list[str]], Fact]]:
+        """Returns lists of attributes of the target and the facts that an object has them, in random order."""
         facts, draws = self._facts, self._draws
         features = self._features_of(target)
-        options: list[Option] = [
-            ({**meaning, "attributes": [feature]}, among & facts.attribute(*feature)) for feature in features
-        ]
+        options = [([feature], fact) for feature, fact in features]
         if features:
-            one, other = draws.one(features), draws.one(features)
+            (one, fact), (other, other_fact) = draws.one(features), draws.one(features)
             if one[0] != other[0]:
-                fact = among & facts.attribute(*one) & facts.attribute(*other)
-                options.append(({**meaning, "attributes": sorted([one, other])}, fact))
+                options.append((sorted([one, other]), fact & other_fact))
         # Sizes are compared within one category: "all small objects" says little. People are not described by area.
-        sized = meaning["head"] == facts.categories[target] and not self._is_person(target)
-        if among.sure.bit_count() > 1 and sized:
+        sized = among.sure.bit_count() > 1 and meaning["head"] == facts.categories[target]
+        if sized and not self._is_person(target):
             for value in ("large", "small"):
                 fact = facts.size_of(value, among)
                 if fact.sure >> target & 1:
-                    options.append(({**meaning, "attributes": [["size", value]]}, among & fact))
-        options = draws.shuffled(options)
-        if ranks and among.sure.bit_count() > 1 and not self._is_person(target):
-            # "The largest dog", "the largest brown dog": as often first as last.
-            found = list(self._by_size([(meaning, among), *options[:2]], target))
-            options = [*found, *options] if draws.below(3) == 0 else [*options, *found]
-        return options
+                    options.append(([["size", value]], fact))
+        return draws.shuffled(options)
 
     def _is_person(self, index: int) -> bool:
-        return self._facts.concepts.is_a(self._facts.categories[index], "person") is True
+        return bool(self._people >> index & 1)
 
-    def _by_size(self, kinds: list[Option], target: int) -> Iterator[Option]:
+    def _by_size(self, kinds: Sequence[Option], target: int) -> Iterator[Option]:
         for meaning, among in kinds:
             sizes = [each for each in meaning.get("attributes", ()) if each[0] == "size"]
             if not sizes and among.sure.bit_count() > 1:
@@ -271,7 +281,7 @@ class Proposer:
         number = "one" if meaning["number"] == "unmarked" else meaning["number"]
         return {**meaning, "number": number, "rank": rank}
 
-    def _places(self, meaning: Phrase, target: int, ranks: bool = True) -> Iterator[Option]:
+    def _by_places(self, meaning: Phrase, target: int, among: Fact, ranks: bool = True) -> Iterator[Option]:
         """Yields noun phrases extended by the target's location, in random order."""
         ways = [self._positions, self._relations]
         if ranks:
@@ -283,49 +293,48 @@ class Proposer:
         elif ranks and rare < 3:
             ways.append((self._between, self._nearest)[rare - 1])
         for way in self._draws.shuffled(ways):
-            yield from way(meaning, target)
+            yield from way(meaning, target, among)
 
-    def _positions(self, meaning: Phrase, target: int) -> Iterator[Option]:
-        facts = self._facts
-        here = {name for name in POSITIONS if facts.position(name).sure >> target & 1}
-        if not here:
-            return
-        kind = denotation({**meaning, "number": "all"}, facts)
-        for names in self._draws.shuffled([each for each in _POSITIONS if here.issuperset(each)]):
-            fact = kind
+    def _positions(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
+        if target not in self._places:
+            here = {name for name in POSITIONS if self._facts.position(name).sure >> target & 1}
+            self._places[target] = [each for each in _POSITIONS if here.issuperset(each)]
+        for names in self._draws.shuffled(self._places[target]):
+            fact = among
             for name in names:
-                fact = fact & at_position(name, kind, facts)
+                fact = fact & self._facts.position_among(name, among)
             yield {**meaning, "positions": names}, fact
 
-    def _relations(self, meaning: Phrase, target: int) -> Iterator[Option]:
+    def _relations(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
         facts, draws, own = self._facts, self._draws, 1 << target
-        among = denotation({**meaning, "number": "all"}, facts).may
         first = draws.below(4)
         for name, opposite in (*_DIRECTIONS[first:], *_DIRECTIONS[:first]):
             # What is right of the target has the target to its left.
-            landmarks = indices(facts.relation(opposite, target).sure & self._speakable)
-            if landmarks and name in self._language.words["relations"]:
+            landmarks = indices(facts.relations(opposite)[target].sure & self._speakable)
+            if landmarks and name in self._said:
                 # Landmarks for which the relation holds for the target alone come first.
-                single = [each for each in landmarks if facts.relation(name, each).may & among == own]
+                toward = facts.relations(name)
+                single = [each for each in landmarks if toward[each].may & among.may == own]
                 for chosen in filter(None, (single, landmarks)):
                     landmark = draws.one(chosen)
-                    relation = {"relation": name, "to": [landmark]}
-                    yield {**meaning, "relations": [relation]}, facts.relation(name, landmark)
+                    yield {**meaning, "relations": [{"relation": name, "to": [landmark]}]}, toward[landmark]
 
-    def _relations_close(self, meaning: Phrase, target: int) -> Iterator[Option]:
+    def _relations_close(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
         # These relations need masks, which is slow, so only a few landmarks are tried.
-        names = [name for name in _CLOSE if name in self._language.words["relations"]]
+        names = [name for name in _CLOSE if name in self._said]
         if self._facts.concepts.is_a(meaning["head"], "animal") is not False:
             names = [name for name in names if name != "overlapping"]
+        touchable = self._facts.geometry.nearly_touching(target)
         for landmark in self._others(target):
             name = self._draws.one(names)
+            if name in CONTACTS and not touchable >> landmark & 1:
+                continue
             fact = self._facts.relation(name, landmark)
             if fact.sure >> target & 1:
                 yield {**meaning, "relations": [{"relation": name, "to": [landmark]}]}, fact
 
-    def _ranks(self, meaning: Phrase, target: int) -> Iterator[Option]:
+    def _ranks(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
         """Yields noun phrases with the target's rank from a side, such as "the second dog from the left"."""
-        among = denotation({**meaning, "number": "all"}, self._facts)
         if among.sure.bit_count() < 2:
             return
         # People do not use ordinals for small objects only, for objects of mixed categories, or for high ranks.
@@ -338,15 +347,14 @@ class Proposer:
             if (n == 1 or (by in SIDES and n <= most)) and self._is_nth(target, n, among, by):
                 yield self._with_rank(meaning, {"by": by, "n": n}), Fact(1 << target, 1 << target)
 
-    def _between(self, meaning: Phrase, target: int) -> Iterator[Option]:
+    def _between(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
         others = self._others(target)
         for one, other in pairwise(others):
             fact = self._facts.between(one, other)
             if fact.sure >> target & 1:
                 yield {**meaning, "relations": [{"relation": "between", "to": [one, other]}]}, fact
 
-    def _nearest(self, meaning: Phrase, target: int) -> Iterator[Option]:
-        among = denotation({**meaning, "number": "all"}, self._facts)
+    def _nearest(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
         if among.sure.bit_count() < 2:
             return
         for landmark in self._others(target):
@@ -382,7 +390,7 @@ class Proposer:
         facts = self._facts
         start = self._start(facts.categories[index], "one")
         drafts: list[dict[str, Any]] = [start]
-        drafts += [{**start, "attributes": [feature]} for feature in self._features_of(index)]
+        drafts += [{**start, "attributes": [feature]} for feature, _ in self._features_of(index)]
         single = {**start, "number": "one"}
         if facts.head(start["head"]).sure.bit_count() > 1:
             orders = ("left", "right") if self._is_person(index) else ("large", "small", "left", "right")

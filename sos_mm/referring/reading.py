@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sos_mm.checks import FaultyInputError, check_choice, check_folder, read_image
+from sos_mm.checks import check_choice, check_folder, check_image_size, read_image
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.coco import is_coco
 from sos_mm.formats.composed import OBJECTS_FILE, background_content, is_unfinished
@@ -162,8 +162,5 @@ def _read_pixels(image: AnnotatedImage, folder: Path, source: ImageSource) -> np
     if path is None:
         raise FileNotFoundError(f"The image {image.file_name} is not in {folder}: give the right folder of images.")
     pixels = read_image(path, 3)
-    if pixels.shape[:2] != (image.height, image.width):
-        size = f"{pixels.shape[0]} x {pixels.shape[1]}"
-        text = f"The image {path} must have the {image.height} x {image.width} pixels annotated, but has {size}."
-        raise FaultyInputError("image of another size", text)
+    check_image_size(pixels.shape[:2], (image.height, image.width), path)
     return pixels

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from sos_mm.checks import check_range
+from sos_mm.checks import check_integer, check_range
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Thresholds:
         ratios = ("larger", "much_larger", "not_larger", "nearer", "depth")
         for field in fields(self):
             if field.type is int:
-                check_range(field.name, getattr(self, field.name), 0, 2**16)
+                check_integer(field.name, getattr(self, field.name), 0, 2**16)
             elif field.name in ratios:
                 check_range(field.name, getattr(self, field.name), 1, 100)
             else:

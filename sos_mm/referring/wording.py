@@ -159,11 +159,7 @@ class Wording:
     def _behind(self, meaning: Phrase, number: str) -> list[str]:
         parts = []
         if "positions" in meaning:
-            names = meaning["positions"]
-            name = next((key for key in self._words["positions"] if sorted(key.split()) == names), "")
-            if not name:
-                raise Unsayable
-            parts.append(self._pick(self._words["positions"][name]["say"]))
+            parts.append(self._pick(self._language.positions.get(tuple(meaning["positions"]), [])))
         for relation in meaning.get("relations", ()):
             parts.append(self._relation(relation))
         if parts:

@@ -7,6 +7,7 @@ from sos_mm.segments.mixture import MixedBank
 from sos_mm.segments.quality import Filters
 from sos_mm.segments.readers.coco import read_annotated
 from sos_mm.segments.readers.folder import read_folder
+from sos_mm.segments.readers.parquet import read_parquet
 from sos_mm.segments.readers.release import read_release_layout
 from sos_mm.segments.readers.tar import read_tar
 from sos_mm.segments.record import SegmentRecord
@@ -23,6 +24,7 @@ __all__ = [
     "check_bank",
     "read_annotated",
     "read_folder",
+    "read_parquet",
     "read_release_layout",
     "read_tar",
 ]

@@ -5,13 +5,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from itertools import chain, zip_longest
+from numbers import Real
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
 from cachetools import LRUCache
 
-from sos_mm.checks import check_choice, few
+from sos_mm.checks import check_choice, check_names, few
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.enlargement import enlargement
 from sos_mm.segments.index.arrow import IndexedRecords
@@ -462,15 +463,25 @@ def _scaled(draws: np.ndarray, numbers: np.ndarray | int) -> np.ndarray:
 def wanted_categories(vocabulary: str | Path | Iterable[str], categories: Sequence[str]) -> tuple[str, ...]:
     """Returns the categories that a vocabulary names; see `SegmentBank.select`."""
     if not isinstance(vocabulary, str | Path):
+        vocabulary = vocabulary if isinstance(vocabulary, Collection) else list(vocabulary)
+        check_names("vocabulary", vocabulary)
         return tuple(categories[position] for position in find_categories(vocabulary, categories))
     keys = {category_key(name) for name in read_vocabulary(vocabulary)}
     return tuple(name for name in categories if category_key(name) in keys)
 
 
 def _edges(categories: Sequence[str], category_weights: Mapping[str, float]) -> np.ndarray:
+    _check_numbers("category_weights", category_weights.values())
     by_key = {category_key(name): weight for name, weight in category_weights.items()}
     weights = np.array([by_key.get(category_key(name), 1.0) for name in categories], np.float64)
     return cumulative("category_weights", weights)
+
+
+def _check_numbers(name: str, values: Iterable[float]) -> None:
+    """Raises ValueError unless all values are numbers: numpy would take a text such as '2' for one."""
+    for each in values:
+        if not isinstance(each, Real) or isinstance(each, bool):
+            raise ValueError(f"`{name}` must be numbers, but got {each!r}.")
 
 
 def cumulative(name: str, weights: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -479,6 +490,7 @@ def cumulative(name: str, weights: Sequence[float] | np.ndarray) -> np.ndarray:
     Raises:
         ValueError: If a weight is negative or not finite, or all are 0.
     """
+    _check_numbers(name, weights)
     values = np.asarray(weights, np.float64)
     if not values.size or not np.isfinite(values).all() or values.min() < 0 or not values.sum():
         raise ValueError(f"`{name}` must be at least 0 and not all 0, but got {values.tolist()[:8]}.")

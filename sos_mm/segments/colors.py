@@ -57,16 +57,19 @@ def color_names(rgb: np.ndarray) -> np.ndarray:
 
 def color_indices(rgb: np.ndarray) -> np.ndarray:
     """Returns the names of `color_names` as (N,) int64 indices into `COLOR_NAMES`."""
-    hsv = cv2.cvtColor(np.ascontiguousarray(rgb).reshape(1, -1, 3), cv2.COLOR_RGB2HSV)[0].astype(np.int32)
-    hue, saturation, value = hsv[:, 0] * 2, hsv[:, 1], hsv[:, 2]
-    index = _BY_HUE[hsv[:, 0]]
+    hsv = cv2.cvtColor(np.ascontiguousarray(rgb).reshape(1, -1, 3), cv2.COLOR_RGB2HSV)
+    # Contiguous (N,) uint8; OpenCV's hue has steps of two degrees.
+    hue, saturation, value = (each[0] for each in cv2.split(hsv))
+    index = _BY_HUE[hue]
     # Dark and medium oranges are brown, pale reds pink.
-    index[(hue >= 10) & (hue < 50) & ((value < 150) | ((saturation < 130) & (value < 230)))] = _BROWN
-    pale = ((hue >= 340) | (hue < 10)) & (saturation < 130) & (value > 160)
-    index[pale | ((hue >= 310) & (hue < 345))] = _PINK
-    grey = (saturation < 40) | (saturation * value < 40 * 100)
-    index[grey] = np.where(value > 205, _WHITE, _GREY)[grey]
-    index[value < 45] = _BLACK
+    brown = (hue >= 5) & (hue < 25) & ((value < 150) | ((saturation < 130) & (value < 230)))
+    np.copyto(index, _BROWN, where=brown)
+    pale = ((hue >= 170) | (hue < 5)) & (saturation < 130) & (value > 160)
+    np.copyto(index, _PINK, where=pale | ((hue >= 155) & (hue < 173)))
+    grey = (saturation < 40) | (np.multiply(saturation, value, dtype=np.uint16) < 40 * 100)
+    np.copyto(index, _GREY, where=grey)
+    np.copyto(index, _WHITE, where=grey & (value > 205))
+    np.copyto(index, _BLACK, where=value < 45)
     return index
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import check_choice
-from sos_mm.errors import ErrorCollector
+from sos_mm.checks import check_boolean, check_choice, check_integer, check_names
+from sos_mm.errors import BROKEN, ErrorCollector
 from sos_mm.segments.bank import Bank, SegmentBank
 from sos_mm.segments.index.writer import measured
 from sos_mm.segments.mixture import MixedBank
@@ -13,6 +14,7 @@ from sos_mm.segments.pairs import CategoryPairs
 from sos_mm.segments.quality import Filters
 from sos_mm.segments.readers.coco import read_annotated
 from sos_mm.segments.readers.folder import read_folder
+from sos_mm.segments.readers.parquet import read_parquet
 from sos_mm.segments.readers.release import read_release_layout
 from sos_mm.segments.readers.tar import read_tar
 from sos_mm.segments.record import SegmentRecord
@@ -24,9 +26,12 @@ READERS: dict[str, Callable[..., list[SegmentRecord]]] = {
     "lvis": read_annotated,
     "folder": read_folder,
     "tar": read_tar,
+    "parquet": read_parquet,
 }
 _SPECIAL = {"sample": ("group", "include"), "index": ("path", "root"), "mix": ("banks", "weights")}
 TYPES = (*READERS, *_SPECIAL)
+_PATHS = ("annotations", "filter_annotations", "images", "metadata", "path", "root")
+_NAMES, _BOOLEANS = ("include", "attributes"), ("allow_missing", "crowd", "decontaminate", "truncated")
 # Options of every type; the further ones are not for a mix, whose banks have their own.
 _SHARED = ("filters", "vocabulary", "attributes", "category_weights", "category_pairs")
 _COMMON = (*_SHARED, "broken", "cache_bytes")
@@ -38,13 +43,13 @@ def build_bank(config: Mapping[str, Any]) -> Bank:
     Args:
         config: ``type`` and the options of that type: 'sample' (those of `SegmentBank.sample_bank`), 'release'
             (`read_release_layout`), 'coco' and 'lvis' (`read_annotated`), 'folder' (`read_folder`), 'tar'
-            (`read_tar`), 'index' (``path`` and ``root`` of `IndexedRecords`), or 'mix' (``banks``, a list of such
-            dicts, and ``weights``). Each may also have ``filters`` (the fields of `Filters`), ``vocabulary`` and
-            ``attributes`` (`SegmentBank.select`), ``category_weights`` (weights by name, or the arguments of
-            `repeat_factors`) and ``category_pairs`` (the fields of `CategoryPairs`; with equal weights of categories
-            if none are given), for the strategy 'weighted'; those of a mix replace the weights of its banks. Each but
-            'mix' may have ``cache_bytes``, and ``broken``: with 'skip' all segments without
-            an index are read now, and broken ones are left out, counted in ``bank.skipped`` and described in
+            (`read_tar`), 'parquet' (`read_parquet`), 'index' (``path`` and ``root`` of `IndexedRecords`), or 'mix'
+            (``banks``, a list of such dicts, and ``weights``). Each may also have ``filters`` (the fields of
+            `Filters`), ``vocabulary`` and ``attributes`` (`SegmentBank.select`), ``category_weights`` (weights by name,
+            or the arguments of `repeat_factors`) and ``category_pairs`` (the fields of `CategoryPairs`; with equal
+            weights of categories if none are given), for the strategy 'weighted'; those of a mix replace the weights of
+            its banks. Each but 'mix' may have ``cache_bytes``, and ``broken``: with 'skip' all segments without an
+            index are read now, and broken ones are left out, counted in ``bank.skipped`` and described in
             ``bank.faults``; with 'error', the default, the first broken one raises.
 
     Raises:
@@ -79,11 +84,33 @@ def check_bank(config: Mapping[str, Any]) -> None:
     missing = [key for key in needed if not config.get(key)]
     if missing:
         raise ValueError(f"The bank {kind!r} must have `{missing[0]}`, but has only {', '.join(config)}.")
-    for each in config.get("banks", ()):
+    _check_values(config)
+    for each in config.get("banks") or ():
         check_bank(each)
     Filters.from_dict(config.get("filters") or {})
     if config.get("category_pairs") is not None:
         CategoryPairs.from_dict(config["category_pairs"])
+
+
+def _check_values(config: Mapping[str, Any]) -> None:
+    """Checks the types of a bank's options, of which None stands for the default; readers check their ranges."""
+    for key, value in config.items():
+        if value is None:
+            continue
+        if key in _PATHS and not isinstance(value, str | Path):
+            raise ValueError(f"`{key}` of the bank must be a path, but got {value!r}.")
+        if key in _NAMES:
+            check_names(key, value)
+        if key in _BOOLEANS:
+            check_boolean(key, value)
+        if key in ("banks", "weights") and not isinstance(value, list | tuple):
+            raise ValueError(f"`{key}` of the bank must be a list, but got {value!r}.")
+        if key in ("category_weights", "filters") and not isinstance(value, Mapping):
+            raise ValueError(f"`{key}` of the bank must be a dict, but got {value!r}.")
+    if not isinstance(config.get("shards", ""), str | Path | list | tuple):
+        raise ValueError(f"`shards` of the bank must be paths, or one pattern, but got {config['shards']!r}.")
+    check_integer("cache_bytes", config.get("cache_bytes", 0), 0, 2**50)
+    check_choice("broken", config.get("broken", "error"), BROKEN)
 
 
 def _options(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

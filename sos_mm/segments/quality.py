@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sos_mm.checks import check_choice, check_range
+from sos_mm.checks import check_boolean, check_choice, check_integer, check_names, check_pair, check_range
 
 ANNOTATED = ("IsInstance", "Integrity", "QualityAndRegularity")
 _HASH_BITS = 64
@@ -115,23 +115,25 @@ class Filters:
     duplicates: int | None = None
 
     def __post_init__(self):
+        check_names("filters.annotated", self.annotated)
         object.__setattr__(self, "annotated", tuple(self.annotated))
         for name in self.annotated:
             check_choice("filters.annotated", name, ANNOTATED)
         for name in ("area", "aspect"):
-            bounds = tuple(getattr(self, name))
-            if len(bounds) != 2 or not 0 <= bounds[0] <= bounds[1]:
-                raise ValueError(f"`filters.{name}` must be a least and a largest value, but got {bounds}.")
-            object.__setattr__(self, name, bounds)
+            check_pair(f"filters.{name}", getattr(self, name), 0, np.inf)
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        check_boolean("filters.touching", self.touching)
         check_range("filters.holes", self.holes, 0, 1)
         check_range("filters.soft", self.soft, 0, 1)
         check_range("filters.bordering", self.bordering, 0, 1)
         if self.duplicates is not None:
-            check_range("filters.duplicates", self.duplicates, 0, 31)
+            check_integer("filters.duplicates", self.duplicates, 0, 31)
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> "Filters":
         """Builds filters from a dict; raises ValueError for an unknown key, with the nearest one."""
+        if not isinstance(config, Mapping):
+            raise ValueError(f"`filters` must be a dict, such as dict(area=(256, 1e9)), but got {config!r}.")
         for key in config:
             check_choice("key of filters", key, [known.name for known in fields(cls)])
         return cls(**config)

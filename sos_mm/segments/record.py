@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sos_mm.checks import FaultyInputError, decode_image, read_image
+from sos_mm.checks import FaultyInputError, check_image_size, decode_image, read_image
 from sos_mm.segments.quality import Facts
 from sos_mm.segments.rims import cut_out
 from sos_mm.segments.segment import Segment
@@ -85,9 +85,10 @@ class SegmentRecord:
     def pixels(self) -> np.ndarray:
         """Decodes the segment with its margin: (H, W, 4) uint8 RGB and straight alpha. Raises the errors of `read`."""
         if self.outline:
-            return cut_out(
-                read_image(self.path, 3), json.loads(self.outline), self.soften, self.decontaminate, self.name
-            )
+            image = read_image(self.path, 3)
+            if self.source_size is not None:
+                check_image_size(image.shape[:2], self.source_size, self.path)
+            return cut_out(image, json.loads(self.outline), self.soften, self.decontaminate, self.name)
         if self.length:
             return decode_image(_read_part(self.path, self.offset, self.length), self.name, 4)
         return read_image(self.path, 4)

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import few
+from sos_mm.checks import check_integer, few
 from sos_mm.formats.coco import read_categories, read_image_counts
 from sos_mm.formats.phrases import category_key
 
@@ -33,7 +33,12 @@ _COCO_SUPERCATEGORIES = (
 # The first name of each of them.
 _COCO_FIRST_IDS = (1, 2, 10, 16, 26, 34, 44, 52, 62, 72, 78, 84)
 _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
-_LVIS_SIZE = 1203
+# Vocabularies that mmdet knows: its file, the class of the data set in it, and the number of names. Ids are 1 to N.
+_OF_MMDET = {
+    "lvis": ("lvis.py", "LVISV1Dataset", 1203),
+    "objects365": ("objects365.py", "Objects365V2Dataset", 365),
+    "ade20k": ("ade20k.py", "ADE20KInstanceDataset", 100),
+}
 
 
 def read_vocabulary(vocabulary: str | Path | Mapping[str, int] | Iterable[str]) -> dict[str, int]:
@@ -45,34 +50,42 @@ def vocabulary_entries(vocabulary: str | Path | Mapping[str, int] | Iterable[str
     """Reads the categories of a vocabulary, with all their fields.
 
     Args:
-        vocabulary: 'coco' (80 names, ids 1 to 90 with gaps); 'lvis' (1203 names, ids 1 to 1203, which an
-            installed mmdet knows); a COCO or LVIS annotation file; names with ids; or names alone, which get
-            the ids 1 to N in their order.
+        vocabulary: 'coco' (80 names, ids 1 to 90 with gaps); 'lvis' (v1, 1203 names), 'objects365' (v2, 365 names) or
+            'ade20k' (the 100 names of its instances), with the ids 1 to N, which an installed mmdet knows; a COCO or
+            LVIS annotation file; names with ids; or names alone, which get the ids 1 to N in their order.
 
     Returns:
         A dict with ``name`` and ``id`` for each; also ``supercategory`` for 'coco', and all fields of a file.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it names no categories, a category twice, or is 'lvis' without mmdet.
+        ValueError: If it names no categories, a category twice, or is one of mmdet's without mmdet.
     """
     entries: list[dict[str, Any]]
     if isinstance(vocabulary, Mapping):
         entries = [{"name": name, "id": id} for name, id in vocabulary.items()]
     elif vocabulary == "coco":
         entries = _coco_entries()
-    elif vocabulary == "lvis":
-        entries = [{"name": name, "id": id} for id, name in enumerate(_lvis_names(), 1)]
+    elif isinstance(vocabulary, str) and vocabulary in _OF_MMDET:
+        entries = [{"name": name, "id": id} for id, name in enumerate(_mmdet_names(vocabulary), 1)]
     elif isinstance(vocabulary, str | Path):
         entries = read_categories(vocabulary, "The vocabulary")
     elif isinstance(vocabulary, Iterable):
         entries = [{"name": name, "id": id} for id, name in enumerate(vocabulary, 1)]
     else:
         raise ValueError(f"`vocabulary` must be names or where they are, but got {vocabulary!r}.")
+    _check_entries(entries)
     names, ids = {category_key(entry["name"]) for entry in entries}, {entry["id"] for entry in entries}
     if not entries or len(names) != len(entries) or len(ids) != len(entries):
         raise ValueError(f"`vocabulary` must name each category and id once, but got {vocabulary!r}.")
     return entries
+
+
+def _check_entries(entries: Sequence[Mapping[str, Any]]) -> None:
+    for each in entries:
+        if not isinstance(each["name"], str) or not category_key(each["name"]):
+            raise ValueError(f"`vocabulary` must hold names with a letter or digit, but has {each['name']!r}.")
+        check_integer(f"vocabulary[{each['name']!r}]", each["id"], 0, 2**31 - 1)
 
 
 def _coco_entries() -> list[dict[str, Any]]:
@@ -139,20 +152,25 @@ def repeat_factors(annotations: str | Path | Mapping[str, int], threshold: float
     if not isinstance(annotations, Mapping):
         annotations, number = read_image_counts(annotations)
         images = images or number
+    for name, count in annotations.items():
+        check_integer(f"annotations[{name!r}]", count, 0, 2**63 - 1)
     if images <= 0 or not 0 < threshold <= 1:
         raise ValueError(f"`images` must be over 0 and `threshold` in (0, 1], but got {images} and {threshold}.")
     return {name: max(1.0, math.sqrt(threshold * images / max(count, 1))) for name, count in annotations.items()}
 
 
-def _lvis_names() -> tuple[str, ...]:
+def _mmdet_names(vocabulary: str) -> tuple[str, ...]:
     """Reads the names from mmdet's source text, since importing mmdet needs torch and compiled operators."""
+    file, dataset, size = _OF_MMDET[vocabulary]
     found = find_spec("mmdet")
-    path = Path(found.origin).parent / "datasets" / "lvis.py" if found and found.origin else None
+    path = Path(found.origin).parent / "datasets" / file if found and found.origin else None
     if path and path.is_file():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Tuple) and len(node.elts) == _LVIS_SIZE:
-                return ast.literal_eval(node)
+            if isinstance(node, ast.ClassDef) and node.name == dataset:
+                for each in ast.walk(node):
+                    if isinstance(each, ast.Tuple) and len(each.elts) == size:
+                        return tuple(name.strip() for name in ast.literal_eval(each))
     raise ValueError(
-        "The names of LVIS must come from a file where mmdet is not installed: give the path of an LVIS annotation "
-        "file as `vocabulary` instead of 'lvis'."
+        f"The names of {vocabulary!r} must come from a file where mmdet is not installed: give the path of an "
+        f"annotation file as `vocabulary` instead of {vocabulary!r}."
     )

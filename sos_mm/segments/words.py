@@ -40,6 +40,7 @@ ENDANGERED = MappingProxyType(
         "Relight": frozenset(),
         "AreaWeightedBlend": frozenset(),
         "GradientRelighter": _TONE,
+        "ICLightRelighter": PIXELS,  # It paints all pixels anew.
     }
 )
 

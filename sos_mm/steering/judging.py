@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sos_mm.checks import check_choice, check_range
-from sos_mm.formats.boxes import BOX, xywh_to_xyxy
+from sos_mm.formats.boxes import XYWH, xywh_to_xyxy
 from sos_mm.formats.coco import CATEGORY, IMAGE, CocoFile
 from sos_mm.formats.composed import read_objects
 from sos_mm.formats.detections import LOCATIONS, read_detections
@@ -20,7 +20,7 @@ from sos_mm.steering.conditions import uncovered_shares
 from sos_mm.steering.matching import match, overlaps
 
 OUTCOMES = ("found", "confused", "missed")
-_ANNOTATION = {"image_id": ID, "category_id": INTEGER, "bbox": BOX}
+_ANNOTATION = {"image_id": ID, "category_id": INTEGER, "bbox": XYWH}
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,28 @@ def contact_sheet(scenes: Sequence[Scene], title: str, columns: int = 3, side: i
     return np.concatenate(rows)
 
 
+def comparison_sheet(columns: Mapping[str, Sequence[np.ndarray]], side: int = 320) -> np.ndarray:
+    """Draws images side by side: a column for each title, a row for each place in the columns.
+
+    Args:
+        columns: (H, W, 3) uint8 RGB images by the title of their column, equally many in each.
+        side: Longer side of each drawn image, in pixels.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    drawn = []
+    for title, images in columns.items():
+        cells = [_resized(image, side) for image in images]
+        width = max(cell.shape[1] for cell in cells)
+        cells = [_text_line(width, [(title, None)]), *cells]
+        padded = [
+            np.pad(each, ((0, _GAP), (0, width + _GAP - each.shape[1]), (0, 0)), constant_values=255) for each in cells
+        ]
+        drawn.append(np.concatenate(padded))
+    return np.pad(np.concatenate(drawn, axis=1), ((_GAP, 0), (_GAP, 0), (0, 0)), constant_values=_PAPER[0])
+
+
 def check_sheet_path(path: str | Path) -> Path:
     """Checks that a sheet may be written to a path: a new PNG file, or an existing contact sheet.
 

@@ -3,26 +3,28 @@
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import check_choice, check_range, require_posix
+from sos_mm.atomic import explaining_full_disk
+from sos_mm.checks import check_choice, check_integer, require_posix
 from sos_mm.synthesis.environment import library_facts
 from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.merging import (
     CHECKSUMS,
     damaged_shards,
-    explaining_full_disk,
     merge,
     open_complete,
     read_manifest,
 )
 from sos_mm.synthesis.recipe import Recipe
 from sos_mm.synthesis.shards import shard_folder
-from sos_mm.synthesis.workspace import note_sources, sole_run
+from sos_mm.synthesis.sources import ON_CHANGE, SourceStates, check_once, unusable_photographs
+from sos_mm.synthesis.workspace import complete_shards, sole_run
 from sos_mm.terminal import progress_bar
 
 # Increased whenever the output bytes for a given recipe and seed change.
@@ -47,6 +49,7 @@ class SynthesisReport:
         seconds: Duration of this run.
         skipped: Number of segments of the bank that could not be used, by reason.
         faults: Error messages of the first of them; each names a file.
+        left_out: Error messages of the photographs of the backgrounds that were left out, by name.
     """
 
     out: Path
@@ -58,6 +61,7 @@ class SynthesisReport:
     seconds: float
     skipped: Mapping[str, int] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def describe(self) -> str:
         """Formats the results as a few lines of text."""
@@ -76,6 +80,9 @@ class SynthesisReport:
             kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(self.skipped.items()))
             lines.append(f"{sum(self.skipped.values())} segments of the bank were skipped: {kinds}")
             lines += [f"  {fault}" for fault in self.faults[:_FAULTS_SHOWN]]
+        if self.left_out:
+            lines.append(f"{len(self.left_out)} photographs of the backgrounds were left out:")
+            lines += [f"  {fault}" for fault in list(self.left_out.values())[:_FAULTS_SHOWN]]
         return "\n".join(lines)
 
 
@@ -90,6 +97,7 @@ def synthesize(
     executor: str = "processes",
     progress: bool = True,
     verify: bool = False,
+    changed_sources: str = "error",
 ) -> SynthesisReport:
     """Generates a data set, or resumes one that was interrupted.
 
@@ -107,9 +115,13 @@ def synthesize(
         executor: 'processes' of this machine, or 'ray' for a Ray cluster (see `run_ray`).
         progress: Whether to show a progress bar on stderr.
         verify: Whether to read all files of a complete data set and compare their checksums.
+        changed_sources: What to do if segments or backgrounds have changed since an interrupted run began: 'error', or
+            'continue' to make the missing images from those of now. The manifest then says under ``source_states``
+            which images came from which state.
 
     Raises:
-        ValueError: If a number is out of its range, or a source of segments or backgrounds is invalid.
+        ValueError: If a number is out of its range, or a source of segments or backgrounds is invalid. Photographs are
+            decoded before the first image.
         FileExistsError: If the folder holds other files, or a source changed since the run started.
         NotADirectoryError, PermissionError: If it cannot be written.
         OSError: If the disk is full; complete shards are kept.
@@ -122,8 +134,9 @@ def synthesize(
         ("seed", seed, 0),
         ("shard_size", shard_size, 1),
     ):
-        check_range(name, value, low, 2**31 - 1)
+        check_integer(name, value, low, 2**31 - 1)
     check_choice("executor", executor, EXECUTORS)
+    check_choice("changed_sources", changed_sources, ON_CHANGE)
     start, out = time.monotonic(), Path(out)
     identity = {"format": FORMAT, "recipe_sha256": recipe.sha256, "seed": seed, "num": num}
     with explaining_full_disk(out):
@@ -134,26 +147,45 @@ def synthesize(
             if not to_make:  # Another run has completed it meanwhile.
                 return _report(open_complete(out, identity, verify) or read_manifest(out), out, 0, start)
             maker = ShardMaker(recipe, seed)
-            note_sources(out, maker.sources)
             shards = [range(first, min(first + shard_size, num)) for first in range(0, num, shard_size)]
+            states = _checked_sources(maker, out, num, changed_sources, progress)
             made = _make_shards(maker, out, shards, workers, executor, progress)
-            noted = {**identity, "sources": maker.sources, "skipped": maker.scenes.bank.skipped}
+            noted = {**identity, **states.to_manifest(shards, made), "skipped": maker.scenes.bank.skipped}
             noted["libraries"] = library_facts()
             manifest = merge(out, len(shards), noted, recipe.to_dict(), maker.tables, maker.categories)
-    return _report(manifest, out, made, start, maker.scenes.bank.faults)
+    number = sum(len(shards[each]) * times for each, times in made.items())
+    return _report(manifest, out, number, start, maker.scenes.bank.faults)
+
+
+def _checked_sources(maker: ShardMaker, out: Path, num: int, changed: str, progress: bool) -> SourceStates:
+    """Compares the sources with those of the start of the run, and decodes the photographs once."""
+    sources, complete = maker.sources, complete_shards(out)
+    # First without the photographs that are left out, so that a change is told before they are decoded.
+    SourceStates.check(out, sources, changed)
+    left_out = check_once(
+        out,
+        sources["backgrounds"],
+        lambda: unusable_photographs(maker.scenes.backgrounds, maker.seed, num, progress),
+    )
+    maker.leave_out(left_out)
+    return SourceStates.note(out, sources, left_out, complete)
 
 
 def _make_shards(
     maker: ShardMaker, out: Path, shards: Sequence[range], workers: int, executor: str, progress: bool
-) -> int:
-    """Makes the missing shards, verifies all of them, makes damaged ones again, and returns the number of images."""
+) -> Counter[int]:
+    """Makes the missing shards, verifies all of them, and makes damaged ones again.
+
+    Returns:
+        How often each shard was made, by its number.
+    """
     pending = {number: indices for number, indices in enumerate(shards) if not shard_folder(out, number).exists()}
-    made = 0
+    made: Counter[int] = Counter()
     for _ in range(_REPAIRS + 1):
         with progress_bar(total=sum(map(len, pending.values())), unit="images", shown=progress) as bar:
             for written in EXECUTORS[executor](maker, out, pending, workers):
                 bar.update(written)
-                made += written
+        made.update(pending.keys())
         damaged = damaged_shards(out, len(shards))
         if not damaged:
             return made
@@ -178,4 +210,5 @@ def _report(
         time.monotonic() - start,
         manifest["skipped"],
         faults,
+        manifest.get("backgrounds_left_out", {}),
     )

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -35,7 +35,9 @@ def run_processes(maker: ShardMaker, out: Path, shards: Mapping[int, range], wor
     # Spawned, not forked: OpenCV's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (maker.recipe, maker.seed, out, os.getpid()))
+    pool = ProcessPoolExecutor(
+        workers, context, _start_worker, (maker.recipe, maker.seed, maker.left_out, out, os.getpid())
+    )
     try:
         futures = [pool.submit(_make_in_worker, out, number, indices) for number, indices in shards.items()]
         for future in as_completed(futures):
@@ -58,14 +60,14 @@ def run_processes(maker: ShardMaker, out: Path, shards: Mapping[int, range], wor
 _maker: ShardMaker | None = None
 
 
-def _start_worker(recipe: Recipe, seed: int, out: Path, parent: int) -> None:
+def _start_worker(recipe: Recipe, seed: int, left_out: Collection[str], out: Path, parent: int) -> None:
     global _maker
     # The main process alone answers Ctrl-C, and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     join_run(out)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     cv2.setNumThreads(1)
-    _maker = ShardMaker(recipe, seed)
+    _maker = ShardMaker(recipe, seed, left_out)
 
 
 def _end_with(parent: int) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -22,6 +22,7 @@ class ShardMaker:
     Args:
         recipe: The recipe; its segments and backgrounds are opened here.
         seed: The seed of the data set.
+        left_out: Names of photographs of the backgrounds that are not used.
 
     Attributes:
         categories: Categories of the data set.
@@ -31,9 +32,9 @@ class ShardMaker:
         ValueError, FileNotFoundError: If a source is invalid, or a category is not in the recipe's vocabulary.
     """
 
-    def __init__(self, recipe: Recipe, seed: int):
-        self.recipe, self.seed = recipe, seed
-        self.scenes = SceneMaker(recipe, seed)
+    def __init__(self, recipe: Recipe, seed: int, left_out: Collection[str] = ()):
+        self.recipe, self.seed, self.left_out = recipe, seed, tuple(left_out)
+        self.scenes = SceneMaker(recipe, seed, left_out)
         self.categories = Categories.of(self.scenes.bank.categories, recipe.vocabulary)
         self.background_ids = recipe.background_ids(self.categories)
         self.formats = recipe.build_formats()
@@ -49,6 +50,11 @@ class ShardMaker:
             "layout": getattr(self.scenes.layout, "fingerprint", ""),
             "vocabulary": hashlib.sha256(words.encode()).hexdigest(),
         }
+
+    def leave_out(self, photographs: Collection[str]) -> None:
+        """Uses the backgrounds without some photographs, given by their names."""
+        self.left_out = tuple(photographs)
+        self.scenes.leave_out(photographs)
 
     def make(self, out: Path, number: int, indices: range) -> int:
         """Writes a shard of these images; returns their number."""

@@ -1,10 +1,8 @@
 """Merges complete shards into a complete data set: moves files, joins records, and writes the manifest last."""
 
-import errno
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -206,22 +204,3 @@ def _verify(out: Path, manifest: Mapping[str, Any]) -> None:
             f"{len(changed)} of {len(wanted)} files of the data set in {out} are not what was written, {changed[0]} "
             "first: remove the folder and make it again."
         )
-
-
-@contextmanager
-def explaining_full_disk(out: Path) -> Iterator[None]:
-    """Adds the remedy to the error of a full disk.
-
-    Raises:
-        OSError: If the disk is full; other errors are not changed.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise OSError(
-            error.errno,
-            f"The disk of {out} is full ({error.strerror}). Finished shards are kept: make room and run the same "
-            "command again, which goes on from there",
-        ) from error

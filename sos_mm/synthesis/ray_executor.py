@@ -4,7 +4,7 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,7 +44,8 @@ def run_ray(maker: ShardMaker, out: Path, shards: Mapping[int, range], workers: 
     driver = {"folder": os.getcwd(), "code": code_hash(), "libraries": library_facts()}
     try:
         team = [
-            actor.remote(maker.recipe, maker.seed, out.absolute(), driver) for _ in range(min(workers, len(shards)))
+            actor.remote(maker.recipe, maker.seed, maker.left_out, out.absolute(), driver)
+            for _ in range(min(workers, len(shards)))
         ]
         yield from _hand_out(ray, team, dict(shards))
     except ray.exceptions.RayTaskError as error:
@@ -145,8 +146,8 @@ class _RayWorker:
     It opens its sources at its first shard, so that an error there reaches the main process unchanged.
     """
 
-    def __init__(self, recipe: Recipe, seed: int, out: Path, driver: Mapping[str, Any]):
-        self._recipe, self._seed, self._out, self._driver = recipe, seed, out, driver
+    def __init__(self, recipe: Recipe, seed: int, left_out: Collection[str], out: Path, driver: Mapping[str, Any]):
+        self._arguments, self._out, self._driver = (recipe, seed, left_out), out, driver
         self._maker: ShardMaker | None = None
 
     def make(self, number: int, indices: range) -> int:
@@ -163,7 +164,7 @@ class _RayWorker:
             os.chdir(self._driver["folder"])
         join_run(self._out)
         cv2.setNumThreads(1)
-        return ShardMaker(self._recipe, self._seed)
+        return ShardMaker(*self._arguments)
 
 
 def check_same_code(driver: Mapping[str, Any], code: str, libraries: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import check_choice, check_range, one_name, require
+from sos_mm.checks import check_boolean, check_choice, check_integer, check_range, one_name, require
 from sos_mm.composition.backgrounds.procedural import Backgrounds, build_backgrounds, check_backgrounds
 from sos_mm.composition.effects.step import Step, build_steps
 from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
@@ -74,11 +74,11 @@ class Recipe:
         if (
             not isinstance(canvas, list | tuple)
             or len(canvas) != 2
-            or not all(isinstance(side, int) for side in canvas)
+            or not all(isinstance(side, int) and not isinstance(side, bool) for side in canvas)
         ):
             raise ValueError(f"`canvas` must be a height and a width in integer pixels, but got {canvas!r}.")
         for side in canvas:
-            check_range("canvas", side, 16, 16384)
+            check_integer("canvas", side, 16, 16384)
         with _naming("segments", self.segments):
             check_bank(self._with_group(self.segments))
         with _naming("backgrounds", self.backgrounds):
@@ -88,7 +88,8 @@ class Recipe:
         check_choice("sampling", self.sampling, STRATEGIES)
         self.build_steps()
         check_range("min_visible_share", self.min_visible_share, 0, 1)
-        check_range("min_area", self.min_area, 1, canvas[0] * canvas[1])
+        check_integer("min_area", self.min_area, 1, canvas[0] * canvas[1])
+        check_boolean("keep_ignored", self.keep_ignored)
         self.build_formats()
         self._check_background_categories()
         check_choice("image_format", self.image_format, IMAGE_FORMATS)
@@ -192,7 +193,7 @@ def _naming(key: str, value: object) -> Iterator[None]:
     """Names the recipe's key in an error about a value of the wrong type, such as a number instead of a list."""
     try:
         yield
-    except (AttributeError, TypeError) as error:
+    except (AttributeError, LookupError, OverflowError, TypeError) as error:
         raise ValueError(f"`{key}` cannot be {value!r}: {error}.") from error
 
 
@@ -208,6 +209,11 @@ def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> R
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not a recipe.
     """
+    return Recipe.from_dict(read_config(path, options))
+
+
+def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Reads the values of an OpenMMLab config file; takes and raises what `load_recipe` does."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"The recipe must be a config file, but {path} does not exist.")
     try:
@@ -219,8 +225,13 @@ def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> R
         raise ValueError(
             f"{path} must be a config file, but cannot be read: {error} ({type(error).__name__})."
         ) from error
-    config.merge_from_dict(dict(options or {}))
-    return Recipe.from_dict(config.to_dict())
+    for name, value in (options or {}).items():
+        try:
+            config.merge_from_dict({name: value})
+        except (AttributeError, LookupError, TypeError) as error:
+            text = f"The option {name}={value!r} cannot replace a value of {path}: {error} ({type(error).__name__})."
+            raise ValueError(f"{text} Give the complete value instead, such as canvas=48,48.") from error
+    return config.to_dict()
 
 
 def config_module():

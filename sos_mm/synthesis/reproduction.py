@@ -1,6 +1,7 @@
 """Reproduces one image of a data set from the data set's manifest."""
 
 import hashlib
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def reproduce(out: str | Path, index: int) -> Scene:
     manifest = _read_manifest(out)
     if not 0 <= index < manifest["num"]:
         raise IndexError(f"`index` must be in [0, {manifest['num']}), but got {index}.")
-    maker = ShardMaker(Recipe.from_dict(manifest["recipe"]), manifest["seed"])
+    left_out = _left_out(manifest, index)
+    maker = ShardMaker(Recipe.from_dict(manifest["recipe"]), manifest["seed"], left_out)
     scene = maker.scenes.make(index)
     made = maker.encode(scene, index)
     different = _differences(out, index, made, read_checksums(out, made.files))
@@ -47,6 +49,14 @@ def reproduce(out: str | Path, index: int) -> Scene:
             f"backgrounds or texts that the recipe names, or the installed packages, have changed since.{libraries}"
         )
     return scene
+
+
+def _left_out(manifest: Mapping[str, Any], index: int) -> list[str]:
+    """Returns the names of the photographs that were left out when an image was made."""
+    for state in manifest.get("source_states", ()):
+        if any(first <= index <= last for first, last in state["images"]):
+            return list(state["left_out"])
+    return list(manifest.get("backgrounds_left_out", ()))
 
 
 def _read_manifest(out: Path) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """Generates the scene of an image from a recipe and the image's index."""
 
+from collections.abc import Collection
+
+from sos_mm.composition.backgrounds.photographs import PhotoBackgrounds
 from sos_mm.composition.compositor import compose
 from sos_mm.composition.planning import draft_and_redraw, plan_and_load
 from sos_mm.composition.scene import Scene
@@ -16,14 +19,22 @@ class SceneMaker:
     Args:
         recipe: The recipe; its segments and backgrounds are opened here.
         seed: The seed of the data set.
+        left_out: Names of photographs of the backgrounds that are not used.
     """
 
-    def __init__(self, recipe: Recipe, seed: int):
+    def __init__(self, recipe: Recipe, seed: int, left_out: Collection[str] = ()):
         self.recipe, self.seed = recipe, seed
         self.bank = recipe.build_bank()
         self.backgrounds = recipe.build_backgrounds()
+        self.leave_out(left_out)
         self.layout = recipe.build_layout()
         self.steps = recipe.build_steps()
+
+    def leave_out(self, photographs: Collection[str]) -> None:
+        """Uses the backgrounds without some photographs, given by their names."""
+        if photographs:
+            assert isinstance(self.backgrounds, PhotoBackgrounds), "others hold no photographs"
+            self.backgrounds = self.backgrounds.without(photographs)
 
     def make(self, index: int) -> Scene:
         """Generates the scene of image ``index``; it holds at least one object.

@@ -25,7 +25,9 @@ from sos_mm.formats.json_reader import read_json_object
 if sys.platform != "win32":  # `synthesize` raises an error there; composing in memory needs no lock.
     import fcntl
 
-_RUN, _SOURCES, _RUN_LOCK, _WORKERS_LOCK = "run.json", "sources.json", "run.lock", "workers.lock"
+_RUN, _RUN_LOCK, _WORKERS_LOCK = "run.json", "run.lock", "workers.lock"
+# What a run notes of its sources; see `sources.py`.
+SOURCES, CHECKED = "sources.json", "checked.json"
 # Folder in which files are written before they get their final names.
 _SCRATCH = "scratch"
 _SHARD, _PARTIAL = re.compile(r"\d{6,}"), re.compile(r"\d{6,}\.partial-\d+")
@@ -176,7 +178,7 @@ def clear(out: Path) -> None:
         if _SHARD.fullmatch(path.name) or _PARTIAL.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)
     # The identity is removed last except for the lock, which excludes other runs until then.
-    for name in (_SCRATCH, _SOURCES, _WORKERS_LOCK, _RUN, _RUN_LOCK):
+    for name in (_SCRATCH, CHECKED, SOURCES, _WORKERS_LOCK, _RUN, _RUN_LOCK):
         (work / name).unlink(missing_ok=True)
     try:
         work.rmdir()
@@ -187,27 +189,9 @@ def clear(out: Path) -> None:
             raise
 
 
-def note_sources(out: Path, sources: Mapping[str, str]) -> None:
-    """Stores the content hashes of a run's sources, or checks that they equal those of the start of the run.
-
-    Args:
-        out: The folder, locked by `sole_run`.
-        sources: Content hash by name of the source.
-
-    Raises:
-        FileExistsError: If a source has changed since.
-    """
-    noted = out / WORK / _SOURCES
-    if not noted.exists():
-        replace_file(out, noted, [to_json(sources)])
-        return
-    before = read_json_object(noted, "The list of source fingerprints of an unfinished data set")
-    changed = [name for name, fingerprint in before.items() if sources.get(name) != fingerprint]
-    if changed:
-        raise FileExistsError(
-            f"The {' and the '.join(changed)} of the recipe have changed since the run in {out} began: bring back what "
-            "they were, or remove the folder and begin anew."
-        )
+def complete_shards(out: Path) -> list[int]:
+    """Returns the numbers of the complete shards of an unfinished data set."""
+    return sorted(int(path.name) for path in (out / WORK).glob("*") if _SHARD.fullmatch(path.name))
 
 
 def join_run(out: Path) -> None:

@@ -40,7 +40,10 @@ def panoptic() -> dict:
     segment = {"category_id": 1, "bbox": [3, 2, 6, 4], "area": 24, "iscrowd": 0}
     segments = [{"id": 1, **segment}, {"id": 2, **segment}]
     annotations = [{"image_id": i, "file_name": f"{i}.png", "segments_info": deepcopy(segments)} for i in (1, 2)]
-    return coco() | {"annotations": annotations}
+    content = coco() | {"annotations": annotations}
+    for each in content["categories"]:
+        each["isthing"] = 1
+    return content
 
 
 def mdetr() -> dict:

@@ -70,7 +70,11 @@ MDETR_FAULTS = [
     ("images 1 id", 1, "must have ids of their own, but two have the id 1"),
     ("images 1", 5, "line 4: an entry of 'images' must be a JSON object, but is 5"),
     ("images 1 caption", ..., "line 4: an entry of 'images' must have `caption`"),
-    ("annotations 0 bbox", [3, 2, 6], "image 1 must have four finite numbers as `bbox`, but has .3, 2, 6."),
+    (
+        "annotations 0 bbox",
+        [3, 2, 6],
+        "image 1 must have a box of four finite numbers, .*, as `bbox`, but has .3, 2, 6.",
+    ),
     ("annotations 0 tokens_positive", [[3, 99]], "annotation of the image 1: a span must be inside its caption"),
     ("annotations 0 category_id", ..., "line 7: an entry of 'annotations' must have `category_id`"),
 ]
@@ -109,7 +113,7 @@ REFS_FAULTS = [
     ("0 1 sentences 0 sent_id", 11, "ref_id 1: sentences must have ids of their own, but two have the `sent_id` 11"),
     ("1 annotations 0 image_id", 8, "ref_id 0: it is of the image 7, but names the annotation 1, which is of 8"),
     ("1 annotations 1 id", 1, "Annotations of .*instances.json must have ids of their own, but two have the id 1"),
-    ("1 annotations 1 bbox", ["a"] * 4, "instances.json, line 7: .* must have four finite numbers as `bbox`"),
+    ("1 annotations 1 bbox", ["a"] * 4, "instances.json, line 7: .* must have a box of four finite numbers"),
 ]
 
 
@@ -133,7 +137,7 @@ def test_either_mark_of_no_target_is_enough(tmp_path):
 
 ODVG_FAULTS = [
     ("0 grounding", ..., "line 1: the line must have `grounding`"),
-    ("0 grounding regions 0 bbox", [0, 0, 5], "line 1: a region must have a box, or a list of boxes as `bbox`"),
+    ("0 grounding regions 0 bbox", [0, 0, 5], "line 1: a region must have a box of four finite numbers, .* as `bbox`"),
     ("0 grounding regions 0 phrase", ..., "line 1: a region must have `phrase`"),
     (
         "0 grounding regions 0 category_ids",

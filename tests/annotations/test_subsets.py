@@ -68,7 +68,7 @@ def test_subsets_on_disk(composed, tmp_path):
         ([1], [101], "percents"),
         ([1], [10, 10], "percents"),
         ([1], [], "percents"),
-        ([1, "2"], [10], "all numbers or all text"),
+        ([1, "2"], [10], "all integers or all texts"),
     ],
 )
 def test_wrong_subsets(ids, percents, said):
@@ -100,7 +100,7 @@ def test_subsets_of_a_file_cut_short(tmp_path):
             "[]",
             "line 2: an entry of 'images' must have an integer or text as `id`, but has None",
         ),
-        ('{"id": 1}, {"id": "a"}', "", "[]", "all numbers or all text"),
+        ('{"id": 1}, {"id": "a"}', "", "[]", "all integers or all texts"),
         ('{"id": 1}', "", "{}", "a list 'categories'"),
         ('{"id": 1}', "", "[4]", "an entry of 'categories' must be a JSON object, but is 4"),
         ('{"id": 1}', '{"image_id": 1}', '[{"id": 1, "image_count": 1}]', "line 3: .* must have `category_id`"),

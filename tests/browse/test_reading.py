@@ -149,13 +149,17 @@ def spoil(content, part, **changes):
 @pytest.mark.parametrize(
     ("part", "changes", "said"),
     [
-        ("annotations", {"bbox": [1, 2, 3]}, "Annotation 1 of .*instances_val2017.json: `bbox` must be four numbers"),
+        (
+            "annotations",
+            {"bbox": [1, 2, 3]},
+            "Annotation 1 of .*instances_val2017.json: it must have a box of four finite numbers, .* as `bbox`",
+        ),
         ("annotations", {"bbox": [1, 2, float("nan"), 3]}, "Annotation 1 of .*finite"),
-        ("annotations", {"bbox": [1, 2, -3, 3]}, "Annotation 1 of .*left before right"),
-        ("annotations", {"bbox": None}, "Annotation 1 of .*four numbers, but got None"),
+        ("annotations", {"bbox": [1, 2, -3, 3]}, "Annotation 1 of .*a box of four finite numbers"),
+        ("annotations", {"bbox": None}, "Annotation 1 of .*a box of four finite numbers, .*, but has None"),
         ("annotations", {"image_id": 8}, "Annotation 1 of .*`image_id`.*got 8"),
         ("annotations", {"category_id": 4}, "Annotation 1 of .*`category_id`.*got 4"),
-        ("images", {"height": 0}, "Image 7 of .*instances_val2017.json: Height and width"),
+        ("images", {"height": 0}, "Image 7 of .*instances_val2017.json: it has a wrong size: `height` and `width`"),
         ("images", {"file_name": "../x.png"}, "Image 7 of .*below the folder of images, but is '../x.png'"),
         ("images", {"file_name": "/x.png"}, "Image 7 of .*below the folder"),
     ],
@@ -190,7 +194,10 @@ def test_missing_pictures_are_counted_and_named(coco):
         ('{"a": 1}', "instances_val2017.json must hold annotations of a known kind"),
         ("[1, 2]", "instances_val2017.json must hold annotations of a known kind"),
         ('{"filename": "a", "detection": {}}\n{"filename"', "instances_val2017.json must be a JSON file"),
-        ('{"filename": "a", "height": 1, "width": 1, "detection": {}}', "Line 1 of .*it has no 'instances'"),
+        (
+            '{"filename": "a", "height": 1, "width": 1, "detection": {}}',
+            "Line 1 of .*`detection` must have `instances`",
+        ),
     ],
 )
 def test_files_of_no_known_kind(coco, content, said):

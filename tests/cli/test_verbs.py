@@ -13,8 +13,11 @@ from sos_mm.cli import VERBS, main
 TOOLS = Path(__file__).parents[2] / "tools"
 TOOL_OF = {
     "synthesize": "synthesize",
+    "download": "download_segments",
     "index": "index_segments",
+    "relight": "relight",
     "cutout": "cutout",
+    "draw": "make_segments",
     "browse": "browse_dataset",
     "validate": "validate_annotations",
     "convert": "convert_annotations",
@@ -27,7 +30,7 @@ TOOL_OF = {
 }
 # What a verb needs to be imported, beside numpy, OpenCV and Arrow.
 NEEDS = {"check": "mmseg", "train": "mmengine.runner", "test": "mmengine.runner"}
-READS_CONFIGS = ("synthesize", "preview", "steer")
+READS_CONFIGS = ("synthesize", "preview", "relight", "draw", "steer")
 
 
 def needed(verb: str) -> None:

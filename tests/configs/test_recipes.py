@@ -46,6 +46,9 @@ def test_recipe_makes_images(path, options, tmp_path):
     if recipe["segments"]["type"] == "mix":
         groups = ["train", "held_out", "all"][: len(recipe["segments"]["banks"])]
         segments |= {"type": "mix", "banks": [{"type": "sample", "group": group} for group in groups]}
+    for step in recipe["effects"] if isinstance(recipe["effects"], list) else ():
+        if step.get("relighter", {}).get("type") == "ICLightRelighter":
+            step["relighter"] = {"type": "GradientRelighter"}
     recipe |= {"segments": segments, "backgrounds": {"type": "texture"}}
     report = synthesize(Recipe.from_dict(recipe), tmp_path / "out", 1, progress=False)
     (image,) = (tmp_path / "out/images").iterdir()
@@ -74,9 +77,19 @@ def test_ablations_of_the_paper(options):
         assert (recipes[name].effects, recipes[name].segments) == (naive.effects, naive.segments)
         assert recipes[name].layout["flip"] == 0.0
     assert recipes["layout_random"].layout["sizes"] == "own"
-    for name, step in (("relit", "Relight"), ("relit_blended", "AreaWeightedBlend")):
+    for name, step in (
+        ("relit", "Relight"),
+        ("relit_blended", "AreaWeightedBlend"),
+        ("relit_iclight", "Relight"),
+        ("relit_blended_iclight", "AreaWeightedBlend"),
+    ):
         assert (recipes[name].layout, recipes[name].segments) == (naive.layout, naive.segments)
         assert [each["type"] for each in recipes[name].effects] == [step]
+        relighter = "ICLightRelighter" if "iclight" in name else "GradientRelighter"
+        assert recipes[name].effects[0]["relighter"] == {"type": relighter}
+    for name in ("relit_blended_released", "relit_blended"):
+        (classical,), (generative,) = recipes[name].effects, recipes[f"{name}_iclight"].effects
+        assert {**classical, "relighter": {"type": "ICLightRelighter"}} == generative
     released = recipes["relit_blended_released"].build_steps()[0]
     assert (released.low, released.high, released.keep, released.lone_rank, released.chroma) == (
         0.1,

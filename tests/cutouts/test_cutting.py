@@ -15,7 +15,7 @@ from sos_mm.cutouts.photographs import Video, is_video
 from sos_mm.segments import build_bank
 from sos_mm.segments.cutter import Cutter
 
-U2NETP = Path(os.environ.get("SOS_MM_U2NETP", Path.home() / ".cache/sos_mm/u2netp/u2netp.onnx"))
+U2NETP = Path(os.environ.get("SOS_MM_U2NETP") or Path.home() / ".cache/sos_mm/u2netp/u2netp.onnx")
 needs_u2netp = pytest.mark.skipif(
     not U2NETP.is_file(), reason=f"{U2NETP} (or SOS_MM_U2NETP) is not there. {HOW_TO_GET}."
 )

@@ -11,8 +11,8 @@ from email.utils import format_datetime
 
 import pytest
 
+from sos_mm.backoff import pause, retry_after
 from sos_mm.language_model import EndpointError
-from sos_mm.language_model.backoff import pause, retry_after
 from tests.language_model.client import GOOD, SCHEMA, ask, model, request
 from tests.language_model.server import (
     Server,

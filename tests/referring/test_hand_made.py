@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sos_mm.referring.annotated_image import AnnotatedImage, Instance
 from sos_mm.referring.facts import Facts
 from sos_mm.referring.phrasing import Amounts, write
 from sos_mm.referring.thresholds import Thresholds
@@ -315,3 +316,13 @@ def test_between_two_of_a_kind():
     assert verify(drawn(row), "the car between the dogs", [1]).status == "true"
     assert verify(drawn(row[:2]), "the car between the two dogs", [1]).status == "undecidable"
     assert verify(drawn(row[1:2]), "the car between the two dogs", [0]).status == "refused"
+
+
+def test_colors_of_a_sparse_mask_are_measured_on_more_than_a_few_pixels():
+    """A lattice whose pixels on a coarse grid are black, while nearly all the others are white."""
+    mask = np.random.default_rng(0).random((400, 400)) < 0.08
+    image = np.full((400, 400, 3), 255, np.uint8)
+    mask[::28, ::28], image[::28, ::28] = True, 0
+    lattice = Instance(0, "bench", (0.0, 0.0, 400.0, 400.0), mask)
+    facts = Facts(AnnotatedImage(400, 400, (lattice,), complete=frozenset(["object"]), image=image))
+    assert facts.colors_of(0) == ["white"]

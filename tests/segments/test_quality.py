@@ -108,7 +108,7 @@ def test_filters(config, filters, gone):
         ({"annotated": ["Integrty"]}, "Did you mean 'Integrity'"),
         ({"area": (5, 1)}, "`filters.area` must be"),
         ({"holes": 2}, "`filters.holes` must be in"),
-        ({"duplicates": 64}, "`filters.duplicates` must be in"),
+        ({"duplicates": 64}, "`filters.duplicates` must be an integer in"),
         ({"area": (10**6, 10**7)}, "none of 6 passes"),
     ],
 )
@@ -138,7 +138,7 @@ def test_vocabulary_files_are_checked(tmp_path):
     with pytest.raises(FileNotFoundError, match="ccoo"):
         read_vocabulary("ccoo")
     (tmp_path / "x.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"x\.json must hold a list `categories`"):
+    with pytest.raises(ValueError, match=r"x\.json must be a JSON object with a list 'categories'"):
         read_vocabulary(tmp_path / "x.json")
     with pytest.raises(ValueError, match="each category and id once"):
         read_vocabulary(["a b", "a_b"])
@@ -156,7 +156,7 @@ def test_coco_and_lvis_names():
 
 def test_lvis_names_without_mmdet(monkeypatch):
     monkeypatch.setattr("sos_mm.segments.vocabulary.find_spec", lambda _: None)
-    with pytest.raises(ValueError, match="give the path of an LVIS annotation file"):
+    with pytest.raises(ValueError, match="give the path of an annotation file"):
         read_vocabulary("lvis")
 
 

@@ -56,7 +56,7 @@ if __name__ == "__main__":
     recipe, out, num, options, event = json.loads(sys.argv[1])
     if event:
         places = {
-            "sources noted": (engine, "note_sources"),
+            "sources noted": (engine, "_checked_sources"),
             "file written": (shards, "_write"),
             "shard made": (tqdm.tqdm, "update"),
             "file moved": (merging, "_move"),

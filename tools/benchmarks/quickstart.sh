@@ -3,9 +3,9 @@
 #
 #   bash tools/benchmarks/quickstart.sh [ARGUMENTS OF quickstart.sh]
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../.."
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+trap 'rm -rf -- "$scratch"' EXIT
 SECONDS=0
 SOS_MM_CACHE=$scratch/cache bash tools/quickstart.sh --work-dir "$scratch/work" "$@" 2>&1 |
     while IFS= read -r line; do

@@ -130,13 +130,11 @@ def make_start(args: argparse.Namespace) -> None:
 
 
 def trained_runner(config: Config, weights: Path | None = None) -> Runner:
-    """Trains the model of a config, from weights or random ones; returns its runner."""
+    """Trains the model of a config, from weights or random ones, or goes on; returns its runner."""
+    # With `resume`, mmengine takes `load_from` for the run to go on with.
+    config.resume = Path(config.work_dir, "last_checkpoint").exists()
+    config.load_from = None if config.resume or weights is None else str(weights)
     runner = Runner.from_cfg(config)
-    if weights is not None:
-        # Not by `load_from`, which `resume` would take for the run to go on with.
-        missing, unexpected = runner.model.load_state_dict(torch.load(weights, weights_only=True), strict=False)
-        if unexpected or any(not name.startswith("language_model.") for name in missing):
-            raise ValueError(f"{weights} holds another model. Remove it, or name another `--work-dir`.")
     # Pretrained, and otherwise half of the training time.
     runner.model.language_model.requires_grad_(False)
     runner.train()
@@ -159,7 +157,6 @@ def run_config(args: argparse.Namespace, folder: Path, arm: str, steps: int) -> 
     config.update(
         work_dir=str(folder),
         experiment_name=folder.name,
-        resume=True,
         val_cfg=None,
         val_dataloader=None,
         val_evaluator=None,

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,18 @@ import cv2
 import numpy as np
 from cachetools import LRUCache
 
-from sos_mm.checks import IMAGE_SUFFIXES, check_folder, check_range, read_image, require
+from sos_mm.checks import (
+    IMAGE_SUFFIXES,
+    check_choice,
+    check_folder,
+    check_integer,
+    check_pair,
+    check_range,
+    list_images,
+    read_image,
+    require,
+)
+from sos_mm.errors import BROKEN
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 
 # Weights of red, green and blue in brightness (ITU-R BT.601), and the generator of hue rotations, which keep brightness
@@ -68,6 +80,7 @@ class PhotoBackgrounds:
         saturation: The same for the saturation.
         hue: Largest rotation of the hue to either side, in degrees.
         cache_bytes: Limit of the cache of decoded pixels, in bytes.
+        broken: What a data set does with photographs that cannot be used: 'error', or 'skip' to leave them out.
 
     Raises:
         ValueError: If there are no photographs, or a number is out of its range.
@@ -82,17 +95,20 @@ class PhotoBackgrounds:
     saturation: float = 0.25
     hue: float = 12.0
     cache_bytes: int = 256 * 2**20
+    broken: str = "error"
+    _left_out: frozenset[int] = field(init=False, repr=False, default=frozenset())
     _cache: LRUCache = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
         if not self.photos:
             raise ValueError("`photos` must name at least one photograph, but got none.")
-        if not 0 < self.crop[0] <= self.crop[1] <= 1:
-            raise ValueError(f"`crop` must be a pair low <= high in (0, 1], but got {self.crop}.")
+        check_pair("crop", self.crop, 1e-6, 1)
         for name in ("flip", "brightness", "contrast", "saturation"):
             check_range(name, getattr(self, name), 0, 1)
         check_range("hue", self.hue, 0, 180)
         check_range("max_enlargement", self.max_enlargement, 1, 1000)
+        check_integer("cache_bytes", self.cache_bytes, 0, 2**50)
+        check_choice("backgrounds.broken", self.broken, BROKEN)
         object.__setattr__(self, "_cache", _new_cache(self.cache_bytes))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -108,7 +124,7 @@ class PhotoBackgrounds:
             ValueError: If it holds no image.
         """
         root = check_folder(root, "The backgrounds' `root`")
-        paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        paths = list_images(root, recursive=True)
         if not paths:
             raise ValueError(f"{root} must hold images ({', '.join(IMAGE_SUFFIXES)}), but there is none.")
         return cls([Photo(path) for path in paths], **options)
@@ -123,14 +139,49 @@ class PhotoBackgrounds:
         Returns:
             (height, width, 3) uint8 RGB, not shared.
         """
-        # Always the same number of draws, so that a change of one option does not affect the other draws.
-        photo = int(rng.integers(len(self.photos)))
-        place, flip, shifts = rng.random(3), rng.random(), rng.uniform(-1, 1, size=4)
+        photo, place, flip, shifts = self.draw(rng)
         image = self._crop(self._read(photo), size, place)
         if flip < self.flip:
             image = cv2.flip(image, 1)
         limits = (self.brightness, self.contrast, self.saturation, self.hue)
         return _shift_colors(image, *(shifts * limits))
+
+    def draw(self, rng: np.random.Generator) -> tuple[int, np.ndarray, float, np.ndarray]:
+        """Draws the index of a photograph, the place of the crop (3,), the mirroring, and the colour shifts (4,)."""
+        # Always the same number of draws, so that a change of one option does not affect the other draws.
+        photo = int(rng.integers(len(self.photos)))
+        rest = rng.random(3), rng.random(), rng.uniform(-1, 1, size=4)
+        # After the others, so that all images with other photographs stay as they are.
+        while photo in self._left_out:
+            photo = int(rng.integers(len(self.photos)))
+        return photo, *rest
+
+    def without(self, names: Collection[str]) -> "PhotoBackgrounds":
+        """Returns these backgrounds without some photographs; images that do not draw them stay the same.
+
+        Args:
+            names: Their names; see `names`.
+
+        Raises:
+            ValueError: If none is left, or there is no such photograph.
+        """
+        indices = {name: index for index, name in enumerate(self.names)}
+        for name in names:
+            if name not in indices:
+                raise ValueError(f"`names` must be those of photographs of the backgrounds, but got {name!r}.")
+        if len(set(names)) == len(self.photos):
+            raise ValueError(f"All {len(self.photos)} photographs of the backgrounds are left out: none can be used.")
+        rest = replace(self)
+        object.__setattr__(rest, "_left_out", frozenset(indices[name] for name in names))
+        return rest
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The photographs' names relative to their common folder, with the box if it is not the complete one."""
+        root = os.path.commonpath([photo.path.absolute().parent for photo in self.photos])
+        relative = [Path(os.path.relpath(photo.path.absolute(), root)).as_posix() for photo in self.photos]
+        boxes = [f" {list(photo.box)}" if photo.box else "" for photo in self.photos]
+        return tuple(f"{name}{box}" for name, box in zip(relative, boxes, strict=True))
 
     @property
     def fingerprint(self) -> str:

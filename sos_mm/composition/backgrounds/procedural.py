@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import signature
+from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
-from sos_mm.checks import check_range
+from sos_mm.checks import check_integer, check_pair
 from sos_mm.composition.backgrounds.photographs import PhotoBackgrounds, sample_backgrounds
 from sos_mm.registry import Registry
 
@@ -102,9 +103,10 @@ class TextureBackgrounds(Procedural):
 
     def __post_init__(self):
         _check_colors(self.colors)
-        if len(self.cells) != 2 or not 1 <= self.cells[0] <= self.cells[1] <= 1024:
-            raise ValueError(f"`cells` must be a pair low <= high in [1, 1024], but got {tuple(self.cells)}.")
-        check_range("octaves", self.octaves, 1, 10)
+        check_pair("cells", self.cells, 1, 1024)
+        for each in self.cells:
+            check_integer("cells", each, 1, 1024)
+        check_integer("octaves", self.octaves, 1, 10)
 
     def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
         """Draws a texture between two colours, (height, width, 3) uint8 RGB."""
@@ -168,14 +170,18 @@ def check_backgrounds(config: Mapping[str, Any]) -> None:
     if not isinstance(config, Mapping):
         raise ValueError(f"`backgrounds` must be a dict with a `type`, but got {config!r}.")
     _MAKERS.check(config)
-    if config["type"] == "folder" and not config.get("root"):
-        raise ValueError(f"`backgrounds` of type 'folder' must have `root`, but got {dict(config)}.")
+    if config["type"] == "folder" and not isinstance(config.get("root"), str | Path):
+        raise ValueError(f"`backgrounds` of type 'folder' must have `root`, a folder, but got {dict(config)}.")
 
 
 def _check_colors(colors: tuple[Color, ...]) -> None:
-    for color in colors:
-        if len(color) != 3 or not all(0 <= value <= 255 for value in color):
-            raise ValueError(f"`colors` must be triples of numbers in [0, 255], but got {color}.")
+    for color in colors if isinstance(colors, list | tuple) else [colors]:
+        if not isinstance(color, list | tuple) or len(color) != 3 or not all(map(_is_level, color)):
+            raise ValueError(f"`colors` must be a list of triples of numbers in [0, 255], but got {color!r}.")
+
+
+def _is_level(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 255
 
 
 def _draw_color(rng: np.random.Generator, colors: tuple[Color, ...]) -> np.ndarray:

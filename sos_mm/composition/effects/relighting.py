@@ -1,6 +1,6 @@
 """Relighting of complete images: the interface of relighters, and a classical one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -30,7 +30,45 @@ class Relighter(Protocol):
         """
 
 
-_RELIGHTERS: Registry[Relighter] = Registry("relighter.type", "key of {type}")
+@runtime_checkable
+class BatchRelighter(Relighter, Protocol):
+    """The interface of relighters that relight several images at once: all random draws first, then their application.
+
+    `Relighter.relight` of such a class is `plan`, followed by `relight_batch` of one image.
+    """
+
+    def plan(self, light: Light, rng: np.random.Generator) -> Mapping[str, Any]:
+        """Draws how an image is relit.
+
+        Args:
+            light: The target light.
+            rng: Source of all random draws.
+
+        Returns:
+            The draws, as JSON can hold them.
+        """
+
+    def relight_batch(
+        self, images: Sequence[np.ndarray], alphas: Sequence[np.ndarray], plans: Sequence[Mapping[str, Any]]
+    ) -> list[np.ndarray]:
+        """Relights images of one size; draws nothing.
+
+        Args:
+            images: (H, W, 3) uint8 RGB each; not to be changed.
+            alphas: (H, W) uint8 each, joint alpha of the objects.
+            plans: The draws of `plan` for each image.
+
+        Returns:
+            (H, W, 3) uint8 RGB each, with unchanged geometry.
+
+        Raises:
+            MemoryError: If so many images need more memory than there is.
+        """
+
+
+_RELIGHTERS: Registry[Relighter] = Registry(
+    "relighter.type", "key of {type}", elsewhere={"ICLightRelighter": "sos_mm.generation.relighting.relighter"}
+)
 # Registers a dataclass of settings with `build_relighter` under its name.
 register_relighter = _RELIGHTERS.register
 

@@ -9,7 +9,7 @@ from zlib import crc32
 import cv2
 import numpy as np
 
-from sos_mm.checks import check_choice, check_range
+from sos_mm.checks import check_boolean, check_choice, check_range
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import Light
 from sos_mm.registry import Registry
@@ -68,11 +68,16 @@ def build_steps(configs: Sequence[str | Mapping[str, Any]]) -> tuple[Step, ...]:
     Raises:
         ValueError: If a type or a key is unknown, or a value out of its range.
     """
+    if not isinstance(configs, list | tuple):
+        raise ValueError(f"`effects` must be a list of dicts with a `type`, or 'default', but got {configs!r}.")
     steps = []
     words = [config for config in configs if isinstance(config, str)]
     for word in words:
         check_choice("effects", word, ("default",))
     for config in chain.from_iterable(default_light() if isinstance(each, str) else [each] for each in configs):
+        if not isinstance(config, Mapping):
+            raise ValueError(f"`effects` must be a list of dicts with a `type`, or 'default', but has {config!r}.")
+        check_boolean("enabled", config.get("enabled", True))
         step = _STEPS.build({key: value for key, value in config.items() if key != "enabled"})
         if config.get("enabled", True):
             steps.append(step)

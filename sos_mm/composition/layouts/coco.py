@@ -21,8 +21,11 @@ from sos_mm.composition.layouts.prior import (
     sizes_of,
 )
 from sos_mm.composition.place import rotated_bounds, shrink_boxes
-from sos_mm.formats.coco import CocoFile
+from sos_mm.formats.coco import ANNOTATION, CocoFile
 from sos_mm.formats.json_reader import read_json
+from sos_mm.formats.records import check_record, check_size
+
+_FIELDS = {key: ANNOTATION[key] for key in ("image_id", "bbox", "iscrowd")}
 
 
 @register_layout
@@ -141,15 +144,18 @@ def _to_pixels(boxes: np.ndarray, canvas: tuple[int, int]) -> np.ndarray:
 @lru_cache(maxsize=4)
 def _read_boxes(path: Path, modified: int) -> dict[int, list[np.ndarray]]:
     """Reads the (N, 4) xyxy boxes of each image as fractions of it, from large to small; groups them by N."""
-    try:
-        file, found = CocoFile(read_json(path), path, ("images", "annotations")), defaultdict(list)
-        for item in file.annotations:
-            image = file.image_of(item)
-            (x, y, w, h), width, height = item["bbox"], image["width"], image["height"]
-            if not item.get("iscrowd", 0) and w > 0 and h > 0:
-                found[item["image_id"]].append((x / width, y / height, (x + w) / width, (y + h) / height))
-    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
-        raise ValueError(f"`annotations` must be a COCO annotation file, but {path} is not: {error!r}.") from error
+    file, found = CocoFile(read_json(path), path, ("images", "annotations")), defaultdict(list)
+    for image in file.images.values():
+        check_size(image, f"{path}, image {image['id']!r}: it")
+    for place, item in enumerate(file.annotations):
+        name = f"{path}, annotation {item.get('id', place)!r}: it"
+        check_record(item, _FIELDS, name)
+        if item["image_id"] not in file.images:
+            raise ValueError(f"{name} must have the `image_id` of an image of the file, but has {item['image_id']!r}.")
+        image = file.images[item["image_id"]]
+        (x, y, w, h), width, height = item["bbox"], image["width"], image["height"]
+        if not item.get("iscrowd") and w > 0 and h > 0:
+            found[item["image_id"]].append((x / width, y / height, (x + w) / width, (y + h) / height))
     groups = defaultdict(list)
     for _, listed in sorted(found.items()):
         boxes = np.array(listed)

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from sos_mm.checks import check_range
+from sos_mm.checks import check_pair, check_range
 from sos_mm.composition.layouts.occlusion import TakenBoxes
 from sos_mm.composition.layouts.prior import (
     Draft,
     OcclusionOptions,
     SizedSegment,
-    check_pair,
     register_layout,
     sizes_of,
 )

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
 
-from sos_mm.checks import check_choice, check_integer, check_range
+from sos_mm.checks import check_choice, check_integer, check_pair, check_range
 from sos_mm.composition.scene import Placement
 from sos_mm.registry import Registry
 
@@ -273,13 +272,6 @@ def build_layout(config: Mapping[str, Any]) -> LayoutPrior:
         ValueError: If the type or a key is unknown, or a value out of its range.
     """
     return _PRIORS.build(config)
-
-
-def check_pair(name: str, pair: Sequence[float], low: float, high: float) -> None:
-    """Raises ValueError unless ``pair`` is two numbers in [low, high], the first not above the second."""
-    numbers = isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(each, Real) for each in pair)
-    if not numbers or not low <= pair[0] <= pair[1] <= high:
-        raise ValueError(f"`{name}` must be a pair low <= high in [{low}, {high}], but got {pair!r}.")
 
 
 def check_counts(counts: Sequence[int]) -> None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sos_mm.checks import check_pair
 from sos_mm.composition.layouts.occlusion import TakenBoxes
 from sos_mm.composition.layouts.prior import (
     Draft,
     OcclusionOptions,
     SizedSegment,
-    check_pair,
     register_layout,
     sizes_of,
 )

@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sos_mm.checks import check_choice
+from sos_mm.checks import check_choice, check_pair
 from sos_mm.composition.layouts.enlargement import assign_boxes
 from sos_mm.composition.layouts.occlusion import TakenBoxes
 from sos_mm.composition.layouts.prior import (
     Draft,
     OcclusionOptions,
     SizedSegment,
-    check_pair,
     register_layout,
     sizes_of,
 )

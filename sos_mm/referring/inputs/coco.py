@@ -11,35 +11,24 @@ import numpy as np
 
 from sos_mm.checks import FaultyInputError
 from sos_mm.errors import ErrorCollector
-from sos_mm.formats.boxes import BOX, xywh_to_xyxy
-from sos_mm.formats.coco import CATEGORY, CocoFile, file_names
-from sos_mm.formats.panoptic import map_folder, read_map, thing_ids
+from sos_mm.formats.boxes import xywh_to_xyxy
+from sos_mm.formats.coco import ANNOTATION, CocoFile, file_names
+from sos_mm.formats.panoptic import SEGMENT, SEGMENT_ID, map_folder, read_map, thing_ids
 from sos_mm.formats.records import (
+    FILE,
     ID,
-    INTEGER,
     INTEGERS,
     OBJECTS,
-    SIZE,
-    TEXT,
-    WORDS,
-    Field,
     Record,
     check_record,
+    check_size,
     optional,
 )
 from sos_mm.formats.rle import decode_near
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
 from sos_mm.referring.inputs.source import ImageSource, InputOptions, clip_or_widen, image_choices
 
-_OUTLINE = Field("polygons or run lengths", lambda value: isinstance(value, list | dict))
-_ANNOTATION = {"id": ID, "image_id": ID, "category_id": INTEGER, "bbox": BOX, "segmentation": optional(_OUTLINE)}
-_SEGMENT = {
-    "id": INTEGER,
-    "category_id": INTEGER,
-    "bbox": BOX,
-    "phrase": optional(TEXT),
-    "short_phrase": optional(TEXT),
-}
+_OF_IMAGE = {"image_id": ID}
 _PART_AND_ABSENT = ("not_exhaustive_category_ids", "neg_category_ids")
 
 
@@ -50,8 +39,6 @@ def open_coco(path: Path, content: Record, options: InputOptions) -> "CocoInput"
         ValueError: If images or categories have no ids or names.
     """
     file = CocoFile(content, path)
-    for each in file.categories.values():
-        check_record(each, CATEGORY, f"{path}: a category")
     kind = PanopticInput if file.is_panoptic else LvisInput if file.is_lvis else CocoInput
     return kind(file, options)
 
@@ -76,7 +63,12 @@ class CocoInput:
         """Yields the images; records an error for annotations of unknown images."""
         listed: dict[Any, list[Record]] = defaultdict(list)
         for entry in self.file.annotations:
-            listed[entry.get("image_id")].append(entry)
+            try:
+                check_record(entry, _OF_IMAGE, f"Annotation {entry.get('id')!r} of {self.file.path}: it")
+            except ValueError as error:
+                faults.record(error)
+            else:
+                listed[entry["image_id"]].append(entry)
         for id in [id for id in listed if id not in self.file.images]:
             named = f"Annotation {listed[id][0].get('id')!r} of {self.file.path}"
             faults.record(ValueError(f"{named} is of the image {id!r}, but the file has no such image."))
@@ -86,7 +78,7 @@ class CocoInput:
     def _source(self, image: Record, load: Callable, faults: ErrorCollector) -> Iterator[ImageSource]:
         name = f"Image {image.get('id')!r} of {self.file.path}"
         try:
-            check_record(image, {"height": SIZE, "width": SIZE}, name)
+            check_size(image, "it")
             names = file_names(image)
         except ValueError as error:
             faults.record(ValueError(f"{name}: {error}"))
@@ -100,7 +92,7 @@ class CocoInput:
         ignored: list[Instance] = []
         for entry in entries:
             name = f"Annotation {entry.get('id')!r} of {self.file.path}:"
-            check_record(entry, _ANNOTATION, f"{name} it")
+            check_record(entry, ANNOTATION, f"{name} it")
             box, small = clip_or_widen(xywh_to_xyxy(entry["bbox"]), empty)
             if box is None:
                 continue
@@ -139,11 +131,18 @@ class LvisInput(CocoInput):
         check_record(
             image, dict.fromkeys(_PART_AND_ABSENT, optional(INTEGERS)), f"Image {image['id']!r} of {self.file.path}:"
         )
-        part, absent = (self._names(image.get(key) or ()) for key in _PART_AND_ABSENT)
+        part, absent = (self._names(image, key) for key in _PART_AND_ABSENT)
         return frozenset({each.category for each in instances} | absent) - part
 
-    def _names(self, ids: Iterable[int]) -> frozenset[str]:
-        return frozenset(self.file.categories[id]["name"] for id in ids if id in self.file.categories)
+    def _names(self, image: Record, key: str) -> frozenset[str]:
+        ids = image.get(key) or ()
+        unknown = sorted(set(ids) - set(self.file.categories))
+        if unknown:
+            raise ValueError(
+                f"Image {image['id']!r} of {self.file.path}: `{key}` must name categories of the file, but has "
+                f"{unknown[0]}."
+            )
+        return frozenset(self.file.categories[id]["name"] for id in ids)
 
 
 class PanopticInput(CocoInput):
@@ -153,7 +152,7 @@ class PanopticInput(CocoInput):
 
     def __init__(self, file: CocoFile, options: InputOptions):
         super().__init__(file, options)
-        self._things = thing_ids(file.categories.values())
+        self._things = thing_ids(file.categories.values(), file.path)
 
     def sources(self, faults: ErrorCollector) -> Iterator[ImageSource]:
         """Yields the images that have an annotation."""
@@ -161,7 +160,7 @@ class PanopticInput(CocoInput):
         for place, annotation in enumerate(self.file.annotations):
             name = f"Annotation {place} of {self.file.path}:"
             try:
-                check_record(annotation, {"segments_info": OBJECTS, "file_name": WORDS}, f"{name} it")
+                check_record(annotation, {"segments_info": OBJECTS, "file_name": FILE}, f"{name} it")
                 image = self.file.image_of(annotation)
             except ValueError as error:
                 faults.record(ValueError(f"{name} {error}"))
@@ -174,7 +173,7 @@ class PanopticInput(CocoInput):
         ignored: list[Instance] = []
         for segment in annotation["segments_info"]:
             name = f"Segment {segment.get('id')!r} of the image {empty.image_id!r} in {self.file.path}:"
-            check_record(segment, _SEGMENT, f"{name} it")
+            check_record(segment, SEGMENT | {"id": SEGMENT_ID}, f"{name} it")
             category = self._category(segment, name)
             box, small = clip_or_widen(xywh_to_xyxy(segment["bbox"]), empty)
             if box is None or segment["category_id"] not in self._things:

@@ -6,13 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from sos_mm.errors import ErrorCollector
-from sos_mm.formats.boxes import BOX
-from sos_mm.formats.odvg import read_detection, read_grounding, region_boxes
-from sos_mm.formats.records import INTEGER, WORDS, Record, check_record, optional
+from sos_mm.formats.odvg import INSTANCE, REGION, read_detection, read_grounding, region_boxes
+from sos_mm.formats.records import Record, check_record
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
 from sos_mm.referring.inputs.source import ImageSource, InputOptions, clip_or_widen
-
-_INSTANCE = {"bbox": BOX, "label": INTEGER, "category": optional(WORDS)}
 
 
 class DetectionInput:
@@ -51,7 +48,7 @@ class DetectionInput:
         instances: list[Instance] = []
         ignored: list[Instance] = []
         for place, each in enumerate(line["detection"]["instances"]):
-            check_record(each, _INSTANCE, f"{name} instance {place}")
+            check_record(each, INSTANCE, f"{name} instance {place}")
             category = each.get("category") if self._names is None else self._names.get(each["label"])
             if category is None:
                 raise ValueError(
@@ -91,11 +88,9 @@ def _source(line: Record, load: Callable) -> ImageSource:
 def _load_regions(line: Record, name: str, empty: AnnotatedImage) -> AnnotatedImage:
     instances: list[Instance] = []
     for place, region in enumerate(line["grounding"]["regions"]):
-        phrase = region.get("phrase")
-        phrase = ", ".join(map(str, phrase)) if isinstance(phrase, list) else phrase
-        check_record({"phrase": phrase}, {"phrase": WORDS}, f"{name} region {place}")
-        for box in region_boxes(region | {"bbox": region.get("bbox")}):
-            check_record({"bbox": box}, {"bbox": BOX}, f"{name} region {place}")
+        check_record(region, REGION, f"{name} region {place}")
+        phrase = ", ".join(region["phrase"]) if isinstance(region["phrase"], list) else region["phrase"]
+        for box in region_boxes(region):
             inside, small = clip_or_widen(box, empty)
             if inside is not None and not small:
                 instances.append(Instance(len(instances), phrase, inside, phrase=phrase))

@@ -15,12 +15,12 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner import load_checkpoint
 
 from sos_mm.checks import RENAMED_TEST_CFG, present_names
 from sos_mm.cutouts.foreground import cut_out
 from sos_mm.cutouts.photographs import Photograph, chunks, find_photographs, read_each
 from sos_mm.cutouts.writing import KINDS, CutoutWriter
+from sos_mm.engine.checkpoints import load_weights, read_checkpoint, safe_loading
 from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.errors import ErrorCollector
 from sos_mm.saliency.data.transforms import LoadAuxiliaryImage, LoadSaliencyImage, LoadSaliencyMask
@@ -67,16 +67,19 @@ class SODInferencer:
     It is a `sos_mm.segments.cutter.Cutter` as well. Nothing is downloaded.
 
     Args:
-        model: Config file or config of a model; None to take the config that the checkpoint holds.
+        model: Config file or config of a model; None to run the config that the checkpoint holds, which needs
+            ``trust_checkpoint``.
         weights: Checkpoint file.
         device: Device of the model, such as 'cuda:0'; None for a GPU if there is one.
         test_cfg: Values that replace those of the model's ``test_cfg``, such as ``dict(num_inference_steps=1,
             ensemble_size=4)``.
         show_progress: Whether to show a progress bar on stderr.
+        trust_checkpoint: Whether to run the config in the checkpoint where ``model`` is None: it is Python code.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint does not exist.
-        ValueError: If the checkpoint holds no config and none is given, or a setting is unknown.
+        UnsafeCheckpointError: If the checkpoint contains anything but weights and a training's state.
+        ValueError: If no config is given and the checkpoint holds none or is not trusted, or a setting is unknown.
         RuntimeError: If the checkpoint is of another architecture; names the parts that differ.
 
     Example:
@@ -91,17 +94,18 @@ class SODInferencer:
         device: str | None = None,
         test_cfg: dict | None = None,
         show_progress: bool = True,
+        trust_checkpoint: bool = False,
     ):
-        config = _read_config(model, _existing(weights, "The checkpoint"))
+        config = _read_config(model, _existing(weights, "The checkpoint"), trust_checkpoint)
         if test_cfg:
             # Under the present names on both sides, so that one replaces the other.
             config.model.test_cfg = present_names(config.model.get("test_cfg") or {}, RENAMED_TEST_CFG, "test_cfg.")
             config.merge_from_dict({"model.test_cfg": present_names(test_cfg, RENAMED_TEST_CFG, "test_cfg.")})
         leave_out_pretrained(config.model)
-        with DefaultScope.overwrite_default_scope(config.get("default_scope", "mmseg")):
+        with safe_loading(), DefaultScope.overwrite_default_scope(config.get("default_scope", "mmseg")):
             self.model = MODELS.build(config.model)
             self.pipeline = _pipeline_for_arrays(config)
-        load_checkpoint(self.model, str(weights), map_location="cpu", strict=True)
+        load_weights(self.model, weights)
         self.model.to(device or get_device()).eval()
         self.config = config
         self.show_progress = show_progress
@@ -210,15 +214,21 @@ def _existing(path: str | Path, what: str) -> Path:
     return Path(path)
 
 
-def _read_config(model: str | Path | Config | dict | None, weights: Path) -> Config:
+def _read_config(model: str | Path | Config | dict | None, weights: Path, trusted: bool) -> Config:
     """Reads the config, a copy that may be changed."""
     if isinstance(model, str | Path):
         return Config.fromfile(_existing(model, "The config"))
     if model is not None:
         return Config(deepcopy(dict(model.items())))
-    text = torch.load(weights, map_location="cpu", weights_only=False).get("meta", {}).get("cfg")
-    if text is None:
-        raise ValueError(f"The checkpoint {weights} holds no config: give the `model`'s.")
+    meta = read_checkpoint(weights).get("meta")
+    text = meta.get("cfg") if isinstance(meta, dict) else None
+    if not isinstance(text, str):
+        raise ValueError(f"The checkpoint {weights} holds no config: give the model's (`--config`).")
+    if not trusted:
+        raise ValueError(
+            f"The config in the checkpoint {weights} is Python code, which is not run: give the model's config "
+            "(`--config`), or `--trust-checkpoint` (`trust_checkpoint=True`) if you trust the file's source."
+        )
     return Config.fromstring(text, ".py")
 
 

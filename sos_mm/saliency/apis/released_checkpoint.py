@@ -13,6 +13,7 @@ from mmengine.registry import MODELS
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sos_mm.engine.checkpoints import read_checkpoint
 from sos_mm.saliency.models.pretrained import load_pretrained
 
 UNET = "decode_head.denoiser.unet."
@@ -105,7 +106,7 @@ def import_released(model: dict, unet: Path, branch: Path, base: str) -> dict:
         FileNotFoundError: If something is not there.
         RuntimeError: If their parts are not those of the model; names what differs.
     """
-    state, aside = from_released(read_unet(unet), torch.load(branch, map_location="cpu", weights_only=True))
+    state, aside = from_released(read_unet(unet), read_checkpoint(branch))
     vae = load_pretrained(AutoencoderKL, base, "vae", model["codec"].get("architecture"))
     state |= {f"codec.vae.{name}": value for name, value in vae.state_dict().items()}
     with torch.device("meta"):
@@ -134,5 +135,5 @@ def read_unet(folder: Path) -> dict[str, Tensor]:
     """
     for path in [folder / part / name for part in ("", "unet") for name in UNET_FILES]:
         if path.is_file():
-            return load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
+            return load_file(path) if path.suffix == ".safetensors" else read_checkpoint(path)
     raise FileNotFoundError(f"There must be one of {', '.join(UNET_FILES)} in {folder} or {folder / 'unet'}.")

@@ -6,7 +6,7 @@ from pathlib import Path
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
-from sos_mm.checks import IMAGE_SUFFIXES, check_folder
+from sos_mm.checks import IMAGE_SUFFIXES, check_folder, list_images
 from sos_mm.saliency.data.benchmarks import BENCHMARKS, Folders, find_folders
 
 
@@ -119,11 +119,8 @@ def images_by_stem(folder: str | Path, what: str, suffixes: tuple[str, ...] = ()
         ValueError: If two files share a stem.
     """
     suffixes = suffixes or IMAGE_SUFFIXES
-    paths = sorted(path for path in check_folder(folder, what).iterdir() if path.suffix.lower() in suffixes)
     stems: dict[str, Path] = {}
-    for path in paths:
-        if path.name.startswith("."):
-            continue
+    for path in list_images(check_folder(folder, what), suffixes=suffixes):
         if path.stem in stems:
             raise ValueError(f"{stems[path.stem]} and {path} have the same stem: keep one of them.")
         stems[path.stem] = path

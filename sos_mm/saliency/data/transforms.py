@@ -13,12 +13,9 @@ from mmengine.registry import TRANSFORMS
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from sos_mm.checks import check_range, read_image
+from sos_mm.checks import check_range, read_image, read_mask
 from sos_mm.engine.randomness import DrawsFromRun
 from sos_mm.seeding import Purpose
-
-# Masks whose values do not exceed this hold numbers of labels, not shades.
-_LABELS = 32
 
 
 @TRANSFORMS.register_module()
@@ -69,32 +66,15 @@ class LoadSaliencyMask(BaseTransform):
             FileNotFoundError: If there is no mask.
             ValueError: If it cannot be decoded, its size is not the image's, or it holds colours or labels.
         """
-        mask = _read_mask(results["mask_path"])
+        mask = read_mask(results["mask_path"])
         if mask.shape != tuple(results["ori_shape"][:2]):
             sizes = ["x".join(map(str, shape[::-1])) for shape in (mask.shape, results["ori_shape"][:2])]
             raise ValueError(
                 f"The mask {results['mask_path']} is {sizes[0]}, but its image {results['img_path']} is {sizes[1]}: "
                 "resize one of them."
             )
-        if 0 < mask.max() <= _LABELS:
-            raise ValueError(
-                f"The mask {results['mask_path']} holds values up to {mask.max()}, like the numbers of labels, but "
-                "must hold 0 (background) to 255 (salient): write 255 where the salient object is."
-            )
         results["gt_saliency"] = mask.astype(np.float32) / 255
         return results
-
-
-def _read_mask(path: str) -> np.ndarray:
-    """Reads a mask, (H, W) uint8."""
-    mask = read_image(path, channels=3)
-    # Compared through two views: a difference of complete channels would be slower than decoding.
-    if not (np.array_equal(mask[..., 0], mask[..., 1]) and np.array_equal(mask[..., 0], mask[..., 2])):
-        raise ValueError(
-            f"The mask {path} is in colour, but must be grey, 0 (background) to 255 (salient): write 255 where the "
-            "salient object is."
-        )
-    return np.ascontiguousarray(mask[..., 0])
 
 
 @TRANSFORMS.register_module()

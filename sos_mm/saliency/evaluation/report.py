@@ -12,7 +12,7 @@ from markupsafe import Markup
 from mmengine.dataset import BaseDataset
 
 from sos_mm.atomic import write_atomic
-from sos_mm.checks import read_image
+from sos_mm.checks import read_image, read_mask
 from sos_mm.page import part, render, source
 from sos_mm.saliency.evaluation.attention import attention_maps, on_image
 from sos_mm.saliency.evaluation.visualization import false_colors, grey_image, side_by_side
@@ -68,7 +68,7 @@ def data_pairs(dataset: BaseDataset, number: int, height: int = 150) -> list[Mar
     figures = []
     for index in range(min(number, len(dataset))):
         paths = dataset.get_data_info(index)
-        pair = [read_image(paths["img_path"], 3), read_image(paths["mask_path"], 3)]
+        pair = [read_image(paths["img_path"], 3), cv2.cvtColor(read_mask(paths["mask_path"]), cv2.COLOR_GRAY2RGB)]
         figures.append(figure(side_by_side(pair, height), Path(paths["img_path"]).stem))
     return figures
 

@@ -3,11 +3,11 @@
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from mmengine.runner import load_checkpoint
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from sos_mm.checks import check_choice
+from sos_mm.engine.checkpoints import load_weights
 from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.saliency.models.base_segmentor import SaliencySegmentor
 from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor
@@ -53,10 +53,11 @@ def load_teacher(config: str | dict, checkpoint: str) -> SaliencySegmentor:
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is not there.
+        UnsafeCheckpointError: If the checkpoint contains anything but weights and a training's state.
         RuntimeError: If the checkpoint is of another architecture.
     """
     model = Config.fromfile(config).model if isinstance(config, str) else Config(config)
     leave_out_pretrained(model)
     teacher = MODELS.build(model)
-    load_checkpoint(teacher, checkpoint, map_location="cpu", strict=True)
+    load_weights(teacher, checkpoint)
     return teacher.eval().requires_grad_(False)

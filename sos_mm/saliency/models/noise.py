@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sos_mm.checks import check_range
+from sos_mm.checks import check_integer, check_range
 
 
 def standard_normal(generators: list, shape: tuple[int, ...], device: torch.device) -> Tensor:
@@ -39,7 +39,7 @@ class MultiResolutionNoise:
     annealed: bool = True
 
     def __post_init__(self):
-        check_range("levels", self.levels, 1, 16)
+        check_integer("levels", self.levels, 1, 16)
         check_range("discount", self.discount, 0, 1)
 
     def __call__(self, generator: np.random.Generator, shape: tuple[int, int, int], time: float) -> Tensor:

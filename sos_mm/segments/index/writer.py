@@ -15,7 +15,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from sos_mm.atomic import sync
-from sos_mm.checks import check_range, require_posix, writable_folder
+from sos_mm.checks import check_integer, require_posix, writable_folder
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.index.arrow import (
     BATCH_ROWS,
@@ -28,6 +28,7 @@ from sos_mm.segments.index.arrow import (
 )
 from sos_mm.segments.index.copies import pack
 from sos_mm.segments.index.fingerprint import Fingerprint, common_root
+from sos_mm.segments.index.temporary import temporary_files
 from sos_mm.segments.quality import Facts, measure
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.segment import Segment
@@ -93,8 +94,8 @@ def build_index(
     if list(copies) != sorted(set(copies)):
         raise ValueError(f"`copies` must be rising sides in pixels, but got {copies}.")
     for side in copies:
-        check_range("copies", side, 8, 4096)
-    check_range("workers", workers, 1, 1024)
+        check_integer("copies", side, 8, 4096)
+    check_integer("workers", workers, 1, 1024)
     faults, path = faults or ErrorCollector(), Path(path).absolute()
     if path.exists() and not is_index(path):
         raise FileExistsError(f"{path} must be a new file or an index to replace, but is neither: name another.")
@@ -151,7 +152,7 @@ class IndexWriter:
     """Writes an index to temporary files, which `finish` moves to their final paths.
 
     Rows are collected in a file without a header, since the header holds their counts, and appended to it at the end.
-    Use it in a ``with`` block, which removes temporary files.
+    Use it in a ``with`` block, which removes temporary files, those of killed writers of the same index too.
 
     Args:
         path: The index file, such as ``bank.arrow``; reduced copies go into ``bank.<digits>.copies``.
@@ -170,10 +171,8 @@ class IndexWriter:
         self._fingerprint = Fingerprint(root)
         self._digest, self._packed = hashlib.sha256(), 0
         self._plain = schema(make_header({}, root, "", self.copies))
-        rows, pack, self._whole = (self._part(name) for name in ("rows", "copies", "arrow"))
         with ExitStack() as stack:
-            for part in (rows, pack, self._whole):
-                stack.callback(part.unlink, missing_ok=True)
+            rows, pack, self._whole = stack.enter_context(temporary_files(path, ("rows", "copies", "arrow")))
             self._pack = stack.enter_context(pack.open("wb"))
             file = stack.enter_context(pa.OSFile(str(rows), "wb"))
             self._writer = stack.enter_context(pa.ipc.new_file(file, self._plain))
@@ -234,9 +233,6 @@ class IndexWriter:
                 for number in range(rows.num_record_batches):
                     writer.write_batch(rows.get_batch(number).replace_schema_metadata(kind.metadata))
         sync(self._whole)
-
-    def _part(self, name: str) -> Path:
-        return self.path.with_name(f".{self.path.name}.{name}-{os.getpid()}")
 
 
 def _copies_of(index: Path) -> Path | None:

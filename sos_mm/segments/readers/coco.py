@@ -8,12 +8,21 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import FaultyInputError, check_folder, check_range, few
+from sos_mm.checks import (
+    FaultyInputError,
+    check_boolean,
+    check_folder,
+    check_image_size,
+    check_names,
+    check_range,
+    few,
+    image_size,
+)
 from sos_mm.errors import ErrorCollector
-from sos_mm.formats.boxes import four_numbers, is_four_numbers
-from sos_mm.formats.coco import CocoFile, file_names
+from sos_mm.formats.boxes import is_xywh
+from sos_mm.formats.coco import ANNOTATION, CocoFile, file_names
 from sos_mm.formats.json_reader import read_json_object
-from sos_mm.formats.records import Record
+from sos_mm.formats.records import ID, Record, check_record, check_size
 from sos_mm.segments.bordering import PanopticMaps, bordering_shares
 from sos_mm.segments.readers.common import without_duplicates
 from sos_mm.segments.record import SegmentRecord
@@ -53,8 +62,9 @@ def read_annotated(
         soften: Standard deviation of the softened edge, in pixels; 0 for hard edges; by the object's size if 'auto' or
             None. See `rims.cut_out`.
         decontaminate: Whether to replace colours of the old background at the object's rim; see `rims.own_colors`.
-        faults: Records objects without an image, category, box or outline, and duplicate ids; raises them if None.
-            It also counts objects that `max_bordering` leaves out.
+        faults: Records objects without an image, category, box or outline, objects of images that have another size
+            than the file says, and duplicate ids; raises them if None. It also counts objects that `max_bordering`
+            leaves out.
 
     Returns:
         Records in the order of the file; ``source_id`` is ``"<stem of the file>/<annotation id>"``.
@@ -65,6 +75,10 @@ def read_annotated(
             left.
     """
     soften = _check_options(soften, max_bordering, panoptic)
+    for name, value in (("crowd", crowd), ("truncated", truncated), ("decontaminate", decontaminate)):
+        check_boolean(name, value)
+    if include is not None:
+        check_names("include", include)
     faults, images = faults or ErrorCollector(), check_folder(images, "The folder `images`")
     file = CocoFile(read_json_object(annotations, "The `annotations`"), annotations)
     source = _Source(file, images, faults)
@@ -72,7 +86,7 @@ def read_annotated(
     if max_bordering is not None:
         listed = list(source.with_bordering(listed, PanopticMaps(*panoptic) if panoptic else None))
     records = [
-        replace(record, soften=soften, decontaminate=bool(decontaminate))
+        replace(record, soften=soften, decontaminate=decontaminate)
         for _, record in listed
         if record.bordering is None or max_bordering is None or record.bordering <= max_bordering
     ]
@@ -88,11 +102,13 @@ def _check_options(soften: Any, max_bordering: Any, panoptic: Any) -> float | No
     """Checks the options; returns the standard deviation of the edge, or None where it depends on the object's size."""
     if max_bordering is not None:
         check_range("max_bordering", max_bordering, 0, 1)
-    if panoptic is not None and (isinstance(panoptic, str | Path) or len(panoptic) != 2):
+    if panoptic is not None and (
+        not isinstance(panoptic, Sequence) or len(panoptic) != 2 or not all(isinstance(p, str | Path) for p in panoptic)
+    ):
         raise ValueError(f"`panoptic` must be a JSON file and the folder of its maps, but got {panoptic!r}.")
     if soften is None or soften == "auto":
         return None
-    if not isinstance(soften, Real) or not 0 <= float(soften) <= 16:
+    if not isinstance(soften, Real) or isinstance(soften, bool) or not 0 <= float(soften) <= 16:
         raise ValueError(f"`soften` must be 'auto' or in [0, 16], but got {soften!r}.")
     return float(soften)
 
@@ -105,7 +121,7 @@ class _Source:
 
     def objects(self, wanted: Mapping[int, dict], crowd: bool, truncated: bool) -> Iterator[Listed]:
         """Yields the objects of the wanted categories, in the order of the file."""
-        paths: dict[Any, Path] = {}
+        paths: dict[Any, Path | Exception] = {}
         for entry in self.file.annotations:
             try:
                 image = _photograph(entry, self.file)
@@ -113,10 +129,13 @@ class _Source:
                 if unwanted or (_is_truncated(entry, image) and not truncated):
                     continue
                 if image["id"] not in paths:
-                    paths[image["id"]] = _path(self.images, image)
-                record = _record(entry, wanted[entry["category_id"]], paths[image["id"]], self.file.path.stem)
+                    paths[image["id"]] = _path_or_error(self.images, image)
+                path = paths[image["id"]]
+                if isinstance(path, Exception):
+                    raise path
+                record = _record(entry, wanted[entry["category_id"]], path, self.file.path.stem)
                 yield entry, replace(record, source_size=(image["height"], image["width"]))
-            except (FileNotFoundError, ValueError) as error:
+            except (OSError, ValueError) as error:
                 self._meet(entry, error)
 
     def with_bordering(self, listed: Iterable[Listed], maps: PanopticMaps | None) -> Iterator[Listed]:
@@ -125,7 +144,7 @@ class _Source:
         wanted = {id(entry) for entry, _ in listed}
         by_image = defaultdict(list)
         for entry in filter(_has_outline, self.file.annotations):
-            by_image[entry.get("image_id")].append(entry)
+            by_image[entry["image_id"]].append(entry)
         for image_id, group in by_image.items():
             indices = [index for index, entry in enumerate(group) if id(entry) in wanted]
             if indices:
@@ -141,42 +160,53 @@ class _Source:
                 yield entry, replace(record, bordering=share)
 
     def _meet(self, entry: Mapping[str, Any], error: Exception) -> None:
-        text = f"Annotation {entry.get('id')} of {self.file.path}: {error}"
+        text = f"Annotation {entry.get('id')!r} of {self.file.path}: {error}"
         missing = isinstance(error, FileNotFoundError)
-        self.faults.record(FileNotFoundError(text) if missing else FaultyInputError("faulty annotation", text))
+        reason = getattr(error, "reason", "faulty annotation")
+        self.faults.record(FileNotFoundError(text) if missing else FaultyInputError(reason, text))
 
 
 def _has_outline(entry: Mapping[str, Any]) -> bool:
-    """Returns whether an annotation has a box and an outline, valid or not."""
-    return is_four_numbers(entry.get("bbox")) and bool(entry.get("segmentation"))
+    """Returns whether an annotation has an image, a valid box and an outline, valid or not."""
+    return ID.holds(entry.get("image_id")) and is_xywh(entry.get("bbox")) and bool(entry.get("segmentation"))
 
 
 def _categories(file: CocoFile, include: Collection[str] | None) -> dict[int, dict]:
     if include is None:
         return file.categories
     wanted = {category_key(name): name for name in include}
-    found = {category_key(entry["name"]): entry for entry in file.categories.values()}
-    if set(wanted) - set(found):
-        absent = [wanted[key] for key in set(wanted) - set(found)]
-        raise ValueError(f"`include` names {few(absent)}, but {file.path} has no categories of that name.")
-    return {found[key]["id"]: found[key] for key in wanted}
+    # Spellings of a name, as "cell_phone" and "cell phone", are one category.
+    found = {id: entry for id, entry in file.categories.items() if category_key(entry["name"]) in wanted}
+    absent = set(wanted) - {category_key(entry["name"]) for entry in found.values()}
+    if absent:
+        names = few([wanted[key] for key in absent])
+        raise ValueError(f"`include` names {names}, but {file.path} has no categories of that name.")
+    return found
 
 
 def _photograph(entry: Record, file: CocoFile) -> dict[str, Any]:
-    for key in ("id", "image_id", "category_id", "bbox", "segmentation"):
-        if not entry.get(key) and entry.get(key) != 0:
-            raise ValueError(f"`{key}` must be there, but is missing or empty.")
+    check_record(entry, ANNOTATION, "it")
+    if not entry.get("segmentation"):
+        raise ValueError("it must have polygons or run lengths as `segmentation`, but has none.")
     file.category_of(entry)
     image = file.image_of(entry)
-    for side in ("height", "width"):
-        if not isinstance(image.get(side), int) or image[side] < 1:
-            raise ValueError(f"`{side}` of image {image['id']} must be its pixels, but got {image.get(side)!r}.")
+    check_size(image, f"its image {image['id']!r}")
     return image
 
 
 def _is_truncated(entry: Mapping[str, Any], image: Mapping[str, Any]) -> bool:
-    x, y, width, height = four_numbers(entry["bbox"])
+    x, y, width, height = entry["bbox"]
     return min(x, y) < 1 or x + width > image["width"] - 1 or y + height > image["height"] - 1
+
+
+def _path_or_error(images: Path, image: Record) -> Path | Exception:
+    """Finds the file of an image and checks its size; returns the error if there is one."""
+    try:
+        path = _path(images, image)
+        check_image_size(image_size(path), (image["height"], image["width"]), path)
+    except (OSError, ValueError) as error:
+        return error
+    return path
 
 
 def _path(images: Path, image: Record) -> Path:
@@ -187,13 +217,18 @@ def _path(images: Path, image: Record) -> Path:
     raise FileNotFoundError(f"the image {choices[-1]} does not exist.")
 
 
+def _definition(category: Mapping[str, Any]) -> str:
+    """Returns LVIS's definition of a category; '' if it is missing or no text."""
+    return category["def"] if isinstance(category.get("def"), str) else ""
+
+
 def _record(entry: Mapping[str, Any], category: Mapping[str, Any], path: Path, stem: str) -> SegmentRecord:
     return SegmentRecord(
         file=str(path),
         category=category["name"],
         sub_category="",
         phrase=category["name"].replace("_", " "),
-        description=category.get("def", ""),
+        description=_definition(category),
         attributes=(),
         source_id=f"{stem}/{entry['id']}",
         outline=json.dumps(entry["segmentation"], separators=(",", ":")),

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from sos_mm.checks import check_folder
+from sos_mm.checks import check_folder, check_read, is_listed
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.readers.common import SEGMENT_SUFFIXES, keyed_record, without_duplicates
 from sos_mm.segments.record import SegmentRecord
@@ -29,7 +29,7 @@ def read_folder(root: str | Path, faults: ErrorCollector | None = None) -> list[
     root = check_folder(root, "The segments' `root`")
     records = []
     with os.scandir(root) as entries:
-        categories = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        categories = sorted(entry.name for entry in entries if entry.is_dir() and is_listed(Path(entry.name)))
     for category in categories:
         for inside in _walk(str(root), category):
             records.append(keyed_record(os.path.join(root, inside), os.path.splitext(inside)[0], {}))
@@ -46,9 +46,12 @@ def _walk(root: str, folder: str) -> Iterator[str]:
         found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
     for name, is_folder in found:
         inside = f"{folder}/{name}"
-        if name.startswith("."):
+        if not is_listed(Path(name)):
             continue
         if is_folder:
             yield from _walk(root, inside)
-        elif name.lower().endswith(SEGMENT_SUFFIXES):
+            continue
+        check_read([Path(root, inside)])
+        # A symbolic link to a folder is no file.
+        if name.lower().endswith(SEGMENT_SUFFIXES) and not os.path.isdir(os.path.join(root, inside)):
             yield inside

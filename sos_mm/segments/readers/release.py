@@ -6,7 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import FaultyInputError, check_folder, few
+from sos_mm.checks import (
+    FaultyInputError,
+    check_boolean,
+    check_folder,
+    check_names,
+    check_read,
+    few,
+    is_listed,
+)
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.json_reader import read_json_object
 from sos_mm.segments.quality import ANNOTATED
@@ -46,6 +54,9 @@ def read_release_layout(
         FileNotFoundError: If the folder or the JSON file does not exist.
         ValueError: If there are no segments, or files and metadata do not match; names what is missing.
     """
+    check_boolean("allow_missing", allow_missing)
+    if include is not None:
+        check_names("include", include)
     root, faults = check_folder(root, "The segments' `root`"), faults or ErrorCollector()
     words = _read_metadata(Path(metadata))
     wanted = None if include is None else set(include)
@@ -80,14 +91,17 @@ def _walk(root: Path, wanted: set[str] | None) -> Iterator[tuple[str, str, str]]
             if wanted is not None and f"{category}/{sub_category}" not in wanted:
                 continue
             folder = os.path.join(root, category, sub_category)
-            for name in sorted(os.listdir(folder)):
-                if name.lower().endswith(SEGMENT_SUFFIXES) and not name.startswith("."):
+            with os.scandir(folder) as entries:
+                names = sorted(entry.name for entry in entries if is_listed(Path(entry.name)) and not entry.is_dir())
+            check_read(Path(folder, name) for name in names)
+            for name in names:
+                if name.lower().endswith(SEGMENT_SUFFIXES):
                     yield category, sub_category, os.path.join(folder, name)
 
 
 def _sorted_folders(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(entry.name for entry in entries if entry.is_dir() and is_listed(Path(entry.name)))
 
 
 def _record(path: str, category: str, sub_category: str, words: dict, metadata: str | Path) -> SegmentRecord:

@@ -7,7 +7,7 @@ from glob import glob
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sos_mm.checks import FaultyInputError
+from sos_mm.checks import FaultyInputError, check_read, is_listed
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.readers.common import SEGMENT_SUFFIXES, keyed_record, without_duplicates
 from sos_mm.segments.record import SegmentRecord
@@ -33,6 +33,10 @@ def read_tar(shards: str | Path | Sequence[str | Path], faults: ErrorCollector |
         ValueError: If a shard is compressed or not a tar file, or there are no segments.
     """
     faults = faults or ErrorCollector()
+    if not isinstance(shards, str | Path):
+        for each in shards:
+            if not isinstance(each, str | Path):
+                raise ValueError(f"`shards` must be paths, or one pattern, but has {each!r}.")
     paths = [Path(path) for path in (sorted(glob(str(shards))) if isinstance(shards, str | Path) else shards)]
     if not paths:
         raise FileNotFoundError(f"`shards` must name tar files, but there is none at {shards}.")
@@ -50,6 +54,9 @@ def _shard(path: Path, faults: ErrorCollector) -> Iterator[SegmentRecord]:
         with tarfile.open(path, "r:") as shard:
             for member in shard:
                 name = PurePosixPath(member.name)
+                if not is_listed(name):
+                    continue
+                check_read([name] if member.isfile() else [])
                 if member.isfile() and name.suffix.lower() in SEGMENT_SUFFIXES:
                     images.append((str(name.with_suffix("")), member.offset_data, member.size))
                 elif member.isfile() and name.suffix.lower() == ".json":

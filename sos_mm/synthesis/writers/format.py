@@ -35,9 +35,14 @@ class Categories:
             vocabulary: A vocabulary for `read_vocabulary`, or None.
 
         Raises:
-            ValueError: If a name is not in the vocabulary.
+            ValueError: If a name is not in the vocabulary, or has no letter and no digit.
         """
         found = list(found)
+        for name in found:
+            if not category_key(name):
+                raise ValueError(
+                    f"Categories of segments must have a letter or a digit, but one is {name!r}: rename it."
+                )
         if vocabulary is None:
             vocabulary = sorted({category_key(name) for name in found})
         entries = sorted(vocabulary_entries(vocabulary), key=lambda entry: entry["id"])

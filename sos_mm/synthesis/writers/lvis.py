@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from sos_mm.checks import check_range
+from sos_mm.checks import check_integer
 from sos_mm.formats.coco import annotation_record, image_record, json_head
 from sos_mm.formats.lvis import category_record, image_part
 from sos_mm.seeding import Purpose, generator
@@ -22,7 +22,7 @@ def lvis_format(negatives: int = 20) -> Format:
 
     The categories of pasted objects are known; those of a background only by the recipe's ``background_categories``. So
     a category that a background may show is never negative, and not exhaustive if it is present; if the background may
-    show anything, that holds for all categories. It also holds for categories with ignore regions. A category that
+    show anything, that holds for all categories. The same holds for categories with ignore regions. A category that
     shares a word with the image's categories is not negative either: "bear" beside "teddy bear".
 
     Args:
@@ -30,9 +30,9 @@ def lvis_format(negatives: int = 20) -> Format:
             LVIS's 1203 categories about 17 negative images among 1,000, more than a rare category has positive ones.
 
     Raises:
-        ValueError: If ``negatives`` is below 0.
+        ValueError: If ``negatives`` is no integer or below 0.
     """
-    check_range("negatives", negatives, 0, 2**31 - 1)
+    check_integer("negatives", negatives, 0, 2**31 - 1)
     words = _WordIndex()
 
     def encode(entry: Entry) -> Encoded:
@@ -87,9 +87,13 @@ def _may_show(entry: Entry) -> set[int]:
 
 
 def _not_exhaustive(entry: Entry) -> list[int]:
-    """Returns the ids of the image's categories that may also occur without annotation, ascending."""
+    """Returns the ids of the image's categories that may also occur without annotation, ascending.
+
+    A category that only ignore regions have is annotated nowhere in the image: it is neither listed here nor negative,
+    so that LVIS's evaluation leaves the image out for it.
+    """
     present, behind = set(entry.category_ids), entry.background_ids
-    return sorted((present if behind is None else present & behind) | set(entry.ignored_category_ids))
+    return sorted(present if behind is None else present & (behind | set(entry.ignored_category_ids)))
 
 
 def _head(totals: Totals) -> Record:

@@ -215,7 +215,8 @@ def test_config_by_path_by_dict_and_from_the_checkpoint(inferencer, trained, tmp
     (tmp_path / "config.py").write_text(config.pretty_text)
     wanted = inferencer(noise_image())["predictions"][0].saliency
     for model in (tmp_path / "config.py", str(tmp_path / "config.py"), config.to_dict(), None):
-        other = SODInferencer(model, checkpoint, device="cpu", show_progress=False)
+        trusted = dict(trust_checkpoint=model is None)
+        other = SODInferencer(model, checkpoint, device="cpu", show_progress=False, **trusted)
         assert np.array_equal(other(noise_image())["predictions"][0].saliency, wanted)
     alone = SODInferencer(config, checkpoint, device="cpu", test_cfg=dict(ensemble_size=1), show_progress=False)
     assert alone(noise_image())["predictions"][0].uncertainty is None

@@ -1,0 +1,1 @@
+"""Generative models from diffusers: objects drawn from words, and generative relighting."""

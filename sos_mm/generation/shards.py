@@ -1,0 +1,185 @@
+"""Shards of drawn segments: cut-outs and records, written into a temporary folder that is renamed when complete."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from sos_mm.atomic import sync, write_atomic
+from sos_mm.checks import writable_folder
+from sos_mm.formats.json_reader import read_json_object
+
+WORK, MANIFEST = ".drawing", "manifest.json"
+_RUN, _RECORDS, _SUMS = "run.json", "records.jsonl", "sums.json"
+
+
+@dataclass(frozen=True, eq=False)
+class ShardEntry:
+    """One drawn image in a shard.
+
+    Attributes:
+        record: Its provenance and scores, as JSON values; ``id`` names its files.
+        cutout: (h, w, 4) uint8 RGBA, if it is kept.
+        drawing: (H, W, 3) uint8 RGB, if the drawn image is kept.
+    """
+
+    record: Mapping[str, Any]
+    cutout: np.ndarray | None = None
+    drawing: np.ndarray | None = None
+
+
+def shard_folder(out: Path, number: int) -> Path:
+    """Returns the folder of a complete shard."""
+    return out / WORK / f"{number:06d}"
+
+
+def begin(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Prepares the folder of a bank for a run, or for joining or resuming one.
+
+    Args:
+        out: The folder; created if it does not exist.
+        identity: What identifies the run, as JSON values.
+
+    Returns:
+        The manifest if the bank is complete, else None.
+
+    Raises:
+        FileExistsError: If the folder holds other files, or belongs to another run.
+        NotADirectoryError, PermissionError: If it cannot be written.
+    """
+    writable_folder(out, "`out`")
+    if (out / MANIFEST).exists():
+        manifest = read_json_object(out / MANIFEST, "The manifest of the bank")
+        _check_same(out, manifest, identity)
+        shutil.rmtree(out / WORK, ignore_errors=True)
+        return manifest
+    strangers = sorted(path.name for path in out.iterdir() if path.name != WORK)
+    if strangers and not (out / WORK / _RUN).exists():
+        raise FileExistsError(
+            f"`out` must be a new or empty folder, or one that this recipe has begun, but {out} holds {strangers[0]}: "
+            "name another folder."
+        )
+    (out / WORK).mkdir(exist_ok=True)
+    with locked(out, "run"):
+        if (out / WORK / _RUN).exists():
+            found = read_json_object(out / WORK / _RUN, "The identity of an unfinished bank")
+            _check_same(out, found, identity)
+        else:
+            write_atomic(out / WORK / _RUN, to_json(identity))
+    return None
+
+
+def _check_same(out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    different = [key for key in wanted if found.get(key) != wanted[key]]
+    if different:
+        raise FileExistsError(
+            f"{out} belongs to another run, which differs in {', '.join(different)}: name another folder, or remove "
+            "this one if it is not needed."
+        )
+
+
+@contextmanager
+def locked(out: Path, name: str) -> Iterator[None]:
+    """Holds a lock of a run; waits while another process holds it."""
+    with open(out / WORK / f"{name}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def claimed(out: Path, number: int) -> Iterator[bool]:
+    """Claims a shard; yields whether it is to be made by this process: it is neither there nor claimed by another."""
+    try:
+        file = open(out / WORK / f"{number:06d}.lock", "w")  # noqa: SIM115 # Closed below.
+    except FileNotFoundError:
+        yield False  # Another process has completed the bank meanwhile.
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield not shard_folder(out, number).exists() and (out / WORK / _RUN).exists()
+
+
+def write_shard(out: Path, number: int, entries: Iterable[ShardEntry]) -> None:
+    """Writes a shard and renames it to its final name.
+
+    Raises:
+        OSError: If the disk is full or fails; the shard then does not exist, and the others are kept.
+    """
+    folder = shard_folder(out, number)
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    sums, lines = {}, []
+    for entry in entries:
+        for kind, image in (("cutout", entry.cutout), ("drawing", entry.drawing)):
+            if image is not None:
+                name, content = f"{entry.record['id']}.{kind}.png", encode_png(image)
+                (partial / name).write_bytes(content)
+                sums[name] = hashlib.sha256(content).hexdigest()
+        lines.append(json.dumps(entry.record, ensure_ascii=False).encode() + b"\n")
+    records = b"".join(lines)
+    (partial / _RECORDS).write_bytes(records)
+    sums[_RECORDS] = hashlib.sha256(records).hexdigest()
+    (partial / _SUMS).write_bytes(to_json(sums))
+    for path in partial.iterdir():
+        sync(path)
+    partial.rename(folder)
+    sync(folder.parent)
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Encodes an RGB or RGBA image, (H, W, 3 or 4) uint8, as a PNG file."""
+    order = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
+    return cv2.imencode(".png", cv2.cvtColor(image, order))[1].tobytes()
+
+
+def read_records(out: Path, number: int) -> Iterator[dict[str, Any]]:
+    """Yields the records of a shard."""
+    with open(shard_folder(out, number) / _RECORDS, encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+
+
+def is_intact(out: Path, number: int) -> bool:
+    """Returns whether a shard holds what was written; its images may have been moved to the bank already."""
+    folder = shard_folder(out, number)
+    try:
+        sums = json.loads((folder / _SUMS).read_bytes())
+        for name, sha256 in sums.items():
+            path = folder / name
+            if (path.exists() or name == _RECORDS) and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+                return False
+        return _RECORDS in sums
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def move(out: Path, number: int, name: str, target: Path) -> None:
+    """Moves a file of a shard to its place in the bank, unless that was done before.
+
+    Raises:
+        FileNotFoundError: If it is in neither place.
+    """
+    source = shard_folder(out, number) / name
+    if source.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(source, target)
+    elif not target.exists():
+        raise FileNotFoundError(f"{target} is missing, and so is {source}: remove the folder and begin anew.")
+
+
+def to_json(value: Mapping[str, Any]) -> bytes:
+    """Encodes a JSON object readably."""
+    return (json.dumps(dict(value), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()

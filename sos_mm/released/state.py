@@ -1,0 +1,80 @@
+"""The record of what earlier runs have done in a folder, and the lock against other runs."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sos_mm.atomic import atomic_path
+from sos_mm.formats.json_reader import read_json_object
+
+if sys.platform != "win32":  # The command raises an error there.
+    import fcntl
+
+STATE = "download.json"
+
+
+@dataclass
+class State:
+    """What earlier runs have done in a folder, as the file `STATE` in it holds it.
+
+    Attributes:
+        repository, commit, license: Where the files come from, and the licence that the card named then.
+        proved: Size and modification time (ns) of each large file in the cache whose checksum was right.
+        unpacked: The categories that were unpacked of each archive; None for all.
+        banks: Banks in the unpacked files, as `build_bank` takes them.
+    """
+
+    repository: str
+    commit: str
+    license: str | None
+    proved: dict[str, list[int]] = field(default_factory=dict)
+    unpacked: dict[str, list[str] | None] = field(default_factory=dict)
+    banks: list[dict[str, Any]] = field(default_factory=list)
+
+    def save(self, out: Path) -> None:
+        """Writes the record in a folder."""
+        # Of a name of its own, so that a killed process leaves no more than one.
+        with atomic_path(out / STATE, out / f".{STATE}.part") as part:
+            part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def sole_run(out: Path) -> Iterator[Path]:
+    """Locks a folder against other runs, until the block or the process ends; yields its path.
+
+    Raises:
+        FileExistsError: If another run is using the folder.
+    """
+    descriptor = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise FileExistsError(f"Another run is using {out}: wait for it, or choose another folder.") from None
+    try:
+        yield out
+    finally:
+        os.close(descriptor)
+
+
+def read_state(out: Path, repository: str) -> State | None:
+    """Reads what earlier runs have done; raises ValueError if they fetched another data set."""
+    path = out / STATE
+    if not path.is_file():
+        return None
+    told = read_json_object(path, "The record of earlier downloads")
+    try:
+        state = State(**told)
+        proved = all(isinstance(each, list) and len(each) == 2 for each in state.proved.values())
+        if not (proved and isinstance(state.unpacked, dict) and isinstance(state.banks, list)):
+            raise TypeError("a member has another type")
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"{path} must be a record of earlier downloads, but is not ({error}): remove it.") from error
+    if state.repository != repository:
+        raise ValueError(f"{out} holds {state.repository}, but {repository} is asked for: choose another folder.")
+    return state

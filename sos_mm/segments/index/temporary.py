@@ -1,0 +1,76 @@
+"""Temporary files of a writer beside its target, and the removal of those that a killed writer left there.
+
+Each writer locks one of its files until it ends, however it ends. A later writer of the same target removes the files
+of those writers whose lock is free, and no others.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+if sys.platform != "win32":  # `build_index` raises an error there.
+    import fcntl
+
+_LOCK = "lock"
+
+
+@contextmanager
+def temporary_files(target: Path, names: Sequence[str]) -> Iterator[list[Path]]:
+    """Yields the paths of temporary files, ``.TARGET.NAME-PID`` beside the target, and removes them at the end.
+
+    Those of killed writers of the same target are removed first.
+
+    Args:
+        target: The file that is written at last.
+        names: Short names of the temporary files, in lower case.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    _remove_abandoned(target, names)
+    lock_path = _path(target, _LOCK, os.getpid())
+    parts = [_path(target, name, os.getpid()) for name in names]
+    with _locked(lock_path):
+        try:
+            yield parts
+        finally:
+            for part in (*parts, lock_path):
+                part.unlink(missing_ok=True)
+
+
+def _path(target: Path, name: str, process: int) -> Path:
+    return target.with_name(f".{target.name}.{name}-{process}")
+
+
+def _locked(path: Path) -> BinaryIO:
+    """Creates and locks a file."""
+    while True:
+        file = open(path, "wb")  # noqa: SIM115 # The caller closes it.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        # Another writer may have taken it for an abandoned one between the two.
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return file
+        file.close()
+
+
+def _remove_abandoned(target: Path, names: Sequence[str]) -> None:
+    """Removes the temporary files of writers that have ended."""
+    pattern = re.compile(rf"\.{re.escape(target.name)}\.{_LOCK}-(\d+)")
+    for found in filter(None, map(pattern.fullmatch, os.listdir(target.parent))):
+        lock_path = target.with_name(found[0])
+        try:
+            lock = open(lock_path, "rb")  # noqa: SIM115 # Closed below.
+        except OSError:
+            continue  # Gone meanwhile, or of another user.
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue  # Its writer is alive.
+            # The lock is the last to go, so that a removal that is killed itself is finished by the next writer.
+            for path in (*(_path(target, name, int(found[1])) for name in names), lock_path):
+                path.unlink(missing_ok=True)

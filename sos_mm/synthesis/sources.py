@@ -1,0 +1,210 @@
+"""Checks the photographs of a data set before its first image, and notes from which state of the sources images came.
+
+A photograph that cannot be decoded is found before an hour of composing, not after it.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from os import cpu_count
+from pathlib import Path
+from typing import Any
+
+from sos_mm.checks import FaultyInputError
+from sos_mm.composition.backgrounds.photographs import PhotoBackgrounds
+from sos_mm.composition.backgrounds.procedural import Backgrounds
+from sos_mm.formats.composed import WORK
+from sos_mm.formats.json_reader import read_json_object
+from sos_mm.formats.records import OBJECT, OBJECTS, check_record
+from sos_mm.seeding import Purpose, generator
+from sos_mm.synthesis.workspace import CHECKED, SOURCES, replace_file, to_json
+from sos_mm.terminal import progress_bar
+
+# What to do where sources have changed since the run began.
+ON_CHANGE = ("error", "continue")
+_NOTED = {"sources": OBJECT, "left_out": OBJECT, "earlier": OBJECTS}
+# Decoding releases the GIL; more threads would hold many large photographs in memory at once.
+_THREADS = 8
+
+
+def unusable_photographs(backgrounds: Backgrounds, seed: int, num: int, progress: bool = True) -> dict[str, str]:
+    """Decodes every photograph that a data set uses, once, and finds those that are broken, missing or too large.
+
+    Of more photographs than images, only those that the images draw are decoded.
+
+    Args:
+        backgrounds: The backgrounds; procedural ones have nothing to check.
+        seed: The seed of the data set.
+        num: Number of its images.
+        progress: Whether to show a progress bar on stderr.
+
+    Returns:
+        The error messages by the photographs' names; empty if all can be used.
+
+    Raises:
+        FaultyInputError: If one cannot be used, unless the backgrounds' ``broken`` is 'skip'.
+        ValueError: If none can be used.
+    """
+    if not isinstance(backgrounds, PhotoBackgrounds):
+        return {}
+    faults: dict[int, str] = {}
+    checked: set[int] = set()
+    while to_check := sorted(_drawn(backgrounds, seed, num, faults.keys()) - checked):
+        faults |= _decode_all(backgrounds, to_check, progress)
+        checked |= set(to_check)
+        if faults and backgrounds.broken == "error":
+            raise FaultyInputError(
+                "cannot be used",
+                f"{len(faults)} of the {len(checked)} photographs of the backgrounds cannot be used: "
+                f"{faults[min(faults)]} To leave such ones out, set `backgrounds.broken='skip'`.",
+            )
+    names = backgrounds.names
+    return {names[index]: faults[index] for index in sorted(faults)}
+
+
+def _drawn(backgrounds: PhotoBackgrounds, seed: int, num: int, left_out: Collection[int]) -> set[int]:
+    """Returns the indices of the photographs that images draw."""
+    every = range(len(backgrounds.photos))
+    if len(every) <= num:
+        return set(every)
+    rest = backgrounds.without([backgrounds.names[index] for index in left_out]) if left_out else backgrounds
+    return {rest.draw(generator(seed, Purpose.BACKGROUND, index))[0] for index in range(num)}
+
+
+def _decode_all(backgrounds: PhotoBackgrounds, indices: Sequence[int], progress: bool) -> dict[int, str]:
+    """Decodes photographs in parallel; returns the errors of those that cannot be used."""
+
+    def fault_of(index: int) -> str:
+        try:
+            backgrounds.photos[index].read()
+        except (FileNotFoundError, ValueError) as error:
+            return str(error)
+        return ""
+
+    pool = ThreadPoolExecutor(min(_THREADS, cpu_count() or 1))
+    try:
+        with progress_bar(pool.map(fault_of, indices), total=len(indices), unit="photographs", shown=progress) as bar:
+            return {index: fault for index, fault in zip(indices, bar, strict=True) if fault}
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def check_once(out: Path, fingerprint: str, check: Callable[[], dict[str, str]]) -> dict[str, str]:
+    """Returns what a check found, from the folder of an unfinished data set if it was done for the same photographs.
+
+    Args:
+        out: The folder, locked by `sole_run`.
+        fingerprint: Content hash of the backgrounds.
+        check: Does the check; see `unusable_photographs`.
+    """
+    path = out / WORK / CHECKED
+    if path.exists():
+        before = read_json_object(path, "The list of checked backgrounds of an unfinished data set")
+        if before.get("fingerprint") == fingerprint:
+            return dict(before["unusable"])
+    found = check()
+    replace_file(out, path, [to_json({"fingerprint": fingerprint, "unusable": found})])
+    return found
+
+
+@dataclass
+class SourceStates:
+    """The states of the sources of a data set that was continued after they had changed.
+
+    Attributes:
+        sources: Content hash by name of the source, at present.
+        left_out: Error messages by name of the photographs that are left out at present.
+        earlier: For each earlier state its ``sources``, its ``left_out``, and the numbers of its ``shards``.
+    """
+
+    sources: dict[str, str]
+    left_out: dict[str, str]
+    earlier: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, out: Path) -> "SourceStates | None":
+        """Reads what an unfinished data set noted; None if it noted nothing."""
+        if not (out / WORK / SOURCES).exists():
+            return None
+        stored = read_json_object(out / WORK / SOURCES, "The list of source fingerprints of an unfinished data set")
+        check_record(stored, _NOTED, f"The list of source fingerprints {out / WORK / SOURCES}")
+        return cls(stored["sources"], stored["left_out"], stored["earlier"])
+
+    def changed(self, sources: Mapping[str, str]) -> list[str]:
+        """Returns the names of the sources that have changed since."""
+        return [name for name, value in self.sources.items() if sources.get(name) != value]
+
+    @classmethod
+    def check(cls, out: Path, sources: Mapping[str, str], on_change: str) -> None:
+        """Compares the sources with those of the start of the run.
+
+        Args:
+            out: The folder, locked by `sole_run`.
+            sources: Content hash by name of the source.
+            on_change: 'error', or 'continue' to make the missing images from the sources of now.
+
+        Raises:
+            FileExistsError: If a source has changed, unless ``on_change`` is 'continue'; the vocabulary must never
+                change.
+        """
+        before = cls.read(out)
+        different = before.changed(sources) if before else []
+        if different and (on_change == "error" or "vocabulary" in different):
+            raise FileExistsError(_told(out, different))
+
+    @classmethod
+    def note(
+        cls, out: Path, sources: Mapping[str, str], left_out: Mapping[str, str], complete: Collection[int]
+    ) -> "SourceStates":
+        """Stores the content hashes of a run's sources, beside those of earlier states.
+
+        Args:
+            out: The folder, locked by `sole_run`.
+            sources: Content hash by name of the source.
+            left_out: The photographs that are left out.
+            complete: Numbers of the complete shards.
+        """
+        before, now = cls.read(out), cls(dict(sources), dict(left_out))
+        if before:
+            now.earlier = before.earlier
+            if before.changed(sources):
+                known = {number for state in before.earlier for number in state["shards"]}
+                shards = sorted(set(complete) - known)
+                now.earlier.append({"sources": before.sources, "left_out": before.left_out, "shards": shards})
+        replace_file(out, out / WORK / SOURCES, [to_json(vars(now))])
+        return now
+
+    def to_manifest(self, shards: Sequence[range], made: Collection[int]) -> dict[str, Any]:
+        """Returns what the manifest says of the sources.
+
+        Args:
+            shards: Image indices of each shard.
+            made: Numbers of the shards that were made from the present state.
+        """
+        noted: dict[str, Any] = {"sources": self.sources}
+        if self.left_out:
+            noted["backgrounds_left_out"] = self.left_out
+        if self.earlier:
+            states, rest = [], set(range(len(shards)))
+            for state in self.earlier:
+                numbers = sorted(set(state["shards"]) - set(made))
+                rest -= set(numbers)
+                states.append({**state, "shards": numbers})
+            states.append({"sources": self.sources, "left_out": self.left_out, "shards": sorted(rest)})
+            for state in states:
+                state["images"] = [[shards[number].start, shards[number].stop - 1] for number in state.pop("shards")]
+            noted["source_states"] = states
+        return noted
+
+
+def _told(out: Path, different: Sequence[str]) -> str:
+    text = (
+        f"The {' and the '.join(different)} of the recipe have changed since the run in {out} began: bring back what "
+        "they were, or remove the folder and begin anew"
+    )
+    if "vocabulary" in different:
+        return f"{text}."
+    return (
+        f"{text}; or continue with the sources of now (`--changed-sources continue`): the manifest then says which "
+        "images came from which."
+    )
