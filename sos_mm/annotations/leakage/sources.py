@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 
 from sos_mm.annotations.leakage.hashing import grey_cut_out, perceptual_hashes
-from sos_mm.checks import IMAGE_SUFFIXES, read_image, without_metadata
 from sos_mm.formats.coco import CATEGORY, IMAGE, CocoFile, file_names
 from sos_mm.formats.folders import annotation_file, find_image, image_folder
 from sos_mm.formats.json_reader import read_lists
 from sos_mm.formats.records import ID, INTEGER, Record
 from sos_mm.formats.rle import decode_window
+from sos_mm.images import IMAGE_SUFFIXES, read_image, without_metadata
 from sos_mm.segments import SegmentBank
 from sos_mm.terminal import progress_bar
 

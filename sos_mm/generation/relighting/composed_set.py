@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sos_mm.checks import FaultyInputError, check_folder, read_image
+from sos_mm.checks import FaultyInputError, check_folder
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import Light
 from sos_mm.formats.coco import CocoFile, file_names
@@ -17,6 +17,7 @@ from sos_mm.formats.json_reader import read_json
 from sos_mm.formats.records import Record, check_below, is_size
 from sos_mm.formats.rle import MaskWindow, decode_window
 from sos_mm.generation.relighting.guard import Judged
+from sos_mm.images import read_image
 from sos_mm.segments.words import Words
 
 IMAGES, ANNOTATIONS = "images", "annotations"
