@@ -21,6 +21,9 @@ _CHUNK_HEAD = Struct(">I4s")
 # orientation, background, and frames of animations.
 _PNG_KEPT = (b"tRNS", b"eXIf", b"bKGD", b"acTL", b"fcTL", b"fdAT")
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+# Kinds whose alpha is read, and reasons why such a file is read without it.
+_WITH_ALPHA = (".png", ".webp")
+_OPAQUE = ("no alpha channel", "not 8-bit")
 # Images of kinds that are not read: OpenCV reads them in some of its builds alone, or their first frame.
 _UNREAD_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".jp2", ".jxl")
 # Folder of an archive made on macOS that holds no images, but resource forks of the same names.
@@ -85,6 +88,26 @@ def read_image(path: str | Path, channels: int) -> np.ndarray:
         raise FileNotFoundError(f"The image {path} does not exist.")
     # Through a buffer, since imread returns None both for a broken file and for a name that it cannot read.
     return decode_image(np.fromfile(path, np.uint8), path, channels)
+
+
+def read_with_alpha(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Reads an image file, and its alpha if it is a PNG or WebP file of 8 bits that has one.
+
+    Returns:
+        (H, W, 3) uint8 RGB, and (H, W) uint8 alpha or None.
+
+    Raises:
+        FileNotFoundError, ValueError: As `read_image`.
+    """
+    if Path(path).suffix.lower() in _WITH_ALPHA:
+        try:
+            rgba = read_image(path, 4)
+        except FaultyInputError as error:
+            if error.reason not in _OPAQUE:
+                raise
+        else:
+            return np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
+    return read_image(path, 3), None
 
 
 def decode_image(encoded: np.ndarray, name: str | Path, channels: int) -> np.ndarray:
