@@ -16,7 +16,7 @@ from sos_mm.formats.composed import OBJECTS_FILE, is_unfinished, read_objects
 from sos_mm.formats.json_reader import read_json
 from sos_mm.formats.records import Record, check_below, is_size
 from sos_mm.formats.rle import MaskWindow, decode_window
-from sos_mm.generation.relighting.guard import Judged
+from sos_mm.generation.relighting.guard import GuardedObject
 from sos_mm.images import read_with_alpha
 from sos_mm.segments.words import Words
 
@@ -54,7 +54,7 @@ class LoadedImage:
 
     pixels: np.ndarray
     alpha: np.ndarray
-    objects: Sequence[Judged]
+    objects: Sequence[GuardedObject]
     sprites: Sequence[Sprite]
 
 
@@ -131,7 +131,7 @@ class ComposedSet:
         objects, sprites = [], []
         for place, (mask, words) in enumerate(image.objects):
             window = decode_window(mask, image.size, f"object {place} of {image.name} in {self.source}")
-            objects.append(Judged(window.mask.astype(bool), (window.x, window.y), words))
+            objects.append(GuardedObject(window.mask.astype(bool), (window.x, window.y), words))
             sprites.append(soft_sprite(window, image.size, soften))
         alpha = joint_alpha(sprites, image.size) if own_alpha is None else own_alpha
         return LoadedImage(pixels, alpha, objects, sprites)
