@@ -1,4 +1,4 @@
-"""Downloads a released data set from the Hugging Face hub, proves its checksums, and unpacks its archives.
+"""Downloads a released data set from the Hugging Face hub, verifies its checksums, and unpacks its archives.
 
 sos-mm download visualization --out data/soc-visualization --accept-no-licence
 sos-mm download fc-segments --out data/soc-fc --categories apple dog --accept-no-licence

@@ -20,7 +20,7 @@ from sos_mm.terminal import progress_bar
 
 # Files of the hub's own, which nobody needs.
 _PASSED_OVER = (".gitattributes",)
-# Files from this size on are recorded when they are proved; others are proved anew by each run.
+# Files from this size on are recorded when they are verified; others are verified anew by each run.
 _RECORDED = 2**20
 
 
@@ -207,23 +207,23 @@ class _Job:
         check_space(needs, f"Downloading and unpacking {self.repository.repository}")
 
     def _download(self, files: Sequence[RemoteFile]) -> list[Path]:
-        """Downloads files and proves each once."""
+        """Downloads files and verifies each once."""
         paths = []
         missing = sum(map(self.repository.missing_bytes, files))
         if missing:
             self.tell(f"downloading {format_size(missing)} to {self.repository.cache}")
         with progress_bar(total=len(files), unit="files", shown=self.progress and missing > 0) as bar:
             for file in files:
-                paths.append(self._proved(file))
+                paths.append(self._verified(file))
                 bar.update()
         return paths
 
-    def _proved(self, file: RemoteFile) -> Path:
+    def _verified(self, file: RemoteFile) -> Path:
         path = self.repository.cached(file)
-        if path is None or self.state.proved.get(file.path) != _stamp(path):
+        if path is None or self.state.verified.get(file.path) != _stamp(path):
             path = self.repository.download(file)
             if file.size >= _RECORDED:
-                self.state.proved[file.path] = _stamp(path)
+                self.state.verified[file.path] = _stamp(path)
                 self.state.save(self.out)
         return path
 
@@ -238,7 +238,7 @@ class _Job:
             self._download(volumes)
         # A volume that is not there yet is downloaded when it is read: at first those that hold the listing.
         sizes = [volume.size for volume in volumes]
-        python = PythonArchive(name, VolumeFile(sizes, lambda index: self._proved(volumes[index])))
+        python = PythonArchive(name, VolumeFile(sizes, lambda index: self._verified(volumes[index])))
         try:
             self._unpack_members(python, volumes, finder)
         finally:

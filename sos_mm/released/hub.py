@@ -1,4 +1,4 @@
-"""Data sets on the Hugging Face hub: their listing, and downloads that are resumed, tried again and proved."""
+"""Data sets on the Hugging Face hub: their listing, and downloads that are resumed, tried again and verified."""
 
 import errno
 import hashlib
@@ -122,7 +122,7 @@ class HubRepository:
         return max(file.size - _size(self._partial(file)), 0)
 
     def download(self, file: RemoteFile) -> Path:
-        """Downloads a file to the cache, or what is missing of it, and proves its content.
+        """Downloads a file to the cache, or what is missing of it, and verifies its content.
 
         Returns:
             Its path in the cache.
