@@ -48,7 +48,7 @@ def fetch(
     *,
     repository: HubRepository | None = None,
     revision: str | None = None,
-    accept_no_license: bool = False,
+    accept_no_licence: bool = False,
     unpack_with: str = "auto",
     remove_archives: bool = False,
     progress: bool = True,
@@ -63,7 +63,7 @@ def fetch(
             downloaded, and of files in folders by category only those.
         repository: The repository on the hub; opened with the settings of the environment if None.
         revision: Branch, tag or commit; None for that of the earlier runs in ``out``, else the main branch.
-        accept_no_license: Whether to go on if the data set's card names no licence.
+        accept_no_licence: Whether to go on if the data set's card names no licence.
         unpack_with: 'py7zr', '7z' (the program), or 'auto': the program if it is installed and all is unpacked.
         remove_archives: Whether to remove archives from the hub's cache when they are unpacked.
         progress: Whether to show progress bars on stderr.
@@ -90,9 +90,9 @@ def fetch(
                 f"{out} holds {state.repository} at {state.commit[:12]}, but {repository.commit[:12]} is asked for: "
                 "choose another folder."
             )
-        state = state or State(repository.repository, repository.commit, repository.license)
+        state = state or State(repository.repository, repository.commit, repository.licence)
         job = _Job(repository, folder, state, None if categories is None else _keys(categories), progress, tell)
-        job.check_license(accept_no_license)
+        job.check_licence(accept_no_licence)
         job.run(program if categories is None or unpack_with == "7z" else None, remove_archives)
     kept = sum(file.size for path, file in repository.files.items() if is_volume(path) and repository.cached(file))
     return Fetched(Path(out), state.banks, kept, repository.cache)
@@ -129,14 +129,14 @@ class _Job:
         self.archives = self._chosen_archives(group_volumes(files))
         self.plain = self._chosen_files([file for path, file in files.items() if not is_volume(path)])
 
-    def check_license(self, accepted: bool) -> None:
+    def check_licence(self, accepted: bool) -> None:
         """Tells the licence; raises PermissionError if none is named and this is not accepted."""
         name = f"{self.repository.repository} at {self.repository.commit[:12]}"
         size = format_size(sum(file.size for file in self.repository.files.values()))
         self.tell(
-            f"{name}: {len(self.repository.files)} files, {size}; licence: {self.repository.license or 'none named'}"
+            f"{name}: {len(self.repository.files)} files, {size}; licence: {self.repository.licence or 'none named'}"
         )
-        if self.repository.license is None and not accepted:
+        if self.repository.licence is None and not accepted:
             raise PermissionError(
                 f"The card of {self.repository.repository} names no licence, so no use of the data is permitted by "
                 "its authors: ask them, or pass `--accept-no-licence` to download it all the same."

@@ -67,7 +67,7 @@ class HubRepository:
 
     Attributes:
         commit: The commit, 40 hexadecimal digits.
-        license: The licence that the data set's card names; None if it names none.
+        licence: The licence that the data set's card names; None if it names none.
         files: Its files by path.
 
     Raises:
@@ -99,7 +99,7 @@ class HubRepository:
             lambda: self._api.dataset_info(repository, revision=revision, files_metadata=True),
         )
         self.commit: str = info.sha
-        self.license = _license(info.card_data)
+        self.licence = _licence(info.card_data)
         self.files = {each.path: each for each in map(_remote_file, info.siblings)}
 
     @property
@@ -251,7 +251,7 @@ def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _license(card: Any) -> str | None:
+def _licence(card: Any) -> str | None:
     """Returns the licence that a card's data name, as one text."""
     named = card.get("license") if card is not None else None
     names = named if isinstance(named, list) else [named]

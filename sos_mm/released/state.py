@@ -23,7 +23,7 @@ class State:
     """What earlier runs have done in a folder, as the file `STATE` in it holds it.
 
     Attributes:
-        repository, commit, license: Where the files come from, and the licence that the card named then.
+        repository, commit, licence: Where the files come from, and the licence that the card named then.
         verified: Size and modification time (ns) of each large file in the cache whose checksum was right.
         unpacked: The categories that were unpacked of each archive; None for all.
         banks: Banks in the unpacked files, as `build_bank` takes them.
@@ -31,7 +31,7 @@ class State:
 
     repository: str
     commit: str
-    license: str | None
+    licence: str | None
     verified: dict[str, list[int]] = field(default_factory=dict)
     unpacked: dict[str, list[str] | None] = field(default_factory=dict)
     banks: list[dict[str, Any]] = field(default_factory=list)
