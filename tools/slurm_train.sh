@@ -10,10 +10,10 @@ shift 4
 GPUS=${GPUS:-8}
 GPUS_PER_NODE=${GPUS_PER_NODE:-$((GPUS < 8 ? GPUS : 8))}
 
-# SRUN_ARGS holds several words.
-# shellcheck disable=SC2086
 # The order of sets of strings; train.py sets it too, but then every process starts twice.
 export PYTHONHASHSEED="${PYTHONHASHSEED:-0}"
+# SRUN_ARGS holds several words.
+# shellcheck disable=SC2086
 exec srun -p "$PARTITION" --job-name="$JOB_NAME" --gres=gpu:"$GPUS_PER_NODE" \
     --ntasks="$GPUS" --ntasks-per-node="$GPUS_PER_NODE" --cpus-per-task="${CPUS_PER_TASK:-5}" \
     --kill-on-bad-exit=1 ${SRUN_ARGS:-} \

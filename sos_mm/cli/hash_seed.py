@@ -10,9 +10,12 @@ def fix_hash_seed() -> None:
 
     Python reads the variable only when it starts. Without it, strings hash differently in every process, so that code
     that goes through a set of strings, as mmdet's ``RandomSamplingNegPos`` does, draws differently from equal seeds.
-    The new process keeps the process id, the interpreter's options and the arguments.
+    The new process keeps the process id, the interpreter's options and the arguments. Nothing is started anew where the
+    command is called within another program, such as a test.
     """
-    if "PYTHONHASHSEED" in os.environ:
+    arguments = sys.argv[1:]
+    own = bool(arguments) and sys.orig_argv[-len(arguments) :] == arguments
+    if "PYTHONHASHSEED" in os.environ or not own:
         return
     os.environ["PYTHONHASHSEED"] = "0"
     command = [sys.executable, *sys.orig_argv[1:]]

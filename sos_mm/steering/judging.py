@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 
 from sos_mm.checks import check_choice, check_range
-from sos_mm.formats.boxes import XYWH, xywh_to_xyxy
-from sos_mm.formats.coco import CATEGORY, IMAGE, CocoFile
+from sos_mm.formats.boxes import xywh_to_xyxy
+from sos_mm.formats.coco import ANNOTATION, CATEGORY, IMAGE, CocoFile
 from sos_mm.formats.composed import read_objects
 from sos_mm.formats.detections import LOCATIONS, read_detections
 from sos_mm.formats.json_reader import read_lists
-from sos_mm.formats.records import ID, INTEGER, Record
+from sos_mm.formats.records import Record
 from sos_mm.formats.rle import packed_mask
 from sos_mm.steering.conditions import uncovered_shares
 from sos_mm.steering.matching import match, overlaps
 
 OUTCOMES = ("found", "confused", "missed")
-_ANNOTATION = {"image_id": ID, "category_id": INTEGER, "bbox": XYWH}
 
 
 @dataclass(frozen=True)
@@ -219,7 +218,7 @@ def _location(record: Record, image: Record, kind: str, name: str) -> Any:
 
 
 def _read_labels(path: str | Path) -> CocoFile:
-    content = read_lists(path, images=IMAGE, annotations=_ANNOTATION, categories=CATEGORY)
+    content = read_lists(path, images=IMAGE, annotations=ANNOTATION, categories=CATEGORY)
     labels = CocoFile(content, path)
     for each in labels.annotations:
         labels.image_of(each), labels.category_of(each)

@@ -102,7 +102,7 @@ def test_visible_shares_of_a_composed_set(tmp_path):
     for each in json.loads(paths[0].read_text())["annotations"]:
         x, y, width, height = each["bbox"]
         lines[each["image_id"] - 1]["objects"].append(
-            {"category": "dog", "box": [x, y, x + width, y + height], "visible_share": each["id"] / 10}
+            {"category": "dog", "box": [x, y, x + width, y + height], "visible_share": each["id"] / 10, "area": 1}
         )
     sidecar = tmp_path / "objects.jsonl"
     sidecar.write_text("\n".join(map(json.dumps, lines)))

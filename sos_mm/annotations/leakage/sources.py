@@ -12,17 +12,16 @@ import cv2
 import numpy as np
 
 from sos_mm.annotations.leakage.hashing import grey_cut_out, perceptual_hashes
-from sos_mm.formats.coco import CATEGORY, IMAGE, CocoFile, file_names
+from sos_mm.formats.coco import ANNOTATION, CATEGORY, IMAGE, CocoFile, file_names
 from sos_mm.formats.folders import annotation_file, find_image, image_folder
 from sos_mm.formats.json_reader import read_lists
-from sos_mm.formats.records import ID, INTEGER, Record
+from sos_mm.formats.records import Record
 from sos_mm.formats.rle import decode_window
 from sos_mm.images import list_images, read_image, read_with_alpha
 from sos_mm.segments import SegmentBank
 from sos_mm.terminal import progress_bar
 
 KINDS = ("image", "cut-out")
-_ANNOTATION = {"image_id": ID, "category_id": INTEGER}
 # An index of a bank ends so.
 _INDEX = ".arrow"
 _WAITING = 8
@@ -97,7 +96,7 @@ class CocoSource:
     """
 
     def __init__(self, path: Path, images: Path | None):
-        content = read_lists(path, images=IMAGE, annotations=_ANNOTATION, categories=CATEGORY)
+        content = read_lists(path, images=IMAGE, annotations=ANNOTATION, categories=CATEGORY)
         self.labels = CocoFile(content, path)
         if self.labels.is_panoptic:
             raise ValueError(f"{path} must be a COCO file of instances, but is panoptic: convert it first.")
