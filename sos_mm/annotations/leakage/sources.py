@@ -17,7 +17,7 @@ from sos_mm.formats.folders import annotation_file, find_image, image_folder
 from sos_mm.formats.json_reader import read_lists
 from sos_mm.formats.records import Record
 from sos_mm.formats.rle import decode_window
-from sos_mm.images import list_images, read_image, read_with_alpha
+from sos_mm.images import check_image_size, list_images, read_image, read_with_alpha
 from sos_mm.segments import SegmentBank
 from sos_mm.terminal import progress_bar
 
@@ -120,11 +120,7 @@ class CocoSource:
         if path is None:
             raise FileNotFoundError(f"The image {name[0]} is not in {self.folder}: give its folder.")
         rgb = read_image(path, 3)
-        if rgb.shape[:2] != (image["height"], image["width"]):
-            raise ValueError(
-                f"The image {path} must have the {image['height']} x {image['width']} pixels (height, width) that "
-                f"{self.labels.path} gives, but has {rgb.shape[0]} x {rgb.shape[1]}."
-            )
+        check_image_size(rgb.shape[:2], (image["height"], image["width"]), path)
         yield Picture("image", Name(image["file_name"]), rgb)
         for each in self._of_image[image["id"]]:
             yield self._cut_out(rgb, image, each)

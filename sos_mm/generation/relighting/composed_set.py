@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sos_mm.checks import FaultyInputError, check_folder
+from sos_mm.checks import check_folder
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import Light
 from sos_mm.formats.coco import CocoFile, file_names
@@ -17,7 +17,7 @@ from sos_mm.formats.json_reader import read_json
 from sos_mm.formats.records import Record, check_below, is_size
 from sos_mm.formats.rle import MaskWindow, decode_window
 from sos_mm.generation.relighting.guard import GuardedObject
-from sos_mm.images import read_with_alpha
+from sos_mm.images import check_image_size, read_with_alpha
 from sos_mm.segments.words import Words
 
 IMAGES, ANNOTATIONS = "images", "annotations"
@@ -124,10 +124,7 @@ class ComposedSet:
         """
         path = self.path_of(image)
         pixels, own_alpha = read_with_alpha(path)
-        if pixels.shape[:2] != image.size:
-            got = pixels.shape[:2]
-            text = f"The image {path} must have the size {image.size} that {self.source} gives, but has {got}."
-            raise FaultyInputError("another size", text)
+        check_image_size(pixels.shape[:2], image.size, path)
         objects, sprites = [], []
         for place, (mask, words) in enumerate(image.objects):
             window = decode_window(mask, image.size, f"object {place} of {image.name} in {self.source}")
