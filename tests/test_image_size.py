@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sos_mm.checks import DEFAULT_MAX_PIXELS, FaultyInputError, pixel_limit, read_image
+from sos_mm.checks import FaultyInputError
 from sos_mm.composition import Photo
 from sos_mm.cutouts import Photograph
 from sos_mm.image_header import read_header
+from sos_mm.images import DEFAULT_MAX_PIXELS, pixel_limit, read_image
 
 
 def image_size(data: bytes) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sos_mm.checks import read_image, without_metadata
+from sos_mm.images import read_image, without_metadata
 
 # The end of the signature and of the header, behind which metadata stands.
 HEADER_END = 8 + 25

@@ -4,7 +4,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from sos_mm.checks import read_image
+from sos_mm.images import read_image
 from sos_mm.segments import build_bank
 from sos_mm.segments.sample import SAMPLE_FOLDER
 

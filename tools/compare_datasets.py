@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sos_mm.checks import IMAGE_SUFFIXES, check_folder, check_integer, read_image
+from sos_mm.checks import check_folder, check_integer
 from sos_mm.cli.ending import command
+from sos_mm.images import IMAGE_SUFFIXES, read_image
 from sos_mm.synthesis.contact_sheet import check_sheet_path, comparison_sheet, write_sheet
 
 

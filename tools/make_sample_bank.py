@@ -19,7 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sos_mm.checks import check_folder, read_image
+from sos_mm.checks import check_folder
+from sos_mm.images import read_image
 
 HERE = Path(__file__).resolve().parent
 SAMPLE_FOLDER = HERE.parent / "sos_mm" / "sample"

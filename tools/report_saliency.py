@@ -10,10 +10,10 @@ from markupsafe import Markup
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
-from sos_mm.checks import read_image
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_renamed_argument
 from sos_mm.engine.launch import add_common_arguments, build_trained, load_config
+from sos_mm.images import read_image
 from sos_mm.saliency.evaluation import baselines, report
 from sos_mm.saliency.evaluation.visualization import grey_image, side_by_side
 from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor

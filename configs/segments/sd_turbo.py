@@ -2,7 +2,7 @@ _base_ = "../_base_/segments.py"
 # A small model for trying out: one to four steps at 512x512, without guidance.
 model = dict(
     source="stabilityai/sd-turbo",
-    licence="Stability AI Community License",
+    licence="see the model card and https://stability.ai/license",
     dtype="float16",
     variant="fp16",
     offload="none",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from sos_mm.annotations.findings import Findings
-from sos_mm.checks import check_image_size, image_size
 from sos_mm.formats.boxes import box_complaint
 from sos_mm.formats.json_reader import Member
 from sos_mm.formats.lvis import FREQUENCIES, url_name
@@ -29,6 +28,7 @@ from sos_mm.formats.records import (
     size_complaint,
 )
 from sos_mm.formats.rle import mask_complaint, rle_complaint, rle_totals
+from sos_mm.images import check_image_size, image_size
 
 if TYPE_CHECKING:
     from sos_mm.annotations.validate import Options

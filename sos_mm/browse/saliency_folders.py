@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 
 from sos_mm.browse.dataset import SALIENCY, AnnotatedImage, Annotation, DataSet
-from sos_mm.checks import check_folder, is_listed, list_images, read_mask
+from sos_mm.checks import check_folder
 from sos_mm.errors import ErrorCollector
+from sos_mm.images import is_listed, list_images, read_mask
 from sos_mm.terminal import progress_bar
 
 CATEGORY = "salient"

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from sos_mm.browse.dataset import AnnotatedImage, DataSet
-from sos_mm.checks import check_image_size, read_image
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.rle import decode_mask, encode_mask
+from sos_mm.images import check_image_size, read_image
 from sos_mm.seeding import Purpose, generator
 
 FOLDER = "pictures"

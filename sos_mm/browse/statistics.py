@@ -1,6 +1,5 @@
 """Statistics of a data set as arrays: counts, sizes, positions, visibility and repeats."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sos_mm.browse.dataset import DataSet
+from sos_mm.digest import sha256_of
 
 # Areas in pixels that separate small, medium and large objects in COCO's evaluation.
 SIZE_LIMITS = (32**2, 96**2)
@@ -134,15 +134,6 @@ def identical_files(paths: Iterable[Path]) -> list[list[Path]]:
     groups = defaultdict(list)
     for same in by_length.values():
         for path in same if len(same) > 1 else ():
-            groups[_content_hash(path)].append(path)
+            groups[sha256_of(path)].append(path)
     repeated = [sorted(group) for group in groups.values() if len(group) > 1]
     return sorted(repeated, key=lambda group: (-len(group), group))
-
-
-def _content_hash(path: Path) -> bytes:
-    """Computes the SHA-256 of a file, read in blocks."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.digest()

@@ -1,4 +1,4 @@
-"""Downloads a released data set from the Hugging Face hub, proves its checksums, and unpacks its archives.
+"""Downloads a released data set from the Hugging Face hub, verifies its checksums, and unpacks its archives.
 
 sos-mm download visualization --out data/soc-visualization --accept-no-licence
 sos-mm download fc-segments --out data/soc-fc --categories apple dog --accept-no-licence
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         args.out or Path("data", source.name.replace("/", "-")),
         args.categories,
         revision=args.revision,
-        accept_no_license=args.accept_no_licence,
+        accept_no_licence=args.accept_no_licence,
         unpack_with=args.unpack_with,
         remove_archives=args.remove_archives,
         tell=lambda line: print(line, file=sys.stderr, flush=True),

@@ -13,7 +13,7 @@ from sos_mm.cli.parsing import add_recipe, new_parser
 from sos_mm.synthesis import load_recipe
 from sos_mm.synthesis.contact_sheet import check_sheet_path, contact_sheet, write_sheet
 from sos_mm.synthesis.making import ShardMaker
-from sos_mm.synthesis.sources import unusable_photographs
+from sos_mm.synthesis.photographs import unusable_photographs
 
 IMAGES = 9
 

@@ -4,7 +4,7 @@ RECIPE is a recipe whose effects hold one `Relight` or `AreaWeightedBlend`, whic
 there; its other settings do not count. Annotations are copied byte for byte. What was done to each image is in
 `annotations/relighting.jsonl`: prompt, direction and seed, the guard's scores, and whether the image was kept unlit.
 
-Several processes share a data set, as with `torchrun --nproc_per_node 8 tools/relight.py ...`, or by --rank and
+Several processes share a data set, as with `torchrun --nproc_per_node 8 -m sos_mm relight ...`, or by --rank and
 --world-size. The same command goes on after an interruption.
 """
 

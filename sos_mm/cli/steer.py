@@ -36,7 +36,10 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     parser.add_argument("--iou", type=float, default=0.5, help="least overlap with an object (default: 0.5)")
     rules = Rules()
     parser.add_argument(
-        "--strength", type=float, default=rules.strength, help="how strongly to steer; 0: not (default: 2)"
+        "--strength",
+        type=float,
+        default=rules.strength,
+        help="exponent of failure rates; 0 changes pairs alone (default: 2)",
     )
     parser.add_argument(
         "--limit", type=float, default=rules.limit, help="largest change of a weight in one round (default: 4)"

@@ -8,8 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sos_mm.checks import IMAGE_SUFFIXES, FaultyInputError, check_choice, list_images, read_image
+from sos_mm.checks import FaultyInputError, check_choice
 from sos_mm.errors import ErrorCollector
+from sos_mm.images import IMAGE_SUFFIXES, list_images, read_image
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 

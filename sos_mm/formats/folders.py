@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
-from sos_mm.checks import is_listed
+from sos_mm.images import is_listed
 
 # Number of images to try in a folder before the next one is tried.
 _TRIED = 20

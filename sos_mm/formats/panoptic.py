@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from sos_mm.checks import FaultyInputError, check_folder, read_image
+from sos_mm.checks import FaultyInputError, check_folder
 from sos_mm.formats.boxes import XYWH, Box, clip, xywh_to_xyxy
 from sos_mm.formats.coco import CATEGORY, IMAGE
 from sos_mm.formats.json_reader import check_lists, read_json_object, read_lists
@@ -28,6 +28,7 @@ from sos_mm.formats.records import (
     optional,
 )
 from sos_mm.image_header import read_header
+from sos_mm.images import read_image
 
 _WHAT = optional(TEXT)
 SEGMENT = {"category_id": INTEGER, "bbox": XYWH, "iscrowd": optional(FLAG), "phrase": _WHAT, "short_phrase": _WHAT}

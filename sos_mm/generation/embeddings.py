@@ -108,20 +108,12 @@ class PromptEncoder:
     Args:
         pipeline: The pipeline.
         sampling: The arguments of its call; ``negative_prompt`` is one text for all images.
-
-    Attributes:
-        caches: Whether the pipeline's class is known, so that embeddings are computed here.
     """
 
     def __init__(self, pipeline: DiffusionPipeline, sampling: Mapping[str, Any]):
         self._pipeline, self._sampling = pipeline, sampling
         self._family = _FAMILIES.get(type(pipeline))
         self._negative: Embeddings | None = None
-
-    @property
-    def caches(self) -> bool:
-        """Whether embeddings are computed here."""
-        return self._family is not None
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str], batch_size: int) -> dict[str, Embeddings]:

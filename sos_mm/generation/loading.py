@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from sos_mm.checks import check_choice, require
+from sos_mm.digest import sha256_of
 from sos_mm.generation.model_facts import how_to_get, is_hub_id, model_facts
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -25,8 +26,6 @@ OFFLOADS = ("none", "model", "sequential")
 # diffusers loads with less memory if accelerate is there, and warns if it is asked to without.
 _LOADING = {"use_safetensors": True, "low_cpu_mem_usage": find_spec("accelerate") is not None}
 Loaded = TypeVar("Loaded")
-# A block of a file that is hashed at once.
-_BLOCK = 2**22
 
 
 def find_device(device: str = "auto") -> torch.device:
@@ -260,25 +259,17 @@ def model_identity(source: str, revision: str | None = None) -> dict[str, str]:
 def content_hash(path: Path) -> str:
     """Computes the SHA-256 of a file, or of a folder's JSON, text and safetensors files with their names."""
     if path.is_file():
-        return _file_hash(path)
+        return sha256_of(path)
     names = sorted(file.relative_to(path) for file in path.rglob("*") if _is_model_file(file))
     whole = hashlib.sha256()
     for name in names:
-        whole.update(f"{name.as_posix()} {_file_hash(path / name)}\n".encode())
+        whole.update(f"{name.as_posix()} {sha256_of(path / name)}\n".encode())
     return whole.hexdigest()
 
 
 def _is_model_file(path: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.parts[-2:])
     return path.is_file() and path.suffix in (".json", ".txt", ".model", ".safetensors") and not hidden
-
-
-def _file_hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ class ModelFacts:
     """What a user must know about a model before the download.
 
     Attributes:
-        licence: The licence of the weights, as its model card names it.
+        licence: The licence of the weights, or where it is found.
         gigabytes: Approximate size of the download, in 10**9 bytes.
         note: A condition, such as an agreement on the model's page; empty if there is none.
     """
@@ -26,13 +26,15 @@ class ModelFacts:
 
 _AGREE = "accept the conditions on its page and run `hf auth login` first"
 _FP16 = "with `variant='fp16'`"
-# By hub id. Sizes are those of the files that diffusers downloads, in the precision in which they are stored.
+# By hub id. Sizes are those of the files that diffusers downloads, in the precision in which they are stored. Licences
+# are from README.md of github.com/black-forest-labs/flux, and for SDXL and Stable Diffusion 1.5 from the tags of their
+# pages on the hub. The card of SD-Turbo names no licence, and points to that address for commercial use.
 KNOWN_MODELS = {
     "black-forest-labs/FLUX.1-dev": ModelFacts("FLUX.1 [dev] Non-Commercial License", 33.7, _AGREE),
     "black-forest-labs/FLUX.1-schnell": ModelFacts("Apache-2.0", 33.7, _AGREE),
     "stabilityai/stable-diffusion-xl-base-1.0": ModelFacts("CreativeML Open RAIL++-M", 7.0, _FP16),
-    "stabilityai/sd-turbo": ModelFacts("Stability AI Community License", 2.6, _FP16),
-    "stable-diffusion-v1-5/stable-diffusion-v1-5": ModelFacts("CreativeML Open RAIL-M", 2.7, _FP16),
+    "stabilityai/sd-turbo": ModelFacts("see the model card and https://stability.ai/license", 2.6, _FP16),
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": ModelFacts("CreativeML OpenRAIL-M", 2.7, _FP16),
 }
 
 

@@ -20,7 +20,7 @@ from sos_mm.terminal import progress_bar
 
 # Files of the hub's own, which nobody needs.
 _PASSED_OVER = (".gitattributes",)
-# Files from this size on are recorded when they are proved; others are proved anew by each run.
+# Files from this size on are recorded when they are verified; others are verified anew by each run.
 _RECORDED = 2**20
 
 
@@ -48,7 +48,7 @@ def fetch(
     *,
     repository: HubRepository | None = None,
     revision: str | None = None,
-    accept_no_license: bool = False,
+    accept_no_licence: bool = False,
     unpack_with: str = "auto",
     remove_archives: bool = False,
     progress: bool = True,
@@ -63,7 +63,7 @@ def fetch(
             downloaded, and of files in folders by category only those.
         repository: The repository on the hub; opened with the settings of the environment if None.
         revision: Branch, tag or commit; None for that of the earlier runs in ``out``, else the main branch.
-        accept_no_license: Whether to go on if the data set's card names no licence.
+        accept_no_licence: Whether to go on if the data set's card names no licence.
         unpack_with: 'py7zr', '7z' (the program), or 'auto': the program if it is installed and all is unpacked.
         remove_archives: Whether to remove archives from the hub's cache when they are unpacked.
         progress: Whether to show progress bars on stderr.
@@ -90,9 +90,9 @@ def fetch(
                 f"{out} holds {state.repository} at {state.commit[:12]}, but {repository.commit[:12]} is asked for: "
                 "choose another folder."
             )
-        state = state or State(repository.repository, repository.commit, repository.license)
+        state = state or State(repository.repository, repository.commit, repository.licence)
         job = _Job(repository, folder, state, None if categories is None else _keys(categories), progress, tell)
-        job.check_license(accept_no_license)
+        job.check_licence(accept_no_licence)
         job.run(program if categories is None or unpack_with == "7z" else None, remove_archives)
     kept = sum(file.size for path, file in repository.files.items() if is_volume(path) and repository.cached(file))
     return Fetched(Path(out), state.banks, kept, repository.cache)
@@ -129,14 +129,14 @@ class _Job:
         self.archives = self._chosen_archives(group_volumes(files))
         self.plain = self._chosen_files([file for path, file in files.items() if not is_volume(path)])
 
-    def check_license(self, accepted: bool) -> None:
+    def check_licence(self, accepted: bool) -> None:
         """Tells the licence; raises PermissionError if none is named and this is not accepted."""
         name = f"{self.repository.repository} at {self.repository.commit[:12]}"
         size = format_size(sum(file.size for file in self.repository.files.values()))
         self.tell(
-            f"{name}: {len(self.repository.files)} files, {size}; licence: {self.repository.license or 'none named'}"
+            f"{name}: {len(self.repository.files)} files, {size}; licence: {self.repository.licence or 'none named'}"
         )
-        if self.repository.license is None and not accepted:
+        if self.repository.licence is None and not accepted:
             raise PermissionError(
                 f"The card of {self.repository.repository} names no licence, so no use of the data is permitted by "
                 "its authors: ask them, or pass `--accept-no-licence` to download it all the same."
@@ -207,23 +207,23 @@ class _Job:
         check_space(needs, f"Downloading and unpacking {self.repository.repository}")
 
     def _download(self, files: Sequence[RemoteFile]) -> list[Path]:
-        """Downloads files and proves each once."""
+        """Downloads files and verifies each once."""
         paths = []
         missing = sum(map(self.repository.missing_bytes, files))
         if missing:
             self.tell(f"downloading {format_size(missing)} to {self.repository.cache}")
         with progress_bar(total=len(files), unit="files", shown=self.progress and missing > 0) as bar:
             for file in files:
-                paths.append(self._proved(file))
+                paths.append(self._verified(file))
                 bar.update()
         return paths
 
-    def _proved(self, file: RemoteFile) -> Path:
+    def _verified(self, file: RemoteFile) -> Path:
         path = self.repository.cached(file)
-        if path is None or self.state.proved.get(file.path) != _stamp(path):
+        if path is None or self.state.verified.get(file.path) != _stamp(path):
             path = self.repository.download(file)
             if file.size >= _RECORDED:
-                self.state.proved[file.path] = _stamp(path)
+                self.state.verified[file.path] = _stamp(path)
                 self.state.save(self.out)
         return path
 
@@ -238,7 +238,7 @@ class _Job:
             self._download(volumes)
         # A volume that is not there yet is downloaded when it is read: at first those that hold the listing.
         sizes = [volume.size for volume in volumes]
-        python = PythonArchive(name, VolumeFile(sizes, lambda index: self._proved(volumes[index])))
+        python = PythonArchive(name, VolumeFile(sizes, lambda index: self._verified(volumes[index])))
         try:
             self._unpack_members(python, volumes, finder)
         finally:

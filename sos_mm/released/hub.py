@@ -1,4 +1,4 @@
-"""Data sets on the Hugging Face hub: their listing, and downloads that are resumed, tried again and proved."""
+"""Data sets on the Hugging Face hub: their listing, and downloads that are resumed, tried again and verified."""
 
 import errno
 import hashlib
@@ -67,7 +67,7 @@ class HubRepository:
 
     Attributes:
         commit: The commit, 40 hexadecimal digits.
-        license: The licence that the data set's card names; None if it names none.
+        licence: The licence that the data set's card names; None if it names none.
         files: Its files by path.
 
     Raises:
@@ -99,7 +99,7 @@ class HubRepository:
             lambda: self._api.dataset_info(repository, revision=revision, files_metadata=True),
         )
         self.commit: str = info.sha
-        self.license = _license(info.card_data)
+        self.licence = _licence(info.card_data)
         self.files = {each.path: each for each in map(_remote_file, info.siblings)}
 
     @property
@@ -122,7 +122,7 @@ class HubRepository:
         return max(file.size - _size(self._partial(file)), 0)
 
     def download(self, file: RemoteFile) -> Path:
-        """Downloads a file to the cache, or what is missing of it, and proves its content.
+        """Downloads a file to the cache, or what is missing of it, and verifies its content.
 
         Returns:
             Its path in the cache.
@@ -251,7 +251,7 @@ def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _license(card: Any) -> str | None:
+def _licence(card: Any) -> str | None:
     """Returns the licence that a card's data name, as one text."""
     named = card.get("license") if card is not None else None
     names = named if isinstance(named, list) else [named]

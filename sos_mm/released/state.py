@@ -23,16 +23,16 @@ class State:
     """What earlier runs have done in a folder, as the file `STATE` in it holds it.
 
     Attributes:
-        repository, commit, license: Where the files come from, and the licence that the card named then.
-        proved: Size and modification time (ns) of each large file in the cache whose checksum was right.
+        repository, commit, licence: Where the files come from, and the licence that the card named then.
+        verified: Size and modification time (ns) of each large file in the cache whose checksum was right.
         unpacked: The categories that were unpacked of each archive; None for all.
         banks: Banks in the unpacked files, as `build_bank` takes them.
     """
 
     repository: str
     commit: str
-    license: str | None
-    proved: dict[str, list[int]] = field(default_factory=dict)
+    licence: str | None
+    verified: dict[str, list[int]] = field(default_factory=dict)
     unpacked: dict[str, list[str] | None] = field(default_factory=dict)
     banks: list[dict[str, Any]] = field(default_factory=list)
 
@@ -70,8 +70,8 @@ def read_state(out: Path, repository: str) -> State | None:
     told = read_json_object(path, "The record of earlier downloads")
     try:
         state = State(**told)
-        proved = all(isinstance(each, list) and len(each) == 2 for each in state.proved.values())
-        if not (proved and isinstance(state.unpacked, dict) and isinstance(state.banks, list)):
+        verified = all(isinstance(each, list) and len(each) == 2 for each in state.verified.values())
+        if not (verified and isinstance(state.unpacked, dict) and isinstance(state.banks, list)):
             raise TypeError("a member has another type")
     except (TypeError, AttributeError) as error:
         raise ValueError(f"{path} must be a record of earlier downloads, but is not ({error}): remove it.") from error

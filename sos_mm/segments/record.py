@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sos_mm.checks import FaultyInputError, check_image_size, decode_image, read_image
+from sos_mm.checks import FaultyInputError
+from sos_mm.images import check_image_size, decode_image, read_image
 from sos_mm.segments.quality import Facts
 from sos_mm.segments.rims import cut_out
 from sos_mm.segments.segment import Segment

@@ -24,8 +24,9 @@ class Rules:
     """How strongly failures change a recipe.
 
     Args:
-        strength: Exponent of the ratio of a failure rate to the mean of these rates: 0 changes nothing, 1 draws a
-            category that fails twice as often twice as often. Rates of weak detectors lie close together, hence 2.
+        strength: Exponent of the ratio of a failure rate to the mean of these rates: 0 changes nothing but pairs, 1
+            draws a category that fails twice as often twice as often. Rates of weak detectors lie close together, hence
+            2.
         limit: Largest factor, and inverse of the smallest, by which a round changes the weight of a category or of a
             size.
         prior: Number of objects, failing at the mean rate, that are added to each class, so that a class of few objects

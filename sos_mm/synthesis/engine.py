@@ -21,9 +21,10 @@ from sos_mm.synthesis.merging import (
     open_complete,
     read_manifest,
 )
+from sos_mm.synthesis.photographs import check_once, unusable_photographs
 from sos_mm.synthesis.recipe import Recipe
 from sos_mm.synthesis.shards import shard_folder
-from sos_mm.synthesis.sources import ON_CHANGE, SourceStates, check_once, unusable_photographs
+from sos_mm.synthesis.sources import ON_CHANGE, SourceStates
 from sos_mm.synthesis.workspace import complete_shards, sole_run
 from sos_mm.terminal import progress_bar
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sos_mm.atomic import sync
+from sos_mm.digest import sha256_of
 from sos_mm.formats.composed import MANIFEST
 from sos_mm.formats.json_reader import read_json_object
 from sos_mm.formats.records import INTEGER, OBJECT, TEXT, check_record, optional
-from sos_mm.synthesis.shards import is_intact, read_stream, read_summary, sha256_of, shard_folder
+from sos_mm.synthesis.shards import is_intact, read_stream, read_summary, shard_folder
 from sos_mm.synthesis.tables import Counts, table_parts
 from sos_mm.synthesis.workspace import check_same, clear, replace_file, to_json
 from sos_mm.synthesis.writers.format import Categories, Table, Totals

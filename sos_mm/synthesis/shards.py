@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sos_mm.atomic import sync
+from sos_mm.digest import sha256_of
 from sos_mm.formats.composed import WORK
 from sos_mm.synthesis.tables import Counts, Stream, encode_record
 from sos_mm.synthesis.workspace import to_json
@@ -147,15 +148,6 @@ def is_intact(out: Path, number: int) -> bool:
         return all(sha256_of(path) == sha256 for path, sha256 in wanted)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return False
-
-
-def sha256_of(path: Path) -> str:
-    """Returns the SHA-256 of a file's content, as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def read_stream(folders: Sequence[Path], stream: Stream) -> Iterator[bytes]:

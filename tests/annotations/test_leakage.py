@@ -249,3 +249,21 @@ def test_missing_and_other_images_are_errors(composed, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="must hold images or annotations of them"):
         audit(tmp_path / "empty", composed / "test")
+
+
+def test_folders_are_listed_and_decoded_as_everywhere(tmp_path, monkeypatch):
+    """Hidden files and resource forks are no pictures; other kinds, and images of too many pixels, are refused."""
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)
+    for name in ("train/a.png", "train/.hidden.png", "train/__MACOSX/._a.png", "test/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), picture)
+    found = audit(tmp_path / "train", tmp_path / "test")
+    assert found.counts["train"]["cut-out"] == 1
+    assert [each.train.file for each in found.leaks] == ["a.png"]
+    monkeypatch.setenv("SOS_MM_MAX_PIXELS", "4095")
+    with pytest.raises(ValueError, match="above the limit of 4095"):
+        audit(tmp_path / "train", tmp_path / "test")
+    monkeypatch.delenv("SOS_MM_MAX_PIXELS")
+    (tmp_path / "test/c.gif").touch()
+    with pytest.raises(ValueError, match="GIF file, which is not read"):
+        audit(tmp_path / "train", tmp_path / "test")

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from sos_mm.checks import read_image
 from sos_mm.composition import Photo, PhotoBackgrounds, sample_backgrounds
 from sos_mm.composition.backgrounds.photographs import _shift_colors
+from sos_mm.images import read_image
 from sos_mm.segments.sample import SAMPLE_FOLDER
 
 

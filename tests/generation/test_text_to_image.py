@@ -266,6 +266,6 @@ def test_identity_names_licence_and_content(models):
     }
     assert model_identity("stabilityai/sd-turbo", "abc") == {
         "source": "stabilityai/sd-turbo",
-        "licence": "Stability AI Community License",
+        "licence": "see the model card and https://stability.ai/license",
         "revision": "abc",
     }

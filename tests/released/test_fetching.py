@@ -301,7 +301,8 @@ def test_one_run_at_a_time(hub, download, tmp_path):
 
 def test_a_damaged_record_is_named(download, tmp_path):
     download("visualization", YES)
-    for content in ("[]", "{", '{"repository": 1}', '{"repository": "a", "commit": "b", "license": null, "proved": 3}'):
+    other = '{"repository": "a", "commit": "b", "licence": null, "verified": 3}'
+    for content in ("[]", "{", '{"repository": 1}', other):
         (tmp_path / "out" / "download.json").write_text(content)
         assert "download.json" in download("visualization", YES, code=2).err
 

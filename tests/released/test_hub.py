@@ -44,7 +44,7 @@ def opened(hub, tmp_path, monkeypatch):
 
 def test_files_are_listed_downloaded_and_cached(hub, opened):
     repository = opened()
-    assert (repository.commit, repository.license) == (hub.repositories[NAME].commit, "cc-by-4.0")
+    assert (repository.commit, repository.licence) == (hub.repositories[NAME].commit, "cc-by-4.0")
     assert {path: file.size for path, file in repository.files.items()} == {path: len(FILES[path]) for path in FILES}
     for path, file in repository.files.items():
         assert repository.missing_bytes(file) == file.size
@@ -58,7 +58,7 @@ def test_files_are_listed_downloaded_and_cached(hub, opened):
 @pytest.mark.parametrize(("card", "expected"), [(None, None), ({}, None), ({"license": ["mit", "odbl"]}, "mit, odbl")])
 def test_licence_of_the_card(hub, opened, card, expected):
     hub.repositories[NAME].card = card
-    assert opened().license == expected
+    assert opened().licence == expected
 
 
 @pytest.mark.parametrize(

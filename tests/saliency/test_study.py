@@ -11,7 +11,7 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 
-from sos_mm.checks import read_image
+from sos_mm.images import read_image
 from sos_mm.segments import build_bank
 from sos_mm.segments.sample import sample_group
 

@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sos_mm.checks import FaultyInputError, read_image
+from sos_mm.checks import FaultyInputError
 from sos_mm.errors import ErrorCollector
+from sos_mm.images import read_image
 from sos_mm.segments import MixedBank, SegmentBank, build_bank, build_index, read_annotated, read_folder, read_tar
 from sos_mm.segments.index.arrow import IndexedRecords
 from tests.conftest import make_rgba, write_rgba

@@ -16,7 +16,7 @@ from sos_mm.composition import PhotoBackgrounds
 from sos_mm.formats.composed import WORK
 from sos_mm.synthesis import Recipe, engine, reproduce, synthesize
 from sos_mm.synthesis.making import ShardMaker
-from sos_mm.synthesis.sources import unusable_photographs
+from sos_mm.synthesis.photographs import unusable_photographs
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sos_mm.checks import read_image
 from sos_mm.formats.rle import decode_window
+from sos_mm.images import read_image
 from sos_mm.segments import SegmentRecord, read_annotated
 from sos_mm.segments.foreground import put_on
 from sos_mm.segments.rims import cut_out

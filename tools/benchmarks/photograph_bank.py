@@ -20,13 +20,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sos_mm.checks import read_image
 from sos_mm.cutouts import OnnxCutter
 from sos_mm.cutouts.writing import save_png
 from sos_mm.formats.rle import decode_window
 from sos_mm.generation.filters import DrawingFilters, Judged, judge, mask_iou
 from sos_mm.generation.prompts import slug, with_article
 from sos_mm.generation.shards import encode_png
+from sos_mm.images import read_image
 from sos_mm.segments import SegmentRecord, build_bank, read_annotated
 from sos_mm.segments.cutter import Cutter
 from sos_mm.segments.foreground import put_on

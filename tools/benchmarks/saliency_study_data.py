@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from sos_mm.augmentation import SegmentPaste
-from sos_mm.checks import read_image
 from sos_mm.engine.randomness import RunRandomness
+from sos_mm.images import read_image
 from sos_mm.metrics import score_image, summarize
 from sos_mm.saliency.data.datasets import SaliencyDataset
 from sos_mm.saliency.evaluation.baselines import centre_prior

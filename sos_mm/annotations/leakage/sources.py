@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 
 from sos_mm.annotations.leakage.hashing import grey_cut_out, perceptual_hashes
-from sos_mm.checks import IMAGE_SUFFIXES, read_image, without_metadata
 from sos_mm.formats.coco import ANNOTATION, CATEGORY, IMAGE, CocoFile, file_names
 from sos_mm.formats.folders import annotation_file, find_image, image_folder
 from sos_mm.formats.json_reader import read_lists
 from sos_mm.formats.records import Record
 from sos_mm.formats.rle import decode_window
+from sos_mm.images import check_image_size, list_images, read_image, read_with_alpha
 from sos_mm.segments import SegmentBank
 from sos_mm.terminal import progress_bar
 
@@ -120,11 +120,7 @@ class CocoSource:
         if path is None:
             raise FileNotFoundError(f"The image {name[0]} is not in {self.folder}: give its folder.")
         rgb = read_image(path, 3)
-        if rgb.shape[:2] != (image["height"], image["width"]):
-            raise ValueError(
-                f"The image {path} must have the {image['height']} x {image['width']} pixels (height, width) that "
-                f"{self.labels.path} gives, but has {rgb.shape[0]} x {rgb.shape[1]}."
-            )
+        check_image_size(rgb.shape[:2], (image["height"], image["width"]), path)
         yield Picture("image", Name(image["file_name"]), rgb)
         for each in self._of_image[image["id"]]:
             yield self._cut_out(rgb, image, each)
@@ -153,11 +149,12 @@ class FolderSource:
 
     Raises:
         FileNotFoundError: If it holds no image.
+        ValueError: If it holds images of a kind that is not read, such as GIF.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        self._files = list_images(folder, recursive=True)
         if not self._files:
             raise FileNotFoundError(f"{folder} must hold images or annotations of them, but holds none.")
 
@@ -174,25 +171,13 @@ class FolderSource:
         return self._picture(self.folder / name.file, name.file)
 
     def _picture(self, path: Path, name: str) -> Picture:
-        rgba = _read_rgba(path)
-        if rgba is None:
-            return Picture("image", Name(name), read_image(path, 3))
-        alpha = rgba[:, :, 3] >= 128
-        x, y, width, height = cv2.boundingRect(alpha.view(np.uint8))
+        rgb, alpha = read_with_alpha(path)
+        mask = None if alpha is None else alpha >= 128
+        if mask is None or mask.all() or not mask.any():
+            return Picture("image", Name(name), rgb)
+        x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
         part = slice(y, y + height), slice(x, x + width)
-        rgb = np.ascontiguousarray(rgba[part][:, :, :3])
-        return Picture("cut-out", Name(name, None, Path(name).parts[0]), rgb, alpha[part])
-
-
-def _read_rgba(path: Path) -> np.ndarray | None:
-    """Reads a cut-out: (H, W, 4) uint8; None if the file has no alpha, or is opaque or transparent throughout."""
-    if path.suffix.lower() not in (".png", ".webp") or not path.stat().st_size:
-        return None
-    decoded = cv2.imdecode(without_metadata(np.fromfile(path, np.uint8)), cv2.IMREAD_UNCHANGED)
-    if decoded is None or decoded.ndim != 3 or decoded.shape[2] != 4 or decoded.dtype != np.uint8:
-        return None
-    opaque = decoded[:, :, 3] >= 128
-    return None if opaque.all() or not opaque.any() else cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGBA)
+        return Picture("cut-out", Name(name, None, Path(name).parts[0]), np.ascontiguousarray(rgb[part]), mask[part])
 
 
 class BankSource:

@@ -14,18 +14,9 @@ import cv2
 import numpy as np
 from cachetools import LRUCache
 
-from sos_mm.checks import (
-    IMAGE_SUFFIXES,
-    check_choice,
-    check_folder,
-    check_integer,
-    check_pair,
-    check_range,
-    list_images,
-    read_image,
-    require,
-)
+from sos_mm.checks import check_choice, check_folder, check_integer, check_pair, check_range, require
 from sos_mm.errors import BROKEN
+from sos_mm.images import IMAGE_SUFFIXES, list_images, read_image
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 
 # Weights of red, green and blue in brightness (ITU-R BT.601), and the generator of hue rotations, which keep brightness

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sos_mm.checks import FaultyInputError, check_folder, read_image
+from sos_mm.checks import check_folder
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import Light
 from sos_mm.formats.coco import CocoFile, file_names
@@ -16,15 +16,12 @@ from sos_mm.formats.composed import OBJECTS_FILE, is_unfinished, read_objects
 from sos_mm.formats.json_reader import read_json
 from sos_mm.formats.records import Record, check_below, is_size
 from sos_mm.formats.rle import MaskWindow, decode_window
-from sos_mm.generation.relighting.guard import Judged
+from sos_mm.generation.relighting.guard import GuardedObject
+from sos_mm.images import check_image_size, read_with_alpha
 from sos_mm.segments.words import Words
 
 IMAGES, ANNOTATIONS = "images", "annotations"
 _COCO = ("instances.json", "lvis_v1.json")
-# Formats that may have an alpha channel.
-_WITH_ALPHA = (".png", ".webp", ".tif", ".tiff")
-# Reasons why such a file is read without one.
-_OPAQUE = ("no alpha channel", "not 8-bit")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +54,7 @@ class LoadedImage:
 
     pixels: np.ndarray
     alpha: np.ndarray
-    objects: Sequence[Judged]
+    objects: Sequence[GuardedObject]
     sprites: Sequence[Sprite]
 
 
@@ -126,31 +123,15 @@ class ComposedSet:
             FaultyInputError: If the file or a mask cannot be decoded, or the sizes differ.
         """
         path = self.path_of(image)
-        pixels, own_alpha = _read_pixels(path)
-        if pixels.shape[:2] != image.size:
-            got = pixels.shape[:2]
-            text = f"The image {path} must have the size {image.size} that {self.source} gives, but has {got}."
-            raise FaultyInputError("another size", text)
+        pixels, own_alpha = read_with_alpha(path)
+        check_image_size(pixels.shape[:2], image.size, path)
         objects, sprites = [], []
         for place, (mask, words) in enumerate(image.objects):
             window = decode_window(mask, image.size, f"object {place} of {image.name} in {self.source}")
-            objects.append(Judged(window.mask.astype(bool), (window.x, window.y), words))
+            objects.append(GuardedObject(window.mask.astype(bool), (window.x, window.y), words))
             sprites.append(soft_sprite(window, image.size, soften))
         alpha = joint_alpha(sprites, image.size) if own_alpha is None else own_alpha
         return LoadedImage(pixels, alpha, objects, sprites)
-
-
-def _read_pixels(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Reads (H, W, 3) uint8 RGB, and the (H, W) alpha of an image that has one."""
-    if path.suffix.lower() in _WITH_ALPHA:
-        try:
-            rgba = read_image(path, 4)
-        except FaultyInputError as error:
-            if error.reason not in _OPAQUE:
-                raise
-        else:
-            return np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-    return read_image(path, 3), None
 
 
 def soft_sprite(mask: MaskWindow, canvas: tuple[int, int], soften: float) -> Sprite:

@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 
 from sos_mm.composition.effects.blending import solve_membrane
-from sos_mm.composition.scene import OPAQUE
 
 # The grey that the model knows as "nothing is here"; latents of it are those of the value 0.
 GREY = 127
@@ -75,7 +74,7 @@ def without_objects(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         return np.full_like(image, GREY)
     filled = cv2.resize(solve_membrane(small, known), (width, height), interpolation=cv2.INTER_LINEAR)
     filled = np.clip(np.rint(filled), 0, 255).astype(np.uint8)
-    return np.where((alpha < OPAQUE)[..., None] & (alpha == 0)[..., None], image, filled)
+    return np.where((alpha == 0)[..., None], image, filled)
 
 
 def gradient(direction: str, size: tuple[int, int]) -> np.ndarray:

@@ -92,7 +92,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class GuardedObject:
     """An object as the guard sees it.
 
     Attributes:
@@ -106,7 +106,9 @@ class Judged:
     words: Words | None = None
 
 
-def judge(guard: Guard, before: np.ndarray, relit: np.ndarray, final: np.ndarray, objects: Sequence[Judged]) -> Verdict:
+def judge(
+    guard: Guard, before: np.ndarray, relit: np.ndarray, final: np.ndarray, objects: Sequence[GuardedObject]
+) -> Verdict:
     """Judges a relit image.
 
     Args:
@@ -169,7 +171,7 @@ def outline_contrast(magnitude: np.ndarray, mask: np.ndarray, offset: tuple[int,
     return float((here[on].mean() + _NOISE) / (here[near].mean() + _NOISE))
 
 
-def _keeps_color(each: Judged, before: np.ndarray, after: np.ndarray) -> bool:
+def _keeps_color(each: GuardedObject, before: np.ndarray, after: np.ndarray) -> bool:
     """Returns whether the colour words of an object hold after a change of its pixels."""
     x, y = each.offset
     window = slice(y, y + each.mask.shape[0]), slice(x, x + each.mask.shape[1])

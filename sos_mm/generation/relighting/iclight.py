@@ -29,9 +29,9 @@ def how_to_get_offsets(variant: str) -> str:
     """Says which file a variant needs, how to get it, its size and its licence."""
     file = FILES[variant]
     return (
-        f"IC-Light needs `{file}` of the hub repository {REPOSITORY} (1.7 GB; its page names no licence, the authors' "
-        f"code is under Apache-2.0) and a base model of the kind of Stable Diffusion 1.5, such as {DEFAULT_BASE} "
-        f"(CreativeML OpenRAIL-M): `hf download {REPOSITORY} {file} --local-dir weights`, then give the file as "
+        f"IC-Light needs `{file}` of the hub repository {REPOSITORY} (1.7 GB; licence: creativeml-openrail-m, as its "
+        f"README says) and a base model of the kind of Stable Diffusion 1.5, such as {DEFAULT_BASE} (CreativeML "
+        f"OpenRAIL-M; see its card): `hf download {REPOSITORY} {file} --local-dir weights`, then give the file as "
         "`offsets` and the base model's folder as `base`"
     )
 

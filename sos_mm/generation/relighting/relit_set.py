@@ -12,6 +12,7 @@ from typing import Any
 
 from sos_mm.atomic import atomic_path, sync, write_atomic
 from sos_mm.checks import writable_folder
+from sos_mm.digest import sha256_of
 from sos_mm.formats.composed import MANIFEST
 from sos_mm.formats.json_reader import read_json_object, record_lines
 from sos_mm.formats.records import OBJECT, TEXT, check_below, check_record, optional
@@ -205,11 +206,7 @@ def _copy(source: Path, target: Path) -> str:
     """Copies a file atomically; returns the SHA-256 of the copy."""
     with atomic_path(target) as part:
         shutil.copyfile(source, part)
-        with open(part, "rb") as file:
-            digest = hashlib.sha256()
-            while block := file.read(2**20):
-                digest.update(block)
-    return digest.hexdigest()
+        return sha256_of(part)
 
 
 def read_sidecar(out: str | Path) -> Iterator[dict[str, Any]]:

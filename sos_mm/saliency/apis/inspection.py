@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sos_mm.checks import read_image
+from sos_mm.images import read_image
 from sos_mm.saliency.data.benchmarks import BENCHMARKS
 from sos_mm.saliency.data.datasets import SaliencyDataset
 from sos_mm.saliency.data.transforms import LoadSaliencyMask

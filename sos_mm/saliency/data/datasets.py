@@ -6,7 +6,8 @@ from pathlib import Path
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
-from sos_mm.checks import IMAGE_SUFFIXES, check_folder, list_images
+from sos_mm.checks import check_folder
+from sos_mm.images import IMAGE_SUFFIXES, list_images
 from sos_mm.saliency.data.benchmarks import BENCHMARKS, Folders, find_folders
 
 

@@ -13,8 +13,9 @@ from mmengine.registry import TRANSFORMS
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from sos_mm.checks import check_range, read_image, read_mask
+from sos_mm.checks import check_range
 from sos_mm.engine.randomness import DrawsFromRun
+from sos_mm.images import read_image, read_mask
 from sos_mm.seeding import Purpose
 
 

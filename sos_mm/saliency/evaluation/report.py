@@ -12,7 +12,7 @@ from markupsafe import Markup
 from mmengine.dataset import BaseDataset
 
 from sos_mm.atomic import write_atomic
-from sos_mm.checks import read_image, read_mask
+from sos_mm.images import read_image, read_mask
 from sos_mm.page import part, render, source
 from sos_mm.saliency.evaluation.attention import attention_maps, on_image
 from sos_mm.saliency.evaluation.visualization import false_colors, grey_image, side_by_side

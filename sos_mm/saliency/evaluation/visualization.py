@@ -9,7 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from sos_mm.checks import read_image
+from sos_mm.images import read_image
 
 
 class ResultImageHook(Hook):

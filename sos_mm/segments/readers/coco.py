@@ -8,21 +8,13 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import (
-    FaultyInputError,
-    check_boolean,
-    check_folder,
-    check_image_size,
-    check_names,
-    check_range,
-    few,
-    image_size,
-)
+from sos_mm.checks import FaultyInputError, check_boolean, check_folder, check_names, check_range, few
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.boxes import is_xywh
 from sos_mm.formats.coco import ANNOTATION, CocoFile, file_names
 from sos_mm.formats.json_reader import read_json_object
 from sos_mm.formats.records import ID, Record, check_record, check_size
+from sos_mm.images import check_image_size, image_size
 from sos_mm.segments.bordering import PanopticMaps, bordering_shares
 from sos_mm.segments.readers.common import without_duplicates
 from sos_mm.segments.record import SegmentRecord

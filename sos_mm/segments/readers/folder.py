@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from sos_mm.checks import check_folder, check_read, is_listed
+from sos_mm.checks import check_folder
 from sos_mm.errors import ErrorCollector
+from sos_mm.images import check_read, is_listed
 from sos_mm.segments.readers.common import SEGMENT_SUFFIXES, keyed_record, without_duplicates
 from sos_mm.segments.record import SegmentRecord
 

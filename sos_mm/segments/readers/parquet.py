@@ -17,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from sos_mm.atomic import atomic_path
-from sos_mm.checks import FaultyInputError, decode_image, writable_folder
+from sos_mm.checks import FaultyInputError, writable_folder
 from sos_mm.errors import ErrorCollector
+from sos_mm.images import decode_image
 from sos_mm.segments.readers.tar import read_tar
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.space import check_space

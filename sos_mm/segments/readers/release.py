@@ -6,17 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import (
-    FaultyInputError,
-    check_boolean,
-    check_folder,
-    check_names,
-    check_read,
-    few,
-    is_listed,
-)
+from sos_mm.checks import FaultyInputError, check_boolean, check_folder, check_names, few
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.json_reader import read_json_object
+from sos_mm.images import check_read, is_listed
 from sos_mm.segments.quality import ANNOTATED
 from sos_mm.segments.readers.common import SEGMENT_SUFFIXES, read_words, without_duplicates
 from sos_mm.segments.record import SegmentRecord

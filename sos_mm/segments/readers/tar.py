@@ -7,8 +7,9 @@ from glob import glob
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sos_mm.checks import FaultyInputError, check_read, is_listed
+from sos_mm.checks import FaultyInputError
 from sos_mm.errors import ErrorCollector
+from sos_mm.images import check_read, is_listed
 from sos_mm.segments.readers.common import SEGMENT_SUFFIXES, keyed_record, without_duplicates
 from sos_mm.segments.record import SegmentRecord
 

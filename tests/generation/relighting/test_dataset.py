@@ -296,7 +296,7 @@ def test_broken_images_are_told_or_copied(composed, tmp_path):
     assert (tmp_path / "relit/images/00000002.png").read_bytes() == b"no image"
     assert not (tmp_path / "relit/images/00000004.png").exists()
     reasons = {record["file_name"]: record.get("reason", "") for record in read_sidecar(tmp_path / "relit")}
-    assert "must have the size" in reasons["00000005.png"]
+    assert "pixels (height, width) that its annotations are for" in reasons["00000005.png"]
     assert "does not exist" in reasons["00000004.png"]
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sos_mm.composition import Light, build_relighter
-from sos_mm.generation.relighting.guard import Guard, Judged, gradient_magnitude, judge, outline_contrast
+from sos_mm.generation.relighting.guard import Guard, GuardedObject, gradient_magnitude, judge, outline_contrast
 from sos_mm.segments.words import Words
 from sos_mm.synthesis import Recipe, SceneMaker
 
@@ -22,7 +22,7 @@ def scenes():
 
 def objects_of(scene):
     return [
-        Judged(scene.modal_mask(place)[y0:y1, x0:x1], (x0, y0), Words.of(each))
+        GuardedObject(scene.modal_mask(place)[y0:y1, x0:x1], (x0, y0), Words.of(each))
         for place, each in enumerate(scene.objects)
         for x0, y0, x1, y1 in [each.box]
     ]
@@ -87,11 +87,11 @@ def ball(color, size=80):
 def test_colour_words(color, lost):
     (before, mask), (after, _) = ball((210, 30, 30)), ball(color)
     for words, colored in ((RED, 1), (Words("ball", "", "a ball", "", ()), 0), (None, 0)):
-        verdict = judge(Guard(), before, after, after, [Judged(mask, (0, 0), words)])
+        verdict = judge(Guard(), before, after, after, [GuardedObject(mask, (0, 0), words)])
         assert (verdict.colored, verdict.lost) == (colored, lost * colored)
         assert verdict.accepted == (verdict.lost == 0)
     # The colour counts in the final image, for example after a blend that keeps the original's.
-    assert judge(Guard(), before, after, before, [Judged(mask, (0, 0), RED)]).lost == 0
+    assert judge(Guard(), before, after, before, [GuardedObject(mask, (0, 0), RED)]).lost == 0
 
 
 def test_outline_contrast_by_hand():
