@@ -231,7 +231,7 @@ def test_faulty_outlines_are_named_and_count_for_nothing(source):
     faults = ErrorCollector("skip")
     shares = found(read_annotated(path, folder, max_bordering=1, faults=faults))
     assert shares == {0: 0, 2: 0, 3: pytest.approx(12 / 36), 5: 0}
-    assert faults.counts == {"faulty annotation": 1}
+    assert faults.counts == {"faulty outline": 1}
 
 
 def panoptic(tmp_path, regions):
@@ -245,7 +245,10 @@ def panoptic(tmp_path, regions):
     info = [{"id": number, "category_id": category, "iscrowd": 0} for number, category, _ in regions]
     data = {
         "annotations": [{"image_id": 1, "file_name": "1.png", "segments_info": info}],
-        "categories": [{"id": 1, "isthing": 1}, {"id": 2, "isthing": 1}, {"id": 3, "isthing": 0}],
+        "categories": [
+            {"id": number, "name": name, "isthing": thing}
+            for number, name, thing in ((1, "cup", 1), (2, "bowl", 1), (3, "floor", 0))
+        ],
     }
     (tmp_path / "panoptic.json").write_text(json.dumps(data))
     return [str(tmp_path / "panoptic.json"), str(maps)]
