@@ -96,7 +96,7 @@ class Facts:
         self._attributes: dict[Any, Fact] = {}
         self._sizes: dict[Any, Fact] = {}
         self._relations: dict[str, list[Fact]] = {}
-        self._among: dict[tuple[str, Fact], Fact] = {}
+        self._among: dict[tuple[str, Fact, int], Fact] = {}
         self._contacts: dict[tuple[str, int], Fact] = {}
         self._orders: dict[str, Order] = {}
         self._nearer: dict[tuple[str, int], Order] = {}
@@ -225,6 +225,10 @@ class Facts:
         sure |= measured & (shares >= limits.claimed_color) & alone
         sure |= ~measured & claimed
         absent = measured & (shares <= limits.no_color) & (shares + near_shares <= limits.no_near_color) & ~claimed
+        # Where pixels confirm the only claimed colour, those of other colours need not be few, only fewer.
+        confirmed = (shares * (sure & measured & alone)).sum(axis=1, keepdims=True)
+        other = measured & ~claimed & ~near_claimed
+        absent |= other & (shares <= limits.no_color) & (shares + near_shares < confirmed)
         absent |= ~measured & said & ~claimed & ~near_claimed
         # A person is not described by the colours of the pixels.
         people = as_bits([i for i, each in enumerate(self.categories) if self.concepts.is_a(each, "person") is True])
@@ -265,18 +269,24 @@ class Facts:
     def _positions(self) -> dict[str, Fact]:
         return {name: Fact(*found) for name, found in zip(POSITIONS, self.geometry.positions(), strict=True)}
 
-    def position_among(self, name: str, kind: Fact) -> Fact:
-        """Finds the objects at a position of the image; of several of a kind, perhaps also the outermost one."""
-        key = name, kind
+    def position_among(self, name: str, kind: Fact, number: int = 1) -> Fact:
+        """Finds the objects at a position of the image; of several of a kind, perhaps also the outermost one.
+
+        Args:
+            name: The position.
+            kind: The objects of the kind.
+            number: Least number of objects that are meant; their kind must have more to have outermost ones.
+        """
+        key = name, kind, number
         if key not in self._among:
             sure, may = self._positions[name]
             # A phantom stands for any number of objects.
-            if kind.may & (kind.may - 1) or kind.may & ~self.real:
-                may |= kind.may & ~self._surely_elsewhere(name, kind)
+            if kind.may.bit_count() > number or kind.may & ~self.real:
+                may |= kind.may & ~self._surely_elsewhere(name, kind, number)
             self._among[key] = Fact(sure, may)
         return self._among[key]
 
-    def _surely_elsewhere(self, name: str, kind: Fact) -> int:
+    def _surely_elsewhere(self, name: str, kind: Fact, number: int) -> int:
         """Finds the objects of a kind that surely are not the outermost, or the middle one, of that kind."""
         elsewhere = 0
         if name == "middle":
@@ -292,8 +302,11 @@ class Facts:
             return elsewhere
         before = self.order(name).before
         for index in indices(kind.may):
-            if before[index] & kind.sure:
-                elsewhere |= 1 << index
+            own = 1 << index
+            behind = kind.may & ~before[index] & ~own
+            enough = behind.bit_count() >= number or (behind | own) & ~self.real
+            if before[index] & kind.sure or not enough:
+                elsewhere |= own
         return elsewhere
 
     def relation(self, name: str, to: int) -> Fact:

@@ -66,7 +66,7 @@ def denotation(meaning: Phrase, facts: Facts) -> Fact:
             kind = kind & facts.size_of(value, facts.head(meaning["head"]))
     found = kind
     for name in meaning.get("positions", ()):
-        found = found & facts.position_among(name, kind)
+        found = found & facts.position_among(name, kind, _least_number(meaning))
     for relation in meaning.get("relations", ()):
         found = found & _relation(relation, facts)
     if "rank" not in meaning:
@@ -78,6 +78,11 @@ def denotation(meaning: Phrase, facts: Facts) -> Fact:
         return inner
     outer = _ranked(meaning["rank"], kind, facts, first) & found
     return Fact(inner.sure & outer.sure, inner.may | outer.may)
+
+
+def _least_number(meaning: Phrase) -> int:
+    """Returns the least number of objects that a noun phrase can mean."""
+    return meaning["count"] if meaning["number"] == "count" else 2 if meaning["number"] == "all" else 1
 
 
 def _relation(relation: dict[str, Any], facts: Facts) -> Fact:

@@ -68,7 +68,7 @@ class BruteForce:
         self.image, self.claims = image, claims
         self.all = range(len(image.instances))
         self.known = {name_of(each) for each in (*image.complete, *(one.category for one in image.instances))}
-        self.masks = {}
+        self.masks, self.colors = {}, {}
 
     # --- Single objects
 
@@ -129,8 +129,8 @@ class BruteForce:
             if value in colors:
                 return True
             return False if colors and not colors & CONFUSED[value] else None
-        seen = color_names(self.image.image[self.mask(i)])
-        share = {name: float(np.mean(seen == name)) for name in NAMES}
+        share = self.shares(i)
+        seen = self.seen(i)
         if share[value] >= 0.6 - GRID and value in colors:
             return True
         pixels = self.image.image[self.mask(i)].astype(float)
@@ -145,7 +145,22 @@ class BruteForce:
         near = share[value] + sum(share[name] for name in CONFUSED[value])
         if share[value] <= 0.1 + GRID and near <= 0.3 + GRID and value not in colors:
             return False
+        if len(colors) == 1:
+            (said,) = colors
+            confirmed = share[said] >= 0.4 - GRID and value not in {said, *CONFUSED[said]}
+            if confirmed and share[value] <= 0.1 + GRID and near < share[said] + GRID:
+                return False
         return None
+
+    def seen(self, i):
+        """The names of the colours of an instance's pixels."""
+        if i not in self.colors:
+            self.colors[i] = color_names(self.image.image[self.mask(i)])
+        return self.colors[i]
+
+    def shares(self, i):
+        """The share of each colour's name."""
+        return {name: float(np.mean(self.seen(i) == name)) for name in NAMES}
 
     def areas(self, i):
         each = self.image.instances[i]
@@ -308,10 +323,11 @@ class BruteForce:
             )
             for i in self.all
         ]
+        least = meaning["count"] if meaning["number"] == "count" else 2 if meaning["number"] == "all" else 1
         found = [
             conjunction([
                 kind[i],
-                *(self.at(i, name, kind) for name in meaning.get("positions", ())),
+                *(self.at(i, name, kind, least) for name in meaning.get("positions", ())),
                 *(self.in_relation(i, each) for each in meaning.get("relations", ())),
             ])
             for i in self.all
@@ -326,17 +342,18 @@ class BruteForce:
             for a, b in zip(inner, outer, strict=True)
         ]
 
-    def at(self, i, name, kind):
+    def at(self, i, name, kind, least):
         here = self.place(i, name)
         rivals = [j for j in self.all if kind[j] is not False]
-        if here is not False or i not in rivals:
+        if here is not False or i not in rivals or len(rivals) <= least:
             return here
         if name == "middle":
             others = [j for j in rivals if j != i]
             outer = any(all(self.before(i, j, side) for j in others) for side in ("left", "right", "top", "bottom"))
             return None if len(rivals) >= 3 and not outer else False
         first = not any(kind[j] and self.before(j, i, name) for j in self.all)
-        return None if len(rivals) >= 2 and first else False
+        behind = [j for j in rivals if j != i and not self.before(j, i, name)]
+        return None if first and len(behind) >= least else False
 
     def in_relation(self, i, relation):
         if relation["relation"] == "between":

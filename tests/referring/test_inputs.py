@@ -277,5 +277,5 @@ def test_pixels_of_another_size(save, tmp_path):
     cv2.imwrite(str(tmp_path / "1.jpg"), np.zeros((60, 40, 3), np.uint8))
     path = save(coco([annotation(5, 3, [2, 3, 10, 8])]))
     assert only(path).image is None
-    with pytest.raises(ValueError, match=r"1\.jpg must have the 40 x 60 pixels annotated, but has 60 x 40"):
+    with pytest.raises(ValueError, match=r"1\.jpg must have the 40 x 60 pixels .*, but has 60 x 40"):
         only(path, pixels=True)
