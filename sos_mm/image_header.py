@@ -122,6 +122,8 @@ def _read_webp(file: BinaryIO) -> ImageHeader | None:
         content = file.read(min(length, 10)) if name in (b"VP8X", b"VP8 ", b"VP8L") else b""
         read = len(content)
         if name == b"VP8X":
+            if read < 10:
+                raise ValueError("It must have a size.")
             width, height = (int.from_bytes(content[at : at + 3], "little") + 1 for at in (4, 7))
             size = height, width
         elif name == b"VP8 " and size == (0, 0):

@@ -51,10 +51,9 @@ def test_sizes_are_those_that_are_decoded(kind, channels, shape, rng):
 
 def test_headers_that_opencv_does_not_write():
     assert image_size(b"GIF89a" + struct.pack("<HH", 300, 20) + bytes(20)) == (20, 300)
-    assert image_size(b"RIFF____WEBPVP8X" + bytes(8) + (299).to_bytes(3, "little") + (19).to_bytes(3, "little")) == (
-        20,
-        300,
-    )
+    sides = (299).to_bytes(3, "little") + (19).to_bytes(3, "little")
+    assert image_size(b"RIFF____WEBPVP8X" + struct.pack("<II", 10, 0) + sides) == (20, 300)
+    assert image_size(b"RIFF____WEBPVP8X" + struct.pack("<II", 0, 0) + sides) is None  # Too short a chunk.
     big = struct.pack(">2sHHHQQHHQIIHHQHH", b"MM", 43, 8, 0, 16, 2, 256, 4, 1, 300, 0, 257, 3, 1, 20, 0) + bytes(4)
     assert image_size(big) == (20, 300)
     box = struct.pack(">I4sIII", 20, b"ispe", 0, 300, 20)

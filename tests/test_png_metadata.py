@@ -96,12 +96,15 @@ def run(*command: object) -> subprocess.CompletedProcess:
 
 @pytest.fixture
 def files(tmp_path, rng) -> Path:
-    """Photographs of which libpng complains, and a cut-out."""
+    """Photographs and masks of which libpng complains, and a cut-out."""
     (tmp_path / "photos").mkdir()
+    (tmp_path / "masks").mkdir()
     (tmp_path / "cutouts/ball").mkdir(parents=True)
     for name, chunks in COMPLAINTS.items():
         photo = np.repeat(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), 16, axis=0).repeat(16, axis=1)
         (tmp_path / f"photos/{name}.png").write_bytes(with_metadata(encoded(photo), chunks))
+        mask = np.where(photo[..., 0] > 127, np.uint8(255), np.uint8(0))
+        (tmp_path / f"masks/{name}.png").write_bytes(with_metadata(encoded(mask), chunks))
     rgba = np.full((40, 40, 4), 255, np.uint8)
     rgba[:, :10, 3] = 0
     (tmp_path / "cutouts/ball/0.png").write_bytes(with_metadata(encoded(rgba), COMPLAINTS["profile"]))
@@ -128,7 +131,9 @@ def test_commands_keep_it_off_the_terminal(files, workers):
     )
     out, photos = files / "out", files / "photos"
     made = run("-m", "sos_mm", "synthesize", recipe, "--out", out, "--num", 120, "--workers", workers)
-    page = run("-m", "sos_mm", "browse", photos, "--images", photos, "--masks", photos, "--out", files / "page")
+    page = run(
+        "-m", "sos_mm", "browse", photos, "--images", photos, "--masks", files / "masks", "--out", files / "page"
+    )
     for done in (index, made, page):
         assert "libpng" not in done.stdout + done.stderr
     assert "120/120 images" in made.stderr

@@ -225,7 +225,8 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> d
         raise ValueError(
             f"{path} must be a config file, but cannot be read: {error} ({type(error).__name__})."
         ) from error
-    for name, value in (options or {}).items():
+    # One by one, so that an error names its option; `_delete_` first, which empties what the others fill.
+    for name, value in sorted((options or {}).items(), key=lambda option: not option[0].endswith("_delete_")):
         try:
             config.merge_from_dict({name: value})
         except (AttributeError, LookupError, TypeError) as error:
