@@ -15,6 +15,7 @@ from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.segments.colors import color_names
 
 BROADER = json.loads((Path(sos_mm.__file__).parent / "referring" / "words" / "broader.json").read_text())
+LISTED = {*BROADER["broader"], *(each for members in BROADER["broader"].values() for each in members)}
 CONFUSED = {
     "red": {"orange", "pink", "brown", "purple"}, "orange": {"red", "yellow", "brown"},
     "yellow": {"orange", "green", "brown"}, "green": {"yellow", "cyan"}, "cyan": {"green", "blue"},
@@ -109,8 +110,7 @@ class BruteForce:
                 return None
         if set(name.split()) & set(term.split()):
             return None
-        listed = {*BROADER["broader"], *(each for members in BROADER["broader"].values() for each in members)}
-        if (name in listed and term in listed) or (name in self.known and term in self.known):
+        if (name in LISTED and term in LISTED) or (name in self.known and term in self.known):
             return False
         return None
 

@@ -306,6 +306,29 @@ def test_wrong_arguments(dogs):
         Amounts(several=0.6, none=0.6)
 
 
+def test_the_left_one_is_left_of_others_of_its_kind():
+    # All stand on the right; what may be a cup as well stands left of the cup.
+    image = drawn([("cup", (340, 100, 380, 140), "red"), ("bowl", (290, 100, 330, 140), "red"),
+                   ("dog", (300, 200, 340, 240), "red"), ("dog", (345, 200, 385, 240), "red")])  # fmt: skip
+    assert verify(image, "the cup on the left", [0]).status == "refused"
+    assert verify(image, "the cup on the right", [0]).status == "undecidable"
+    assert verify(image, "both dogs on the left", [2, 3]).status == "refused"
+    assert verify(image, "the dog on the left", [2]).status == "undecidable"
+    assert verify(image, "the dog on the left", [3]).status == "refused"
+
+
+def test_a_colour_that_words_and_pixels_confirm_excludes_unlike_ones():
+    """Mostly yellow, a fifth each orange and brown: orange and brown are confused with red, as yellow is not."""
+    pixels = np.full((300, 400, 3), 128, np.uint8)
+    pixels[100:160, 20:120] = (240, 225, 30)
+    pixels[160:180, 20:120], pixels[180:200, 20:120] = (250, 130, 10), (110, 65, 25)
+    mask = np.ones((100, 100), bool)
+    for attributes, status in ((("yellow",), "refused"), ((), "undecidable"), (("blue",), "undecidable")):
+        cup = Instance(0, "cup", (20.0, 100.0, 120.0, 200.0), mask, (20, 100), attributes=attributes)
+        image = AnnotatedImage(400, 300, (cup,), complete=frozenset(["object"]), image=pixels)
+        assert verify(image, "the red cup", [0]).status == status, attributes
+
+
 def test_between_two_of_a_kind():
     row = [
         ("dog", (20, 100, 80, 160), "red"),

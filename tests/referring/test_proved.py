@@ -81,6 +81,16 @@ PARAPHRASES = (
 )
 
 
+def absent_noun(brute, plural, rng) -> str:
+    """A random category that surely is not in the image, in the singular or plural; not all have both."""
+    for name in rng.permutation(sorted(brute.known)).tolist():
+        noun = language("en").nouns(name)[0]
+        form = noun.many if plural else noun.one
+        if form and all(brute.is_a(i, name) is False for i in brute.all):
+            return form
+    raise AssertionError
+
+
 def errors(image, brute, each, rng):
     """Kinds of errors, and false sentences and their targets made of a true one; kind 'unclear' if they may be true."""
     wide = WideMargins(image, brute.claims)
@@ -90,10 +100,8 @@ def errors(image, brute, each, rng):
     if not each.targets:
         return
     yield "target", each.text, ()
-    absent = [name for name in sorted(brute.known) if all(brute.is_a(i, name) is False for i in brute.all)]
-    noun = language("en").nouns(absent[rng.integers(len(absent))])[0]
     start, stop = each.head
-    yield "category", each.text[:start] + (noun.many if each.plural else noun.one) + each.text[stop:], each.targets
+    yield "category", each.text[:start] + absent_noun(brute, each.plural, rng) + each.text[stop:], each.targets
     for kind in ERRORS:
         for text in planted(each.text, kind, rng):
             readings = brute.counting(parser_of(facts_of(image), "en").readings(text), each.targets)
