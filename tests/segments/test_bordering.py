@@ -274,7 +274,7 @@ def test_things_of_a_panoptic_map_count_too(source, tmp_path):
     with pytest.raises(ValueError, match=r"1\.png must be of its image's size \(60, 80\), but is of \(5, 5\)"):
         read_annotated(path, folder, panoptic=truth)
     (tmp_path / "panoptic.json").write_text('{"annotations": []}')
-    with pytest.raises(ValueError, match=r"panoptic\.json must be a COCO panoptic file"):
+    with pytest.raises(ValueError, match=r"panoptic\.json must be a JSON object with a list 'categories'"):
         read_annotated(path, folder, panoptic=truth)
 
 
