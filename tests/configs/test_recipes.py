@@ -47,7 +47,7 @@ def test_recipe_makes_images(path, options, tmp_path):
         groups = ["train", "held_out", "all"][: len(recipe["segments"]["banks"])]
         segments |= {"type": "mix", "banks": [{"type": "sample", "group": group} for group in groups]}
     for step in recipe["effects"] if isinstance(recipe["effects"], list) else ():
-        if step.get("relighter", {}).get("type") == "ICLightRelighter":
+        if isinstance(step, dict) and step.get("relighter", {}).get("type") == "ICLightRelighter":
             step["relighter"] = {"type": "GradientRelighter"}
     recipe |= {"segments": segments, "backgrounds": {"type": "texture"}}
     report = synthesize(Recipe.from_dict(recipe), tmp_path / "out", 1, progress=False)
