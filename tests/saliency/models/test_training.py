@@ -92,10 +92,13 @@ def test_another_architecture_is_no_start(build):
     narrow = build(**{"model.neck.out_channels": 16, "model.decode_head.in_channels": 16}).state_dict()
     runner = SimpleNamespace(model=build(), _resume=True)
     hook = MatchingCheckpointHook()
+    training = {"meta": {"epoch": 1, "iter": 1}, "message_hub": {"runtime_info": {}}}
     words = r"architecture: 20 of 404 parts differ: decode_head.*must be \(64, 32.*, but is \(64, 16"
     with pytest.raises(RuntimeError, match=words):
+        hook.after_load_checkpoint(runner, dict(training, state_dict=narrow))
+    hook.after_load_checkpoint(runner, dict(training, state_dict=runner.model.state_dict()))
+    with pytest.raises(ValueError, match="no state of a training to resume"):
         hook.after_load_checkpoint(runner, dict(state_dict=narrow))
-    hook.after_load_checkpoint(runner, dict(state_dict=runner.model.state_dict()))
     runner._resume = False
     # Some parts are a start.
     hook.after_load_checkpoint(runner, dict(state_dict=narrow))
