@@ -202,14 +202,12 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         image = results["img"]
         if image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f"`img` must be of shape (H, W, 3), but got {image.shape}.")
-        # Written so that NaN is refused too.
-        if image.dtype != np.uint8 and image.size and not (image.min() >= 0 and image.max() <= 255):
-            raise ValueError(f"`img` must hold values in [0, 255], but got {image.min():g} to {image.max():g}.")
-        if image.dtype != np.uint8 and image.size and 0 < image.max() <= 1:
-            raise ValueError(
-                f"`img` must hold values in [0, 255], but got {image.min():g} to {image.max():g}: paste before "
-                "normalising."
-            )
+        if image.dtype != np.uint8 and image.size:
+            least, most = image.min(), image.max()
+            # Written so that NaN is refused too.
+            if not (least >= 0 and (most == 0 or 1 < most <= 255)):
+                text = f"`img` must hold values in [0, 255], but got {least:g} to {most:g}: paste before normalising."
+                raise ValueError(text)
         _check_keys(results)
         if "tokens_positive" in results:
             raise ValueError(
@@ -397,7 +395,8 @@ def _check_keys(results: Mapping[str, Any]) -> None:
     if "gt_bboxes" not in results:
         return
     number = len(results["gt_bboxes"])
-    for key in ("gt_bboxes_labels", "gt_ignore_flags", "gt_masks"):
+    # Masks are checked where they are read.
+    for key in ("gt_bboxes_labels", "gt_ignore_flags"):
         if key in results and len(results[key]) != number:
             raise ValueError(f"`{key}` must be {number}, one for each of `gt_bboxes`, but is {len(results[key])}.")
     labels = results.get("gt_bboxes_labels")

@@ -128,7 +128,7 @@ def test_mmdet_boxes(bank_config):
         np.testing.assert_array_equal(results["gt_bboxes"].tensor.numpy(), plain["gt_bboxes"])
         np.testing.assert_array_equal(given_boxes.tensor.numpy(), sample["gt_bboxes"])
     with pytest.raises(ValueError, match="`gt_bboxes` must be HorizontalBoxes"):
-        paste({**random_sample(1), "gt_bboxes": [[0, 0, 5, 5]]})
+        paste({**(sample := random_sample(1)), "gt_bboxes": sample["gt_bboxes"].tolist()})
 
 
 def test_boxes_alone(bank_config):

@@ -65,7 +65,11 @@ def test_calls_with_arguments_never_start_the_process_anew(monkeypatch):
     for call in (lambda: cli.main(["train", "--help"]), lambda: cli.run("train", ["--help"])):
         with pytest.raises(SystemExit):
             call()
+    # Nor where another program runs a tool with arguments that it has set itself.
+    monkeypatch.setattr(sys, "argv", ["tools/train.py", "--an-option-of-no-program"])
+    fix_hash_seed()
     assert "PYTHONHASHSEED" not in os.environ
     monkeypatch.setattr(os, "execv", lambda *given: None)
+    monkeypatch.setattr(sys, "argv", ["program", *sys.orig_argv[-1:]])
     fix_hash_seed()
     assert os.environ.pop("PYTHONHASHSEED") == "0"
