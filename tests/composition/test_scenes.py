@@ -236,7 +236,7 @@ def test_compose_refuses():
         with pytest.raises(ValueError, match="`segments` must hold"):
             compose(ground, Layout((40, 40), (planned,)), segments)
     for limits in ({"min_visible_share": 1.5}, {"min_area": 0}):
-        with pytest.raises(ValueError, match="must be (an integer )?in"):
+        with pytest.raises(ValueError, match=r"must be (an integer )?in"):
             compose(ground, layout, segments, **limits)
     with pytest.raises(ValueError, match="x0 < x1"):
         Layout((40, 40), (Placement(0, (5, 5, 5, 9)),))

@@ -287,7 +287,7 @@ def counted(calls, name, function):
         ({"directions": {"left": 0}}, "a weight over 0"),
         ({"variant": "fbc", "directions": {"left": 1}}, "must be None with the variant 'fbc'"),
         ({"scheduler": {"algorithm_type": "x"}}, "`scheduler` must have a `type`"),
-        ({"reencode": 1}, "`reencode` must be True or False"),
+        ({"reencode": 1}, "`reencode` must be true or false"),
         ({"denoise": 1}, "key of ICLightRelighter"),
     ],
 )
