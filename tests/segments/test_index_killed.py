@@ -16,8 +16,10 @@ from sos_mm.segments.index.temporary import temporary_files
 
 # Stops in the middle of its work: all temporary files are there.
 WRITER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+# What starts in the background may have been told to ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from sos_mm.segments.index.writer import IndexWriter
 with IndexWriter(Path(sys.argv[1]), "/", (64,)) as writer:
     print("writing", flush=True)
@@ -80,7 +82,7 @@ def test_the_next_writer_removes_what_a_killed_one_left(records, stopped, tmp_pa
 def test_an_interrupted_writer_leaves_nothing(stopped, tmp_path):
     process = stopped(tmp_path / "bank.arrow")
     process.send_signal(signal.SIGINT)
-    assert process.wait() != 0
+    assert process.wait(60) != 0
     assert hidden(tmp_path) == []
 
 
