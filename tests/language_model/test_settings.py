@@ -19,7 +19,7 @@ def test_a_model_is_built_from_a_dict(tmp_path):
 
 
 FAULTY = [
-    ({"type": "OpenAI"}, "`language_model.type` must be one of 'OpenAICompatible', but got 'OpenAI'"),
+    ({"type": "OpenAI"}, "`language_model.type` must be one of 'OpenAICompatible'.*, but got 'OpenAI'"),
     ({"modle": "m"}, "'modle'. Did you mean 'model'"),
     ({"base_url": "localhost:8000"}, "`base_url` must be such as 'http://localhost:8000/v1', but got"),
     ({"base_url": "ftp://a/v1"}, "`base_url` must be such as"),
