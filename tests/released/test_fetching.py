@@ -343,7 +343,15 @@ def start(hub: Hub, folder: Path, name: str, *options: str) -> subprocess.Popen:
     """The command in a process of its own, with the settings that users know."""
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "home"), "HF_TOKEN": "right"}
     command = [sys.executable, "-c", RUN, "download", name, "--out", str(folder / "out"), YES, *options]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What starts in the background may have been told to ignore interruptions.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def partial_files(folder: Path) -> dict[str, int]:
