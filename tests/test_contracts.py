@@ -84,19 +84,7 @@ WITHOUT_TORCH = (
     "steering",
     "metrics",
     "language_model",
-    "atomic",
-    "backoff",
-    "checks",
-    "compat",
-    "digest",
-    "errors",
-    "image_header",
-    "images",
-    "page",
-    "registry",
-    "seeding",
-    "space",
-    "terminal",
+    *sorted(LEAVES),
 )
 
 
