@@ -25,6 +25,7 @@ from sos_mm.segments.colors import COLOR_NAMES, color_indices
 
 # Number of pixels of an object's window, approximately, on which colours are measured; of a sparse mask's own pixels.
 _SAMPLE = 800
+_THRESHOLDS = Thresholds()
 # Colours that people confuse, or that shade and light turn into each other.
 _NEAR_COLORS = {
     "red": "orange pink brown purple", "orange": "red yellow brown", "yellow": "orange green brown",
@@ -80,7 +81,7 @@ class Facts:
     """
 
     def __init__(self, image: AnnotatedImage, thresholds: Thresholds | None = None, known: Concepts | None = None):
-        self.image, self.thresholds = image, thresholds or Thresholds()
+        self.image, self.thresholds = image, thresholds or _THRESHOLDS
         self.concepts = known or concepts()
         self.number = len(image.instances)
         self.categories = [self.concepts.concept(each.category) for each in image.instances]
@@ -98,6 +99,7 @@ class Facts:
         self._relations: dict[str, list[Fact]] = {}
         self._among: dict[tuple[str, Fact, int], Fact] = {}
         self._contacts: dict[tuple[str, int], Fact] = {}
+        self._shared: dict[tuple[str, int], int] = {}
         self._orders: dict[str, Order] = {}
         self._nearer: dict[tuple[str, int], Order] = {}
 
@@ -108,7 +110,8 @@ class Facts:
 
     def is_complete(self, term: str) -> bool:
         """Returns whether all objects of a concept are annotated or in an ignored region."""
-        return not self._complete.isdisjoint({term, OBJECT} | self.concepts.ancestors(term))
+        known = self._complete
+        return OBJECT in known or term in known or not known.isdisjoint(self.concepts.ancestors(term))
 
     @cached_property
     def absent(self) -> list[str]:
@@ -124,11 +127,13 @@ class Facts:
         if term not in self._heads:
             sure = may = 0
             for category, members in self._kinds.items():
-                answer = self._is_a(category, term)
+                # Of most pairs of names it is known, and looked up fast.
+                answer = self.concepts.is_a(category, term)
+                if answer is None:
+                    answer = self._is_a(category, term)
                 if answer is not False:
                     may |= members
-                if answer is True:
-                    sure |= members
+                    sure |= members if answer else 0
             for index, category in enumerate(self._regions, self.number):
                 may |= (not category or self._is_a(category, term) is not False) << index
             may |= (not self.is_complete(term)) << (self.size - 1)
@@ -323,6 +328,18 @@ class Facts:
         if name not in self._relations:
             self._relations[name] = list(map(Fact, *self.geometry.relations(name)))
         return self._relations[name]
+
+    def related_to_several(self, name: str, objects: int) -> int:
+        """Finds what may be in a relation of `relations` to two or more objects of a bit set."""
+        key = name, objects
+        if key not in self._shared:
+            once = twice = 0
+            for index in indices(objects):
+                may = self.relations(name)[index].may
+                twice |= once & may
+                once |= may
+            self._shared[key] = twice
+        return self._shared[key]
 
     def between(self, one: int, other: int) -> Fact:
         """Finds the objects between two others."""

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from functools import cached_property
 
+from sos_mm.referring.draws import Draws
 from sos_mm.referring.facts import Facts, indices
 from sos_mm.referring.language import Language
 from sos_mm.referring.meaning import Phrase, copied, denotation
-from sos_mm.referring.proposals import Draws
 from sos_mm.segments.colors import COLOR_NAMES
 
 _OPPOSITES = {
