@@ -140,6 +140,9 @@ def _changes(meaning: Phrase, facts: Facts) -> Iterator[Phrase]:
     for place, (kind, value) in enumerate(meaning.get("attributes", ())):
         others = {"color": COLOR_NAMES, "size": ("large", "small")}.get(kind, facts.concepts.exclusive.get(value, ()))
         for other in sorted(set(others) - {value}):
+            # Nothing is surely meant by an attribute that nothing surely has.
+            if kind != "size" and not facts.attribute(kind, other).sure:
+                continue
             changed = copied(meaning)
             changed["attributes"][place] = [kind, other]
             changed["attributes"].sort()

@@ -323,11 +323,16 @@ class Proposer:
         if target not in self._places:
             here = {name for name in POSITIONS if self._facts.position(name).sure >> target & 1}
             self._places[target] = [each for each in _POSITIONS if here.issuperset(each)] if here else []
+        least = 2 if meaning["number"] == "all" else 1
         for names in self._draws.shuffled(self._places[target]):
-            fact = among
+            sure = among.sure
             for name in names:
-                fact = fact & self._facts.position_among(name, among)
-            yield {**meaning, "positions": names}, fact
+                sure &= self._facts.position(name).sure
+            if sure.bit_count() >= least:
+                fact = among
+                for name in names:
+                    fact = fact & self._facts.position_among(name, among)
+                yield {**meaning, "positions": names}, fact
 
     def _directions(self) -> Sequence[tuple[str, str]]:
         """Returns the directions that the language can say and their opposites, from a random one on."""
@@ -335,13 +340,15 @@ class Proposer:
         return [pair for pair in (*_DIRECTIONS[first:], *_DIRECTIONS[:first]) if pair[0] in self._said]
 
     def _relations(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
+        """Yields noun phrases of the target and other objects in the same direction from a landmark."""
         for name, opposite in self._directions():
             # What is right of the target has the target to its left.
             landmarks = indices(self._facts.relations(opposite)[target].sure & self._speakable)
             if landmarks:
                 landmark = self._draws.one(landmarks)
                 fact = self._facts.relation(name, landmark)
-                yield {**meaning, "relations": [{"relation": name, "to": [landmark]}]}, fact
+                if (among.sure & fact.sure).bit_count() > 1:
+                    yield {**meaning, "relations": [{"relation": name, "to": [landmark]}]}, fact
 
     def _relations_alone(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
         """Yields as `_relations`, with landmarks for which the relation may hold for no other object."""
