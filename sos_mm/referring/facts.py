@@ -186,8 +186,8 @@ class Facts:
             # One histogram for each sample, all at once: of unclear pixels by colour, then of clear ones.
             slots = names + colors * clearly + np.repeat(np.arange(0, len(samples) * 2 * colors, 2 * colors), number)
             counts = np.bincount(slots, minlength=len(samples) * 2 * colors).reshape(-1, 2, colors)
-            found, number = list(samples), np.array(number)[:, None]
-            shares[found], clear[found] = counts.sum(axis=1) / number, counts[:, 1] / number
+            found, total = list(samples), np.array(number)[:, None]
+            shares[found], clear[found] = counts.sum(axis=1) / total, counts[:, 1] / total
         return shares, clear
 
     def _are_clear(self, pixels: np.ndarray, names: np.ndarray) -> np.ndarray:

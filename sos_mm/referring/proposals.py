@@ -79,8 +79,8 @@ class Proposer:
                 return None
             meaning, among = found
         if kind == "attribute":
-            found = self._attribute_alone(meaning, target, among)
-            return found and (found, (target,))
+            described = self._attribute_alone(meaning, target, among)
+            return (described, (target,)) if described else None
         for changed, fact in islice(self._by_places(meaning, target, among), _MOST_OPTIONS):
             if among.may & fact.may == own:
                 return self._described(changed, (target,))
