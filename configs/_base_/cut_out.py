@@ -2,5 +2,5 @@
 shard_size = 96
 cutter = dict(type="OnnxCutter", path="weights/vit_s_focus.onnx")
 second_cutter = dict(type="OnnxCutter", path="weights/u2netp.onnx")
-filters = dict(agreement=0.85, components=1, margin=1, area=(0.02, 0.9), soft=0.3, duplicates=4)
+filters = dict(agreement=0.85, components=1, margin=1, area=(0.02, 0.9), soft=0.3, duplicates=12)
 keep_rejected = False

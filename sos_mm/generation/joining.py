@@ -16,7 +16,7 @@ from sos_mm.generation.recipe import BankRecipe
 from sos_mm.generation.shards import MANIFEST, WORK, begin, is_intact, locked, move, read_records, shard_folder, to_json
 
 # Increased whenever the bytes of a bank for a given recipe and seed change.
-FORMAT = 1
+FORMAT = 2
 SEGMENTS, METADATA, PROVENANCE = "segments", "metadata.json", "provenance.jsonl"
 _LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "opencv-python")
 
