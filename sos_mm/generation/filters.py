@@ -1,12 +1,12 @@
 """Cuts the object out of an image and judges the cut-out: scores, which are kept, and reasons to reject it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from sos_mm.checks import check_choice, check_integer, check_range
+from sos_mm.checks import check_fields, check_integer, check_pair, check_range
 from sos_mm.cutouts.cutting import object_parts
 from sos_mm.segments.colors import COLOR_WORD, color_meaning, color_names
 from sos_mm.segments.cutter import Cutter
@@ -71,16 +71,13 @@ class DrawingFilters:
         for name, low, high in (("components", 1, 10**6), ("rank", 1, 10**6), ("duplicates", 0, 31)):
             if getattr(self, name) is not None:
                 check_integer(f"filters.{name}", getattr(self, name), low, high)
-        area = self.area
-        if not isinstance(area, tuple | list) or len(area) != 2 or not 0 <= area[0] <= area[1] <= 1:
-            raise ValueError(f"`filters.area` must be a least and a largest share in [0, 1], but got {area!r}.")
-        object.__setattr__(self, "area", tuple(area))
+        check_pair("filters.area", self.area, 0, 1)
+        object.__setattr__(self, "area", tuple(self.area))
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> "DrawingFilters":
         """Builds filters from a dict; raises ValueError for an unknown key, with the nearest one."""
-        for key in config:
-            check_choice("key of filters", key, [known.name for known in fields(cls)])
+        check_fields("filters", config, cls)
         return cls(**config)
 
 

@@ -4,11 +4,11 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from inspect import signature
 from typing import Any, TypeVar
 
-from sos_mm.checks import check_boolean, check_choice, check_integer
+from sos_mm.checks import check_boolean, check_choice, check_fields, check_integer
 from sos_mm.generation.filters import DrawingFilters
 from sos_mm.generation.pictures import DrawnPictures, PictureSource
 from sos_mm.generation.prompts import PROMPT_SOURCES, DrawingPrompt, check_folders
@@ -74,8 +74,7 @@ class BankRecipe(ABC):
         Raises:
             ValueError: If a key is unknown (names the nearest one) or missing, or a value is invalid.
         """
-        for key in config:
-            check_choice("key of the recipe", key, [known.name for known in fields(cls)])
+        check_fields("recipe", config, cls)
         for name, parameter in signature(cls).parameters.items():
             if parameter.default is parameter.empty and name not in config:
                 raise ValueError(f"The recipe must have `{name}`, but has only {', '.join(config)}.")
@@ -193,9 +192,7 @@ class PairsRecipe(BankRecipe):
 
     def subject_pairs(self) -> SubjectPairs:
         """Builds the description of the files; raises ValueError for an unknown key, with the nearest one."""
-        self._check_dicts("pairs")
-        for key in self.pairs:
-            check_choice("key of pairs", key, [known.name for known in fields(SubjectPairs)])
+        check_fields("pairs", self.pairs, SubjectPairs)
         if "files" not in self.pairs:
             raise ValueError("`pairs.files` must name Parquet files, but is not given.")
         return SubjectPairs(**self.pairs)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sos_mm.checks import FaultyInputError, check_integer
+from sos_mm.checks import FaultyInputError, check_integer, check_text
 from sos_mm.formats.parquet import ParquetRows, find_parquet_files, image_file
 from sos_mm.formats.phrases import category_key, category_phrase, clean_phrase
 from sos_mm.generation.filters import UNREADABLE
@@ -58,8 +58,7 @@ class SubjectPairs:
         check_integer("pairs.padding", self.padding, 0, 2**15)
         if self.least_quality is not None:
             check_integer("pairs.least_quality", self.least_quality, 0, 5)
-        if not isinstance(self.licence, str):
-            raise ValueError(f"`pairs.licence` must be a text, but got {self.licence!r}.")
+        check_text("pairs.licence", self.licence)
 
 
 @dataclass(frozen=True)

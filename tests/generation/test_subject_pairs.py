@@ -229,7 +229,7 @@ def test_a_picture_alone_is_read(file):
         ({"pairs": {"files": "x", "least_quality": 6}}, r"`pairs\.least_quality` must be an integer"),
         ({"pairs": {"files": "x", "licence": 3}}, r"`pairs\.licence` must be a text"),
         ({"pairs": "x"}, "`pairs` must be a dict"),
-        ({"model": {}}, "key of the recipe"),
+        ({"model": {}}, "key of recipe"),
         ({"keep_rejected": "no"}, "`keep_rejected` must be true or false"),
     ],
 )

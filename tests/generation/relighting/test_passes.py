@@ -282,7 +282,7 @@ def counted(calls, name, function):
         ({"steps": 0}, "`steps` must be an integer"),
         ({"second_denoise": 0}, r"`second_denoise` must be in \[0\.01, 1\]"),
         ({"dtype": "half"}, "`dtype` must be one of"),
-        ({"base": None}, "`base` must be text"),
+        ({"base": None}, "`base` must be a text"),
         ({"directions": {"up": 1}}, "`directions` must be one of"),
         ({"directions": {"left": 0}}, "a weight over 0"),
         ({"variant": "fbc", "directions": {"left": 1}}, "must be None with the variant 'fbc'"),
