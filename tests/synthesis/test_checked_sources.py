@@ -1,6 +1,7 @@
 """Photographs are decoded before the first image; broken ones stop the run or are left out; mended ones continue it."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def write_photo(path: Path, value: int) -> None:
 
 
 def mend(path: Path) -> None:
-    """Replaces a photograph by one of another size in bytes, which the content hash tells apart."""
+    """Replaces a photograph by one of another size in bytes."""
     noise = np.random.default_rng(0).integers(0, 256, (120, 140, 3), dtype=np.uint8)
     assert cv2.imwrite(str(path), noise)
 
@@ -135,6 +136,22 @@ def interrupted(recipe: Recipe, out: Path, shards: int, monkeypatch) -> None:
     with pytest.raises(KeyboardInterrupt):
         synthesize(recipe, out, 40, shard_size=10, progress=False)
     monkeypatch.setattr(ShardMaker, "make", make)
+
+
+def test_a_photograph_of_the_same_name_and_size_is_another_one(recipe, folder, tmp_path, monkeypatch):
+    """Its modification time may be the same, too."""
+    path, other, out = folder / "3.png", tmp_path / "other.png", tmp_path / "out"
+    write_photo(other, 61)
+    # Bytes behind the end of a PNG are read by nobody.
+    for each in (path, other):
+        each.write_bytes(each.read_bytes().ljust(2000, b"\0"))
+    before = path.stat()
+    interrupted(recipe, out, 1, monkeypatch)
+    path.write_bytes(other.read_bytes())
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    with pytest.raises(FileExistsError, match="The backgrounds of the recipe have changed"):
+        synthesize(recipe, out, 40, shard_size=10, progress=False)
 
 
 def test_photographs_are_decoded_once(recipe, tmp_path, monkeypatch):
