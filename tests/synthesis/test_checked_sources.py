@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from sos_mm.formats.composed import WORK
 from sos_mm.synthesis import Recipe, engine, reproduce, synthesize
 from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.photographs import unusable_photographs
+from tests.helpers.commands import run
 
 
 @pytest.fixture
@@ -208,10 +207,9 @@ def test_the_command_has_the_options(recipe, folder, tmp_path):
     (folder / "3.png").write_bytes(b"")
     path = tmp_path / "recipe.py"
     path.write_text("\n".join(f"{key} = {value!r}" for key, value in recipe.to_dict().items()))
-    command = [sys.executable, "-m", "sos_mm", "synthesize", str(path), "--out", str(tmp_path / "out"), "--num", "6"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stderr.count("error: 1 of the 5 photographs")) == (2, 1), done.stderr
-    command += ["--changed-sources", "continue", "--cfg-options", "backgrounds.broken=skip"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "1 photographs of the backgrounds were left out" in done.stdout
+    command = ["synthesize", path, "--out", tmp_path / "out", "--num", "6"]
+    done = run(command)
+    assert (done.code, done.err.count("error: 1 of the 5 photographs")) == (2, 1), done
+    done = run([*command, "--changed-sources", "continue", "--cfg-options", "backgrounds.broken=skip"])
+    assert done.code == 0, done
+    assert "1 photographs of the backgrounds were left out" in done.out
