@@ -199,7 +199,7 @@ except FileExistsError as error:
 """
 
 
-@pytest.mark.parametrize("tries", [3, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("tries", [1, pytest.param(60, marks=pytest.mark.slow)])
 def test_two_starters_at_once(tmp_path, tries):
     """One makes the data set; the other finds it at work or complete."""
     for index in range(tries):
