@@ -14,9 +14,10 @@ from sos_mm.segments.foreground import check_image_and_alpha, cut_out
 from sos_mm.segments.quality import drop_duplicates, measure
 
 # Reasons to reject an image, in the order in which they are counted: the first that applies.
-NOTHING = "nothing salient"
+UNREADABLE, FLAGGED, NOTHING = "unreadable", "flagged by the model", "nothing salient"
 REASONS = (
-    "flagged by the model",
+    UNREADABLE,
+    FLAGGED,
     NOTHING,
     "cutters disagree",
     "several components",
