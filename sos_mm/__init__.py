@@ -20,7 +20,7 @@ _MODULES = {
         "LoadSaliencyImage LoadSaliencyMask MaskDecoder MultiModalPreprocessor PackSaliencyInputs PlainCrossAttention "
         "ReleasedFusion ResizeSaliency SODInferencer SODMetric SaliencyDataset SaliencyMSELoss SaliencyTTAModel "
         "SaliencyVisualizationHook SalientBranchHead SalientBranchSegmentor SalientEncoder SaveSaliencyHook "
-        "SpaceToDepthCodec StableDiffusionVAE StructureLoss"
+        "SpaceToDepthCodec StableDiffusionVAE StructureLoss TinyAutoencoder"
     ),
     "sos_mm.augmentation": "SegmentPaste WordSafeTransform",
     "sos_mm.detection": (

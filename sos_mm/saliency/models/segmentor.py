@@ -86,7 +86,11 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
         latent_channels = self.codec.latent_channels
         expected, got = latent_channels, self.decode_head.denoiser.latent_channels
         if expected != got:
-            raise ValueError(f"The U-Net must predict the codec's {expected} latent channels, but predicts {got}.")
+            raise ValueError(
+                f"The U-Net must predict the codec's {expected} latent channels, but predicts {got}: choose a codec "
+                "whose latents are those of the U-Net's base model (`model.codec`; 4 channels in Stable Diffusion 1 "
+                "and 2, 16 in 3 and FLUX.1), or another U-Net (`model.decode_head.unet`)."
+            )
         if mask_decoder is not None and self.decode_head.loss_pixel is None:
             raise ValueError("`mask_decoder` must be None without the head's `loss_pixel`: nothing would train it.")
         self.mask_decoder = MODELS.build(dict(in_channels=latent_channels, **mask_decoder)) if mask_decoder else None
