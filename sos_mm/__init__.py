@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 # Module -> the public names that it defines. Configs use these names: add, never remove.
 _MODULES = {
     "sos_mm.segments": "MixedBank Segment SegmentBank build_bank",
-    "sos_mm.cutouts": "CutRules CutoutWriter OnnxCutter cut_out cut_segments",
+    "sos_mm.cutouts": "CutRules CutoutWriter Hypothesis OnnxCutter cut_out cut_segments find_hypotheses",
     "sos_mm.composition": "Layout Placement PhotoBackgrounds Scene SceneObject StructuredLayout compose",
     "sos_mm.synthesis": "Recipe synthesize",
     "sos_mm.saliency": (

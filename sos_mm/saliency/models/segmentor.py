@@ -59,9 +59,11 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
             own map), ``stretch`` (what is stretched to a minimum of 0 and a maximum of 1: None, default; ``member``,
             each member before they are reduced; ``released``, as the authors' released code does, each member and what
             they are reduced to, both before it is brought to the original size; ``result``, the final map alone),
-            ``upsampling`` to the original size (PIL's ``bilinear``, default, or ``bicubic`` filter), and ``tile``
-            (``dict(size=384, overlap=0.25)`` to predict large inputs in tiles, default None). ``steps`` and
-            ``ensemble`` are the old names of the first two, and are read as these.
+            ``upsampling`` to the original size (PIL's ``bilinear``, default, or ``bicubic`` filter), ``tile``
+            (``dict(size=384, overlap=0.25)`` to predict large inputs in tiles, default None), and ``hypotheses``
+            (``dict(number=3, min_iou=0.5)`` to cluster the members into distinct masks with their shares, see
+            :func:`sos_mm.cutouts.hypotheses.cluster_masks`, default None). ``steps`` and ``ensemble`` are the old names
+            of the first two, and are read as these.
         **parts: Arguments of :class:`SaliencySegmentor`.
     """
 

@@ -170,7 +170,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
     folder = save_autoencoder(tmp_path / "tiny", SMALL)
     config = json.loads(Path(folder, "config.json").read_text())
     Path(folder, "config.json").write_text(json.dumps(config | dict(latent_channels=16)))
-    with pytest.raises(ValueError, match=r"architecture in config\.json: .*encoder\.layers\.14\.weight"):
+    with pytest.raises(ValueError, match=r"architecture in its config\.json: .*encoder\.layers\.14\.weight"):
         TinyAutoencoder(pretrained=folder)
 
 
