@@ -12,9 +12,10 @@ from types import SimpleNamespace
 import pytest
 
 from sos_mm.cli import main
+from sos_mm.locks import sole_run
 from sos_mm.released import CATALOGUE, find_set
 from sos_mm.released.archives import find_program
-from sos_mm.released.state import sole_run
+from sos_mm.released.state import LOCK
 from sos_mm.segments import build_bank
 from sos_mm.synthesis import Recipe, SceneMaker
 from tests.released.server import Hub, Repository, damages, fails
@@ -292,7 +293,7 @@ def test_a_folder_keeps_its_commit(hub, download, tmp_path):
 
 def test_one_run_at_a_time(hub, download, tmp_path):
     (tmp_path / "out").mkdir()
-    with sole_run(tmp_path / "out"):
+    with sole_run(tmp_path / "out", LOCK):
         told = download("visualization", YES, code=2)
     assert f"error: Another run is using {tmp_path}/out: wait for it" in told.err
     assert not hub.requests

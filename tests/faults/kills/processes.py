@@ -1,5 +1,6 @@
 """Commands in process groups of their own: started, stopped at a step, killed, and waited for."""
 
+import contextlib
 import json
 import os
 import signal
@@ -78,10 +79,8 @@ class Running:
 
     def signal(self, number: int, group: bool = False) -> None:
         """Sends a signal to the process, or to its group."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.group, number) if group else os.kill(self.pid, number)
-        except ProcessLookupError:
-            pass
 
     @property
     def told(self) -> str:
@@ -170,7 +169,7 @@ class Starter:
         told = {**asdict(steps), "below": f"{self.folder}/", "log": str(log or "")}
         return {STEPS: json.dumps(told)}
 
-    def command(self, call: Call, steps: Steps = Steps(), log: Path | None = None) -> Running:  # noqa: B008
+    def command(self, call: Call, steps: Steps = Steps(), log: Path | None = None) -> Running:
         """Starts the real command, as a shell would in the foreground."""
         with open(self.place / "out", "w") as out, open(self.place / "err", "w") as err:
             process = subprocess.Popen(
@@ -213,7 +212,7 @@ class Server(Starter):
         threads = json.loads(self._ask({"warm": call.argv, "setup": call.setup, "folder": str(self.folder)}))
         assert len(threads) == 1, f"Threads are left, which do not survive a fork: {threads}"
 
-    def fork(self, call: Call, steps: Steps = Steps(), group: int = 0, log: Path | None = None) -> Running:  # noqa: B008
+    def fork(self, call: Call, steps: Steps = Steps(), group: int = 0, log: Path | None = None) -> Running:
         """Starts a command, in a new process group or in one that is there."""
         self._number += 1
         out, err = (self.place / f"{name}-{self._number}" for name in ("out", "err"))

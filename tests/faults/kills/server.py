@@ -59,7 +59,7 @@ def _warm_up(asked: dict) -> None:
 
 
 def _threads() -> list[str]:
-    """Names of the threads of this process; that of pyarrow's allocator, which begins anew after a fork, is left out."""
+    """Names of the threads of this process; not that of pyarrow's allocator, which survives a fork."""
     names = []
     for task in os.listdir("/proc/self/task"):
         with open(f"/proc/self/task/{task}/comm") as file:

@@ -35,8 +35,9 @@ class World:
         for name in writer.strangers:
             _write(self._template / name)
         self.begin()
-        self.server.warm_up(writer.calls[0])
-        self.begin()
+        if writer.warm:
+            self.server.warm_up(writer.calls[0])
+            self.begin()
         if writer.first is not None:
             ended = self.server.fork(writer.first).wait()
             assert ended.code == 0, ended.err
@@ -166,7 +167,7 @@ class World:
             for what, names in (("missing", missing), ("left over", more), ("changed", changed))
             if names
         ]
-        partial = [path for path in (self.run / _OURS).rglob("*.incomplete")] if (self.run / _OURS).exists() else []
+        partial = list((self.run / _OURS).rglob("*.incomplete"))
         if partial:
             told.append(f"half a download: {partial[0].name}")
         return "; ".join(told) or None

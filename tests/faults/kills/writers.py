@@ -40,6 +40,7 @@ class Writer:
         first: A command that runs before.
         parts: Patterns of the files of finished shards.
         workers: Whether the commands have worker processes.
+        warm: Whether the command leaves no threads, so that the process that forks the others may run it once.
         kills: Number of kills.
         needs: What must be installed.
         environment: Variables for its commands.
@@ -61,6 +62,7 @@ class Writer:
     first: Call | None = None
     parts: tuple[str, ...] = ()
     workers: bool = False
+    warm: bool = True
     kills: int = 20
     needs: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
@@ -120,6 +122,7 @@ _indexing = partial(
     goes_on="interrupted: nothing was written, and what was there is as it was",
     inputs=_segments,
     modules=("sos_mm.cli.index",),
+    warm=False,
     strangers=("banks/bank.arrow.old", "banks/.bank.arrow.notes-1", "banks/bank.0123456789abcdef.copies.mine"),
 )
 
@@ -189,7 +192,12 @@ _drawn = partial(
     strangers=("out.old/notes.txt", ".out/notes.txt"),
     guest="out/.drawing/notes.txt",
     finished="open out/.drawing/join.lock",
-    parts=("out/.drawing/000001/records.jsonl", "out/.drawing/000001/sums.json", "out/.drawing/000001/*.png"),
+    parts=(
+        "out/.drawing/000001/records.jsonl",
+        "out/.drawing/000001/sums.json",
+        "out/.drawing/000001/*.png",
+        "out/prompts.jsonl",
+    ),
 )
 
 
@@ -208,6 +216,7 @@ _downloading = partial(
     inputs=lambda inputs: None,
     needs=("huggingface_hub.file_download", "py7zr"),
     modules=("sos_mm.cli.download", "huggingface_hub", "py7zr", "pyarrow.parquet"),
+    warm=False,
     strangers=("out/notes.txt", "out/.unpacking.old/notes.txt", "out.old/notes.txt"),
 )
 
