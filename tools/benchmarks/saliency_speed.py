@@ -4,8 +4,8 @@
 
 Three comparisons, random weights, one image, the fastest of a few rounds taken in turns:
 
-- inference: one step (with the VAE's decoder; pruned, with a light decoder) against the released behaviour, 10 steps
-  for each of 10 members, for each of which the image is encoded anew;
+- inference: one step (with the VAE; with a tiny autoencoder in its place; pruned, with a light decoder) against the
+  released behaviour, 10 steps for each of 10 members, for each of which the image is encoded anew;
 - `predict` against the sum of its parts, each called alone;
 - a training step (losses and gradients) from cached latents against U-Net and Swin alone, forward and backward.
 
@@ -39,13 +39,18 @@ from sos_mm.saliency.models.latent_cache import LatentCache
 from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-# Pixels, widths of the U-Net and its heads, of the VAE, and Swin's name and settings.
+# Pixels, widths of the U-Net and its heads, of the VAE and the tiny autoencoder, and Swin's name and settings.
 SIZES = dict(
-    tiny=(128, (32, 64, 64, 64), (1, 2, 2, 2), (32, 32, 32, 32), "swin_tiny_patch4_window7_224", 4),
-    mid=(256, (96, 192, 384, 384), (3, 6, 12, 12), (32, 64, 128, 128), "swin_tiny_patch4_window7_224", 8),
-    full=(384, None, None, None, None, None),
+    tiny=(128, (32, 64, 64, 64), (1, 2, 2, 2), (32, 32, 32, 32), 16, "swin_tiny_patch4_window7_224", 4),
+    mid=(256, (96, 192, 384, 384), (3, 6, 12, 12), (32, 64, 128, 128), 16, "swin_tiny_patch4_window7_224", 8),
+    full=(384, None, None, None, None, None, None),
 )
 STEPS = MEMBERS = 10
+ONE_STEP = {
+    "_1step": "one step, the VAE's decoder",
+    "_1step_tiny-vae": "one step, tiny autoencoder",
+    "_light": "one step, pruned, light decoder",
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,13 +68,17 @@ def build(name: str, size: str, device: str) -> LatentDiffusionSegmentor:
     folder = CONFIGS / "sod_diffusion" if name else CONFIGS
     model = Config.fromfile(folder / f"sod_diffusion_swinb{name}.py").model
     leave_out_pretrained(model)
-    pixels, widths, heads, vae, swin, window = SIZES[size]
+    pixels, widths, heads, vae, tiny, swin, window = SIZES[size]
     if widths is not None:
         model.backbone.update(model_name=swin, img_size=pixels, window_size=window)
         model.decode_head.unet.architecture.update(
             block_out_channels=list(widths), attention_head_dim=list(heads), cross_attention_dim=256
         )
-        model.codec.architecture.update(block_out_channels=list(vae))
+        if model.codec.type == "TinyAutoencoder":
+            # As much narrower as the VAE is.
+            model.codec.architecture = {f"{part}_block_out_channels": [tiny] * 4 for part in ("encoder", "decoder")}
+        else:
+            model.codec.architecture.update(block_out_channels=list(vae))
     if "teacher" in model:
         # A distilled model runs without its teacher.
         model.type = "LatentDiffusionSegmentor"
@@ -163,7 +172,7 @@ def time_predict(name: str, size: str, rounds: int, device: str) -> float:
 def compare_inference(size: str, rounds: int, device: str) -> None:
     """Prints seconds an image of the released behaviour, of one step, and of the light one."""
     peer = time_released(size, rounds, device)
-    for name, what in (("_1step", "one step, the VAE's decoder"), ("_light", "one step, pruned, light decoder")):
+    for name, what in ONE_STEP.items():
         gc.collect()
         ours = time_predict(name, size, rounds, device)
         print(f"  {what}: {ours:.3f} s an image, {peer / ours:.1f} times as fast")
@@ -226,7 +235,7 @@ def measure_gpu(size: str, rounds: int) -> None:
     """Prints images a second in bf16, the most memory, and the share of the GPU's own matrix rate."""
     peak = matrix_rate()
     print(f"{torch.cuda.get_device_name()}, bf16, batches of 8; products of 8192 x 8192: {peak / 1e12:.0f} TFLOP/s")
-    for name, steps, members in (("_1step", 1, 1), ("_light", 1, 1), ("", 4, 1), ("", 10, 10)):
+    for name, steps, members in (*((name, 1, 1) for name in ONE_STEP), ("", 4, 1), ("", 10, 10)):
         gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
