@@ -1,6 +1,8 @@
 """Banks cut out of subject pairs: files in the form of Subjects200K, splitting, faulty images, the command."""
 
 import json
+import runpy
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,12 +14,17 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
+import sos_mm
 from sos_mm.checks import FaultyInputError
 from sos_mm.cli import main
 from sos_mm.generation.making import make_segments
 from sos_mm.generation.recipe import DrawingRecipe, PairsRecipe, build_bank_recipe
 from sos_mm.generation.subject_pairs import PairedPictures, SubjectPairs, list_pictures, split_pictures
 from sos_mm.segments import build_bank
+from tests.cutouts.test_cutting import U2NETP, needs_u2netp
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+SAMPLE = Path(sos_mm.__file__).parent / "sample"
 
 SIDE, PADDING = 64, 16
 QUALITY = ("compositeStructure", "objectConsistency", "imageQuality")
@@ -266,3 +273,37 @@ def test_command(file, tmp_path, capsys):
     assert "8 prompts for 8 images" in capsys.readouterr().out
     assert main(["draw", str(config), "--out", str(tmp_path / "out")]) == 0
     assert "8 segments (8 images in " in capsys.readouterr().out
+
+
+def on_scenery(rgba: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A render of the sample in the middle of a smooth scene of 256x256 pixels."""
+    scene = cv2.resize(rng.integers(60, 200, (4, 4, 3), np.uint8), (256, 256), interpolation=cv2.INTER_CUBIC)
+    factor = 150 / max(rgba.shape[:2])
+    small = cv2.resize(rgba, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    y, x = ((256 - length) // 2 for length in small.shape[:2])
+    part = scene[y : y + small.shape[0], x : x + small.shape[1]]
+    weight = small[..., 3:] / 255
+    part[:] = np.rint(part * (1 - weight) + small[..., :3] * weight)
+    return scene
+
+
+@needs_u2netp
+def test_shipped_cutter_and_filters_keep_most_real_cutouts(tmp_path, rng):
+    """Two renders, each in two scenes: with the cutter of the shipped recipe, the filter of soft edges keeps them."""
+    base = runpy.run_path(str(CONFIGS / "_base_/cut_out.py"))
+    assert Path(base["cutter"]["path"]).name == U2NETP.name
+    bank = build_bank(dict(type="release", root=str(SAMPLE / "segments"), metadata=str(SAMPLE / "metadata.json")))
+    renders = [bank.load(bank.draw_of(rng, name)) for name in ("dog", "car")]
+    images = [encoded(np.hstack([on_scenery(each.rgba, rng) for _ in range(2)])) for each in renders]
+    rows = [(f"toy {each.category}", None, 5, True) for each in renders]
+    path = write(tmp_path / "a.parquet", images, rows=rows)
+    recipe = recipe_of(
+        path,
+        categories=["dog", "car"],
+        cutter=dict(type="OnnxCutter", path=str(U2NETP), threads=1),
+        filters={**base["filters"], "duplicates": None},
+    )
+    report = make_segments(recipe, tmp_path / "out", progress=False)
+    assert report.kept >= 3, report.rejected
+    lines = [json.loads(line) for line in (tmp_path / "out/provenance.jsonl").read_text().splitlines()]
+    assert all(line["scores"]["soft"] < base["filters"]["soft"] for line in lines)
