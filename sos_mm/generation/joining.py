@@ -11,18 +11,18 @@ from typing import Any
 from sos_mm.atomic import atomic_path, remove_work, write_atomic
 from sos_mm.compat import installed_version
 from sos_mm.formats.json_writer import readable_json
-from sos_mm.generation.filters import REASONS, duplicate_places
+from sos_mm.generation.filters import REASONS, UNREADABLE, duplicate_places
 from sos_mm.generation.prompts import DrawingPrompt
-from sos_mm.generation.recipe import DrawingRecipe
+from sos_mm.generation.recipe import BankRecipe
 from sos_mm.generation.shards import MANIFEST, OWN, WORK, begin, is_intact, locked, move, read_records, shard_folder
 
 # Increased whenever the bytes of a bank for a given recipe and seed change.
-FORMAT = 1
+FORMAT = 2
 SEGMENTS, METADATA, PROVENANCE = "segments", "metadata.json", "provenance.jsonl"
 _LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "opencv-python")
 
 
-def identity_of(recipe: DrawingRecipe, seed: int) -> dict[str, Any]:
+def identity_of(recipe: BankRecipe, seed: int) -> dict[str, Any]:
     """Returns what identifies a bank, as JSON values."""
     return {"format": FORMAT, "recipe_sha256": recipe.sha256, "seed": seed}
 
@@ -30,7 +30,7 @@ def identity_of(recipe: DrawingRecipe, seed: int) -> dict[str, Any]:
 def join_shards(
     out: Path,
     number: int,
-    recipe: DrawingRecipe,
+    recipe: BankRecipe,
     seed: int,
     sources: Mapping[str, Any],
     prompts: Sequence[DrawingPrompt],
@@ -67,7 +67,7 @@ def join_shards(
             "recipe": recipe.to_dict(),
             **sources,
             "libraries": {name: installed_version(name) or "unknown" for name in _LIBRARIES},
-            "images": len(prompts) * recipe.images_per_prompt,
+            "images": len(prompts) * recipe.repeats,
             "kept": sum(kept.values()),
             "kept_of": {name: kept[name] for name in categories},
             "rejected": {reason: rejected[reason] for reason in REASONS if rejected[reason]},
@@ -104,7 +104,7 @@ def _place(out: Path, shard: int, record: Mapping[str, Any], repeated: bool, kee
     if not reasons:
         told["file"] = _kept(record)
         move(out, shard, f"{record['id']}.cutout.png", out / told["file"])
-    elif keep:
+    elif keep and UNREADABLE not in reasons:
         told["file"] = _rejected(record, reasons[0])
         move(out, shard, f"{record['id']}.drawing.png", out / told["file"])
     return told

@@ -1,4 +1,4 @@
-"""Makes a bank of drawn segments: prompts, drawing, cutting out, filters; in shards, by any number of processes."""
+"""Makes a bank of drawn segments: prompts, images, cutting out, filters; in shards, by any number of processes."""
 
 import fcntl
 import json
@@ -18,7 +18,7 @@ from sos_mm.formats.json_writer import readable_json
 from sos_mm.generation.drawer import Drawer
 from sos_mm.generation.joining import METADATA, SEGMENTS, identity_of, join_shards, remove_damaged
 from sos_mm.generation.prompts import DrawingPrompt, PromptFile
-from sos_mm.generation.recipe import DrawingRecipe
+from sos_mm.generation.recipe import BankRecipe
 from sos_mm.generation.shards import OWN, SOURCES, WORK, ShardEntry, begin, claimed, locked, shard_folder, write_shard
 from sos_mm.terminal import progress_bar
 
@@ -34,7 +34,7 @@ class MakingReport:
     Attributes:
         out: Folder of the bank.
         complete: Whether the bank is complete; otherwise other processes are still working on it.
-        drawn: Number of images that this run drew.
+        drawn: Number of images that this run drew, or read from pairs.
         seconds: Duration of this run.
         kept: Number of segments of the bank.
         rejected: Number of rejected images by reason.
@@ -51,7 +51,7 @@ class MakingReport:
 
     def describe(self) -> str:
         """Formats the results as a few lines of text."""
-        rate = f"{self.drawn} images drawn in {self.seconds:.1f} s" if self.drawn else "nothing drawn in this run"
+        rate = f"{self.drawn} images in {self.seconds:.1f} s" if self.drawn else "nothing was left to do"
         if not self.complete:
             return f"{self.out}: {rate}; other processes are still working on the rest"
         lines = [f"{self.out}: {self.kept} segments ({rate})"]
@@ -101,9 +101,9 @@ class Rank:
 
 
 def make_segments(
-    recipe: DrawingRecipe, out: str | Path, *, seed: int = 0, device: str = "auto", progress: bool = True
+    recipe: BankRecipe, out: str | Path, *, seed: int = 0, device: str = "auto", progress: bool = True
 ) -> MakingReport:
-    """Makes a bank of drawn segments, or resumes one that was interrupted.
+    """Makes a bank of segments that are drawn or cut out of pairs, or resumes one that was interrupted.
 
     Processes that are started with the same arguments share the work: each claims shards, its own ones by ``RANK``
     first. The last one to finish joins the shards. The bytes depend on recipe, seed, models and libraries, and on the
@@ -163,7 +163,7 @@ def _released_if_empty(out: Path) -> Iterator[None]:
             raise
 
 
-def planned_prompts(recipe: DrawingRecipe, out: Path, seed: int) -> list[DrawingPrompt]:
+def planned_prompts(recipe: BankRecipe, out: Path, seed: int) -> list[DrawingPrompt]:
     """Writes the prompts of a run into its folder, or reads those that are there.
 
     One process writes them, and the others wait: a language model may answer otherwise the next time.

@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.faults import world
 from tests.faults.inputs import READERS, Argv, Case, _browse, _index, _nothing, _synthesize
-from tests.faults.running import Ending
+from tests.helpers.commands import Ending
 
 _OF_PIXELS = ("validate", "index", "browse", "refer")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.annotations.samples import mutate
 from tests.faults import world
-from tests.faults.running import Ending
+from tests.helpers.commands import Ending
 
 Right = Callable[[Path, Ending], str | None]
 

@@ -12,9 +12,9 @@ from tests.faults.running import (
     complaint_about_acceptance,
     complaint_about_finding,
     complaint_about_refusal,
-    run,
     state,
 )
+from tests.helpers.commands import run
 
 # The lines that are finished, from which `sos-mm refer` goes on once what it refused is mended; and locks of a run.
 RESUMED = ("words/.referring.jsonl.", "made/.shards/run.lock", "made/.shards/workers.lock")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults import files, inputs, world
 from tests.faults.judging import describe, judge_all
-from tests.faults.running import run
+from tests.helpers.commands import run
 
 for needed in ("onnx", "onnxruntime", "PIL", "yaml", "mmengine.config"):
     pytest.importorskip(needed)

@@ -17,9 +17,9 @@ pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from sos_mm.generation import making, shards
-from sos_mm.generation.drawer import seed_of
 from sos_mm.generation.loading import load_pipeline
 from sos_mm.generation.making import Rank, make_segments
+from sos_mm.generation.pictures import seed_of
 from sos_mm.generation.recipe import DrawingRecipe
 from sos_mm.segments import build_bank, build_index
 from sos_mm.segments.readers.release import read_release_layout

@@ -12,7 +12,7 @@ import pytest
 from sos_mm.synthesis import shards
 from tests.synthesis.test_synthesis import folder_hash
 
-IMAGES = 300
+IMAGES = 200
 RECIPE = """
 canvas = (64, 80)
 segments = dict(type="sample")

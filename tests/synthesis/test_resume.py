@@ -203,18 +203,6 @@ def test_whole_shards_are_kept(whole, tmp_path, rng):
     assert folder_hash(out) == whole[1]
 
 
-@needs_ray
-def test_errors_from_a_cluster_are_those_of_the_fault(tmp_path):
-    """A fault in a worker arrives as it would without a cluster."""
-    recipe = Recipe(
-        canvas=(64, 64), backgrounds={"type": "plain"}, layout={"type": "StructuredLayout"}, min_area=64 * 64
-    )
-    with pytest.raises(RuntimeError, match=r"Image \d came out without an object .* lower `min_area`"):
-        synthesize(recipe, tmp_path / "out", 4, shard_size=2, workers=2, executor="ray", progress=False)
-    with pytest.raises(RuntimeError, match=r"Image \d came out without an object .* lower `min_area`"):
-        synthesize(recipe, tmp_path / "out", 4, shard_size=2, workers=2, progress=False)
-
-
 def test_ray_is_asked_for_where_it_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     recipe = Recipe(canvas=(64, 64), backgrounds={"type": "plain"})
