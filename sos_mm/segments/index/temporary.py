@@ -30,7 +30,8 @@ def temporary_files(
     Args:
         target: The file that is written at last.
         names: Short names of the temporary files, in lower case.
-        finish: Finishes what a killed writer had begun, from its temporary files before they are removed.
+        finish: Finishes what a writer had begun, from its temporary files before they are removed: at the end, and in
+            place of a killed writer.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -45,6 +46,7 @@ def temporary_files(
             yield parts
         finally:
             # The lock is the last to go, so that a removal that is interrupted is finished by the next writer.
+            finish(parts)
             for part in (*parts, lock_path):
                 part.unlink(missing_ok=True)
 

@@ -189,6 +189,7 @@ _drawn = partial(
         "transformers.models.clip.modeling_clip",
         "tests.helpers.cutters",
     ),
+    warm=False,
     strangers=("out.old/notes.txt", ".out/notes.txt"),
     guest="out/.drawing/notes.txt",
     finished="open out/.drawing/join.lock",
