@@ -1,13 +1,13 @@
 """Bad inputs of every family through the command line: refused in one line that names file or key, or used rightly.
 
-All of them take minutes (marker `slow`); the default tests run a few of each family. Print the share with
+All of them take minutes (marker `slow`); the default tests run a few of each family. Print the table with
 ``pytest tests/faults/test_bad_inputs.py -m slow -s``.
 """
 
 import pytest
 
 from tests.faults import files, inputs, world
-from tests.faults.judging import describe, judge_all
+from tests.faults.judging import describe, judge_all, wrong_ones
 from tests.helpers.commands import run
 
 for needed in ("onnx", "onnxruntime", "PIL", "yaml", "mmengine.config"):
@@ -56,13 +56,13 @@ def test_good_inputs_are_accepted(kind, tmp_path):
 
 @pytest.mark.parametrize("family", MAKERS)
 def test_few_bad_inputs(family, tmp_path):
-    number, wrong = judge_all(few(MAKERS[family]()), tmp_path)
-    assert not wrong, describe(number, wrong)
+    judged = judge_all(few(MAKERS[family]()), tmp_path)
+    assert not wrong_ones(judged), describe(judged)
 
 
 @pytest.mark.slow
 def test_all_bad_inputs(tmp_path):
     pytest.importorskip("mmseg")
-    number, wrong = judge_all((case for make in MAKERS.values() for case in make()), tmp_path)
-    print(describe(number, wrong))
-    assert not wrong
+    judged = judge_all((case for make in MAKERS.values() for case in make()), tmp_path)
+    print(f"\n{describe(judged)}")
+    assert not wrong_ones(judged)
