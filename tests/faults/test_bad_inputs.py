@@ -6,7 +6,7 @@ All of them take minutes (marker `slow`); the default tests run a few of each fa
 
 import pytest
 
-from tests.faults import files, inputs, world
+from tests.faults import inputs, listings, manifests, names, networks, outputs, pictures, world
 from tests.faults.judging import describe, judge_all, wrong_ones
 from tests.helpers.commands import run
 
@@ -17,14 +17,14 @@ MAKERS = {
     "fields": inputs.field_cases,
     "recipes": inputs.recipe_cases,
     "index": inputs.index_cases,
-    "photographs": files.image_cases,
-    "masks": files.mask_cases,
-    "listings": files.listing_cases,
-    "videos": files.video_cases,
-    "networks": files.network_cases,
-    "manifests": files.manifest_cases,
-    "names": files.name_cases,
-    "names on pages": files.browse_cases,
+    "photographs": pictures.image_cases,
+    "masks": pictures.mask_cases,
+    "listings": listings.listing_cases,
+    "videos": outputs.video_cases,
+    "networks": networks.network_cases,
+    "manifests": manifests.manifest_cases,
+    "names": names.name_cases,
+    "names on pages": names.browse_cases,
 }
 # Of each family, how many of the cases the default tests run.
 _FEW = 5
