@@ -57,6 +57,7 @@ LEAVES = {
     "errors",
     "image_header",
     "images",
+    "locks",
     "page",
     "registry",
     "seeding",

@@ -25,6 +25,7 @@ from sos_mm.segments.colors import COLOR_NAMES, color_indices
 
 # Number of pixels of an object's window, approximately, on which colours are measured; of a sparse mask's own pixels.
 _SAMPLE = 800
+_THRESHOLDS = Thresholds()
 # Colours that people confuse, or that shade and light turn into each other.
 _NEAR_COLORS = {
     "red": "orange pink brown purple", "orange": "red yellow brown", "yellow": "orange green brown",
@@ -80,7 +81,7 @@ class Facts:
     """
 
     def __init__(self, image: AnnotatedImage, thresholds: Thresholds | None = None, known: Concepts | None = None):
-        self.image, self.thresholds = image, thresholds or Thresholds()
+        self.image, self.thresholds = image, thresholds or _THRESHOLDS
         self.concepts = known or concepts()
         self.number = len(image.instances)
         self.categories = [self.concepts.concept(each.category) for each in image.instances]
@@ -98,6 +99,7 @@ class Facts:
         self._relations: dict[str, list[Fact]] = {}
         self._among: dict[tuple[str, Fact, int], Fact] = {}
         self._contacts: dict[tuple[str, int], Fact] = {}
+        self._shared: dict[tuple[str, int], int] = {}
         self._orders: dict[str, Order] = {}
         self._nearer: dict[tuple[str, int], Order] = {}
 
@@ -108,7 +110,8 @@ class Facts:
 
     def is_complete(self, term: str) -> bool:
         """Returns whether all objects of a concept are annotated or in an ignored region."""
-        return not self._complete.isdisjoint({term, OBJECT} | self.concepts.ancestors(term))
+        known = self._complete
+        return OBJECT in known or term in known or not known.isdisjoint(self.concepts.ancestors(term))
 
     @cached_property
     def absent(self) -> list[str]:
@@ -124,11 +127,13 @@ class Facts:
         if term not in self._heads:
             sure = may = 0
             for category, members in self._kinds.items():
-                answer = self._is_a(category, term)
+                # Of most pairs of names it is known, and looked up fast.
+                answer = self.concepts.is_a(category, term)
+                if answer is None:
+                    answer = self._is_a(category, term)
                 if answer is not False:
                     may |= members
-                if answer is True:
-                    sure |= members
+                    sure |= members if answer else 0
             for index, category in enumerate(self._regions, self.number):
                 may |= (not category or self._is_a(category, term) is not False) << index
             may |= (not self.is_complete(term)) << (self.size - 1)
@@ -172,19 +177,17 @@ class Facts:
         """
         colors = len(COLOR_NAMES)
         shares, clear = np.full((2, self.number, colors), np.nan)
-        samples = {index: found for index in range(self.number) if (found := self._sample(index)) is not None}
-        image = self.image.image
-        if samples and image is not None:
-            columns, rows = np.concatenate([*samples.values()]).T
-            pixels = np.take(image.reshape(-1, 3), rows * image.shape[1] + columns, axis=0)
+        samples = self._samples()
+        if samples:
+            pixels = np.concatenate([*samples.values()]).view(np.uint8).reshape(-1, 3)
             names = color_indices(pixels)
             clearly = self._are_clear(pixels, names)
-            number = np.array([len(each) for each in samples.values()])
-            # One histogram of colours for each sample, all at once.
-            slots = names + np.repeat(np.arange(len(samples)) * colors, number)
-            for out, chosen in ((shares, slots), (clear, slots[clearly])):
-                counts = np.bincount(chosen, minlength=len(samples) * colors).reshape(-1, colors)
-                out[list(samples)] = counts / number[:, None]
+            number = [len(each) for each in samples.values()]
+            # One histogram for each sample, all at once: of unclear pixels by colour, then of clear ones.
+            slots = names + colors * clearly + np.repeat(np.arange(0, len(samples) * 2 * colors, 2 * colors), number)
+            counts = np.bincount(slots, minlength=len(samples) * 2 * colors).reshape(-1, 2, colors)
+            found, number = list(samples), np.array(number)[:, None]
+            shares[found], clear[found] = counts.sum(axis=1) / number, counts[:, 1] / number
         return shares, clear
 
     def _are_clear(self, pixels: np.ndarray, names: np.ndarray) -> np.ndarray:
@@ -195,17 +198,19 @@ class Facts:
         strong = spread * np.int32(255) >= value * np.int32(self.thresholds.clear_saturation)
         return np.where(names < _BLACK, strong & (value >= self.thresholds.clear_value), names != _GREY)
 
-    def _sample(self, index: int) -> np.ndarray | None:
-        """Samples (n, 2) x and y of an instance's pixels; None without image or mask, or if they are too few."""
-        mask = self.image.instances[index].mask
-        if self.image.image is None or mask is None:
-            return None
-        step = max(int((mask.size / _SAMPLE) ** 0.5), 1)
-        found = _points(mask, step)
-        if len(found) < _SAMPLE / 2 and step > 1:
-            # A sparse mask, such as a bench's, needs a finer grid.
-            found = _points(mask, max(int((np.count_nonzero(mask) / _SAMPLE) ** 0.5), 1))
-        return found + self.image.instances[index].offset if len(found) >= self.thresholds.color_pixels else None
+    def _samples(self) -> dict[int, np.ndarray]:
+        """Samples pixels of each instance that has a mask and enough pixels, as (n,) of three bytes each, by index."""
+        if self.image.image is None:
+            return {}
+        # A pixel as one element is selected several times as fast as along an axis of three.
+        image, found = np.ascontiguousarray(self.image.image).view("V3")[..., 0], {}
+        for index, instance in enumerate(self.image.instances):
+            if instance.mask is not None:
+                (x, y), (height, width) = instance.offset, instance.mask.shape
+                pixels = _sample(image[y : y + height, x : x + width], instance.mask)
+                if len(pixels) >= self.thresholds.color_pixels:
+                    found[index] = pixels
+        return found
 
     @cached_property
     def _colors(self) -> tuple[list[int], list[int]]:
@@ -324,6 +329,18 @@ class Facts:
             self._relations[name] = list(map(Fact, *self.geometry.relations(name)))
         return self._relations[name]
 
+    def related_to_several(self, name: str, objects: int) -> int:
+        """Finds what may be in a relation of `relations` to two or more objects of a bit set."""
+        key = name, objects
+        if key not in self._shared:
+            once = twice = 0
+            for index in indices(objects):
+                may = self.relations(name)[index].may
+                twice |= once & may
+                once |= may
+            self._shared[key] = twice
+        return self._shared[key]
+
     def between(self, one: int, other: int) -> Fact:
         """Finds the objects between two others."""
         return Fact(*map(_one_set, self.geometry.between(one, other)))
@@ -344,10 +361,15 @@ class Facts:
         return self._nearer[key]
 
 
-def _points(mask: np.ndarray, step: int) -> np.ndarray:
-    """Returns (n, 2) int32 x and y of a mask's pixels on a grid of so many pixels."""
-    found = cv2.findNonZero(mask[::step, ::step].view(np.uint8))
-    return np.zeros((0, 2), np.int32) if found is None else found[:, 0] * step
+def _sample(window: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Samples the elements of a window under a mask on a grid of about `_SAMPLE` points, or of pixels of the mask."""
+    step = max(int((mask.size / _SAMPLE) ** 0.5), 1)
+    found = window[::step, ::step][mask[::step, ::step]]
+    if len(found) < _SAMPLE / 2 and step > 1:
+        # A sparse mask, such as a bench's, needs a finer grid.
+        step = max(int((np.count_nonzero(mask) / _SAMPLE) ** 0.5), 1)
+        found = window[::step, ::step][mask[::step, ::step]]
+    return found
 
 
 def _one_set(array: np.ndarray) -> int:

@@ -289,17 +289,21 @@ class Geometry:
 
     def nearer(self, landmark: int) -> np.ndarray:
         """Computes (M, M) whether i is surely nearer to a landmark than k, by the gap of boxes and by centres."""
-        center = (self.boxes[landmark, :2] + self.boxes[landmark, 2:]) / 2
-        low = high = np.hypot(*((self.boxes[:, :2] + self.boxes[:, 2:]) / 2 - center).T)
-        gap_low = gap_high = self._gaps[landmark]
         if not self.real[landmark]:
             return np.zeros((len(self.boxes),) * 2, bool)
-        nearest = np.maximum(np.maximum(self.boxes[:, :2] - center, center - self.boxes[:, 2:]), 0.0)
-        farthest = np.maximum(abs(self.boxes[:, :2] - center), abs(self.boxes[:, 2:] - center))
-        low, high = np.where(self.real, low, np.hypot(*nearest.T)), np.where(self.real, high, np.hypot(*farthest.T))
-        gap_high = np.where(self.real, gap_high, high)
-        sure = high[:, None] * self.limits.nearer <= low[None]
-        return sure & (high[:, None] < low[None]) & (gap_high[:, None] <= gap_low[None])
+        low, high, gap_low, gap_high = (each[landmark] for each in self._distances)
+        sure = high[:, None] * self.limits.nearer <= low
+        return sure & (high[:, None] < low) & (gap_high[:, None] <= gap_low)
+
+    @cached_property
+    def _distances(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(M, M) bounds in pixels of the distance of j's centre from i's, then of the gap of boxes, for instances i."""
+        centers = ((self._start + self._end) / 2)[:, :, None]
+        apart = np.hypot(*(centers - centers.swapaxes(-1, -2)))
+        before, behind = self._start[:, None] - centers, centers - self._end[:, None]
+        low = np.where(self.real, apart, np.hypot(*np.maximum(np.maximum(before, behind), 0.0)))
+        high = np.where(self.real, apart, np.hypot(*np.maximum(abs(before), abs(behind))))
+        return low, high, self._gaps, np.where(self.real, self._gaps, high)
 
 
 def box_area(box: tuple[float, float, float, float]) -> float:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from functools import cached_property
 
+from sos_mm.referring.draws import Draws
 from sos_mm.referring.facts import Facts, indices
 from sos_mm.referring.language import Language
 from sos_mm.referring.meaning import Phrase, copied, denotation
-from sos_mm.referring.proposals import Draws
 from sos_mm.segments.colors import COLOR_NAMES
 
 _OPPOSITES = {
@@ -140,6 +140,9 @@ def _changes(meaning: Phrase, facts: Facts) -> Iterator[Phrase]:
     for place, (kind, value) in enumerate(meaning.get("attributes", ())):
         others = {"color": COLOR_NAMES, "size": ("large", "small")}.get(kind, facts.concepts.exclusive.get(value, ()))
         for other in sorted(set(others) - {value}):
+            # Nothing is surely meant by an attribute that nothing surely has.
+            if kind != "size" and not facts.attribute(kind, other).sure:
+                continue
             changed = copied(meaning)
             changed["attributes"][place] = [kind, other]
             changed["attributes"].sort()

@@ -18,6 +18,11 @@ _MOST_READINGS, _MOST_WAYS = 64, 4096
 _DEEPEST = 2
 _DETERMINERS = ("definite", "indefinite", "other", "of")
 _SKIPPED = ("clause", "filler", "comma", "and")
+# What may open a clause, and its most tokens.
+_CLAUSES, _LONGEST_CLAUSE = ("clause", "and", "comma"), 3
+# What may follow a noun with a meaning of its own.
+_ADDED = ("position", "rank", "from")
+_LANDMARKED = ("relation", "rank to", "between")
 # The lexicon's phrases that start at a token index: by tag, their ends and values.
 Matches = dict[str, list[tuple[int, Any]]]
 Draft = dict[str, Any]
@@ -54,23 +59,21 @@ class Parser:
         words = tokens(text)
         if not words or len(words) > _LONGEST:
             return ()
-        return _Sentence([self._matches(words, start) for start in range(len(words) + 1)]).readings()
+        return _Sentence([*(self._matches(words, start) for start in range(len(words))), {}]).readings()
 
     def _matches(self, words: tuple[str, ...], start: int) -> Matches:
         """Finds the lexicon's phrases that start at a token index."""
         found: Matches = {}
         for root in self._tries:
-            node, end = root, start
-            for word in words[start:]:
-                if word not in node:
-                    break
-                node = node[word]
+            node, end = root.get(words[start]), start
+            while node is not None:
                 end += 1
                 for tag, value in node.get("", ()):
                     if tag in found:
                         found[tag].append((end, value))
                     else:
                         found[tag] = [(end, value)]
+                node = node.get(words[end]) if end < len(words) else None
         return found
 
 
@@ -86,7 +89,14 @@ class _Sentence:
         self._known: dict[tuple[int, int], list[tuple[int, Phrase]]] = {}
         self._known_additions: dict[tuple[int, int], list[tuple[int, Addition]]] = {}
         # For each token index, those reached by skipping one phrase without a meaning of its own.
-        self._skips = [{end for tag in _SKIPPED if tag in here for end, _ in here[tag]} for here in matches]
+        self._skips: dict[int, set[int]] = {}
+        # Token indices after a phrase that opens a clause, such as "that is" in "that is red".
+        self._in_clause: set[int] = set()
+        for start, here in enumerate(matches):
+            if not here.keys().isdisjoint(_SKIPPED):
+                self._skips[start] = {end for tag in _SKIPPED for end, _ in here.get(tag, ())}
+                ends = (end for tag in _CLAUSES for end, _ in here.get(tag, ()))
+                self._in_clause.update(end for end in ends if end <= start + _LONGEST_CLAUSE)
 
     def readings(self) -> tuple[Phrase, ...]:
         found: list[Phrase] = []
@@ -184,8 +194,10 @@ class _Sentence:
     def _behind(self, start: int, draft: Draft, depth: int) -> Iterator[tuple[int, Draft]]:
         """Parses what follows a noun, with each addition taken or not."""
         yield start, draft
+        if start == self._length:
+            return
         here = self._matches[start]
-        for place in self._skipped(start):
+        for place in self._skipped(start) if start in self._skips else (start,):
             for end, addition in self._additions(place, depth):
                 changed = _with_addition(draft, *addition)
                 if changed is not None:
@@ -204,7 +216,7 @@ class _Sentence:
             if not front:
                 break
             reached |= front
-            front = {end for place in front for end in self._skips[place]} - reached
+            front = {end for place in front for end in self._skips.get(place, ())} - reached
         return sorted(reached)
 
     def _additions(self, start: int, depth: int) -> list[tuple[int, Addition]]:
@@ -213,11 +225,12 @@ class _Sentence:
         if key not in self._known_additions:
             here = self._matches[start]
             found: list[tuple[int, Addition]] = []
-            for tag in ("position", "rank", "from"):
-                found += [(end, (tag, value)) for end, value in here.get(tag, ())]
-            if self._closes_clause(start):
+            for tag in _ADDED:
+                if tag in here:
+                    found += [(end, (tag, value)) for end, value in here[tag]]
+            if start in self._in_clause:
                 found += self._predicates(start)
-            if depth < _DEEPEST:
+            if depth < _DEEPEST and not here.keys().isdisjoint(_LANDMARKED):
                 found += self._landmarks(here, depth)
             self._known_additions[key] = found
         return self._known_additions[key]
@@ -232,15 +245,6 @@ class _Sentence:
         for place in (start, *(end for end, _ in here.get("definite", ()))):
             for end, by in self._matches[place].get("superlative", ()):
                 yield end, ("rank", by)
-
-    def _closes_clause(self, start: int) -> bool:
-        """Returns whether the phrase before a token index opens a clause, such as "that is" in "that is red"."""
-        return any(
-            end == start
-            for place in range(max(start - 3, 0), start)
-            for tag in ("clause", "and", "comma")
-            for end, _ in self._matches[place].get(tag, ())
-        )
 
     def _landmarks(self, here: Matches, depth: int) -> Iterator[tuple[int, Addition]]:
         for end, name in here.get("relation", ()):

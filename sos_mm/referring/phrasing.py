@@ -12,12 +12,13 @@ import numpy as np
 
 from sos_mm.checks import check_integer
 from sos_mm.referring.annotated_image import AnnotatedImage
+from sos_mm.referring.draws import Draws
 from sos_mm.referring.expression import ReferringExpression
 from sos_mm.referring.facts import Facts
 from sos_mm.referring.language import language as read_language
 from sos_mm.referring.meaning import Phrase, judge, kind_of
 from sos_mm.referring.near_misses import NearMisses, twins
-from sos_mm.referring.proposals import Draws, Proposer
+from sos_mm.referring.proposals import Proposer
 from sos_mm.referring.verify import facts_of, judge_readings, parser_of
 from sos_mm.referring.wording import Unsayable, Worded, Wording
 

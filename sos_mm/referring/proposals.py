@@ -1,19 +1,20 @@
 """Proposes meanings of referring expressions for an image's instances; callers judge them before writing them."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice, pairwise
-from typing import Any, TypeVar
+from functools import cached_property
+from itertools import chain, combinations, islice, pairwise
+from typing import Any
 
 import numpy as np
 
 from sos_mm.referring.claims import claims
 from sos_mm.referring.concepts import OBJECT
+from sos_mm.referring.draws import Draws
 from sos_mm.referring.facts import Fact, Facts, as_bits, indices
 from sos_mm.referring.geometry import CONTACTS, POSITIONS, SIDES
 from sos_mm.referring.language import Language
 from sos_mm.referring.meaning import Phrase, denotation, judge
 
-T = TypeVar("T")
 _POSITIONS = (["left"], ["right"], ["top"], ["bottom"], ["middle"], ["left", "top"], ["right", "top"],
               ["bottom", "left"], ["bottom", "right"])  # fmt: skip
 _DIRECTIONS = (("left of", "right of"), ("above", "below"), ("right of", "left of"), ("below", "above"))
@@ -28,51 +29,6 @@ Proposal = tuple[Phrase, tuple[int, ...]]
 Option = tuple[Phrase, Fact]
 # An attribute, a pair of its kind and value, and the fact for which objects it holds.
 Feature = tuple[list[str], Fact]
-
-
-class Draws:
-    """Draws random integers from a generator, in blocks for speed.
-
-    Args:
-        generator: The generator.
-    """
-
-    def __init__(self, generator: np.random.Generator):
-        self._generator = generator
-        self._numbers: list[int] = []
-
-    def _refill(self) -> None:
-        self._numbers += self._generator.integers(0, 2**31, 512).tolist()
-
-    def below(self, limit: int) -> int:
-        """Draws an integer in [0, limit)."""
-        if not self._numbers:
-            self._refill()
-        return self._numbers.pop() % limit
-
-    def one(self, items: Sequence[T]) -> T:
-        """Draws one item of a sequence."""
-        if not self._numbers:
-            self._refill()
-        return items[self._numbers.pop() % len(items)]
-
-    def many(self, count: int) -> list[int]:
-        """Draws ``count`` integers in [0, 2**31)."""
-        while len(self._numbers) < count:
-            self._refill()
-        chosen = self._numbers[-count:]
-        del self._numbers[-count:]
-        return chosen
-
-    def shuffled(self, items: Sequence[T]) -> list[T]:
-        """Returns a new list of the items in random order."""
-        items = list(items)
-        for last in range(len(items) - 1, 0, -1):
-            if not self._numbers:
-                self._refill()
-            other = self._numbers.pop() % (last + 1)
-            items[last], items[other] = items[other], items[last]
-        return items
 
 
 class Proposer:
@@ -122,38 +78,99 @@ class Proposer:
             if found is None:
                 return None
             meaning, among = found
-        ways = self._by_attributes if kind == "attribute" else self._by_places
-        for changed, fact in islice(ways(meaning, target, among), _MOST_OPTIONS):
+        if kind == "attribute":
+            found = self._attribute_alone(meaning, target, among)
+            return found and (found, (target,))
+        for changed, fact in islice(self._by_places(meaning, target, among), _MOST_OPTIONS):
             if among.may & fact.may == own:
                 return self._described(changed, (target,))
         return None
 
     def several(self, kind: str) -> Proposal | None:
         """Proposes a meaning of a kind for several instances; returns as `single`."""
-        if not self._targets:
+        if kind == "mixed" or (kind == "attribute" and self._draws.below(5)):
+            return self._several_alike(kind)
+        if not self._plurals:
             return None
-        target = self._draws.one(self._targets)
-        meaning = self._start(self._head(target, several=True), "all")
-        if not any(noun.many for noun in self._language.nouns(meaning["head"])):
-            return None
-        among = self._facts.head(meaning["head"])
+        target = self._draws.one(list(self._plurals))
+        head, *others = self._plurals[target]
+        if others and (head != self._facts.categories[target] or not self._draws.below(3)):
+            head = self._draws.one(others)
+        meaning, among = self._start(head, "all"), self._facts.head(head)
         if kind == "category":
             return self._counted(meaning, among)
-        if kind == "spatial" and self._draws.below(4) == 0:
-            return self._first_few(meaning, SIDES, among)
-        if kind == "attribute" and self._draws.below(5) == 0:
+        if kind == "attribute":
             return self._first_few(meaning, ("large", "small"), among)
-        if kind == "mixed":
-            found = self._one_attribute(meaning, target, among)
-            if found is None:
-                return None
-            meaning, among = found
-        ways = self._by_attributes if kind == "attribute" else self._by_places
-        for changed, fact in islice(ways(meaning, target, among, ranks=False), _MOST_OPTIONS):
+        if self._draws.below(4) == 0:
+            return self._first_few(meaning, SIDES, among)
+        return self._several_at_place(meaning, target, among)
+
+    def _several_alike(self, kind: str) -> Proposal | None:
+        """Proposes several instances with common attributes, of the kind 'mixed' those at a place."""
+        alike = self._alike if kind == "mixed" else self._surely_alike
+        if not alike:
+            return None
+        target = self._draws.one(list(alike))
+        meaning, meant = self._draws.one(alike[target])
+        return self._several_at_place(meaning, target, meant) if kind == "mixed" else self._counted(meaning, meant)
+
+    def _several_at_place(self, meaning: Phrase, target: int, among: Fact) -> Proposal | None:
+        for changed, fact in islice(self._by_places(meaning, target, among, single=False), _MOST_OPTIONS):
             counted = self._counted(changed, among & fact)
             if counted is not None:
                 return self._described(*counted)
         return None
+
+    @cached_property
+    def _plurals(self) -> dict[int, list[str]]:
+        """By target, the head nouns that surely mean several objects: its category, and broader terms."""
+        by_category: dict[str, list[str]] = {}
+        for target in self._targets:
+            category = self._facts.categories[target]
+            if category not in by_category:
+                by_category[category] = [
+                    head
+                    for head in (category, *self._terms(category, target))
+                    if self._facts.head(head).sure.bit_count() > 1
+                    and any(noun.many for noun in self._language.nouns(head))
+                ]
+        named = {target: by_category[self._facts.categories[target]] for target in self._targets}
+        return {target: heads for target, heads in named.items() if heads}
+
+    @cached_property
+    def _alike(self) -> dict[int, list[Option]]:
+        """By target, noun phrases with attributes that surely mean it and other objects, and what they mean."""
+        found: dict[int, list[Option]] = {}
+        shared = self._shared_attributes()
+        for head in dict.fromkeys(chain.from_iterable(self._plurals.values())):
+            meaning, among = self._start(head, "all"), self._facts.head(head)
+            for attributes, fact in (*shared, *self._sizes_of(among.sure, head, among)):
+                meant = among & fact
+                if meant.sure.bit_count() > 1:
+                    option = {**meaning, "attributes": attributes}, meant
+                    for target in indices(meant.sure & self._speakable):
+                        found.setdefault(target, []).append(option)
+        return found
+
+    @cached_property
+    def _surely_alike(self) -> dict[int, list[Option]]:
+        """As `_alike`, of the noun phrases that may mean nothing else."""
+        sure = {
+            target: [option for option in options if option[1].sure == option[1].may]
+            for target, options in self._alike.items()
+        }
+        return {target: options for target, options in sure.items() if options}
+
+    def _shared_attributes(self) -> list[tuple[list[list[str]], Fact]]:
+        """Returns the attributes that several objects surely have, and pairs of them, and who has them."""
+        features = {tuple(each): (each, fact) for target in self._targets for each, fact in self._features_of(target)}
+        shared = [(each, fact) for each, fact in features.values() if fact.sure.bit_count() > 1]
+        pairs = [
+            (sorted([one, other]), fact & other_fact)
+            for (one, fact), (other, other_fact) in combinations(shared, 2)
+            if one[0] != other[0]
+        ]
+        return _colors_twice([([each], fact) for each, fact in shared]) + pairs
 
     def _counted(self, meaning: Phrase, meant: Fact) -> Proposal | None:
         """Proposes all objects of a fact, with or without their count; None if they are fewer than two or unsure."""
@@ -185,15 +202,14 @@ class Proposer:
             number = "unmarked"
         return {"number": number, "head": head}
 
-    def _head(self, target: int, several: bool = False) -> str:
+    def _head(self, target: int) -> str:
         """Draws the head noun of a target: its category, or sometimes a broader term."""
         category = self._facts.categories[target]
-        alone = several and self._facts.head(category).may.bit_count() == 1
-        if not alone and self._draws.below(3 if several else 6):
+        if self._draws.below(6):
             return category
         terms = self._terms(category, target)
         # 'object' is used if there is no better term, or sometimes.
-        if terms and (terms[0] != OBJECT or several or not self._draws.below(3)):
+        if terms and (terms[0] != OBJECT or not self._draws.below(3)):
             return self._draws.one(terms)
         return category
 
@@ -219,55 +235,62 @@ class Proposer:
                 for word in sorted(claims(facts.image.instances[target])[1])
                 if facts.attribute("word", word).sure >> target & 1 and self._language.attribute(word)
             ]
-            self._features[target] = [(each, facts.attribute(*each)) for each in (*colors, *colors, *words)]
+            self._features[target] = [(each, facts.attribute(*each)) for each in (*colors, *words)]
         return self._features[target]
 
     def _one_attribute(self, meaning: Phrase, target: int, among: Fact) -> Option | None:
         """Draws a noun phrase extended by attributes of the target; None if there is none."""
-        found = self._draws.one(self._attributes(meaning, target, among) or [None])
-        return found and ({**meaning, "attributes": found[0]}, among & found[1])
+        options = self._attributes(meaning, target, among)
+        if not options:
+            return None
+        attributes, fact = self._draws.one(options)
+        return {**meaning, "attributes": attributes}, among & fact
 
-    def _by_attributes(self, meaning: Phrase, target: int, among: Fact, ranks: bool = True) -> Iterator[Option]:
-        """Yields noun phrases extended by the target's attributes or its rank by size, in random order."""
-        found = self._attributes(meaning, target, among)
-        options: Iterator[Option] = (
-            ({**meaning, "attributes": attributes}, among & fact) for attributes, fact in found
-        )
-        if not ranks or among.sure.bit_count() < 2 or self._is_person(target):
-            return options
-        # "The largest dog", "the largest brown dog": as often first as last.
-        kinds = [(meaning, among), *(({**meaning, "attributes": one}, among & fact) for one, fact in found[:2])]
-        by_size = self._by_size(kinds, target)
-        return chain(by_size, options) if self._draws.below(3) == 0 else chain(options, by_size)
+    def _attribute_alone(self, meaning: Phrase, target: int, among: Fact) -> Phrase | None:
+        """Draws a noun phrase whose attributes or rank by size nothing else may have; None if none was found."""
+        draws, own = self._draws, 1 << target
+        options = self._attributes(meaning, target, among)
+        fits = [attributes for attributes, fact in options if among.may & fact.may == own]
+        found = {**meaning, "attributes": draws.one(fits)} if fits else None
+        if among.sure.bit_count() < 2 or self._is_person(target) or (found and draws.below(3)):
+            return found
+        # "The largest dog", "the largest brown dog".
+        kinds = [(meaning, among)]
+        if options:
+            attributes, fact = draws.one(options)
+            kinds.append(({**meaning, "attributes": attributes}, among & fact))
+        return self._by_size(kinds, target) or found
 
     def _attributes(self, meaning: Phrase, target: int, among: Fact) -> list[tuple[list[list[str]], Fact]]:
-        """Returns lists of attributes of the target and the facts that an object has them, in random order."""
-        facts, draws = self._facts, self._draws
-        features = self._features_of(target)
-        options = [([feature], fact) for feature, fact in features]
-        if features:
+        """Returns lists of attributes of the target and the facts that an object has them."""
+        draws, features = self._draws, self._features_of(target)
+        options = _colors_twice([([each], fact) for each, fact in features])
+        if len(features) > 1:
             (one, fact), (other, other_fact) = draws.one(features), draws.one(features)
             if one[0] != other[0]:
                 options.append((sorted([one, other]), fact & other_fact))
+        return options + self._sizes_of(1 << target, meaning["head"], among)
+
+    def _sizes_of(self, objects: int, head: str, among: Fact) -> list[tuple[list[list[str]], Fact]]:
+        """Returns 'large' or 'small' as `_attributes` returns attributes, if they fit any object of a bit set."""
         # Sizes are compared within one category: "all small objects" says little. People are not described by area.
-        sized = among.sure.bit_count() > 1 and meaning["head"] == facts.categories[target]
-        if sized and not self._is_person(target):
-            for value in ("large", "small"):
-                fact = facts.size_of(value, among)
-                if fact.sure >> target & 1:
-                    options.append(([["size", value]], fact))
-        return draws.shuffled(options)
+        if among.sure.bit_count() < 2 or head not in self._facts.categories or objects & self._people:
+            return []
+        facts = ((value, self._facts.size_of(value, among)) for value in ("large", "small"))
+        return [([["size", value]], fact) for value, fact in facts if fact.sure & objects]
 
     def _is_person(self, index: int) -> bool:
         return bool(self._people >> index & 1)
 
-    def _by_size(self, kinds: Sequence[Option], target: int) -> Iterator[Option]:
+    def _by_size(self, kinds: Sequence[Option], target: int) -> Phrase | None:
+        """Returns the first of some noun phrases whose largest or smallest object the target is, with that rank."""
         for meaning, among in kinds:
             sizes = [each for each in meaning.get("attributes", ()) if each[0] == "size"]
             if not sizes and among.sure.bit_count() > 1:
                 for by in ("large", "small"):
                     if self._is_nth(target, 1, among, by):
-                        yield self._with_rank(meaning, {"by": by, "n": 1}), Fact(1 << target, 1 << target)
+                        return self._with_rank(meaning, {"by": by, "n": 1})
+        return None
 
     def _is_nth(self, target: int, n: int, among: Fact, by: str) -> bool:
         """Returns whether the target surely is the n-th of the objects ``among`` in an order."""
@@ -281,16 +304,17 @@ class Proposer:
         number = "one" if meaning["number"] == "unmarked" else meaning["number"]
         return {**meaning, "number": number, "rank": rank}
 
-    def _by_places(self, meaning: Phrase, target: int, among: Fact, ranks: bool = True) -> Iterator[Option]:
-        """Yields noun phrases extended by the target's location, in random order."""
-        ways = [self._positions, self._relations]
-        if ranks:
-            ways.append(self._ranks)
+    def _by_places(self, meaning: Phrase, target: int, among: Fact, single: bool = True) -> Iterator[Option]:
+        """Yields noun phrases extended by the target's location, in random order.
+
+        Ranks, and of landmarks those that tell the target apart, are for a ``single`` target.
+        """
+        ways = [self._positions, self._relations_alone, self._ranks] if single else [self._positions, self._relations]
         # What takes longer is looked at less often.
         rare = self._draws.below(8)
         if rare == 0:
             ways.append(self._relations_close)
-        elif ranks and rare < 3:
+        elif single and rare < 3:
             ways.append((self._between, self._nearest)[rare - 1])
         for way in self._draws.shuffled(ways):
             yield from way(meaning, target, among)
@@ -298,26 +322,42 @@ class Proposer:
     def _positions(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
         if target not in self._places:
             here = {name for name in POSITIONS if self._facts.position(name).sure >> target & 1}
-            self._places[target] = [each for each in _POSITIONS if here.issuperset(each)]
+            self._places[target] = [each for each in _POSITIONS if here.issuperset(each)] if here else []
+        least = 2 if meaning["number"] == "all" else 1
         for names in self._draws.shuffled(self._places[target]):
-            fact = among
+            sure = among.sure
             for name in names:
-                fact = fact & self._facts.position_among(name, among)
-            yield {**meaning, "positions": names}, fact
+                sure &= self._facts.position(name).sure
+            if sure.bit_count() >= least:
+                fact = among
+                for name in names:
+                    fact = fact & self._facts.position_among(name, among)
+                yield {**meaning, "positions": names}, fact
+
+    def _directions(self) -> Sequence[tuple[str, str]]:
+        """Returns the directions that the language can say and their opposites, from a random one on."""
+        first = self._draws.below(4)
+        return [pair for pair in (*_DIRECTIONS[first:], *_DIRECTIONS[:first]) if pair[0] in self._said]
 
     def _relations(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
-        facts, draws, own = self._facts, self._draws, 1 << target
-        first = draws.below(4)
-        for name, opposite in (*_DIRECTIONS[first:], *_DIRECTIONS[:first]):
+        """Yields noun phrases of the target and other objects in the same direction from a landmark."""
+        for name, opposite in self._directions():
             # What is right of the target has the target to its left.
-            landmarks = indices(facts.relations(opposite)[target].sure & self._speakable)
-            if landmarks and name in self._said:
-                # Landmarks for which the relation holds for the target alone come first.
-                toward = facts.relations(name)
-                single = [each for each in landmarks if toward[each].may & among.may == own]
-                for chosen in filter(None, (single, landmarks)):
-                    landmark = draws.one(chosen)
-                    yield {**meaning, "relations": [{"relation": name, "to": [landmark]}]}, toward[landmark]
+            landmarks = indices(self._facts.relations(opposite)[target].sure & self._speakable)
+            if landmarks:
+                landmark = self._draws.one(landmarks)
+                fact = self._facts.relation(name, landmark)
+                if (among.sure & fact.sure).bit_count() > 1:
+                    yield {**meaning, "relations": [{"relation": name, "to": [landmark]}]}, fact
+
+    def _relations_alone(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
+        """Yields as `_relations`, with landmarks for which the relation may hold for no other object."""
+        for name, opposite in self._directions():
+            others = self._facts.related_to_several(opposite, among.may)
+            landmarks = indices(self._facts.relations(opposite)[target].sure & self._speakable & ~others)
+            if landmarks:
+                relation = {"relation": name, "to": [self._draws.one(landmarks)]}
+                yield {**meaning, "relations": [relation]}, Fact(1 << target, 1 << target)
 
     def _relations_close(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
         # These relations need masks, which is slow, so only a few landmarks are tried.
@@ -396,3 +436,8 @@ class Proposer:
             orders = ("left", "right") if self._is_person(index) else ("large", "small", "left", "right")
             drafts += [{**single, "rank": {"by": by, "n": 1}} for by in orders]
         return [each for each in drafts if judge(each, facts, (index,))[0] == "true"]
+
+
+def _colors_twice(options: list[tuple[list[list[str]], Fact]]) -> list[tuple[list[list[str]], Fact]]:
+    """Repeats the colours of a list of attributes, since people say them most."""
+    return options + [each for each in options if each[0][0][0] == "color"]

@@ -13,7 +13,7 @@ _HUES = (("red", 14), ("orange", 42), ("yellow", 68), ("green", 165), ("cyan", 1
 COLOR_NAMES = (*(name for name, _ in _HUES), "pink", "brown", "black", "grey", "white")
 _PINK, _BROWN, _BLACK, _GREY, _WHITE = range(len(_HUES), len(COLOR_NAMES))
 # Indexed by OpenCV's hue, in steps of two degrees.
-_BY_HUE = np.searchsorted([end for _, end in _HUES], 2 * np.arange(180), side="right") % len(_HUES)
+_BY_HUE = (np.searchsorted([end for _, end in _HUES], 2 * np.arange(180), side="right") % len(_HUES)).astype(np.uint8)
 _ACHROMATIC = ("black", "grey", "white")
 # Synonyms that are recognised but never written.
 _SYNONYMS = {

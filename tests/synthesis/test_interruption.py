@@ -71,15 +71,7 @@ def whole(tmp_path_factory):
     return folder_hash(folder / "out")
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "workers"),
-    [
-        (signal.SIGINT, 130, 2),
-        (signal.SIGTERM, 143, 1),
-        pytest.param(signal.SIGINT, 130, 1, marks=pytest.mark.slow),
-        pytest.param(signal.SIGTERM, 143, 2, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("workers", "number", "code"), [(2, signal.SIGINT, 130), (1, signal.SIGTERM, 143)])
 def test_an_interrupted_command_goes_on(whole, tmp_path, workers, number, code):
     process = start(tmp_path, workers)
     wait_for_shard(process, tmp_path / "out")
