@@ -22,7 +22,7 @@ def lock_file(path: Path, wait: bool = False) -> TextIO | None:
 
     Args:
         path: The file; its folder must exist.
-        wait: Whether to wait while another process holds the lock.
+        wait: Whether to wait while another process holds the lock, and to say so.
 
     Returns:
         The open file, or None if another process holds the lock and ``wait`` is False.
@@ -34,10 +34,9 @@ def lock_file(path: Path, wait: bool = False) -> TextIO | None:
         # In a mode that changes nothing of a file that another process holds.
         file = open(path, "a")  # noqa: SIM115 # Who gets it holds it beyond this function.
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            file.close()
-            return None
+            if not _locked(file, wait):
+                file.close()
+                return None
         except BaseException:
             file.close()
             raise
@@ -45,6 +44,17 @@ def lock_file(path: Path, wait: bool = False) -> TextIO | None:
         if _is_at(file, path):
             return file
         file.close()
+
+
+def _locked(file: TextIO, wait: bool) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not wait:
+            return False
+        print(f"waiting for another process that is writing in {Path(file.name).parent}", file=sys.stderr, flush=True)
+        fcntl.flock(file, fcntl.LOCK_EX)
+    return True
 
 
 def _is_at(file: TextIO, path: Path) -> bool:

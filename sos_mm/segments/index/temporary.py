@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sos_mm.locks import one_at_a_time
+from sos_mm.locks import lock_file
 
 if sys.platform != "win32":  # `build_index` raises an error there.
     import fcntl
@@ -30,7 +30,8 @@ def temporary_files(
     Args:
         target: The file that is written at last.
         names: Short names of the temporary files, in lower case.
-        finish: Finishes what a killed writer had begun, from its temporary files before they are removed.
+        finish: Finishes what a writer had begun, from its temporary files before they are removed: at the end, and in
+            place of a killed writer.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -38,11 +39,15 @@ def temporary_files(
     _remove_abandoned(target, names, finish)
     lock_path = _path(target, _LOCK, os.getpid())
     parts = [_path(target, name, os.getpid()) for name in names]
-    with one_at_a_time(lock_path):
+    lock = lock_file(lock_path, wait=True)
+    assert lock is not None, "it waits"
+    with lock:
         try:
             yield parts
         finally:
-            for part in parts:
+            # The lock is the last to go, so that a removal that is interrupted is finished by the next writer.
+            finish(parts)
+            for part in (*parts, lock_path):
                 part.unlink(missing_ok=True)
 
 
@@ -66,6 +71,5 @@ def _remove_abandoned(target: Path, names: Sequence[str], finish: Callable[[list
                 continue  # Its writer is alive.
             parts = [_path(target, name, int(found[1])) for name in names]
             finish(parts)
-            # The lock is the last to go, so that a removal that is killed itself is finished by the next writer.
             for path in (*parts, lock_path):
                 path.unlink(missing_ok=True)

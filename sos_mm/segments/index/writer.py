@@ -219,25 +219,23 @@ class IndexWriter:
             sync(self._pack_path)
         with self._moving():
             old = _copies_of(self.path)
-            # If this process is killed from here on, the next writer removes what the index then does not refer to.
+            # At the end, what of these the index does not refer to is removed, however this process ends.
             self._moves.write_text(json.dumps([each.name for each in (old, new) if each]))
             sync(self._moves)
             if new:
                 os.replace(self._pack_path, new)
             os.replace(self._whole, self.path)
-            if old and old != new:
-                old.unlink(missing_ok=True)
 
     def _moving(self) -> AbstractContextManager[None]:
         """Excludes other writers of the same index from moving their files."""
         return one_at_a_time(self.path.with_name(f".{self.path.name}.moving"))
 
     def _finish_moves(self, parts: Sequence[Path]) -> None:
-        """Removes those copies that a killed writer moved, or was to remove, and that the index does not refer to."""
+        """Removes those copies that a writer moved, or was to replace, and that the index does not refer to."""
         try:
             names = json.loads(parts[-1].read_text())
         except (OSError, ValueError):
-            return  # It was killed before it moved anything.
+            return  # It ended before it moved anything.
         with self._moving():
             current = _copies_of(self.path)
             for unused in map(self.path.with_name, names):

@@ -103,7 +103,8 @@ def interrupt(world: World, number: int, steps: Steps, twice: bool = False) -> E
 
 def complaint_about_interruption(ended: Ended, number: int, line: str, twice: bool = False) -> str | None:
     """Returns what is wrong with how a command ended by a signal."""
-    if ended.code != 128 + number:
+    # A shell says 128 and the number of a signal that ends a process without its handler, as late as that is gone.
+    if ended.code != 128 + number and not (twice and ended.code == -number):
         return f"exit code {ended.code}: {ended.err[-1000:]}"
     for word in ("Traceback", "leaked", "Exception ignored"):
         if word in ended.err:
@@ -116,9 +117,10 @@ def fill_disk(world: World, shares: tuple[float, ...]) -> Counts:
     counts = Counts()
     world.measure()
     size = _disk_usage(world.run)
+    world.begin()
+    least = _disk_usage(world.run)
     for share in shares:
-        world.begin()
-        with mounted(world.run, 4096 * int(share * size / 4096)) as enlarge:
+        with mounted(world.run, 4096 * int((least + share * size) / 4096)) as enlarge:
             world.begin()
             ended = [each.wait() for each in world.start()]
             if set(codes := [each.code for each in ended]) == {0}:
@@ -140,7 +142,7 @@ def fill_disk(world: World, shares: tuple[float, ...]) -> Counts:
 
 
 def _disk_usage(folder: Path) -> int:
-    return sum(-(-path.lstat().st_size // 4096) * 4096 if path.is_file() else 4096 for path in folder.rglob("*"))
+    return sum(-(-path.stat().st_size // 4096) * 4096 for path in folder.rglob("*") if path.is_file())
 
 
 @contextmanager
@@ -177,6 +179,11 @@ def remove_folder(world: World, shares: tuple[float, ...]) -> Counts:
         world.begin()
         running = world.start(Steps(1 + int(share * (number - 1)), "stop"))
         assert running[0].wait_until_stopped()
+        if world.is_complete:
+            counts["removed when complete"] += 1
+            running[0].signal(signal.SIGCONT)
+            assert {each.wait().code for each in running} == {0}
+            continue
         kept = {name: (world.run / name) for name in world.writer.strangers if name.startswith(f"{world.writer.out}/")}
         shutil.rmtree(world.run / world.writer.out, ignore_errors=True)
         running[0].signal(signal.SIGCONT)

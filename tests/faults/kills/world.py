@@ -123,11 +123,20 @@ class World:
         first = self.server.fork(self.writer.calls[0], steps, log=log)
         return [first, *(self.server.fork(call, group=first.group) for call in self.writer.calls[1:])]
 
-    def finish(self) -> list[Ended]:
-        """Lets the commands come to their end."""
-        ended = [each.wait() for each in self.start()]
+    def finish(self, real: bool = False) -> list[Ended]:
+        """Lets the commands come to their end; as real ones, if what they do before their setup is to be finished."""
+        if real and self.writer.calls[0].setup:
+            ended = [each.wait() for each in map(self.server.command, self.writer.calls)]
+        else:
+            ended = [each.wait() for each in self.start()]
         assert [each.code for each in ended] == [0] * len(ended), [each.err for each in ended]
         return ended
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the folder holds the result of an undisturbed run, maybe beside what is left of the run."""
+        found = self.state()
+        return all(found.get(name) == each for name, each in self.whole.items() if not _hidden(name))
 
     @property
     def has_begun(self) -> bool:
