@@ -111,7 +111,7 @@ def test_archives_become_a_bank_in_the_release_layout(download, tmp_path, recipe
     composes(recipe_dict, bank)
 
 
-@pytest.mark.skipif(not find_program(), reason="no program 7-Zip")
+@pytest.mark.skipif(not find_program(), reason="needs the program 7-Zip, which tools/run_tests.sh fetches")
 def test_the_program_unpacks_the_same(download, tmp_path):
     (bank,) = banks(download("fc-segments", YES, unpack_with="7z").out)
     assert unpacked(tmp_path / "out") == MEMBERS

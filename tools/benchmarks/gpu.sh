@@ -16,7 +16,7 @@ while [ $# -gt 0 ]; do
         [ $# -ge 2 ] || { echo "gpu.sh: $1 needs a value" >&2; exit 2; }
         printf -v "${1#--}" '%s' "$2"
         shift 2 ;;
-    --dry-run) options=(--device cpu --size dry --batch 2 --largest 2 --rounds 1); shift ;;
+    --dry-run) options=(--device cpu --size dry --batch 2 --largest 2 --many 2 --rounds 1); shift ;;
     --) shift; break ;;
     *) sed -n '4,5s/^# *//p' "$0" >&2; echo "gpu.sh: unknown argument $1" >&2; exit 2 ;;
     esac

@@ -32,13 +32,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from sos_mm import __version__
 from sos_mm.atomic import write_atomic
 
-# Config, sampling steps, members, and what it is called.
-PREDICTIONS = (
+# Config, sampling steps, members (None: those of `--many`), and what it is called.
+PREDICTIONS: tuple[tuple[str, int | None, int | None, str], ...] = (
     ("_1step", 1, 1, "one step, Stable Diffusion's VAE"),
     ("_1step_tiny-vae", 1, 1, "one step, tiny autoencoder"),
     ("_light", 1, 1, "one step, pruned, light decoder"),
     ("", 4, 1, "4 steps"),
-    ("", 10, 10, "10 steps for each of 10 members"),
+    ("", None, None, "{many} steps for each of {many} members"),
 )
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 
@@ -51,6 +51,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu is for dry runs")
     parser.add_argument("--batch", type=int, default=8, help="images in a batch (default: 8)")
     parser.add_argument("--largest", type=int, default=BATCHES[-1], help="batch of those that grow (default: 64)")
+    parser.add_argument("--many", type=int, default=10, help="steps and members of the longest one (default: 10)")
     parser.add_argument("--rounds", type=int, default=5, help="the fastest of so many counts (default: 5)")
     parser.add_argument("--seconds", type=float, default=420, help="after which nothing new is begun (default: 420)")
     args = parser.parse_args()
@@ -101,16 +102,16 @@ def facts_of(args: argparse.Namespace) -> dict:
         ),
         size=args.size,
         pixels=SIZES[args.size][0],
-        precision="bf16 autocast over float32 weights; the VAE's encoder in float32",
+        precision="bf16 autocast over float32 weights; the VAE's encoder in float32" if gpu else "float32",
         batch=args.batch,
         rounds=args.rounds,
     )
 
 
 def matrix_rate(device: str) -> float:
-    """Returns the FLOP per second of a product of two large square bf16 matrices."""
-    side = 8192 if device == "cuda" else 256
-    matrix = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    """Returns the FLOP per second of a product of two large square matrices, bf16 on a GPU."""
+    side, dtype = (8192, torch.bfloat16) if device == "cuda" else (512, torch.float32)
+    matrix = torch.randn(side, side, device=device, dtype=dtype)
     (seconds,) = fastest(5, lambda: matrix @ matrix)
     return 2 * side**3 / seconds
 
@@ -151,6 +152,11 @@ def peak_memory(device: str) -> float | None:
     return round(peak, 2)
 
 
+def half_precision(device: str) -> torch.autocast:
+    """Returns the context of computing in bf16, which is that of float32 on a CPU, where bf16 may be far slower."""
+    return torch.autocast(device, torch.bfloat16, enabled=device == "cuda")
+
+
 def measure_prediction(
     model: nn.Module, args: argparse.Namespace, batch: int, steps: int, members: int, rates: dict
 ) -> dict:
@@ -159,7 +165,7 @@ def measure_prediction(
     images, samples = image.repeat(batch, 1, 1, 1), samples * batch
     settings = dict(num_inference_steps=steps, ensemble_size=members)
     peak_memory(args.device)
-    with torch.no_grad(), torch.autocast(args.device, torch.bfloat16):
+    with torch.no_grad(), half_precision(args.device):
         with FlopCounterMode(display=False) as counter:
             model.predict(images, samples, settings)
         (seconds,) = fastest(args.rounds, lambda: model.predict(images, samples, settings))
@@ -180,7 +186,7 @@ def measure_training(model: nn.Module, args: argparse.Namespace, batch: int, bes
     image, samples = inputs_of(args.size, args.device)
     images, samples = image.repeat(batch, 1, 1, 1), samples * batch
     peak_memory(args.device)
-    with tempfile.TemporaryDirectory() as folder, torch.autocast(args.device, torch.bfloat16):
+    with tempfile.TemporaryDirectory() as folder, half_precision(args.device):
         calls = training_steps(model, images, samples, Path(folder))
         ours, *others = fastest(args.rounds, *(calls if beside else calls[:1]))
     model.zero_grad(set_to_none=True)
@@ -225,7 +231,8 @@ def measure_config(report: Report, args: argparse.Namespace, config: str, model:
 
     for name, steps, members, title in PREDICTIONS:
         if name == config:
-            report.add(title, partial(predict, args.batch, steps, members))
+            settings = (steps or args.many, members or args.many)
+            report.add(title.format(many=args.many), partial(predict, args.batch, *settings))
     if config == "_1step":
         report.add("one step, growing batches", lambda: growing(args.largest, predict))
     if config == "":

@@ -23,6 +23,7 @@ from sos_mm.cutouts.hypotheses import Hypothesis
 from sos_mm.cutouts.photographs import Photograph, chunks, find_photographs, read_each
 from sos_mm.cutouts.writing import KINDS, CutoutWriter
 from sos_mm.engine.checkpoints import load_weights, read_checkpoint, safe_loading
+from sos_mm.engine.config_errors import naming_settings
 from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.errors import ErrorCollector
 from sos_mm.saliency.data.transforms import LoadAuxiliaryImage, LoadSaliencyImage, LoadSaliencyMask
@@ -84,7 +85,8 @@ class SODInferencer:
     Raises:
         FileNotFoundError: If the config or the checkpoint does not exist.
         UnsafeCheckpointError: If the checkpoint contains anything but weights and a training's state.
-        ValueError: If no config is given and the checkpoint holds none or is not trusted, or a setting is unknown.
+        ValueError: If no config is given and the checkpoint holds none or is not trusted, or a setting is unknown or
+            wrong (names it).
         RuntimeError: If the checkpoint is of another architecture; names the parts that differ.
 
     Example:
@@ -107,7 +109,8 @@ class SODInferencer:
             config.model.test_cfg = present_names(config.model.get("test_cfg") or {}, RENAMED_TEST_CFG, "test_cfg.")
             config.merge_from_dict({"model.test_cfg": present_names(test_cfg, RENAMED_TEST_CFG, "test_cfg.")})
         leave_out_pretrained(config.model)
-        with safe_loading(), DefaultScope.overwrite_default_scope(config.get("default_scope", "mmseg")):
+        scope = DefaultScope.overwrite_default_scope(config.get("default_scope", "mmseg"))
+        with safe_loading(), scope, naming_settings(config):
             self.model = MODELS.build(config.model)
             self.pipeline = _pipeline_for_arrays(config)
         load_weights(self.model, weights)
