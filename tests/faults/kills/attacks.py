@@ -58,7 +58,7 @@ def _killed(world: World, kind: str, share: float, of: float, counts: Counts) ->
     if kind == "time":
         running = world.start()
         _wait(running, share * of * world.seconds)
-        if met := all(each.state not in ("Z", "") for each in running):
+        if met := any(each.state not in ("Z", "") for each in running):
             running[0].kill()
     else:
         workers = kind == "step of a worker"
