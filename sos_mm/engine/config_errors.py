@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from traceback import walk_tb
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.registry import build_from_cfg
 
 # These say themselves what is wrong.
@@ -15,7 +16,7 @@ _UNREGISTERED = re.compile(r"'?(\S+) is not in the (\S+(?: \S+)*?) registry")
 
 
 @contextmanager
-def naming_settings(config: Mapping[str, Any]) -> Iterator[None]:
+def naming_settings(config: Config) -> Iterator[None]:
     """Raises a ValueError that names the setting where a part of a config cannot be built.
 
     Args:
@@ -29,7 +30,6 @@ def naming_settings(config: Mapping[str, Any]) -> Iterator[None]:
     except _CLEAR:
         raise
     except Exception as error:
-        # mmengine's `Config` is no mapping.
         raise ValueError(_explained(error, dict(config.items()))) from error
 
 
