@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 # Module -> the public names that it defines. Configs use these names: add, never remove.
 _MODULES = {
     "sos_mm.segments": "MixedBank Segment SegmentBank build_bank",
-    "sos_mm.cutouts": "CutRules CutoutWriter OnnxCutter cut_out cut_segments",
+    "sos_mm.cutouts": "CutRules CutoutWriter Hypothesis OnnxCutter cut_out cut_segments find_hypotheses",
     "sos_mm.composition": "Layout Placement PhotoBackgrounds Scene SceneObject StructuredLayout compose",
     "sos_mm.synthesis": "Recipe synthesize",
     "sos_mm.saliency": (
@@ -20,7 +20,7 @@ _MODULES = {
         "LoadSaliencyImage LoadSaliencyMask MaskDecoder MultiModalPreprocessor PackSaliencyInputs PlainCrossAttention "
         "ReleasedFusion ResizeSaliency SODInferencer SODMetric SaliencyDataset SaliencyMSELoss SaliencyTTAModel "
         "SaliencyVisualizationHook SalientBranchHead SalientBranchSegmentor SalientEncoder SaveSaliencyHook "
-        "SpaceToDepthCodec StableDiffusionVAE StructureLoss"
+        "SpaceToDepthCodec StableDiffusionVAE StructureLoss TinyAutoencoder"
     ),
     "sos_mm.augmentation": "SegmentPaste WordSafeTransform",
     "sos_mm.detection": (

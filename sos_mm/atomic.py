@@ -2,12 +2,18 @@
 
 import errno
 import os
+import re
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
 from sos_mm.checks import require_posix
+from sos_mm.locks import lock_file
+
+# What a file system answers that has no locks.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextmanager
@@ -18,7 +24,9 @@ def atomic_path(path: str | Path, temporary: str | Path | None = None) -> Iterat
 
     Args:
         path: The file; its folder must exist.
-        temporary: The temporary path, on the same disk; None uses a name of this process beside the file.
+        temporary: The temporary path, on the same disk, which no other process uses; None uses ``.NAME.part`` beside
+            the file, so that what a killed process leaves of it is written over by the next one. Of two processes that
+            write the same file at once, the second one uses a name of its own.
 
     Raises:
         OSError: If the file cannot be written.
@@ -26,13 +34,33 @@ def atomic_path(path: str | Path, temporary: str | Path | None = None) -> Iterat
     """
     require_posix("Writing files completely or not at all")
     path = Path(path)
-    part = Path(temporary or path.with_name(f".{path.name}.part-{os.getpid()}"))
+    with nullcontext(Path(temporary)) if temporary else _part_of(path) as part:
+        try:
+            yield part
+            sync(part)
+            os.replace(part, path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _part_of(path: Path) -> Iterator[Path]:
+    """Yields the temporary path of a file, locked against other processes, and empty."""
+    part = path.with_name(f".{path.name}.part")
     try:
-        yield part
-        sync(part)
-        os.replace(part, path)
-    finally:
+        lock = lock_file(part)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
         part.unlink(missing_ok=True)
+        lock = None
+    if lock is None:
+        yield part.with_name(f"{part.name}-{os.getpid()}")
+        return
+    with lock:
+        lock.truncate(0)
+        yield part
 
 
 @contextmanager
@@ -57,9 +85,36 @@ def sync(path: str | Path) -> None:
         os.close(descriptor)
 
 
+def remove_work(folder: Path, own: re.Pattern[str]) -> None:
+    """Removes what a run kept in its folder until it was complete, and the folder if nothing else is in it.
+
+    Args:
+        folder: The folder, which need not exist.
+        own: Pattern of the names that runs write there; files and folders of other names stay.
+    """
+    try:
+        for path in folder.iterdir():
+            if not own.fullmatch(path.name):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        folder.rmdir()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
 @contextmanager
-def explaining_full_disk(out: Path) -> Iterator[None]:
+def explaining_full_disk(out: Path, kept: str = "Finished shards") -> Iterator[None]:
     """Adds the remedy to the error of a full disk.
+
+    Args:
+        out: Where is written.
+        kept: What the next run goes on from; nothing if it is empty.
 
     Raises:
         OSError: If the disk is full; other errors are not changed.
@@ -69,8 +124,6 @@ def explaining_full_disk(out: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise OSError(
-            error.errno,
-            f"The disk of {out} is full ({error.strerror}). Finished shards are kept: make room and run the same "
-            "command again, which goes on from there",
-        ) from error
+        remedy = "make room and run the same command again"
+        told = f"{kept} are kept: {remedy}, which goes on from there" if kept else remedy.capitalize()
+        raise OSError(error.errno, f"The disk of {out} is full ({error.strerror}). {told}") from error

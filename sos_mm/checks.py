@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
 from difflib import get_close_matches
 from importlib import import_module
 from numbers import Integral, Real
@@ -141,6 +142,21 @@ def check_boolean(name: str, value: bool) -> None:
     """Raises ValueError unless ``value`` is True or False: a text such as 'no' would count as true."""
     if not isinstance(value, bool):
         raise ValueError(f"`{name}` must be true or false, but got {value!r}.")
+
+
+def check_text(name: str, value: str) -> None:
+    """Raises ValueError unless ``value`` is a text, which may be empty."""
+    if not isinstance(value, str):
+        raise ValueError(f"`{name}` must be a text, but got {value!r}.")
+
+
+def check_fields(name: str, config: Mapping[str, Any], cls: type) -> None:
+    """Raises ValueError, with the nearest field, unless ``config`` is a dict whose keys are fields of a dataclass."""
+    if not isinstance(config, Mapping):
+        raise ValueError(f"`{name}` must be a dict, but got {config!r}.")
+    known = [each.name for each in fields(cls)]
+    for key in config:
+        check_choice(f"key of {name}", key, known)
 
 
 def check_names(name: str, value: Collection[str]) -> None:

@@ -57,6 +57,14 @@ CLASSIC = Lineage("classic", _ORIGINALS)
 _CLASSIC_TORCH = "<2.2"
 
 
+def installed_version(distribution: str) -> str | None:
+    """Returns the version of an installed distribution, or None."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
 def find_lineage() -> Lineage:
     """Finds the lineage that is installed.
 

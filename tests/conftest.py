@@ -1,6 +1,7 @@
 """Small real things that tests are made of. Imports no torch: some tests run where there is none."""
 
 import json
+import logging
 import sys
 
 import cv2
@@ -37,11 +38,18 @@ def write_rgba(path, rgba: np.ndarray) -> None:
 
 
 @pytest.fixture(autouse=True)
-def default_scope():
-    """Leaves mmengine's default scope unset, as a new process has it; runners set theirs for good."""
+def fresh_mmengine():
+    """Leaves mmengine's default scope and loggers unset, as a new process has them; runners set theirs for good."""
     yield
     if "mmengine.registry" in sys.modules:
         sys.modules["mmengine.registry"].DefaultScope._instance_dict.clear()
+    if "mmengine.logging" in sys.modules:
+        loggers = sys.modules["mmengine.logging"].MMLogger._instance_dict
+        # What still holds a logger writes on: not to the stream of a test's capture, which is closed by now.
+        for handler in [handler for logger in loggers.values() for handler in logger.handlers]:
+            if type(handler) is logging.StreamHandler:
+                handler.stream = sys.stdout
+        loggers.clear()
 
 
 @pytest.fixture

@@ -57,6 +57,7 @@ LEAVES = {
     "errors",
     "image_header",
     "images",
+    "locks",
     "page",
     "registry",
     "seeding",
@@ -108,8 +109,15 @@ def test_import_is_light():
     assert python(f"import sys; before = set(sys.modules); import sos_mm; print({others})") == "{'sos_mm'}"
 
 
+def test_numpy_side_never_imports_torch():
+    importing = "importlib.import_module('sos_mm.' + room); print(room) if 'torch' in sys.modules else None"
+    assert python(f"import importlib, sys\nfor room in {WITHOUT_TORCH}: {importing}") == ""
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("room", WITHOUT_TORCH)
-def test_numpy_side_never_imports_torch(room):
+def test_each_room_of_the_numpy_side_is_imported_on_its_own(room):
+    """Whatever is imported first: no room needs that another one was imported before."""
     assert python(f"import sos_mm.{room}, sys; print('torch' in sys.modules)") == "False"
 
 

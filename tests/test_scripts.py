@@ -57,6 +57,7 @@ class Scripts:
             "HOME": str(self.home),
             "SOS_MM_PYTHON": str(self.python),
             "SOS_MM_U2NETP": "x",
+            "SOS_MM_7ZIP": "x",
         }
         env = {key: value for key, value in {**known, **environment}.items() if value is not None}
         command = ["bash", str(script), *arguments]

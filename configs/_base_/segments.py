@@ -1,10 +1,6 @@
-# A bank of drawn segments: COCO's categories, prompts from templates, two cutters that must agree.
+_base_ = "cut_out.py"
+# A bank of drawn segments: COCO's categories, prompts from templates.
 categories = "coco"
 prompts = dict(type="templates", per_category=20)
 images_per_prompt = 3
 batch_size = 4
-shard_size = 96
-cutter = dict(type="OnnxCutter", path="weights/vit_s_focus.onnx")
-second_cutter = dict(type="OnnxCutter", path="weights/u2netp.onnx")
-filters = dict(agreement=0.85, components=1, margin=1, area=(0.02, 0.9), soft=0.3, duplicates=4)
-keep_rejected = False

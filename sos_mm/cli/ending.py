@@ -100,21 +100,24 @@ def _end(line: str, signalled: KeyboardInterrupt) -> NoReturn:
 def ended_by_signals() -> Iterator[None]:
     """Raises KeyboardInterrupt at the first Ctrl-C or SIGTERM, and ends the process at once at the second.
 
-    Child processes that inherit these handlers react to signals as without them.
+    The second one may come after the block too, since what then ends may take its time. Child processes that inherit
+    these handlers react to signals as without them.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    own, signals = os.getpid(), (signal.SIGINT, signal.SIGTERM)
+    own, signals, interrupted = os.getpid(), (signal.SIGINT, signal.SIGTERM), False
 
     def end_at_once(number: int, _) -> None:
         os._exit(_INTERRUPTED + number)
 
     def interrupt(number: int, _) -> None:
+        nonlocal interrupted
         if os.getpid() != own:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
+        interrupted = True
         for each in signals:
             signal.signal(each, end_at_once)
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
@@ -129,5 +132,5 @@ def ended_by_signals() -> Iterator[None]:
         yield
     finally:
         for each, handler in before.items():
-            if handler in defaults:
+            if handler in defaults and not interrupted:
                 signal.signal(each, handler)

@@ -3,12 +3,11 @@
 import argparse
 import importlib
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 
 import sos_mm
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
-from sos_mm.compat import check_openmmlab, find_lineage
+from sos_mm.compat import check_openmmlab, find_lineage, installed_version
 
 DISTRIBUTIONS = [
     *("numpy", "opencv-python", "scikit-image", "torch", "torchvision", "diffusers", "transformers", "timm"),
@@ -71,14 +70,6 @@ PARTS: dict[str, list[Callable[[], object]]] = {
 }
 
 
-def installed_version(distribution: str) -> str:
-    """Returns the version of a distribution, or a dash."""
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "-"
-
-
 def state(checks: list[Callable[[], object]]) -> str:
     """Returns the error of the first check that fails, or 'ready'."""
     for check in checks:
@@ -109,7 +100,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         print(f"OpenMMLab lineage: {error}")
     print("\nPackages")
     for distribution in DISTRIBUTIONS:
-        print(f"  {distribution:<22}{installed_version(distribution)}")
+        print(f"  {distribution:<22}{installed_version(distribution) or '-'}")
     print("\nParts")
     for part, checks in PARTS.items():
         print(f"  {part}: {state(checks)}")

@@ -49,7 +49,7 @@ def read_options(pairs: list[str]) -> dict[str, Any]:
     return options
 
 
-@command("interrupted: nothing was written, and what was there is as it was")
+@command("interrupted: the index is as it was, or complete; the same command makes it again")
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Writes the index and prints what was left out."""
     args = parse_args(argv, prog)

@@ -25,13 +25,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from sos_mm.atomic import write_atomic
-from sos_mm.checks import check_choice
+from sos_mm.atomic import explaining_full_disk, write_atomic
+from sos_mm.checks import check_choice, writable_folder
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
 from sos_mm.errors import BROKEN
 from sos_mm.formats.composed import recipe_has
 from sos_mm.formats.records import Record
+from sos_mm.locks import sole_run
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.checking import Report, check_expressions, keep_true
 from sos_mm.referring.exporting import OUTPUTS, Exporter, summarize
@@ -93,7 +94,12 @@ def open_images(args: argparse.Namespace) -> AnnotatedImages:
 
 
 def refer(args: argparse.Namespace) -> None:
-    """Writes the expressions, the files of ``--outputs`` and a summary."""
+    """Writes the expressions, the files of ``--outputs`` and a summary.
+
+    Raises:
+        FileExistsError: If another run is writing to the folder, or the file of expressions is part of a data set.
+        OSError: If the disk is full; finished lines are kept.
+    """
     for each in args.outputs:
         check_choice("outputs", each, OUTPUTS)
     captions = CaptionWriter(build_counter(args.tokenizer), args.tokens)
@@ -104,6 +110,20 @@ def refer(args: argparse.Namespace) -> None:
             f"{path} is part of the data set, by its recipe: name another folder as --out, and give this file as "
             "--expressions to make other files of it."
         )
+    folder = writable_folder(args.out, f"The folder of {LINES}")
+    with explaining_full_disk(folder, kept="Finished lines"), sole_run(folder, f".{LINES}.lock"):
+        _write_all(args, images, captions, report, express)
+
+
+def _write_all(
+    args: argparse.Namespace,
+    images: AnnotatedImages,
+    captions: CaptionWriter,
+    report: Report,
+    express: Callable[[int, AnnotatedImage], list[ReferringExpression]],
+) -> None:
+    """Writes the files of a run that is alone in its folder."""
+    path = args.out / LINES
 
     def make(start: int) -> Iterator[Record]:
         with progress_bar(images.numbered(start), total=max(len(images) - start, 0), unit="images") as bar:

@@ -16,7 +16,7 @@ from mmengine.config import Config
 
 from sos_mm.cli.ending import command, refusals
 from sos_mm.cli.parsing import new_parser
-from sos_mm.engine.launch import add_common_arguments, build_trained, load_config, start_processes
+from sos_mm.engine.launch import add_common_arguments, around_building, build_trained, load_config, start_processes
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
@@ -58,9 +58,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         folder = str(Path(args.show_dir).absolute())
         hooks.append(dict(type="sos_mm.SaliencyVisualizationHook", number=None, folder=folder))
     config.custom_hooks = hooks
-    if args.tta:
-        augment(config)
     with refusals():
+        if args.tta:
+            augment(config)
         start_processes(config)
         runner = build_trained(config, args.checkpoint)
+    around_building(runner, refusals())
     runner.test()

@@ -12,9 +12,9 @@ import torch
 
 from sos_mm.cli.ending import command, refusals
 from sos_mm.cli.parsing import new_parser
-from sos_mm.engine.checkpoints import UnsafeCheckpointError, safe_loading
+from sos_mm.engine.checkpoints import CheckpointError, safe_loading
 from sos_mm.engine.hooks import MatchingCheckpointHook
-from sos_mm.engine.launch import add_common_arguments, build_runner, load_config, start_processes
+from sos_mm.engine.launch import add_common_arguments, around_building, build_runner, load_config, start_processes
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
@@ -66,7 +66,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             start_processes(config)
             runner = build_runner(config)
         runner.register_hook(MatchingCheckpointHook())
+        around_building(runner, refusals())
         runner.load_or_resume = refusals()(runner.load_or_resume)
         # Those of `init_cfg` are read earlier, and a teacher's later.
-        with refusals((UnsafeCheckpointError,)):
+        with refusals((CheckpointError,)):
             runner.train()

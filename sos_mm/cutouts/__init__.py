@@ -3,6 +3,7 @@
 from sos_mm.cutouts.cutting import CutRules, cut_segments
 from sos_mm.cutouts.factory import build_cutter, register_cutter
 from sos_mm.cutouts.foreground import cut_out, estimate_foreground
+from sos_mm.cutouts.hypotheses import Hypothesis, find_hypotheses
 from sos_mm.cutouts.onnx_cutter import OnnxCutter
 from sos_mm.cutouts.photographs import Photograph, find_photographs
 from sos_mm.cutouts.writing import CutoutWriter
@@ -10,12 +11,14 @@ from sos_mm.cutouts.writing import CutoutWriter
 __all__ = [
     "CutRules",
     "CutoutWriter",
+    "Hypothesis",
     "OnnxCutter",
     "Photograph",
     "build_cutter",
     "cut_out",
     "cut_segments",
     "estimate_foreground",
+    "find_hypotheses",
     "find_photographs",
     "register_cutter",
 ]

@@ -1,5 +1,6 @@
 """Writes the results of cutting out: saliency maps, cut-outs, and overlays for inspection."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from sos_mm.atomic import write_atomic
 from sos_mm.checks import check_choice, writable_folder
 from sos_mm.cutouts.foreground import cut_out
+from sos_mm.cutouts.hypotheses import Hypothesis
 from sos_mm.cutouts.photographs import Video
 
 KINDS = ("saliency", "cutout", "overlay", "uncertainty")
@@ -17,6 +19,9 @@ _TINT = np.array([255, 64, 64], np.float32)
 
 class CutoutWriter:
     """Writes a folder of PNG files for each kind: ``<out>/<kind>/<name>.png``.
+
+    Of several hypotheses it writes ``<out>/hypotheses/<kind>/<name>/<1, 2, ...>.png``, the largest share first, and
+    their shares, ``<out>/hypotheses/shares/<name>.json``.
 
     Args:
         out: The folder; created if it does not exist.
@@ -34,7 +39,14 @@ class CutoutWriter:
         self.kinds = tuple(kinds)
         self.out = writable_folder(out, "The output folder")
 
-    def write(self, name: str, image: np.ndarray, alpha: np.ndarray, uncertainty: np.ndarray | None = None) -> None:
+    def write(
+        self,
+        name: str,
+        image: np.ndarray,
+        alpha: np.ndarray,
+        uncertainty: np.ndarray | None = None,
+        hypotheses: Sequence[Hypothesis] = (),
+    ) -> None:
         """Writes the files of one image.
 
         Args:
@@ -42,18 +54,27 @@ class CutoutWriter:
             image: (H, W, 3) uint8 RGB.
             alpha: (H, W) uint8.
             uncertainty: (H, W) float in [0, 1].
+            hypotheses: Several masks of what is salient.
         """
-        if "saliency" in self.kinds:
-            self._save("saliency", name, alpha)
-        if "cutout" in self.kinds:
-            self._save("cutout", name, cv2.cvtColor(cut_out(image, alpha), cv2.COLOR_RGBA2BGRA))
-        if "overlay" in self.kinds:
-            self._save("overlay", name, cv2.cvtColor(overlay(image, alpha), cv2.COLOR_RGB2BGR))
+        self._write_map(self.out, name, image, alpha)
         if "uncertainty" in self.kinds and uncertainty is not None:
-            self._save("uncertainty", name, np.rint(np.clip(uncertainty, 0, 1) * 255).astype(np.uint8))
+            grey = np.rint(np.clip(uncertainty, 0, 1) * 255).astype(np.uint8)
+            save_png(self.out / "uncertainty" / f"{name}.png", grey)
+        for number, each in enumerate(hypotheses, 1):
+            self._write_map(self.out / "hypotheses", f"{name}/{number}", image, each.alpha)
+        if hypotheses:
+            path = self.out / "hypotheses/shares" / f"{name}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, json.dumps({"shares": [each.share for each in hypotheses]}).encode())
 
-    def _save(self, kind: str, name: str, picture: np.ndarray) -> None:
-        save_png(self.out / kind / f"{name}.png", picture)
+    def _write_map(self, folder: Path, name: str, image: np.ndarray, alpha: np.ndarray) -> None:
+        """Writes the kinds of files that follow from one alpha."""
+        if "saliency" in self.kinds:
+            save_png(folder / "saliency" / f"{name}.png", alpha)
+        if "cutout" in self.kinds:
+            save_png(folder / "cutout" / f"{name}.png", cv2.cvtColor(cut_out(image, alpha), cv2.COLOR_RGBA2BGRA))
+        if "overlay" in self.kinds:
+            save_png(folder / "overlay" / f"{name}.png", cv2.cvtColor(overlay(image, alpha), cv2.COLOR_RGB2BGR))
 
 
 def save_png(path: Path, image: np.ndarray) -> None:

@@ -37,7 +37,11 @@ _OWN_STATISTICS = ("min", "max", "current", "mean")
 _torch_load = torch.load
 
 
-class UnsafeCheckpointError(ValueError):
+class CheckpointError(ValueError):
+    """A file is no checkpoint that can be read."""
+
+
+class UnsafeCheckpointError(CheckpointError):
     """A checkpoint contains something other than tensors, plain containers and mmengine's state of a training."""
 
 
@@ -75,12 +79,12 @@ def weights_of(checkpoint: object, path: str | Path = "") -> dict[str, Any]:
     """Returns the weights of a checkpoint: its ``state_dict``, or itself if it has none.
 
     Raises:
-        ValueError: If it is not a dict of tensors.
+        CheckpointError: If it is not a dict of tensors.
     """
     weights = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, dict) else checkpoint
     if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
         where = f" {path}" if str(path) else ""
-        raise ValueError(
+        raise CheckpointError(
             f"The checkpoint{where} must be a dict with the weights under `state_dict`, but holds a "
             f"{type(weights).__name__}{'' if weights is checkpoint else ' there'}."
         )
@@ -108,7 +112,7 @@ def load_safely(f: Any, map_location: Any = None, *_: Any, **options: Any) -> An
 
     Raises:
         UnsafeCheckpointError: If it contains anything that is not in the allow-list.
-        ValueError: If torch cannot read it.
+        CheckpointError: If torch cannot read it.
     """
     name = str(f) if isinstance(f, str | Path) else getattr(f, "name", "The checkpoint")
     _refuse_other_containers(f, name)
@@ -123,11 +127,11 @@ def load_safely(f: Any, map_location: Any = None, *_: Any, **options: Any) -> An
     except (pickle.UnpicklingError, EOFError, KeyError, IndexError, TypeError, AttributeError, UnicodeError) as error:
         raise _refusal(name, error) from error
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f"The checkpoint {name} cannot be read: {str(error).splitlines()[0]}") from error
+        raise CheckpointError(f"The checkpoint {name} cannot be read: {str(error).splitlines()[0]}") from error
     return _without_old_config(loaded, name)
 
 
-def _refusal(name: str, error: Exception) -> ValueError:
+def _refusal(name: str, error: Exception) -> CheckpointError:
     """Returns the exception for a file that the unpickler did not take."""
     text = str(error)
     if found := re.search(r"GLOBAL (\S+)", text) or re.search(r"(?:class|function|but got) (.+)", text):
@@ -136,7 +140,9 @@ def _refusal(name: str, error: Exception) -> ValueError:
             "nor mmengine's state of a training, and could run code. Nothing of it was run. If you trust its source, "
             "save its weights alone from your own script: `torch.save(dict(state_dict=...), FILE)`."
         )
-    return ValueError(f"The checkpoint {name} cannot be read: it is damaged, or not a file that `torch.save` wrote.")
+    return CheckpointError(
+        f"The checkpoint {name} cannot be read: it is damaged, or not a file that `torch.save` wrote."
+    )
 
 
 def _refuse_other_containers(f: Any, name: str) -> None:

@@ -2,18 +2,20 @@
 
 import argparse
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from sos_mm.checks import RENAMED_TEST_CFG, present_names, writable_folder
 from sos_mm.compat import check_openmmlab
 from sos_mm.engine.checkpoints import safe_loading
+from sos_mm.engine.config_errors import naming_settings
 from sos_mm.engine.hooks import DropTokenPositions
 from sos_mm.terminal import log_prints
 
@@ -29,6 +31,11 @@ RUNNER_KEYS = [
 # Modules that print what they are doing, such as "index created!".
 _PRINTING = ("pycocotools.coco", "pycocotools.cocoeval")
 _PRINTING_OF_MMDET = ("mmdet.datasets.api_wrappers.coco_api", "mmdet.datasets.api_wrappers.cocoeval_mp")
+# The methods by which a runner builds what it needs, when it starts to train or to test.
+_BUILDING = (
+    *("build_train_loop", "build_val_loop", "build_test_loop"),
+    *("build_optim_wrapper", "build_param_scheduler", "scale_lr"),
+)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +61,8 @@ def load_config(args: argparse.Namespace) -> Config:
     Raises:
         FileNotFoundError: If there is no such config.
         ValueError: If an override is for a variable that was consumed while the config was loaded (names the setting to
-            override instead), or a key of the config or of an override looks like a misspelt one.
+            override instead), or for a place that the config lacks, or a key of the config or of an override looks like
+            a misspelt one.
         PermissionError: If the work folder cannot be written.
     """
     check_openmmlab("mmengine", "mmcv")
@@ -68,7 +76,10 @@ def load_config(args: argparse.Namespace) -> Config:
     options = named_as_in(config, args.cfg_options or {})
     for key in options:
         check_override(config, key)
-    config.merge_from_dict(options)
+    try:
+        config.merge_from_dict(options)
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"`--cfg-options` does not fit the config: {str(error.args[0]).strip()}") from error
     config.launcher = args.launcher
     config.work_dir = args.work_dir or config.get("work_dir") or f"work_dirs/{Path(args.config).stem}"
     writable_folder(config.work_dir, "The work folder (--work-dir)")
@@ -158,13 +169,23 @@ def build_runner(config: Config) -> Runner:
     """Builds the runner of a config, of its ``runner_type`` if it has one.
 
     The output that pycocotools and mmdet print while they read annotation files and evaluate is sent to their loggers.
+
+    Raises:
+        ValueError: If a part of the config cannot be built; names the setting. Later also where the runner builds what
+            it needs to train or to test.
     """
     log_prints(*_PRINTING, *(_PRINTING_OF_MMDET if config.get("default_scope") == "mmdet" else ()))
-    if "runner_type" not in config:
-        return Runner.from_cfg(config)
-    from mmengine.registry import RUNNERS
+    with naming_settings(config):
+        runner = RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
+    around_building(runner, naming_settings(config))
+    return runner
 
-    return RUNNERS.build(config)
+
+def around_building(runner: Runner, decorator: Callable[[Callable], Callable]) -> None:
+    """Decorates what a runner calls to build loops, optimizers and schedulers when it starts to train or to test."""
+    for name in _BUILDING:
+        if hasattr(runner, name):
+            setattr(runner, name, decorator(getattr(runner, name)))
 
 
 def build_trained(config: Config, checkpoint: str) -> Runner:

@@ -48,11 +48,13 @@ class Member:
         section: Name of the member that holds it; '' if the file's top level is a list.
         offset: Offset of its first character.
         value: The parsed value.
+        listed: Whether it is an element of a list.
     """
 
     section: str
     offset: int
     value: Any
+    listed: bool = False
 
 
 def read_text(path: str | Path) -> str:
@@ -174,7 +176,10 @@ def is_json_lines(text: str) -> bool:
     except json.JSONDecodeError:
         # The first line itself may be invalid.
         return _LINE.search(text) is not None
-    return alone and (bool(rest.strip()) or not re.search(r'"(images|annotations|categories)"\s*:', first))
+    if not alone:
+        # A number or `null`, behind which a document of its own would end.
+        return _LINE.search(rest) is not None
+    return bool(rest.strip()) or not re.search(r'"(images|annotations|categories)"\s*:', first)
 
 
 def read_json(path: str | Path) -> Any:
@@ -341,7 +346,7 @@ def _elements(text: str, start: int, section: str) -> Generator[Member, None, in
         return offset + 1
     while True:
         value, end = _value(text, offset)
-        yield Member(section, offset, value)
+        yield Member(section, offset, value, listed=True)
         offset = _skip(text, end)
         if text[offset : offset + 1] == "]":
             return offset + 1

@@ -1,4 +1,4 @@
-"""Writes annotation files atomically."""
+"""Encodes JSON, and writes annotation files atomically."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,6 +8,16 @@ from typing import Any, TextIO
 
 from sos_mm.atomic import atomic_text
 from sos_mm.checks import writable_folder
+
+
+def readable_json(value: Mapping[str, Any], ascii_only: bool = True) -> bytes:
+    """Encodes a JSON object for people to read: indented, its keys sorted.
+
+    Args:
+        value: The object.
+        ascii_only: Whether other letters are escaped.
+    """
+    return (json.dumps(dict(value), indent=1, sort_keys=True, ensure_ascii=ascii_only) + "\n").encode()
 
 
 def write_json_lines(path: str | Path, records: Iterable[Mapping[str, Any]]) -> int:

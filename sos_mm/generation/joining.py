@@ -5,23 +5,24 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from sos_mm.atomic import atomic_path, write_atomic
-from sos_mm.generation.filters import REASONS, duplicate_places
+from sos_mm.atomic import atomic_path, remove_work, write_atomic
+from sos_mm.compat import installed_version
+from sos_mm.formats.json_writer import readable_json
+from sos_mm.generation.filters import REASONS, UNREADABLE, duplicate_places
 from sos_mm.generation.prompts import DrawingPrompt
-from sos_mm.generation.recipe import DrawingRecipe
-from sos_mm.generation.shards import MANIFEST, WORK, begin, is_intact, locked, move, read_records, shard_folder, to_json
+from sos_mm.generation.recipe import BankRecipe
+from sos_mm.generation.shards import MANIFEST, OWN, WORK, begin, is_intact, locked, move, read_records, shard_folder
 
 # Increased whenever the bytes of a bank for a given recipe and seed change.
-FORMAT = 1
+FORMAT = 2
 SEGMENTS, METADATA, PROVENANCE = "segments", "metadata.json", "provenance.jsonl"
 _LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "opencv-python")
 
 
-def identity_of(recipe: DrawingRecipe, seed: int) -> dict[str, Any]:
+def identity_of(recipe: BankRecipe, seed: int) -> dict[str, Any]:
     """Returns what identifies a bank, as JSON values."""
     return {"format": FORMAT, "recipe_sha256": recipe.sha256, "seed": seed}
 
@@ -29,7 +30,7 @@ def identity_of(recipe: DrawingRecipe, seed: int) -> dict[str, Any]:
 def join_shards(
     out: Path,
     number: int,
-    recipe: DrawingRecipe,
+    recipe: BankRecipe,
     seed: int,
     sources: Mapping[str, Any],
     prompts: Sequence[DrawingPrompt],
@@ -43,7 +44,7 @@ def join_shards(
     with locked(out, "join"):
         if (out / MANIFEST).exists():
             return begin(out, identity_of(recipe, seed))
-        if not all(shard_folder(out, shard).exists() and is_intact(out, shard) for shard in range(number)):
+        if not all(shard_folder(out, shard).exists() and _is_intact(out, shard) for shard in range(number)):
             return None
         repeated = _near_duplicates(out, number, recipe.build_filters().duplicates)
         words: dict[str, dict[str, Any]] = {}
@@ -59,20 +60,20 @@ def join_shards(
                         continue
                     kept[told["category"]] += 1
                     words.setdefault(record["folder"].replace("/", "_", 1), _words(record))
-        write_atomic(out / METADATA, to_json(words))
+        write_atomic(out / METADATA, readable_json(words, ascii_only=False))
         categories = dict.fromkeys(prompt.category for prompt in prompts)
         manifest = {
             **identity_of(recipe, seed),
             "recipe": recipe.to_dict(),
             **sources,
-            "libraries": {name: _version(name) for name in _LIBRARIES},
-            "images": len(prompts) * recipe.images_per_prompt,
+            "libraries": {name: installed_version(name) or "unknown" for name in _LIBRARIES},
+            "images": len(prompts) * recipe.repeats,
             "kept": sum(kept.values()),
             "kept_of": {name: kept[name] for name in categories},
             "rejected": {reason: rejected[reason] for reason in REASONS if rejected[reason]},
         }
-        write_atomic(out / MANIFEST, to_json(manifest))
-    shutil.rmtree(out / WORK, ignore_errors=True)
+        write_atomic(out / MANIFEST, readable_json(manifest, ascii_only=False))
+    remove_work(out / WORK, OWN)
     return manifest
 
 
@@ -101,24 +102,35 @@ def _place(out: Path, shard: int, record: Mapping[str, Any], repeated: bool, kee
     reasons = [*record["reasons"], *(["near-duplicate"] if repeated else [])]
     told: dict[str, Any] = {**record, "reasons": reasons, "file": None}
     if not reasons:
-        told["file"] = f"{SEGMENTS}/{record['folder']}/{record['id']}.png"
+        told["file"] = _kept(record)
         move(out, shard, f"{record['id']}.cutout.png", out / told["file"])
-    elif keep:
-        told["file"] = f"rejected/{reasons[0].replace(' ', '_')}/{record['id']}.png"
+    elif keep and UNREADABLE not in reasons:
+        told["file"] = _rejected(record, reasons[0])
         move(out, shard, f"{record['id']}.drawing.png", out / told["file"])
     return told
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
+def _kept(record: Mapping[str, Any]) -> str:
+    return f"{SEGMENTS}/{record['folder']}/{record['id']}.png"
+
+
+def _rejected(record: Mapping[str, Any], reason: str) -> str:
+    return f"rejected/{reason.replace(' ', '_')}/{record['id']}.png"
+
+
+def _is_intact(out: Path, shard: int) -> bool:
+    """Returns whether the files of a shard are what was written, in the shard or at their places in the bank."""
+
+    def places(record: Mapping[str, Any]) -> dict[str, Path]:
+        rejected = _rejected(record, (record["reasons"] or ["near-duplicate"])[0])
+        return {f"{record['id']}.cutout.png": out / _kept(record), f"{record['id']}.drawing.png": out / rejected}
+
+    return is_intact(out, shard, places)
 
 
 def remove_damaged(out: Path, number: int) -> bool:
     """Removes damaged shards; returns whether there were any."""
-    broken = [shard for shard in range(number) if shard_folder(out, shard).exists() and not is_intact(out, shard)]
+    broken = [shard for shard in range(number) if shard_folder(out, shard).exists() and not _is_intact(out, shard)]
     for shard in broken:
         print(f"shard {shard} is damaged and is made again", file=sys.stderr, flush=True)
         shutil.rmtree(shard_folder(out, shard))

@@ -1,9 +1,8 @@
-"""Makes a bank of drawn segments: prompts, drawing, cutting out, filters; in shards, by any number of processes."""
+"""Makes a bank of drawn segments: prompts, images, cutting out, filters; in shards, by any number of processes."""
 
 import fcntl
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -11,18 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sos_mm.atomic import explaining_full_disk, write_atomic
+from sos_mm.atomic import explaining_full_disk, remove_work, write_atomic
 from sos_mm.checks import check_integer, require_posix
+from sos_mm.digest import sha256_of
 from sos_mm.formats.json_reader import read_json_object
+from sos_mm.formats.json_writer import readable_json
 from sos_mm.generation.drawer import Drawer
 from sos_mm.generation.joining import METADATA, SEGMENTS, identity_of, join_shards, remove_damaged
 from sos_mm.generation.prompts import DrawingPrompt, PromptFile
-from sos_mm.generation.recipe import DrawingRecipe
-from sos_mm.generation.shards import WORK, ShardEntry, begin, claimed, locked, shard_folder, to_json, write_shard
+from sos_mm.generation.recipe import BankRecipe
+from sos_mm.generation.shards import OWN, SOURCES, WORK, ShardEntry, begin, claimed, locked, shard_folder, write_shard
 from sos_mm.terminal import progress_bar
 
 PROMPTS = "prompts.jsonl"
-_SOURCES = "sources.json"
 # How often a shard that reads back otherwise than it was written is made again.
 _REPAIRS = 2
 
@@ -34,7 +34,7 @@ class MakingReport:
     Attributes:
         out: Folder of the bank.
         complete: Whether the bank is complete; otherwise other processes are still working on it.
-        drawn: Number of images that this run drew.
+        drawn: Number of images that this run drew, or read from pairs.
         seconds: Duration of this run.
         kept: Number of segments of the bank.
         rejected: Number of rejected images by reason.
@@ -51,7 +51,7 @@ class MakingReport:
 
     def describe(self) -> str:
         """Formats the results as a few lines of text."""
-        rate = f"{self.drawn} images drawn in {self.seconds:.1f} s" if self.drawn else "nothing drawn in this run"
+        rate = f"{self.drawn} images in {self.seconds:.1f} s" if self.drawn else "nothing was left to do"
         if not self.complete:
             return f"{self.out}: {rate}; other processes are still working on the rest"
         lines = [f"{self.out}: {self.kept} segments ({rate})"]
@@ -101,9 +101,9 @@ class Rank:
 
 
 def make_segments(
-    recipe: DrawingRecipe, out: str | Path, *, seed: int = 0, device: str = "auto", progress: bool = True
+    recipe: BankRecipe, out: str | Path, *, seed: int = 0, device: str = "auto", progress: bool = True
 ) -> MakingReport:
-    """Makes a bank of drawn segments, or resumes one that was interrupted.
+    """Makes a bank of segments that are drawn or cut out of pairs, or resumes one that was interrupted.
 
     Processes that are started with the same arguments share the work: each claims shards, its own ones by ``RANK``
     first. The last one to finish joins the shards. The bytes depend on recipe, seed, models and libraries, and on the
@@ -133,7 +133,7 @@ def make_segments(
         with _released_if_empty(out):
             prompts = planned_prompts(recipe, out, seed)
             drawer = Drawer(recipe, prompts, seed, device)
-            _note_sources(out, drawer.sources)
+            _note_sources(out, {**drawer.sources, PROMPTS: sha256_of(out / PROMPTS)})
             number = -(-drawer.images // recipe.shard_size)
             drawn = 0
             for _ in range(_REPAIRS + 1):
@@ -159,11 +159,11 @@ def _released_if_empty(out: Path) -> Iterator[None]:
                 with suppress(BlockingIOError):
                     fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     (out / PROMPTS).unlink(missing_ok=True)
-                    shutil.rmtree(out / WORK, ignore_errors=True)
+                    remove_work(out / WORK, OWN)
             raise
 
 
-def planned_prompts(recipe: DrawingRecipe, out: Path, seed: int) -> list[DrawingPrompt]:
+def planned_prompts(recipe: BankRecipe, out: Path, seed: int) -> list[DrawingPrompt]:
     """Writes the prompts of a run into its folder, or reads those that are there.
 
     One process writes them, and the others wait: a language model may answer otherwise the next time.
@@ -178,11 +178,11 @@ def planned_prompts(recipe: DrawingRecipe, out: Path, seed: int) -> list[Drawing
 
 
 def _note_sources(out: Path, sources: Mapping[str, Any]) -> None:
-    """Stores what identifies the models, or checks that they are those of the start of the run."""
+    """Stores what identifies the models and prompts, or checks that they are those of the start of the run."""
     with locked(out, "run"):
-        path = out / WORK / _SOURCES
+        path = out / WORK / SOURCES
         if not path.exists():
-            write_atomic(path, to_json(sources))
+            write_atomic(path, readable_json(sources, ascii_only=False))
             return
         before = read_json_object(path, "The list of models of an unfinished bank")
     changed = [name for name in sources if before.get(name) != sources[name]]

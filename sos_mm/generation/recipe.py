@@ -1,86 +1,80 @@
-"""The recipe of a bank of drawn segments: everything that determines its bytes, except the seed."""
+"""Recipes of banks of drawn segments: everything that determines their bytes, except the seed."""
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from inspect import signature
-from typing import Any
+from typing import Any, TypeVar
 
-from sos_mm.checks import check_choice, check_integer
+from sos_mm.checks import check_boolean, check_choice, check_fields, check_integer
 from sos_mm.generation.filters import DrawingFilters
+from sos_mm.generation.pictures import DrawnPictures, PictureSource
 from sos_mm.generation.prompts import PROMPT_SOURCES, DrawingPrompt, check_folders
+from sos_mm.generation.subject_pairs import PairedPictures, SubjectPairs
 from sos_mm.segments.vocabulary import read_vocabulary
 
 MODEL_KEYS = ("source", "licence", "dtype", "offload", "revision", "variant", "pipeline_class", "config", "vae_slicing")
+Recipe = TypeVar("Recipe", bound="BankRecipe")
 
 
-@dataclass(frozen=True)
-class DrawingRecipe:
-    """The settings of a bank of drawn segments: plain values, as a config file holds them.
+@dataclass(frozen=True, kw_only=True)
+class BankRecipe(ABC):
+    """The settings of a bank of segments that are cut out of images of one object, as a config file holds them.
 
     Attributes:
         categories: 'coco', 'lvis', 'objects365', 'ade20k', an annotation file, or a list of names (see
             `sos_mm.segments.vocabulary.read_vocabulary`).
-        model: The text-to-image model: ``source`` (folder in diffusers' layout, ``.safetensors`` file or hub id),
-            ``licence`` (for the provenance; known for some hub ids), ``dtype``, ``offload``, ``revision``, ``variant``,
-            ``pipeline_class`` and ``config`` as `sos_mm.generation.loading.load_pipeline` takes them, and
-            ``vae_slicing`` to decode one image at a time.
-        sampling: Arguments of the pipeline's call, such as ``num_inference_steps``, ``guidance_scale``, ``height``,
-            ``width`` and ``negative_prompt``.
         cutter: The cutter, as `sos_mm.cutouts.build_cutter` takes it.
         second_cutter: A second one, for the filter 'agreement'; None for none.
-        prompts: ``type`` 'templates', 'file' or 'language_model' with the options of `TemplatePrompts`, `PromptFile` or
-            `WrittenPrompts`.
-        images_per_prompt: Number of images of each prompt, each with its own seed.
-        batch_size: Number of images that are drawn at once.
-        shard_size: Number of images in a shard; a run resumes at a shard.
         filters: The fields of `DrawingFilters`.
         text_model: ``source`` and ``dtype`` of a CLIP or SigLIP model for the filters 'similarity' and 'rank'; None for
             none.
-        keep_rejected: Whether to keep the drawn images of rejected segments, in ``rejected/<reason>``.
+        shard_size: Number of images in a shard; a run resumes at a shard.
+        keep_rejected: Whether to keep the images of rejected segments, in ``rejected/<reason>``.
 
     Raises:
         ValueError: If a value is invalid.
     """
 
     categories: Any
-    model: dict[str, Any]
     cutter: dict[str, Any]
-    sampling: dict[str, Any] = field(default_factory=dict)
     second_cutter: dict[str, Any] | None = None
-    prompts: dict[str, Any] = field(default_factory=lambda: {"type": "templates"})
-    images_per_prompt: int = 3
-    batch_size: int = 4
-    shard_size: int = 96
     filters: dict[str, Any] = field(default_factory=dict)
     text_model: dict[str, Any] | None = None
+    shard_size: int = 96
     keep_rejected: bool = False
 
     def __post_init__(self):
-        for name in ("model", "cutter", "sampling", "prompts", "filters"):
-            if not isinstance(getattr(self, name), Mapping):
-                raise ValueError(f"`{name}` must be a dict, but got {getattr(self, name)!r}.")
-        for name, keys in (("model", MODEL_KEYS), ("text_model", ("source", "dtype"))):
-            value = getattr(self, name)
-            for key in value or ():
-                check_choice(f"key of {name}", key, keys)
-            if value is not None and not isinstance(value.get("source"), str):
-                raise ValueError(f"`{name}.source` must be a folder, file or hub id, but got {value.get('source')!r}.")
-        for name, high in (("images_per_prompt", 10**6), ("batch_size", 10**4), ("shard_size", 10**6)):
-            check_integer(name, getattr(self, name), 1, high)
-        PROMPT_SOURCES.check(self.prompts)
+        self._check_dicts("cutter", "filters")
+        if self.text_model is not None:
+            self._check_model("text_model", ("source", "dtype"))
+        check_integer("shard_size", self.shard_size, 1, 10**6)
+        check_boolean("keep_rejected", self.keep_rejected)
         self.build_filters()
 
+    def _check_dicts(self, *names: str) -> None:
+        for name in names:
+            if not isinstance(getattr(self, name), Mapping):
+                raise ValueError(f"`{name}` must be a dict, but got {getattr(self, name)!r}.")
+
+    def _check_model(self, name: str, keys: Sequence[str]) -> None:
+        self._check_dicts(name)
+        value = getattr(self, name)
+        for key in value:
+            check_choice(f"key of {name}", key, keys)
+        if not isinstance(value.get("source"), str):
+            raise ValueError(f"`{name}.source` must be a folder, file or hub id, but got {value.get('source')!r}.")
+
     @classmethod
-    def from_dict(cls, config: Mapping[str, Any]) -> "DrawingRecipe":
+    def from_dict(cls: type[Recipe], config: Mapping[str, Any]) -> Recipe:
         """Builds a recipe from the content of a config file.
 
         Raises:
             ValueError: If a key is unknown (names the nearest one) or missing, or a value is invalid.
         """
-        for key in config:
-            check_choice("key of the recipe", key, [known.name for known in fields(cls)])
+        check_fields("recipe", config, cls)
         for name, parameter in signature(cls).parameters.items():
             if parameter.default is parameter.empty and name not in config:
                 raise ValueError(f"The recipe must have `{name}`, but has only {', '.join(config)}.")
@@ -95,6 +89,11 @@ class DrawingRecipe:
         """Hash of the recipe; equal for recipes that differ only in spelling or order of keys."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
+    @property
+    def repeats(self) -> int:
+        """Number of images of each prompt."""
+        return 1
+
     def build_filters(self) -> DrawingFilters:
         """Builds the filters."""
         return DrawingFilters.from_dict(self.filters)
@@ -104,7 +103,7 @@ class DrawingRecipe:
         return list(read_vocabulary(self.categories))
 
     def write_prompts(self, seed: int) -> list[DrawingPrompt]:
-        """Writes the prompts.
+        """Writes the prompts: the texts of all segments.
 
         Raises:
             FileNotFoundError, ValueError: If categories or prompts are invalid, or there are none.
@@ -116,5 +115,113 @@ class DrawingRecipe:
         check_folders(prompts)
         return prompts
 
+    @abstractmethod
+    def _prompts(self, seed: int) -> Iterator[DrawingPrompt]:
+        """Yields the prompts."""
+
+    @abstractmethod
+    def build_pictures(self, prompts: Sequence[DrawingPrompt], seed: int, device: str) -> PictureSource:
+        """Builds the source of the images: `repeats` of each prompt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawingRecipe(BankRecipe):
+    """The settings of a bank whose images a text-to-image model draws; further ones are those of `BankRecipe`.
+
+    Attributes:
+        model: The text-to-image model: ``source`` (folder in diffusers' layout, ``.safetensors`` file or hub id),
+            ``licence`` (for the provenance; known for some hub ids), ``dtype``, ``offload``, ``revision``, ``variant``,
+            ``pipeline_class`` and ``config`` as `sos_mm.generation.loading.load_pipeline` takes them, and
+            ``vae_slicing`` to decode one image at a time.
+        sampling: Arguments of the pipeline's call, such as ``num_inference_steps``, ``guidance_scale``, ``height``,
+            ``width`` and ``negative_prompt``.
+        prompts: ``type`` 'templates', 'file' or 'language_model' with the options of `TemplatePrompts`, `PromptFile` or
+            `WrittenPrompts`.
+        images_per_prompt: Number of images of each prompt, each with its own seed.
+        batch_size: Number of images that are drawn at once.
+
+    Raises:
+        ValueError: If a value is invalid.
+    """
+
+    model: dict[str, Any]
+    sampling: dict[str, Any] = field(default_factory=dict)
+    prompts: dict[str, Any] = field(default_factory=lambda: {"type": "templates"})
+    images_per_prompt: int = 3
+    batch_size: int = 4
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._check_dicts("model", "sampling", "prompts")
+        self._check_model("model", MODEL_KEYS)
+        for name, high in (("images_per_prompt", 10**6), ("batch_size", 10**4)):
+            check_integer(name, getattr(self, name), 1, high)
+        PROMPT_SOURCES.check(self.prompts)
+
+    @property
+    def repeats(self) -> int:
+        """Number of images of each prompt."""
+        return self.images_per_prompt
+
     def _prompts(self, seed: int) -> Iterator[DrawingPrompt]:
         yield from PROMPT_SOURCES.build(self.prompts).write(self.category_names(), seed)
+
+    def build_pictures(self, prompts: Sequence[DrawingPrompt], seed: int, device: str) -> PictureSource:
+        """Loads the model; raises what `sos_mm.generation.loading.load_pipeline` does."""
+        return DrawnPictures(self, prompts, seed, device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairsRecipe(BankRecipe):
+    """The settings of a bank that is cut out of subject pairs; further ones are those of `BankRecipe`.
+
+    Attributes:
+        pairs: The fields of `SubjectPairs`.
+        categories: As for `BankRecipe`: a row's category is the longest name with which its item ends, such as "chair"
+            for "Eames Lounge Chair"; rows without one are left out. None takes the categories of the files.
+
+    Raises:
+        ValueError: If a value is invalid.
+    """
+
+    pairs: dict[str, Any]
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.subject_pairs()
+
+    def subject_pairs(self) -> SubjectPairs:
+        """Builds the description of the files; raises ValueError for an unknown key, with the nearest one."""
+        check_fields("pairs", self.pairs, SubjectPairs)
+        if "files" not in self.pairs:
+            raise ValueError("`pairs.files` must name Parquet files, but is not given.")
+        return SubjectPairs(**self.pairs)
+
+    def _prompts(self, seed: int) -> Iterator[DrawingPrompt]:
+        paired = self._paired()
+        if not paired.listed:
+            reasons = ", ".join(f"{number} {reason}" for reason, number in paired.left_out.items())
+            raise ValueError(
+                "`pairs.files` must hold pairs of the recipe's categories, but all rows are left out "
+                f"({reasons}): check `categories` and `pairs.least_quality`."
+            )
+        yield from (each.prompt for each in paired.listed)
+
+    def build_pictures(self, prompts: Sequence[DrawingPrompt], seed: int, device: str) -> PictureSource:
+        """Lists the pictures of the files; raises ValueError if they are not those of the prompts."""
+        paired = self._paired()
+        if [each.prompt for each in paired.listed] != list(prompts):
+            raise ValueError("`pairs.files` must be as they were when the run began, but other pairs are there now.")
+        return paired
+
+    def _paired(self) -> PairedPictures:
+        return PairedPictures(self.subject_pairs(), None if self.categories is None else self.category_names())
+
+
+def build_bank_recipe(config: Mapping[str, Any]) -> BankRecipe:
+    """Builds the recipe of a config file: a `PairsRecipe` if it has ``pairs``, else a `DrawingRecipe`.
+
+    Raises:
+        ValueError: As `BankRecipe.from_dict`.
+    """
+    return PairsRecipe.from_dict(config) if "pairs" in config else DrawingRecipe.from_dict(config)

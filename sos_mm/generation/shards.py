@@ -4,8 +4,10 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +16,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sos_mm.atomic import sync, write_atomic
+from sos_mm.atomic import remove_work, sync, write_atomic
 from sos_mm.checks import writable_folder
+from sos_mm.digest import sha256_of
 from sos_mm.formats.json_reader import read_json_object
+from sos_mm.formats.json_writer import readable_json
 
 WORK, MANIFEST = ".drawing", "manifest.json"
+SOURCES = "sources.json"
 _RUN, _RECORDS, _SUMS = "run.json", "records.jsonl", "sums.json"
+# What the folder of an unfinished run holds that is a run's own, and temporary files of killed processes.
+OWN = re.compile(r"\d{6,}(\.partial|\.lock)?|(run|join|users)\.lock|\.?(run|sources)\.json(\.part(-\d+)?)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +67,7 @@ def begin(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
     if (out / MANIFEST).exists():
         manifest = read_json_object(out / MANIFEST, "The manifest of the bank")
         _check_same(out, manifest, identity)
-        shutil.rmtree(out / WORK, ignore_errors=True)
+        remove_work(out / WORK, OWN)
         return manifest
     strangers = sorted(path.name for path in out.iterdir() if path.name != WORK)
     if strangers and not (out / WORK / _RUN).exists():
@@ -74,7 +81,7 @@ def begin(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
             found = read_json_object(out / WORK / _RUN, "The identity of an unfinished bank")
             _check_same(out, found, identity)
         else:
-            write_atomic(out / WORK / _RUN, to_json(identity))
+            write_atomic(out / WORK / _RUN, readable_json(identity, ascii_only=False))
     return None
 
 
@@ -89,9 +96,13 @@ def _check_same(out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) 
 
 @contextmanager
 def locked(out: Path, name: str) -> Iterator[None]:
-    """Holds a lock of a run; waits while another process holds it."""
+    """Holds a lock of a run; waits while another process holds it, and says so."""
     with open(out / WORK / f"{name}.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process that works in {out}", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -133,7 +144,7 @@ def write_shard(out: Path, number: int, entries: Iterable[ShardEntry]) -> None:
     records = b"".join(lines)
     (partial / _RECORDS).write_bytes(records)
     sums[_RECORDS] = hashlib.sha256(records).hexdigest()
-    (partial / _SUMS).write_bytes(to_json(sums))
+    (partial / _SUMS).write_bytes(readable_json(sums, ascii_only=False))
     for path in partial.iterdir():
         sync(path)
     partial.rename(folder)
@@ -152,17 +163,25 @@ def read_records(out: Path, number: int) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, lines)
 
 
-def is_intact(out: Path, number: int) -> bool:
-    """Returns whether a shard holds what was written; its images may have been moved to the bank already."""
+def is_intact(out: Path, number: int, places: Callable[[Mapping[str, Any]], Mapping[str, Path]]) -> bool:
+    """Returns whether a shard holds what was written; its images may have been moved to the bank already.
+
+    Args:
+        out: Folder of the bank.
+        number: The shard.
+        places: Returns where the files of a record may have been moved to, by their names in the shard.
+    """
     folder = shard_folder(out, number)
     try:
         sums = json.loads((folder / _SUMS).read_bytes())
-        for name, sha256 in sums.items():
-            path = folder / name
-            if (path.exists() or name == _RECORDS) and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-                return False
-        return _RECORDS in sums
-    except (OSError, ValueError, AttributeError):
+        if sha256_of(folder / _RECORDS) != sums.pop(_RECORDS):
+            return False
+        moved = {name: path for record in read_records(out, number) for name, path in places(record).items()}
+        return all(
+            sha256_of(folder / name if (folder / name).exists() else moved.get(name, folder / name)) == sha256
+            for name, sha256 in sums.items()
+        )
+    except (OSError, ValueError, AttributeError, KeyError):
         return False
 
 
@@ -178,8 +197,3 @@ def move(out: Path, number: int, name: str, target: Path) -> None:
         os.replace(source, target)
     elif not target.exists():
         raise FileNotFoundError(f"{target} is missing, and so is {source}: remove the folder and begin anew.")
-
-
-def to_json(value: Mapping[str, Any]) -> bytes:
-    """Encodes a JSON object readably."""
-    return (json.dumps(dict(value), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()

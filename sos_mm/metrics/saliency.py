@@ -94,6 +94,21 @@ def score_image(
     return ImageScores(scores, counts)
 
 
+def score_best(predictions: Sequence[np.ndarray], target: np.ndarray, **options) -> ImageScores:
+    """Computes all metrics of that one of several predictions that is nearest to the truth, by its mean absolute error.
+
+    An upper bound, not a score of a model: the truth chooses.
+
+    Args:
+        predictions: Each as in `score_image`, at least one; of equally near ones the first counts.
+        target: As in `score_image`.
+        **options: As in `score_image`.
+    """
+    rounding = options.get("round_to_uint8", True)
+    errors = [mean_absolute_error(prepare(each, target, round_to_uint8=rounding)) for each in predictions]
+    return score_image(predictions[errors.index(min(errors))], target, **options)
+
+
 def summarize(images: Sequence[ImageScores]) -> dict[str, float]:
     """Computes the scores of a data set; sums are exact, so that the order of images does not matter.
 

@@ -7,11 +7,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sos_mm.checks import few, writable_folder
+from sos_mm.locks import sole_run
 from sos_mm.released.archives import ProgramArchive, PythonArchive, choose_unpacker
 from sos_mm.released.banks import BankFinder
 from sos_mm.released.catalogue import ReleasedSet
 from sos_mm.released.hub import HubRepository, RemoteFile
-from sos_mm.released.state import State, read_state, sole_run
+from sos_mm.released.state import LOCK, State, read_state
 from sos_mm.released.unpacking import Archive, check_members, unpack
 from sos_mm.released.volumes import VolumeFile, group_volumes, is_volume
 from sos_mm.segments.vocabulary import category_key
@@ -81,7 +82,8 @@ def fetch(
             f"`categories` are for sets of segments, but {source.name} holds {source.contents}: leave it out."
         )
     program = choose_unpacker(unpack_with)
-    with sole_run(writable_folder(out, "The folder of the data set")) as folder:
+    folder = writable_folder(out, "The folder of the data set")
+    with sole_run(folder, LOCK):
         state = read_state(folder, source.repository)
         if repository is None:
             repository = HubRepository(source.repository, revision or (state.commit if state else None), tell=tell)

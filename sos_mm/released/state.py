@@ -1,21 +1,16 @@
-"""The record of what earlier runs have done in a folder, and the lock against other runs."""
+"""The record of what earlier runs have done in a folder."""
 
 import json
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sos_mm.atomic import atomic_path
+from sos_mm.atomic import write_atomic
 from sos_mm.formats.json_reader import read_json_object
 
-if sys.platform != "win32":  # The command raises an error there.
-    import fcntl
-
 STATE = "download.json"
+# The lock against other runs in the folder.
+LOCK = ".download.lock"
 
 
 @dataclass
@@ -38,28 +33,7 @@ class State:
 
     def save(self, out: Path) -> None:
         """Writes the record in a folder."""
-        # Of a name of its own, so that a killed process leaves no more than one.
-        with atomic_path(out / STATE, out / f".{STATE}.part") as part:
-            part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def sole_run(out: Path) -> Iterator[Path]:
-    """Locks a folder against other runs, until the block or the process ends; yields its path.
-
-    Raises:
-        FileExistsError: If another run is using the folder.
-    """
-    descriptor = os.open(out, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise FileExistsError(f"Another run is using {out}: wait for it, or choose another folder.") from None
-    try:
-        yield out
-    finally:
-        os.close(descriptor)
+        write_atomic(out / STATE, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
 
 def read_state(out: Path, repository: str) -> State | None:

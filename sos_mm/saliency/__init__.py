@@ -28,7 +28,7 @@ from sos_mm.saliency.models.denoiser import LatentDenoiser  # noqa: E402
 from sos_mm.saliency.models.distillation import DistilledSegmentor  # noqa: E402
 from sos_mm.saliency.models.fusion import CBAMFusion  # noqa: E402
 from sos_mm.saliency.models.head import DiffusionSODHead  # noqa: E402
-from sos_mm.saliency.models.latent_codec import SpaceToDepthCodec, StableDiffusionVAE  # noqa: E402
+from sos_mm.saliency.models.latent_codec import SpaceToDepthCodec, StableDiffusionVAE, TinyAutoencoder  # noqa: E402
 from sos_mm.saliency.models.losses import SaliencyMSELoss, StructureLoss  # noqa: E402
 from sos_mm.saliency.models.mask_decoder import MaskDecoder  # noqa: E402
 from sos_mm.saliency.models.preprocessor import MultiModalPreprocessor  # noqa: E402
@@ -70,5 +70,6 @@ __all__ = [
     "SpaceToDepthCodec",
     "StableDiffusionVAE",
     "StructureLoss",
+    "TinyAutoencoder",
     "VisitHook",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sos_mm.checks import check_boolean, check_choice, check_integer, check_names, check_pair, check_range
+from sos_mm.checks import check_boolean, check_choice, check_fields, check_integer, check_names, check_pair, check_range
 
 ANNOTATED = ("IsInstance", "Integrity", "QualityAndRegularity")
 _HASH_BITS = 64
@@ -132,10 +132,7 @@ class Filters:
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> "Filters":
         """Builds filters from a dict; raises ValueError for an unknown key, with the nearest one."""
-        if not isinstance(config, Mapping):
-            raise ValueError(f"`filters` must be a dict, such as dict(area=(256, 1e9)), but got {config!r}.")
-        for key in config:
-            check_choice("key of filters", key, [known.name for known in fields(cls)])
+        check_fields("filters", config, cls)
         return cls(**config)
 
     @property

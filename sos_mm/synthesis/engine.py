@@ -11,16 +11,11 @@ from typing import Any
 
 from sos_mm.atomic import explaining_full_disk
 from sos_mm.checks import check_choice, check_integer, require_posix
+from sos_mm.formats.checksums import CHECKSUMS
 from sos_mm.synthesis.environment import library_facts
 from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.making import ShardMaker
-from sos_mm.synthesis.merging import (
-    CHECKSUMS,
-    damaged_shards,
-    merge,
-    open_complete,
-    read_manifest,
-)
+from sos_mm.synthesis.merging import damaged_shards, merge, open_complete, read_manifest
 from sos_mm.synthesis.photographs import check_once, unusable_photographs
 from sos_mm.synthesis.recipe import Recipe
 from sos_mm.synthesis.shards import shard_folder

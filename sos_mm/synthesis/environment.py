@@ -4,7 +4,6 @@ import hashlib
 import platform
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 
 import sos_mm
+from sos_mm.compat import installed_version
 
 
 def library_facts() -> dict[str, Any]:
@@ -24,19 +24,12 @@ def library_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "numpy": np.__version__,
-        "isal": _version("isal"),
-        "pycocotools": _version("pycocotools"),
+        "isal": installed_version("isal") or "unknown",
+        "pycocotools": installed_version("pycocotools") or "unknown",
         "opencv": cv2.__version__,
         "opencv_ipp": cv2.ipp.getIppVersion() if cv2.ipp.useIPP() else "off",
         "opencv_optimized": cv2.useOptimized(),
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

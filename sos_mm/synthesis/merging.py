@@ -1,7 +1,7 @@
 """Merges complete shards into a complete data set: moves files, joins records, and writes the manifest last."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -9,19 +9,19 @@ from typing import Any, TypeVar
 
 from sos_mm.atomic import sync
 from sos_mm.digest import sha256_of
+from sos_mm.formats.checksums import CHECKSUMS, checksum_lines, read_checksums
 from sos_mm.formats.composed import MANIFEST
 from sos_mm.formats.json_reader import read_json_object
+from sos_mm.formats.json_writer import readable_json
 from sos_mm.formats.records import INTEGER, OBJECT, TEXT, check_record, optional
 from sos_mm.synthesis.shards import is_intact, read_stream, read_summary, shard_folder
 from sos_mm.synthesis.tables import Counts, table_parts
-from sos_mm.synthesis.workspace import check_same, clear, replace_file, to_json
+from sos_mm.synthesis.workspace import check_same, clear, replace_file
 from sos_mm.synthesis.writers.format import Categories, Table, Totals
 
 Value = TypeVar("Value")
 Result = TypeVar("Result")
 
-# Checksums of all files except itself and the manifest, which holds its own; in the format of `sha256sum -c`.
-CHECKSUMS = "checksums.sha256"
 _COUNTS = {"images": INTEGER, "objects": INTEGER, "limited": INTEGER, "instances_of": OBJECT}
 _MANIFEST = {
     "format": INTEGER,
@@ -86,7 +86,7 @@ def merge(
     for folder in sorted(parents | {(out / name).parent for name in written}):
         sync(folder)
     manifest = {**identity, "counts": counts.to_json(), "recipe": recipe, CHECKSUMS: checksums}
-    replace_file(out, out / MANIFEST, [to_json(manifest)])
+    replace_file(out, out / MANIFEST, [readable_json(manifest)])
     sync(out)
     clear(out)
     return manifest
@@ -95,7 +95,7 @@ def merge(
 def _checksum_lines(folders: Sequence[Path], tables: Mapping[str, str]) -> Iterator[bytes]:
     """Yields one checksum line for each file, in the order of the images, with one shard in memory at a time."""
     for files in chain((read_summary(folder)["files"] for folder in folders), [tables.items()]):
-        yield "".join(f"{sha256}  {name}\n" for name, sha256 in files).encode()
+        yield checksum_lines(files)
 
 
 def _write_table(out: Path, table: Table, folders: Sequence[Path], totals: Totals) -> str:
@@ -157,27 +157,6 @@ def read_manifest(out: Path) -> dict[str, Any]:
     check_record(manifest, _MANIFEST, f"The manifest {out / MANIFEST}")
     check_record(manifest["counts"], _COUNTS, f"`counts` of {out / MANIFEST}")
     return manifest
-
-
-def read_checksums(out: Path, names: Collection[str] | None = None) -> dict[str, str]:
-    """Reads the SHA-256 checksums by file of a complete data set, of all files or of some.
-
-    Raises:
-        FileNotFoundError: If the list of checksums is missing.
-        ValueError: If a line of it is invalid.
-    """
-    path = out / CHECKSUMS
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing, which holds the files' checksums: make the data set again.")
-    checksums = {}
-    with open(path, encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, 1):
-            sha256, blanks, name = line.rstrip("\n").partition("  ")
-            if not blanks or len(sha256) != 64:
-                raise ValueError(f"{path}, line {number} must be a checksum and a file, but is {line[:80]!r}.")
-            if names is None or name in names:
-                checksums[name] = sha256
-    return checksums
 
 
 def _check_files(out: Path) -> None:

@@ -13,8 +13,9 @@ from sos_mm.composition.backgrounds.photographs import PhotoBackgrounds
 from sos_mm.composition.backgrounds.procedural import Backgrounds
 from sos_mm.formats.composed import WORK
 from sos_mm.formats.json_reader import read_json_object
+from sos_mm.formats.json_writer import readable_json
 from sos_mm.seeding import Purpose, generator
-from sos_mm.synthesis.workspace import CHECKED, replace_file, to_json
+from sos_mm.synthesis.workspace import CHECKED, replace_file
 from sos_mm.terminal import progress_bar
 
 # Decoding releases the GIL; more threads would hold many large photographs in memory at once.
@@ -97,5 +98,5 @@ def check_once(out: Path, fingerprint: str, check: Callable[[], dict[str, str]])
         if before.get("fingerprint") == fingerprint:
             return dict(before["unusable"])
     found = check()
-    replace_file(out, path, [to_json({"fingerprint": fingerprint, "unusable": found})])
+    replace_file(out, path, [readable_json({"fingerprint": fingerprint, "unusable": found})])
     return found

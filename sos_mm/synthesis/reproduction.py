@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from sos_mm.composition.scene import Scene
+from sos_mm.formats.checksums import read_checksums
 from sos_mm.formats.composed import MANIFEST
 from sos_mm.synthesis.engine import FORMAT
 from sos_mm.synthesis.environment import differences, library_facts
 from sos_mm.synthesis.making import ShardMaker
-from sos_mm.synthesis.merging import read_checksums, read_manifest
+from sos_mm.synthesis.merging import read_manifest
 from sos_mm.synthesis.recipe import Recipe
 from sos_mm.synthesis.shards import ShardImage
 from sos_mm.synthesis.tables import encode_record

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 from sos_mm.atomic import sync
 from sos_mm.digest import sha256_of
 from sos_mm.formats.composed import WORK
+from sos_mm.formats.json_writer import readable_json
 from sos_mm.synthesis.tables import Counts, Stream, encode_record
-from sos_mm.synthesis.workspace import to_json
 
 _SUMMARY = "shard.json"
 _STREAM_SUFFIX = ".jsonl"
@@ -106,7 +106,7 @@ def _fill(partial: Path, images: Iterable[ShardImage]) -> int:
             counts.add(image.category_ids, image.limited)
         summaries = {_stream_name(stream): writer.summary() for stream, writer in streams.items()}
     summary = {**counts.to_json(), "files": checksums, "streams": summaries}
-    _write(partial / _SUMMARY, to_json({**summary, "sha256": _sum_of(summary)}))
+    _write(partial / _SUMMARY, readable_json({**summary, "sha256": _sum_of(summary)}))
     # All at once, since syncing many files takes hardly longer than syncing one.
     with ThreadPoolExecutor(_SYNC_THREADS) as pool:
         list(pool.map(sync, partial.rglob("*")))

@@ -7,8 +7,9 @@ from typing import Any
 
 from sos_mm.formats.composed import WORK
 from sos_mm.formats.json_reader import read_json_object
+from sos_mm.formats.json_writer import readable_json
 from sos_mm.formats.records import OBJECT, OBJECTS, check_record
-from sos_mm.synthesis.workspace import SOURCES, replace_file, to_json
+from sos_mm.synthesis.workspace import SOURCES, replace_file
 
 # What to do where sources have changed since the run began.
 ON_CHANGE = ("error", "continue")
@@ -79,7 +80,7 @@ class SourceStates:
                 known = {number for state in before.earlier for number in state["shards"]}
                 shards = sorted(set(complete) - known)
                 now.earlier.append({"sources": before.sources, "left_out": before.left_out, "shards": shards})
-        replace_file(out, out / WORK / SOURCES, [to_json(vars(now))])
+        replace_file(out, out / WORK / SOURCES, [readable_json(vars(now))])
         return now
 
     def to_manifest(self, shards: Sequence[range], made: Collection[int]) -> dict[str, Any]:

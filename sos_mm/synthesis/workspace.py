@@ -6,7 +6,6 @@ holder reads or writes other files there. Only names that a run itself writes ar
 
 import errno
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -21,6 +20,8 @@ from sos_mm.atomic import atomic_path, sync
 from sos_mm.checks import writable_folder
 from sos_mm.formats.composed import MANIFEST, WORK
 from sos_mm.formats.json_reader import read_json_object
+from sos_mm.formats.json_writer import readable_json
+from sos_mm.locks import lock_file
 
 if sys.platform != "win32":  # `synthesize` raises an error there; composing in memory needs no lock.
     import fcntl
@@ -81,27 +82,16 @@ def _lock(out: Path) -> TextIO | None:
             )
         (out / WORK).mkdir(exist_ok=True)
         try:
-            lock = open(out / WORK / _RUN_LOCK, "w")  # noqa: SIM115 # Who gets it holds it beyond this function.
+            lock = lock_file(out / WORK / _RUN_LOCK)
         except FileNotFoundError:
             continue  # Another run has just released the folder.
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            raise FileExistsError(f"Another run is writing {out}: wait for it, or name another folder.") from None
-        if _is_at(lock, out / WORK / _RUN_LOCK) and not (out / MANIFEST).exists():
+        if lock is None:
+            raise FileExistsError(f"Another run is writing {out}: wait for it, or name another folder.")
+        if not (out / MANIFEST).exists():
             return lock
         lock.close()
     clear(out)
     return None
-
-
-def _is_at(file: TextIO, path: Path) -> bool:
-    """Returns whether a path still refers to an open file."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-    except FileNotFoundError:
-        return False
 
 
 def _wait_for_workers(out: Path, workers: TextIO) -> None:
@@ -136,7 +126,7 @@ def _claim(out: Path, run: Mapping[str, Any]) -> None:
                 f"{out / WORK} holds {unknown[0]}, but no {_RUN} that says of which data set: name another folder, or "
                 f"remove {out / WORK} if it is not needed."
             )
-        replace_file(out, out / WORK / _RUN, [to_json(run)])
+        replace_file(out, out / WORK / _RUN, [readable_json(run)])
         sync(out / WORK)
     for name in names:
         if _PARTIAL.fullmatch(name):
@@ -208,8 +198,3 @@ def replace_file(out: Path, path: Path, parts: Iterable[bytes]) -> str:
             file.write(part)
             digest.update(part)
     return digest.hexdigest()
-
-
-def to_json(value: Mapping[str, Any]) -> bytes:
-    """Encodes an object of a run's own files as readable JSON."""
-    return (json.dumps(dict(value), indent=1, sort_keys=True) + "\n").encode()

@@ -1,8 +1,6 @@
 """Converters: equal to what the engine writes by itself, round trips, spans that give back their phrases."""
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from copy import deepcopy
 from pathlib import Path
@@ -18,9 +16,8 @@ from sos_mm.formats import odvg_referring as referring
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from sos_mm.formats.mdetr import Expression, Target, read_mdetr, read_refs, to_mdetr
 from sos_mm.formats.panoptic import PanopticFile
+from tests.helpers import commands
 from tests.helpers.composed import Composed
-
-TOOLS = Path(__file__).parents[2] / "tools"
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +38,9 @@ def with_phrases(composed):
 
 
 def run(tool: str, *args) -> tuple[int, str]:
-    command = [sys.executable, str(TOOLS / tool), *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.returncode, done.stdout + done.stderr
+    done = commands.run([tool, *args])
+    assert not done.raised
+    return done.code, done.out + done.err
 
 
 def lines(path) -> list:

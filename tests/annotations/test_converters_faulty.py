@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from copy import deepcopy
 from pathlib import Path
 
@@ -23,8 +21,7 @@ from sos_mm.formats.panoptic import PanopticFile
 from tests.annotations import samples
 from tests.annotations.samples import mutate
 from tests.annotations.test_converters import refs_and_instances
-
-TOOL = Path(__file__).parents[2] / "tools/convert_annotations.py"
+from tests.helpers import commands
 
 
 @pytest.mark.parametrize(
@@ -43,11 +40,9 @@ TOOL = Path(__file__).parents[2] / "tools/convert_annotations.py"
 def test_faulty_sources(tmp_path, content, said):
     path, out = tmp_path / "x.json", tmp_path / "out.jsonl"
     path.write_text(content)
-    done = subprocess.run(
-        [sys.executable, str(TOOL), "panoptic-odvg", str(path), str(out)], capture_output=True, text=True
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert re.match(rf"error: .*x\.json.*{said}", done.stderr), done.stderr
+    done = commands.run(["convert_annotations.py", "panoptic-odvg", path, out])
+    assert (done.code, done.out) == (2, "")
+    assert re.match(rf"error: .*x\.json.*{said}", done.err), done.err
     assert sorted(each.name for each in tmp_path.iterdir()) == ["x.json"]
 
 

@@ -1,19 +1,15 @@
 """Subsets: nested, seeded, the same bytes again; faulty files are told by their line."""
 
 import json
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sos_mm.annotations.subsets import draw_subsets, make_subsets
+from tests.helpers import commands
 from tests.helpers.composed import Composed
-
-TOOL = Path(__file__).parents[2] / "tools/make_subsets.py"
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +18,9 @@ def composed(tmp_path_factory):
 
 
 def run(*args) -> tuple[int, str]:
-    done = subprocess.run([sys.executable, str(TOOL), *map(str, args)], capture_output=True, text=True)
-    return done.returncode, done.stdout + done.stderr
+    done = commands.run(["make_subsets.py", *args])
+    assert not done.raised
+    return done.code, done.out + done.err
 
 
 @given(st.sets(st.integers(0, 10**6), min_size=1, max_size=300), st.integers(0, 9))

@@ -1,10 +1,7 @@
 """The validator: nothing is wrong with what the engine writes, every fault is found in its line, nothing crashes it."""
 
 import re
-import subprocess
-import sys
 from copy import deepcopy
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +11,8 @@ from hypothesis import strategies as st
 from sos_mm.annotations.validate import Options, find_kind, validate
 from sos_mm.formats.rle import decompress, rle_totals
 from tests.annotations.samples import MAKERS, MASK, coco, lvis, mdetr, mutate, odvg, write
+from tests.helpers import commands
 from tests.helpers.composed import Composed
-
-TOOL = Path(__file__).parents[2] / "tools/validate_annotations.py"
 
 
 @pytest.fixture(scope="module")
@@ -253,8 +249,9 @@ def test_one_faulty_mask_among_many(tmp_path):
 
 def test_tool(tmp_path):
     def run(*args):
-        done = subprocess.run([sys.executable, str(TOOL), *map(str, args)], capture_output=True, text=True)
-        return done.returncode, done.stdout + done.stderr
+        done = commands.run(["validate_annotations.py", *args])
+        assert not done.raised
+        return done.code, done.out + done.err
 
     right, content = write(tmp_path, "coco", coco()), coco()
     content["annotations"][1]["bbox"] = [0, 0, 90, 9]

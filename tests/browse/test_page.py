@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -13,9 +12,8 @@ import pytest
 
 from sos_mm.browse import write_report
 from sos_mm.formats.rle import decode_mask
+from tests.helpers.commands import run
 from tests.helpers.composed import Composed
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -150,21 +148,12 @@ def test_page_says_what_was_measured(composed, tmp_path):
 
 
 def test_tool(composed, tmp_path):
-    command = [
-        sys.executable,
-        ROOT / "tools" / "browse_dataset.py",
-        composed.out,
-        "--out",
-        tmp_path / "page",
-        "--num",
-        "2",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
-    assert (done.returncode, done.stdout.strip()) == (0, str(tmp_path / "page" / "index.html")), done.stderr
-    command[2] = tmp_path / "nowhere"
-    done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
-    assert done.returncode == 2
-    assert done.stderr.strip() == f"error: `data` must be a data set, but {tmp_path / 'nowhere'} does not exist."
+    rest = ["--out", tmp_path / "page", "--num", "2"]
+    done = run(["browse_dataset.py", composed.out, *rest])
+    assert (done.code, done.out.strip()) == (0, str(tmp_path / "page" / "index.html")), done
+    done = run(["browse_dataset.py", tmp_path / "nowhere", *rest])
+    assert done.code == 2
+    assert done.err.strip() == f"error: `data` must be a data set, but {tmp_path / 'nowhere'} does not exist."
 
 
 # --- In a browser ------------------------------------------------------------------------------------------------

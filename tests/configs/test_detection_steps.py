@@ -213,6 +213,7 @@ def test_mask2former_with_composed_data(at_place, tmp_path):
     assert "val/coco/segm_mAP" in scalars(runner)
 
 
+@pytest.mark.slow
 def test_mask2former_on_composed_data_alone(at_place, tmp_path):
     """An ablation: composed images in training, COCO's in validation."""
     config = prepare("segmentation/ablations/mask2former_r50_naive.py", shrink_mask2former, tmp_path / "naive")
@@ -242,7 +243,7 @@ def test_lvis_in_two_stages(at_place, tmp_path):
 @pytest.mark.parametrize(
     ("name", "shrink"),
     [
-        ("detection/mask-rcnn_r50_coco_paste.py", shrink_mask_rcnn),
+        pytest.param("detection/mask-rcnn_r50_coco_paste.py", shrink_mask_rcnn, marks=pytest.mark.slow),
         ("detection/rtmdet-ins_tiny_coco_paste.py", shrink_rtmdet),
     ],
 )

@@ -64,6 +64,8 @@ def with_teacher(model: Config, folder: Path) -> Config:
 SETS = {
     "_base_": "default_scope",
     "_base_/segments.py": "cutter",
+    "_base_/cut_out.py": "cutter",
+    "segments/subjects200k.py": "pairs",
     "segments": "model",
     "_base_/datasets": "train_dataloader",
     "_base_/models": "model",

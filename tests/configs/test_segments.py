@@ -9,7 +9,7 @@ pytest.importorskip("mmengine.config")
 diffusers = pytest.importorskip("diffusers")
 
 from sos_mm.generation.model_facts import KNOWN_MODELS  # noqa: E402
-from sos_mm.generation.recipe import DrawingRecipe  # noqa: E402
+from sos_mm.generation.recipe import DrawingRecipe, PairsRecipe, build_bank_recipe  # noqa: E402
 from sos_mm.synthesis.recipe import read_config  # noqa: E402
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs/segments"
@@ -22,7 +22,15 @@ PIPELINES = {
 
 
 def test_every_recipe_has_its_pipeline():
-    assert {path.stem for path in FOLDER.glob("*.py")} == set(PIPELINES)
+    assert {path.stem for path in FOLDER.glob("*.py")} == {*PIPELINES, "subjects200k"}
+
+
+def test_recipe_of_pairs_is_valid():
+    recipe = build_bank_recipe(read_config(FOLDER / "subjects200k.py"))
+    assert isinstance(recipe, PairsRecipe)
+    drawn = DrawingRecipe.from_dict(read_config(FOLDER / "sdxl.py"))
+    assert (recipe.filters, recipe.cutter, recipe.second_cutter) == (drawn.filters, drawn.cutter, drawn.second_cutter)
+    assert (recipe.subject_pairs().pictures, recipe.subject_pairs().least_quality) == (2, 5)
 
 
 @pytest.mark.parametrize("name", PIPELINES)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.annotations.samples import mutate
 from tests.faults import world
-from tests.faults.running import Ending
+from tests.helpers.commands import Ending
 
 Right = Callable[[Path, Ending], str | None]
 
@@ -211,7 +211,7 @@ FIELDS: list[tuple[str, str, Sequence[Any], str, str]] = [
     ("panoptic", "annotations 0 file_name", [5, "", ..., "gone.png"], "file_name|gone.png", "validate browse refer"),
     ("panoptic", "annotations 0 segments_info", [..., None, {}, [5]], "segments", ALL),
     ("panoptic", "annotations 0 segments_info 0 id", [..., "1", 2**24, None, 1.0], "ids? |`id`", "validate browse refer"),
-    ("panoptic", "annotations 0 segments_info 1 id", [1], "ids?", "validate browse refer"),
+    ("panoptic", "annotations 0 segments_info 1 id", [1], "ids?|Segment 1 of the image 1", "validate browse refer"),
     ("panoptic", "annotations 0 segments_info 0 category_id", [..., "1", 99, [1]], "category", ALL),
     ("panoptic", "annotations 0 segments_info 0 bbox", [..., "box", ["10", "10", "30", "30"], [nan, 1, 2, 3]], "box|bbox", ALL),
     ("panoptic", "annotations 0 segments_info 0 iscrowd", ["0", 2], "iscrowd", ALL),

@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tests.faults import world
@@ -12,9 +12,9 @@ from tests.faults.running import (
     complaint_about_acceptance,
     complaint_about_finding,
     complaint_about_refusal,
-    run,
     state,
 )
+from tests.helpers.commands import run
 
 # The lines that are finished, from which `sos-mm refer` goes on once what it refused is mended; and locks of a run.
 RESUMED = ("words/.referring.jsonl.", "made/.shards/run.lock", "made/.shards/workers.lock")
@@ -50,23 +50,41 @@ def judge(case: Case, good: Path, folder: Path) -> str | None:
         shutil.rmtree(folder)
 
 
-def judge_all(cases: Iterable[Case], folder: Path) -> tuple[int, dict[str, str]]:
-    """Runs cases; returns their number, and what is wrong by the id of the case."""
+def judge_all(cases: Iterable[Case], folder: Path) -> list[tuple[Case, str | None]]:
+    """Runs cases; returns each with what is wrong with its end, or None."""
     good = world.build(folder / "good")
-    wrong, number = {}, 0
-    for case in cases:
-        number += 1
-        found = judge(case, good, folder / "case")
-        if found is not None:
-            wrong[case.id] = found
-    return number, wrong
+    return [(case, judge(case, good, folder / "case")) for case in cases]
 
 
-def describe(number: int, wrong: dict[str, str]) -> str:
-    """Formats the share of inputs that ended as they should, and the others."""
-    kinds = Counter(
-        "a traceback" if each.startswith("a traceback") else each.split(":")[0][:40] for each in wrong.values()
-    )
-    right = number - len(wrong)
-    lines = [f"{right} of {number} bad inputs end as they should ({right / max(number, 1):.1%}); others: {dict(kinds)}"]
-    return "\n".join([*lines, *(f"  {name}: {what}" for name, what in wrong.items())])
+def wrong_ones(judged: Iterable[tuple[Case, str | None]]) -> dict[str, str]:
+    """Returns what is wrong, by the ids of the cases."""
+    return {case.id: wrong for case, wrong in judged if wrong is not None}
+
+
+# What is right by `Case.expected`, and the columns of the table.
+RIGHT = {"refuse": "refused", "find": "reported", "skip": "left out", "accept": "accepted"}
+COLUMNS = (*RIGHT.values(), "wrong")
+
+
+def describe(judged: Sequence[tuple[Case, str | None]]) -> str:
+    """Formats a table of how the inputs of each family ended, the shares, and what is wrong.
+
+    Refused: exit code 2 and one line that names file or key, nothing half-written. Reported: exit code 1 and a report
+    that names them. Left out: told, the rest done, or refused. Accepted: the result is right.
+    """
+    rows: dict[str, Counter[str]] = {}
+    for case, wrong in judged:
+        ended = RIGHT[case.expected] if wrong is None else "wrong"
+        for row in (case.family, "all"):
+            rows.setdefault(row, Counter())[ended] += 1
+    lines = ["| family | " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * len(COLUMNS)]
+    for family in sorted(rows, key=lambda name: (name == "all", name)):
+        lines.append(f"| {family} | " + " | ".join(str(rows[family][column]) for column in COLUMNS) + " |")
+    found = wrong_ones(judged)
+    refusals = [case.id in found for case, _ in judged if case.expected == "refuse"]
+    for what, number, of in (
+        ("inputs end as they should", len(judged) - len(found), len(judged)),
+        ("refusals are clean", len(refusals) - sum(refusals), len(refusals)),
+    ):
+        lines.append(f"{number} of {of} {what} ({number / max(of, 1):.1%})")
+    return "\n".join([*lines, *(f"  {name}: {what}" for name, what in found.items())])

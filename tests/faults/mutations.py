@@ -173,8 +173,14 @@ READERS: dict[str, dict[str, Reader]] = {
 _UNVALIDATED = ("objects",)
 # What readers need beyond a faultless file, in their messages: at least one record of use.
 _EMPTY = ("must hold objects to cut out", "must hold at least one", "Images must have ids of their own, but 0 images")
-# What depends on a second file, or on masks, which a faultless file need not have.
-_ELSEWHERE = ("as `segmentation`, but has none", "it names the image", "it names the annotation", "it is of the image")
+# What depends on a second file, on masks, or on names of labels, which a faultless file need not have.
+_ELSEWHERE = (
+    "as `segmentation`, but has none",
+    "it names the image",
+    "it names the annotation",
+    "it is of the image",
+    "give the label map",
+)
 _KINDS = {"detection": "odvg", "grounding": "odvg"}
 
 

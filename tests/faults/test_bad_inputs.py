@@ -1,14 +1,14 @@
 """Bad inputs of every family through the command line: refused in one line that names file or key, or used rightly.
 
-All of them take minutes (marker `slow`); the default tests run a few of each family. Print the share with
+All of them take minutes (marker `slow`); the default tests run a few of each family. Print the table with
 ``pytest tests/faults/test_bad_inputs.py -m slow -s``.
 """
 
 import pytest
 
-from tests.faults import files, inputs, world
-from tests.faults.judging import describe, judge_all
-from tests.faults.running import run
+from tests.faults import inputs, listings, manifests, names, networks, outputs, pictures, world
+from tests.faults.judging import describe, judge_all, wrong_ones
+from tests.helpers.commands import run
 
 for needed in ("onnx", "onnxruntime", "PIL", "yaml", "mmengine.config"):
     pytest.importorskip(needed)
@@ -17,14 +17,14 @@ MAKERS = {
     "fields": inputs.field_cases,
     "recipes": inputs.recipe_cases,
     "index": inputs.index_cases,
-    "photographs": files.image_cases,
-    "masks": files.mask_cases,
-    "listings": files.listing_cases,
-    "videos": files.video_cases,
-    "networks": files.network_cases,
-    "manifests": files.manifest_cases,
-    "names": files.name_cases,
-    "names on pages": files.browse_cases,
+    "photographs": pictures.image_cases,
+    "masks": pictures.mask_cases,
+    "listings": listings.listing_cases,
+    "videos": outputs.video_cases,
+    "networks": networks.network_cases,
+    "manifests": manifests.manifest_cases,
+    "names": names.name_cases,
+    "names on pages": names.browse_cases,
 }
 # Of each family, how many of the cases the default tests run.
 _FEW = 5
@@ -56,13 +56,13 @@ def test_good_inputs_are_accepted(kind, tmp_path):
 
 @pytest.mark.parametrize("family", MAKERS)
 def test_few_bad_inputs(family, tmp_path):
-    number, wrong = judge_all(few(MAKERS[family]()), tmp_path)
-    assert not wrong, describe(number, wrong)
+    judged = judge_all(few(MAKERS[family]()), tmp_path)
+    assert not wrong_ones(judged), describe(judged)
 
 
 @pytest.mark.slow
 def test_all_bad_inputs(tmp_path):
     pytest.importorskip("mmseg")
-    number, wrong = judge_all((case for make in MAKERS.values() for case in make()), tmp_path)
-    print(describe(number, wrong))
-    assert not wrong
+    judged = judge_all((case for make in MAKERS.values() for case in make()), tmp_path)
+    print(f"\n{describe(judged)}")
+    assert not wrong_ones(judged)

@@ -1,11 +1,14 @@
 """Filters of drawn segments, against hand-made images and brute force."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import sos_mm
 from sos_mm.generation.filters import (
     NOTHING,
     REASONS,
@@ -18,8 +21,11 @@ from sos_mm.generation.filters import (
     mask_iou,
     reasons_of,
 )
+from sos_mm.segments import build_bank
+from sos_mm.segments.quality import measure
 from tests.helpers.cutters import BrightCutter, DiscCutter
 
+SAMPLE = Path(sos_mm.__file__).parent / "sample"
 LOOSE = DrawingFilters(area=(0.0, 1.0), soft=1.0)
 
 
@@ -179,8 +185,8 @@ def test_a_mirrored_object_is_no_duplicate_but_a_smaller_one_is():
         ({"agreemnt": 0.5}, "Did you mean 'agreement'?"),
         ({"agreement": 1.5}, r"`filters.agreement` must be in \[0, 1\]"),
         ({"agreement": "high"}, "`filters.agreement` must be in"),
-        ({"area": (0.5, 0.2)}, "`filters.area` must be a least and a largest share"),
-        ({"area": 0.5}, "`filters.area` must be a least and a largest share"),
+        ({"area": (0.5, 0.2)}, "`filters.area` must be a pair low <= high"),
+        ({"area": 0.5}, "`filters.area` must be a pair low <= high"),
         ({"components": 0}, "`filters.components` must be an integer"),
         ({"duplicates": 32}, "`filters.duplicates` must be an integer"),
         ({"similarity": -2}, "`filters.similarity` must be in"),
@@ -209,3 +215,22 @@ def test_a_cutter_of_another_size_is_refused():
 
     with pytest.raises(ValueError, match="`alpha` must be uint8 of shape"):
         judge(drawn(), Wrong())
+
+
+def test_the_duplicate_limit_lies_between_copies_and_other_objects():
+    """On the sample's cut-outs: copies of half the size, recompressed, are found, and one pair besides: ewe and ram."""
+    bank = build_bank(dict(type="release", root=str(SAMPLE / "segments"), metadata=str(SAMPLE / "metadata.json")))
+    segments = list(map(bank.load, range(len(bank))))
+    hashes = [measure(segment.rgba).hash for segment in segments]
+    categories = [segment.category for segment in segments]
+    limit = DrawingFilters().duplicates
+    found = duplicate_places(categories, hashes, limit)
+    assert [segments[place].sub_category for place in found] in (["horned_ram"], ["white_ewe"])
+    for segment, own in zip(segments, hashes, strict=True):
+        small = cv2.resize(segment.rgba, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, 70]
+        colors = cv2.imdecode(cv2.imencode(".jpg", small[..., 2::-1].copy(), quality)[1], 1)[..., ::-1]
+        copy = measure(np.dstack([colors, small[..., 3]])).hash
+        assert duplicate_places([segment.category] * 2, [own, copy], limit) == {1}
+        mirrored = measure(np.ascontiguousarray(segment.rgba[:, ::-1])).hash
+        assert not duplicate_places([segment.category] * 2, [own, mirrored], limit)

@@ -12,9 +12,10 @@ from types import SimpleNamespace
 import pytest
 
 from sos_mm.cli import main
+from sos_mm.locks import sole_run
 from sos_mm.released import CATALOGUE, find_set
 from sos_mm.released.archives import find_program
-from sos_mm.released.state import sole_run
+from sos_mm.released.state import LOCK
 from sos_mm.segments import build_bank
 from sos_mm.synthesis import Recipe, SceneMaker
 from tests.released.server import Hub, Repository, damages, fails
@@ -110,7 +111,7 @@ def test_archives_become_a_bank_in_the_release_layout(download, tmp_path, recipe
     composes(recipe_dict, bank)
 
 
-@pytest.mark.skipif(not find_program(), reason="no program 7-Zip")
+@pytest.mark.skipif(not find_program(), reason="needs the program 7-Zip, which tools/run_tests.sh fetches")
 def test_the_program_unpacks_the_same(download, tmp_path):
     (bank,) = banks(download("fc-segments", YES, unpack_with="7z").out)
     assert unpacked(tmp_path / "out") == MEMBERS
@@ -292,7 +293,7 @@ def test_a_folder_keeps_its_commit(hub, download, tmp_path):
 
 def test_one_run_at_a_time(hub, download, tmp_path):
     (tmp_path / "out").mkdir()
-    with sole_run(tmp_path / "out"):
+    with sole_run(tmp_path / "out", LOCK):
         told = download("visualization", YES, code=2)
     assert f"error: Another run is using {tmp_path}/out: wait for it" in told.err
     assert not hub.requests
@@ -398,35 +399,6 @@ def test_killed_three_times_and_resumed(hub, tmp_path):
     check_resumed(hub, tmp_path, "someone/solid", ARCHIVED)
     for checksum, size in partial:
         assert [range for _, range in hub.downloads(checksum)] == [None, f"bytes={size}-"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "expected"), [("someone/solid", ARCHIVED), ("visualization", SMALL)])
-def test_killed_twenty_times_and_resumed(hub, tmp_path, name, expected):
-    hub.token = "right"
-    size = sum(map(len, hub.repositories[find_set(name).repository].files.values()))
-    moments = [1 + size * share // 40 for share in (0, 1, 3, 1, 2, 1, 1, 4, 1, 2, 1, 1, 3, 1, 2, 1, 1, 2, 1, 1)]
-    assert len(moments) == 20
-    for moment in moments:
-        kill_after(hub, tmp_path, name, moment)
-    check_resumed(hub, tmp_path, name, expected)
-
-
-@pytest.mark.slow
-def test_killed_while_unpacking_and_resumed(hub, tmp_path):
-    """Kills when a further few files have been unpacked, at whatever point of the next one."""
-    out = tmp_path / "out" / "segments"
-    for number in range(1, 12, 2):
-        running = start(hub, tmp_path, "someone/solid", "--unpack-with", "py7zr")
-        while sum(1 for _ in out.rglob("*.png")) < number and running.poll() is None:
-            pass
-        running.send_signal(signal.SIGKILL)
-        running.communicate()
-        whole = {path: data for path, data in content_of(out.parent).items() if path.startswith("segments/")}
-        assert whole.items() <= MEMBERS.items()
-    ended = start(hub, tmp_path, "someone/solid")
-    assert ended.wait(120) == 0
-    assert content_of(out.parent) == ARCHIVED
 
 
 def test_settings_of_the_environment_and_an_interruption(hub, tmp_path):

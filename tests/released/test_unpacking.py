@@ -15,7 +15,15 @@ from tests.released.sets import content_of, pack, segment_files, split
 
 py7zr = pytest.importorskip("py7zr")
 FILES = segment_files() | {"segments/empty.txt": b""}
-READERS = ["py7zr", pytest.param("7z", marks=pytest.mark.skipif(not find_program(), reason="no program 7-Zip"))]
+READERS = [
+    "py7zr",
+    pytest.param(
+        "7z",
+        marks=pytest.mark.skipif(
+            not find_program(), reason="needs the program 7-Zip, which tools/run_tests.sh fetches"
+        ),
+    ),
+]
 
 
 def write_volumes(folder: Path, volumes: dict[str, bytes]) -> list[Path]:

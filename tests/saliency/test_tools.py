@@ -1,4 +1,4 @@
-"""The command-line tools as users call them, each in processes of its own."""
+"""The command-line tools as users call them."""
 
 import os
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from mmengine.runner import Runner
 
+from tests.helpers import commands
 from tests.saliency.conftest import SMALL, small_config, write_saliency_data
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +20,13 @@ def call(*command: str, **environment: str) -> subprocess.CompletedProcess:
     """Runs a command in the repository with one thread a process, so that two share two cores."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**env, **environment})
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Runs a tool in this process, in the repository."""
+    monkeypatch.chdir(ROOT)
+    return lambda *command: commands.run(command)
 
 
 def options(data_root: Path) -> list[str]:
@@ -52,7 +60,7 @@ def trained(tmp_path_factory) -> tuple[Path, Path]:
     return data, folder / "run/epoch_1.pth"
 
 
-def test_two_processes_train_and_give_the_metrics_of_one(trained, tmp_path):
+def test_two_processes_train_and_give_the_metrics_of_one(trained, tmp_path, run):
     data, checkpoint = trained
     port = {"PORT": str(20000 + os.getpid() % 20000)}
     done = call("tools/dist_train.sh", CONFIG, "2", "--work-dir", str(tmp_path / "run"), *options(data), **port)
@@ -62,22 +70,20 @@ def test_two_processes_train_and_give_the_metrics_of_one(trained, tmp_path):
     test = [CONFIG, str(checkpoint)]
     rest = ["--work-dir", str(tmp_path / "test"), *options(data)]
     two = call("tools/dist_test.sh", *test, "2", *rest, **port)
-    one = call("python", "tools/test.py", *test, *rest, "--out", str(tmp_path / "maps"))
-    assert scores(one.stdout), one.stderr[-3000:]
-    assert scores(two.stdout) == pytest.approx(scores(one.stdout), abs=1e-4), two.stderr[-3000:]
+    one = run("test.py", *test, *rest, "--out", tmp_path / "maps")
+    assert scores(one.out), one
+    assert scores(two.stdout) == pytest.approx(scores(one.out), abs=1e-4), two.stderr[-3000:]
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == [f"{i}.png" for i in range(5)]
 
 
-def test_report_is_one_page_that_needs_no_network(trained, tmp_path):
+def test_report_is_one_page_that_needs_no_network(trained, tmp_path, run):
     data, checkpoint = trained
     page = tmp_path / "page.html"
-    done = call(
-        "python", "tools/report_saliency.py", CONFIG, str(checkpoint), "--work-dir", str(tmp_path / "run"),
-        "--out", str(page), *options(data),
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    rest = ["--work-dir", tmp_path / "run", "--out", page, *options(data)]
+    done = run("report_saliency.py", CONFIG, checkpoint, *rest)
+    assert (done.code, done.raised) == (0, ""), done.err[-3000:]
     for name in ("centre prior", "auxiliary map", "full model ", "conditions shuffled"):
-        assert name in done.stdout
+        assert name in done.out
     text = page.read_text()
     assert not re.findall(r"(?:src|href)=\"(?!data:)", text)
     _, *sections = text.split("<h2>")
@@ -94,35 +100,49 @@ def test_report_is_one_page_that_needs_no_network(trained, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere.py"], "nowhere.py does not exist"),
         ([CONFIG, "--amp"], "`--amp` needs a GPU"),
         ([CONFIG, "--cfg-options", "train_dataloder.batch_size=1"], "Did you mean 'train_dataloader'"),
+        (
+            [CONFIG, "--cfg-options", "model.codec.pretrained=x"],
+            "`model.codec.pretrained`, but SpaceToDepthCodec takes no",
+        ),
+        ([CONFIG, "--cfg-options", "train_cfg.colour=1"], "`train_cfg.colour`, but EpochBasedTrainLoop takes no"),
+        ([CONFIG, "--cfg-options", "train_dataloader.batch_size=0"], "batch_size should be a positive integer"),
+        ([CONFIG, "--cfg-options", "param_scheduler.9.end=1"], "does not fit the config: Index 9 exceeds"),
         ([CONFIG, "--cfg-options", "max_epochs=8"], "Override `train_cfg.max_epochs`"),
         ([CONFIG, "--work-dir", "README.md/run"], "README.md/run is a file|README.md' is a file|must be a folder"),
         ([CONFIG, "--cfg-options", "train_dataloader.dataset.data_root=/nowhere"], "/nowhere/images does not exist"),
     ],
 )
-def test_train_refuses_bad_arguments(arguments, words, tmp_path):
+def test_train_refuses_bad_arguments(arguments, words, tmp_path, run, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     if "--work-dir" not in arguments:
         arguments = [*arguments[:1], "--work-dir", str(tmp_path), *arguments[1:]]
-    done = call("python", "tools/train.py", *arguments, CUDA_VISIBLE_DEVICES="")
-    assert done.returncode != 0
-    assert re.search(words, done.stderr)
+    done = run("train.py", *arguments)
+    assert (done.code, done.raised) == (2, "")
+    assert done.line.startswith("error: ")
+    assert re.search(words, done.line)
 
 
-def test_full_size_without_base_model_says_how_to_get_it(trained, tmp_path):
-    done = call(
-        "python", "tools/train.py", "configs/sod_diffusion_swinb.py", "--work-dir", str(tmp_path), "--cfg-options",
+def test_a_refusal_ends_a_process_of_its_own(tmp_path):
+    done = call("python", "tools/train.py", "nowhere.py", "--work-dir", str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "error: The config nowhere.py does not exist."
+
+
+def test_full_size_without_base_model_says_how_to_get_it(trained, tmp_path, run, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    done = run(
+        "train.py", "configs/sod_diffusion_swinb.py", "--work-dir", tmp_path, "--cfg-options",
         "model.backbone.pretrained=False", "model.codec.pretrained=nowhere/stable-diffusion",
         f"train_dataloader.dataset.data_root={trained[0]}", f"val_dataloader.dataset.data_root={trained[0]}",
-        HF_HUB_OFFLINE="1",
     )  # fmt: skip
-    assert done.returncode != 0
-    assert "hf download" in done.stderr
-    assert "SOS_MM_BASE_MODEL" in done.stderr
+    assert (done.code, done.raised) == (2, "")
+    assert "hf download" in done.line
+    assert "SOS_MM_BASE_MODEL" in done.line
 
 
-def test_checkpoint_of_another_architecture_names_the_parts(trained, tmp_path):
+def test_checkpoint_of_another_architecture_names_the_parts(trained, tmp_path, run):
     data, checkpoint = trained
     rest = [
         "--work-dir",
@@ -131,21 +151,21 @@ def test_checkpoint_of_another_architecture_names_the_parts(trained, tmp_path):
         "model.neck.out_channels=16",
         "model.decode_head.in_channels=16",
     ]
-    done = call("python", "tools/test.py", CONFIG, str(checkpoint), *rest)
-    assert done.returncode != 0
-    assert "size mismatch for neck.fuse.0.weight" in done.stderr
+    done = run("test.py", CONFIG, checkpoint, *rest)
+    assert (done.code, done.raised) == (2, "")
+    assert "size mismatch for neck.fuse.0.weight" in done.line
 
 
-def test_misspelt_key_of_a_config_is_refused(tmp_path):
+def test_misspelt_key_of_a_config_is_refused(tmp_path, run):
     config = tmp_path / "mine.py"
     config.write_text(f"_base_ = '{ROOT / CONFIG}'\ntrain_dataloder = dict(batch_size=1)\n")
-    done = call("python", "tools/train.py", str(config), "--work-dir", str(tmp_path / "run"))
-    assert done.returncode != 0
-    assert "Did you mean 'train_dataloader'" in done.stderr
+    done = run("train.py", config, "--work-dir", tmp_path / "run")
+    assert (done.code, done.raised) == (2, "")
+    assert "Did you mean 'train_dataloader'" in done.line
 
 
-def test_collect_env_names_every_part():
-    done = call("python", "tools/collect_env.py")
-    assert done.returncode == 0, done.stderr
+def test_collect_env_names_every_part(run):
+    done = run("collect_env.py")
+    assert done.code == 0, done
     for part in ("segments, composition, synthesis: ready", "saliency: ready", "detection: ", "OpenMMLab lineage: "):
-        assert part in done.stdout
+        assert part in done.out

@@ -2,10 +2,7 @@
 
 import pickle
 import re
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +30,7 @@ from sos_mm.segments.index.fingerprint import common_root
 from sos_mm.segments.index.writer import IndexWriter, measured
 from sos_mm.segments.record import SegmentRecord
 from tests.conftest import make_rgba, write_rgba
+from tests.helpers.commands import run
 
 
 @pytest.fixture
@@ -237,17 +235,17 @@ def test_selections_are_those_of_lists(release, index):
 def test_the_tool_writes_an_index(release, tmp_path):
     root, metadata = release
     (root / "dog" / "small_dog" / "0.png").write_bytes(b"")
-    tool, out = Path(__file__).parents[2] / "tools" / "index_segments.py", tmp_path / "new folder" / "bank.arrow"
-    command = [sys.executable, str(tool), str(out), "type=release", f"root={root}", f"metadata={metadata}"]
-    stopped = subprocess.run(command, capture_output=True, text=True)
-    assert stopped.returncode == 2
-    assert stopped.stderr.splitlines()[-1].startswith("error: ")
-    assert "small_dog/0.png" in stopped.stderr
+    out = tmp_path / "new folder" / "bank.arrow"
+    command = ["index_segments.py", out, "type=release", f"root={root}", f"metadata={metadata}"]
+    stopped = run(command)
+    assert (stopped.code, stopped.raised) == (2, "")
+    assert stopped.line.startswith("error: ")
+    assert "small_dog/0.png" in stopped.line
     assert not out.exists()
-    done = subprocess.run([*command, "--broken", "skip"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "5 segments in 2 categories, 1 skipped" in done.stdout
-    assert "small_dog/0.png" in done.stderr
+    done = run([*command, "--broken", "skip"])
+    assert done.code == 0, done
+    assert "5 segments in 2 categories, 1 skipped" in done.out
+    assert "small_dog/0.png" in done.err
     assert len(build_bank({"type": "index", "path": str(out)})) == 5
 
 

@@ -12,6 +12,7 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.segments import SegmentBank, build_index
 from sos_mm.segments.factory import list_records
 from sos_mm.segments.index import temporary
+from sos_mm.segments.index.arrow import IndexedRecords
 from sos_mm.segments.index.temporary import temporary_files
 
 # Stops in the middle of its work: all temporary files are there.
@@ -110,3 +111,41 @@ def test_a_removal_that_is_killed_is_finished_by_the_next_writer(tmp_path):
     with temporary_files(tmp_path / "bank.arrow", ("rows", "copies")):
         pass
     assert hidden(tmp_path) == []
+
+
+MOVER = """
+import os, signal, sys
+from sos_mm.errors import ErrorCollector
+from sos_mm.segments import build_index
+from sos_mm.segments.factory import list_records
+root, metadata, path, number = sys.argv[1:]
+left, replace = [int(number)], os.replace
+
+def killing(source, target):
+    replace(source, target)
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+os.replace = killing
+records = list_records({"type": "release", "root": root, "metadata": metadata}, ErrorCollector())
+build_index(records, path, copies=(64,), progress=False)
+"""
+
+
+@pytest.mark.parametrize("moved", [1, 2])
+def test_killed_while_the_files_are_moved(records, release, tmp_path, moved):
+    """Of an index over an older one: an index is whole at any time, and the copies of no other one stay for ever."""
+    path = tmp_path / "indexes/bank.arrow"
+    path.parent.mkdir()
+    build_index(records, path, copies=(48,), progress=False)
+    mine = path.with_name("bank.0123456789abcdef.copies")
+    mine.write_text("mine")
+    command = [sys.executable, "-c", MOVER, *map(str, release), str(path), str(moved)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert len(list(path.parent.glob("*.copies"))) == 3
+    assert IndexedRecords(path).copies == ((48,) if moved == 1 else (64,))
+    build_index(records, path, copies=(32,), progress=False)
+    current = IndexedRecords(path)
+    assert current.copies == (32,)
+    assert sorted(path.parent.iterdir()) == sorted([path, mine, current.pack])

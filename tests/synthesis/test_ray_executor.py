@@ -2,13 +2,15 @@
 
 import socket
 import threading
+from dataclasses import replace
 
 import pytest
 
 from sos_mm.synthesis import Recipe, ray_executor, synthesize
 from sos_mm.synthesis.environment import code_hash, library_facts
+from tests.synthesis.test_synthesis import folder_hash
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'sos_mm[ray]'")
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'sos_mm[ray]'")
 RECIPE = Recipe(canvas=(64, 64), backgrounds={"type": "plain"}, formats=["coco"])
 
 
@@ -67,6 +69,24 @@ def test_workers_run_the_same_code(change, told):
         ray_executor.check_same_code(driver, code_hash(), library_facts())
 
 
+def test_errors_from_a_cluster_are_those_of_the_fault(tmp_path):
+    """A fault in a worker arrives as it would without a cluster; the run starts one, and ends it."""
+    recipe = replace(RECIPE, layout={"type": "StructuredLayout"}, min_area=64 * 64)
+    for executor in ("ray", "processes"):
+        with pytest.raises(RuntimeError, match=r"Image \d came out without an object .* lower `min_area`"):
+            synthesize(recipe, tmp_path / executor, 4, shard_size=2, workers=2, executor=executor, progress=False)
+    assert not ray.is_initialized()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A cluster of two processes that this one has joined."""
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.usefixtures("cluster")
 def test_other_code_on_a_cluster_is_told(tmp_path, monkeypatch):
     """The driver says that it runs other code than what the workers find."""
     monkeypatch.setattr(ray_executor, "code_hash", lambda: "0" * 64)
@@ -74,10 +94,12 @@ def test_other_code_on_a_cluster_is_told(tmp_path, monkeypatch):
         synthesize(RECIPE, tmp_path / "out", 2, executor="ray", progress=False)
 
 
+@pytest.mark.usefixtures("cluster")
 def test_relative_paths_are_those_of_the_driver(tmp_path, monkeypatch):
     """Workers of a cluster that runs already begin in other folders."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAY_CHDIR_TO_TRIAL_DIR", "0")
     report = synthesize(RECIPE, "out", 2, executor="ray", workers=2, shard_size=1, progress=False)
     assert report.made == 2
-    assert (tmp_path / "out/manifest.json").is_file()
+    synthesize(RECIPE, "one", 2, shard_size=1, progress=False)
+    assert folder_hash(tmp_path / "out") == folder_hash(tmp_path / "one")

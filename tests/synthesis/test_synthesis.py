@@ -16,6 +16,7 @@ from sos_mm.browse import read_dataset
 from sos_mm.segments.sample import SAMPLE_FOLDER
 from sos_mm.synthesis import Recipe, SceneMaker, engine, executors, load_recipe, merging, synthesize, workspace
 from sos_mm.synthesis.making import ShardMaker
+from tests.helpers.commands import run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE_RECIPE = REPOSITORY / "configs/synthesis/sample_saliency.py"
@@ -360,26 +361,20 @@ def test_tool(recipe_dict, tmp_path):
     config = tmp_path / "recipe.py"
     recipe_dict["formats"] = ["coco", "saliency"]
     config.write_text("".join(f"{key} = {value!r}\n" for key, value in recipe_dict.items()))
-    command = [sys.executable, str(REPOSITORY / "tools/synthesize.py"), str(config), "--num", "5", "--out"]
-    with_page = [*command, str(tmp_path / "out"), "--report", str(tmp_path / "page")]
-    done = subprocess.run(with_page, capture_output=True, text=True, check=True)
-    assert f"{tmp_path / 'out'}: 5 images" in done.stdout
+    command = ["synthesize.py", config, "--num", "5", "--out"]
+    done = run([*command, tmp_path / "out", "--report", tmp_path / "page"])
+    assert (done.code, done.raised) == (0, ""), done.err
+    assert f"{tmp_path / 'out'}: 5 images" in done.out
     assert (tmp_path / "page/index.html").is_file()
-    done = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True, check=True)
-    assert "already there" in done.stdout
-    done = subprocess.run(
-        [*command, str(tmp_path / "more"), "--report", str(tmp_path / "out")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "folder of the page must be new" in done.stderr
+    done = run([*command, tmp_path / "out"])
+    assert (done.code, "already there" in done.out) == (0, True)
+    done = run([*command, tmp_path / "more", "--report", tmp_path / "out"])
+    assert done.code == 2
+    assert "folder of the page must be new" in done.line
     assert not (tmp_path / "more").exists()
-    done = subprocess.run([*command, str(config)], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert "Traceback" not in done.stderr
+    done = run([*command, config])
+    assert (done.code, done.raised) == (2, "")
+    assert done.err.startswith("error: ")
 
 
 @pytest.mark.skipif(not (SAMPLE_FOLDER / "groups.json").exists(), reason="the bundled sample is not there")

@@ -111,6 +111,8 @@ def run(args: argparse.Namespace, arm: str, seed: int) -> Path:
     asked = {name: predict(runner, args.work_dir / "data" / name) for name in ("train", "test")}
     threshold = choose_threshold(*asked["train"])
     result = outcomes(*asked["test"], threshold)
+    # Of images that it was trained on: shows whether it learned to tell objects apart at all.
+    result["training_summary"] = outcomes(*asked["train"], threshold)["summary"]
     seconds = {"training": round(trained), "all": round(process_time() - start)}
     result |= {"arm": arm, "seed": seed, "steps": runner.iter, "threshold": threshold, "processor_seconds": seconds}
     write_atomic(path, json.dumps(result).encode())

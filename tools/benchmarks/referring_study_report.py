@@ -140,11 +140,12 @@ def report(folder: Path, runs: Sequence[tuple[str, int]]) -> str:
 def figures_table(results: Mapping[str, list[dict]]) -> list[str]:
     """Returns lines of Markdown with the mean figures of each arm."""
     names = list(next(iter(results.values()))[0]["summary"])
-    lines = [f"| trained on | runs | {' | '.join(names)} | threshold | processor s |"]
-    lines.append("| --- |" + " ---: |" * (len(names) + 3))
+    lines = [f"| trained on | runs | {' | '.join(names)} | P@1, training images | threshold | processor s |"]
+    lines.append("| --- |" + " ---: |" * (len(names) + 4))
     for arm, runs in results.items():
         cells = [ARMS[arm], str(len(runs))]
         cells += [_mean([each["summary"][name] for each in runs]) for name in names]
+        cells.append(_mean([each["training_summary"]["P@1"] for each in runs]))
         cells.append("/".join(str(each["threshold"]) for each in runs))
         cells.append(f"{statistics.fmean(each['processor_seconds']['all'] for each in runs):.0f}")
         lines.append(f"| {' | '.join(cells)} |")

@@ -4,15 +4,16 @@
 
 Three comparisons, random weights, one image, the fastest of a few rounds taken in turns:
 
-- inference: one step (with the VAE's decoder; pruned, with a light decoder) against the released behaviour, 10 steps
-  for each of 10 members, for each of which the image is encoded anew;
+- inference: one step (with the VAE; with a tiny autoencoder in its place; pruned, with a light decoder) against the
+  released behaviour, 10 steps for each of 10 members, for each of which the image is encoded anew;
 - `predict` against the sum of its parts, each called alone;
 - a training step (losses and gradients) from cached latents against U-Net and Swin alone, forward and backward.
 
-`tiny` and `mid` are the shipped configs with narrower networks on 128 and 256 pixels, `full` is full size on 384.
+`tiny` and `mid` are the shipped configs with narrower networks on 128 and 256 pixels (`dry`, on 64, only shows that the
+scripts run), `full` is full size on 384.
 There, without a GPU, the released behaviour is not run but added up from its parts, each measured, and is marked so.
-With a GPU, images a second in bf16, memory, and the share of the GPU's measured matrix rate follow. With one thread
-seconds are those of this process alone: what else the machine does is not counted.
+With one thread seconds are those of this process alone: what else the machine does is not counted. On a GPU, gpu.sh
+beside this file measures bf16, memory and the share of the roofline.
 """
 
 import argparse
@@ -30,7 +31,6 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.engine.randomness import RunRandomness
@@ -39,13 +39,19 @@ from sos_mm.saliency.models.latent_cache import LatentCache
 from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-# Pixels, widths of the U-Net and its heads, of the VAE, and Swin's name and settings.
+# Pixels, widths of the U-Net and its heads, of the VAE and the tiny autoencoder, layers of a block, and Swin's window.
 SIZES = dict(
-    tiny=(128, (32, 64, 64, 64), (1, 2, 2, 2), (32, 32, 32, 32), "swin_tiny_patch4_window7_224", 4),
-    mid=(256, (96, 192, 384, 384), (3, 6, 12, 12), (32, 64, 128, 128), "swin_tiny_patch4_window7_224", 8),
-    full=(384, None, None, None, None, None),
+    dry=(64, (32, 32, 64, 64), (1, 1, 2, 2), (32, 32, 32, 32), 8, 1, 2),
+    tiny=(128, (32, 64, 64, 64), (1, 2, 2, 2), (32, 32, 32, 32), 16, 2, 4),
+    mid=(256, (96, 192, 384, 384), (3, 6, 12, 12), (32, 64, 128, 128), 16, 2, 8),
+    full=(384, None, None, None, None, None, None),
 )
 STEPS = MEMBERS = 10
+ONE_STEP = {
+    "_1step": "one step, the VAE's decoder",
+    "_1step_tiny-vae": "one step, tiny autoencoder",
+    "_light": "one step, pruned, light decoder",
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,13 +69,20 @@ def build(name: str, size: str, device: str) -> LatentDiffusionSegmentor:
     folder = CONFIGS / "sod_diffusion" if name else CONFIGS
     model = Config.fromfile(folder / f"sod_diffusion_swinb{name}.py").model
     leave_out_pretrained(model)
-    pixels, widths, heads, vae, swin, window = SIZES[size]
+    pixels, widths, heads, vae, tiny, layers, window = SIZES[size]
     if widths is not None:
-        model.backbone.update(model_name=swin, img_size=pixels, window_size=window)
+        model.backbone.update(model_name="swin_tiny_patch4_window7_224", img_size=pixels, window_size=window)
         model.decode_head.unet.architecture.update(
-            block_out_channels=list(widths), attention_head_dim=list(heads), cross_attention_dim=256
+            block_out_channels=list(widths),
+            layers_per_block=layers,
+            attention_head_dim=list(heads),
+            cross_attention_dim=256,
         )
-        model.codec.architecture.update(block_out_channels=list(vae))
+        if model.codec.type == "TinyAutoencoder":
+            # As much narrower as the VAE is.
+            model.codec.architecture = {f"{part}_block_out_channels": [tiny] * 4 for part in ("encoder", "decoder")}
+        else:
+            model.codec.architecture.update(block_out_channels=list(vae), layers_per_block=layers)
     if "teacher" in model:
         # A distilled model runs without its teacher.
         model.type = "LatentDiffusionSegmentor"
@@ -163,7 +176,7 @@ def time_predict(name: str, size: str, rounds: int, device: str) -> float:
 def compare_inference(size: str, rounds: int, device: str) -> None:
     """Prints seconds an image of the released behaviour, of one step, and of the light one."""
     peer = time_released(size, rounds, device)
-    for name, what in (("_1step", "one step, the VAE's decoder"), ("_light", "one step, pruned, light decoder")):
+    for name, what in ONE_STEP.items():
         gc.collect()
         ours = time_predict(name, size, rounds, device)
         print(f"  {what}: {ours:.3f} s an image, {peer / ours:.1f} times as fast")
@@ -194,65 +207,52 @@ def compare_parts(size: str, rounds: int, device: str) -> None:
     print(f"  predict {whole:.3f} s; parts {sum(each):.3f} s ({shares}): {whole / sum(each):.3f} times")
 
 
+def training_steps(
+    model: LatentDiffusionSegmentor, images: Tensor, samples: list[SegDataSample], folder: Path
+) -> tuple[Callable[[], None], Callable[[], None], Callable[[], None]]:
+    """Returns three calls, each of which computes gradients of a batch.
+
+    Args:
+        model: The model, in training mode.
+        images: (B, 3, H, W).
+        samples: The batch's samples, all of the same first image.
+        folder: Where a cache of random latents is written.
+
+    Returns:
+        The model's losses from cached latents; U-Net and encoder alone; the U-Net alone.
+    """
+    side, channels = images.shape[-1] // model.codec.stride, model.codec.latent_channels
+    for name in ("image", "mask"):
+        latents = np.random.default_rng(0).normal(size=(1, 2, channels, side, side))
+        np.save(folder / f"{name}.npy", latents.astype("f2"))
+    model.latent_cache = LatentCache(folder)
+    latent, head = torch.randn(len(images), channels, side, side, device=images.device), model.decode_head
+    timesteps = torch.full((len(images),), 500, device=images.device)
+    with torch.no_grad():
+        context = head.afim.at(head.afim(model.extract_feat(images).pyramid), timesteps)
+
+    def step() -> None:
+        model.zero_grad()
+        sum(model.loss(images, samples).values()).backward()
+
+    def bare(encoder: bool) -> None:
+        model.zero_grad()
+        loss = head.denoiser(latent, latent, timesteps, context).float().square().mean()
+        if encoder:
+            loss = loss + sum(stage.float().square().mean() for stage in model.backbone(images))
+        loss.backward()
+
+    return step, lambda: bare(encoder=True), lambda: bare(encoder=False)
+
+
 def compare_training(size: str, rounds: int, device: str) -> None:
     """Prints a training step from cached latents beside U-Net and Swin alone, forward and backward."""
     image, samples = inputs_of(size, device)
     model = build("", size, device).train()
-    side = SIZES[size][0] // model.codec.stride
     with tempfile.TemporaryDirectory() as folder:
-        shape = (1, 2, 4, side, side)
-        for name in ("image", "mask"):
-            np.save(Path(folder, f"{name}.npy"), np.random.default_rng(0).normal(size=shape).astype("f2"))
-
-        model.latent_cache = LatentCache(Path(folder))
-    latent, head = torch.randn(1, 4, side, side, device=device), model.decode_head
-    with torch.no_grad():
-        context = head.afim.at(head.afim(model.extract_feat(image).pyramid), torch.tensor([500], device=device))
-
-    def step() -> None:
-        model.zero_grad()
-        sum(model.loss(image, samples).values()).backward()
-
-    def bare() -> None:
-        model.zero_grad()
-        seen = sum(stage.float().square().mean() for stage in model.backbone(image))
-        (seen + head.denoiser(latent, latent, torch.tensor([500], device=device), context).square().mean()).backward()
-
-    ours, theirs = fastest(rounds, step, bare)
+        step, bare, _ = training_steps(model, image, samples, Path(folder))
+        ours, theirs = fastest(rounds, step, bare)
     print(f"  training step {ours:.3f} s; U-Net and Swin alone {theirs:.3f} s: {ours / theirs:.3f} times")
-
-
-def measure_gpu(size: str, rounds: int) -> None:
-    """Prints images a second in bf16, the most memory, and the share of the GPU's own matrix rate."""
-    peak = matrix_rate()
-    print(f"{torch.cuda.get_device_name()}, bf16, batches of 8; products of 8192 x 8192: {peak / 1e12:.0f} TFLOP/s")
-    for name, steps, members in (("_1step", 1, 1), ("_light", 1, 1), ("", 4, 1), ("", 10, 10)):
-        gc.collect()
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        seconds, flops = time_batch(name, size, rounds, dict(num_inference_steps=steps, ensemble_size=members))
-        memory, share = torch.cuda.max_memory_allocated() / 2**30, flops / seconds / peak
-        what = f"{name.strip('_') or 'full'} {steps} x {members}"
-        print(f"  {what}: {8 / seconds:.1f} images/s, {memory:.1f} GiB, {share:.0%} of that rate")
-
-
-@torch.no_grad()
-def time_batch(name: str, size: str, rounds: int, test_cfg: dict) -> tuple[float, int]:
-    """Returns seconds and FLOP of a batch of 8 in bf16."""
-    model = build(name, size, "cuda")
-    image, samples = inputs_of(size, "cuda")
-    images, samples = image.repeat(8, 1, 1, 1), samples * 8
-    with torch.autocast("cuda", torch.bfloat16):
-        with FlopCounterMode(display=False) as counter:
-            model.predict(images, samples, test_cfg)
-        return fastest(rounds, lambda: model.predict(images, samples, test_cfg))[0], counter.get_total_flops()
-
-
-def matrix_rate(side: int = 8192) -> float:
-    """Returns the FLOP per second of the GPU in a product of two square bf16 matrices."""
-    matrix = torch.randn(side, side, device="cuda", dtype=torch.bfloat16)
-    (seconds,) = fastest(5, lambda: matrix @ matrix)
-    return 2 * side**3 / seconds
 
 
 def main() -> None:
@@ -269,8 +269,6 @@ def main() -> None:
         print(name)
         compare[name](args.size, args.rounds, device)
         gc.collect()
-    if device == "cuda":
-        measure_gpu(args.size, args.rounds)
     print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
 
 

@@ -39,7 +39,7 @@ def write_page(
     train, test = open_source(audit.train, train_images), open_source(audit.test, test_images)
     pairs = [
         {
-            "about": f"{leak.kind}, {leak.form}: {leak.distance} of 128 bits differ; {leak.near} near in training",
+            "about": f"{leak.kind}, {leak.form}: {leak.distance} of 128 bits differ; near in training: {leak.near}",
             "figures": [
                 _figure(test.picture(leak.kind, leak.test), "test"),
                 _figure(train.picture(leak.kind, leak.train), "train"),

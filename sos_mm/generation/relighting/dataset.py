@@ -26,6 +26,8 @@ from sos_mm.terminal import progress_bar
 
 # Increased whenever the output bytes for given settings change.
 _FORMAT = 1
+# How often a batch that reads back otherwise than it was written is made again.
+_REPAIRS = 2
 _JPEG_QUALITY = 95
 _OPTIONS = {
     ".jpg": (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY),
@@ -115,7 +117,7 @@ def relight_dataset(
         FileNotFoundError: If files or weights are missing.
         ValueError: If an argument or a file is invalid.
         RuntimeError: If even one image needs more memory than there is.
-        OSError: If the disk is full; complete batches are kept.
+        OSError: If the disk is full or changes what is written; complete batches are kept.
     """
     require_posix("Relighting a data set")
     check_integer("world_size", world_size, 1, 2**20)
@@ -127,16 +129,27 @@ def relight_dataset(
         if relit.is_complete:
             return relit.report(made=0)
         relit.open()
+        if relit.is_complete:
+            return relit.report(made=0)
         batches = batches_of(composed.images, settings.batch_size)
-        mine = [number for number in range(rank, len(batches), world_size) if not relit.has_records(number)]
         worker = _Worker(composed, relit, settings, faults)
-        made = 0
-        with progress_bar(total=sum(len(batches[number]) for number in mine), unit="images", shown=progress) as bar:
-            for number in mine:
-                worker.run(number, batches[number])
-                made += len(batches[number])
-                bar.update(len(batches[number]))
-        return relit.complete(len(batches), made)
+        made, mine = 0, range(rank, len(batches), world_size)
+        for _ in range(_REPAIRS + 1):
+            missing = [number for number in mine if not relit.has_records(number)]
+            total = sum(len(batches[number]) for number in missing)
+            with progress_bar(total=total, unit="images", shown=progress) as bar:
+                for number in missing:
+                    worker.run(number, batches[number])
+                    if relit.is_complete:
+                        break
+                    made += len(batches[number])
+                    bar.update(len(batches[number]))
+            report = relit.complete(len(batches), made)
+            if report is not None:
+                return report
+            # Those of other processes, which may have ended, too.
+            mine = range(len(batches))
+    raise OSError(f"Images in {out} read back otherwise than they were written, {_REPAIRS + 1} times: check the disk.")
 
 
 def batches_of(images: Sequence[SetImage], batch_size: int) -> list[list[SetImage]]:

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sos_mm.checks import check_choice, check_integer, check_range
+from sos_mm.checks import check_fields, check_integer, check_range
 from sos_mm.segments.truth import claims, measure, still_true
 from sos_mm.segments.words import Words
 
@@ -60,8 +60,7 @@ class Guard:
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> "Guard":
         """Builds a guard from a dict; raises ValueError for an unknown key."""
-        for key in config:
-            check_choice("key of the guard", key, [each.name for each in fields(cls)])
+        check_fields("guard", config, cls)
         return cls(**config)
 
 

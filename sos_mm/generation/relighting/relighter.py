@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sos_mm.checks import check_choice, require
+from sos_mm.checks import check_choice, check_text, require
 from sos_mm.composition.effects.relighting import register_relighter
 from sos_mm.composition.scene import Light
 from sos_mm.generation.relighting.light_prompts import (
@@ -79,8 +79,8 @@ class ICLightRelighter:
         check_choice("dtype", self.dtype, ("float32", "bfloat16", "float16"))
         for name, optional in (("base", False), ("offsets", True), ("device", False)):
             value = getattr(self, name)
-            if not isinstance(value, str) and not (optional and value is None):
-                raise ValueError(f"`{name}` must be text, but got {value!r}.")
+            if not (optional and value is None):
+                check_text(name, value)
         if self.scheduler is not None and not isinstance(dict(self.scheduler).get("type"), str):
             raise ValueError(f"`scheduler` must have a `type`, but got {self.scheduler!r}.")
         # Reading these checks the other settings.

@@ -2,33 +2,35 @@
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sos_mm.atomic import atomic_path, sync, write_atomic
+from sos_mm.atomic import atomic_path, remove_work, sync, write_atomic
 from sos_mm.checks import writable_folder
 from sos_mm.digest import sha256_of
+from sos_mm.formats.checksums import CHECKSUMS, checksum_lines
 from sos_mm.formats.composed import MANIFEST
 from sos_mm.formats.json_reader import read_json_object, record_lines
 from sos_mm.formats.records import OBJECT, TEXT, check_below, check_record, optional
 from sos_mm.generation.relighting.composed_set import ANNOTATIONS, IMAGES, ComposedSet, SetImage
-
-if sys.platform != "win32":  # `relight_dataset` raises an error there.
-    import fcntl
+from sos_mm.locks import one_at_a_time
 
 # Written last: a relit data set with it is complete.
 SUMMARY = "relighting.json"
 # What was done to each image, one line an image.
 SIDECAR = f"{ANNOTATIONS}/relighting.jsonl"
-CHECKSUMS = "checksums.sha256"
 # What a relit data set does not take over: these are about the images as they were.
 _LEFT = (MANIFEST, CHECKSUMS, SUMMARY, SIDECAR)
 _WORK, _RUN, _LOCK = ".relighting", "run.json", "merge.lock"
+# What the folder of an unfinished run holds that is a run's own, and temporary files of killed processes.
+_OWN = re.compile(r"(\.?\d{6,}\.jsonl|\.?run\.json)(\.part(-\d+)?)?|merge\.lock")
 # The states of an image.
 RELIT, UNLIT, BROKEN = "relit", "unlit", "broken"
 _RECORD = {"file_name": TEXT, "status": TEXT}
@@ -103,6 +105,8 @@ class RelitSet:
         run = self._out / _WORK / _RUN
         if not run.is_file():
             strangers = sorted(path.name for path in self._out.iterdir() if path.name != _WORK)
+            if self.is_complete:  # Another process has completed it meanwhile.
+                return
             if strangers:
                 raise FileExistsError(
                     f"`out` must be a new or empty folder, or one that the same command has begun, but {self._out} "
@@ -128,27 +132,64 @@ class RelitSet:
         return self._records(number).exists()
 
     def write_records(self, number: int, records: Sequence[Mapping[str, Any]]) -> None:
-        """Writes the records of a batch, whose images are written already: it is finished then."""
-        write_atomic(self._records(number), _lines(records))
+        """Writes the records of a batch, whose images are written already: it is finished then.
 
-    def complete(self, batches: int, made: int) -> RelightReport:
+        The last line is the checksum of the others.
+        """
+        lines = _lines(records)
+        with self._unless_complete():
+            write_atomic(self._records(number), lines + hashlib.sha256(lines).hexdigest().encode())
+
+    def complete(self, batches: int, made: int) -> RelightReport | None:
         """Completes the data set if all batches are finished: other files, sidecar, checksums, and the summary last.
+
+        Batches whose records or images are not what was written are no longer finished.
 
         Args:
             batches: Number of batches.
             made: Number of images that this process made.
+
+        Returns:
+            The report; None if there were such batches.
         """
-        with open(self._out / _WORK / _LOCK, "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not self.is_complete:  # Otherwise another process has completed it meanwhile.
-                if not all(self.has_records(number) for number in range(batches)):
-                    return RelightReport(self._out, False, made, {})
-                self._merge(batches)
+        with self._unless_complete(), one_at_a_time(self._out / _WORK / _LOCK):
+            if self.is_complete:
+                return self.report(made)
+            if not all(self.has_records(number) for number in range(batches)):
+                return RelightReport(self._out, False, made, {})
+            read = {number: self._read_records(number) for number in range(batches)}
+            damaged = [number for number, records in read.items() if records is None]
+            if damaged:
+                print(f"{len(damaged)} batches are damaged and are made again", file=sys.stderr, flush=True)
+                for number in damaged:
+                    self._records(number).unlink()
+                return None
+            self._merge([record for records in read.values() for record in records or ()])
         return self.report(made)
 
-    def _merge(self, batches: int) -> None:
-        files = [self._records(number) for number in range(batches)]
-        records = [record for file in files for _, record in record_lines(file, _RECORD)]
+    @contextmanager
+    def _unless_complete(self) -> Iterator[None]:
+        """Passes over the lack of the run's folder, which another process removes when the data set is complete."""
+        try:
+            yield
+        except FileNotFoundError:
+            if not self.is_complete:
+                raise
+
+    def _read_records(self, number: int) -> list[dict[str, Any]] | None:
+        """Reads the records of a batch; returns None if they or an image of theirs are not what was written."""
+        lines, _, sha256 = self._records(number).read_bytes().rpartition(b"\n")
+        lines += b"\n"
+        if hashlib.sha256(lines).hexdigest().encode() != sha256:
+            return None
+        records = [json.loads(line) for line in lines.splitlines()]
+        return records if all(map(self._is_intact, records)) else None
+
+    def _is_intact(self, record: Mapping[str, Any]) -> bool:
+        path = self._out / IMAGES / record["file_name"]
+        return (sha256_of(path) if path.is_file() else None) == record["sha256"]
+
+    def _merge(self, records: list[dict[str, Any]]) -> None:
         records.sort(key=lambda record: record["file_name"])
         sums = {f"{IMAGES}/{record['file_name']}": record["sha256"] for record in records if record["sha256"]}
         for name in self._composed.other_files(_LEFT):
@@ -157,7 +198,7 @@ class RelitSet:
         (self._out / ANNOTATIONS).mkdir(exist_ok=True)
         write_atomic(self._out / SIDECAR, lines := _lines(records))
         sums[SIDECAR] = hashlib.sha256(lines).hexdigest()
-        write_atomic(self._out / CHECKSUMS, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode())
+        write_atomic(self._out / CHECKSUMS, checksum_lines(sorted(sums.items())))
         summary = {**self._identity, "counts": _count(records)}
         write_atomic(self._out / SUMMARY, json.dumps(summary, indent=1).encode())
         sync(self._out)
@@ -173,7 +214,7 @@ class RelitSet:
         self._check_same(summary)
         check_record(summary, {"counts": OBJECT}, f"{self._out / SUMMARY}:")
         # Also left behind when a run was ended before its last step.
-        shutil.rmtree(self._out / _WORK, ignore_errors=True)
+        remove_work(self._out / _WORK, _OWN)
         return RelightReport(self._out, True, made, summary["counts"])
 
     def _check_same(self, found: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sos_mm.checks import check_choice, check_integer, check_range
+from sos_mm.checks import check_boolean, check_choice, check_integer, check_range, check_text
 
 # Variant -> the images that condition it, in the order of their channels.
 CONDITIONS = MappingProxyType({"fc": ("foreground",), "fbc": ("foreground", "background")})
@@ -68,9 +68,7 @@ class Manner:
     def __post_init__(self):
         check_choice("variant", self.variant, CONDITIONS)
         for name in ("added_prompt", "negative_prompt"):
-            if not isinstance(getattr(self, name), str):
-                raise ValueError(f"`{name}` must be text, but got {getattr(self, name)!r}.")
+            check_text(name, getattr(self, name))
         check_integer("max_side", self.max_side, 64, 4096)
         check_range("upscale", self.upscale, 1, 4)
-        if not isinstance(self.reencode, bool):
-            raise ValueError(f"`reencode` must be True or False, but got {self.reencode!r}.")
+        check_boolean("reencode", self.reencode)

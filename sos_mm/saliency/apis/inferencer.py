@@ -15,12 +15,15 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope
+from mmseg.structures import SegDataSample
 
 from sos_mm.checks import RENAMED_TEST_CFG, present_names
 from sos_mm.cutouts.foreground import cut_out
+from sos_mm.cutouts.hypotheses import Hypothesis
 from sos_mm.cutouts.photographs import Photograph, chunks, find_photographs, read_each
 from sos_mm.cutouts.writing import KINDS, CutoutWriter
 from sos_mm.engine.checkpoints import load_weights, read_checkpoint, safe_loading
+from sos_mm.engine.config_errors import naming_settings
 from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.errors import ErrorCollector
 from sos_mm.saliency.data.transforms import LoadAuxiliaryImage, LoadSaliencyImage, LoadSaliencyMask
@@ -42,6 +45,8 @@ class SaliencyPrediction:
         image: (H, W, 3) uint8 RGB, the input image.
         saliency: (H, W) float32 in [0, 1].
         uncertainty: (H, W) float32, the standard deviation over the ensemble; None without one.
+        hypotheses: Distinct masks among the ensemble's members, the largest share first; empty without
+            ``test_cfg.hypotheses``.
     """
 
     name: str
@@ -49,6 +54,7 @@ class SaliencyPrediction:
     image: np.ndarray
     saliency: np.ndarray
     uncertainty: np.ndarray | None = None
+    hypotheses: tuple[Hypothesis, ...] = ()
 
     @property
     def alpha(self) -> np.ndarray:
@@ -72,14 +78,15 @@ class SODInferencer:
         weights: Checkpoint file.
         device: Device of the model, such as 'cuda:0'; None for a GPU if there is one.
         test_cfg: Values that replace those of the model's ``test_cfg``, such as ``dict(num_inference_steps=1,
-            ensemble_size=4)``.
+            ensemble_size=4)``, or ``dict(ensemble_size=10, hypotheses=dict(number=3))`` for several hypotheses.
         show_progress: Whether to show a progress bar on stderr.
         trust_checkpoint: Whether to run the config in the checkpoint where ``model`` is None: it is Python code.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint does not exist.
         UnsafeCheckpointError: If the checkpoint contains anything but weights and a training's state.
-        ValueError: If no config is given and the checkpoint holds none or is not trusted, or a setting is unknown.
+        ValueError: If no config is given and the checkpoint holds none or is not trusted, or a setting is unknown or
+            wrong (names it).
         RuntimeError: If the checkpoint is of another architecture; names the parts that differ.
 
     Example:
@@ -102,7 +109,8 @@ class SODInferencer:
             config.model.test_cfg = present_names(config.model.get("test_cfg") or {}, RENAMED_TEST_CFG, "test_cfg.")
             config.merge_from_dict({"model.test_cfg": present_names(test_cfg, RENAMED_TEST_CFG, "test_cfg.")})
         leave_out_pretrained(config.model)
-        with safe_loading(), DefaultScope.overwrite_default_scope(config.get("default_scope", "mmseg")):
+        scope = DefaultScope.overwrite_default_scope(config.get("default_scope", "mmseg"))
+        with safe_loading(), scope, naming_settings(config):
             self.model = MODELS.build(config.model)
             self.pipeline = _pipeline_for_arrays(config)
         load_weights(self.model, weights)
@@ -144,7 +152,7 @@ class SODInferencer:
             for found in self.stream(bar, batch_size, faults):
                 predictions.append(found)
                 if writer is not None:
-                    writer.write(found.name, found.image, found.alpha, found.uncertainty)
+                    writer.write(found.name, found.image, found.alpha, found.uncertainty, found.hypotheses)
         return dict(predictions=predictions, skipped=dict(faults.counts), faults=faults.texts)
 
     def stream(
@@ -196,12 +204,20 @@ class SODInferencer:
                 image,
                 _to_numpy(sample.pred_saliency.data),
                 None if deviation is None else _to_numpy(deviation),
+                _hypotheses_of(sample),
             )
 
     def _packed(self, path: str, image: np.ndarray) -> dict:
         shape = image.shape[:2]
         pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         return self.pipeline(dict(img=pixels, img_path=path, img_shape=shape, ori_shape=shape))
+
+
+def _hypotheses_of(sample: SegDataSample) -> tuple[Hypothesis, ...]:
+    if "hypotheses" not in sample:
+        return ()
+    maps = sample.hypotheses.data.float().cpu().numpy()
+    return tuple(Hypothesis(*each) for each in zip(maps, sample.hypotheses.shares, strict=True))
 
 
 def _to_numpy(saliency: torch.Tensor) -> np.ndarray:

@@ -88,7 +88,7 @@ def fingerprint(model, dataset: BaseDataset) -> str:
     """Hashes what a cache is computed from: codec and its weights, pipeline, files with their sizes and times."""
     codec = model.codec
     digest = hashlib.sha256(f"{type(codec).__name__} {codec.stride} {model.image_range} {model.modalities}".encode())
-    digest.update(str(getattr(codec, "scaling_factor", 1)).encode())
+    digest.update(f"{getattr(codec, 'scaling_factor', 1)} {getattr(codec, 'shift_factor', 0)}".encode())
     for name, value in sorted(codec.state_dict().items()):
         digest.update(name.encode() + value.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     for transform in dataset.pipeline.transforms:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from csv import writer
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -10,8 +11,25 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from mmengine.structures import BaseDataElement
 
+from sos_mm.checks import check_integer
 from sos_mm.metrics.figures import plot_curves
-from sos_mm.metrics.saliency import ImageScores, average_curves, score_image, summarize
+from sos_mm.metrics.saliency import ImageScores, average_curves, score_best, score_image, summarize
+
+
+class Scored(NamedTuple):
+    """What is kept of one image.
+
+    Attributes:
+        image: Its path.
+        name: The name of its data set; empty if there is only one.
+        scores: The scores of its saliency map.
+        best: The scores of the hypothesis that is nearest to the truth; None unless asked for.
+    """
+
+    image: str
+    name: str
+    scores: ImageScores
+    best: ImageScores | None = None
 
 
 @METRICS.register_module()
@@ -35,6 +53,9 @@ class SODMetric(BaseMetric):
             are computed. If False, the keys end in ``_unrounded``, such as ``MAE_unrounded``.
         weighted: Whether to compute the weighted F-measure, which takes most of the time.
         boundary: Whether to add the boundary IoU, as ``BIoU``.
+        best_of: Number of hypotheses, of which the one with the least mean absolute error is scored in addition, under
+            keys such as ``oracle_best_of_3_MAE``. There the truth chooses: these are an upper bound, and never to be
+            compared with ordinary scores. Needs ``model.test_cfg.hypotheses``; None for none.
         csv: File for the scores of each image, written by the main process after each evaluation.
         curves: File (.png) for the precision-recall, F- and E-measure curves, written likewise.
         collect_device: See ``mmengine.evaluator.BaseMetric``.
@@ -52,6 +73,7 @@ class SODMetric(BaseMetric):
         round_to_uint8: bool = True,
         weighted: bool = True,
         boundary: bool = False,
+        best_of: int | None = None,
         csv: str | Path | None = None,
         curves: str | Path | None = None,
         collect_device: str = "cpu",
@@ -60,6 +82,9 @@ class SODMetric(BaseMetric):
     ):
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         self.options = {"round_to_uint8": round_to_uint8, "weighted": weighted, "boundary": boundary}
+        if best_of is not None:
+            check_integer("best_of", best_of, 1, 2**31)
+        self.best_of = best_of
         self.csv = None if csv is None else Path(csv)
         self.curves = None if curves is None else Path(curves)
         # Checked before hours of testing, not after.
@@ -85,15 +110,18 @@ class SODMetric(BaseMetric):
                 prediction, mask = _read_plane(sample, "pred_saliency"), _read_mask(sample, "gt_saliency")
                 _check_same_size(prediction, mask)
                 scored = score_image(prediction, mask, **self.options)
+                best = None
+                if self.best_of is not None:
+                    best = score_best(_read_hypotheses(sample, mask)[: self.best_of], mask, **self.options)
             except ValueError as error:
                 raise ValueError(f"The saliency map of image {image} cannot be scored: {error}") from error
-            self.results.append((image, str(sample.get("dataset_name", "")), scored))
+            self.results.append(Scored(image, str(sample.get("dataset_name", "")), scored, best))
 
-    def compute_metrics(self, results: list[tuple[str, str, ImageScores]]) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """Averages the scores of each data set.
 
         Args:
-            results: Path, data set and scores of each image, of all processes.
+            results: The fields of `Scored` of each image, of all processes; mmengine makes plain tuples of them.
 
         Returns:
             The scores by key, without prefix; with several data sets by the name of each and the key.
@@ -101,23 +129,43 @@ class SODMetric(BaseMetric):
         Raises:
             ValueError: If there were no images.
         """
-        by_name: dict[str, list[ImageScores]] = {}
-        for _, name, scored in results:
-            by_name.setdefault(name, []).append(scored)
-        summaries = {name: self._labelled(summarize(images)) for name, images in by_name.items()}
+        images = [Scored(*each) for each in results]
+        by_name: dict[str, list[Scored]] = {}
+        for each in images:
+            by_name.setdefault(each.name, []).append(each)
+        summaries = {name: self._summary(group) for name, group in by_name.items()}
         if self.csv is not None:
-            _write_csv(self.csv, [(image, self._labelled(scored.scores)) for image, _, scored in results])
+            _write_csv(self.csv, [(each.image, self._scores(each)) for each in images])
         if self.curves is not None:
             unrounded = "" if self.options["round_to_uint8"] else ", unrounded"
-            curves = {f"{name or self.prefix}{unrounded}": average_curves(each) for name, each in by_name.items()}
+            curves = {
+                f"{name or self.prefix}{unrounded}": average_curves([each.scores for each in group])
+                for name, group in by_name.items()
+            }
             plot_curves(curves, self.curves)
         if len(summaries) <= 1:
             return next(iter(summaries.values()), None) or summarize([])
         print_log("\n" + table(summaries), logger="current")
         return {f"{name}/{key}": value for name, scores in summaries.items() for key, value in scores.items()}
 
-    def _labelled(self, scores: dict[str, float]) -> dict[str, float]:
-        return scores if self.options["round_to_uint8"] else {f"{name}_unrounded": scores[name] for name in scores}
+    def _summary(self, images: list[Scored]) -> dict[str, float]:
+        """Averages the scores of one data set."""
+        scores = self._labelled(summarize([each.scores for each in images]))
+        best = [each.best for each in images if each.best is not None]
+        return scores | (self._labelled(summarize(best), self._oracle) if best else {})
+
+    def _scores(self, image: Scored) -> dict[str, float]:
+        """Returns the scores of one image by key."""
+        best = {} if image.best is None else self._labelled(image.best.scores, self._oracle)
+        return self._labelled(image.scores.scores) | best
+
+    @property
+    def _oracle(self) -> str:
+        return f"oracle_best_of_{self.best_of}_"
+
+    def _labelled(self, scores: dict[str, float], prefix: str = "") -> dict[str, float]:
+        suffix = "" if self.options["round_to_uint8"] else "_unrounded"
+        return {f"{prefix}{name}{suffix}": score for name, score in scores.items()}
 
 
 def table(summaries: Mapping[str, Mapping[str, float]]) -> str:
@@ -148,6 +196,21 @@ def _read_plane(sample: dict, key: str) -> np.ndarray:
     if data.ndim != 3 or data.shape[0] != 1:
         raise ValueError(f"`{key}` must be of shape (1, H, W), but got {tuple(data.shape)}.")
     return (data.float() if data.is_floating_point() else data)[0].numpy()
+
+
+def _read_hypotheses(sample: dict, mask: np.ndarray) -> list[np.ndarray]:
+    """Returns the hypotheses (k, H, W) of a sample as k arrays (H, W) float32."""
+    if "hypotheses" not in sample:
+        raise ValueError(
+            "`hypotheses` must be in the data sample for `best_of`: set `model.test_cfg.hypotheses.number` and "
+            "`model.test_cfg.ensemble_size`."
+        )
+    element = sample["hypotheses"]
+    maps = (element["data"] if isinstance(element, dict) else element.data).detach().float().cpu().numpy()
+    if maps.ndim != 3 or not len(maps) or maps.shape[1:] != mask.shape:
+        wanted = f"(k, {mask.shape[0]}, {mask.shape[1]}), as `gt_saliency`"
+        raise ValueError(f"`hypotheses` must be of shape {wanted}, but got {maps.shape}.")
+    return list(maps)
 
 
 def _read_mask(sample: dict, key: str) -> np.ndarray:

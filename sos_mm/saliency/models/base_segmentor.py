@@ -13,6 +13,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.nn import Module, functional
 
+from sos_mm.cutouts.hypotheses import cluster_masks
 from sos_mm.saliency.models.fusion import SalientFeatures
 from sos_mm.saliency.models.settings import checked_stretch, checked_test_cfg
 from sos_mm.saliency.models.sliding import Window, blend_tiles, full_window
@@ -139,7 +140,8 @@ class SaliencySegmentor(BaseSegmentor):
 
         Returns:
             The samples with ``pred_saliency`` (1, h, w) float in [0, 1], ``pred_sem_seg`` (1, h, w) int64,
-            ``seg_logits`` (the saliency as logits) and, with an ensemble, ``saliency_std`` (1, h, w).
+            ``seg_logits`` (the saliency as logits), with an ensemble ``saliency_std`` (1, h, w), and with
+            ``test_cfg.hypotheses`` the ``hypotheses`` (k, h, w) float in [0, 1], the largest of their ``shares`` first.
         """
         if data_samples is None:
             data_samples = [SegDataSample(metainfo=dict(ori_shape=tuple(inputs.shape[-2:]))) for _ in inputs]
@@ -168,15 +170,15 @@ class SaliencySegmentor(BaseSegmentor):
         upright = without_flip(without_padding(members, sample), sample)  # (members, 1, H, W)
         if stretch in ("member", "released"):
             upright = torch.stack([stretched(member) for member in upright])
-        middle = reduced(upright, settings["reduction"], stretch == "released")  # (1, H, W)
-        saliency = resized(middle[None], sample.ori_shape[:2], settings["upsampling"])[0]  # (1, h, w)
-        saliency = (stretched(saliency) if stretch == "result" else saliency).clamp(0, 1)
+        saliency = finished(upright, sample, settings)  # (1, h, w)
         sample.pred_saliency = PixelData(data=saliency)
         sample.pred_sem_seg = PixelData(data=(saliency > settings["threshold"]).long())
         sample.seg_logits = PixelData(data=torch.logit(saliency, 1e-6))
         if len(upright) > 1:
             maps = resized(upright, sample.ori_shape[:2], settings["upsampling"])  # (members, 1, h, w)
             sample.saliency_std = PixelData(data=maps.std(0))
+        if settings["hypotheses"] is not None:
+            sample.hypotheses = hypotheses_of(upright, sample, settings)
         return sample
 
     def _forward(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> Tensor:
@@ -201,6 +203,34 @@ def without_flip(maps: Tensor, sample: SegDataSample) -> Tensor:
         return maps
     sides = dict(horizontal=[-1], vertical=[-2], diagonal=[-2, -1])
     return maps.flip(sides[sample.flip_direction])
+
+
+def finished(members: Tensor, sample: SegDataSample, settings: Mapping[str, Any]) -> Tensor:
+    """Reduces an ensemble's maps (members, 1, H, W) to a saliency map at the original size, (1, h, w) in [0, 1]."""
+    stretch = checked_stretch(settings["stretch"])
+    middle = reduced(members, settings["reduction"], stretch == "released")  # (1, H, W)
+    saliency = resized(middle[None], sample.ori_shape[:2], settings["upsampling"])[0]  # (1, h, w)
+    return (stretched(saliency) if stretch == "result" else saliency).clamp(0, 1)
+
+
+def hypotheses_of(members: Tensor, sample: SegDataSample, settings: Mapping[str, Any]) -> PixelData:
+    """Clusters an ensemble's maps (members, 1, H, W) into distinct masks.
+
+    Returns:
+        Saliency maps (k, h, w) in [0, 1] at the original size, with the metainfo ``shares``, k numbers that sum to 1.
+
+    Raises:
+        ValueError: If there is one member alone.
+    """
+    if len(members) < 2:
+        raise ValueError(
+            "`test_cfg.hypotheses` must be None for a model that predicts one map alone, such as an encoder's own: "
+            "hypotheses are found among the members of an ensemble."
+        )
+    masks = (members[:, 0] > settings["threshold"]).cpu().numpy()
+    found = cluster_masks(masks, **settings["hypotheses"])
+    maps = [finished(members[list(each.members)], sample, settings) for each in found]
+    return PixelData(metainfo=dict(shares=tuple(each.share for each in found)), data=torch.cat(maps))
 
 
 def reduced(members: Tensor, reduction: str, stretch: bool = False) -> Tensor:

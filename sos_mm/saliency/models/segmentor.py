@@ -59,9 +59,11 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
             own map), ``stretch`` (what is stretched to a minimum of 0 and a maximum of 1: None, default; ``member``,
             each member before they are reduced; ``released``, as the authors' released code does, each member and what
             they are reduced to, both before it is brought to the original size; ``result``, the final map alone),
-            ``upsampling`` to the original size (PIL's ``bilinear``, default, or ``bicubic`` filter), and ``tile``
-            (``dict(size=384, overlap=0.25)`` to predict large inputs in tiles, default None). ``steps`` and
-            ``ensemble`` are the old names of the first two, and are read as these.
+            ``upsampling`` to the original size (PIL's ``bilinear``, default, or ``bicubic`` filter), ``tile``
+            (``dict(size=384, overlap=0.25)`` to predict large inputs in tiles, default None), and ``hypotheses``
+            (``dict(number=3, min_iou=0.5)`` to cluster the members into distinct masks with their shares, see
+            :func:`sos_mm.cutouts.hypotheses.cluster_masks`, default None). ``steps`` and ``ensemble`` are the old names
+            of the first two, and are read as these.
         **parts: Arguments of :class:`SaliencySegmentor`.
     """
 
@@ -86,7 +88,11 @@ class LatentDiffusionSegmentor(DrawsFromRun, SaliencySegmentor):
         latent_channels = self.codec.latent_channels
         expected, got = latent_channels, self.decode_head.denoiser.latent_channels
         if expected != got:
-            raise ValueError(f"The U-Net must predict the codec's {expected} latent channels, but predicts {got}.")
+            raise ValueError(
+                f"The U-Net must predict the codec's {expected} latent channels, but predicts {got}: choose a codec "
+                "whose latents are those of the U-Net's base model (`model.codec`; 4 channels in Stable Diffusion 1 "
+                "and 2, 16 in 3 and FLUX.1), or another U-Net (`model.decode_head.unet`)."
+            )
         if mask_decoder is not None and self.decode_head.loss_pixel is None:
             raise ValueError("`mask_decoder` must be None without the head's `loss_pixel`: nothing would train it.")
         self.mask_decoder = MODELS.build(dict(in_channels=latent_channels, **mask_decoder)) if mask_decoder else None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sos_mm.checks import RENAMED_TEST_CFG, check_choice, check_range, present_names
+from sos_mm.cutouts.hypotheses import MIN_IOU, check_hypotheses
 
 DEFAULTS = dict(
     num_inference_steps=10,
@@ -17,6 +18,7 @@ DEFAULTS = dict(
     stretch=None,
     upsampling="bilinear",
     tile=None,
+    hypotheses=None,
 )
 CHOICES = dict(
     source=("diffusion", "auxiliary"),
@@ -56,6 +58,8 @@ def checked_test_cfg(test_cfg: Mapping[str, Any], base: Mapping[str, Any] = DEFA
     complete["stretch"] = checked_stretch(complete["stretch"])
     if complete["tile"] is not None:
         complete["tile"] = checked_tile(complete["tile"])
+    if complete["hypotheses"] is not None:
+        complete["hypotheses"] = checked_hypotheses(complete["hypotheses"], complete["ensemble_size"])
     return complete
 
 
@@ -69,6 +73,26 @@ def checked_stretch(stretch: str | bool | None) -> str | None:
         return "result" if stretch else None
     check_choice("test_cfg.stretch", stretch, STRETCHES)
     return stretch
+
+
+def checked_hypotheses(hypotheses: dict, ensemble_size: int) -> dict:
+    """Completes ``test_cfg.hypotheses``.
+
+    Raises:
+        ValueError: If a key is unknown, a value out of range, or there are fewer members than hypotheses.
+    """
+    for key in hypotheses:
+        check_choice("test_cfg.hypotheses key", key, ("number", "min_iou"))
+    complete = {"number": 3, "min_iou": MIN_IOU, **hypotheses}
+    check_hypotheses(**complete, place="test_cfg.hypotheses.")
+    least = max(2, complete["number"])
+    if ensemble_size < least:
+        raise ValueError(
+            f"`test_cfg.ensemble_size` (`--ensemble-size`) must be at least {least} for "
+            f"{complete['number']} hypotheses, but got {ensemble_size}: they are found among an ensemble's members, "
+            "and 10 or more give useful shares."
+        )
+    return complete
 
 
 def checked_tile(tile: dict) -> dict:

@@ -7,10 +7,11 @@ of those writers whose lock is free, and no others.
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+
+from sos_mm.locks import lock_file
 
 if sys.platform != "win32":  # `build_index` raises an error there.
     import fcntl
@@ -19,7 +20,9 @@ _LOCK = "lock"
 
 
 @contextmanager
-def temporary_files(target: Path, names: Sequence[str]) -> Iterator[list[Path]]:
+def temporary_files(
+    target: Path, names: Sequence[str], finish: Callable[[list[Path]], object] = lambda parts: None
+) -> Iterator[list[Path]]:
     """Yields the paths of temporary files, ``.TARGET.NAME-PID`` beside the target, and removes them at the end.
 
     Those of killed writers of the same target are removed first.
@@ -27,17 +30,23 @@ def temporary_files(target: Path, names: Sequence[str]) -> Iterator[list[Path]]:
     Args:
         target: The file that is written at last.
         names: Short names of the temporary files, in lower case.
+        finish: Finishes what a writer had begun, from its temporary files before they are removed: at the end, and in
+            place of a killed writer.
 
     Raises:
         OSError: If the folder cannot be written.
     """
-    _remove_abandoned(target, names)
+    _remove_abandoned(target, names, finish)
     lock_path = _path(target, _LOCK, os.getpid())
     parts = [_path(target, name, os.getpid()) for name in names]
-    with _locked(lock_path):
+    lock = lock_file(lock_path, wait=True)
+    assert lock is not None, "it waits"
+    with lock:
         try:
             yield parts
         finally:
+            # The lock is the last to go, so that a removal that is interrupted is finished by the next writer.
+            finish(parts)
             for part in (*parts, lock_path):
                 part.unlink(missing_ok=True)
 
@@ -46,18 +55,7 @@ def _path(target: Path, name: str, process: int) -> Path:
     return target.with_name(f".{target.name}.{name}-{process}")
 
 
-def _locked(path: Path) -> BinaryIO:
-    """Creates and locks a file."""
-    while True:
-        file = open(path, "wb")  # noqa: SIM115 # The caller closes it.
-        fcntl.flock(file, fcntl.LOCK_EX)
-        # Another writer may have taken it for an abandoned one between the two.
-        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            return file
-        file.close()
-
-
-def _remove_abandoned(target: Path, names: Sequence[str]) -> None:
+def _remove_abandoned(target: Path, names: Sequence[str], finish: Callable[[list[Path]], object]) -> None:
     """Removes the temporary files of writers that have ended."""
     pattern = re.compile(rf"\.{re.escape(target.name)}\.{_LOCK}-(\d+)")
     for found in filter(None, map(pattern.fullmatch, os.listdir(target.parent))):
@@ -71,6 +69,7 @@ def _remove_abandoned(target: Path, names: Sequence[str]) -> None:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue  # Its writer is alive.
-            # The lock is the last to go, so that a removal that is killed itself is finished by the next writer.
-            for path in (*(_path(target, name, int(found[1])) for name in names), lock_path):
+            parts = [_path(target, name, int(found[1])) for name in names]
+            finish(parts)
+            for path in (*parts, lock_path):
                 path.unlink(missing_ok=True)

@@ -1,10 +1,11 @@
 """Builds an index: reads, checks and measures every segment once, and writes rows and reduced copies."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import astuple, replace
 from functools import partial
 from math import nan
@@ -14,9 +15,10 @@ from pathlib import Path
 import pyarrow as pa
 from tqdm import tqdm
 
-from sos_mm.atomic import sync
+from sos_mm.atomic import explaining_full_disk, sync
 from sos_mm.checks import check_integer, require_posix, writable_folder
 from sos_mm.errors import ErrorCollector
+from sos_mm.locks import one_at_a_time
 from sos_mm.segments.index.arrow import (
     BATCH_ROWS,
     WORDS,
@@ -104,6 +106,7 @@ def build_index(
     if not records:
         raise ValueError(f"{path} must hold at least one segment, but there is none.")
     with (
+        explaining_full_disk(path.parent, kept=""),
         IndexWriter(path, common_root(records), copies) as writer,
         _progress(_examined(records, copies, workers), len(records), progress) as examined,
     ):
@@ -172,7 +175,9 @@ class IndexWriter:
         self._digest, self._packed = hashlib.sha256(), 0
         self._plain = schema(make_header({}, root, "", self.copies))
         with ExitStack() as stack:
-            rows, pack, self._whole = stack.enter_context(temporary_files(path, ("rows", "copies", "arrow")))
+            rows, pack, self._whole, self._moves = stack.enter_context(
+                temporary_files(path, ("rows", "copies", "arrow", "moves"), self._finish_moves)
+            )
             self._pack = stack.enter_context(pack.open("wb"))
             file = stack.enter_context(pa.OSFile(str(rows), "wb"))
             self._writer = stack.enter_context(pa.ipc.new_file(file, self._plain))
@@ -204,7 +209,6 @@ class IndexWriter:
         self._flush()
         self._writer.close()
         self._pack.close()
-        old = _copies_of(self.path)
         name = self._digest.hexdigest()[:16]
         fingerprint = self._fingerprint.hexdigest(list(self.copies))
         pack = name, self._packed
@@ -213,10 +217,30 @@ class IndexWriter:
         new = pack_path(self.path, name) if self.copies else None
         if new:
             sync(self._pack_path)
-            os.replace(self._pack_path, new)
-        os.replace(self._whole, self.path)
-        if old and old != new:
-            old.unlink(missing_ok=True)
+        with self._moving():
+            old = _copies_of(self.path)
+            # At the end, what of these the index does not refer to is removed, however this process ends.
+            self._moves.write_text(json.dumps([each.name for each in (old, new) if each]))
+            sync(self._moves)
+            if new:
+                os.replace(self._pack_path, new)
+            os.replace(self._whole, self.path)
+
+    def _moving(self) -> AbstractContextManager[None]:
+        """Excludes other writers of the same index from moving their files."""
+        return one_at_a_time(self.path.with_name(f".{self.path.name}.moving"))
+
+    def _finish_moves(self, parts: Sequence[Path]) -> None:
+        """Removes those copies that a writer moved, or was to replace, and that the index does not refer to."""
+        try:
+            names = json.loads(parts[-1].read_text())
+        except (OSError, ValueError):
+            return  # It ended before it moved anything.
+        with self._moving():
+            current = _copies_of(self.path)
+            for unused in map(self.path.with_name, names):
+                if unused != current:
+                    unused.unlink(missing_ok=True)
 
     def _flush(self) -> None:
         if self._rows:

@@ -1,14 +1,12 @@
 """The reader of Parquet files with an image column, the form of most image data sets on the Hugging Face hub."""
 
 import ast
-import hashlib
 import io
 import json
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import pyarrow as pa
 from sos_mm.atomic import atomic_path
 from sos_mm.checks import FaultyInputError, writable_folder
 from sos_mm.errors import ErrorCollector
+from sos_mm.formats.parquet import ParquetRows, find_parquet_files, image_file
 from sos_mm.images import decode_image
 from sos_mm.segments.readers.tar import read_tar
 from sos_mm.segments.record import SegmentRecord
@@ -26,8 +25,6 @@ from sos_mm.space import check_space
 
 # Raised when the content of the shards changes for the same rows, so that old shards are not taken.
 _VERSION = 1
-# Few enough that the images of a batch take little memory.
-_BATCH_ROWS = 64
 _FAULTS = "faults.json"
 _PNG, _WEBP = b"\x89PNG", b"RIFF"
 # Colour types of PNG files that have an alpha channel of their own, or a palette that may have one.
@@ -88,7 +85,7 @@ def read_parquet(
         ValueError: If a file is not a Parquet file or lacks a column, or no row can be used.
         OSError: If the folder of the shards cannot be written, or its disk has too little space.
     """
-    paths, faults = _find(files), faults or ErrorCollector()
+    paths, faults = find_parquet_files(files), faults or ErrorCollector()
     shards = []
     for path in paths:
         source = _Source(path, image, mask, category, (sub_category, phrase, description, features))
@@ -109,20 +106,6 @@ def read_parquet(
         raise ValueError(f"{files} must hold rows that can be used, but there is none: {faults.texts[0]}") from error
 
 
-def _find(files: str | Path | Sequence[str | Path]) -> list[Path]:
-    if not isinstance(files, str | Path):
-        paths = [Path(path) for path in files]
-    elif Path(files).is_dir():
-        paths = sorted(Path(files).rglob("*.parquet"))
-    else:
-        paths = [Path(files)] if Path(files).is_file() else sorted(map(Path, glob(str(files), recursive=True)))
-    missing = [str(path) for path in paths if not path.is_file()]
-    if missing or not paths:
-        where = missing[0] if missing else files
-        raise FileNotFoundError(f"`files` must name Parquet files, but there is none at {where}.")
-    return paths
-
-
 class _Source:
     """A Parquet file with checked columns.
 
@@ -139,43 +122,23 @@ class _Source:
     """
 
     def __init__(self, path: Path, image: str, mask: str | None, category: str, texts: tuple[str | None, ...]):
-        import pyarrow.parquet as pq  # Takes a tenth of a second, which other readers do without.
-
-        self.path = path
-        try:
-            self._file = pq.ParquetFile(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ValueError(f"{path} must be a complete Parquet file, but is not ({error}): get it again.") from error
-        self._schema: pa.Schema = self._file.schema_arrow
-        self.columns = Columns(image, mask, category, *self._texts(texts))
+        self.path, self._rows = path, ParquetRows(path)
+        schema = self._rows.schema
+        self.columns = Columns(image, mask, category, *self._texts(schema, texts))
         for option, name in asdict(self.columns).items():
-            if name is not None and name not in self._schema.names:
-                has = ", ".join(map(repr, self._schema.names))
-                option = "phrase" if option == "short_phrase" else option
-                raise ValueError(f"`{option}` must be a column of {path}, which has {has}, but got {name!r}.")
+            if name is not None:
+                self._rows.check_column("phrase" if option == "short_phrase" else option, name)
         for option, name in (("image", image), ("mask", mask)):
-            if name is not None and not _holds_files(self._schema.field(name).type):
-                kind = self._schema.field(name).type
-                text = f"`{option}` must be a column of image files (binary, or a struct with `bytes`), but "
-                raise ValueError(f"{text}{name!r} of {path} is of type {kind}: name another column.")
-        self._names = _class_names(self._schema, category)
-        self.digest = self._digest()
+            if name is not None:
+                self._rows.check_images(option, name)
+        self._names = _class_names(schema, category)
+        self.digest = self._rows.digest(json.dumps([_VERSION, path.stat().st_size, asdict(self.columns)]).encode())
 
-    def _texts(self, names: tuple[str | None, ...]) -> list[str | None]:
+    @staticmethod
+    def _texts(schema: pa.Schema, names: tuple[str | None, ...]) -> list[str | None]:
         defaults = ("sub_category", "short_phrase", "description", "features")
-        there = set(self._schema.names)
+        there = set(schema.names)
         return [name or (default if default in there else None) for name, default in zip(names, defaults, strict=True)]
-
-    def _digest(self) -> str:
-        with self.path.open("rb") as file:
-            size = file.seek(0, io.SEEK_END)
-            file.seek(size - 8)
-            # The last eight bytes are the footer's length and a magic number; the file was opened by them above.
-            length = int.from_bytes(file.read(4), "little")
-            file.seek(size - 8 - length)
-            footer = file.read(length)
-        told = json.dumps([_VERSION, size, asdict(self.columns)]).encode()
-        return hashlib.sha256(told + footer).hexdigest()[:12]
 
     def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yields each row with its values by the names of `Columns`.
@@ -183,16 +146,9 @@ class _Source:
         Raises:
             ValueError: If the file is damaged.
         """
-        wanted = {option: name for option, name in asdict(self.columns).items() if name is not None}
-        row = 0
-        try:
-            for batch in self._file.iter_batches(_BATCH_ROWS, columns=sorted(set(wanted.values()))):
-                values = {option: batch.column(name).to_pylist() for option, name in wanted.items()}
-                for position in range(batch.num_rows):
-                    yield row, {option: column[position] for option, column in values.items()}
-                    row += 1
-        except (pa.ArrowException, OSError) as error:
-            raise ValueError(f"{self.path} is damaged after row {row} ({error}): get it again.") from error
+        names = {option: name for option, name in asdict(self.columns).items() if name is not None}
+        for row, values in self._rows.rows(list(names.values())):
+            yield row, {option: values[name] for option, name in names.items()}
 
     def words(self, row: int, values: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the texts of a row as `read_words` takes them.
@@ -213,14 +169,6 @@ class _Source:
         if values.get("features") is not None:
             words["features"] = _attributes(values["features"], f"row {row} of {self.path}")
         return words
-
-
-def _holds_files(kind: pa.DataType) -> bool:
-    """Returns whether a column's type is that of files: binary, or a struct with such ``bytes``."""
-    if pa.types.is_struct(kind):
-        index = kind.get_field_index("bytes")
-        return index >= 0 and _holds_files(kind.field(index).type)
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
 def _class_names(schema: pa.Schema, category: str) -> list[str] | None:
@@ -293,10 +241,10 @@ def _recorded(shard: Path) -> list[tuple[str, str]]:
 def _cut_out(values: Mapping[str, Any], source: _Source, row: int) -> bytes:
     """Returns the RGBA file of a row; that in the image column itself if there are no masks."""
     columns = source.columns
-    image = _file_of(values["image"], f"column {columns.image!r} of row {row} of {source.path}")
+    image = image_file(values["image"], f"column {columns.image!r} of row {row} of {source.path}")
     where = f"in row {row} of {source.path}"
     if columns.mask is not None:
-        mask = _file_of(values["mask"], f"column {columns.mask!r} of row {row} of {source.path}")
+        mask = image_file(values["mask"], f"column {columns.mask!r} of row {row} of {source.path}")
         return _masked(image, mask, where)
     if _lacks_alpha(image):
         text = (
@@ -305,16 +253,6 @@ def _cut_out(values: Mapping[str, Any], source: _Source, row: int) -> bytes:
         )
         raise FaultyInputError("no alpha channel", text)
     return image
-
-
-def _file_of(value: Any, name: str) -> bytes:
-    content = value.get("bytes") if isinstance(value, dict) else value
-    if not content:
-        path = value.get("path") if isinstance(value, dict) else None
-        held = f"only the path {path!r}" if path else "nothing"
-        text = f"The {name} must hold an image file, but holds {held}: embed the file or remove the row."
-        raise FaultyInputError("no image", text)
-    return content
 
 
 def _lacks_alpha(encoded: bytes) -> bool:

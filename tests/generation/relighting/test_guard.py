@@ -117,6 +117,6 @@ def test_rules_are_checked():
     for options in ({"min_edges": -1}, {"reach": 1}, {"moved_share": 2}, {"retries": -1}, {"min_area": 0}):
         with pytest.raises(ValueError, match=next(iter(options))):
             Guard(**options)
-    with pytest.raises(ValueError, match="key of the guard"):
+    with pytest.raises(ValueError, match="key of guard"):
         Guard.from_dict({"retry": 1})
     assert Guard.from_dict({"retries": 5}).retries == 5

@@ -140,7 +140,7 @@ def grey_foreground(image, alpha):
     return (127 + (image.astype(np.float32) - 127) * (alpha[..., None].astype(np.float32) / 255)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("reencode", [True, False])
+@pytest.mark.parametrize("reencode", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_two_passes_agree_with_a_plain_loop(weights, scenes, seen, reencode):
     light = relighter(weights, steps=3, negative_prompt="", reencode=reencode)
     for (image, alpha), plan in zip(scenes, PLANS, strict=True):
@@ -180,7 +180,12 @@ def test_background_is_a_condition_of_fbc(weights, scenes, seen, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["LCMScheduler", "EulerAncestralDiscreteScheduler", "DDIMScheduler", "HeunDiscreteScheduler"]
+    "name",
+    [
+        "LCMScheduler",
+        "EulerAncestralDiscreteScheduler",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("DDIMScheduler", "HeunDiscreteScheduler")),
+    ],
 )
 def test_other_schedulers(weights, scenes, seen, name):
     light = relighter(weights, steps=2, negative_prompt="", scheduler={"type": name})
@@ -282,7 +287,7 @@ def counted(calls, name, function):
         ({"steps": 0}, "`steps` must be an integer"),
         ({"second_denoise": 0}, r"`second_denoise` must be in \[0\.01, 1\]"),
         ({"dtype": "half"}, "`dtype` must be one of"),
-        ({"base": None}, "`base` must be text"),
+        ({"base": None}, "`base` must be a text"),
         ({"directions": {"up": 1}}, "`directions` must be one of"),
         ({"directions": {"left": 0}}, "a weight over 0"),
         ({"variant": "fbc", "directions": {"left": 1}}, "must be None with the variant 'fbc'"),

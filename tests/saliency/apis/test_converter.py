@@ -3,8 +3,6 @@
 ``released_branch.txt`` lists the names and shapes of their Swin branch at full size.
 """
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,9 +13,8 @@ from mmengine.registry import MODELS, init_default_scope
 
 from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.saliency.apis.released_checkpoint import from_released, import_released, to_released
+from tests.helpers.commands import run
 from tests.saliency.conftest import CONFIGS, UNET, VAE
-
-ROOT = CONFIGS.parent
 
 
 def released_branch() -> dict[str, torch.Tensor]:
@@ -100,14 +97,9 @@ def small(tmp_path) -> dict:
     return dict(model=model, built=built, where=where, convert=convert, branch=branch, unet=unet)
 
 
-def call(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-W", "ignore", "tools/convert_checkpoint.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-
 def test_tool_converts_there_and_back(small, tmp_path):
-    done = call(*small["where"], *small["convert"])
-    assert done.returncode == 0, done.stderr
+    done = run(["convert_checkpoint.py", *small["where"], *small["convert"]])
+    assert (done.code, done.raised) == (0, ""), done.err
     checkpoint = torch.load(tmp_path / "ours.pth", weights_only=True)
     loaded = MODELS.build(small["model"])
     loaded.load_state_dict(checkpoint["state_dict"], strict=True)
@@ -121,8 +113,8 @@ def test_tool_converts_there_and_back(small, tmp_path):
     assert torch.equal(*maps)
 
     theirs = ["--unet", str(tmp_path / "back"), "--branch", str(tmp_path / "back.pth")]
-    done = call("--back", str(tmp_path / "ours.pth"), *theirs)
-    assert done.returncode == 0, done.stderr
+    done = run(["convert_checkpoint.py", "--back", tmp_path / "ours.pth", *theirs])
+    assert (done.code, done.raised) == (0, ""), done.err
     back = torch.load(tmp_path / "back.pth", weights_only=True)
     assert back.keys() == small["branch"].keys()
     assert all(torch.equal(back[name], value) for name, value in small["branch"].items())
@@ -139,6 +131,6 @@ def test_another_architecture_is_named(small, tmp_path):
 
 
 def test_missing_unet_is_named(small, tmp_path):
-    done = call("--unet", str(tmp_path), *small["where"][2:], *small["convert"])
-    assert done.returncode != 0
-    assert "diffusion_pytorch_model.safetensors" in done.stderr
+    done = run(["convert_checkpoint.py", "--unet", tmp_path, *small["where"][2:], *small["convert"]])
+    assert (done.code, done.raised) == (2, "")
+    assert "diffusion_pytorch_model.safetensors" in done.line

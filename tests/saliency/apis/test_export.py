@@ -1,10 +1,5 @@
 """One-step models as ONNX files give what the models give, and cut out through the tool."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -15,13 +10,12 @@ from sos_mm.cutouts import OnnxCutter
 from sos_mm.saliency import SODInferencer
 from sos_mm.saliency.apis.export import OneStepModel, export_onnx, parity
 from sos_mm.segments.cutter import Cutter
+from tests.helpers.commands import run
 from tests.saliency.apis.test_inferencer import noise_image, write_checkpoint
 from tests.saliency.conftest import small_config
 
 pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -80,18 +74,13 @@ def test_several_steps_or_members_are_refused(one_step, tmp_path, key):
     assert not list(tmp_path.iterdir())
 
 
-def call(*command):
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True, env=env)
-
-
 def test_tools(one_step, tmp_path):
     """Export, then cut images, a folder and a video out by the file and by the checkpoint."""
     folder, _, _ = one_step
     out = tmp_path / "again.onnx"
-    done = call("tools/export_onnx.py", folder / "config.py", folder / "small.pth", out, "--test-cfg", "steps=1")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "differs from the model by at most" in done.stdout
+    done = run(["export_onnx.py", folder / "config.py", folder / "small.pth", out, "--test-cfg", "steps=1"])
+    assert (done.code, done.raised) == (0, ""), done.err[-2000:]
+    assert "differs from the model by at most" in done.out
     photos = tmp_path / "photos"
     photos.mkdir()
     for index in range(3):
@@ -107,21 +96,21 @@ def test_tools(one_step, tmp_path):
     }
     for name, options in models.items():
         inputs = (photos, tmp_path / "clip.mp4", tmp_path / name)
-        done = call("tools/cutout.py", *inputs, *options, "--broken", "skip")
-        assert done.returncode == 0, done.stderr[-2000:]
-        assert "5 cut out; left out: 1 cannot be decoded" in done.stdout
-        assert "torn.png" in done.stderr
-        assert "4/4 images" in done.stderr
-        assert "2/2 frames" in done.stderr
+        done = run(["cutout.py", *inputs, *options, "--broken", "skip"])
+        assert (done.code, done.raised) == (0, ""), done.err[-2000:]
+        assert "5 cut out; left out: 1 cannot be decoded" in done.out
+        assert "torn.png" in done.err
+        assert "4/4 images" in done.err
+        assert "2/2 frames" in done.err
         written = {file.relative_to(tmp_path / name).as_posix() for file in (tmp_path / name).rglob("*.*")}
         names = ["0", "1", "2", "clip/000000", "clip/000001"]
         images = {f"{kind}/{each}.png" for kind in ("saliency", "cutout", "overlay") for each in names}
         assert written == images | {"overlay/clip.mp4"}
         assert cv2.imread(str(tmp_path / name / "cutout/1.png"), cv2.IMREAD_UNCHANGED).shape == (40, 51, 4)
-    done = call("tools/cutout.py", photos, tmp_path / "x", "--onnx", out)
-    assert done.returncode == 2
-    assert "error: The image" in done.stderr
-    assert "torn.png" in done.stderr
-    done = call("tools/cutout.py", photos, tmp_path / "x")
-    assert done.returncode == 2
-    assert "--checkpoint" in done.stderr
+    done = run(["cutout.py", photos, tmp_path / "x", "--onnx", out])
+    assert done.code == 2
+    assert "error: The image" in done.line
+    assert "torn.png" in done.line
+    done = run(["cutout.py", photos, tmp_path / "x"])
+    assert done.code == 2
+    assert "--checkpoint" in done.line

@@ -232,7 +232,8 @@ def test_masks_of_any_type(dtype):
     mask = mask if dtype == torch.uint8 else (mask / 255).to(dtype)
     metric = SODMetric()
     metric.process(None, [make_sample(3, target=mask).to_dict()])
-    image, _, scored = metric.results[0]
+    image, _, scored, best = metric.results[0]
+    assert best is None
     assert image == "images/3.jpg"
     assert_same(scored, SaliencyScores().update(prediction, target))
 
@@ -249,9 +250,66 @@ def test_samples_as_elements_and_as_dicts_of_elements():
     element = make_sample(2)
     metric = SODMetric()
     metric.process(None, [element, element.to_dict(), {key: element.get(key) for key in element.all_keys()}])
-    for image, _, scored in metric.results[1:]:
+    for image, _, scored, _ in metric.results[1:]:
         assert image == metric.results[0][0]
         assert_same(scored, metric.results[0][2])
+
+
+def with_hypotheses(index, number=4):
+    """A sample whose hypotheses are random, and the arrays; its third is nearest to the truth."""
+    sample, (prediction, target) = make_sample(index), make_pair(index)
+    rng = np.random.default_rng(100 + index)
+    maps = rng.random((number, *target.shape)).astype(np.float32)
+    maps[2] = prediction
+    sample.hypotheses = PixelData(metainfo=dict(shares=(0.4, 0.3, 0.2, 0.1)[:number]), data=torch.from_numpy(maps))
+    return sample, maps, target
+
+
+def nearest(maps, target):
+    """By its definition: the least mean absolute error of the maps in 8 bits."""
+    errors = [np.abs(np.rint(each * 255) / 255 - (target > 128)).mean() for each in maps]
+    return maps[int(np.argmin(errors))]
+
+
+@pytest.mark.parametrize("best_of", [1, 2, 3, 9])
+def test_best_of_several_is_labelled_beside_the_ordinary_scores(best_of, tmp_path):
+    """Against a loop that chooses by the truth; the ordinary scores stay as they are."""
+    evaluator = Evaluator(SODMetric(best_of=best_of, csv=tmp_path / "scores.csv"))
+    scores = SaliencyScores()
+    rows = []
+    for index in range(NUMBER):
+        sample, maps, target = with_hypotheses(index)
+        evaluator.process([sample], None)
+        rows.append(scores.update(nearest(maps[:best_of], target), target).scores)
+    found = evaluator.evaluate(NUMBER)
+    oracle = {f"sod/oracle_best_of_{best_of}_{name}": mean for name, mean in scores.compute().items()}
+    assert found == pytest.approx(labelled(direct_scores()[0]) | oracle)
+    for (_, written), ordinary, best in zip(read_csv(tmp_path / "scores.csv"), direct_scores()[1], rows, strict=True):
+        both = ordinary | {f"oracle_best_of_{best_of}_{name}": score for name, score in best.items()}
+        assert written == pytest.approx(both, abs=1e-12)
+    assert (found[f"sod/oracle_best_of_{best_of}_MAE"] < found["sod/MAE"] + 1e-9) == (best_of >= 3)
+
+
+def test_best_of_unrounded_and_of_two_data_sets():
+    metric = SODMetric(best_of=3, round_to_uint8=False)
+    samples = [with_hypotheses(index)[0] for index in range(2)]
+    for sample, name in zip(samples, ("A", "B"), strict=True):
+        sample.set_metainfo(dict(dataset_name=name))
+    evaluator = Evaluator(metric)
+    evaluator.process(samples, None)
+    found = evaluator.evaluate(2)
+    assert {"sod/A/MAE_unrounded", "sod/B/oracle_best_of_3_MAE_unrounded"} <= set(found)
+
+
+def test_best_of_needs_hypotheses():
+    with pytest.raises(ValueError, match=r"images/1.jpg.*`hypotheses` must be .*`best_of`: set `model.test_cfg.hyp"):
+        SODMetric(best_of=2).process(None, [make_sample(1)])
+    sample, maps, _ = with_hypotheses(1)
+    sample.hypotheses = PixelData(data=torch.from_numpy(maps[:, 1:]))
+    with pytest.raises(ValueError, match=r"images/1.jpg.*`hypotheses` must be of shape \(k, \d+, \d+\), as `gt_sal"):
+        SODMetric(best_of=2).process(None, [sample.to_dict()])
+    with pytest.raises(ValueError, match="`best_of` must be an integer"):
+        SODMetric(best_of=0)
 
 
 def test_registered_at_the_root():

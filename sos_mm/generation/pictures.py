@@ -1,0 +1,93 @@
+"""Sources of the images that segments are cut out of, and the images that a text-to-image model draws."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from sos_mm.generation.filters import FLAGGED
+from sos_mm.generation.prompts import DrawingPrompt
+from sos_mm.seeding import Purpose, generator
+
+if TYPE_CHECKING:
+    from sos_mm.generation.recipe import DrawingRecipe
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image of one object.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB; None if it could not be read.
+        origin: Where it comes from, as JSON values, for the provenance.
+        refused: The reason of `sos_mm.generation.filters.REASONS` for which it is not cut out; None if it is.
+    """
+
+    image: np.ndarray | None
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    refused: str | None = None
+
+
+class PictureSource(Protocol):
+    """Gives the images of a bank by their places."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What identifies models or files, by names for the manifest."""
+        ...
+
+    def pictures(self, places: Sequence[int]) -> Iterator[Picture]:
+        """Yields the images at some places of the bank, ascending."""
+        ...
+
+
+class DrawnPictures:
+    """Images that a text-to-image model draws.
+
+    Args:
+        recipe: The recipe.
+        prompts: Its prompts.
+        seed: The seed of the bank.
+        device: As `sos_mm.generation.loading.find_device`.
+
+    Attributes:
+        identity: What identifies the model.
+    """
+
+    def __init__(self, recipe: "DrawingRecipe", prompts: Sequence[DrawingPrompt], seed: int, device: str):
+        from sos_mm.generation.loading import load_pipeline, model_identity
+        from sos_mm.generation.text_to_image import TextToImage
+
+        self._recipe, self._prompts, self._seed = recipe, prompts, seed
+        options = {key: value for key, value in recipe.model.items() if key not in ("licence", "vae_slicing")}
+        pipeline = load_pipeline(**options, device=device)
+        if recipe.model.get("vae_slicing"):
+            pipeline.vae.enable_slicing()
+        self._drawing = TextToImage(pipeline, recipe.sampling, recipe.batch_size)
+        model = model_identity(recipe.model["source"], recipe.model.get("revision"))
+        self._model = {**model, "pipeline": type(pipeline).__name__}
+        if recipe.model.get("licence"):
+            self._model["licence"] = recipe.model["licence"]
+        self.identity = {"model": self._model}
+
+    def pictures(self, places: Sequence[int]) -> Iterator[Picture]:
+        """Draws the images; raises RuntimeError if memory runs out even for one."""
+        # From the full size at every shard, so that a resumed run draws the same batches.
+        self._drawing.batch_size = self._recipe.batch_size
+        texts = [self._prompts[place // self._recipe.images_per_prompt].text for place in places]
+        seeds = [seed_of(self._seed, place) for place in places]
+        for text, seed, drawn in zip(texts, seeds, self._drawing.draw(texts, seeds), strict=True):
+            origin = {
+                "prompt": text,
+                "seed": seed,
+                "batch": drawn.batch,
+                "model": self._model["source"],
+                "licence": self._model["licence"],
+            }
+            yield Picture(drawn.image, origin, FLAGGED if drawn.flagged else None)
+
+
+def seed_of(run_seed: int, place: int) -> int:
+    """Returns the seed of the noise of an image, in [0, 2**63)."""
+    return int(generator(run_seed, Purpose.DRAWING_NOISE, place).integers(2**63, dtype=np.uint64))

@@ -1,0 +1,101 @@
+"""Locks of files: one run at a time in a folder, however the earlier ones have ended.
+
+The lock of a process ends with it, so that a killed one leaves a file, but no lock. A file that exists is locked, not a
+folder: network file systems lock only what is opened for writing.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+if sys.platform != "win32":  # Callers raise an error there.
+    import fcntl
+
+
+def lock_file(path: Path, wait: bool = False) -> TextIO | None:
+    """Creates a file if it does not exist, and locks it until it is closed or the process ends.
+
+    The holder may remove the file, which ends the lock for others too: they then create and lock a new one.
+
+    Args:
+        path: The file; its folder must exist.
+        wait: Whether to wait while another process holds the lock, and to say so.
+
+    Returns:
+        The open file, or None if another process holds the lock and ``wait`` is False.
+
+    Raises:
+        OSError: If the file cannot be created.
+    """
+    while True:
+        # In a mode that changes nothing of a file that another process holds.
+        file = open(path, "a")  # noqa: SIM115 # Who gets it holds it beyond this function.
+        try:
+            if not _locked(file, wait):
+                file.close()
+                return None
+        except BaseException:
+            file.close()
+            raise
+        # Its holder may have removed it between the two.
+        if _is_at(file, path):
+            return file
+        file.close()
+
+
+def _locked(file: TextIO, wait: bool) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not wait:
+            return False
+        print(f"waiting for another process that is writing in {Path(file.name).parent}", file=sys.stderr, flush=True)
+        fcntl.flock(file, fcntl.LOCK_EX)
+    return True
+
+
+def _is_at(file: TextIO, path: Path) -> bool:
+    """Returns whether a path still refers to an open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def sole_run(folder: Path, name: str) -> Iterator[None]:
+    """Excludes other runs from a folder, until the block or the process ends.
+
+    Args:
+        folder: The folder.
+        name: Name of the lock's file in it, which is removed at the end.
+
+    Raises:
+        FileExistsError: If another run is using the folder.
+    """
+    lock = lock_file(folder / name)
+    if lock is None:
+        raise FileExistsError(f"Another run is using {folder}: wait for it, or name another folder.")
+    with _removed_at_end(lock):
+        yield
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Waits until no other process is in such a block with the same file, which is removed at the end."""
+    lock = lock_file(path, wait=True)
+    assert lock is not None, "it waits"
+    with _removed_at_end(lock):
+        yield
+
+
+@contextmanager
+def _removed_at_end(lock: TextIO) -> Iterator[None]:
+    with lock:
+        try:
+            yield
+        finally:
+            Path(lock.name).unlink(missing_ok=True)
