@@ -107,7 +107,6 @@ def test_report_is_one_page_that_needs_no_network(trained, tmp_path, run):
             "`model.codec.pretrained`, but SpaceToDepthCodec takes no",
         ),
         ([CONFIG, "--cfg-options", "train_cfg.colour=1"], "`train_cfg.colour`, but EpochBasedTrainLoop takes no"),
-        ([CONFIG, "--cfg-options", "train_dataloader.batch_size=0"], "batch_size should be a positive integer"),
         ([CONFIG, "--cfg-options", "param_scheduler.9.end=1"], "does not fit the config: Index 9 exceeds"),
         ([CONFIG, "--cfg-options", "max_epochs=8"], "Override `train_cfg.max_epochs`"),
         ([CONFIG, "--work-dir", "README.md/run"], "README.md/run is a file|README.md' is a file|must be a folder"),
