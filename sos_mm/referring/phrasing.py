@@ -175,7 +175,11 @@ class _Writer:
     ) -> bool:
         """Writes a meaning as an expression if it is true, new and has words; returns whether it was written."""
         key = repr(meaning)
-        if key in self._said or judge(meaning, self._facts, targets)[0] != "true":
+        if (
+            key in self._said
+            or not self._proposer.may_mean(targets)
+            or judge(meaning, self._facts, targets)[0] != "true"
+        ):
             return False
         picks, of_two = self._source[base.text] if base else (self._draws.many(_PICKS), self._is_of_two(meaning))
         worded = self._word(meaning, picks, of_two)

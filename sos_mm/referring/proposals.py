@@ -59,6 +59,10 @@ class Proposer:
             [index for index, each in enumerate(facts.categories) if facts.concepts.is_a(each, "person") is True]
         )
 
+    def may_mean(self, targets: tuple[int, ...]) -> bool:
+        """Returns whether a reader can find so many targets, all of them large enough."""
+        return len(targets) <= self._facts.thresholds.most and not as_bits(targets) & ~self._speakable
+
     def single(self, kind: str) -> Proposal | None:
         """Proposes a meaning of a kind for one random instance; None if none was found.
 

@@ -36,7 +36,8 @@ class Thresholds:
         no_color: Largest share of an object's pixels in a colour that it surely does not have, ...
         no_near_color: ... together with colours that are easily confused with it.
         color_pixels: Least number of pixels to measure a colour from.
-        smallest: Least area of a target of the grammar, as a fraction of the image's area.
+        smallest: Least area of each target of the grammar, as a fraction of the image's area.
+        most: Greatest number of targets of an expression of the grammar: more are hard to tell apart and to count.
 
     Raises:
         ValueError: If one is out of its range.
@@ -69,6 +70,7 @@ class Thresholds:
     no_near_color: float = 0.3
     color_pixels: int = 64
     smallest: float = 0.001
+    most: int = 6
 
     def __post_init__(self):
         ratios = ("larger", "much_larger", "not_larger", "nearer", "depth")

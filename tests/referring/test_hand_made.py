@@ -228,8 +228,10 @@ def test_any_number_of_objects(number):
         x, y = (int(each) for each in rng.integers(0, 900, 2))
         things.append((["dog", "cat", "cup"][index % 3], (x, y, x + 40, y + 40), ["red", "blue", "green"][index % 3]))
     image = drawn(things, size=(1000, 1000))
-    out = write(image, np.random.default_rng(0))
+    out = write(image, np.random.default_rng(0), facts=Facts(image, Thresholds(most=200)))
     assert bool(out) == bool(number)
+    # Of so many that look alike, no few can be told apart.
+    assert len(write(image, np.random.default_rng(0))) == (0 if number == 200 else len(out))
     assert len({each.text for each in out}) == len(out)
     assert all(verify(image, each.text, each.targets).status == "true" for each in out)
 
@@ -291,6 +293,23 @@ def test_other_thresholds(dogs):
     assert not [
         e for e in write(dogs, np.random.default_rng(0), facts=strict) if "positions" in e.meaning and e.targets
     ]
+
+
+def test_no_target_is_too_small_to_find_and_no_group_too_large_to_count():
+    """A small one is the twin of "the largest", and one of "all"; nine are a group that few readers count."""
+    cups = [((20 + 60 * place, 20, 60 + 60 * place, 60), "cup") for place in range(9)]
+    dogs = [((20, 120, 140, 220), "dog"), ((200, 120, 260, 180), "dog"), ((300, 150, 308, 156), "dog")]
+    instances = [Instance(id, category, box) for id, (box, category) in enumerate([*cups, *dogs])]
+    image = AnnotatedImage(600, 300, tuple(instances), complete=frozenset({"cup", "dog"}))
+    tiny, sentences = 11, []
+    for seed in range(40):
+        sentences += write(image, np.random.default_rng(seed))
+    assert all(tiny not in each.targets and len(each.targets) <= 6 for each in sentences)
+    assert {each.targets for each in sentences} > {(9,), (10,), ()}
+    # Both are said if one asks for it.
+    facts = Facts(image, Thresholds(smallest=0, most=9))
+    targets = {each.targets for seed in range(40) for each in write(image, np.random.default_rng(seed), facts=facts)}
+    assert {(tiny,), (9, 10, 11), tuple(range(9))} <= targets
 
 
 def test_wrong_arguments(dogs):
