@@ -101,7 +101,7 @@ def interrupt(world: World, number: int, steps: Steps, twice: bool = False) -> E
     return ended
 
 
-def complaint_about_interruption(ended: Ended, number: int, line: str, twice: bool = False) -> str | None:
+def complaint_about_interruption(ended: Ended, number: int, lines: set[str], twice: bool = False) -> str | None:
     """Returns what is wrong with how a command ended by a signal."""
     # A shell says 128 and the number of a signal that ends a process without its handler, as late as that is gone.
     if ended.code != 128 + number and not (twice and ended.code == -number):
@@ -109,7 +109,7 @@ def complaint_about_interruption(ended: Ended, number: int, line: str, twice: bo
     for word in ("Traceback", "leaked", "Exception ignored"):
         if word in ended.err:
             return f"{word}: {ended.err[-2000:]}"
-    return None if twice or ended.line == line else f"it says {ended.line!r}"
+    return None if twice or ended.line in lines else f"it says {ended.line!r}"
 
 
 def fill_disk(world: World, shares: tuple[float, ...]) -> Counts:
