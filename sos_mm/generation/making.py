@@ -19,7 +19,18 @@ from sos_mm.generation.drawer import Drawer
 from sos_mm.generation.joining import METADATA, SEGMENTS, identity_of, join_shards, remove_damaged
 from sos_mm.generation.prompts import DrawingPrompt, PromptFile
 from sos_mm.generation.recipe import BankRecipe
-from sos_mm.generation.shards import OWN, SOURCES, WORK, ShardEntry, begin, claimed, locked, shard_folder, write_shard
+from sos_mm.generation.shards import (
+    MANIFEST,
+    OWN,
+    SOURCES,
+    WORK,
+    ShardEntry,
+    begin,
+    claimed,
+    locked,
+    shard_folder,
+    write_shard,
+)
 from sos_mm.terminal import progress_bar
 
 PROMPTS = "prompts.jsonl"
@@ -125,22 +136,33 @@ def make_segments(
     """
     require_posix("Making segments")
     check_integer("seed", seed, 0, 2**62)
-    out, start, rank = Path(out), time.monotonic(), Rank.of_environment()
+    out = Path(out)
     with explaining_full_disk(out):
-        manifest = begin(out, identity_of(recipe, seed))
-        if manifest is not None:
-            return _report(out, manifest, 0, start)
-        with _released_if_empty(out):
-            prompts = planned_prompts(recipe, out, seed)
-            drawer = Drawer(recipe, prompts, seed, device)
-            _note_sources(out, {**drawer.sources, PROMPTS: sha256_of(out / PROMPTS)})
-            number = -(-drawer.images // recipe.shard_size)
-            drawn = 0
-            for _ in range(_REPAIRS + 1):
-                drawn += _make_shards(drawer, out, rank.order(number), progress)
-                manifest = join_shards(out, number, recipe, seed, drawer.sources, prompts)
-                if manifest is not None or not remove_damaged(out, number):
-                    return _report(out, manifest, drawn, start)
+        try:
+            return _made(recipe, out, seed, device, progress)
+        except FileNotFoundError:
+            # Another process may have completed the bank meanwhile, and have removed the folder of the work.
+            if not (out / MANIFEST).exists():
+                raise
+            return _made(recipe, out, seed, device, progress)
+
+
+def _made(recipe: BankRecipe, out: Path, seed: int, device: str, progress: bool) -> MakingReport:
+    start, rank = time.monotonic(), Rank.of_environment()
+    manifest = begin(out, identity_of(recipe, seed))
+    if manifest is not None:
+        return _report(out, manifest, 0, start)
+    with _released_if_empty(out):
+        prompts = planned_prompts(recipe, out, seed)
+        drawer = Drawer(recipe, prompts, seed, device)
+        _note_sources(out, {**drawer.sources, PROMPTS: sha256_of(out / PROMPTS)})
+        number = -(-drawer.images // recipe.shard_size)
+        drawn = 0
+        for _ in range(_REPAIRS + 1):
+            drawn += _make_shards(drawer, out, rank.order(number), progress)
+            manifest = join_shards(out, number, recipe, seed, drawer.sources, prompts)
+            if manifest is not None or not remove_damaged(out, number):
+                return _report(out, manifest, drawn, start)
     raise OSError(f"Shards in {out} read back otherwise than they were written, {_REPAIRS + 1} times: check the disk.")
 
 

@@ -165,6 +165,23 @@ def test_ranks(monkeypatch):
         Rank.of_environment()
 
 
+def test_a_bank_that_another_process_completes_meanwhile_is_reported(models, tmp_path, monkeypatch):
+    """The other one removes the folder of the work while this one loads its models."""
+    out, load, done = tmp_path / "bank", making.Drawer, []
+
+    def load_slowly(*arguments):
+        if not done:
+            done.append(True)
+            done.append(make_segments(recipe_of(models), out, device="cpu", progress=False))
+        return load(*arguments)
+
+    monkeypatch.setattr(making, "Drawer", load_slowly)
+    report = make_segments(recipe_of(models), out, device="cpu", progress=False)
+    assert (report.complete, report.drawn, report.kept) == (True, 0, done[1].kept)
+    assert done[1].drawn == 12
+    assert not (out / ".drawing").exists()
+
+
 def test_a_claimed_shard_is_left_to_its_process(models, tmp_path):
     """A second process that finds a shard claimed makes the others, and leaves joining to the first."""
     out, recipe = tmp_path / "out", recipe_of(models)

@@ -48,9 +48,10 @@ def note(world: World, attack: str, counts: Counter) -> None:
 
 
 def test_killed(world):
-    note(world, "kill -9", attacks.kill_often(world, world.writer.kills, _SEED))
+    note(world, "kill -9", attacks.kill_often(world, _KILLS, _SEED))
 
 
+_KILLS = 20
 # Shares of the steps of a run, and of its imports, at which a signal comes.
 _INTERRUPTIONS = [
     *((number, "files", share, False) for number in (signal.SIGINT, signal.SIGTERM) for share in (0.4, 0.85)),
@@ -94,6 +95,8 @@ def test_full_disk(world):
 
 
 def test_folder_removed(world):
+    if len(world.writer.calls) > 1:
+        pytest.skip("the other process may make all of it anew")
     note(world, "folder removed", attacks.remove_folder(world, (0.1, 0.25, 0.4, 0.55, 0.75)))
 
 
@@ -104,4 +107,6 @@ def test_two_starters(world):
 def test_damaged_shards(world):
     if not world.writer.parts:
         pytest.skip("it keeps nothing of an unfinished run")
+    if len(world.writer.calls) > 1:
+        pytest.skip("its shards are those of a run of one process")
     note(world, "damaged shards", attacks.damage(world))

@@ -41,7 +41,6 @@ class Writer:
         parts: Patterns of the files of finished shards.
         workers: Whether the commands have worker processes.
         warm: Whether the command leaves no threads, so that the process that forks the others may run it once.
-        kills: Number of kills.
         needs: What must be installed.
         environment: Variables for its commands.
     """
@@ -63,7 +62,6 @@ class Writer:
     parts: tuple[str, ...] = ()
     workers: bool = False
     warm: bool = True
-    kills: int = 20
     needs: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -233,7 +231,6 @@ REFER = Call(
 WRITERS = [
     _synthesis("synthesis, 1 worker", (_synthesize(1),)),
     _synthesis("synthesis, 2 workers", (_synthesize(2),), workers=True),
-    _synthesis("synthesis, Ray", (_synthesize(2, "--executor", "ray"),), kills=5, needs=("ray",)),
     _synthesis("merge", (_synthesize(1),), from_finished=True),
     _indexing("index, 1 worker", (_index(1, "32", "64"),)),
     _indexing("index, 2 workers", (_index(2, "32", "64"),), workers=True),
