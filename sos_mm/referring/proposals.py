@@ -20,7 +20,7 @@ _POSITIONS = (["left"], ["right"], ["top"], ["bottom"], ["middle"], ["left", "to
 _DIRECTIONS = (("left of", "right of"), ("above", "below"), ("right of", "left of"), ("below", "above"))
 _CLOSE = ("next to", "touching", "overlapping", "in front of", "behind")
 # Largest count put into words; largest ordinal from a side; most objects among which ordinals are used.
-_MOST_WORDED, _MOST_COUNTED, _MOST_IN_ORDER = 10, 4, 8
+_MOST_WORDED, _MOST_COUNTED, _MOST_IN_ORDER = 10, 3, 6
 # Most landmarks tried for a target, and most options tried for it.
 _FEW, _MOST_OPTIONS = 2, 10
 Proposal = tuple[Phrase, tuple[int, ...]]
