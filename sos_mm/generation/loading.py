@@ -14,6 +14,7 @@ import diffusers
 import torch
 from diffusers import AutoPipelineForText2Image, DiffusionPipeline
 from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from packaging.version import Version
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -94,7 +95,7 @@ def load_pipeline(
     Raises:
         FileNotFoundError: If it cannot be found or read; says how to get it, its size and licence.
         ValueError: If a value is invalid, or the file is not a ``.safetensors`` file.
-        ImportError: If offloading is asked for without accelerate.
+        ImportError: If offloading is asked for without accelerate, or the model needs a newer torch.
     """
     check_choice("offload", offload, OFFLOADS)
     target = find_device(device)
@@ -112,6 +113,7 @@ def load_pipeline(
     else:
         options |= {**_LOADING, "revision": revision, "variant": variant}
         pipeline = explained(source, lambda: cls.from_pretrained(source, **options))
+    check_torch_runs(pipeline, source)
     return place_pipeline(pipeline, target, offload)
 
 
@@ -130,6 +132,20 @@ def place_pipeline(pipeline: DiffusionPipeline, device: torch.device, offload: s
         pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def check_torch_runs(pipeline: DiffusionPipeline, source: str) -> None:
+    """Checks that torch is new enough for the attention of a pipeline's transformer: that of FLUX needs torch 2.5.
+
+    Raises:
+        ImportError: If it is not.
+    """
+    is_flux = type(getattr(pipeline, "transformer", None)).__name__.startswith("Flux")
+    if is_flux and find_spec("diffusers.models.attention_dispatch") and Version(torch.__version__) < Version("2.5"):
+        raise ImportError(
+            f"{source} is a FLUX model, which diffusers {diffusers.__version__} runs on torch 2.5 or newer only, but "
+            f"torch {torch.__version__} is installed: install a newer torch, or name another model."
+        )
 
 
 def check_offload(offload: str, device: torch.device) -> None:

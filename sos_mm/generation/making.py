@@ -170,14 +170,15 @@ def _made(recipe: BankRecipe, out: Path, seed: int, device: str, progress: bool)
 def _released_if_empty(out: Path) -> Iterator[None]:
     """Releases the folder if the run fails before its first shard: a corrected recipe has another identity.
 
-    Not while another process works there.
+    Not while another process works there, or has completed the bank.
     """
     with open(out / WORK / "users.lock", "w") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
         try:
             yield
         except BaseException:
-            if not any(path.is_dir() and path.name.isdigit() for path in (out / WORK).glob("*")):
+            begun = any(path.is_dir() and path.name.isdigit() for path in (out / WORK).glob("*"))
+            if not begun and not (out / MANIFEST).exists():
                 with suppress(BlockingIOError):
                     fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     (out / PROMPTS).unlink(missing_ok=True)

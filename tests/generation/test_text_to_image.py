@@ -21,13 +21,13 @@ from sos_mm.generation.loading import (  # noqa: E402
 )
 from sos_mm.generation.model_facts import KNOWN_MODELS  # noqa: E402
 from sos_mm.generation.text_to_image import TextToImage  # noqa: E402
-from tests.generation.conftest import SAMPLING  # noqa: E402
+from tests.generation.conftest import SAMPLING, needs_flux  # noqa: E402
 
 TEXTS = ["a red mug", "a lamp", "a lamp", "a dog in a box", "a red mug"]
 SEEDS = [3, 1, 2, 2**63 - 1, 0]
 
 
-@pytest.fixture(scope="module", params=SAMPLING)
+@pytest.fixture(scope="module", params=["stable_diffusion", pytest.param("flux", marks=needs_flux)])
 def loaded(request, models):
     return load_pipeline(str(models[request.param]), device="cpu"), SAMPLING[request.param]
 
@@ -103,6 +103,16 @@ def test_each_text_is_encoded_once(loaded):
         assert texts == [2, 1, *negative, 1]
 
 
+def test_flux_says_which_torch_it_needs(models, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", "2.4.1")
+    with pytest.raises(
+        ImportError, match=r"FLUX model, .* on torch 2\.5 or newer only, but torch 2\.4\.1"
+    ):
+        load_pipeline(str(models["flux"]), device="cpu")
+    load_pipeline(str(models["stable_diffusion"]), device="cpu")
+
+
+@needs_flux
 def test_true_guidance_of_flux(models):
     """FLUX takes a negative prompt too; it is encoded once."""
     pipeline = load_pipeline(str(models["flux"]), device="cpu")

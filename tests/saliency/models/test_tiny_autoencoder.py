@@ -20,6 +20,7 @@ from diffusers import (
 from mmengine.registry import MODELS
 
 from sos_mm.saliency import TinyAutoencoder
+from tests.generation.conftest import needs_flux
 from tests.saliency.conftest import UNET, VAE, small_config
 
 SMALL = dict(encoder_block_out_channels=[8] * 4, decoder_block_out_channels=[8] * 4)
@@ -77,7 +78,12 @@ def flux(vae: AutoencoderTiny):
 
 @pytest.mark.parametrize(
     ("architecture", "family"),
-    [(TAESD, stable_diffusion), (SCALED, stable_diffusion), (TAESD3, stable_diffusion_3), (TAEF1, flux)],
+    [
+        (TAESD, stable_diffusion),
+        (SCALED, stable_diffusion),
+        (TAESD3, stable_diffusion_3),
+        pytest.param(TAEF1, flux, marks=needs_flux),
+    ],
 )
 def test_latents_and_images_are_those_of_the_pipelines(architecture, family, tmp_path, monkeypatch):
     """With no noise added, the latent that a pipeline starts from is the image's; its picture is the last latent's."""
