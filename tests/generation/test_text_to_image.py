@@ -105,9 +105,7 @@ def test_each_text_is_encoded_once(loaded):
 
 def test_flux_says_which_torch_it_needs(models, monkeypatch):
     monkeypatch.setattr(torch, "__version__", "2.4.1")
-    with pytest.raises(
-        ImportError, match=r"FLUX model, .* on torch 2\.5 or newer only, but torch 2\.4\.1"
-    ):
+    with pytest.raises(ImportError, match=r"FLUX model, .* on torch 2\.5 or newer only, but torch 2\.4\.1"):
         load_pipeline(str(models["flux"]), device="cpu")
     load_pipeline(str(models["stable_diffusion"]), device="cpu")
 
