@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -92,7 +92,7 @@ def remove_work(folder: Path, own: re.Pattern[str]) -> None:
         folder: The folder, which need not exist.
         own: Pattern of the names that runs write there; files and folders of other names stay.
     """
-    try:
+    with suppress(FileNotFoundError):  # Another process may remove the folder meanwhile.
         for path in folder.iterdir():
             if not own.fullmatch(path.name):
                 continue
@@ -100,6 +100,12 @@ def remove_work(folder: Path, own: re.Pattern[str]) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+    remove_if_empty(folder)
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Removes a folder if it exists and is empty."""
+    try:
         folder.rmdir()
     except FileNotFoundError:
         pass

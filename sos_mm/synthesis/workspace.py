@@ -4,7 +4,6 @@ All files that a run keeps until the data set is complete are in one folder, `WO
 holder reads or writes other files there. Only names that a run itself writes are ever removed.
 """
 
-import errno
 import hashlib
 import os
 import re
@@ -16,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from sos_mm.atomic import atomic_path, sync
+from sos_mm.atomic import atomic_path, remove_if_empty, sync
 from sos_mm.checks import writable_folder
 from sos_mm.formats.composed import MANIFEST, WORK
 from sos_mm.formats.json_reader import read_json_object
@@ -170,13 +169,7 @@ def clear(out: Path) -> None:
     # The identity is removed last except for the lock, which excludes other runs until then.
     for name in (_SCRATCH, CHECKED, SOURCES, _WORKERS_LOCK, _RUN, _RUN_LOCK):
         (work / name).unlink(missing_ok=True)
-    try:
-        work.rmdir()
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
+    remove_if_empty(work)
 
 
 def complete_shards(out: Path) -> list[int]:

@@ -180,5 +180,5 @@ def test_run_trains_judges_reports_and_is_not_done_again(out, monkeypatch):
 def test_other_settings_are_refused(tmp_path):
     study.same_settings(tmp_path, dict(seconds=1))
     study.same_settings(tmp_path, dict(seconds=1))
-    with pytest.raises(ValueError, match="name another --out"):
+    with pytest.raises(ValueError, match="name another folder"):
         study.same_settings(tmp_path, dict(seconds=2))

@@ -26,6 +26,7 @@ from time import process_time
 from photograph_detection_arms import ARMS, Stage, batch_of, composed_set
 from photograph_detection_data import TASKS, encoder_weights, prepare
 from photograph_detection_report import report
+from study_settings import same_settings
 
 from sos_mm.atomic import write_atomic
 
@@ -63,7 +64,7 @@ def main() -> None:
     if not args.report:
         if args.photos is None or args.encoder is None:
             raise SystemExit("--photos and --encoder must be given, unless with --report: see --help.")
-        same_settings(args)
+        same_settings(args.work_dir, {name: getattr(args, name) for name in SETTINGS})
         prepare(args.photos, args.work_dir / "data", TASKS[args.task])
         for arm, seed in runs:
             path = run(args, arm, seed)
@@ -87,21 +88,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="arms to train (all)")
     parser.add_argument("--report", action="store_true", help="only print the tables of the runs that are done")
     return parser.parse_args()
-
-
-def same_settings(args: argparse.Namespace) -> None:
-    """Keeps the settings of a study beside it.
-
-    Raises:
-        SystemExit: If the folder holds a study with other settings.
-    """
-    settings = {name: getattr(args, name) for name in SETTINGS}
-    path = args.work_dir / "settings.json"
-    if path.exists() and json.loads(path.read_text()) != settings:
-        held = f"{args.work_dir} holds a study with {path.read_text()}, but got {json.dumps(settings)}"
-        raise SystemExit(f"{held}: name another `--work-dir`.")
-    args.work_dir.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, json.dumps(settings).encode())
 
 
 def run(args: argparse.Namespace, arm: str, seed: int) -> Path:

@@ -37,6 +37,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from referring_study_data import ARMS, make_data
 from referring_study_report import choose_threshold, outcomes, report
+from study_settings import same_settings
 
 from sos_mm.atomic import write_atomic
 
@@ -57,7 +58,7 @@ def main() -> None:
         if args.language_model is None:
             raise SystemExit("--language-model must name the folder of a BERT, such as MiniLM, unless with --report.")
         torch.set_num_threads(1)
-        same_settings(args)
+        same_settings(args.work_dir, {name: getattr(args, name) for name in ("start_steps", "steps", "train", "test")})
         make_data(args.work_dir / "data", args.train, args.test)
         make_start(args)
         for arm, seed in runs:
@@ -79,21 +80,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--test", type=int, default=200, help="images to evaluate on (200)")
     parser.add_argument("--report", action="store_true", help="only print the tables of the runs that are done")
     return parser.parse_args()
-
-
-def same_settings(args: argparse.Namespace) -> None:
-    """Keeps the settings of a study beside it.
-
-    Raises:
-        ValueError: If the folder holds a study with other settings.
-    """
-    settings = {name: getattr(args, name) for name in ("start_steps", "steps", "train", "test")}
-    path = args.work_dir / "settings.json"
-    if path.exists() and json.loads(path.read_text()) != settings:
-        held = f"{args.work_dir} holds a study with {path.read_text()}, but got {json.dumps(settings)}"
-        raise ValueError(f"{held}: name another `--work-dir`.")
-    args.work_dir.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, json.dumps(settings).encode())
 
 
 def run(args: argparse.Namespace, arm: str, seed: int) -> Path:

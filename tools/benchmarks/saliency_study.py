@@ -28,6 +28,7 @@ from mmengine.runner import Runner
 from saliency_study_data import compose_data, reference_scores
 from saliency_study_report import SHOWN, STEPS, T_95, write_report
 from saliency_study_ways import DISTURBANCES, disturbed, drift, learned
+from study_settings import same_settings
 from torch.utils.data import Sampler
 
 import sos_mm.saliency  # noqa: F401
@@ -247,19 +248,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--test-images", type=int, default=192, help="images to judge on (192)")
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="variants to train (all)")
     return parser.parse_args()
-
-
-def same_settings(out: Path, settings: dict) -> None:
-    """Keeps the settings of a study beside it.
-
-    Raises:
-        ValueError: If the folder holds a study with others.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "settings.json"
-    if path.exists() and json.loads(path.read_text()) != settings:
-        raise ValueError(f"{out} holds a study with {path.read_text()}, but got {settings}: name another --out.")
-    path.write_text(json.dumps(settings))
 
 
 def planned_runs(only: list[str], seeds: int) -> list[tuple[str, int]]:

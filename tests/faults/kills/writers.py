@@ -75,8 +75,8 @@ def _recipe(inputs: Path) -> None:
     _write_config(inputs / "recipe.py", {**SCENES, "group": "all", "formats": formats})
 
 
-def _synthesize(workers: int, *options: str) -> Call:
-    argv = ("synthesize", "../inputs/recipe.py", "--out", "out", "--num", "24", "--workers", str(workers), *options)
+def _synthesize(workers: int) -> Call:
+    argv = ("synthesize", "../inputs/recipe.py", "--out", "out", "--num", "24", "--workers", str(workers))
     return Call(argv, setup=_SMALL_SHARDS)
 
 
