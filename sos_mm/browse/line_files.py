@@ -7,7 +7,7 @@ from typing import Any
 
 from sos_mm.browse.dataset import GROUNDING, AnnotatedImage, Annotation, Box, DataSet
 from sos_mm.errors import ErrorCollector
-from sos_mm.formats.composed import check_objects
+from sos_mm.formats.objects import check_objects
 from sos_mm.formats.odvg import INSTANCE, REGION, check_detection, check_grounding, region_boxes
 from sos_mm.formats.records import check_record
 

@@ -11,9 +11,9 @@ import numpy as np
 from sos_mm.checks import check_choice, check_range
 from sos_mm.formats.boxes import xywh_to_xyxy
 from sos_mm.formats.coco import ANNOTATION, CATEGORY, IMAGE, CocoFile
-from sos_mm.formats.composed import read_objects
 from sos_mm.formats.detections import LOCATIONS, read_detections
 from sos_mm.formats.json_reader import read_lists
+from sos_mm.formats.objects import OBJECTS_FILE, read_objects
 from sos_mm.formats.records import Record
 from sos_mm.formats.rle import packed_mask
 from sos_mm.steering.conditions import uncovered_shares
@@ -91,7 +91,7 @@ def judge(
     check_range("least", least, 1e-3, 1)
     labels = _read_labels(truth)
     detections = _by_image(read_detections(results, kind), labels, results)
-    beside = Path(truth).parent / "objects.jsonl"
+    beside = Path(truth).parent / OBJECTS_FILE
     source = objects if objects is not None else beside if beside.is_file() else None
     shown = None if source is None else _visible_shares(source)
     images = [

@@ -12,8 +12,9 @@ from sos_mm.checks import check_folder
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import Light
 from sos_mm.formats.coco import CocoFile, file_names
-from sos_mm.formats.composed import OBJECTS_FILE, is_unfinished, read_objects
+from sos_mm.formats.composed import is_unfinished
 from sos_mm.formats.json_reader import read_json
+from sos_mm.formats.objects import OBJECTS_FILE, read_objects
 from sos_mm.formats.records import Record, check_below, is_size
 from sos_mm.formats.rle import MaskWindow, decode_window
 from sos_mm.generation.relighting.guard import GuardedObject
