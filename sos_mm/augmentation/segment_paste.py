@@ -38,8 +38,9 @@ from sos_mm.composition.scene import Scene
 from sos_mm.composition.true_words import endangered_kinds
 from sos_mm.engine.randomness import DrawsFromRun, RepeatIndex
 from sos_mm.seeding import Purpose, generator, image_id
-from sos_mm.segments.bank import STRATEGIES, Bank
 from sos_mm.segments.factory import check_bank
+from sos_mm.segments.protocol import Bank
+from sos_mm.segments.sampler import STRATEGIES
 from sos_mm.segments.words import ENDANGERED
 
 # Annotations of a sample that are updated. (Raw `instances` and `seg_map_path` stay as the data set gave them.)

@@ -55,7 +55,7 @@ class ListedRecords(Sequence):
         """Returns the path of the file that holds a record."""
         return self._records[index].file
 
-    def outline(self, index: int) -> SegmentInfo | None:
+    def info(self, index: int) -> SegmentInfo | None:
         """Returns the size and category of a record; None if it has not been measured."""
         record = self._records[index]
         if record.facts is None:

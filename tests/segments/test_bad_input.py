@@ -148,7 +148,7 @@ def test_odd_sizes_work(folder, tmp_path, shape):
     write_rgba(folder / NAME, rgba)
     build_index(read_folder(folder), tmp_path / "bank.arrow", copies=(10, 64), progress=False)
     bank = SegmentBank.from_index(tmp_path / "bank.arrow").select(vocabulary=["hot_dog"])
-    assert bank.outline(1).size == shape
+    assert bank.info(1).size == shape
     assert (bank.records[1].facts.height, bank.records[1].facts.width, bank.records[1].facts.area) == (
         *shape,
         shape[0] * shape[1],

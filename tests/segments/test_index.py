@@ -60,7 +60,7 @@ def test_index_gives_back_what_was_read(release, index):
 def test_the_smallest_copy_that_is_large_enough_is_read(index):
     bank = SegmentBank.from_index(index)
     for place in range(len(bank)):
-        whole, outline = bank.load(place), bank.outline(place)
+        whole, outline = bank.load(place), bank.info(place)
         assert outline == (whole.size, whole.category, None)
         assert bank.load(place, (1, 1)).size == whole.size
         for part in np.linspace(0.05, 1, 20):
@@ -82,7 +82,7 @@ def test_without_an_index_there_are_no_copies_to_read(bank):
     measured_bank = SegmentBank(measured(bank.records, progress=False))
     for place in range(len(bank)):
         expected = bank.load(place).size, bank.load(place).category, None
-        assert bank.outline(place) == measured_bank.outline(place) == expected
+        assert bank.info(place) == measured_bank.info(place) == expected
 
 
 def test_placed_copies_look_like_the_whole(index):
@@ -191,10 +191,10 @@ def test_source_sizes_come_back(release, tmp_path, monkeypatch):
     every, most, none = (SegmentBank.from_index(tmp_path / f"{name}.arrow") for name in ("all", "most", "none"))
     assert [record.source_size for record in every.records] == sizes
     assert [record.source_size for record in most.records] == [*sizes[:-1], None]
-    assert [every.outline(place).source_size for place in range(6)] == sizes
-    assert most.outline(5).source_size is None
+    assert [every.info(place).source_size for place in range(6)] == sizes
+    assert most.info(5).source_size is None
     assert every.load(0).source_size == every.load(0, (4, 4)).source_size == sizes[0]
-    assert SegmentBank(sized).outline(2).source_size == sizes[2]
+    assert SegmentBank(sized).info(2).source_size == sizes[2]
     assert [bank.has_source_sizes for bank in (every, most, none)] == [True, False, False]
     assert [SegmentBank(each).has_source_sizes for each in (sized, records)] == [True, False]
     # Of a part, those that are left in it count.

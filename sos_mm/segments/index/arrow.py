@@ -191,7 +191,7 @@ class IndexedRecords(Sequence):
         get, position = self._at(row)
         return os.path.join(self._root_text, get["file"](position))
 
-    def outline(self, row: int) -> SegmentInfo:
+    def info(self, row: int) -> SegmentInfo:
         """Returns the size and category of a row, at a tenth of the cost of its record."""
         get, position = self._at(row)
         size = get["box_height"](position), get["box_width"](position)
