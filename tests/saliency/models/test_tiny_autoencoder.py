@@ -20,7 +20,7 @@ from diffusers import (
 from mmengine.registry import MODELS
 
 from sos_mm.saliency import TinyAutoencoder
-from tests.generation.conftest import needs_flux
+from tests.helpers.requirements import needs_flux
 from tests.saliency.conftest import UNET, VAE, small_config
 
 SMALL = dict(encoder_block_out_channels=[8] * 4, decoder_block_out_channels=[8] * 4)
