@@ -69,6 +69,11 @@ class SegmentRecord:
         """The path of ``file``."""
         return Path(self.file)
 
+    @property
+    def segmentation(self) -> list | dict:
+        """The polygons or run lengths of ``outline``."""
+        return json.loads(self.outline)
+
     def read(self) -> Segment:
         """Decodes the segment, without transparent margins.
 
@@ -89,7 +94,7 @@ class SegmentRecord:
             image = read_image(self.path, 3)
             if self.source_size is not None:
                 check_image_size(image.shape[:2], self.source_size, self.path)
-            return cut_out(image, json.loads(self.outline), self.soften, self.decontaminate, self.name)
+            return cut_out(image, self.segmentation, self.soften, self.decontaminate, self.name)
         if self.length:
             return decode_image(_read_part(self.path, self.offset, self.length), self.name, 4)
         return read_image(self.path, 4)
