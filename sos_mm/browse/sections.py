@@ -163,7 +163,10 @@ def _counted(ours: np.ndarray, theirs: np.ndarray | None, published: float | Non
     if both.max() >= edges[-1]:
         names[-1] = f"{edges[-2]} and more"
     every = -(-len(names) // 10)
-    ticks = [(place + 0.5, f"{edges[place]}{'+' * ('more' in names[place])}") for place in range(0, len(names), every)]
+    ticks = [
+        (position + 0.5, f"{edges[position]}{'+' * ('more' in names[position])}")
+        for position in range(0, len(names), every)
+    ]
     # Tick labels are at the centres of their bars.
     marks = [((published - low) / step + 0.5, f"COCO {published}")] if published else []
     share = statistics.shares(ours.astype(float), edges)
@@ -216,7 +219,7 @@ def _visibility(stats: Figures) -> Markup:
         )
     edges = np.linspace(0, 1, 21)
     names = [f"{low:.0%} to {high:.0%}" for low, high in pairwise(edges)]
-    ticks = [(place, f"{place / 20:.0%}") for place in range(0, 21, 4)]
+    ticks = [(position, f"{position / 20:.0%}") for position in range(0, 21, 4)]
     cut = np.count_nonzero(stats.truncation > 0)
     about = (
         f"Share of an object that is not occluded. {_count(cut, 'object')} truncated by the image's border. "

@@ -140,5 +140,5 @@ def check_objects(line: Any, name: str) -> None:
     """Raises ValueError unless a line describes the objects of an image; ``name`` names the line."""
     check_record(line, _IMAGE, f"{name} the line")
     for key, fields in (("objects", _OBJECT), ("ignored", _REGION)):
-        for place, each in enumerate(line.get(key) or ()):
-            check_record(each, fields, f"{name} `{key}` {place}")
+        for position, each in enumerate(line.get(key) or ()):
+            check_record(each, fields, f"{name} `{key}` {position}")

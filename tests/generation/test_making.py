@@ -19,8 +19,8 @@ pytest.importorskip("diffusers")
 from sos_mm.generation import making, shards
 from sos_mm.generation.loading import load_pipeline
 from sos_mm.generation.making import Rank, make_segments
-from sos_mm.generation.pictures import seed_of
 from sos_mm.generation.recipe import DrawingRecipe
+from sos_mm.generation.source_images import seed_of
 from sos_mm.segments import build_bank, build_index
 from sos_mm.segments.readers.release import read_release_layout
 from tests.generation.conftest import recipe_of

@@ -127,8 +127,8 @@ class ComposedSet:
         pixels, own_alpha = read_with_alpha(path)
         check_image_size(pixels.shape[:2], image.size, path)
         objects, sprites = [], []
-        for place, (mask, words) in enumerate(image.objects):
-            window = decode_window(mask, image.size, f"object {place} of {image.name} in {self.source}")
+        for position, (mask, words) in enumerate(image.objects):
+            window = decode_window(mask, image.size, f"object {position} of {image.name} in {self.source}")
             objects.append(GuardedObject(window.mask.astype(bool), (window.x, window.y), words))
             sprites.append(soft_sprite(window, image.size, soften))
         alpha = joint_alpha(sprites, image.size) if own_alpha is None else own_alpha
