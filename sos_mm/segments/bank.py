@@ -230,8 +230,8 @@ class SegmentBank:
         """Content hash of the bank, 64 hexadecimal digits; independent of the folders of the files.
 
         It depends on the segments' order, ids, texts, annotated flags and outlines, on the names and sizes of their
-        files or their offsets in shards, on the category weights and pairs, and on the sizes of the reduced copies. An
-        index stores it; for a list, the size of every file is read.
+        files or their offsets in shards, on the category weights and pairs, and on the sizes of the
+        multi-resolution copies. An index stores it; for a list, the size of every file is read.
 
         Raises:
             FileNotFoundError: If a file is missing; names it.
@@ -281,9 +281,9 @@ class SegmentBank:
 
         Args:
             index: Index of the segment.
-            at_least: Height and width in pixels to which it will be scaled. Allows a reduced copy: the smallest one
-                with at least twice as many pixels a side, or with the size of the segment. Its ``size`` is still that
-                of the full segment. None loads the segment's own pixels.
+            at_least: Height and width in pixels to which it will be scaled. Allows a copy of lower resolution: the
+                smallest one with at least twice as many pixels a side, or with the size of the segment. Its ``size`` is
+                still that of the full segment. None loads the segment's own pixels.
 
         Raises:
             IndexError: If there is no such segment.

@@ -67,12 +67,12 @@ class ListedRecords(Sequence):
         return self._records[index].sub_category, self._records[index].attributes
 
     def copy(self, index: int, at_least: tuple[int, int]) -> PackedCopy | None:
-        """Returns None: only an index has reduced copies."""
+        """Returns None: only an index has multi-resolution copies."""
         return None
 
     def read_copy(self, copy: PackedCopy) -> np.ndarray:
-        """Raises ValueError, since there are no reduced copies."""
-        raise ValueError("Only an index has reduced copies, but these records are a list.")
+        """Raises ValueError, since there are no multi-resolution copies."""
+        raise ValueError("Only an index has multi-resolution copies, but these records are a list.")
 
     def column(self, name: str) -> np.ndarray:
         """Returns the (N,) values of a column, as `IndexedRecords.column` does."""

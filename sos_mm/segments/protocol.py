@@ -76,4 +76,4 @@ class Bank(Protocol):
         """Returns the record of a segment: the position of its pixels on disk, and its texts."""
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
-        """Decodes a segment, or a reduced copy of at least a height and width."""
+        """Decodes a segment, or a copy of lower resolution of at least a height and width."""

@@ -104,7 +104,7 @@ class SegmentRecord:
 
         Args:
             rgba: (H, W, 4) uint8.
-            full_size: Height and width of the full segment if these are the pixels of a reduced copy.
+            full_size: Height and width of the full segment if these are the pixels of a copy of lower resolution.
 
         Raises:
             ValueError: If no pixel is opaque; names the file.

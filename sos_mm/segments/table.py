@@ -16,7 +16,7 @@ class RecordTable(Protocol):
     Attributes:
         categories: Names, sorted.
         counts: (C,) int64 records of each category.
-        copies: Longest sides of the reduced copies in pixels, ascending; empty if there are none.
+        copies: Longest sides of the multi-resolution copies in pixels, ascending; empty if there are none.
         skipped: Number of segments that were left out when the table was built, by reason.
     """
 

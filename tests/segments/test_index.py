@@ -107,7 +107,7 @@ def test_placed_copies_look_like_the_whole(index):
 def test_shrinking_is_the_mean_over_areas(height, width, small_height, small_width, seed):
     size = min(small_height, height), min(small_width, width)
     rgba = np.random.default_rng(seed).integers(0, 256, (height, width, 4), dtype=np.uint8)
-    # Each pixel as many times as the other grid is fine, so that every part is a whole number of pixels.
+    # Each pixel as many times as the other grid is fine, so that every part is an integer number of pixels.
     fine = rgba.repeat(size[0], 0).repeat(size[1], 1).astype(float).reshape(size[0], height, size[1], width, 4)
     alpha = fine[..., 3:].sum(axis=(1, 3))
     color = (fine[..., :3] * fine[..., 3:]).sum(axis=(1, 3)) / np.maximum(alpha, 1)

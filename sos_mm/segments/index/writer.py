@@ -1,4 +1,4 @@
-"""Builds an index: reads, checks and measures every segment once, and writes rows and reduced copies."""
+"""Builds an index: reads, checks and measures every segment once, and writes rows and multi-resolution copies."""
 
 import hashlib
 import json
@@ -72,15 +72,15 @@ def build_index(
     workers: int = 1,
     progress: bool = True,
 ) -> None:
-    """Reads all segments once and writes their index, and beside it their reduced copies.
+    """Reads all segments once and writes their index, and beside it their multi-resolution copies.
 
     An existing index is replaced when the new one is complete, and stays unchanged if writing fails.
 
     Args:
         records: The records to index, from the readers.
         path: The index file, such as ``bank.arrow``; copies go into ``bank.<digits>.copies`` beside it.
-        copies: Longest sides in pixels of the reduced copies, ascending; a segment that is no larger than one of
-            them is copied at its own size, which is faster to read than its file. See `SegmentBank.load`.
+        copies: Longest sides in pixels of the multi-resolution copies, ascending; a segment that is no larger than one
+            of them is copied at its own size, which is faster to read than its file. See `SegmentBank.load`.
         faults: Records broken segments; raises the first one if None. The index holds the number of skipped ones.
         workers: Number of processes.
         progress: Whether to show a progress bar on stderr.
@@ -158,9 +158,9 @@ class IndexWriter:
     Use it in a ``with`` block, which removes temporary files, those of killed writers of the same index too.
 
     Args:
-        path: The index file, such as ``bank.arrow``; reduced copies go into ``bank.<digits>.copies``.
+        path: The index file, such as ``bank.arrow``; multi-resolution copies go into ``bank.<digits>.copies``.
         root: Folder to which the file names are relative.
-        copies: Longest sides of the reduced copies in pixels, ascending.
+        copies: Longest sides of the multi-resolution copies in pixels, ascending.
 
     Raises:
         OSError: If the files cannot be written.
@@ -260,7 +260,7 @@ class IndexWriter:
 
 
 def _copies_of(index: Path) -> Path | None:
-    """Returns the path of the reduced copies of an existing index."""
+    """Returns the path of the multi-resolution copies of an existing index."""
     try:
         return IndexedRecords(index).pack
     except (OSError, ValueError):
