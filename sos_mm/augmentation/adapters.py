@@ -63,8 +63,9 @@ class Rules:
     min_area: int
 
     def keep(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """Returns which objects are kept, given (N,) areas before and after; objects without
-        occlusion are always kept.
+        """Returns which objects are kept, (N,) bool, given their areas in pixels, (N,), before and after pasting.
+
+        Objects that are not occluded are always kept.
         """
         enough = (after >= self.min_visible_share * before) & (after >= self.min_area)
         return enough | (after == before)

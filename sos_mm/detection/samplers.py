@@ -87,7 +87,7 @@ class SourceRatioSampler(Sampler):
 
     @property
     def dataset(self):
-        """Not available: raises an error, since code that reads it would collect batches of its own.
+        """Raises an error, since code that reads this attribute of mmengine's samplers would form batches of its own.
 
         Raises:
             RuntimeError: Always; the message names the alternatives.

@@ -59,7 +59,7 @@ def _has_flag(value: Any, key: str) -> bool:
     return isinstance(value, dict) and isinstance(value.get(key, False), bool | None)
 
 
-def image_line(
+def sidecar_line(
     index: int,
     seed: int,
     file_name: str,
@@ -125,7 +125,7 @@ def region_record(segment_id: str, category: str, box: Sequence[int], mask: Reco
 
 
 def read_objects(path: str | Path) -> Iterator[tuple[str, Record]]:
-    """Reads the lines of ``objects.jsonl``, each with what an error names it.
+    """Yields the lines of ``objects.jsonl``, each with its name for error messages.
 
     Raises:
         FileNotFoundError: If there is no such file.

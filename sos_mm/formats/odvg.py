@@ -190,7 +190,7 @@ def parts_by_tokens(
 
 
 def read_detection(path: str | Path) -> Iterator[tuple[str, Record]]:
-    """Reads the lines of a file for detection, each with what an error names it.
+    """Yields the lines of a file for detection, each with its name for error messages.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -78,7 +78,7 @@ class ParquetRows:
             raise ValueError(f"{text}{name!r} of {self.path} is of type {kind}: name another column.")
 
     def digest(self, told: bytes = b"") -> str:
-        """Returns twelve hexadecimal digits of the footer, which tells the place of all values, and of ``told``."""
+        """Hashes ``told`` and the footer, which holds the positions of all values, to twelve hexadecimal digits."""
         with self.path.open("rb") as file:
             size = file.seek(0, io.SEEK_END)
             file.seek(size - 8)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from sos_mm.checks import check_boolean, check_choice, check_fields, check_integer
 from sos_mm.generation.filters import DrawingFilters
 from sos_mm.generation.prompts import PROMPT_SOURCES, DrawingPrompt, check_folders
-from sos_mm.generation.source_images import DrawnImages, ImageSource
+from sos_mm.generation.source_images import DrawnImages, SourceImages
 from sos_mm.generation.subject_pairs import PanelImages, SubjectPairs
 from sos_mm.segments.vocabulary import read_vocabulary
 
@@ -120,7 +120,7 @@ class BankRecipe(ABC):
         """Yields the prompts."""
 
     @abstractmethod
-    def build_images(self, prompts: Sequence[DrawingPrompt], seed: int, device: str) -> ImageSource:
+    def build_images(self, prompts: Sequence[DrawingPrompt], seed: int, device: str) -> SourceImages:
         """Builds the source of the images: `repeats` of each prompt."""
 
 
@@ -166,7 +166,7 @@ class DrawingRecipe(BankRecipe):
     def _prompts(self, seed: int) -> Iterator[DrawingPrompt]:
         yield from PROMPT_SOURCES.build(self.prompts).write(self.category_names(), seed)
 
-    def build_images(self, prompts: Sequence[DrawingPrompt], seed: int, device: str) -> ImageSource:
+    def build_images(self, prompts: Sequence[DrawingPrompt], seed: int, device: str) -> SourceImages:
         """Loads the model; raises what `sos_mm.generation.loading.load_pipeline` does."""
         return DrawnImages(self, prompts, seed, device)
 
@@ -207,7 +207,7 @@ class PairsRecipe(BankRecipe):
             )
         yield from (each.prompt for each in paired.listed)
 
-    def build_images(self, prompts: Sequence[DrawingPrompt], seed: int, device: str) -> ImageSource:
+    def build_images(self, prompts: Sequence[DrawingPrompt], seed: int, device: str) -> SourceImages:
         """Lists the images of the files; raises ValueError if they are not those of the prompts."""
         paired = self._paired()
         if [each.prompt for each in paired.listed] != list(prompts):

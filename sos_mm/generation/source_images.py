@@ -29,7 +29,7 @@ class SourceImage:
     refused: str | None = None
 
 
-class ImageSource(Protocol):
+class SourceImages(Protocol):
     """Gives the images of a bank by their positions."""
 
     @property

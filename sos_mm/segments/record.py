@@ -9,7 +9,7 @@ import numpy as np
 
 from sos_mm.checks import FaultyInputError
 from sos_mm.images import check_image_size, decode_image, read_image
-from sos_mm.segments.quality import Facts
+from sos_mm.segments.quality import Measurements
 from sos_mm.segments.rims import cut_out
 from sos_mm.segments.segment import Segment
 
@@ -41,7 +41,7 @@ class SegmentRecord:
         soften: Standard deviation, in pixels, by which the edge of that outline is softened; by the object's size if
             None.
         flags: Annotated values of `quality.ANNOTATED`, in that order; None if not annotated.
-        facts: Measurements on its pixels; None if it has not been measured.
+        measurements: Measurements on its pixels; None if it has not been measured.
         source_size: Height and width of the image that it was cut out of; None if unknown or not cut out of an image.
         decontaminate: Whether colours of the background are replaced at the rim of that outline.
         bordering: Share of that outline that borders on other objects, in [0, 1]; None if unknown.
@@ -59,7 +59,7 @@ class SegmentRecord:
     outline: str = ""
     soften: float | None = 0.0
     flags: tuple[bool, bool, bool] | None = None
-    facts: Facts | None = None
+    measurements: Measurements | None = None
     source_size: tuple[int, int] | None = None
     decontaminate: bool = False
     bordering: float | None = None

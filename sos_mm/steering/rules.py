@@ -71,7 +71,10 @@ class Rules:
         return min(max(ratio**self.strength, low), self.limit) if ratio else (low if self.strength else 1.0)
 
     def certainty(self, tally: Tally) -> float:
-        """Returns the share in [0, 1) by which a mean over the failed objects counts against the mean of all."""
+        """Returns the weight in [0, 1) of a mean over the failed objects; the mean over all objects has the rest.
+
+        It grows with the number of failed objects, and is 0.5 for ``prior`` of them.
+        """
         return tally.failed / (tally.failed + self.prior) if tally.failed else 0.0
 
 

@@ -149,7 +149,11 @@ def test_odd_sizes_work(folder, tmp_path, shape):
     build_index(read_folder(folder), tmp_path / "bank.arrow", copies=(10, 64), progress=False)
     bank = SegmentBank.from_index(tmp_path / "bank.arrow").select(vocabulary=["hot_dog"])
     assert bank.info(1).size == shape
-    assert (bank.records[1].facts.height, bank.records[1].facts.width, bank.records[1].facts.area) == (
+    assert (
+        bank.records[1].measurements.height,
+        bank.records[1].measurements.width,
+        bank.records[1].measurements.area,
+    ) == (
         *shape,
         shape[0] * shape[1],
     )

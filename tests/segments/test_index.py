@@ -142,10 +142,10 @@ record_words = st.tuples(st.sampled_from(["dog", "ä b", "Zug"]), words, words, 
 @given(st.lists(record_words, min_size=1, max_size=8))
 def test_any_words_come_back(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("words")
-    facts = measured_facts(folder)
+    found = measurements_of(folder)
     records = [
         SegmentRecord(
-            str(folder / f"{i}.png"), *row[:4], tuple(row[4]), str(i), flags=(True, False, i > 3), facts=facts
+            str(folder / f"{i}.png"), *row[:4], tuple(row[4]), str(i), flags=(True, False, i > 3), measurements=found
         )
         for i, row in enumerate(rows)
     ]
@@ -164,11 +164,11 @@ def write_index(path, records):
         writer.finish({})
 
 
-def measured_facts(folder):
-    """Facts of a picture."""
+def measurements_of(folder):
+    """Measurements of an image."""
     write_rgba(folder / "a" / "x.png", make_rgba(np.random.default_rng(0), 40, 30))
     (record,) = measured(read_folder(folder), progress=False)
-    return record.facts
+    return record.measurements
 
 
 def test_rows_are_found_in_every_batch(release, tmp_path, monkeypatch):

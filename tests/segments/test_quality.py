@@ -29,12 +29,12 @@ def test_measures():
     rgba = opaque()
     rgba[15:20, 15:20, 3] = 0
     rgba[29, 10:30, 3] = 128
-    facts = measure(rgba)
-    assert (facts.height, facts.width, facts.box_x, facts.box_y) == (40, 60, 10, 10)
-    assert (facts.box_width, facts.box_height) == (20, 20)
-    assert (facts.area, facts.touching) == (375, False)
-    assert facts.holes == pytest.approx(25 / 400)
-    assert facts.soft == pytest.approx(20 / 375)
+    found = measure(rgba)
+    assert (found.height, found.width, found.box_x, found.box_y) == (40, 60, 10, 10)
+    assert (found.box_width, found.box_height) == (20, 20)
+    assert (found.area, found.touching) == (375, False)
+    assert found.holes == pytest.approx(25 / 400)
+    assert found.soft == pytest.approx(20 / 375)
     assert measure(opaque(box=(40, 10, 20, 5))).touching
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.index.copies import OVERSAMPLING, CopiesFile, PackedCopy, copy_sizes
-from sos_mm.segments.quality import ANNOTATED, Facts
+from sos_mm.segments.quality import ANNOTATED, Measurements
 from sos_mm.segments.record import SegmentInfo, SegmentRecord
 from sos_mm.segments.selection import SelectedRecords, Selection
 
@@ -21,13 +21,13 @@ _VERSION = 3
 _KEY = b"sos_mm.segments"
 BATCH_ROWS = 2**16
 WORDS = ("category", "sub_category", "phrase", "description")
-_FACTS = {field.name: "int32" for field in fields(Facts)} | {
+_MEASUREMENTS = {field.name: "int32" for field in fields(Measurements)} | {
     "area": "int64", "touching": "bool", "holes": "float64", "soft": "float64", "hash": "uint64",
 }  # fmt: skip
 _TYPES = {
     **dict.fromkeys(WORDS, "string"),
     "features": "list",
-    **_FACTS,
+    **_MEASUREMENTS,
     "file": "string",
     "offset": "int64",
     "length": "int64",
@@ -175,7 +175,7 @@ class IndexedRecords(Sequence):
             get["outline"](position),
             _known(get["soften"](position)),
             None if flags[0] is None else flags,
-            Facts(*[get[name](position) for name in _FACTS]),
+            Measurements(*[get[name](position) for name in _MEASUREMENTS]),
             _source_size(get, position),
             get["decontaminate"](position),
             _known(get["bordering"](position)),

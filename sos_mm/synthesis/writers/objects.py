@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from sos_mm.formats.objects import OBJECTS_FILE, image_line, object_record, region_record
+from sos_mm.formats.objects import OBJECTS_FILE, object_record, region_record, sidecar_line
 from sos_mm.synthesis.writers.format import Encoded, Entry, Format, Table
 
 PATH = f"annotations/{OBJECTS_FILE}"
@@ -34,5 +34,5 @@ def _encode(masks: bool, entry: Entry) -> Encoded:
         region_record(each.segment_id, each.category, each.box, entry.ignored_rles[index] if masks else None)
         for index, each in enumerate(scene.ignored)
     ]
-    line = image_line(entry.index, entry.seed, entry.file_name, entry.size, scene.light, objects, ignored)
+    line = sidecar_line(entry.index, entry.seed, entry.file_name, entry.size, scene.light, objects, ignored)
     return Encoded(records={(PATH, ""): [line]})
