@@ -315,7 +315,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
                 phrases = (possible_phrases(source.record(index), self._kinds, recolors) for index in drawn)
                 caption = Caption(results["text"], results["phrases"])
                 fitting = within_tokens(caption, phrases, self.max_tokens, self._count_tokens)
-                draft, drawn = draft.take(fitting), [drawn[place] for place in fitting]
+                draft, drawn = draft.take(fitting), [drawn[position] for position in fitting]
             layout, segments = plan_and_load(prior, rng, source.bank, drawn, canvas, draft)
         except LayoutError:
             if getattr(prior, "crowded", "fewer") == "raise":

@@ -94,7 +94,7 @@ class Geometry:
         both = np.stack(self._toward_start)
         found = bits(np.stack([both.swapaxes(-1, -2), both], axis=2).reshape(-1, len(self.boxes)))
         rows = [found[start : start + len(self.boxes)] for start in range(0, len(found), len(self.boxes))]
-        return {name: (rows[place], rows[place + len(DIRECTIONS)]) for place, name in enumerate(DIRECTIONS)}
+        return {name: (rows[position], rows[position + len(DIRECTIONS)]) for position, name in enumerate(DIRECTIONS)}
 
     def nearly_touching(self, to: int) -> int:
         """Returns the bit set of the objects whose boxes are so close that their masks may touch object ``to``'s."""
@@ -133,7 +133,7 @@ class Geometry:
             bits(np.concatenate([first.swapaxes(-1, -2), first], axis=1).reshape(-1, len(self.boxes))),
             len(self.boxes),
         )
-        left, after_left, top, after_top = (found[place : place + number] for place in range(0, 4 * number, number))
+        left, after_left, top, after_top = (found[start : start + number] for start in range(0, 4 * number, number))
         return {
             "left": (left, after_left),
             "right": (after_left, left),

@@ -54,7 +54,7 @@ def contact_sheet(scenes: Sequence[Scene], title: str, columns: int = 3, side: i
 
 
 def comparison_sheet(columns: Mapping[str, Sequence[np.ndarray]], side: int = 320) -> np.ndarray:
-    """Draws images side by side: a column for each title, a row for each place in the columns.
+    """Draws images side by side: a column for each title, a row for each position in the columns.
 
     Args:
         columns: (H, W, 3) uint8 RGB images by the title of their column, equally many in each.
@@ -174,15 +174,15 @@ def _paint(image: np.ndarray, mask: np.ndarray, color: Color) -> None:
 
 def _text_line(width: int, words: Sequence[tuple[str, Color | None]]) -> np.ndarray:
     """Draws a strip of words in as many lines as needed, each coloured word with a swatch before it."""
-    places, x, line = [], 0, 0
+    positions, x, line = [], 0, 0
     for text, color in words:
         needed = cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0] + (_SWATCH + 4) * (color is not None)
         if x and x + needed > width:
             x, line = 0, line + 1
-        places.append((x, line))
+        positions.append((x, line))
         x += needed + 12
     strip = np.full(((line + 1) * _LINE + _GAP, width, 3), _PAPER, np.uint8)
-    for (text, color), (x, line) in zip(words, places, strict=True):
+    for (text, color), (x, line) in zip(words, positions, strict=True):
         y = line * _LINE + _LINE
         if color is not None:
             cv2.rectangle(strip, (x, y - _SWATCH + 1), (x + _SWATCH - 1, y), color, cv2.FILLED)
