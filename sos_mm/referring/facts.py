@@ -195,7 +195,10 @@ class Facts:
         red, green, blue = (each[0] for each in cv2.split(pixels[None]))
         value = np.maximum(np.maximum(red, green), blue)
         spread = value - np.minimum(np.minimum(red, green), blue)
-        strong = spread * np.int32(255) >= value * np.int32(self.thresholds.clear_saturation)
+        # In numpy 1 a scalar would not widen the pixels' eight bits.
+        strong = np.multiply(spread, 255, dtype=np.int32) >= np.multiply(
+            value, self.thresholds.clear_saturation, dtype=np.int32
+        )
         return np.where(names < _BLACK, strong & (value >= self.thresholds.clear_value), names != _GREY)
 
     def _samples(self) -> dict[int, np.ndarray]:
