@@ -163,6 +163,23 @@ def test_imports_within_saliency_point_one_way():
             assert "sos_mm.saliency" not in top_level_imports(path), path
 
 
+def using(wanted: str) -> set[str]:
+    """The files of the package and of the tools with an attribute of this name, or this number."""
+    found = set()
+    for path in (*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "tools").rglob("*.py")):
+        text = path.read_text() if ".mim" not in path.parts else ""
+        for node in ast.walk(ast.parse(text if wanted in text else "")):
+            if wanted == str(getattr(node, "attr", getattr(node, "value", ""))):
+                found.add(path.relative_to(PACKAGE.parent).as_posix())
+    return found
+
+
+def test_masks_are_decoded_and_segment_ids_combined_in_one_file():
+    """Polygons to run lengths; the blue channel of a panoptic PNG file."""
+    assert using("frPyObjects") == {"sos_mm/formats/rle.py"}
+    assert using("65536") == {"sos_mm/formats/panoptic.py"}
+
+
 # A registry without a class of ours would mean that they were not found.
 REGISTRIES = ["MODELS", "DATASETS", "TRANSFORMS", "METRICS", "HOOKS"]
 
