@@ -9,13 +9,14 @@ from typing import Any
 from sos_mm.composition.scene import Scene
 from sos_mm.formats.checksums import read_checksums
 from sos_mm.formats.composed import MANIFEST
+from sos_mm.synthesis.complete import read_manifest
 from sos_mm.synthesis.engine import FORMAT
 from sos_mm.synthesis.environment import differences, library_facts
 from sos_mm.synthesis.making import ShardMaker
-from sos_mm.synthesis.merging import read_manifest
 from sos_mm.synthesis.recipe import Recipe
 from sos_mm.synthesis.shards import ShardImage
 from sos_mm.synthesis.tables import encode_record
+from sos_mm.synthesis.unmerged import line_of
 
 
 def reproduce(out: str | Path, index: int) -> Scene:
@@ -75,7 +76,7 @@ def _differences(out: Path, index: int, made: ShardImage, checksums: dict[str, s
     lines = [
         f"line {index + 1} of {path}"
         for (path, section), records in made.records.items()
-        if not section and _read_line(out / path, index) != encode_record(records[0])
+        if not section and _read_line(*line_of(out, path, index)) != encode_record(records[0])
     ]
     return files + lines
 

@@ -160,6 +160,11 @@ def read_stream(folders: Sequence[Path], stream: Stream) -> Iterator[bytes]:
                 yield from (line.rstrip(b"\n") for line in lines)
 
 
+def stream_length(summary: Mapping[str, Any], stream: Stream) -> int:
+    """Returns the number of records of a stream in a shard, from its summary."""
+    return summary["streams"].get(_stream_name(stream), [0])[0]
+
+
 def _stream_name(stream: Stream) -> str:
     return "#".join(stream).replace("/", "#") + _STREAM_SUFFIX
 
