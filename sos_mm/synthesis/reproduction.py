@@ -9,6 +9,7 @@ from typing import Any
 from sos_mm.composition.scene import Scene
 from sos_mm.formats.checksums import read_checksums
 from sos_mm.formats.composed import MANIFEST
+from sos_mm.formats.webdataset import read_members
 from sos_mm.synthesis.complete import read_manifest
 from sos_mm.synthesis.engine import FORMAT
 from sos_mm.synthesis.environment import differences, library_facts
@@ -78,7 +79,16 @@ def _differences(out: Path, index: int, made: ShardImage, checksums: dict[str, s
         for (path, section), records in made.records.items()
         if not section and _read_line(*line_of(out, path, index)) != encode_record(records[0])
     ]
-    return files + lines
+    return files + lines + _different_members(out, index, made)
+
+
+def _different_members(out: Path, index: int, made: ShardImage) -> list[str]:
+    """Returns the names of the members of archives that differ."""
+    names = []
+    for folder, members in made.archives.items():
+        found = read_members(out / folder, index, members)
+        names += [f"{folder}: {name}" for name, content in members.items() if found.get(name) != content]
+    return names
 
 
 def _read_line(path: Path, index: int) -> bytes:

@@ -34,7 +34,7 @@ _TABLE = {"sections": Field("a list of texts", list_of(TEXT.holds)), "files": _N
 
 def is_merged(table: Table, merge: str) -> bool:
     """Tells whether an annotation file is written as one; those without records of images always are."""
-    return merge == "all" or not table.streams or (merge == "odvg" and not table.sections)
+    return merge == "all" or not table.streams or table.by_shard or (merge == "odvg" and not table.sections)
 
 
 def write_shard_files(out: Path, table: Table, folders: Sequence[Path], totals: Totals) -> dict[str, str]:

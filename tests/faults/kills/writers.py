@@ -70,7 +70,7 @@ def _write_config(path: Path, config: dict) -> None:
 
 
 def _recipe(inputs: Path) -> None:
-    formats = ["coco", "panoptic", "lvis", "odvg", "yolo", "saliency", "objects", "referring"]
+    formats = ["coco", "panoptic", "lvis", "odvg", "yolo", "saliency", "objects", "referring", "webdataset"]
     _write_config(inputs / "recipe.py", {**SCENES, "group": "all", "formats": formats})
 
 
