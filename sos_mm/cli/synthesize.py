@@ -7,9 +7,10 @@ from pathlib import Path
 from sos_mm.browse import page_folder, write_report
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_recipe, new_parser
-from sos_mm.synthesis import load_recipe, synthesize
+from sos_mm.synthesis import Recipe, load_recipe, synthesize
 from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.sources import ON_CHANGE
+from sos_mm.synthesis.unmerged import MERGE
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
@@ -24,6 +25,16 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
         choices=EXECUTORS,
         default="processes",
         help="who makes the shards: processes of this machine, or a Ray cluster (that of RAY_ADDRESS, or a local one)",
+    )
+    parser.add_argument(
+        "--merge",
+        choices=MERGE,
+        default="all",
+        help="which annotation files become one: all (default), those of JSON lines alone, or none; the others are "
+        "written for each shard into the folder shards, and `--merge all` merges them at any time later",
+    )
+    parser.add_argument(
+        "--shard-size", type=int, default=100, help="images of a shard, at which a run goes on (default: 100)"
     )
     parser.add_argument("--report", metavar="DIR", help="folder for a page about the data set, made at the end")
     parser.add_argument(
@@ -53,6 +64,20 @@ def check_apart(out: str, report: str) -> None:
         raise ValueError(f"`--report` must be a folder apart from that of the data set, {out}, but got {report}.")
 
 
+def check_shown(recipe: Recipe, merge: str) -> None:
+    """Checks that a page can be made of the data set, which needs a merged annotation file.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    kinds = {each if isinstance(each, str) else each["type"] for each in recipe.formats}
+    if merge == "none" or (merge == "odvg" and not kinds & {"odvg", "objects"}):
+        raise ValueError(
+            f"`--report` needs a merged annotation file, but `--merge {merge}` leaves none: leave `--report` out, or "
+            "give `--merge all`, or `--merge odvg` with the format 'odvg' or 'objects'."
+        )
+
+
 @command("interrupted: the same command goes on from here")
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Generates the data set and prints its path."""
@@ -60,6 +85,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     recipe = load_recipe(args.recipe, args.cfg_options)
     if args.report:
         check_apart(args.out, args.report)
+        check_shown(recipe, args.merge)
         page_folder(args.report)
     report = synthesize(
         recipe,
@@ -67,6 +93,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         args.num,
         workers=args.workers,
         seed=args.seed,
+        shard_size=args.shard_size,
+        merge=args.merge,
         executor=args.executor,
         verify=args.verify,
         changed_sources=args.changed_sources,

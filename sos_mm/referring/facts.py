@@ -13,28 +13,18 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.claims import claims
 from sos_mm.referring.concepts import OBJECT, Concepts, concepts
 from sos_mm.referring.geometry import CONTACTS, POSITIONS, SIDES, Geometry, bits, flags
+from sos_mm.referring.measured_colors import measured_colors
 from sos_mm.referring.thresholds import Thresholds
-from sos_mm.segments.colors import COLOR_NAMES, color_indices
+from sos_mm.segments.colors import COLOR_NAMES
 
-# Number of pixels of an object's window, approximately, on which colours are measured; of a sparse mask's own pixels.
-_SAMPLE = 800
 _THRESHOLDS = Thresholds()
-# Colours that people confuse, or that shade and light turn into each other.
-_NEAR_COLORS = {
-    "red": "orange pink brown purple", "orange": "red yellow brown", "yellow": "orange green brown",
-    "green": "yellow cyan", "cyan": "green blue", "blue": "cyan purple", "purple": "blue pink red",
-    "pink": "red purple", "brown": "orange red yellow black", "black": "grey brown", "grey": "black white",
-    "white": "grey",
-}  # fmt: skip
-_BLACK, _GREY = COLOR_NAMES.index("black"), COLOR_NAMES.index("grey")
-_NEAR = np.array([[other in _NEAR_COLORS[name].split() for other in COLOR_NAMES] for name in COLOR_NAMES], float).T
+_COLORS = {name: place for place, name in enumerate(COLOR_NAMES)}
 
 
 class Fact(NamedTuple):
@@ -75,6 +65,8 @@ class Facts:
     Attributes:
         image: The image.
         number: Number of instances.
+        claims: For each instance, the colours and the other attributes that the source's words state about it.
+        categories: For each instance, the concept of its category.
         real: Bit set of all instances.
         everything: Bit set of all instances and phantoms.
         vocabulary: Concepts of the image's instances and of its completely annotated categories.
@@ -84,6 +76,7 @@ class Facts:
         self.image, self.thresholds = image, thresholds or _THRESHOLDS
         self.concepts = known or concepts()
         self.number = len(image.instances)
+        self.claims = list(map(claims, image.instances))
         self.categories = [self.concepts.concept(each.category) for each in image.instances]
         self._regions = [self.concepts.concept(each.category) for each in image.ignored]
         self._complete = self.concepts.all_concepts(image.complete)
@@ -154,8 +147,7 @@ class Facts:
         """Finds the objects with an attribute word; only an object with an opposite word surely lacks it."""
         sure, may = 0, self.everything
         opposites = self.concepts.exclusive.get(word, frozenset())
-        for index, instance in enumerate(self.image.instances):
-            said = claims(instance)[1]
+        for index, (_, said) in enumerate(self.claims):
             if said & opposites:
                 may &= ~(1 << index)
             elif word in said:
@@ -163,84 +155,23 @@ class Facts:
         return Fact(sure, may)
 
     def _color(self, name: str) -> Fact:
-        index = COLOR_NAMES.index(name)
+        index = _COLORS[name]
         phantoms = self.everything & ~self.real
         sure, may = self._colors
         return Fact(sure[index], may[index] | phantoms)
 
     @cached_property
-    def color_shares(self) -> tuple[np.ndarray, np.ndarray]:
-        """Share of each instance's pixels that have each of `COLOR_NAMES`, and share that clearly have it.
-
-        Returns:
-            Two (N, 12) float arrays, NaN if no colour was measured.
-        """
-        colors = len(COLOR_NAMES)
-        shares, clear = np.full((2, self.number, colors), np.nan)
-        samples = self._samples()
-        if samples:
-            pixels = np.concatenate([*samples.values()]).view(np.uint8).reshape(-1, 3)
-            names = color_indices(pixels)
-            clearly = self._are_clear(pixels, names)
-            number = [len(each) for each in samples.values()]
-            # One histogram for each sample, all at once: of unclear pixels by colour, then of clear ones.
-            slots = names + colors * clearly + np.repeat(np.arange(0, len(samples) * 2 * colors, 2 * colors), number)
-            counts = np.bincount(slots, minlength=len(samples) * 2 * colors).reshape(-1, 2, colors)
-            found, total = list(samples), np.array(number)[:, None]
-            shares[found], clear[found] = counts.sum(axis=1) / total, counts[:, 1] / total
-        return shares, clear
-
-    def _are_clear(self, pixels: np.ndarray, names: np.ndarray) -> np.ndarray:
-        """Returns (n,) bool: whether a pixel shows its colour in any light; a white wall at dusk looks bluish."""
-        red, green, blue = (each[0] for each in cv2.split(pixels[None]))
-        value = np.maximum(np.maximum(red, green), blue)
-        spread = value - np.minimum(np.minimum(red, green), blue)
-        # In numpy 1 a scalar would not widen the pixels' eight bits.
-        strong = np.multiply(spread, 255, dtype=np.int32) >= np.multiply(
-            value, self.thresholds.clear_saturation, dtype=np.int32
-        )
-        return np.where(names < _BLACK, strong & (value >= self.thresholds.clear_value), names != _GREY)
-
-    def _samples(self) -> dict[int, np.ndarray]:
-        """Samples pixels of each instance that has a mask and enough pixels, as (n,) of three bytes each, by index."""
-        if self.image.image is None:
-            return {}
-        # A pixel as one element is selected several times as fast as along an axis of three.
-        image, found = np.ascontiguousarray(self.image.image).view("V3")[..., 0], {}
-        for index, instance in enumerate(self.image.instances):
-            if instance.mask is not None:
-                (x, y), (height, width) = instance.offset, instance.mask.shape
-                pixels = _sample(image[y : y + height, x : x + width], instance.mask)
-                if len(pixels) >= self.thresholds.color_pixels:
-                    found[index] = pixels
-        return found
-
-    @cached_property
     def _colors(self) -> tuple[list[int], list[int]]:
         """For each colour, the bit sets of the instances that surely have it, and that may have it."""
-        limits, (shares, clear) = self.thresholds, self.color_shares
-        measured = shares == shares
-        shares, clear = np.where(measured, shares, 0), np.where(measured, clear, 0)
-        claimed = np.zeros(shares.shape, bool)
-        for index, instance in enumerate(self.image.instances):
-            for name in claims(instance)[0]:
-                claimed[index, COLOR_NAMES.index(name)] = True
-        near_shares, near_claimed = shares @ _NEAR, claimed @ _NEAR > 0
-        said = claimed.any(axis=1, keepdims=True)
-        sure = measured & (clear >= limits.color) & ~said | measured & (shares >= limits.color) & claimed
-        # An object described as "blue and yellow" has neither colour surely, unless one covers most of it.
-        alone = claimed & (claimed.sum(axis=1, keepdims=True) == 1)
-        sure |= measured & (shares >= limits.claimed_color) & alone
-        sure |= ~measured & claimed
-        absent = measured & (shares <= limits.no_color) & (shares + near_shares <= limits.no_near_color) & ~claimed
-        # Where pixels confirm the only claimed colour, those of other colours need not be few, only fewer.
-        confirmed = (shares * (sure & measured & alone)).sum(axis=1, keepdims=True)
-        other = measured & ~claimed & ~near_claimed
-        absent |= other & (shares <= limits.no_color) & (shares + near_shares < confirmed)
-        absent |= ~measured & said & ~claimed & ~near_claimed
+        said = [colors for colors, _ in self.claims]
+        sure, may = (bits(each.T) for each in measured_colors(self.image, said, self.thresholds))
         # A person is not described by the colours of the pixels.
-        people = as_bits([i for i, each in enumerate(self.categories) if self.concepts.is_a(each, "person") is True])
-        return [each & ~people for each in bits(sure.T)], [each | people for each in bits(~absent.T)]
+        return [each & ~self.people for each in sure], [each | self.people for each in may]
+
+    @cached_property
+    def people(self) -> int:
+        """Bit set of the instances that surely are people."""
+        return self.head("person").sure
 
     def colors_of(self, index: int) -> list[str]:
         """Lists the colours that an instance surely has."""
@@ -362,17 +293,6 @@ class Facts:
             sure = sure if by == "near" else sure.T
             self._nearer[key] = Order(bits(sure.T), bits(sure))
         return self._nearer[key]
-
-
-def _sample(window: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Samples the elements of a window under a mask on a grid of about `_SAMPLE` points, or of pixels of the mask."""
-    step = max(int((mask.size / _SAMPLE) ** 0.5), 1)
-    found = window[::step, ::step][mask[::step, ::step]]
-    if len(found) < _SAMPLE / 2 and step > 1:
-        # A sparse mask, such as a bench's, needs a finer grid.
-        step = max(int((np.count_nonzero(mask) / _SAMPLE) ** 0.5), 1)
-        found = window[::step, ::step][mask[::step, ::step]]
-    return found
 
 
 def _one_set(array: np.ndarray) -> int:

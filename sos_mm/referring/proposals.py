@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from sos_mm.referring.claims import claims
 from sos_mm.referring.concepts import OBJECT
 from sos_mm.referring.draws import Draws
 from sos_mm.referring.facts import Fact, Facts, as_bits, indices
@@ -55,9 +54,7 @@ class Proposer:
         self._features: dict[int, list[Feature]] = {}
         self._places: dict[int, list[list[str]]] = {}
         self._said = language.words["relations"]
-        self._people = as_bits(
-            [index for index, each in enumerate(facts.categories) if facts.concepts.is_a(each, "person") is True]
-        )
+        self._people = facts.people
 
     def may_mean(self, targets: tuple[int, ...]) -> bool:
         """Returns whether a reader can find so many targets, all of them large enough."""
@@ -236,7 +233,7 @@ class Proposer:
             colors = [["color", name] for name in facts.colors_of(target) if name in said]
             words = [
                 ["word", word]
-                for word in sorted(claims(facts.image.instances[target])[1])
+                for word in sorted(facts.claims[target][1])
                 if facts.attribute("word", word).sure >> target & 1 and self._language.attribute(word)
             ]
             self._features[target] = [(each, facts.attribute(*each)) for each in (*colors, *words)]

@@ -17,6 +17,7 @@ from sos_mm.formats.json_reader import read_json
 from sos_mm.formats.objects import OBJECTS_FILE, read_objects
 from sos_mm.formats.records import Record, check_below, is_size
 from sos_mm.formats.rle import MaskWindow, decode_window
+from sos_mm.formats.shards import check_merged
 from sos_mm.generation.relighting.guard import GuardedObject
 from sos_mm.images import check_image_size, read_with_alpha
 from sos_mm.segments.words import Words
@@ -81,6 +82,7 @@ class ComposedSet:
         check_folder(self.root / IMAGES, "The folder of images")
         if is_unfinished(self.root):
             raise ValueError(f"The data set must be complete, but {self.root} is not: run `sos-mm synthesize` again.")
+        check_merged(self.root)
         self.source = self._annotations()
         read = _read_sidecar if self.source.name == OBJECTS_FILE else _read_coco
         self.images = sorted(read(self.source), key=lambda image: image.name)
