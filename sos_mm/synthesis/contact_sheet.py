@@ -124,14 +124,14 @@ def _cell(scene: Scene, index: int, side: int) -> np.ndarray:
     """Draws one scene: image, image with masks, and below them its number and its categories."""
     colors, image = _category_colors(scene), _resized(_over_chequerboard(scene), side)
     pair = [image, np.full((image.shape[0], 2, 3), _PAPER, np.uint8), _with_masks(image, scene, colors)]
-    pictures = np.concatenate(pair, axis=1)
+    images = np.concatenate(pair, axis=1)
     number = len(scene.objects)
     counts = Counter(each.category for each in scene.objects)
     words: list[tuple[str, Color | None]] = [(f"{index}: {number} object{'s' * (number != 1)}", None)]
     words += [(f"{name} x{count}" if count > 1 else name, colors[name]) for name, count in sorted(counts.items())]
     if scene.ignored:
         words.append((f"ignored x{len(scene.ignored)}", _IGNORED))
-    return np.concatenate([pictures, _text_line(pictures.shape[1], words)])
+    return np.concatenate([images, _text_line(images.shape[1], words)])
 
 
 def _over_chequerboard(scene: Scene) -> np.ndarray:

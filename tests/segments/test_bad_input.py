@@ -29,7 +29,7 @@ def square(height=8, width=8):
 
 
 def pillow(convert, kind, **options):
-    """Writes a picture that Pillow converts."""
+    """Writes an image that Pillow converts."""
 
     def write(path):
         image = pytest.importorskip("PIL.Image")
@@ -200,7 +200,7 @@ def test_a_rebuild_in_which_all_are_broken_leaves_what_was_there(folder, tmp_pat
 
 @pytest.mark.parametrize("content", [b"", b"{}", None, "arrow"])
 def test_only_an_index_is_replaced(folder, tmp_path, content):
-    """A metadata file, a picture or a folder that was named by mistake stays, and is told before anything is read."""
+    """A metadata file, an image or a folder that was named by mistake stays, and is told before anything is read."""
     path = tmp_path / "words.json"
     if content is None:
         path.mkdir()
