@@ -134,7 +134,7 @@ def box_of(mask: np.ndarray) -> tuple[slice, slice]:
     return slice(row, row + height), slice(column, column + width)
 
 
-def bands(shape: tuple[int, int]) -> Iterator[slice]:
+def bands(shape: tuple[int, ...]) -> Iterator[slice]:
     """Yields the rows of an image of a shape (H, W) in bands of about 16,384 pixels."""
     height, width = shape
     step = max(1, _BAND // width)
