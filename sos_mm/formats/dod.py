@@ -40,7 +40,7 @@ class DodFiles:
         self._annotations: list[Record] = []
 
     def add(self, expressions: Sequence[Expression]) -> None:
-        """Adds the image of some expressions; does nothing without expressions."""
+        """Adds an image, given by all its expressions; an image without expressions is left out."""
         if not expressions:
             return
         id, asked = len(self._images) + 1, []

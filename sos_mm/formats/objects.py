@@ -137,7 +137,7 @@ def read_objects(path: str | Path) -> Iterator[tuple[str, Record]]:
 
 
 def check_objects(line: Any, name: str) -> None:
-    """Raises ValueError unless a line describes the objects of an image; ``name`` names the line."""
+    """Raises ValueError unless a line of ``objects.jsonl`` has valid fields; ``name`` names the line in the error."""
     check_record(line, _IMAGE, f"{name} the line")
     for key, fields in (("objects", _OBJECT), ("ignored", _REGION)):
         for position, each in enumerate(line.get(key) or ()):

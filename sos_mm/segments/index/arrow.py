@@ -182,17 +182,17 @@ class IndexedRecords(Sequence):
         )
 
     def kind(self, row: int) -> tuple[str, tuple[str, ...]]:
-        """Returns the sub-category and attributes of a row, at a tenth of the cost of its record."""
+        """Returns the sub-category and attributes of a row in a tenth of the time that its record takes."""
         get, position = self._at(row)
         return get["sub_category"](position), get["features"](position)
 
     def file(self, row: int) -> str:
-        """Returns the path of the file that holds a row, at a tenth of the cost of its record."""
+        """Returns the path of the file that holds a row's segment, in a tenth of the time that its record takes."""
         get, position = self._at(row)
         return os.path.join(self._root_text, get["file"](position))
 
     def info(self, row: int) -> SegmentInfo:
-        """Returns the size and category of a row, at a tenth of the cost of its record."""
+        """Returns the size and category of a row in a tenth of the time that its record takes."""
         get, position = self._at(row)
         size = get["box_height"](position), get["box_width"](position)
         return SegmentInfo(size, get["category"](position), _source_size(get, position))
