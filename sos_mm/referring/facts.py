@@ -94,7 +94,8 @@ class Facts:
         self._contacts: dict[tuple[str, int], Fact] = {}
         self._shared: dict[tuple[str, int], int] = {}
         self._orders: dict[str, Order] = {}
-        self._nearer: dict[tuple[str, int], Order] = {}
+        self._nearer: dict[int, dict[str, Order]] = {}
+        self._between: dict[tuple[int, int], Fact] = {}
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -277,7 +278,11 @@ class Facts:
 
     def between(self, one: int, other: int) -> Fact:
         """Finds the objects between two others."""
-        return Fact(*map(_one_set, self.geometry.between(one, other)))
+        key = one, other
+        if key not in self._between:
+            sure = self.geometry.surely_between(one, other)
+            self._between[key] = Fact(sure, sure | self.geometry.maybe_between(one, other))
+        return self._between[key]
 
     def order(self, by: str) -> Order:
         """Orders the objects from a side, by size or by depth; see `sos_mm.referring.geometry.RANKS`."""
@@ -287,16 +292,11 @@ class Facts:
 
     def nearer(self, by: str, landmark: int) -> Order:
         """Orders the objects by their distance from a landmark, from 'near' or from 'far'."""
-        key = by, landmark
-        if key not in self._nearer:
+        if landmark not in self._nearer:
             sure = self.geometry.nearer(landmark)
-            sure = sure if by == "near" else sure.T
-            self._nearer[key] = Order(bits(sure.T), bits(sure))
-        return self._nearer[key]
-
-
-def _one_set(array: np.ndarray) -> int:
-    return bits(array[None])[0]
+            before, after = bits(sure.T), bits(sure)
+            self._nearer[landmark] = {"near": Order(before, after), "far": Order(after, before)}
+        return self._nearer[landmark][by]
 
 
 @lru_cache(maxsize=2**15)

@@ -391,9 +391,9 @@ class Proposer:
     def _between(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
         others = self._others(target)
         for one, other in pairwise(others):
-            fact = self._facts.between(one, other)
-            if fact.sure >> target & 1:
-                yield {**meaning, "relations": [{"relation": "between", "to": [one, other]}]}, fact
+            if self._facts.geometry.surely_between(one, other) >> target & 1:
+                relation = {"relation": "between", "to": [one, other]}
+                yield {**meaning, "relations": [relation]}, self._facts.between(one, other)
 
     def _nearest(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
         if among.sure.bit_count() < 2:
