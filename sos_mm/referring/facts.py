@@ -80,7 +80,9 @@ class Facts:
         self.categories = [self.concepts.concept(each.category) for each in image.instances]
         self._regions = [self.concepts.concept(each.category) for each in image.ignored]
         self._complete = self.concepts.all_concepts(image.complete)
-        self.vocabulary = self._complete.union(self.categories)
+        # The same set for all images of a data set, if possible: what is cached by it is found fast.
+        known = self._complete.issuperset(self.categories)
+        self.vocabulary = self._complete if known else self._complete.union(self.categories)
         self._kinds: dict[str, int] = {}
         for index, category in enumerate(self.categories):
             self._kinds[category] = self._kinds.get(category, 0) | 1 << index
@@ -120,22 +122,17 @@ class Facts:
         """Finds the objects of a concept."""
         if term not in self._heads:
             sure = may = 0
+            answers = self.concepts.answers(term, self.vocabulary)
             for category, members in self._kinds.items():
-                # Of most pairs of names it is known, and looked up fast.
-                answer = self.concepts.is_a(category, term)
-                if answer is None:
-                    answer = self._is_a(category, term)
+                answer = answers[category]
                 if answer is not False:
                     may |= members
                     sure |= members if answer else 0
             for index, category in enumerate(self._regions, self.number):
-                may |= (not category or self._is_a(category, term) is not False) << index
+                may |= (not category or answers[category] is not False) << index
             may |= (not self.is_complete(term)) << (self.size - 1)
             self._heads[term] = Fact(sure, may)
         return self._heads[term]
-
-    def _is_a(self, category: str, term: str) -> bool | None:
-        return self.concepts.is_among(category, term, self.vocabulary)
 
     def attribute(self, kind: str, value: str) -> Fact:
         """Finds the objects with an attribute that does not depend on other objects: of kind 'color' or 'word'."""
@@ -176,8 +173,15 @@ class Facts:
 
     def colors_of(self, index: int) -> list[str]:
         """Lists the colours that an instance surely has."""
-        sure, _ = self._colors
-        return [name for name, members in zip(COLOR_NAMES, sure, strict=True) if members >> index & 1]
+        return self._colors_by_instance[index]
+
+    @cached_property
+    def _colors_by_instance(self) -> list[list[str]]:
+        found: list[list[str]] = [[] for _ in range(self.number)]
+        for name, members in zip(COLOR_NAMES, self._colors[0], strict=True):
+            for index in indices(members):
+                found[index].append(name)
+        return found
 
     def size_of(self, value: str, among: Fact) -> Fact:
         """Finds the objects that are 'large' or 'small' in comparison with the others in ``among``."""

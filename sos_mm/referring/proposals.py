@@ -219,7 +219,7 @@ class Proposer:
         if category not in self._broader:
             self._broader[category] = [
                 term
-                for term in (*sorted(self._facts.concepts.ancestors(category)), OBJECT)
+                for term in self._facts.concepts.broader_terms(category)
                 if self._facts.is_complete(term)
                 and self._facts.head(term).sure >> target & 1
                 and self._language.noun_kind(term)
