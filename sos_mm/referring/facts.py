@@ -9,6 +9,7 @@ one anywhere in the image for objects that the annotations do not cover. It is n
 phantom is never a target, and an expression that may mean one is undecidable.
 """
 
+import math
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ import numpy as np
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.claims import claims
 from sos_mm.referring.concepts import OBJECT, Concepts, concepts
-from sos_mm.referring.geometry import CONTACTS, POSITIONS, SIDES, Geometry, bits, flags
+from sos_mm.referring.geometry import CONTACTS, POSITIONS, SIDES, Geometry, bits
 from sos_mm.referring.measured_colors import measured_colors
 from sos_mm.referring.thresholds import Thresholds
 from sos_mm.segments.colors import COLOR_NAMES
@@ -90,7 +91,7 @@ class Facts:
         self.real, self.everything = (1 << self.number) - 1, (1 << self.size) - 1
         self._heads: dict[Any, Fact] = {}
         self._attributes: dict[Any, Fact] = {}
-        self._sizes: dict[Any, Fact] = {}
+        self._sizes: dict[Fact, dict[str, Fact]] = {}
         self._relations: dict[str, list[Fact]] = {}
         self._among: dict[tuple[str, Fact, int], Fact] = {}
         self._contacts: dict[tuple[str, int], Fact] = {}
@@ -185,25 +186,23 @@ class Facts:
 
     def size_of(self, value: str, among: Fact) -> Fact:
         """Finds the objects that are 'large' or 'small' in comparison with the others in ``among``."""
-        key = value, among
-        if key not in self._sizes:
-            self._sizes[key] = self._size(value, among)
-        return self._sizes[key]
+        if among not in self._sizes:
+            self._sizes[among] = self._find_sizes(among)
+        return self._sizes[among][value]
 
-    def _size(self, value: str, among: Fact) -> Fact:
-        low, high = self.geometry.log_areas
-        inside = np.flatnonzero(flags(among.sure, self.size))
+    def _find_sizes(self, among: Fact) -> dict[str, Fact]:
+        inside = list(indices(among.sure))
         if among.may != among.sure or len(inside) < 2:
-            return Fact(0, self.everything)
-        limits = self.thresholds
-        low, high = low[inside], high[inside]
+            return dict.fromkeys(("large", "small"), Fact(0, self.everything))
+        low, high = (each[inside] for each in self.geometry.log_areas)
         other_low, other_high = ((each.sum() - each) / (len(inside) - 1) for each in (low, high))
-        if value == "large":
-            sure, maybe = low - other_high >= np.log(limits.much_larger), high - other_low > np.log(limits.not_larger)
-        else:
-            sure, maybe = other_low - high >= np.log(limits.much_larger), other_high - low > np.log(limits.not_larger)
-        chosen = [sum(1 << int(index) for index in inside[each]) for each in (sure, maybe)]
-        return Fact(chosen[0], chosen[1])
+        # Logarithms of ratios to the geometric mean of the others: at least, and at most.
+        larger, maybe_larger = low - other_high, high - other_low
+        sure, maybe = math.log(self.thresholds.much_larger), math.log(self.thresholds.not_larger)
+        found = np.zeros((4, self.size), bool)
+        found[:, inside] = larger >= sure, maybe_larger > maybe, -maybe_larger >= sure, -larger > maybe
+        large, maybe_large, small, maybe_small = bits(found)
+        return {"large": Fact(large, maybe_large), "small": Fact(small, maybe_small)}
 
     def position(self, name: str) -> Fact:
         """Finds the objects at a position of the image: 'left', 'right', 'top', 'bottom' or 'middle'."""

@@ -356,10 +356,3 @@ def bits(rows: np.ndarray) -> list[int]:
         return np.ascontiguousarray(packed).view(f"<u{width}").ravel().tolist()
     data = packed.tobytes()
     return [int.from_bytes(data[start : start + width], "little") for start in range(0, len(data), width)]
-
-
-def flags(number: int, size: int) -> np.ndarray:
-    """Converts a bit set to a (size,) bool array."""
-    return np.unpackbits(np.frombuffer(number.to_bytes(-(-size // 8), "little"), np.uint8), bitorder="little")[
-        :size
-    ].astype(bool)
