@@ -162,8 +162,7 @@ class Facts:
     @cached_property
     def _colors(self) -> tuple[list[int], list[int]]:
         """For each colour, the bit sets of the instances that surely have it, and that may have it."""
-        said = [colors for colors, _ in self.claims]
-        sure, may = (bits(each.T) for each in measured_colors(self.image, said, self.thresholds))
+        sure, may = measured_colors(self.image, [colors for colors, _ in self.claims], self.thresholds)
         # A person is not described by the colours of the pixels.
         return [each & ~self.people for each in sure], [each | self.people for each in may]
 
