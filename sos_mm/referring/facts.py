@@ -9,6 +9,7 @@ one anywhere in the image for objects that the annotations do not cover. It is n
 phantom is never a target, and an expression that may mean one is undecidable.
 """
 
+import math
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ import numpy as np
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.claims import claims
 from sos_mm.referring.concepts import OBJECT, Concepts, concepts
-from sos_mm.referring.geometry import CONTACTS, POSITIONS, SIDES, Geometry, bits, flags
+from sos_mm.referring.geometry import CONTACTS, POSITIONS, SIDES, Geometry, bits
 from sos_mm.referring.measured_colors import measured_colors
 from sos_mm.referring.thresholds import Thresholds
 from sos_mm.segments.colors import COLOR_NAMES
@@ -80,7 +81,9 @@ class Facts:
         self.categories = [self.concepts.concept(each.category) for each in image.instances]
         self._regions = [self.concepts.concept(each.category) for each in image.ignored]
         self._complete = self.concepts.all_concepts(image.complete)
-        self.vocabulary = self._complete.union(self.categories)
+        # The same set for all images of a data set, if possible: what is cached by it is found fast.
+        known = self._complete.issuperset(self.categories)
+        self.vocabulary = self._complete if known else self._complete.union(self.categories)
         self._kinds: dict[str, int] = {}
         for index, category in enumerate(self.categories):
             self._kinds[category] = self._kinds.get(category, 0) | 1 << index
@@ -88,13 +91,14 @@ class Facts:
         self.real, self.everything = (1 << self.number) - 1, (1 << self.size) - 1
         self._heads: dict[Any, Fact] = {}
         self._attributes: dict[Any, Fact] = {}
-        self._sizes: dict[Any, Fact] = {}
+        self._sizes: dict[Fact, dict[str, Fact]] = {}
         self._relations: dict[str, list[Fact]] = {}
         self._among: dict[tuple[str, Fact, int], Fact] = {}
         self._contacts: dict[tuple[str, int], Fact] = {}
         self._shared: dict[tuple[str, int], int] = {}
         self._orders: dict[str, Order] = {}
-        self._nearer: dict[tuple[str, int], Order] = {}
+        self._nearer: dict[int, dict[str, Order]] = {}
+        self._between: dict[tuple[int, int], Fact] = {}
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -119,22 +123,17 @@ class Facts:
         """Finds the objects of a concept."""
         if term not in self._heads:
             sure = may = 0
+            answers = self.concepts.answers(term, self.vocabulary)
             for category, members in self._kinds.items():
-                # Of most pairs of names it is known, and looked up fast.
-                answer = self.concepts.is_a(category, term)
-                if answer is None:
-                    answer = self._is_a(category, term)
+                answer = answers[category]
                 if answer is not False:
                     may |= members
                     sure |= members if answer else 0
             for index, category in enumerate(self._regions, self.number):
-                may |= (not category or self._is_a(category, term) is not False) << index
+                may |= (not category or answers[category] is not False) << index
             may |= (not self.is_complete(term)) << (self.size - 1)
             self._heads[term] = Fact(sure, may)
         return self._heads[term]
-
-    def _is_a(self, category: str, term: str) -> bool | None:
-        return self.concepts.is_among(category, term, self.vocabulary)
 
     def attribute(self, kind: str, value: str) -> Fact:
         """Finds the objects with an attribute that does not depend on other objects: of kind 'color' or 'word'."""
@@ -163,8 +162,7 @@ class Facts:
     @cached_property
     def _colors(self) -> tuple[list[int], list[int]]:
         """For each colour, the bit sets of the instances that surely have it, and that may have it."""
-        said = [colors for colors, _ in self.claims]
-        sure, may = (bits(each.T) for each in measured_colors(self.image, said, self.thresholds))
+        sure, may = measured_colors(self.image, [colors for colors, _ in self.claims], self.thresholds)
         # A person is not described by the colours of the pixels.
         return [each & ~self.people for each in sure], [each | self.people for each in may]
 
@@ -175,30 +173,35 @@ class Facts:
 
     def colors_of(self, index: int) -> list[str]:
         """Lists the colours that an instance surely has."""
-        sure, _ = self._colors
-        return [name for name, members in zip(COLOR_NAMES, sure, strict=True) if members >> index & 1]
+        return self._colors_by_instance[index]
+
+    @cached_property
+    def _colors_by_instance(self) -> list[list[str]]:
+        found: list[list[str]] = [[] for _ in range(self.number)]
+        for name, members in zip(COLOR_NAMES, self._colors[0], strict=True):
+            for index in indices(members):
+                found[index].append(name)
+        return found
 
     def size_of(self, value: str, among: Fact) -> Fact:
         """Finds the objects that are 'large' or 'small' in comparison with the others in ``among``."""
-        key = value, among
-        if key not in self._sizes:
-            self._sizes[key] = self._size(value, among)
-        return self._sizes[key]
+        if among not in self._sizes:
+            self._sizes[among] = self._find_sizes(among)
+        return self._sizes[among][value]
 
-    def _size(self, value: str, among: Fact) -> Fact:
-        low, high = self.geometry.log_areas
-        inside = np.flatnonzero(flags(among.sure, self.size))
+    def _find_sizes(self, among: Fact) -> dict[str, Fact]:
+        inside = list(indices(among.sure))
         if among.may != among.sure or len(inside) < 2:
-            return Fact(0, self.everything)
-        limits = self.thresholds
-        low, high = low[inside], high[inside]
+            return dict.fromkeys(("large", "small"), Fact(0, self.everything))
+        low, high = (each[inside] for each in self.geometry.log_areas)
         other_low, other_high = ((each.sum() - each) / (len(inside) - 1) for each in (low, high))
-        if value == "large":
-            sure, maybe = low - other_high >= np.log(limits.much_larger), high - other_low > np.log(limits.not_larger)
-        else:
-            sure, maybe = other_low - high >= np.log(limits.much_larger), other_high - low > np.log(limits.not_larger)
-        chosen = [sum(1 << int(index) for index in inside[each]) for each in (sure, maybe)]
-        return Fact(chosen[0], chosen[1])
+        # Logarithms of ratios to the geometric mean of the others: at least, and at most.
+        larger, maybe_larger = low - other_high, high - other_low
+        sure, maybe = math.log(self.thresholds.much_larger), math.log(self.thresholds.not_larger)
+        found = np.zeros((4, self.size), bool)
+        found[:, inside] = larger >= sure, maybe_larger > maybe, -maybe_larger >= sure, -larger > maybe
+        large, maybe_large, small, maybe_small = bits(found)
+        return {"large": Fact(large, maybe_large), "small": Fact(small, maybe_small)}
 
     def position(self, name: str) -> Fact:
         """Finds the objects at a position of the image: 'left', 'right', 'top', 'bottom' or 'middle'."""
@@ -277,7 +280,11 @@ class Facts:
 
     def between(self, one: int, other: int) -> Fact:
         """Finds the objects between two others."""
-        return Fact(*map(_one_set, self.geometry.between(one, other)))
+        key = one, other
+        if key not in self._between:
+            sure = self.geometry.surely_between(one, other)
+            self._between[key] = Fact(sure, sure | self.geometry.maybe_between(one, other))
+        return self._between[key]
 
     def order(self, by: str) -> Order:
         """Orders the objects from a side, by size or by depth; see `sos_mm.referring.geometry.RANKS`."""
@@ -287,16 +294,11 @@ class Facts:
 
     def nearer(self, by: str, landmark: int) -> Order:
         """Orders the objects by their distance from a landmark, from 'near' or from 'far'."""
-        key = by, landmark
-        if key not in self._nearer:
+        if landmark not in self._nearer:
             sure = self.geometry.nearer(landmark)
-            sure = sure if by == "near" else sure.T
-            self._nearer[key] = Order(bits(sure.T), bits(sure))
-        return self._nearer[key]
-
-
-def _one_set(array: np.ndarray) -> int:
-    return bits(array[None])[0]
+            before, after = bits(sure.T), bits(sure)
+            self._nearer[landmark] = {"near": Order(before, after), "far": Order(after, before)}
+        return self._nearer[landmark][by]
 
 
 @lru_cache(maxsize=2**15)

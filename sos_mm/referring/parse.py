@@ -109,9 +109,9 @@ def _template_parser(
 def _matches(tries: Sequence[dict[str, Any]], template: Template, start: int) -> Matches:
     """Finds the lexicon's phrases that start at a token index."""
     first = template[start]
-    if isinstance(first, Slot):
-        value = (first.value, *first.form) if first.form else first.value
-        return {first.tag: [(start + 1, value)]}
+    if isinstance(first, tuple):
+        tag, place, form = first
+        return {tag: [(start + 1, (place, *form) if form else place)]}
     found: Matches = {}
     for root in tries:
         node, end = root.get(first), start

@@ -219,7 +219,7 @@ class Proposer:
         if category not in self._broader:
             self._broader[category] = [
                 term
-                for term in (*sorted(self._facts.concepts.ancestors(category)), OBJECT)
+                for term in self._facts.concepts.broader_terms(category)
                 if self._facts.is_complete(term)
                 and self._facts.head(term).sure >> target & 1
                 and self._language.noun_kind(term)
@@ -391,9 +391,9 @@ class Proposer:
     def _between(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
         others = self._others(target)
         for one, other in pairwise(others):
-            fact = self._facts.between(one, other)
-            if fact.sure >> target & 1:
-                yield {**meaning, "relations": [{"relation": "between", "to": [one, other]}]}, fact
+            if self._facts.geometry.surely_between(one, other) >> target & 1:
+                relation = {"relation": "between", "to": [one, other]}
+                yield {**meaning, "relations": [relation]}, self._facts.between(one, other)
 
     def _nearest(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
         if among.sure.bit_count() < 2:

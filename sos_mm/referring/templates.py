@@ -28,7 +28,7 @@ class Slot(NamedTuple):
 
     Attributes:
         tag: Its tag in the lexicon: 'noun', 'color' or 'word'.
-        value: A noun's concept, or the attribute; in a template a `Place`.
+        value: A noun's concept, or the attribute.
         form: Number and gender of a noun.
         beside: The words that stand right before or after it in longer phrases.
     """
@@ -39,8 +39,8 @@ class Slot(NamedTuple):
     beside: frozenset[str] = frozenset()
 
 
-# A sentence as its tokens, of which some are open.
-Template = tuple[str | Slot, ...]
+# A sentence as its tokens; an open one is its tag, its place and its form.
+Template = tuple[str | tuple[str, Place, tuple[str, ...]], ...]
 _PLACES = [Place(f"\0{number}") for number in range(100)]
 
 
@@ -73,7 +73,7 @@ def abstracted(
     Returns:
         The template, and the values of its places.
     """
-    template: list[str | Slot] = []
+    template: list[str | tuple] = []
     places: dict[tuple[str, str], Place] = {}
     for index, word in enumerate(words):
         slot = own[word] if word in own else general.get(word)
@@ -81,7 +81,7 @@ def abstracted(
             template.append(word)
         else:
             tag, value, form, _ = slot
-            template.append(Slot(tag, places.setdefault((tag, value), _PLACES[len(places)]), form))
+            template.append((tag, places.setdefault((tag, value), _PLACES[len(places)]), form))
     return tuple(template), {place: value for (_, value), place in places.items()}
 
 

@@ -84,13 +84,13 @@ def saturation_and_value() -> tuple[np.ndarray, np.ndarray]:
 
 def indices_of_hsv(hue: np.ndarray, tone: np.ndarray) -> np.ndarray:
     """Returns `color_indices` of the colours whose `hue_and_tone` are given."""
-    of_tone, names = _name_tables()
+    of_tone, names = name_tables()
     return names.take(of_tone.take(tone) + hue)
 
 
 @cache
-def _name_tables() -> tuple[np.ndarray, np.ndarray]:
-    """Makes a (65536,) uint16 table of tones, and the uint8 table of names at its entry plus the hue."""
+def name_tables() -> tuple[np.ndarray, np.ndarray]:
+    """Returns a (65536,) uint16 table of tones, and the table of `color_indices` at its entry plus the hue."""
     saturation, value = saturation_and_value()
     hue = np.arange(180)
     by_hue = np.searchsorted([end for _, end in _HUES], 2 * hue, side="right") % len(_HUES)
