@@ -49,7 +49,7 @@ def _object(entry: Entry, index: int, masks: bool) -> Record:
         "phrase": each.phrase,
         "description": each.description,
         "attributes": list(each.attributes),
-        "placement": asdict(each.placement),
+        "placement": dict(vars(each.placement)),
         "z_order": each.z_order,
         "box": list(each.box),
         "area": each.area,
