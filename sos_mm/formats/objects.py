@@ -106,7 +106,7 @@ def object_record(described: Any, category_id: int, masks: tuple[Record, Record]
         "phrase": described.phrase,
         "description": described.description,
         "attributes": list(described.attributes),
-        "placement": asdict(described.placement),
+        "placement": dict(vars(described.placement)),
         "z_order": described.z_order,
         "box": list(described.box),
         "area": described.area,
