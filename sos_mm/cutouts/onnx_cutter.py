@@ -101,7 +101,8 @@ class OnnxCutter:
     def cut(self, image: np.ndarray) -> np.ndarray:
         """Computes the alpha of the object, as `Cutter.cut`: (H, W, 3) uint8 RGB to (H, W) uint8."""
         saliency = self.saliency(image)
-        return np.rint(saliency * 255).astype(np.uint8)
+        saliency *= 255
+        return np.rint(saliency, out=saliency).astype(np.uint8)
 
     def saliency(self, image: np.ndarray) -> np.ndarray:
         """Computes the saliency map of an image: (H, W, 3) uint8 RGB to (H, W) float32 in [0, 1]."""
@@ -109,7 +110,8 @@ class OnnxCutter:
         if self.form["stretch"]:
             low, high = float(small.min()), float(small.max())
             small = (small - low) / (high - low) if high >= self.least and high > low else np.zeros_like(small)
-        return np.clip(resized(small, image.shape[:2]), 0, 1)
+        saliency = resized(small, image.shape[:2])
+        return np.clip(saliency, 0, 1, out=saliency)
 
     def _run(self, image: np.ndarray) -> np.ndarray:
         """Runs the network; returns its map (h, w) float32.
