@@ -1,16 +1,11 @@
 """A saliency map and its mask, validated and converted to the form that every metric takes."""
 
-from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
 
 # MATLAB's eps, which the published implementations add to denominators.
 EPS = np.spacing(1.0)
-
-# Number of pixels of a band: its arrays of 8 bytes a pixel stay in the processor's cache, and the memory of one band
-# serves for the next. Asking the system for new memory takes longer than computing.
-_BAND = 2**14
 
 # A mask with values over 0 but none above this holds label indices, not grey levels.
 _LABELS = 32
@@ -132,13 +127,6 @@ def box_of(mask: np.ndarray) -> tuple[slice, slice]:
 
     column, row, width, height = cv2.boundingRect(mask.view(np.uint8))
     return slice(row, row + height), slice(column, column + width)
-
-
-def bands(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Yields the rows of an image of a shape (H, W) in bands of about 16,384 pixels."""
-    height, width = shape
-    step = max(1, _BAND // width)
-    yield from (slice(top, min(top + step, height)) for top in range(0, height, step))
 
 
 def resize_prediction(prediction: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -5,7 +5,8 @@ Margolin et al., "How to Evaluate Foreground Maps?", CVPR 2014.
 
 import numpy as np
 
-from sos_mm.metrics.pairs import EPS, SaliencyPair, bands, box_of
+from sos_mm.images import bands
+from sos_mm.metrics.pairs import EPS, SaliencyPair, box_of
 
 # The Gaussian that spreads errors within the object: 7x7 pixels, sigma 5.
 _REACH = 3
