@@ -23,7 +23,6 @@ done again, and a run that was killed goes on from its last checkpoint.
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 from time import process_time
 
