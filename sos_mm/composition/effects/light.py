@@ -63,7 +63,7 @@ class Harmonize(Step):
             return sprite
         fast = loops("sos_mm.composition.loops")
         if fast:
-            return sprite.with_packed(fast.map_colors(sprite.packed, curves))
+            return sprite.recolored(fast.map_colors(sprite.packed, curves))
         curves = np.concatenate([curves, _LEVELS.astype(np.uint8)], axis=1)[None]
         straight = cv2.cvtColor(sprite.rgba, cv2.COLOR_mRGBA2RGBA)
         return replace(sprite, rgba=cv2.cvtColor(cv2.LUT(straight, curves), cv2.COLOR_RGBA2mRGBA))
@@ -114,7 +114,10 @@ def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.n
     alpha = sprite.rgba[row * step - (y - top) :: step, column * step - (x - left) :: step, 3]
     alpha = alpha[: part.shape[0], : part.shape[1]]
     np.equal(alpha, 0, out=part[: alpha.shape[0], : alpha.shape[1]])
-    small = sprite.rgba[:: max(height // _SAMPLES, 1), :: max(width // _SAMPLES, 1)]
+    steps, fast = (max(height // _SAMPLES, 1), max(width // _SAMPLES, 1)), loops("sos_mm.composition.loops")
+    if fast:
+        return fast.sample_colors(sprite.rgba, *steps), behind[free]
+    small = sprite.rgba[:: steps[0], :: steps[1]]
     own = small[small[..., 3] >= OPAQUE].astype(np.float32)
     # No colour exceeds its alpha.
     own = np.rint(own[:, :3] * (255 / own[:, 3:])).astype(np.uint8)
@@ -161,7 +164,7 @@ class DirectionalShading(Step):
         gain = cv2.resize(gain.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
         fast = loops("sos_mm.composition.loops")
         if fast:
-            return sprite.with_packed(fast.scale_colors(sprite.packed, gain))
+            return sprite.recolored(fast.scale_colors(sprite.packed, gain))
         lit = cv2.multiply(sprite.rgba, cv2.merge([gain, gain, gain, np.full_like(gain, 128)]), scale=1 / 128)
         return replace(sprite, rgba=cv2.min(lit, cv2.merge([cv2.extractChannel(sprite.rgba, 3)] * 4)))
 
