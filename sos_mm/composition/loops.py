@@ -94,6 +94,21 @@ def _share(value, alpha):
     return _w(_w(product + (product >> _w(8))) >> _w(8))
 
 
+@njit(cache=True)
+def color_curves(shift, contrast, middle, up, down):
+    """Computes the curves of `Harmonize`, (256, 3) uint8, from the shift of each channel; ``up`` and ``down`` are its
+    weights at each level.
+    """
+    curves = np.empty((256, 3), np.uint8)
+    for level in range(256):
+        stretched = up[level] * min(max(contrast * (level - middle), -25.0), 25.0)
+        for channel in range(3):
+            room = down[level] if shift[channel] < 0 else up[level]
+            moved = level + room * shift[channel] + stretched
+            curves[level, channel] = np.uint8(min(max(np.rint(moved), 0.0), 255.0))
+    return curves
+
+
 @njit(inline="always")
 def _curved(curve, value, alpha):
     """Maps a premultiplied value by the curve of its straight one."""
@@ -310,3 +325,13 @@ def alpha_of(packed):
         for x in range(packed.shape[1]):
             target[x] = np.uint8(source[x] >> _w(24))
     return result
+
+
+@njit(cache=True)
+def mark(window, mask, value):
+    """Sets a value where an (h, w) bool mask is true, in place."""
+    for y in range(mask.shape[0]):
+        row = mask[y]
+        for x in range(mask.shape[1]):
+            if row[x]:
+                window[y, x] = value
