@@ -92,7 +92,7 @@ def test_cast_shadow_lies_away_from_the_light(azimuth, elevation):
     loss = shadow(light, step)
     x = (loss.sum(axis=0) * (np.arange(240) + 0.5)).sum() / loss.sum() - 120
     towards, _, viewer = light.direction
-    # To the side, unless the light stands straight before or behind the object; and then up or down the picture.
+    # To the side, unless the light stands straight before or behind the object; and then up or down the image.
     assert x * towards < 0 if abs(towards) > 1e-6 else abs(x) < 1.5
     y = (loss.sum(axis=1) * (np.arange(200) + 0.5)).sum() / loss.sum() - 130
     assert viewer * y < 1e-6
@@ -335,7 +335,7 @@ def test_grain_is_that_of_the_background():
 @pytest.mark.parametrize("thickness", [1, 2, 3, 7])
 @pytest.mark.parametrize("lying", [False, True])
 def test_long_thin_objects_are_lit(name, thickness, lying):
-    """A knife across the whole picture, of few pixels the other way."""
+    """A knife across the whole image, of few pixels the other way."""
     size = (thickness, 900) if lying else (900, thickness)
     segment = Segment(np.full((*size, 4), (120, 90, 60, 255), np.uint8), "knife")
     layout = Layout((1000, 1000), (Placement(0, (40, 50, 40 + size[1], 50 + size[0]), depth=2.0),))

@@ -115,7 +115,7 @@ class Lighting:
         ]
 
     def frame(self, image: np.ndarray, bare: bool, sprites: Iterable[Sprite]) -> Frame:
-        """Builds the frame of a scene with these sprites."""
+        """Builds the state of a scene with these objects before any effect is applied; see `Frame`."""
         depths = sorted(sprite.depth for sprite in sprites if sprite.depth is not None)
         nearest, focus = (depths[0], depths[int(self._focus * len(depths))]) if depths else (None, None)
         return Frame(image, self.light, bare, nearest, focus)
@@ -156,6 +156,6 @@ def small_alpha(sprite: Sprite, side: int) -> np.ndarray:
 
 
 def check_shares(step: Step, *names: str) -> None:
-    """Raises ValueError unless those settings are in [0, 1]."""
+    """Raises ValueError unless the settings of these names are in [0, 1]."""
     for name in names:
         check_range(name, getattr(step, name), 0, 1)
