@@ -79,8 +79,8 @@ def tar_of(folder: Path, index: int) -> str:
     path, first = folder / INDEX, 0
     shards: Any = read_json_object(path, "The list of tar files").get(SHARDLIST)
     check_record({SHARDLIST: shards}, {SHARDLIST: OBJECTS}, f"The list of tar files {path}")
-    for place, shard in enumerate(shards):
-        check_record(shard, _SHARD, f"Tar file {place} of {path}")
+    for position, shard in enumerate(shards):
+        check_record(shard, _SHARD, f"Tar file {position} of {path}")
         if index < (first := first + shard["nsamples"]):
             return Path(shard["url"]).name
     raise ValueError(f"{path} must list a tar file of sample {index}, but lists {first} samples.")

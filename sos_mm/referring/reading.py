@@ -9,9 +9,10 @@ import numpy as np
 from sos_mm.checks import check_choice, check_folder
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.coco import is_coco
-from sos_mm.formats.composed import OBJECTS_FILE, background_content, is_unfinished
+from sos_mm.formats.composed import background_content, is_unfinished
 from sos_mm.formats.folders import annotation_file, find_image, image_folder
 from sos_mm.formats.json_reader import AnnotationFileError, is_json_lines, read_json, read_text, try_json_lines
+from sos_mm.formats.objects import OBJECTS_FILE
 from sos_mm.formats.odvg import read_label_map
 from sos_mm.formats.shards import check_merged, hint_of_missing
 from sos_mm.images import check_image_size, read_image

@@ -38,11 +38,11 @@ def table_parts(
         return
     members = list(table.head(totals).items())
     yield b"{"
-    for place, (name, value) in enumerate(members):
-        yield (b"," if place else b"") + b"\n" + json.dumps(name).encode() + b":"
+    for position, (name, value) in enumerate(members):
+        yield (b"," if position else b"") + b"\n" + json.dumps(name).encode() + b":"
         yield encode_record(value)
-    for place, section in enumerate(table.sections, len(members)):
-        yield (b"," if place else b"") + b"\n" + json.dumps(section).encode() + b":["
+    for position, section in enumerate(table.sections, len(members)):
+        yield (b"," if position else b"") + b"\n" + json.dumps(section).encode() + b":["
         first = (before or {}).get(section, 0) + 1 if section in table.numbered else None
         yield from _listed(read((table.path, section)), first)
         yield b"]"

@@ -134,8 +134,8 @@ def merged_parts(files: Sequence[Path], sections: Sequence[str]) -> Iterator[byt
                 yield from lines
         return
     yield from _header(files[0], sections[0])
-    for place, section in enumerate(sections):
-        yield (b",\n" if place else b"") + _opening(section)
+    for position, section in enumerate(sections):
+        yield (b",\n" if position else b"") + _opening(section)
         separator = b"\n"
         for file in files:
             for record in _section(file, section):
