@@ -37,7 +37,7 @@ Record = dict[str, Any]
 
 
 def told(record: Record, key: str) -> str:
-    """Returns how a finding tells a member of a record: its value, or that it is missing."""
+    """Formats a member of a record for a finding: its value, or that it is missing."""
     return repr(record[key])[:80] if key in record else f"no `{key}`"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sos_mm.annotations import panoptic
 from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
+from sos_mm.atomic import write_atomic
 from sos_mm.cli.ending import command, refuse
 from sos_mm.cli.parsing import new_parser
 from sos_mm.formats.coco import CATEGORY
@@ -79,7 +80,7 @@ def panoptic_detection(args: argparse.Namespace, left_out: Counter) -> int:
     number = write_json_lines(out, panoptic.detection_lines(file))
     names = label_map(file.names[id] for id in file.labels)
     content = json.dumps(names, ensure_ascii=False) + "\n"
-    out.with_name(f"{out.stem}_label_map.json").write_text(content, encoding="utf-8")
+    write_atomic(out.with_name(f"{out.stem}_label_map.json"), content.encode())
     left_out.update(file.left_out)
     return number
 

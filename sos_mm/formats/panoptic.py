@@ -27,6 +27,7 @@ from sos_mm.formats.records import (
     is_integer,
     optional,
 )
+from sos_mm.formats.shards import table_stem
 from sos_mm.image_header import read_header
 from sos_mm.images import read_image
 
@@ -105,12 +106,13 @@ def map_folder(path: Path) -> Path:
     """Finds the folder of a file's panoptic PNG files.
 
     COCO keeps those of ``panoptic_val2017.json`` in ``panoptic_val2017`` beside it; composed data sets keep theirs one
-    folder up.
+    folder up, also those of single shards.
 
     Raises:
         FileNotFoundError: If there is no such folder.
     """
-    choices = (path.with_suffix(""), path.parent.parent / path.stem)
+    composed = path.parent.parent
+    choices = (path.with_suffix(""), composed / path.stem, composed / table_stem(path))
     return next((each for each in choices if each.is_dir()), None) or check_folder(choices[0], "The panoptic maps")
 
 

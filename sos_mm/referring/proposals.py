@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from sos_mm.referring.claims import claims
 from sos_mm.referring.concepts import OBJECT
 from sos_mm.referring.draws import Draws
 from sos_mm.referring.facts import Fact, Facts, as_bits, indices
@@ -55,9 +54,7 @@ class Proposer:
         self._features: dict[int, list[Feature]] = {}
         self._places: dict[int, list[list[str]]] = {}
         self._said = language.words["relations"]
-        self._people = as_bits(
-            [index for index, each in enumerate(facts.categories) if facts.concepts.is_a(each, "person") is True]
-        )
+        self._people = facts.people
 
     def may_mean(self, targets: tuple[int, ...]) -> bool:
         """Returns whether a reader can find so many targets, all of them large enough."""
@@ -91,7 +88,7 @@ class Proposer:
         return None
 
     def several(self, kind: str) -> Proposal | None:
-        """Proposes a meaning of a kind for several instances; returns as `single`."""
+        """Proposes a meaning of a kind for several instances; None if none was found."""
         if kind == "mixed" or (kind == "attribute" and self._draws.below(5)):
             return self._several_alike(kind)
         if not self._plurals:
@@ -222,7 +219,7 @@ class Proposer:
         if category not in self._broader:
             self._broader[category] = [
                 term
-                for term in (*sorted(self._facts.concepts.ancestors(category)), OBJECT)
+                for term in self._facts.concepts.broader_terms(category)
                 if self._facts.is_complete(term)
                 and self._facts.head(term).sure >> target & 1
                 and self._language.noun_kind(term)
@@ -236,7 +233,7 @@ class Proposer:
             colors = [["color", name] for name in facts.colors_of(target) if name in said]
             words = [
                 ["word", word]
-                for word in sorted(claims(facts.image.instances[target])[1])
+                for word in sorted(facts.claims[target][1])
                 if facts.attribute("word", word).sure >> target & 1 and self._language.attribute(word)
             ]
             self._features[target] = [(each, facts.attribute(*each)) for each in (*colors, *words)]
@@ -394,9 +391,9 @@ class Proposer:
     def _between(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
         others = self._others(target)
         for one, other in pairwise(others):
-            fact = self._facts.between(one, other)
-            if fact.sure >> target & 1:
-                yield {**meaning, "relations": [{"relation": "between", "to": [one, other]}]}, fact
+            if self._facts.geometry.surely_between(one, other) >> target & 1:
+                relation = {"relation": "between", "to": [one, other]}
+                yield {**meaning, "relations": [relation]}, self._facts.between(one, other)
 
     def _nearest(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
         if among.sure.bit_count() < 2:

@@ -7,10 +7,11 @@ from typing import Any
 
 from sos_mm.checks import check_boolean, check_choice, check_integer, check_names
 from sos_mm.errors import BROKEN, ErrorCollector
-from sos_mm.segments.bank import Bank, SegmentBank
+from sos_mm.segments.bank import SegmentBank
 from sos_mm.segments.index.writer import measured
 from sos_mm.segments.mixture import MixedBank
 from sos_mm.segments.pairs import CategoryPairs
+from sos_mm.segments.protocol import Bank
 from sos_mm.segments.quality import Filters
 from sos_mm.segments.readers.coco import read_annotated
 from sos_mm.segments.readers.folder import read_folder

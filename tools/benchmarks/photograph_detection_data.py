@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sos_mm.atomic import write_atomic
+from sos_mm.formats.coco import LISTS
+from sos_mm.formats.json_reader import read_lists
 
 PARTS = ("train", "val")
 
@@ -46,11 +48,11 @@ def prepare(photos: Path, folder: Path, task: Task) -> None:
             )
     folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
-        labels = with_classes(json.loads((photos / f"instances_{part}.json").read_text()), task)
+        labels = with_classes(read_lists(photos / f"instances_{part}.json", *LISTS), task)
         write_atomic(folder / f"{part}.json", json.dumps(labels).encode())
     backgrounds = folder / "backgrounds"
     backgrounds.mkdir(exist_ok=True)
-    labels = json.loads((folder / "train.json").read_text())
+    labels = read_lists(folder / "train.json", *LISTS)
     shown = {each["image_id"] for each in labels["annotations"]}
     free = [photos / "train" / each["file_name"] for each in labels["images"] if each["id"] not in shown]
     for path in (*free, *sorted((photos / "train_unlabelled").iterdir())):

@@ -157,8 +157,8 @@ class PanopticInput(CocoInput):
     def sources(self, faults: ErrorCollector) -> Iterator[ImageSource]:
         """Yields the images that have an annotation."""
         folder = map_folder(self.file.path) if self.options.masks else None
-        for place, annotation in enumerate(self.file.annotations):
-            name = f"Annotation {place} of {self.file.path}:"
+        for position, annotation in enumerate(self.file.annotations):
+            name = f"Annotation {position} of {self.file.path}:"
             try:
                 check_record(annotation, {"segments_info": OBJECTS, "file_name": FILE}, f"{name} it")
                 image = self.file.image_of(annotation)
