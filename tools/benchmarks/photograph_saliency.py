@@ -47,6 +47,7 @@ import sos_mm.saliency  # noqa: F401
 from sos_mm.atomic import write_atomic
 from sos_mm.cli.ending import command
 from sos_mm.cutouts import OnnxCutter
+from sos_mm.cutouts.writing import save_png
 from sos_mm.images import read_image, read_mask
 from sos_mm.metrics import score_image
 
@@ -134,7 +135,8 @@ def refer(work: Path, name: str, path: Path) -> None:
     folder = work / REFERENCES / name
     if not (folder / "result.json").exists():
         cutter = OnnxCutter(path, threads=1)
-        for image in sorted((work / "data/test/images").iterdir()):
+        images = sorted((work / "data/test/images").iterdir())
+        for image in (each for each in images if not (folder / "maps" / f"{each.stem}.png").exists()):
             save_map(folder, image, cutter.saliency(read_image(image, channels=3)))
         write_atomic(folder / "result.json", json.dumps({"scores": scores(work, folder)}).encode())
 
@@ -215,7 +217,7 @@ def predict(runner: Runner, folder: Path) -> None:
 def save_map(folder: Path, image: Path, saliency: np.ndarray) -> None:
     """Writes the saliency map (H, W) in [0, 1] of an image as a grey PNG."""
     (folder / "maps").mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(folder / "maps" / f"{image.stem}.png"), np.rint(255 * saliency).astype(np.uint8))
+    save_png(folder / "maps" / f"{image.stem}.png", np.rint(255 * saliency).astype(np.uint8))
 
 
 def scores(work: Path, folder: Path) -> dict[str, dict[str, float]]:
