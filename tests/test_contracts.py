@@ -64,6 +64,7 @@ LEAVES = {
     "seeding",
     "shipped",
     "space",
+    "storage",
     "terminal",
 }
 # Folder of saliency -> the others that it may import from.

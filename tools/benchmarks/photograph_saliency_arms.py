@@ -1,4 +1,4 @@
-"""Arms of `photograph_saliency.py`: shipped configs in the tiny form of `saliency_study.py`, on pretrained parts."""
+"""The arms of `photograph_saliency.py`: shipped configs in `saliency_study.py`'s tiny form, on pretrained parts."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -111,10 +111,11 @@ def prepare(
     found = {part: sorted(Path(name).stem for name in names) for part, names in chosen.items()}
     for part, stems in expected.items():
         if found[part] != sorted(stems):
-            other = ", ".join(sorted(set(found[part]) ^ set(stems)))
+            other = sorted(set(found[part]) ^ set(stems))
             raise ValueError(
                 f"{photos}/instances_{part}.json must give the {len(stems)} photographs of a main object that this "
-                f"study lists, but {other} differ: give the sample of COCO 2017 that it was made for."
+                f"study lists, but {len(other)} differ, {other[0]} first: give the sample of COCO 2017 that the study "
+                "was made for."
             )
     for part, objects in chosen.items():
         write_test(photos / part, folder / "test", labels[part], objects)

@@ -18,9 +18,7 @@ LATENT_CHANNELS = 32
 STRIDE = 8
 # Mean and standard deviation of the latents of 25 training photographs of the study at 192x192.
 MEAN, DEVIATION = 0.03, 0.87
-HOW_TO_GET = (
-    "download taef2_encoder.pth and taef2_decoder.pth from https://github.com/madebyollin/taesd into one folder"
-)
+HOW_TO_GET = "put taef2_encoder.pth and taef2_decoder.pth of https://github.com/madebyollin/taesd into one folder"
 
 
 class Clamp(nn.Module):
