@@ -1,7 +1,7 @@
-"""Lists, checks and reads image files; errors name the file and the remedy."""
+"""Lists, checks and reads image files, with errors that name the file and the remedy; splits images into bands."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from struct import Struct
 
@@ -20,6 +20,9 @@ _CHUNK_HEAD = Struct(">I4s")
 # Of the chunks of a PNG file that a decoder may pass over, those that change what OpenCV decodes: transparency,
 # orientation, background, and frames of animations.
 _PNG_KEPT = (b"tRNS", b"eXIf", b"bKGD", b"acTL", b"fcTL", b"fdAT")
+# Number of pixels of a band: its arrays of 8 bytes a pixel stay in the processor's cache, and the memory of one band
+# serves for the next. Asking the system for new memory takes longer than computing.
+_BAND = 2**14
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 # Kinds whose alpha is read, and reasons why such a file is read without it.
 _WITH_ALPHA = (".png", ".webp")
@@ -30,6 +33,13 @@ _UNREAD_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".jp2", ".jxl")
 _RESOURCE_FORKS = "__MACOSX"
 # Masks whose values do not exceed this hold numbers of labels, not shades.
 _LABELS = 32
+
+
+def bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yields the rows of an image of a shape (H, W) in bands of about 16,384 pixels, to compute them one by one."""
+    height, width = shape
+    step = max(1, _BAND // max(width, 1))
+    yield from (slice(top, min(top + step, height)) for top in range(0, height, step))
 
 
 def is_listed(path: PurePath) -> bool:

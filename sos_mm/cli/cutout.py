@@ -21,7 +21,7 @@ import numpy as np
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_renamed_argument, new_parser
 from sos_mm.cutouts import CutoutWriter, Hypothesis, OnnxCutter, Photograph, find_photographs
-from sos_mm.cutouts.photographs import Video, is_video, read_each
+from sos_mm.cutouts.photographs import Video, chunks, is_video, read_each
 from sos_mm.cutouts.writing import KINDS, OverlayVideo
 from sos_mm.errors import BROKEN, ErrorCollector
 from sos_mm.terminal import progress_bar
@@ -42,7 +42,9 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     parser.add_argument("--trust-checkpoint", action="store_true", help=about)
     parser.add_argument("--onnx", help="instead: an ONNX file (U2-Net's kind, or made by tools/export_onnx.py)")
     parser.add_argument("--device", help="where one of our models runs (default: a GPU where there is one)")
-    parser.add_argument("--batch-size", type=int, default=1, help="images that go through one of our models at once")
+    parser.add_argument("--batch-size", type=int, default=1, help="images that go through the model at once")
+    about = "pad images to the shape of the ONNX file's input instead of stretching them"
+    parser.add_argument("--keep-aspect", action="store_true", help=about)
     about = "sampling steps of one of our models"
     add_renamed_argument(parser, "--num-inference-steps", "--steps", type=int, help=about)
     about = "members that are averaged; more than one give uncertainty"
@@ -56,21 +58,22 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
         parser.error("give one of --checkpoint (with --config or --trust-checkpoint) and --onnx")
     sampling = args.num_inference_steps or args.ensemble_size or args.hypotheses is not None
     own = args.config or args.trust_checkpoint or args.device or sampling
-    if args.onnx and (own or args.batch_size != 1):
+    if args.onnx and own:
         parser.error(
-            "--config, --trust-checkpoint, --device, --num-inference-steps, --ensemble-size, --hypotheses and "
-            "--batch-size are for --checkpoint, not for --onnx"
+            "--config, --trust-checkpoint, --device, --num-inference-steps, --ensemble-size and --hypotheses are for "
+            "--checkpoint, not for --onnx"
         )
+    if args.keep_aspect and not args.onnx:
+        parser.error("--keep-aspect is for --onnx: our own models keep the aspect by their config")
+    if args.batch_size < 1:
+        parser.error(f"--batch-size must be at least 1, but got {args.batch_size}")
     return args
 
 
 def finder_of(args: argparse.Namespace) -> Finder:
     """Returns the function that yields the salient objects of images, from an ONNX file or a checkpoint."""
     if args.onnx:
-        cutter = OnnxCutter(args.onnx)
-        return lambda photographs, faults: (
-            (each.name, image, cutter.cut(image), None, ()) for each, image in read_each(photographs, faults)
-        )
+        return onnx_finder(OnnxCutter(args.onnx, keep_aspect=args.keep_aspect), args.batch_size)
     from sos_mm.saliency import SODInferencer  # Imports torch, which ONNX models do not need.
 
     settings = dict(num_inference_steps=args.num_inference_steps, ensemble_size=args.ensemble_size)
@@ -84,6 +87,26 @@ def finder_of(args: argparse.Namespace) -> Finder:
     def find(photographs: Iterable[Photograph], faults: ErrorCollector) -> Iterator[Found]:
         for each in inferencer.stream(photographs, args.batch_size, faults):
             yield each.name, each.image, each.alpha, each.uncertainty, each.hypotheses
+
+    return find
+
+
+def onnx_finder(cutter: OnnxCutter, batch_size: int) -> Finder:
+    """Returns the function that yields the salient objects of images from an ONNX file; says where the file takes one
+    image at a time.
+    """
+    if batch_size > 1 and not cutter.takes_batches:
+        print(
+            f"The ONNX file takes one image at a time (its batch axis is fixed), so --batch-size {batch_size} is 1. "
+            "Export it with a batch axis of any size for more.",
+            file=sys.stderr,
+        )
+        batch_size = 1
+
+    def find(photographs: Iterable[Photograph], faults: ErrorCollector) -> Iterator[Found]:
+        for chunk in chunks(read_each(photographs, faults), batch_size):
+            for (each, image), alpha in zip(chunk, cutter.cut_batch([image for _, image in chunk]), strict=True):
+                yield each.name, image, alpha, None, ()
 
     return find
 

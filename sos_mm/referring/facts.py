@@ -82,8 +82,8 @@ class Facts:
         self._regions = [self.concepts.concept(each.category) for each in image.ignored]
         self._complete = self.concepts.all_concepts(image.complete)
         # The same set for all images of a data set, if possible: what is cached by it is found fast.
-        listed = self._complete.issuperset(self.categories)
-        self.vocabulary = self._complete if listed else self._complete.union(self.categories)
+        all_listed = self._complete.issuperset(self.categories)
+        self.vocabulary = self._complete if all_listed else self._complete.union(self.categories)
         self._kinds: dict[str, int] = {}
         for index, category in enumerate(self.categories):
             self._kinds[category] = self._kinds.get(category, 0) | 1 << index

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
@@ -210,7 +210,7 @@ class Language:
         return {stem + (end[1:] if end and stem.endswith(end[0]) else end) for end in endings}
 
 
-def trie(lexicon: dict[tuple[str, ...], list]) -> dict[str, Any]:
+def trie(lexicon: Mapping[tuple[str, ...], Sequence]) -> dict[str, Any]:
     """Arranges a lexicon as a tree: a node maps the next token to a node, and '' to the entries of its own phrase."""
     root: dict[str, Any] = {}
     for phrase, entries in lexicon.items():

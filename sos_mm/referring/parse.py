@@ -97,7 +97,7 @@ def _template_parser(
     language_name: str, more: tuple[tuple[tuple[str, ...], tuple], ...]
 ) -> Callable[[Template], tuple[Phrase, ...]]:
     """Returns a function that parses templates with the lexicon of a language and with more; it caches."""
-    tries = (language(language_name).trie, trie({phrase: [*entries] for phrase, entries in more}))
+    tries = (language(language_name).trie, trie({form: list(entries) for form, entries in more}))
 
     def parse(template: Template) -> tuple[Phrase, ...]:
         matches = [_matches(tries, template, start) for start in range(len(template))]

@@ -88,7 +88,7 @@ class Proposer:
         return None
 
     def several(self, kind: str) -> Proposal | None:
-        """Proposes a meaning of a kind for several instances; returns as `single`."""
+        """Proposes a meaning of a kind for several instances; None if none was found."""
         if kind == "mixed" or (kind == "attribute" and self._draws.below(5)):
             return self._several_alike(kind)
         if not self._plurals:

@@ -198,6 +198,29 @@ def test_weighted_f_with_many_equally_near_pixels(share, rng):
         assert has_ties(pair.gt)
 
 
+@pytest.mark.parametrize("shape", [(3, 700), (700, 3), (40, 500)])
+def test_weighted_f_far_from_the_object(shape, rng):
+    """Beyond 270 pixels the weight is a constant; the map is 0 outside a box, which then need not be looked at."""
+    for row, column in [(0, 0), (2, 2), (1, shape[1] - 1)]:
+        target = one_pixel(*shape, row, column)
+        prediction = noise(rng, shape)
+        boxed = np.zeros_like(prediction)
+        boxed[1:, 2:-1] = prediction[1:, 2:-1]
+        for each in (prediction, boxed):
+            theirs = peer_scores(each, target)["wFmeasure"]
+            assert weighted_f_measure(prepare(each, target)) == pytest.approx(theirs, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_weighted_f_leaves_the_switch_of_opencv(used, rng):
+    before = cv2.ipp.useIPP()
+    cv2.ipp.setUseIPP(used)
+    kept = cv2.ipp.useIPP()
+    weighted_f_measure(prepare(noise(rng, (9, 9)), one_pixel(9, 9, 4, 4)))
+    assert cv2.ipp.useIPP() == kept
+    cv2.ipp.setUseIPP(before)
+
+
 def has_ties(gt):
     """Whether, within the Gaussian's reach, the nearest salient pixel of the mirrored image is another one."""
     distances, here = distance_transform_edt(~gt, return_indices=True)

@@ -86,6 +86,39 @@ def test_tiles_give_what_the_whole_gives(rng, monkeypatch):
     assert np.abs(estimate_foreground(image, alpha).astype(int) - whole).max() <= 1
 
 
+def blur_fusion(image, alpha, radii):
+    """The method as it is written: whole images, three channels at once."""
+    weight = (alpha / np.float32(255))[..., None].astype(np.float32)
+
+    def mean(values, share, window):
+        total = cv2.blur(share, window, borderType=cv2.BORDER_REPLICATE)[..., None]
+        return cv2.blur(values * share, window, borderType=cv2.BORDER_REPLICATE) / np.maximum(total, 1e-5)
+
+    image = image.astype(np.float32)
+    front = back = image
+    for radius in radii:
+        window = (2 * radius + 1,) * 2
+        front_mean, back = mean(front, weight, window), mean(back, 1 - weight, window)
+        mixed = weight * front_mean + (1 - weight) * back
+        front = np.clip(front_mean + weight * (image - mixed), 0, 255)
+    return np.rint(front).astype(np.uint8)
+
+
+@pytest.mark.parametrize("softness", [1.0, 6.0])
+def test_tiles_and_planes_give_what_the_method_says(rng, monkeypatch, softness):
+    """With margins that shrink from pass to pass, at the image's borders too."""
+    image, alpha, _, _ = composite(rng, 150, 210, softness)
+    image, alpha = (np.ascontiguousarray(each[20:, 40:]) for each in (image, alpha))
+    monkeypatch.setattr(foreground, "_TILE", 48)
+    soft = (alpha > 0) & (alpha < 255)
+    found = estimate_foreground(image, alpha, (30, 9, 2))
+    difference = found.astype(int) - blur_fusion(image, alpha, (30, 9, 2))
+    assert soft.sum() > 1000
+    assert np.abs(difference[soft]).max() <= 1
+    assert np.abs(difference[soft]).mean() < 0.001
+    assert np.array_equal(found[~soft], image[~soft])
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (600, 2)])
 @pytest.mark.parametrize("value", [0, 1, 128, 255])
 def test_odd_shapes(rng, shape, value):
