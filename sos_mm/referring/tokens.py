@@ -22,6 +22,8 @@ def upper_bound(text: str) -> int:
     one character. For English text it is about four times the number of tokens, so that a limit in tokens acts like a
     limit in characters.
     """
+    if text.isascii():
+        return sum(map(len, text.split()))
     decomposed = unicodedata.normalize("NFD", text.lower())
     return sum(not each.isspace() and unicodedata.category(each) != "Mn" for each in decomposed)
 
