@@ -53,6 +53,7 @@ LEAVES = {
     "backoff",
     "checks",
     "compat",
+    "compiled",
     "digest",
     "errors",
     "image_header",
