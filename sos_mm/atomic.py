@@ -1,4 +1,4 @@
-"""Atomic writing of files: to a temporary name, synchronised to the disk, then renamed."""
+"""Atomic writing of files and folders: to a temporary name, synchronised to the disk, then renamed."""
 
 import errno
 import os
@@ -74,6 +74,26 @@ def write_atomic(path: str | Path, content: bytes) -> None:
     """Writes a file atomically; see `atomic_path`."""
     with atomic_path(path) as part:
         part.write_bytes(content)
+
+
+@contextmanager
+def atomic_folder(folder: Path, temporary: Path) -> Iterator[Path]:
+    """Yields an empty folder to write files to, which gets its final name when the block ends without an error.
+
+    Args:
+        folder: The final path; nothing is there when the block ends.
+        temporary: The path until then, in the same folder. What an earlier run left there is removed.
+
+    Raises:
+        OSError: If the files cannot be written.
+    """
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    yield temporary
+    for path in temporary.iterdir():
+        sync(path)
+    temporary.rename(folder)
+    sync(folder.parent)
 
 
 def sync(path: str | Path) -> None:

@@ -26,7 +26,7 @@ def sha256_of(path: str | Path) -> str:
 def sampled_digest(path: str | Path) -> str:
     """Computes the SHA-256 of a file's size and of three samples of 4 KiB: its beginning, its middle and its end.
 
-    Files of at most 12 KiB are read completely. Another picture in a file of the same size is detected; a change of a
+    Files of at most 12 KiB are read completely. Another image in a file of the same size is detected; a change of a
     few pixels may be missed.
 
     Returns:

@@ -57,8 +57,8 @@ def read_header(source: str | Path | bytes) -> ImageHeader | None:
     """
     with BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
         begin = file.read(12)
-        for signature, (place, read) in _READERS.items():
-            if begin.startswith(signature, place):
+        for signature, (position, read) in _READERS.items():
+            if begin.startswith(signature, position):
                 file.seek(0)
                 try:
                     header = read(file)
@@ -173,8 +173,8 @@ def _read_big_tiff(file: BinaryIO) -> ImageHeader:
     (begin,) = struct.unpack_from(f"{order}Q", data, 8)
     (number,) = struct.unpack_from(f"{order}Q", data, begin)
     found = {}
-    for place in range(min(number, _MOST_ENTRIES)):
-        at = begin + 8 + 20 * place
+    for position in range(min(number, _MOST_ENTRIES)):
+        at = begin + 8 + 20 * position
         tag, kind, _ = struct.unpack_from(f"{order}HHQ", data, at)
         if kind in _FORMS:
             (found[tag],) = struct.unpack_from(f"{order}{_FORMS[kind]}", data, at + 12)
@@ -202,8 +202,8 @@ def _directory(data: bytes) -> dict[int, int]:
     (begin,) = struct.unpack_from(f"{order}I", data, 4)
     (number,) = struct.unpack_from(f"{order}H", data, begin)
     found = {}
-    for place in range(min(number, _MOST_ENTRIES)):
-        at = begin + 2 + 12 * place
+    for position in range(min(number, _MOST_ENTRIES)):
+        at = begin + 2 + 12 * position
         tag, kind, count = struct.unpack_from(f"{order}HHI", data, at)
         if kind in (3, 4) and count:
             form, size = ("H", 2) if kind == 3 else ("I", 4)

@@ -17,6 +17,15 @@ def format_size(number: float) -> str:
     return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
 
 
+def free_space(folder: Path) -> int:
+    """Returns the free bytes of the disk of a folder, which exists or one of whose parents does."""
+    return shutil.disk_usage(_existing(folder)).free
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+
+
 def check_space(needs: dict[Path, int], what: str) -> None:
     """Checks that the disks of folders have enough free space; folders of one disk share it.
 
@@ -29,7 +38,7 @@ def check_space(needs: dict[Path, int], what: str) -> None:
     """
     by_disk: dict[int, tuple[int, Path]] = {}
     for folder, number in needs.items():
-        there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        there = _existing(folder)
         disk = there.stat().st_dev
         by_disk[disk] = by_disk.get(disk, (0, there))[0] + number, there
     for number, there in by_disk.values():

@@ -32,7 +32,7 @@ def make_segment(rng: np.random.Generator, height: int = 40, width: int = 30, **
 
 
 def write_rgba(path, rgba: np.ndarray) -> None:
-    """Writes an RGBA picture."""
+    """Writes an RGBA image."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))
 

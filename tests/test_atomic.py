@@ -1,10 +1,10 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there completely or not at all."""
 
 import os
 
 import pytest
 
-from sos_mm.atomic import atomic_path, atomic_text, write_atomic
+from sos_mm.atomic import atomic_folder, atomic_path, atomic_text, write_atomic
 
 
 def write_half(path):
@@ -39,3 +39,29 @@ def test_content_is_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
         part.write_bytes(b"12345")
     assert synced == [(5, False)]
     assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_is_there_with_all_files_on_the_disk_or_not_at_all(tmp_path, monkeypatch):
+    folder, part, synced, original = tmp_path / "a", tmp_path / "a.part", [], os.fsync
+    part.mkdir()
+    (part / "left by a killed run").write_text("x")
+
+    def note(descriptor):
+        synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), folder.exists()))
+        original(descriptor)
+
+    def fill(error):
+        with atomic_folder(folder, part) as found:
+            assert (found, list(found.iterdir())) == (part, [])
+            (found / "b").write_bytes(b"12345")
+            if error:
+                raise OSError("full")
+
+    monkeypatch.setattr("os.fsync", note)
+    with pytest.raises(OSError, match="full"):
+        fill(error=True)
+    assert (synced, folder.exists()) == ([], False)
+    fill(error=False)
+    assert synced == [(str(part / "b"), False), (str(tmp_path), True)]
+    assert {each.name: each.read_bytes() for each in folder.iterdir()} == {"b": b"12345"}
+    assert not part.exists()

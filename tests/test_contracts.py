@@ -12,7 +12,7 @@ import sos_mm
 
 PACKAGE = Path(sos_mm.__file__).parent
 SPELLINGS = ("sos_mm.{}", "{}")
-# Room -> the rooms that it may import from, beside itself and the shared leaves.
+# Folder -> the folders that it may import from, beside itself and the shared leaves.
 ARROWS = {
     "formats": set(),
     "segments": {"formats"},
@@ -53,6 +53,7 @@ LEAVES = {
     "backoff",
     "checks",
     "compat",
+    "compiled",
     "digest",
     "errors",
     "image_header",
@@ -63,6 +64,7 @@ LEAVES = {
     "seeding",
     "shipped",
     "space",
+    "storage",
     "terminal",
 }
 # Folder of saliency -> the others that it may import from.
@@ -110,15 +112,15 @@ def test_import_is_light():
 
 
 def test_numpy_side_never_imports_torch():
-    importing = "importlib.import_module('sos_mm.' + room); print(room) if 'torch' in sys.modules else None"
-    assert python(f"import importlib, sys\nfor room in {WITHOUT_TORCH}: {importing}") == ""
+    importing = "importlib.import_module('sos_mm.' + folder); print(folder) if 'torch' in sys.modules else None"
+    assert python(f"import importlib, sys\nfor folder in {WITHOUT_TORCH}: {importing}") == ""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("room", WITHOUT_TORCH)
-def test_each_room_of_the_numpy_side_is_imported_on_its_own(room):
-    """Whatever is imported first: no room needs that another one was imported before."""
-    assert python(f"import sos_mm.{room}, sys; print('torch' in sys.modules)") == "False"
+@pytest.mark.parametrize("folder", WITHOUT_TORCH)
+def test_each_folder_of_the_numpy_side_is_imported_on_its_own(folder):
+    """Whatever is imported first: no folder needs that another one was imported before."""
+    assert python(f"import sos_mm.{folder}, sys; print('torch' in sys.modules)") == "False"
 
 
 def test_only_the_detection_side_imports_mmdet():
@@ -149,9 +151,9 @@ def imported_below(path: Path, package: str) -> set[str]:
 
 
 def test_imports_point_one_way():
-    for room, allowed in ARROWS.items():
-        for path in (PACKAGE / room).rglob("*.py"):
-            assert imported_below(path, "sos_mm") <= allowed | LEAVES | {room}, path
+    for folder, allowed in ARROWS.items():
+        for path in (PACKAGE / folder).rglob("*.py"):
+            assert imported_below(path, "sos_mm") <= allowed | LEAVES | {folder}, path
 
 
 def test_imports_within_saliency_point_one_way():
@@ -161,6 +163,23 @@ def test_imports_within_saliency_point_one_way():
             assert imported_below(path, "sos_mm.saliency") <= allowed | {folder}, path
             # The package itself imports all four.
             assert "sos_mm.saliency" not in top_level_imports(path), path
+
+
+def using(wanted: str) -> set[str]:
+    """The files of the package and of the tools with an attribute of this name, or this number."""
+    found = set()
+    for path in (*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "tools").rglob("*.py")):
+        text = path.read_text() if ".mim" not in path.parts else ""
+        for node in ast.walk(ast.parse(text if wanted in text else "")):
+            if wanted == str(getattr(node, "attr", getattr(node, "value", ""))):
+                found.add(path.relative_to(PACKAGE.parent).as_posix())
+    return found
+
+
+def test_masks_are_decoded_and_segment_ids_combined_in_one_file():
+    """Polygons to run lengths; the blue channel of a panoptic PNG file."""
+    assert using("frPyObjects") == {"sos_mm/formats/rle.py"}
+    assert using("65536") == {"sos_mm/formats/panoptic.py"}
 
 
 # A registry without a class of ours would mean that they were not found.

@@ -36,7 +36,7 @@ def test_a_file_of_another_size_is_another_one(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
-def test_another_picture_in_a_file_of_the_same_size_is_seen(tmp_path, rng, suffix):
+def test_another_image_in_a_file_of_the_same_size_is_seen(tmp_path, rng, suffix):
     image = cv2.resize(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8), (600, 400))
     image = np.clip(image + rng.integers(-20, 21, image.shape), 0, 255).astype(np.uint8)
     encoded = [cv2.imencode(suffix, each)[1].tobytes() for each in (image, image[::-1], image[:, ::-1], 255 - image)]

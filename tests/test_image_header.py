@@ -29,7 +29,7 @@ def test_size_is_that_of_the_decoded_image(kind, orientation, tmp_path):
     assert header.size == decoded.shape[:2]
     assert header.stored_size == (37, 53)
     assert header.orientation == orientation
-    path = tmp_path / "picture"
+    path = tmp_path / "image"
     path.write_bytes(data)
     assert read_header(path) == header
 

@@ -2,13 +2,12 @@
 
 import os
 import re
-import subprocess
-import sys
 
 import pytest
 
 from sos_mm.atomic import atomic_path, remove_work, write_atomic
 from sos_mm.locks import lock_file, one_at_a_time, sole_run
+from tests.helpers.processes import waiting_processes
 
 HOLDER = """
 import sys
@@ -29,23 +28,12 @@ sys.stdin.readline()
 @pytest.fixture
 def holder():
     """Starts a process that holds a lock, or is about to write a file."""
-    started = []
-
-    def start(path, what="lock"):
-        command = [sys.executable, "-c", HOLDER, str(path), what]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        started.append(process)
-        assert process.stdout.readline() == "held\n"
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    with waiting_processes(HOLDER, "held") as start:
+        yield start
 
 
 def test_a_killed_holder_leaves_no_lock(holder, tmp_path):
-    process = holder(tmp_path / ".lock")
+    process = holder(tmp_path / ".lock", "lock")
     with (
         pytest.raises(FileExistsError, match=f"Another run is using {tmp_path}: wait for it"),
         sole_run(tmp_path, ".lock"),

@@ -41,8 +41,10 @@ def python(code: str) -> subprocess.CompletedProcess:
 
 
 def test_the_composition_side_is_imported():
-    rooms = "annotations browse composition cutouts formats metrics segments synthesis"
-    done = python(f"import importlib\nfor room in '{rooms}'.split():\n    importlib.import_module('sos_mm.' + room)\n")
+    folders = "annotations browse composition cutouts formats metrics segments synthesis"
+    done = python(
+        f"import importlib\nfor folder in '{folders}'.split():\n    importlib.import_module('sos_mm.' + folder)\n"
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -95,5 +97,5 @@ def test_reduced_copies_are_refused_and_an_index_without_them_is_read(bank_confi
     monkeypatch.setattr(sys, "platform", "win32")
     bank = build_bank({"type": "index", "path": str(tmp_path / "plain.arrow")})
     assert bank.load(0).rgba.shape[2] == 4
-    with pytest.raises(RuntimeError, match=f"Reading reduced copies of segments {REFUSED}"):
+    with pytest.raises(RuntimeError, match=f"Reading multi-resolution copies of segments {REFUSED}"):
         build_bank({"type": "index", "path": str(tmp_path / "copies.arrow")})

@@ -15,7 +15,8 @@
 #
 # SOS_MM_CACHE      where environments and built wheels are kept (default ~/.cache/sos_mm)
 # SOS_MM_VENV       the environment's folder (default: in SOS_MM_CACHE, named by the pins)
-# SOS_MM_PYTHON     the Python to start from (default python3.10 for classic, else python3.11; then python3)
+# SOS_MM_PYTHON     the Python to start from (default python3.10 for classic, else python3.11; then python3); onedl also
+#                   takes 3.12
 # MMCV_FIND_LINKS   a folder or page of prebuilt mmcv wheels, used instead of compiling
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
@@ -38,23 +39,30 @@ SOS_MM_CACHE=$(absolute "$SOS_MM_CACHE")
 SCRATCH=
 trap 'if [ -n "$SCRATCH" ]; then rm -rf -- "$SCRATCH"; fi' EXIT
 
-# python_version LINEAGE: the one that its pins are verified on.
-python_version() { if [ "$1" = classic ]; then echo 3.10; else echo 3.11; fi; }
+# python_versions LINEAGE: those that its pins are verified on, the usual one first.
+python_versions() {
+    case $1 in
+    classic) echo 3.10 ;;
+    onedl) echo 3.11 3.12 ;;
+    *) echo 3.11 ;;
+    esac
+}
 
 find_python() { # find_python LINEAGE
     local candidate wanted candidates
-    wanted=$(python_version "$1")
-    candidates=("python$wanted" python3)
+    wanted=$(python_versions "$1")
+    candidates=("python${wanted%% *}" python3)
     if [ -n "${SOS_MM_PYTHON:-}" ]; then
         candidates=("$SOS_MM_PYTHON")
         case $SOS_MM_PYTHON in */*) candidates=("$(absolute "$SOS_MM_PYTHON")") ;; esac
     fi
     for candidate in "${candidates[@]}"; do
-        if "$candidate" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$wanted')" 2>/dev/null; then
+        if "$candidate" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] not in '$wanted'.split())" 2>/dev/null; then
             command -v "$candidate"
             return
         fi
     done
+    wanted=${wanted// / or }
     stop "Python $wanted was not found (tried: ${candidates[*]})." \
         "The pins of $1 are verified on $wanted alone; install it and name it in SOS_MM_PYTHON."
 }
@@ -109,7 +117,7 @@ has_wheel() { # has_wheel FOLDER
 # knows neither which torch a wheel was compiled against nor whether the operators are in it.
 build_mmcv() {
     local requirement torch_pin cuda=none python folder
-    python=$(python_version "$1")
+    python=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     requirement=$(pin "$1" "$([ "$1" = onedl ] && echo onedl-mmcv || echo mmcv)")
     torch_pin=$(pin "$1" torch)
     [ "$2" = ops ] && cuda=$(cuda_tag)

@@ -1,5 +1,5 @@
 _base_ = "../_base_/cut_out.py"
-# Segments cut out of Subjects200K: pairs of pictures of one subject in two scenes, of which those of COCO's categories.
+# Segments cut out of Subjects200K: pairs of images of one subject in two scenes, of which those of COCO's categories.
 categories = "coco"
 pairs = dict(
     files="data/subjects200k/data/*.parquet",

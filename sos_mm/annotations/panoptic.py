@@ -54,7 +54,7 @@ def grounding_lines(file: PanopticFile, max_characters: int | None = None, seed:
     for index, (image, segments) in enumerate(file.images()):
         groups = boxes_by_phrase((phrase_of(file, each), box) for each, box in segments)
         order = generator(seed, Purpose.CAPTION, index).permutation(len(groups)).tolist()
-        for part in chunks([groups[place] for place in order], max_characters):
+        for part in chunks([groups[position] for position in order], max_characters):
             yield grounding_line(image["file_name"], _size(image), part)
 
 

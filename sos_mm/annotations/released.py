@@ -1,8 +1,6 @@
 """Repairs the files of the released composed sets so that mmdet's data sets read them.
 
-Their ODVG has boxes as xywh under the key ``bboxes``, where ODVG has xyxy under ``bbox``; spans that end at the last
-character, where ODVG's are half-open; file names of the masks; and the box [0, 0, 0, 0] for occluded objects. Their
-panoptic files have areas of 1, such boxes too, and categories without ``isthing``.
+See `sos_mm.formats.released` for how they differ.
 """
 
 from collections import Counter
@@ -13,14 +11,12 @@ from typing import Any
 import numpy as np
 
 from sos_mm.checks import check_folder
-from sos_mm.formats.boxes import XYWHS, clip, xywh_to_xyxy
-from sos_mm.formats.json_reader import read_lists
-from sos_mm.formats.odvg import boxes_by_phrase, chunks, grounding_line, read_grounding
+from sos_mm.formats.boxes import clip
+from sos_mm.formats.odvg import boxes_by_phrase, chunks, grounding_line
 from sos_mm.formats.panoptic import read_map
 from sos_mm.formats.phrases import clean_phrase
-from sos_mm.formats.records import FILE, INTEGER, OBJECTS, TEXT, WORDS, Record, check_record
-
-_REGION = {"phrase": TEXT, "bboxes": XYWHS}
+from sos_mm.formats.records import Record
+from sos_mm.formats.released import read_panoptic, read_regions
 
 
 def rebuilt_lines(
@@ -42,12 +38,11 @@ def rebuilt_lines(
         ValueError: If a line is not JSON or not of that kind; names the line.
     """
     left_out = Counter() if left_out is None else left_out
-    for name, line in read_grounding(path, {"regions": OBJECTS}):
+    for line, regions in read_regions(path):
         pairs: list[tuple[str, Any]] = []
-        for region in line["grounding"]["regions"]:
-            check_record(region, _REGION, f"{name} a region")
-            boxes = [clip(xywh_to_xyxy(box), line["width"], line["height"]) for box in region["bboxes"]]
-            phrase = clean_phrase(region["phrase"])
+        for text, unclipped in regions:
+            boxes = [clip(box, line["width"], line["height"]) for box in unclipped]
+            phrase = clean_phrase(text)
             if not phrase or not boxes or None in boxes:
                 left_out["phrase that is empty, or has a box that is hidden or outside"] += 1
                 continue
@@ -77,13 +72,10 @@ def repaired_panoptic(
         FileNotFoundError: If the file, the folder or a mask does not exist.
         ValueError: If the file is not of that kind.
     """
-    annotation = {"file_name": FILE, "segments_info": OBJECTS}
-    content = read_lists(path, images={"file_name": FILE}, annotations=annotation, categories={"name": WORDS})
+    content = read_panoptic(path)
     folder = check_folder(masks, "`masks`")
     left_out = Counter() if left_out is None else left_out
     for annotation in content["annotations"]:
-        for segment in annotation["segments_info"]:
-            check_record(segment, {"id": INTEGER}, f"{path}, mask {annotation['file_name']}: a segment")
         shown = _shown(read_map(folder / annotation["file_name"]))
         kept = [each | shown[each["id"]] for each in annotation["segments_info"] if each["id"] in shown]
         left_out["segment that no pixel shows"] += len(annotation["segments_info"]) - len(kept)

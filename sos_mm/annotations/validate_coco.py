@@ -11,7 +11,7 @@ import numpy as np
 from sos_mm.annotations.findings import Findings
 from sos_mm.formats.boxes import box_complaint
 from sos_mm.formats.json_reader import Member
-from sos_mm.formats.lvis import FREQUENCIES, url_name
+from sos_mm.formats.lvis import FREQUENCIES, NEGATIVE, NOT_EXHAUSTIVE, url_name
 from sos_mm.formats.mdetr import NO_TARGET
 from sos_mm.formats.odvg import spans_complaint
 from sos_mm.formats.panoptic import read_map
@@ -37,7 +37,7 @@ Record = dict[str, Any]
 
 
 def told(record: Record, key: str) -> str:
-    """Returns how a finding tells a member of a record: its value, or that it is missing."""
+    """Formats a member of a record for a finding: its value, or that it is missing."""
     return repr(record[key])[:80] if key in record else f"no `{key}`"
 
 
@@ -295,7 +295,7 @@ class LvisCheck(CocoCheck):
         known, seen = self.complete("categories"), self.complete("annotations")
         for id, image in self.images.items():
             position, present = self.positions[id], self._present[id]
-            lists: list[Any] = [image.get(name) for name in ("neg_category_ids", "not_exhaustive_category_ids")]
+            lists: list[Any] = [image.get(name) for name in (NEGATIVE, NOT_EXHAUSTIVE)]
             if not all(isinstance(each, list) and all(map(is_integer, each)) for each in lists):
                 self.findings.add(
                     position, "an image must list negative and not exhaustive categories", f"image {id!r}"

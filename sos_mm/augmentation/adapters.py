@@ -63,8 +63,9 @@ class Rules:
     min_area: int
 
     def keep(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """Returns which objects are kept, given (N,) areas before and after; objects without
-        occlusion are always kept.
+        """Returns which objects are kept, (N,) bool, given their areas in pixels, (N,), before and after pasting.
+
+        Objects that are not occluded are always kept.
         """
         enough = (after >= self.min_visible_share * before) & (after >= self.min_area)
         return enough | (after == before)
@@ -157,14 +158,14 @@ def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -
     left = [mask[part] * (owner[part] == 0) for mask, part in zip(old, parts, strict=True)]
     after = np.array([_area(mask) for mask in left], np.int64)
     kept = rules.keep(before, after)
-    places = np.flatnonzero(kept)
-    new = np.zeros((len(places) + len(pasted.labels), *pasted.scene.size), old.dtype if len(old) else np.uint8)
+    positions = np.flatnonzero(kept)
+    new = np.zeros((len(positions) + len(pasted.labels), *pasted.scene.size), old.dtype if len(old) else np.uint8)
     boxes = boxes.copy()
-    for row, place in enumerate(places):
-        new[row][parts[place]] = left[place]
-        if after[place] < before[place]:
-            boxes[place] = np.array(_tight_box(left[place])) + np.tile(corners[place][:2], 2)
-    pasted.draw_masks(new[len(places) :])
+    for row, position in enumerate(positions):
+        new[row][parts[position]] = left[position]
+        if after[position] < before[position]:
+            boxes[position] = np.array(_tight_box(left[position])) + np.tile(corners[position][:2], 2)
+    pasted.draw_masks(new[len(positions) :])
     return OcclusionResult(kept, boxes, new if plain else type(masks)(new, masks.height, masks.width))
 
 
@@ -178,15 +179,15 @@ def cover_polygons(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) 
 
     size = pasted.scene.size
     kept, boxes, new = np.ones(len(boxes), bool), boxes.copy(), []
-    for place, polygons in enumerate(masks.masks):
+    for position, polygons in enumerate(masks.masks):
         whole = [polygon for polygon in polygons if len(polygon) >= 6]
         bitmap = polygon_to_bitmap(whole, *size).view(np.uint8) if whole else np.zeros(size, np.uint8)
         before, hidden = np.count_nonzero(bitmap), _common(bitmap, pasted.cover)
-        kept[place] = len(polygons) > 0 and rules.keep(np.array(before), np.array(before - hidden))
-        if hidden and kept[place]:
+        kept[position] = len(polygons) > 0 and rules.keep(np.array(before), np.array(before - hidden))
+        if hidden and kept[position]:
             bitmap = bitmap & (1 - pasted.cover)
-            boxes[place], polygons = _tight_box(bitmap), outlines(bitmap)
-        if kept[place]:
+            boxes[position], polygons = _tight_box(bitmap), outlines(bitmap)
+        if kept[position]:
             new.append(polygons)
     for index, each in enumerate(pasted.scene.objects):
         x0, y0, x1, y1 = each.box

@@ -78,12 +78,12 @@ def within_tokens(
     """
     chosen, seen = [], set(caption.known)
     left = max_tokens - _END_TOKENS - count(closed(caption.text))
-    for place, possible in enumerate(phrases):
+    for position, possible in enumerate(phrases):
         # An object whose phrase may still change cannot rely on a phrase of the caption.
         known = len(possible) == 1 and possible[0] in seen
         cost = 0 if known else max(count(f"{phrase}. ") for phrase in possible)
         if cost <= left:
-            chosen.append(place)
+            chosen.append(position)
             left -= cost
             if len(possible) == 1:
                 seen.add(possible[0])

@@ -50,7 +50,7 @@ class PasteSource:
         """
         drawn = self.bank.sample(rng, number, sampling)
         for _ in range(_REDRAWS):
-            own = [place for place, index in enumerate(drawn) if not self.is_foreign(image, index)]
+            own = [position for position, index in enumerate(drawn) if not self.is_foreign(image, index)]
             if not own:
                 break
             drawn[own] = self.bank.sample(rng, len(own), sampling)

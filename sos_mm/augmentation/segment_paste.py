@@ -39,8 +39,9 @@ from sos_mm.composition.scene import Scene
 from sos_mm.composition.true_words import endangered_kinds
 from sos_mm.engine.randomness import DrawsFromRun, RepeatIndex
 from sos_mm.seeding import Purpose, generator, image_id
-from sos_mm.segments.bank import STRATEGIES, Bank
 from sos_mm.segments.factory import check_bank
+from sos_mm.segments.protocol import Bank
+from sos_mm.segments.sampler import STRATEGIES
 from sos_mm.segments.words import ENDANGERED
 
 # Annotations of a sample that are updated. (Raw `instances` and `seg_map_path` stay as the data set gave them.)
@@ -347,7 +348,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
                 phrases = (possible_phrases(source.record(index), self._kinds, recolors) for index in drawn)
                 caption = Caption(results["text"], results["phrases"])
                 fitting = within_tokens(caption, phrases, self.max_tokens, self._count_tokens)
-                draft, drawn = draft.take(fitting), [drawn[place] for place in fitting]
+                draft, drawn = draft.take(fitting), [drawn[position] for position in fitting]
             layout, segments = plan_and_load(prior, rng, source.bank, drawn, canvas, draft)
         except LayoutError:
             if getattr(prior, "crowded", "fewer") == "raise":

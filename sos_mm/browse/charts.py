@@ -32,13 +32,13 @@ def histogram(
     top = _top(max(ours.max(initial=0), 0 if theirs is None else theirs.max(initial=0)))
     width = (_RIGHT - _LEFT) / max(len(ours), 1)
     parts = [_scale(top)]
-    for place, share in enumerate(ours):
+    for column, share in enumerate(ours):
         gap = min(1.5, width / 6)
         parts.append(
-            _bar(_LEFT + place * width + gap, width - 2 * gap, share / top, "ours", f"{labels[place]}: {share:.2%}")
+            _bar(_LEFT + column * width + gap, width - 2 * gap, share / top, "ours", f"{labels[column]}: {share:.2%}")
         )
     if theirs is not None:
-        steps = "".join(f"V{_y(s / top):.1f}H{_LEFT + (place + 1) * width:.1f}" for place, s in enumerate(theirs))
+        steps = "".join(f"V{_y(s / top):.1f}H{_LEFT + (column + 1) * width:.1f}" for column, s in enumerate(theirs))
         parts.append(_path("theirs", f"M{_LEFT},{_BOTTOM}{steps}V{_BOTTOM}"))
     for position, text in marks:
         x = _LEFT + position * width
@@ -46,7 +46,7 @@ def histogram(
         # On the side with more room.
         anchor, shift = ("start", 4) if x < _RIGHT - 90 else ("end", -4)
         parts.append(_text(f"{x + shift:.1f}", f"{_TOP - 2}", anchor, text))
-    parts += [_tick(_LEFT + place * width, text) for place, text in ticks]
+    parts += [_tick(_LEFT + column * width, text) for column, text in ticks]
     return _svg(parts)
 
 
@@ -61,13 +61,13 @@ def bar_groups(names: Sequence[str], series: Sequence[tuple[str, str, np.ndarray
     group = (_RIGHT - _LEFT) / len(names)
     width = min(group * 0.8 / len(series), 34)
     parts = [_scale(top)]
-    for place, name in enumerate(names):
-        middle = _LEFT + (place + 0.5) * group
+    for column, name in enumerate(names):
+        middle = _LEFT + (column + 0.5) * group
         for index, (style, who, shares) in enumerate(series):
             x = middle + (index - len(series) / 2) * width
-            parts.append(_bar(x + 1, width - 2, shares[place] / top, style, f"{who}, {name}: {shares[place]:.1%}"))
-            y = _y(shares[place] / top) - 3
-            parts.append(_text(f"{x + width / 2:.1f}", f"{y:.1f}", "middle", f"{shares[place]:.0%}"))
+            parts.append(_bar(x + 1, width - 2, shares[column] / top, style, f"{who}, {name}: {shares[column]:.1%}"))
+            y = _y(shares[column] / top) - 3
+            parts.append(_text(f"{x + width / 2:.1f}", f"{y:.1f}", "middle", f"{shares[column]:.0%}"))
         parts.append(_tick(middle, name))
     return _svg(parts)
 

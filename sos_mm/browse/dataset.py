@@ -125,5 +125,5 @@ class DataSet:
 
     @property
     def classes_word(self) -> str:
-        """Word for its classes."""
+        """What the page calls its classes: 'classes', or 'phrases' in a data set for grounding."""
         return "phrases" if self.kind == GROUNDING else "classes"

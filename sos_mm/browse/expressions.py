@@ -59,7 +59,7 @@ def _read(path: Path) -> Iterator[tuple[str, _Told]]:
 
 
 def _joined(image: AnnotatedImage, told: Iterable[_Told], path: Path, faults: ErrorCollector) -> AnnotatedImage:
-    objects = [place for place, each in enumerate(image.annotations) if each.role == "object"]
+    objects = [position for position, each in enumerate(image.annotations) if each.role == "object"]
     found = []
     for text, kind, boxes, positions in told:
         if boxes is None:
@@ -79,8 +79,8 @@ def _joined(image: AnnotatedImage, told: Iterable[_Told], path: Path, faults: Er
 def _nearest(box: Sequence[float], image: AnnotatedImage, objects: Sequence[int]) -> int | None:
     """Finds the object with the most similar box; returns None if none is similar enough."""
 
-    def distance(place: int) -> Any:
-        return max(abs(a - b) for a, b in zip(box, image.annotations[place].box, strict=True))
+    def distance(position: int) -> Any:
+        return max(abs(a - b) for a, b in zip(box, image.annotations[position].box, strict=True))
 
     best = min(objects, key=distance, default=None)
     return best if best is not None and distance(best) <= _TOLERANCE else None

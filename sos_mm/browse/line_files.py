@@ -7,7 +7,7 @@ from typing import Any
 
 from sos_mm.browse.dataset import GROUNDING, AnnotatedImage, Annotation, Box, DataSet
 from sos_mm.errors import ErrorCollector
-from sos_mm.formats.composed import check_objects
+from sos_mm.formats.objects import check_objects
 from sos_mm.formats.odvg import INSTANCE, REGION, check_detection, check_grounding, region_boxes
 from sos_mm.formats.records import check_record
 
@@ -87,8 +87,8 @@ def _image(record: Mapping[str, Any], annotations: Sequence[Annotation]) -> Anno
 def _detection(record: Mapping[str, Any]) -> AnnotatedImage:
     check_detection(record, "it:")
     instances = record["detection"]["instances"]
-    for place, each in enumerate(instances):
-        check_record(each, INSTANCE, f"its instance {place}")
+    for position, each in enumerate(instances):
+        check_record(each, INSTANCE, f"its instance {position}")
     # Without names, which a label map may hold, the page shows the numbers.
     return _image(
         record, [_marked(each.get("category") or f"label {each['label']}", each["bbox"]) for each in instances]
@@ -98,8 +98,8 @@ def _detection(record: Mapping[str, Any]) -> AnnotatedImage:
 def _grounding(record: Mapping[str, Any]) -> AnnotatedImage:
     check_grounding(record, "it:")
     marked = []
-    for place, region in enumerate(record["grounding"]["regions"]):
-        check_record(region, REGION, f"its region {place}")
+    for position, region in enumerate(record["grounding"]["regions"]):
+        check_record(region, REGION, f"its region {position}")
         # In some files a phrase is a list of words.
         phrase = region["phrase"] if isinstance(region["phrase"], str) else ", ".join(region["phrase"])
         marked += [_marked(phrase, box) for box in region_boxes(region)]

@@ -15,12 +15,13 @@ from sos_mm.formats.coco import is_coco
 from sos_mm.formats.composed import is_unfinished
 from sos_mm.formats.folders import annotation_file, find_image, image_folder
 from sos_mm.formats.json_reader import AnnotationFileError, read_json_or_lines
+from sos_mm.formats.objects import OBJECTS_FILE
+from sos_mm.formats.shards import check_merged, hint_of_missing
 
 # Annotation files of composed data sets; the first one that exists is shown.
 _COMPOSED = (
-    "instances.json", "lvis_v1.json", "panoptic.json", "objects.jsonl", "odvg_grounding.jsonl", "odvg_detection.jsonl",
+    "instances.json", "lvis_v1.json", "panoptic.json", OBJECTS_FILE, "odvg_grounding.jsonl", "odvg_detection.jsonl",
 )  # fmt: skip
-_SIDECAR = "objects.jsonl"
 _KNOWN = (
     "COCO or LVIS instances, COCO panoptic, ODVG lines, the sidecar of a composed data set, or folders of images "
     "and masks"
@@ -71,7 +72,7 @@ def read_annotations(path: str | Path) -> DataSet:
 
 def _read(data: Path, images: Any, masks: Any, faults: ErrorCollector, progress: bool) -> DataSet:
     if not data.exists():
-        raise FileNotFoundError(f"`data` must be a data set, but {data} does not exist.")
+        raise FileNotFoundError(f"`data` must be a data set, but {data} does not exist{hint_of_missing(data) or '.'}")
     if is_unfinished(data):
         raise ValueError(f"{data} is an unfinished data set: run its command again, which resumes it.")
     if masks is not None:
@@ -81,6 +82,7 @@ def _read(data: Path, images: Any, masks: Any, faults: ErrorCollector, progress:
     file = annotation_file(data, _COMPOSED)
     if file is not None:
         return _read_file(file, faults)
+    check_merged(data)
     pair = find_pair(data)
     if pair is None:
         children = ", ".join(sorted(child.name for child in data.iterdir())[:8]) or "nothing"
@@ -98,7 +100,7 @@ def _read_file(path: Path, faults: ErrorCollector) -> DataSet:
         data_set = read_lines(path, content, faults)
     else:
         raise ValueError(f"{path} must hold annotations of a known kind ({_KNOWN}), but does not.")
-    sidecar = path.parent / _SIDECAR
+    sidecar = path.parent / OBJECTS_FILE
     if path.name in _COMPOSED[:3] and sidecar.is_file():
         return with_sidecar(data_set, read_lines(sidecar, _json(sidecar), faults))
     return data_set

@@ -40,7 +40,7 @@ _LISTED = 200
 
 
 def tiles(data_set: DataSet, stats: Figures) -> Markup:
-    """Returns the figures at the top of the page."""
+    """Formats the figures at the top of the page as HTML."""
     images, objects = len(data_set.images), len(stats.area)
     shown = [("images", f"{images:,}", _sizes(stats.size))]
     if data_set.is_saliency:
@@ -75,7 +75,7 @@ def tiles(data_set: DataSet, stats: Figures) -> Markup:
 
 
 def charts(data_set: DataSet, stats: Figures, other: Figures | None, other_name: str) -> Markup:
-    """Returns all charts, with the key of their colours."""
+    """Draws all charts, with the key of their colours, as HTML."""
     if not len(stats.area):
         return part("paragraph", "There is no object to count.")
     keys = [("ours", "this data set")]
@@ -95,7 +95,7 @@ def charts(data_set: DataSet, stats: Figures, other: Figures | None, other_name:
 
 
 def repeats(data_set: DataSet, stats: Figures) -> Markup:
-    """Returns the cut-outs that were used more than once, and the images whose files are identical."""
+    """Lists cut-outs that were used more than once, and images whose files are identical, as HTML."""
     groups = statistics.identical_files(image.path for image in data_set.images if image.path)
     copies = sum(map(len, groups)) - len(groups)
     parts: list[str] = ["No two image files are identical."]
@@ -113,7 +113,7 @@ def repeats(data_set: DataSet, stats: Figures) -> Markup:
 
 
 def faults(data_set: DataSet, skipped: Sequence[str]) -> Markup:
-    """Returns the missing images and the entries that were left out; '' if there are none."""
+    """Lists the missing images and the entries that were left out as HTML; '' if there are none."""
     parts: list[Markup] = []
     if data_set.missing:
         number = _count(len(data_set.missing), "image")
@@ -163,7 +163,10 @@ def _counted(ours: np.ndarray, theirs: np.ndarray | None, published: float | Non
     if both.max() >= edges[-1]:
         names[-1] = f"{edges[-2]} and more"
     every = -(-len(names) // 10)
-    ticks = [(place + 0.5, f"{edges[place]}{'+' * ('more' in names[place])}") for place in range(0, len(names), every)]
+    ticks = [
+        (position + 0.5, f"{edges[position]}{'+' * ('more' in names[position])}")
+        for position in range(0, len(names), every)
+    ]
     # Tick labels are at the centres of their bars.
     marks = [((published - low) / step + 0.5, f"COCO {published}")] if published else []
     share = statistics.shares(ours.astype(float), edges)
@@ -216,7 +219,7 @@ def _visibility(stats: Figures) -> Markup:
         )
     edges = np.linspace(0, 1, 21)
     names = [f"{low:.0%} to {high:.0%}" for low, high in pairwise(edges)]
-    ticks = [(place, f"{place / 20:.0%}") for place in range(0, 21, 4)]
+    ticks = [(position, f"{position / 20:.0%}") for position in range(0, 21, 4)]
     cut = np.count_nonzero(stats.truncation > 0)
     about = (
         f"Share of an object that is not occluded. {_count(cut, 'object')} truncated by the image's border. "

@@ -5,7 +5,7 @@ sos-mm audit bank.arrow data/test --fail-on 1
 
 TRAIN and TEST are COCO files, folders of composed data sets, folders of images or of cut-outs (RGBA files), or indexes
 of segments. Images are compared with images and cut-outs with cut-outs, by perceptual hashes of 128 bits, which
-recompressing and resizing hardly change. The exit code is 1 if `--fail-on` is given and as many test pictures have a
+recompressing and resizing hardly change. The exit code is 1 if `--fail-on` is given and as many test images have a
 near-duplicate.
 """
 
@@ -35,15 +35,15 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     parser.add_argument(
         "--limit", type=int, default=LIMIT, help=f"most different bits of 128 of a near-duplicate (default: {LIMIT})"
     )
-    parser.add_argument("--mirror", action="store_true", help="find mirrored pictures too")
-    parser.add_argument("--crops", action="store_true", help="find pictures cropped by 5 %% at any side too; slower")
+    parser.add_argument("--mirror", action="store_true", help="find mirrored images too")
+    parser.add_argument("--crops", action="store_true", help="find images cropped by 5 %% at any side too; slower")
     parser.add_argument(
         "--least-side",
         type=int,
         default=LEAST_SIDE,
-        help=f"leave out pictures with a smaller height or width (default: {LEAST_SIDE})",
+        help=f"leave out images with a smaller height or width (default: {LEAST_SIDE})",
     )
-    parser.add_argument("--fail-on", type=int, metavar="N", help="exit code 1 from N test pictures on (at least 1)")
+    parser.add_argument("--fail-on", type=int, metavar="N", help="exit code 1 from N test images on (at least 1)")
     parser.add_argument("--workers", type=int, default=1, help="threads that decode (default: 1)")
     args = parser.parse_args(argv)
     if args.fail_on is not None and args.fail_on < 1:

@@ -12,15 +12,17 @@ from pathlib import Path
 
 from sos_mm.annotations import panoptic
 from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
+from sos_mm.atomic import write_atomic
 from sos_mm.cli.ending import command, refuse
 from sos_mm.cli.parsing import new_parser
 from sos_mm.formats.coco import CATEGORY
 from sos_mm.formats.json_reader import read_lists
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
-from sos_mm.formats.mdetr import read_mdetr, read_refs, to_mdetr
+from sos_mm.formats.mdetr import read_mdetr, to_mdetr
 from sos_mm.formats.odvg import label_map
 from sos_mm.formats.odvg_referring import read_odvg, to_odvg
 from sos_mm.formats.panoptic import PanopticFile
+from sos_mm.formats.refs import read_refs
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
@@ -79,7 +81,7 @@ def panoptic_detection(args: argparse.Namespace, left_out: Counter) -> int:
     number = write_json_lines(out, panoptic.detection_lines(file))
     names = label_map(file.names[id] for id in file.labels)
     content = json.dumps(names, ensure_ascii=False) + "\n"
-    out.with_name(f"{out.stem}_label_map.json").write_text(content, encoding="utf-8")
+    write_atomic(out.with_name(f"{out.stem}_label_map.json"), content.encode())
     left_out.update(file.left_out)
     return number
 

@@ -25,7 +25,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     parser = new_parser("index", __doc__, prog, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", help="the index file to write")
     parser.add_argument("bank", nargs="+", metavar="KEY=VALUE", help="`type` and its options")
-    parser.add_argument("--copies", type=int, nargs="+", default=[], help="longest sides of reduced copies")
+    parser.add_argument("--copies", type=int, nargs="+", default=[], help="longest sides of multi-resolution copies")
     parser.add_argument("--broken", choices=BROKEN, default="error", help="what to do with broken segments")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     return parser.parse_args(argv)

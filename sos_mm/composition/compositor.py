@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import check_choice, check_integer, check_range
+from sos_mm.compiled import loops
 from sos_mm.composition.effects.step import Lighting, Step
 from sos_mm.composition.layouts.prior import Layout
 from sos_mm.composition.place import Sprite, place
@@ -145,9 +146,12 @@ def render(
     order = sorted(seen)
     words = check.true_words([(visibility.segments[index], shown[index], seen[index]) for index in order])
     owner = np.zeros(canvas, np.int32)
-    objects = []
+    objects, fast = [], loops("sos_mm.composition.loops")
     for z_order, index in enumerate(order):
-        np.copyto(owner[shown[index].window], z_order + 1, where=seen[index])
+        if fast:
+            fast.mark(owner[shown[index].window], seen[index], z_order + 1)
+        else:
+            np.copyto(owner[shown[index].window], z_order + 1, where=seen[index])
         described = visibility.placements[index], visibility.segments[index], words[z_order]
         # Effects may widen a sprite's window: modal masks refer to the window before.
         box = _tight_box(seen[index], shown[index].offset)
@@ -228,6 +232,10 @@ def _coverage(sprites: Iterable[Sprite], canvas: tuple[int, int]) -> np.ndarray:
 def _paint(image: np.ndarray, sprite: Sprite, channel_order: str = "rgb") -> None:
     """Composites a premultiplied sprite over an image in place: image * (1 - alpha) + sprite."""
     window = sprite.window
+    fast = loops("sos_mm.composition.loops")
+    if fast:
+        fast.paint(image[window], sprite.packed, *((0, 2) if channel_order == "rgb" else (2, 0)))
+        return
     through = cv2.cvtColor(cv2.bitwise_not(sprite.alpha), cv2.COLOR_GRAY2RGB)
     dimmed = cv2.multiply(image[window], through, dst=through, scale=1 / 255)
     cv2.add(dimmed, cv2.cvtColor(sprite.rgba, _TO_ORDER[channel_order]), dst=image[window])

@@ -8,6 +8,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from sos_mm.compiled import loops
 from sos_mm.composition.scene import OPAQUE, Box, Placement
 from sos_mm.segments.segment import Segment
 
@@ -23,7 +24,7 @@ class Sprite:
     """A segment on the canvas, clipped at the canvas's border.
 
     Attributes:
-        rgba: (h, w, 4) uint8, premultiplied: no colour value exceeds the alpha.
+        rgba: (h, w, 4) uint8, premultiplied: no colour value exceeds the alpha. C-contiguous.
         offset: x and y of its first pixel on the canvas.
         area_outside: Number of clipped pixels with an alpha of at least 128.
         extent: Half-open xyxy box on the canvas before clipping.
@@ -39,7 +40,20 @@ class Sprite:
     @cached_property
     def alpha(self) -> np.ndarray:
         """Alpha, (h, w) uint8."""
-        return cv2.extractChannel(self.rgba, 3)
+        fast = loops("sos_mm.composition.loops")
+        return fast.alpha_of(self.packed) if fast else cv2.extractChannel(self.rgba, 3)
+
+    @property
+    def packed(self) -> np.ndarray:
+        """The pixels as (h, w) uint32, red in the lowest byte."""
+        return self.rgba.view("<u4")[..., 0]
+
+    def recolored(self, packed: np.ndarray) -> "Sprite":
+        """Returns the sprite with other colours and the same alpha, from pixels in the form of `packed`."""
+        sprite = replace(self, rgba=unpacked(packed))
+        # What was computed from the alpha stays.
+        vars(sprite).update({name: vars(self)[name] for name in ("alpha", "opaque", "area") if name in vars(self)})
+        return sprite
 
     @cached_property
     def opaque(self) -> np.ndarray:
@@ -57,6 +71,11 @@ class Sprite:
         x, y = self.offset
         height, width = self.rgba.shape[:2]
         return slice(y, y + height), slice(x, x + width)
+
+
+def unpacked(packed: np.ndarray) -> np.ndarray:
+    """Converts pixels in the form of `Sprite.packed` to (h, w, 4) uint8."""
+    return packed.view(np.uint8).reshape(*packed.shape, 4)
 
 
 def fit_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -128,6 +147,10 @@ def resize_premultiplied(rgba: np.ndarray, height: int, width: int) -> np.ndarra
     if pixels.shape[:2] == (height, width):
         return pixels
     if height * width < pixels.shape[0] * pixels.shape[1]:
+        fast, (rows, columns) = loops("sos_mm.composition.loops"), pixels.shape[:2]
+        # Whole blocks are OpenCV's own fast case, and enlarging one side another one.
+        if fast and height <= rows and width <= columns and (rows % height or columns % width):
+            return fast.reduce_area(pixels, height, width)
         return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
     pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC)
     return _below_alpha(pixels)
@@ -183,7 +206,8 @@ def place(segment: Segment, placement: Placement, canvas: tuple[int, int]) -> Sp
     left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, canvas[1]), min(y1, canvas[0])
     if (left, top, right, bottom) == full.extent:
         return full
-    cut = replace(full, rgba=pixels[top - y0 : bottom - y0, left - x0 : right - x0], offset=(left, top))
+    inside = np.ascontiguousarray(pixels[top - y0 : bottom - y0, left - x0 : right - x0])
+    cut = replace(full, rgba=inside, offset=(left, top))
     return replace(cut, area_outside=full.area - cut.area)
 
 
@@ -207,7 +231,7 @@ def _rotate_into(segment: Segment, placement: Placement, box: Box) -> tuple[np.n
     # An object finer than a pixel may vanish: its box then does not change.
     if width == 0:
         return pixels, box[:2]
-    return pixels[y : y + height, x : x + width], (box[0] + x, box[1] + y)
+    return np.ascontiguousarray(pixels[y : y + height, x : x + width]), (box[0] + x, box[1] + y)
 
 
 def rotate_premultiplied(pixels: np.ndarray, degrees: float, height: int, width: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from sos_mm.composition.layouts.prior import Draft, Layout, LayoutPrior
 from sos_mm.composition.place import scaled_size
-from sos_mm.segments.bank import Bank
+from sos_mm.segments.protocol import Bank
 
 
 def draft_and_redraw(
@@ -34,7 +34,7 @@ def draft_and_redraw(
     Returns:
         The draft, and the indices of the segments: the drawn ones, or others of the same categories.
     """
-    draft = prior.draft(rng, [bank.outline(index) for index in drawn], canvas)
+    draft = prior.draft(rng, [bank.info(index) for index in drawn], canvas)
     if prior.max_enlargement is None:
         return draft, list(drawn)
     return draft, bank.redraw(segment_rng or rng, list(drawn), draft.boxes, prior.max_enlargement, allowed)
@@ -66,7 +66,7 @@ def plan_and_load(
         LayoutError: If no layout was found.
         FileNotFoundError, ValueError: If a segment's file is missing or broken; names it.
     """
-    segments: list[Any] = [bank.outline(index) for index in drawn]
+    segments: list[Any] = [bank.info(index) for index in drawn]
     layout = prior.plan(rng, segments, canvas, draft)
     for planned in layout.placements:
         wanted = scaled_size(segments[planned.segment].size, planned.box)

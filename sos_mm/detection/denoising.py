@@ -42,8 +42,8 @@ class CappedQueryGenerator(CdnQueryGenerator):
         device = batch_data_samples[0].gt_instances.bboxes.device
         denoised = [torch.randperm(n, device=device)[: self.num_dn_queries].sort().values for n in numbers]
         thinned = [
-            DetDataSample(metainfo={"img_shape": sample.img_shape}, gt_instances=sample.gt_instances[places])
-            for sample, places in zip(batch_data_samples, denoised, strict=True)
+            DetDataSample(metainfo={"img_shape": sample.img_shape}, gt_instances=sample.gt_instances[positions])
+            for sample, positions in zip(batch_data_samples, denoised, strict=True)
         ]
         *queries, meta = super().__call__(thinned)
         return *queries, {**meta, "denoised": denoised}
@@ -86,5 +86,5 @@ class CappedGroundingDINOHead(GroundingDINOHead):
         """Computes the targets of the denoising queries; see mmdet's `DINOHead`."""
         if dn_meta["denoised"] is not None:
             pairs = zip(batch_gt_instances, dn_meta["denoised"], strict=True)
-            batch_gt_instances = [instances[places] for instances, places in pairs]
+            batch_gt_instances = [instances[positions] for instances, positions in pairs]
         return super().get_dn_targets(batch_gt_instances, batch_img_metas, dn_meta)

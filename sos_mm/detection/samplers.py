@@ -87,7 +87,7 @@ class SourceRatioSampler(Sampler):
 
     @property
     def dataset(self):
-        """Not available: raises an error, since code that reads it would collect batches of its own.
+        """Raises an error, since code that reads this attribute of mmengine's samplers would form batches of its own.
 
         Raises:
             RuntimeError: Always; the message names the alternatives.
@@ -143,8 +143,8 @@ class SourceRatioSampler(Sampler):
 
     def batches(self) -> np.ndarray:
         """Returns the positions of this process's batches in the epoch's sequence, (steps, batch_size) int64."""
-        places = np.arange(self.schedule.steps * self.schedule.step)
-        return places.reshape(self.schedule.steps, self.world_size, self.batch_size)[:, self.rank]
+        positions = np.arange(self.schedule.steps * self.schedule.step)
+        return positions.reshape(self.schedule.steps, self.world_size, self.batch_size)[:, self.rank]
 
     def take_skipped(self) -> int:
         """Returns how many samples of the epoch to skip, and resets it."""
@@ -193,8 +193,8 @@ class SourceRatioBatchSampler(BatchSampler):
         indices = draws.indices + sampler.dataset_starts[draws.sources]
         rng = generator(sampler.seed, Purpose.SOURCE_ORDER, len(sampler.schedule.sizes) + 1, epoch)
         order = _grouped(draws, self._wide(indices), self.batch_size, rng)
-        for places in order[sampler.batches()][skipped // self.batch_size :]:
-            yield list(map(RepeatIndex, indices[places].tolist(), draws.visits[places].tolist()))
+        for positions in order[sampler.batches()][skipped // self.batch_size :]:
+            yield list(map(RepeatIndex, indices[positions].tolist(), draws.visits[positions].tolist()))
 
     def _wide(self, indices: np.ndarray) -> np.ndarray:
         """Returns (N,) int8: whether each image is at least as wide as high."""

@@ -174,9 +174,9 @@ def _turns(shares: list[int]) -> np.ndarray:
     """
     period, given = sum(shares), [0] * len(shares)
     turns = np.empty(period, np.int64)
-    for place in range(period):
-        ready = [s for s, share in enumerate(shares) if given[s] * period < share * (place + 1)]
+    for position in range(period):
+        ready = [s for s, share in enumerate(shares) if given[s] * period < share * (position + 1)]
         soonest = min(ready, key=lambda s: -(-(given[s] + 1) * period // shares[s]))
         given[soonest] += 1
-        turns[place] = soonest
+        turns[position] = soonest
     return turns

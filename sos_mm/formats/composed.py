@@ -1,89 +1,24 @@
-"""The folder of a composed data set: its state, what its backgrounds show, and its sidecar of objects."""
+"""The folder of a composed data set: its state, and what its backgrounds show."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from sos_mm.formats.boxes import XYXY
-from sos_mm.formats.json_reader import read_json_object, record_lines
-from sos_mm.formats.records import (
-    FILE,
-    INTEGER,
-    MOST_PIXELS,
-    OBJECT,
-    OBJECTS,
-    SIZE,
-    TEXT,
-    WORDS,
-    Field,
-    Record,
-    are_finite,
-    check_record,
-    list_of,
-    optional,
-)
+from sos_mm.formats.json_reader import read_json_object
+from sos_mm.formats.records import Record
 
 # Written last: a data set with a manifest is complete.
 MANIFEST = "manifest.json"
 # Folder of the shards until all of them are written.
 WORK = ".shards"
-# Complete description of each object, one line for each image; the COCO files beside it are optional.
-OBJECTS_FILE = "objects.jsonl"
 
 # Types of backgrounds that are photographs; all others are computed and show no objects.
 PHOTOGRAPHS = ("folder", "sample")
-
-_SIZES = list_of(SIZE.holds)
-_CANVAS = Field(
-    "a height and a width, of at most 2**30 pixels together,",
-    lambda value: _SIZES(value) and len(value) == 2 and value[0] * value[1] <= MOST_PIXELS,
-)
-_NUMBER = Field("a finite number", lambda value: are_finite([value]))
-_AREA = Field("a finite number, at least 0,", lambda value: are_finite([value]) and value >= 0)
-_LIMITED = Field("a JSON object whose `limited` is true or false", lambda value: _has_flag(value, "limited"))
-_IMAGE = {"file_name": FILE, "canvas": _CANVAS, "objects": OBJECTS, "ignored": optional(OBJECTS)}
-_REGION = {"category": WORDS, "box": XYXY, "modal": optional(OBJECT)}
-_OBJECT = _REGION | {
-    "category_id": optional(INTEGER),
-    "phrase": optional(TEXT),
-    "attributes": optional(Field("a list of texts", list_of(TEXT.holds))),
-    "z_order": optional(INTEGER),
-    "placement": optional(_LIMITED),
-    "area": _AREA,
-    "segment_id": optional(TEXT),
-    "visible_share": optional(_NUMBER),
-    "truncation": optional(_NUMBER),
-}
-
-
-def _has_flag(value: Any, key: str) -> bool:
-    return isinstance(value, dict) and isinstance(value.get(key, False), bool | None)
 
 
 def is_unfinished(out: Path) -> bool:
     """Returns whether a run has started a data set in a folder and not finished it."""
     return (out / WORK).is_dir() and not (out / MANIFEST).exists()
-
-
-def read_objects(path: str | Path) -> Iterator[tuple[str, Record]]:
-    """Reads the lines of ``objects.jsonl``, each with what an error names it.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If a line is not JSON or not of that kind; names the line.
-    """
-    for name, line in record_lines(path, {}):
-        check_objects(line, name)
-        yield name, line
-
-
-def check_objects(line: Any, name: str) -> None:
-    """Raises ValueError unless a line describes the objects of an image; ``name`` names the line."""
-    check_record(line, _IMAGE, f"{name} the line")
-    for key, fields in (("objects", _OBJECT), ("ignored", _REGION)):
-        for place, each in enumerate(line.get(key) or ()):
-            check_record(each, fields, f"{name} `{key}` {place}")
 
 
 @dataclass(frozen=True)

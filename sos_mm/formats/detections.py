@@ -33,8 +33,10 @@ def read_detections(path: str | Path, kind: str = "bbox") -> list[Record]:
     if not isinstance(content, list):
         raise ValueError(f"{path} must be a JSON list of detections, but is a {type(content).__name__}.")
     needed = LOCATIONS[kind]
-    for place, each in enumerate(content):
-        check_record(each, _DETECTION, f"{path}: detection {place}")
+    for position, each in enumerate(content):
+        check_record(each, _DETECTION, f"{path}: detection {position}")
         if each.get(needed) is None:
-            raise ValueError(f"{path}: detection {place} must have `{needed}`, but has none: give the {kind} results.")
+            raise ValueError(
+                f"{path}: detection {position} must have `{needed}`, but has none: give the {kind} results."
+            )
     return content

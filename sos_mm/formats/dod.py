@@ -26,16 +26,21 @@ class DodFiles:
 
     Each image is a separate group, whose sentences are those of its expressions. Equal sentences are one sentence of
     the data set. A sentence without target in an image is listed for the image and has no box there.
+
+    Args:
+        sentences: Sentences that get the first ids, from 1; others follow as they are added.
     """
 
-    def __init__(self):
+    def __init__(self, sentences: Sequence[str] = ()):
         self._sentences: dict[str, Record] = {}
+        for text in sentences:
+            self._sentence(text)
         self._images: list[Record] = []
         self._groups: list[Record] = []
         self._annotations: list[Record] = []
 
     def add(self, expressions: Sequence[Expression]) -> None:
-        """Adds the image of some expressions; does nothing without expressions."""
+        """Adds an image, given by all its expressions; an image without expressions is left out."""
         if not expressions:
             return
         id, asked = len(self._images) + 1, []

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sos_mm.formats.records import Fields, check_record, complaint
+from sos_mm.formats.shards import hint_of_missing
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 # Escapes from the left: those of two surrogates that are one character, of one alone, and all others.
@@ -66,7 +67,7 @@ def read_text(path: str | Path) -> str:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"The annotation file {path} does not exist.")
+        raise FileNotFoundError(f"The annotation file {path} does not exist{hint_of_missing(path) or '.'}")
     content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")

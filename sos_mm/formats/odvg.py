@@ -175,7 +175,7 @@ def parts_by_tokens(
     """
     part: list[int] = []
     used = budget = 0
-    for place, text in enumerate(texts):
+    for position, text in enumerate(texts):
         length = count(f"{text}.")
         if length + _SPECIAL_TOKENS > longest:
             continue
@@ -183,14 +183,14 @@ def parts_by_tokens(
             if part:
                 yield part
             part, used, budget = [], _SPECIAL_TOKENS, draw_budget()
-        part.append(place)
+        part.append(position)
         used += length
     if part:
         yield part
 
 
 def read_detection(path: str | Path) -> Iterator[tuple[str, Record]]:
-    """Reads the lines of a file for detection, each with what an error names it.
+    """Yields the lines of a file for detection, each with its name for error messages.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -78,7 +78,7 @@ class ParquetRows:
             raise ValueError(f"{text}{name!r} of {self.path} is of type {kind}: name another column.")
 
     def digest(self, told: bytes = b"") -> str:
-        """Returns twelve hexadecimal digits of the footer, which tells the place of all values, and of ``told``."""
+        """Hashes ``told`` and the footer, which holds the positions of all values, to twelve hexadecimal digits."""
         with self.path.open("rb") as file:
             size = file.seek(0, io.SEEK_END)
             file.seek(size - 8)
@@ -101,15 +101,19 @@ class ParquetRows:
         columns, row = sorted(set(columns)), 0
         try:
             for group, (start, stop) in enumerate(pairwise(self._starts())):
-                places = range(start, stop) if wanted is None else [place for place in wanted if start <= place < stop]
-                if not places:
+                positions = (
+                    range(start, stop)
+                    if wanted is None
+                    else [position for position in wanted if start <= position < stop]
+                )
+                if not positions:
                     continue
                 row = start
                 for batch in self._file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=columns):
-                    for place in (place for place in places if row <= place < row + batch.num_rows):
-                        yield place, {name: batch.column(name)[place - row].as_py() for name in columns}
+                    for position in (position for position in positions if row <= position < row + batch.num_rows):
+                        yield position, {name: batch.column(name)[position - row].as_py() for name in columns}
                     row += batch.num_rows
-                    if row > places[-1]:
+                    if row > positions[-1]:
                         break
         except (pa.ArrowException, OSError) as error:
             raise ValueError(f"{self.path} is damaged after row {row} ({error}): get it again.") from error

@@ -57,15 +57,15 @@ def line_record(index: int, file_name: str, size: tuple[int, int], image_id: Any
     return image | {"expressions": expressions}
 
 
-def expression_id(index: int, place: int) -> int:
+def expression_id(index: int, position: int) -> int:
     """Returns the id of an expression, from 1.
 
     Raises:
         ValueError: If it is not among the first thousand of its image.
     """
-    if place >= MOST_EXPRESSIONS:
+    if position >= MOST_EXPRESSIONS:
         raise ValueError(f"An image may have {MOST_EXPRESSIONS} expressions, but image {index} has more.")
-    return index * MOST_EXPRESSIONS + place + 1
+    return index * MOST_EXPRESSIONS + position + 1
 
 
 def read_expression_lines(path: str | Path) -> Iterator[tuple[str, Record]]:
@@ -78,10 +78,10 @@ def read_expression_lines(path: str | Path) -> Iterator[tuple[str, Record]]:
     for name, line in record_lines(path, _LINE):
         if line.get("file_name") is None and line.get("image_id") is None:
             raise ValueError(f"{name} the line must have a `file_name` or an `image_id`, but has neither.")
-        for place, each in enumerate(line["expressions"]):
-            check_record(each, {"text": WORDS, **_TARGETS}, f"{name} expression {place}")
+        for position, each in enumerate(line["expressions"]):
+            check_record(each, {"text": WORDS, **_TARGETS}, f"{name} expression {position}")
             if all(each.get(key) is None for key in NAMED_BY):
-                raise ValueError(f"{name} expression {place} must have one of {', '.join(NAMED_BY)}, but has none.")
+                raise ValueError(f"{name} expression {position} must have one of {', '.join(NAMED_BY)}, but has none.")
         yield name, line
 
 
@@ -99,8 +99,8 @@ def expressions_of(line: Record, name: str, dataset_name: str | None = None) -> 
     check_record(line, {"file_name": FILE, "height": SIZE, "width": SIZE}, f"{name} the line")
     image = {key: line[key] for key in ("file_name", "height", "width")}
     found = []
-    for place, each in enumerate(line["expressions"]):
-        check_record(each, _FULL, f"{name} expression {place}")
+    for position, each in enumerate(line["expressions"]):
+        check_record(each, _FULL, f"{name} expression {position}")
         text, ids = each["text"], each.get("ids") or [None] * len(each["boxes"])
         parts = zip(each["boxes"], each["category_ids"], ids, strict=True)
         targets = [Target(box, category, [[0, len(text)]], id) for box, category, id in parts]

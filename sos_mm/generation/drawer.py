@@ -8,10 +8,10 @@ from pathlib import Path
 from sos_mm.cutouts import build_cutter
 from sos_mm.generation.filters import UNREADABLE, Judged, judge
 from sos_mm.generation.loading import content_hash
-from sos_mm.generation.pictures import Picture
 from sos_mm.generation.prompts import DrawingPrompt
 from sos_mm.generation.recipe import BankRecipe
 from sos_mm.generation.shards import ShardEntry
+from sos_mm.generation.source_images import SourceImage
 from sos_mm.generation.text_agreement import TextAgreement
 
 # Images that wait for the cutter while further ones are drawn or read.
@@ -39,9 +39,9 @@ class Drawer:
         self._cutter = build_cutter(recipe.cutter)
         self._second = None if recipe.second_cutter is None else build_cutter(recipe.second_cutter)
         self._text = self._build_text_model(device)
-        self._pictures = recipe.build_pictures(prompts, seed, device)
+        self._source = recipe.build_images(prompts, seed, device)
         self.images = len(prompts) * recipe.repeats
-        self.sources = {**self._pictures.identity, **_file_hashes(recipe)}
+        self.sources = {**self._source.identity, **_file_hashes(recipe)}
 
     def _build_text_model(self, device: str) -> TextAgreement | None:
         if self.recipe.text_model is None:
@@ -54,12 +54,12 @@ class Drawer:
     def entries(self, shard: int) -> Iterator[ShardEntry]:
         """Yields the images of a shard; one thread cuts and judges while the next images are drawn or read."""
         first = shard * self.recipe.shard_size
-        places = range(first, min(first + self.recipe.shard_size, self.images))
+        positions = range(first, min(first + self.recipe.shard_size, self.images))
         waiting: deque[Future[ShardEntry]] = deque()
         pool = ThreadPoolExecutor(1)
         try:
-            for place, picture in zip(places, self._pictures.pictures(places), strict=True):
-                waiting.append(pool.submit(self._entry, place, picture))
+            for position, image in zip(positions, self._source.images(positions), strict=True):
+                waiting.append(pool.submit(self._entry, position, image))
                 while len(waiting) > _WAITING or (waiting and waiting[0].done()):
                     yield waiting.popleft().result()
             while waiting:
@@ -67,27 +67,27 @@ class Drawer:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _entry(self, place: int, picture: Picture) -> ShardEntry:
-        prompt = self._prompts[place // self.recipe.repeats]
-        judged = self._judge(picture, prompt)
+    def _entry(self, position: int, image: SourceImage) -> ShardEntry:
+        prompt = self._prompts[position // self.recipe.repeats]
+        judged = self._judge(image, prompt)
         kept = not judged.reasons
         record = {
-            "id": f"{place:08d}",
+            "id": f"{position:08d}",
             "category": prompt.category,
             "folder": prompt.folder,
             "phrase": prompt.phrase,
             "description": prompt.description,
             "features": list(prompt.features),
-            **picture.origin,
+            **image.origin,
             "scores": judged.scores,
             "reasons": list(judged.reasons),
         }
-        return ShardEntry(record, judged.rgba if kept else None, picture.image if self.recipe.keep_rejected else None)
+        return ShardEntry(record, judged.rgba if kept else None, image.image if self.recipe.keep_rejected else None)
 
-    def _judge(self, picture: Picture, prompt: DrawingPrompt) -> Judged:
-        if picture.image is None or picture.refused is not None:
-            return Judged(None, {}, (picture.refused or UNREADABLE,))
-        judged = judge(picture.image, self._cutter, self._second, self._filters, prompt.phrase)
+    def _judge(self, image: SourceImage, prompt: DrawingPrompt) -> Judged:
+        if image.image is None or image.refused is not None:
+            return Judged(None, {}, (image.refused or UNREADABLE,))
+        judged = judge(image.image, self._cutter, self._second, self._filters, prompt.phrase)
         if self._text is None or judged.rgba is None:
             return judged
         scores = self._text.score(judged.rgba, prompt.category, prompt.phrase)

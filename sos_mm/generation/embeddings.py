@@ -124,8 +124,8 @@ class PromptEncoder:
         for begin in range(0, len(distinct), batch_size):
             part = distinct[begin : begin + batch_size]
             embedded = self._family.encode(self._pipeline, part, self._sampling)
-            for place, text in enumerate(part):
-                found[text] = {name: value[place : place + 1] for name, value in embedded.items()}
+            for position, text in enumerate(part):
+                found[text] = {name: value[position : position + 1] for name, value in embedded.items()}
         return found
 
     def arguments(self, texts: Sequence[str], encoded: Mapping[str, Embeddings]) -> dict[str, Any]:

@@ -188,7 +188,7 @@ def color_share(rgba: np.ndarray, phrase: str) -> float | None:
     return float(np.mean(color_names(rgba[rgba[..., 3] >= 128][:, :3]) == name))
 
 
-def duplicate_places(categories: list[str], hashes: list[int], distance: int) -> set[int]:
+def duplicate_positions(categories: list[str], hashes: list[int], distance: int) -> set[int]:
     """Finds near-duplicates among cut-outs.
 
     Args:
@@ -197,16 +197,16 @@ def duplicate_places(categories: list[str], hashes: list[int], distance: int) ->
         distance: Largest number of bits in which near-duplicates differ.
 
     Returns:
-        The places of those that are near to an earlier one, which is kept, of their category.
+        The positions of those that are near to an earlier one, which is kept, of their category.
     """
     if not categories:
         return set()
-    order = sorted(range(len(categories)), key=lambda place: (categories[place], place))
-    named = [categories[place] for place in order]
-    starts = [place for place, name in enumerate(named) if place == 0 or name != named[place - 1]]
+    order = sorted(range(len(categories)), key=lambda position: (categories[position], position))
+    named = [categories[position] for position in order]
+    starts = [position for position, name in enumerate(named) if position == 0 or name != named[position - 1]]
     kept = np.ones(len(order), bool)
-    drop_duplicates(kept, np.array([hashes[place] for place in order], np.uint64), starts, distance)
-    return {place for place, is_kept in zip(order, kept, strict=True) if not is_kept}
+    drop_duplicates(kept, np.array([hashes[position] for position in order], np.uint64), starts, distance)
+    return {position for position, is_kept in zip(order, kept, strict=True) if not is_kept}
 
 
 def _trimmed(image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, list[int]]:

@@ -11,7 +11,7 @@ from typing import Any
 from sos_mm.atomic import atomic_path, remove_work, write_atomic
 from sos_mm.compat import installed_version
 from sos_mm.formats.json_writer import readable_json
-from sos_mm.generation.filters import REASONS, UNREADABLE, duplicate_places
+from sos_mm.generation.filters import REASONS, UNREADABLE, duplicate_positions
 from sos_mm.generation.prompts import DrawingPrompt
 from sos_mm.generation.recipe import BankRecipe
 from sos_mm.generation.shards import MANIFEST, OWN, WORK, begin, is_intact, locked, move, read_records, shard_folder
@@ -93,8 +93,8 @@ def _near_duplicates(out: Path, number: int, distance: int | None) -> set[str]:
     records = (record for shard in range(number) for record in read_records(out, shard))
     kept = [record for record in records if not record["reasons"]]
     hashes = [int(record["scores"]["hash"], 16) for record in kept]
-    places = duplicate_places([record["category"] for record in kept], hashes, distance)
-    return {kept[place]["id"] for place in places}
+    positions = duplicate_positions([record["category"] for record in kept], hashes, distance)
+    return {kept[position]["id"] for position in positions}
 
 
 def _place(out: Path, shard: int, record: Mapping[str, Any], repeated: bool, keep: bool) -> dict[str, Any]:

@@ -30,7 +30,7 @@ Loaded = TypeVar("Loaded")
 
 
 def find_device(device: str = "auto") -> torch.device:
-    """Returns a device.
+    """Returns the device of a name, and checks that it exists.
 
     Args:
         device: A name of torch, such as ``"cuda:1"`` or ``"cpu"``; ``"auto"`` for the GPU of this process's

@@ -80,7 +80,7 @@ class MakingReport:
 
 @dataclass(frozen=True)
 class Rank:
-    """The place of this process among those that ``torchrun`` or ``accelerate launch`` has started.
+    """The rank of this process among those that ``torchrun`` or ``accelerate launch`` has started.
 
     Attributes:
         rank: Number of the process, from 0.

@@ -135,8 +135,8 @@ class TemplatePrompts:
         # Lists repeat a word to draw it more often.
         number = math.prod(map(len, lists))
         texts: dict[str, DrawingPrompt] = {}
-        for place in _places(number, 10 * self.per_category, seed, category):
-            prompt = self._prompt(category, kind, words, _combination(place, lists))
+        for position in _positions(number, 10 * self.per_category, seed, category):
+            prompt = self._prompt(category, kind, words, _combination(position, lists))
             texts.setdefault(prompt.text, prompt)
             if len(texts) == self.per_category:
                 break
@@ -160,7 +160,7 @@ class TemplatePrompts:
         return DrawingPrompt(category, text, phrase, f"{_capital(phrase)}.", features)
 
 
-def _places(number: int, tries: int, seed: int, category: str) -> Iterator[int]:
+def _positions(number: int, tries: int, seed: int, category: str) -> Iterator[int]:
     """Yields random numbers of combinations, some of them repeatedly; after so many tries, all that there are."""
     rng = generator(seed, Purpose.DRAWING_PROMPT, image_id(category_key(category)))
     for _ in range(tries):
@@ -168,11 +168,11 @@ def _places(number: int, tries: int, seed: int, category: str) -> Iterator[int]:
     yield from range(number)
 
 
-def _combination(place: int, lists: Sequence[Sequence[str]]) -> list[str]:
+def _combination(position: int, lists: Sequence[Sequence[str]]) -> list[str]:
     """Returns one of all combinations of a word of each list, by its number."""
     drawn = []
     for each in lists:
-        place, index = divmod(place, len(each))
+        position, index = divmod(position, len(each))
         drawn.append(each[index])
     return drawn
 

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from sos_mm.checks import check_boolean, check_choice, check_fields, check_integer
 from sos_mm.generation.filters import DrawingFilters
-from sos_mm.generation.pictures import DrawnPictures, PictureSource
 from sos_mm.generation.prompts import PROMPT_SOURCES, DrawingPrompt, check_folders
-from sos_mm.generation.subject_pairs import PairedPictures, SubjectPairs
+from sos_mm.generation.source_images import DrawnImages, SourceImages
+from sos_mm.generation.subject_pairs import PanelImages, SubjectPairs
 from sos_mm.segments.vocabulary import read_vocabulary
 
 MODEL_KEYS = ("source", "licence", "dtype", "offload", "revision", "variant", "pipeline_class", "config", "vae_slicing")
@@ -120,7 +120,7 @@ class BankRecipe(ABC):
         """Yields the prompts."""
 
     @abstractmethod
-    def build_pictures(self, prompts: Sequence[DrawingPrompt], seed: int, device: str) -> PictureSource:
+    def build_images(self, prompts: Sequence[DrawingPrompt], seed: int, device: str) -> SourceImages:
         """Builds the source of the images: `repeats` of each prompt."""
 
 
@@ -166,9 +166,9 @@ class DrawingRecipe(BankRecipe):
     def _prompts(self, seed: int) -> Iterator[DrawingPrompt]:
         yield from PROMPT_SOURCES.build(self.prompts).write(self.category_names(), seed)
 
-    def build_pictures(self, prompts: Sequence[DrawingPrompt], seed: int, device: str) -> PictureSource:
+    def build_images(self, prompts: Sequence[DrawingPrompt], seed: int, device: str) -> SourceImages:
         """Loads the model; raises what `sos_mm.generation.loading.load_pipeline` does."""
-        return DrawnPictures(self, prompts, seed, device)
+        return DrawnImages(self, prompts, seed, device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,15 +207,15 @@ class PairsRecipe(BankRecipe):
             )
         yield from (each.prompt for each in paired.listed)
 
-    def build_pictures(self, prompts: Sequence[DrawingPrompt], seed: int, device: str) -> PictureSource:
-        """Lists the pictures of the files; raises ValueError if they are not those of the prompts."""
+    def build_images(self, prompts: Sequence[DrawingPrompt], seed: int, device: str) -> SourceImages:
+        """Lists the images of the files; raises ValueError if they are not those of the prompts."""
         paired = self._paired()
         if [each.prompt for each in paired.listed] != list(prompts):
             raise ValueError("`pairs.files` must be as they were when the run began, but other pairs are there now.")
         return paired
 
-    def _paired(self) -> PairedPictures:
-        return PairedPictures(self.subject_pairs(), None if self.categories is None else self.category_names())
+    def _paired(self) -> PanelImages:
+        return PanelImages(self.subject_pairs(), None if self.categories is None else self.category_names())
 
 
 def build_bank_recipe(config: Mapping[str, Any]) -> BankRecipe:

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sos_mm.atomic import remove_work, sync, write_atomic
+from sos_mm.atomic import atomic_folder, remove_work, write_atomic
 from sos_mm.checks import writable_folder
 from sos_mm.digest import sha256_of
 from sos_mm.formats.json_reader import read_json_object
@@ -130,9 +129,11 @@ def write_shard(out: Path, number: int, entries: Iterable[ShardEntry]) -> None:
         OSError: If the disk is full or fails; the shard then does not exist, and the others are kept.
     """
     folder = shard_folder(out, number)
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+    with atomic_folder(folder, folder.with_name(f"{folder.name}.partial")) as partial:
+        _fill(partial, entries)
+
+
+def _fill(partial: Path, entries: Iterable[ShardEntry]) -> None:
     sums, lines = {}, []
     for entry in entries:
         for kind, image in (("cutout", entry.cutout), ("drawing", entry.drawing)):
@@ -145,10 +146,6 @@ def write_shard(out: Path, number: int, entries: Iterable[ShardEntry]) -> None:
     (partial / _RECORDS).write_bytes(records)
     sums[_RECORDS] = hashlib.sha256(records).hexdigest()
     (partial / _SUMS).write_bytes(readable_json(sums, ascii_only=False))
-    for path in partial.iterdir():
-        sync(path)
-    partial.rename(folder)
-    sync(folder.parent)
 
 
 def encode_png(image: np.ndarray) -> bytes:

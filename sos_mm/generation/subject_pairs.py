@@ -15,8 +15,8 @@ from sos_mm.checks import FaultyInputError, check_integer, check_text
 from sos_mm.formats.parquet import ParquetRows, find_parquet_files, image_file
 from sos_mm.formats.phrases import category_key, category_phrase, clean_phrase
 from sos_mm.generation.filters import UNREADABLE
-from sos_mm.generation.pictures import Picture
 from sos_mm.generation.prompts import DrawingPrompt, with_article
+from sos_mm.generation.source_images import SourceImage
 from sos_mm.images import decode_image
 
 _IMAGE, _WORDS, _QUALITY = "image", "description", "quality_assessment"
@@ -28,7 +28,7 @@ _TOLERANCE = 0.25
 
 @dataclass(frozen=True)
 class SubjectPairs:
-    """Parquet files of images that are rows or columns of square pictures of one subject, with a description.
+    """Parquet files of images that are rows or columns of square panels of one subject, with a description.
 
     The columns are those of Subjects200K: ``image``; ``description``, a struct or JSON text with ``item``,
     ``category``, ``description_0``, ``description_1`` and ``description_valid``; and ``quality_assessment``, a struct
@@ -37,8 +37,8 @@ class SubjectPairs:
     Attributes:
         files: Parquet files, one pattern such as ``'data/*.parquet'``, or a folder of them.
         licence: The licence of the images, for the provenance.
-        pictures: Number of pictures in each image.
-        padding: Pixels that are cut off at each side of each picture: the frame around the pictures of Subjects200K is
+        pictures: Number of panels in each image.
+        padding: Pixels that are cut off at each side of each panel: the frame around the panels of Subjects200K is
             at most 16 pixels wide.
         least_quality: Least value of all of a row's ``quality_assessment``; rows without one are then left out. None
             for any.
@@ -62,13 +62,13 @@ class SubjectPairs:
 
 
 @dataclass(frozen=True)
-class ListedPicture:
-    """A picture in a file, with the words of its object.
+class Panel:
+    """A panel in a file, with the words of its object.
 
     Attributes:
         path: The file.
         row: Row of its image.
-        part: Which picture of the image, from 0: the left or upper one.
+        part: Which panel of the image, from 0: the left or upper one.
         prompt: The texts: as ``text`` the description of the scene.
     """
 
@@ -79,19 +79,19 @@ class ListedPicture:
 
     @property
     def source(self) -> str:
-        """Name of the picture, ``<name of the file>/<row>/<part>``."""
+        """Name of the panel, ``<name of the file>/<row>/<part>``."""
         return f"{self.path.stem}/{self.row:06d}/{self.part}"
 
 
-def list_pictures(pairs: SubjectPairs, categories: Sequence[str] | None) -> tuple[list[ListedPicture], Counter[str]]:
-    """Lists the pictures of objects of some categories, from the texts alone.
+def list_panels(pairs: SubjectPairs, categories: Sequence[str] | None) -> tuple[list[Panel], Counter[str]]:
+    """Lists the panels of objects of some categories, from the texts alone.
 
     Args:
         pairs: The files.
         categories: The categories; None for those of the files, such as "Furniture".
 
     Returns:
-        The pictures, in the order of the files; and the numbers of rows that are left out, by reason.
+        The panels, in the order of the files; and the numbers of rows that are left out, by reason.
 
     Raises:
         FileNotFoundError: If there are no such files.
@@ -108,7 +108,7 @@ def list_pictures(pairs: SubjectPairs, categories: Sequence[str] | None) -> tupl
                 left_out[str(reason)] += 1
                 continue
             for part in range(pairs.pictures):
-                found.append(ListedPicture(path, row, part, _prompt(category, words, part)))
+                found.append(Panel(path, row, part, _prompt(category, words, part)))
     return found, left_out
 
 
@@ -188,81 +188,81 @@ def _prompt(category: str, words: Mapping[str, Any], part: int) -> DrawingPrompt
     return DrawingPrompt(category, text or phrase, phrase, f"{phrase[:1].upper()}{phrase[1:]}.")
 
 
-def split_pictures(image: np.ndarray, number: int, padding: int) -> list[np.ndarray]:
-    """Splits a row or a column of square pictures.
+def split_panels(image: np.ndarray, number: int, padding: int) -> list[np.ndarray]:
+    """Splits a row or a column of square panels.
 
     Args:
         image: (H, W, 3) uint8.
-        number: Number of pictures along the longer side.
-        padding: Pixels that are cut off at each side of each picture.
+        number: Number of panels along the longer side.
+        padding: Pixels that are cut off at each side of each panel.
 
     Returns:
-        The pictures, from the left or the top.
+        The panels, from the left or the top.
 
     Raises:
-        FaultyInputError: If the image has another shape, or nothing is left of a picture.
+        FaultyInputError: If the image has another shape, or nothing is left of a panel.
     """
     height, width = image.shape[:2]
     length, side = max(height, width), min(height, width)
     if abs(length / side - number) > _TOLERANCE:
-        text = f"An image of {number} pictures must be about {number} times as long as wide, but is {width}x{height}."
+        text = f"An image of {number} panels must be about {number} times as long as wide, but is {width}x{height}."
         raise FaultyInputError("another shape", text)
-    edges = [length * place // number for place in range(number + 1)]
+    edges = [length * position // number for position in range(number + 1)]
     if min(side, length // number) <= 2 * padding:
-        text = f"`pairs.padding` must leave something of a picture of an image of {width}x{height}, but is {padding}."
+        text = f"`pairs.padding` must leave something of a panel of an image of {width}x{height}, but is {padding}."
         raise FaultyInputError("padding too wide", text)
     rows = image if width >= height else image.swapaxes(0, 1)
     cut = (rows[padding : side - padding, low + padding : high - padding] for low, high in pairwise(edges))
     return [np.ascontiguousarray(part if width >= height else part.swapaxes(0, 1)) for part in cut]
 
 
-class PairedPictures:
-    """The pictures of subject pairs as a source of images.
+class PanelImages:
+    """The panels of subject pairs as a source of images.
 
     Args:
         pairs: The files.
-        categories: As for `list_pictures`.
+        categories: As for `list_panels`.
 
     Attributes:
-        listed: All pictures.
+        listed: All panels.
         left_out: Number of rows that are left out, by reason.
         identity: What identifies the files, and these numbers.
 
     Raises:
-        FileNotFoundError, ValueError: As `list_pictures`.
+        FileNotFoundError, ValueError: As `list_panels`.
     """
 
     def __init__(self, pairs: SubjectPairs, categories: Sequence[str] | None):
         self._pairs = pairs
-        self.listed, self.left_out = list_pictures(pairs, categories)
+        self.listed, self.left_out = list_panels(pairs, categories)
         digests = {path.name: ParquetRows(path).digest() for path in find_parquet_files(pairs.files)}
         self.identity = {"pairs": {"files": digests, "left_out": dict(sorted(self.left_out.items()))}}
 
-    def pictures(self, places: Sequence[int]) -> Iterator[Picture]:
-        """Yields the pictures at some places, ascending; refused ones where their image cannot be read or split.
+    def images(self, positions: Sequence[int]) -> Iterator[SourceImage]:
+        """Yields the panels at some positions, ascending; refused ones where their image cannot be read or split.
 
         Raises:
             ValueError: If a file is damaged.
         """
-        chosen = [self.listed[place] for place in places]
+        chosen = [self.listed[position] for position in positions]
         for path, group in groupby(chosen, key=lambda each: each.path):
-            wanted: dict[int, list[ListedPicture]] = {}
+            wanted: dict[int, list[Panel]] = {}
             for each in group:
                 wanted.setdefault(each.row, []).append(each)
             for row, values in _open(path, self._pairs).rows([_IMAGE], list(wanted)):
                 yield from self._of_row(wanted[row], values[_IMAGE])
 
-    def _of_row(self, listed: Sequence[ListedPicture], value: Any) -> Iterator[Picture]:
+    def _of_row(self, listed: Sequence[Panel], value: Any) -> Iterator[SourceImage]:
         name = f"image of row {listed[0].row} of {listed[0].path}"
         parts, fault = None, ""
         try:
             image = decode_image(np.frombuffer(image_file(value, name), np.uint8), name, 3)
-            parts = split_pictures(image, self._pairs.pictures, self._pairs.padding)
+            parts = split_panels(image, self._pairs.pictures, self._pairs.padding)
         except ValueError as error:
             fault = str(error)
         for each in listed:
             origin = {"source": each.source, "scene": each.prompt.text, "licence": self._pairs.licence}
             if parts is None:
-                yield Picture(None, {**origin, "fault": fault}, UNREADABLE)
+                yield SourceImage(None, {**origin, "fault": fault}, UNREADABLE)
             else:
-                yield Picture(parts[each.part], origin)
+                yield SourceImage(parts[each.part], origin)

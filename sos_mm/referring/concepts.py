@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from sos_mm.checks import require
@@ -50,6 +50,8 @@ class Concepts:
         self.concept = lru_cache(maxsize=2**14)(self._concept)
         self.all_concepts = lru_cache(maxsize=64)(self._all_concepts)
         self.confusable = lru_cache(maxsize=2**12)(self._confusable)
+        self.answers = lru_cache(maxsize=2**12)(partial(Answers, self))
+        self.broader_terms = lru_cache(maxsize=2**14)(self._broader_terms)
 
     def _concept(self, category: str) -> str:
         """Returns the concept of a category name: ``"cell phone"`` for ``"Cellular_telephone"``."""
@@ -65,6 +67,10 @@ class Concepts:
     def _confusable(self, concept: str, terms: frozenset[str]) -> frozenset[str]:
         """Returns the terms that an object of a concept has or may have."""
         return frozenset(term for term in terms if self.is_among(concept, term, terms) is not False)
+
+    def _broader_terms(self, concept: str) -> tuple[str, ...]:
+        """Returns all broader terms of a concept, sorted, then 'object'."""
+        return (*sorted(self.ancestors(concept)), OBJECT)
 
     def is_among(self, concept: str, term: str, vocabulary: frozenset[str]) -> bool | None:
         """Returns as `is_a`, for annotators who chose from a complete vocabulary.
@@ -121,6 +127,18 @@ class Concepts:
         if any(frozenset((name, other)) in self._similar for name in (one, *self.ancestors(one))):
             return True
         return bool({*one.split()} & {*other.split()})
+
+
+class Answers(dict):
+    """Answers of `Concepts.is_among` for one term by concept, each found at its first use."""
+
+    def __init__(self, concepts: Concepts, term: str, vocabulary: frozenset[str]):
+        super().__init__()
+        self._find = lambda concept: concepts.is_among(concept, term, vocabulary)
+
+    def __missing__(self, concept: str) -> bool | None:
+        answer = self[concept] = self._find(concept)
+        return answer
 
 
 @cache

@@ -49,7 +49,7 @@ class Draws:
     def shuffled(self, items: Sequence[T]) -> list[T]:
         """Returns a new list of the items in random order."""
         if len(items) <= _FEW:
-            return [items[place] for place in self.one(_ORDERS[len(items)])]
+            return [items[position] for position in self.one(_ORDERS[len(items)])]
         items = list(items)
         for last in range(len(items) - 1, 0, -1):
             if not self._numbers:

@@ -9,32 +9,23 @@ one anywhere in the image for objects that the annotations do not cover. It is n
 phantom is never a target, and an expression that may mean one is undecidable.
 """
 
+import math
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.claims import claims
 from sos_mm.referring.concepts import OBJECT, Concepts, concepts
-from sos_mm.referring.geometry import CONTACTS, POSITIONS, SIDES, Geometry, bits, flags
+from sos_mm.referring.geometry import CONTACTS, POSITIONS, SIDES, Geometry, bits
+from sos_mm.referring.measured_colors import measured_colors
 from sos_mm.referring.thresholds import Thresholds
-from sos_mm.segments.colors import COLOR_NAMES, color_indices
+from sos_mm.segments.colors import COLOR_NAMES
 
-# Number of pixels of an object's window, approximately, on which colours are measured; of a sparse mask's own pixels.
-_SAMPLE = 800
 _THRESHOLDS = Thresholds()
-# Colours that people confuse, or that shade and light turn into each other.
-_NEAR_COLORS = {
-    "red": "orange pink brown purple", "orange": "red yellow brown", "yellow": "orange green brown",
-    "green": "yellow cyan", "cyan": "green blue", "blue": "cyan purple", "purple": "blue pink red",
-    "pink": "red purple", "brown": "orange red yellow black", "black": "grey brown", "grey": "black white",
-    "white": "grey",
-}  # fmt: skip
-_BLACK, _GREY = COLOR_NAMES.index("black"), COLOR_NAMES.index("grey")
-_NEAR = np.array([[other in _NEAR_COLORS[name].split() for other in COLOR_NAMES] for name in COLOR_NAMES], float).T
+_COLORS = {name: place for place, name in enumerate(COLOR_NAMES)}
 
 
 class Fact(NamedTuple):
@@ -75,6 +66,8 @@ class Facts:
     Attributes:
         image: The image.
         number: Number of instances.
+        claims: For each instance, the colours and the other attributes that the source's words state about it.
+        categories: For each instance, the concept of its category.
         real: Bit set of all instances.
         everything: Bit set of all instances and phantoms.
         vocabulary: Concepts of the image's instances and of its completely annotated categories.
@@ -84,10 +77,13 @@ class Facts:
         self.image, self.thresholds = image, thresholds or _THRESHOLDS
         self.concepts = known or concepts()
         self.number = len(image.instances)
+        self.claims = list(map(claims, image.instances))
         self.categories = [self.concepts.concept(each.category) for each in image.instances]
         self._regions = [self.concepts.concept(each.category) for each in image.ignored]
         self._complete = self.concepts.all_concepts(image.complete)
-        self.vocabulary = self._complete.union(self.categories)
+        # The same set for all images of a data set, if possible: what is cached by it is found fast.
+        all_listed = self._complete.issuperset(self.categories)
+        self.vocabulary = self._complete if all_listed else self._complete.union(self.categories)
         self._kinds: dict[str, int] = {}
         for index, category in enumerate(self.categories):
             self._kinds[category] = self._kinds.get(category, 0) | 1 << index
@@ -95,13 +91,14 @@ class Facts:
         self.real, self.everything = (1 << self.number) - 1, (1 << self.size) - 1
         self._heads: dict[Any, Fact] = {}
         self._attributes: dict[Any, Fact] = {}
-        self._sizes: dict[Any, Fact] = {}
+        self._sizes: dict[Fact, dict[str, Fact]] = {}
         self._relations: dict[str, list[Fact]] = {}
         self._among: dict[tuple[str, Fact, int], Fact] = {}
         self._contacts: dict[tuple[str, int], Fact] = {}
         self._shared: dict[tuple[str, int], int] = {}
         self._orders: dict[str, Order] = {}
-        self._nearer: dict[tuple[str, int], Order] = {}
+        self._nearer: dict[int, dict[str, Order]] = {}
+        self._between: dict[tuple[int, int], Fact] = {}
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -126,22 +123,17 @@ class Facts:
         """Finds the objects of a concept."""
         if term not in self._heads:
             sure = may = 0
+            answers = self.concepts.answers(term, self.vocabulary)
             for category, members in self._kinds.items():
-                # Of most pairs of names it is known, and looked up fast.
-                answer = self.concepts.is_a(category, term)
-                if answer is None:
-                    answer = self._is_a(category, term)
+                answer = answers[category]
                 if answer is not False:
                     may |= members
                     sure |= members if answer else 0
             for index, category in enumerate(self._regions, self.number):
-                may |= (not category or self._is_a(category, term) is not False) << index
+                may |= (not category or answers[category] is not False) << index
             may |= (not self.is_complete(term)) << (self.size - 1)
             self._heads[term] = Fact(sure, may)
         return self._heads[term]
-
-    def _is_a(self, category: str, term: str) -> bool | None:
-        return self.concepts.is_among(category, term, self.vocabulary)
 
     def attribute(self, kind: str, value: str) -> Fact:
         """Finds the objects with an attribute that does not depend on other objects: of kind 'color' or 'word'."""
@@ -154,8 +146,7 @@ class Facts:
         """Finds the objects with an attribute word; only an object with an opposite word surely lacks it."""
         sure, may = 0, self.everything
         opposites = self.concepts.exclusive.get(word, frozenset())
-        for index, instance in enumerate(self.image.instances):
-            said = claims(instance)[1]
+        for index, (_, said) in enumerate(self.claims):
             if said & opposites:
                 may &= ~(1 << index)
             elif word in said:
@@ -163,108 +154,54 @@ class Facts:
         return Fact(sure, may)
 
     def _color(self, name: str) -> Fact:
-        index = COLOR_NAMES.index(name)
+        index = _COLORS[name]
         phantoms = self.everything & ~self.real
         sure, may = self._colors
         return Fact(sure[index], may[index] | phantoms)
 
     @cached_property
-    def color_shares(self) -> tuple[np.ndarray, np.ndarray]:
-        """Share of each instance's pixels that have each of `COLOR_NAMES`, and share that clearly have it.
-
-        Returns:
-            Two (N, 12) float arrays, NaN if no colour was measured.
-        """
-        colors = len(COLOR_NAMES)
-        shares, clear = np.full((2, self.number, colors), np.nan)
-        samples = self._samples()
-        if samples:
-            pixels = np.concatenate([*samples.values()]).view(np.uint8).reshape(-1, 3)
-            names = color_indices(pixels)
-            clearly = self._are_clear(pixels, names)
-            number = [len(each) for each in samples.values()]
-            # One histogram for each sample, all at once: of unclear pixels by colour, then of clear ones.
-            slots = names + colors * clearly + np.repeat(np.arange(0, len(samples) * 2 * colors, 2 * colors), number)
-            counts = np.bincount(slots, minlength=len(samples) * 2 * colors).reshape(-1, 2, colors)
-            found, total = list(samples), np.array(number)[:, None]
-            shares[found], clear[found] = counts.sum(axis=1) / total, counts[:, 1] / total
-        return shares, clear
-
-    def _are_clear(self, pixels: np.ndarray, names: np.ndarray) -> np.ndarray:
-        """Returns (n,) bool: whether a pixel shows its colour in any light; a white wall at dusk looks bluish."""
-        red, green, blue = (each[0] for each in cv2.split(pixels[None]))
-        value = np.maximum(np.maximum(red, green), blue)
-        spread = value - np.minimum(np.minimum(red, green), blue)
-        strong = spread * np.int32(255) >= value * np.int32(self.thresholds.clear_saturation)
-        return np.where(names < _BLACK, strong & (value >= self.thresholds.clear_value), names != _GREY)
-
-    def _samples(self) -> dict[int, np.ndarray]:
-        """Samples pixels of each instance that has a mask and enough pixels, as (n,) of three bytes each, by index."""
-        if self.image.image is None:
-            return {}
-        # A pixel as one element is selected several times as fast as along an axis of three.
-        image, found = np.ascontiguousarray(self.image.image).view("V3")[..., 0], {}
-        for index, instance in enumerate(self.image.instances):
-            if instance.mask is not None:
-                (x, y), (height, width) = instance.offset, instance.mask.shape
-                pixels = _sample(image[y : y + height, x : x + width], instance.mask)
-                if len(pixels) >= self.thresholds.color_pixels:
-                    found[index] = pixels
-        return found
-
-    @cached_property
     def _colors(self) -> tuple[list[int], list[int]]:
         """For each colour, the bit sets of the instances that surely have it, and that may have it."""
-        limits, (shares, clear) = self.thresholds, self.color_shares
-        measured = shares == shares
-        shares, clear = np.where(measured, shares, 0), np.where(measured, clear, 0)
-        claimed = np.zeros(shares.shape, bool)
-        for index, instance in enumerate(self.image.instances):
-            for name in claims(instance)[0]:
-                claimed[index, COLOR_NAMES.index(name)] = True
-        near_shares, near_claimed = shares @ _NEAR, claimed @ _NEAR > 0
-        said = claimed.any(axis=1, keepdims=True)
-        sure = measured & (clear >= limits.color) & ~said | measured & (shares >= limits.color) & claimed
-        # An object described as "blue and yellow" has neither colour surely, unless one covers most of it.
-        alone = claimed & (claimed.sum(axis=1, keepdims=True) == 1)
-        sure |= measured & (shares >= limits.claimed_color) & alone
-        sure |= ~measured & claimed
-        absent = measured & (shares <= limits.no_color) & (shares + near_shares <= limits.no_near_color) & ~claimed
-        # Where pixels confirm the only claimed colour, those of other colours need not be few, only fewer.
-        confirmed = (shares * (sure & measured & alone)).sum(axis=1, keepdims=True)
-        other = measured & ~claimed & ~near_claimed
-        absent |= other & (shares <= limits.no_color) & (shares + near_shares < confirmed)
-        absent |= ~measured & said & ~claimed & ~near_claimed
+        sure, may = measured_colors(self.image, [colors for colors, _ in self.claims], self.thresholds)
         # A person is not described by the colours of the pixels.
-        people = as_bits([i for i, each in enumerate(self.categories) if self.concepts.is_a(each, "person") is True])
-        return [each & ~people for each in bits(sure.T)], [each | people for each in bits(~absent.T)]
+        return [each & ~self.people for each in sure], [each | self.people for each in may]
+
+    @cached_property
+    def people(self) -> int:
+        """Bit set of the instances that surely are people."""
+        return self.head("person").sure
 
     def colors_of(self, index: int) -> list[str]:
         """Lists the colours that an instance surely has."""
-        sure, _ = self._colors
-        return [name for name, members in zip(COLOR_NAMES, sure, strict=True) if members >> index & 1]
+        return self._colors_by_instance[index]
+
+    @cached_property
+    def _colors_by_instance(self) -> list[list[str]]:
+        found: list[list[str]] = [[] for _ in range(self.number)]
+        for name, members in zip(COLOR_NAMES, self._colors[0], strict=True):
+            for index in indices(members):
+                found[index].append(name)
+        return found
 
     def size_of(self, value: str, among: Fact) -> Fact:
         """Finds the objects that are 'large' or 'small' in comparison with the others in ``among``."""
-        key = value, among
-        if key not in self._sizes:
-            self._sizes[key] = self._size(value, among)
-        return self._sizes[key]
+        if among not in self._sizes:
+            self._sizes[among] = self._find_sizes(among)
+        return self._sizes[among][value]
 
-    def _size(self, value: str, among: Fact) -> Fact:
-        low, high = self.geometry.log_areas
-        inside = np.flatnonzero(flags(among.sure, self.size))
+    def _find_sizes(self, among: Fact) -> dict[str, Fact]:
+        inside = list(indices(among.sure))
         if among.may != among.sure or len(inside) < 2:
-            return Fact(0, self.everything)
-        limits = self.thresholds
-        low, high = low[inside], high[inside]
+            return dict.fromkeys(("large", "small"), Fact(0, self.everything))
+        low, high = (each[inside] for each in self.geometry.log_areas)
         other_low, other_high = ((each.sum() - each) / (len(inside) - 1) for each in (low, high))
-        if value == "large":
-            sure, maybe = low - other_high >= np.log(limits.much_larger), high - other_low > np.log(limits.not_larger)
-        else:
-            sure, maybe = other_low - high >= np.log(limits.much_larger), other_high - low > np.log(limits.not_larger)
-        chosen = [sum(1 << int(index) for index in inside[each]) for each in (sure, maybe)]
-        return Fact(chosen[0], chosen[1])
+        # Logarithms of ratios to the geometric mean of the others: at least, and at most.
+        larger, maybe_larger = low - other_high, high - other_low
+        sure, maybe = math.log(self.thresholds.much_larger), math.log(self.thresholds.not_larger)
+        found = np.zeros((4, self.size), bool)
+        found[:, inside] = larger >= sure, maybe_larger > maybe, -maybe_larger >= sure, -larger > maybe
+        large, maybe_large, small, maybe_small = bits(found)
+        return {"large": Fact(large, maybe_large), "small": Fact(small, maybe_small)}
 
     def position(self, name: str) -> Fact:
         """Finds the objects at a position of the image: 'left', 'right', 'top', 'bottom' or 'middle'."""
@@ -305,13 +242,15 @@ class Facts:
                 if any(not others & ~order.after[index] for order in orders):
                     elsewhere |= 1 << index
             return elsewhere
-        before = self.order(name).before
+        before, phantoms = self.order(name).before, ~self.real
         for index in indices(kind.may):
             own = 1 << index
-            behind = kind.may & ~before[index] & ~own
-            enough = behind.bit_count() >= number or (behind | own) & ~self.real
-            if before[index] & kind.sure or not enough:
+            if before[index] & kind.sure:
                 elsewhere |= own
+            else:
+                behind = kind.may & ~before[index] & ~own
+                if behind.bit_count() < number and not (behind | own) & phantoms:
+                    elsewhere |= own
         return elsewhere
 
     def relation(self, name: str, to: int) -> Fact:
@@ -334,8 +273,9 @@ class Facts:
         key = name, objects
         if key not in self._shared:
             once = twice = 0
+            facts = self.relations(name)
             for index in indices(objects):
-                may = self.relations(name)[index].may
+                may = facts[index].may
                 twice |= once & may
                 once |= may
             self._shared[key] = twice
@@ -343,7 +283,11 @@ class Facts:
 
     def between(self, one: int, other: int) -> Fact:
         """Finds the objects between two others."""
-        return Fact(*map(_one_set, self.geometry.between(one, other)))
+        key = one, other
+        if key not in self._between:
+            sure = self.geometry.surely_between(one, other)
+            self._between[key] = Fact(sure, sure | self.geometry.maybe_between(one, other))
+        return self._between[key]
 
     def order(self, by: str) -> Order:
         """Orders the objects from a side, by size or by depth; see `sos_mm.referring.geometry.RANKS`."""
@@ -353,27 +297,11 @@ class Facts:
 
     def nearer(self, by: str, landmark: int) -> Order:
         """Orders the objects by their distance from a landmark, from 'near' or from 'far'."""
-        key = by, landmark
-        if key not in self._nearer:
+        if landmark not in self._nearer:
             sure = self.geometry.nearer(landmark)
-            sure = sure if by == "near" else sure.T
-            self._nearer[key] = Order(bits(sure.T), bits(sure))
-        return self._nearer[key]
-
-
-def _sample(window: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Samples the elements of a window under a mask on a grid of about `_SAMPLE` points, or of pixels of the mask."""
-    step = max(int((mask.size / _SAMPLE) ** 0.5), 1)
-    found = window[::step, ::step][mask[::step, ::step]]
-    if len(found) < _SAMPLE / 2 and step > 1:
-        # A sparse mask, such as a bench's, needs a finer grid.
-        step = max(int((np.count_nonzero(mask) / _SAMPLE) ** 0.5), 1)
-        found = window[::step, ::step][mask[::step, ::step]]
-    return found
-
-
-def _one_set(array: np.ndarray) -> int:
-    return bits(array[None])[0]
+            before, after = bits(sure.T), bits(sure)
+            self._nearer[landmark] = {"near": Order(before, after), "far": Order(after, before)}
+        return self._nearer[landmark][by]
 
 
 @lru_cache(maxsize=2**15)

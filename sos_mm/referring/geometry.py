@@ -51,19 +51,22 @@ class Geometry:
     def positions(self) -> list[tuple[int, int]]:
         """Returns for each of `POSITIONS` two bit sets: the objects surely at that position, and perhaps."""
         (low, high), length, limits = self._centers, self._length, self.limits
-        # For each of `SIDES`, distances from it: of the centre, at least and at most, and of the box's far edge.
-        nearest = np.stack([low, length - high], axis=1)
-        farthest = np.stack([high, length - low], axis=1)
-        reach = np.stack([self._end, length - self._start], axis=1)
-        size = length[:, None]
+        # (2 axes, 2 sides, M) distances from a side: of the centre, at least and at most, and of the box's far edge.
+        nearest, farthest, reach = (
+            np.array([one, length - other]).swapaxes(0, 1)
+            for one, other in ((low, high), (high, low), (self._end, self._start))
+        )
+        size, number = length[:, None], len(SIDES)
+        found = np.empty((2, len(POSITIONS), len(self.boxes)), bool)
         sure = (farthest <= limits.side * size) & (reach <= limits.side_reach * size)
-        may = nearest < limits.not_side * size
+        found[0, :number] = sure.reshape(number, -1)
+        found[1, :number] = (nearest < limits.not_side * size).reshape(number, -1)
         # Distances from the image's centre.
         low, high = low / length - 0.5, high / length - 0.5
-        middle = np.maximum(abs(low), abs(high)) <= limits.middle
-        maybe_middle = (low <= limits.not_middle) & (high >= -limits.not_middle)
-        found = bits(np.concatenate([*sure, [middle[0] & middle[1]], *may, [maybe_middle[0] & maybe_middle[1]]]))
-        return list(zip(found[: len(POSITIONS)], found[len(POSITIONS) :], strict=True))
+        found[0, number] = (np.maximum(abs(low), abs(high)) <= limits.middle).all(axis=0)
+        found[1, number] = ((low <= limits.not_middle) & (high >= -limits.not_middle)).all(axis=0)
+        sure, may = found
+        return list(zip(bits(sure), bits(may), strict=True))
 
     def relation(self, name: str, to: int) -> tuple[int, int]:
         """Returns two bit sets: the objects for which a relation to object ``to`` surely holds, and perhaps."""
@@ -86,15 +89,8 @@ class Geometry:
                 sure, may = (bits(each) for each in self._next_to())
                 self._relations[name] = sure, may
             else:
-                self._relations.update(self._find_directions())
+                self._relations.update(self._along_axes[0])
         return self._relations[name]
-
-    def _find_directions(self) -> dict[str, tuple[list[int], list[int]]]:
-        # (2 of sure and may, 2 axes, 2 of toward the end and toward the start, M, M)
-        both = np.stack(self._toward_start)
-        found = bits(np.stack([both.swapaxes(-1, -2), both], axis=2).reshape(-1, len(self.boxes)))
-        rows = [found[start : start + len(self.boxes)] for start in range(0, len(found), len(self.boxes))]
-        return {name: (rows[place], rows[place + len(DIRECTIONS)]) for place, name in enumerate(DIRECTIONS)}
 
     def nearly_touching(self, to: int) -> int:
         """Returns the bit set of the objects whose boxes are so close that their masks may touch object ``to``'s."""
@@ -105,41 +101,37 @@ class Geometry:
         return bits(self._gaps < self.limits.apart)
 
     @cached_property
-    def _toward_start(self) -> tuple[np.ndarray, np.ndarray]:
-        """Two (2, M, M) arrays: whether i is surely, and perhaps, left of j (first axis 0) or above j (1)."""
-        low, high = self._centers
+    def _along_axes(self) -> tuple[dict[str, tuple[list[int], list[int]]], dict[str, tuple[list[int], list[int]]]]:
+        """Results of `relations` for each of `DIRECTIONS`, and of `orders` for each of `SIDES`."""
+        # Below, element [axis, i, j] is about object i with respect to j. How far i's centre is at least ahead of j's,
+        # toward the image's left (axis 0) or top (1), and how far its box is.
+        (low, high), boxes_ahead = self._centers, self._boxes_ahead
         ahead = low[:, None] - high[:, :, None]
-        aside = np.maximum(high[:, :, None] - low[:, None], high[:, None] - low[:, :, None])[::-1]
+        behind = ahead.swapaxes(-1, -2)
+        aside = -np.minimum(ahead, behind)[::-1]
         extent = np.where(self.real, self._end - self._start, 0.0)
         allowed = self.limits.beyond * np.minimum(extent[:, :, None], extent[:, None])
-        sure = (ahead > 0) & (aside <= ahead) & (self._end[:, :, None] - self._start[:, None] <= allowed)
-        may = low[:, :, None] - high[:, None] < self.limits.contrary * self._length[:, None]
-        return sure, may
+        surely = (ahead > 0) & (aside <= ahead) & (-boxes_ahead <= allowed)
+        maybe = behind < self.limits.contrary * self._length[:, None]
+        start_high, end_low = np.where(self.real, self._start, self._end), np.where(self.real, self._end, self._start)
+        first = ahead >= self.limits.order * self._length[:, None]
+        first &= (start_high[:, :, None] <= self._start[:, None]) & (self._end[:, :, None] <= end_low[:, None])
+        both = np.array([surely, maybe, first])
+        found = bits(np.array([both, both.swapaxes(-1, -2)]).reshape(-1, len(self.boxes)))
+        rows = [found[start : start + len(self.boxes)] for start in range(0, len(found), len(self.boxes))]
+        of_left, of_top, may_left, may_top, after_left, after_top = rows[:6]
+        left, top, maybe_left, maybe_top, before_left, before_top = rows[6:]
+        directions = (left, maybe_left), (of_left, may_left), (top, maybe_top), (of_top, may_top)
+        x, y = (before_left, after_left), (before_top, after_top)
+        orders = x, x[::-1], y, y[::-1]
+        return dict(zip(DIRECTIONS, directions, strict=True)), dict(zip(SIDES, orders, strict=True))
 
     def orders(self, by: str) -> tuple[list[int], list[int]]:
         """Returns for each object two bit sets: what surely precedes it in an order, and what follows; see `RANKS`."""
         if by in SIDES:
-            return self._side_orders[by]
+            return self._along_axes[1][by]
         first, last = self._size_order if by in ("large", "small") else self._depth_order
         return (first, last) if by in ("large", "front") else (last, first)
-
-    @cached_property
-    def _side_orders(self) -> dict[str, tuple[list[int], list[int]]]:
-        low, high = self._centers
-        start_high, end_low = np.where(self.real, self._start, self._end), np.where(self.real, self._end, self._start)
-        first = low[:, None] - high[:, :, None] >= self.limits.order * self._length[:, None]
-        first &= (start_high[:, :, None] <= self._start[:, None]) & (self._end[:, :, None] <= end_low[:, None])
-        found, number = (
-            bits(np.concatenate([first.swapaxes(-1, -2), first], axis=1).reshape(-1, len(self.boxes))),
-            len(self.boxes),
-        )
-        left, after_left, top, after_top = (found[place : place + number] for place in range(0, 4 * number, number))
-        return {
-            "left": (left, after_left),
-            "right": (after_left, left),
-            "top": (top, after_top),
-            "bottom": (after_top, top),
-        }
 
     @cached_property
     def _size_order(self) -> tuple[list[int], list[int]]:
@@ -176,8 +168,13 @@ class Geometry:
     @cached_property
     def _gaps(self) -> np.ndarray:
         """(M, M) least distance of boxes in pixels."""
-        ahead = self._start[:, None] - self._end[:, :, None]
+        ahead = self._boxes_ahead
         return np.hypot(*np.maximum(np.maximum(ahead, ahead.swapaxes(-1, -2)), 0.0))
+
+    @cached_property
+    def _boxes_ahead(self) -> np.ndarray:
+        """(2, M, M) distance in pixels from the end of box i to the start of box j, along x and y."""
+        return self._start[:, None] - self._end[:, :, None]
 
     @cached_property
     def _shared(self) -> np.ndarray:
@@ -270,11 +267,16 @@ class Geometry:
         may[to] = False
         return sure, may | sure
 
-    def between(self, one: int, other: int) -> tuple[np.ndarray, np.ndarray]:
-        """Computes two (M,) arrays: whether an object is surely, and perhaps, between two others."""
-        sure = np.zeros(len(self.boxes), bool)
-        for toward in self._toward_start[0]:
-            sure |= (toward[one] & toward[:, other]) | (toward[other] & toward[:, one])
+    def surely_between(self, one: int, other: int) -> int:
+        """Returns the bit set of the objects that surely are between two others."""
+        found = 0
+        for opposites in (DIRECTIONS[:2], DIRECTIONS[2:]):
+            before, after = (self.relations(name)[0] for name in opposites)
+            found |= (before[one] & after[other]) | (before[other] & after[one])
+        return found & ~(1 << one | 1 << other)
+
+    def maybe_between(self, one: int, other: int) -> int:
+        """Returns the bit set of the objects that may be between two others by their centres."""
         may = np.ones(len(self.boxes), bool)
         if self.real[one] and self.real[other]:
             centers = (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
@@ -284,8 +286,8 @@ class Geometry:
             along = offset @ line / length**2
             aside = abs(offset[:, 0] * line[1] - offset[:, 1] * line[0]) / length
             may = (along > -0.05) & (along < 1.05) & (aside < length) | ~self.real
-        sure[[one, other]] = may[[one, other]] = False
-        return sure, may | sure
+        may[[one, other]] = False
+        return bits(may[None])[0]
 
     def nearer(self, landmark: int) -> np.ndarray:
         """Computes (M, M) whether i is surely nearer to a landmark than k, by the gap of boxes and by centres."""
@@ -354,10 +356,3 @@ def bits(rows: np.ndarray) -> list[int]:
         return np.ascontiguousarray(packed).view(f"<u{width}").ravel().tolist()
     data = packed.tobytes()
     return [int.from_bytes(data[start : start + width], "little") for start in range(0, len(data), width)]
-
-
-def flags(number: int, size: int) -> np.ndarray:
-    """Converts a bit set to a (size,) bool array."""
-    return np.unpackbits(np.frombuffer(number.to_bytes(-(-size // 8), "little"), np.uint8), bitorder="little")[
-        :size
-    ].astype(bool)

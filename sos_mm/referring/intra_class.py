@@ -36,13 +36,13 @@ def intra_class_samples(image: AnnotatedImage, line: Record, most: int | None = 
     for each in line["expressions"]:
         if len(each["targets"]) != 1 or each.get("plural"):
             continue
-        place = each["targets"][0]
-        target = image.instances[place]
+        position = each["targets"][0]
+        target = image.instances[position]
         doubtful = crowds & {target.category, ""} or not image.complete & {target.category, OBJECT}
-        if doubtful or not _is_seen(target, image) or len(_others(image, place)) == 0:
+        if doubtful or not _is_seen(target, image) or len(_others(image, position)) == 0:
             continue
-        by_turn.append((uses.get(place, 0), each))
-        uses[place] = uses.get(place, 0) + 1
+        by_turn.append((uses.get(position, 0), each))
+        uses[position] = uses.get(position, 0) + 1
     by_turn.sort(key=lambda pair: pair[0])
     size = {"file_name": line["file_name"], "height": line["height"], "width": line["width"]}
     for _, each in by_turn[:most]:
@@ -52,9 +52,9 @@ def intra_class_samples(image: AnnotatedImage, line: Record, most: int | None = 
         yield Expression(each["id"], each["text"], size, line.get("image_id"), "refcoco", [target], distractors)
 
 
-def _others(image: AnnotatedImage, place: int) -> list[Instance]:
-    category = image.instances[place].category
-    return [each for other, each in enumerate(image.instances) if other != place and each.category == category]
+def _others(image: AnnotatedImage, position: int) -> list[Instance]:
+    category = image.instances[position].category
+    return [each for other, each in enumerate(image.instances) if other != position and each.category == category]
 
 
 def _is_seen(instance: Instance, image: AnnotatedImage) -> bool:

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,6 +62,8 @@ class Language:
         self._undeclined = frozenset(self.words["undeclined"])
         self._nouns: dict[str, tuple[Noun, ...]] = {}
         self._noun_kinds: dict[str, str] = {}
+        self.the = lru_cache(maxsize=2**12)(self._the)
+        self.adjective = lru_cache(maxsize=2**14)(self._adjective)
         # By sorted names, the phrases for a position.
         self.positions = {tuple(sorted(name.split())): entry["say"] for name, entry in self.words["positions"].items()}
         self.numbers = {number: word for word, number in reversed(self.words["numbers"].items())}
@@ -122,11 +124,11 @@ class Language:
                 return pattern.sub(new, noun, count=1)
         return ""
 
-    def the(self, case: str, noun: Noun, number: str) -> str:
+    def _the(self, case: str, noun: Noun, number: str) -> str:
         """Returns the definite article of a noun, empty if there is none."""
         return self._by_form(self.words["the"], case, noun, number)
 
-    def adjective(self, stem: str, case: str, noun: Noun, number: str) -> str:
+    def _adjective(self, stem: str, case: str, noun: Noun, number: str) -> str:
         """Declines an adjective as after the definite article."""
         if stem in self._undeclined:
             return stem
@@ -208,7 +210,7 @@ class Language:
         return {stem + (end[1:] if end and stem.endswith(end[0]) else end) for end in endings}
 
 
-def trie(lexicon: dict[tuple[str, ...], list]) -> dict[str, Any]:
+def trie(lexicon: Mapping[tuple[str, ...], Sequence]) -> dict[str, Any]:
     """Arranges a lexicon as a tree: a node maps the next token to a node, and '' to the entries of its own phrase."""
     root: dict[str, Any] = {}
     for phrase, entries in lexicon.items():

@@ -6,8 +6,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sos_mm.formats.json_reader import is_json_lines, read_text
-from sos_mm.formats.mdetr import Expression, read_mdetr, read_refs
+from sos_mm.formats.mdetr import Expression, read_mdetr
 from sos_mm.formats.referring import read_expression_lines
+from sos_mm.formats.refs import read_refs
 from sos_mm.metrics.grounding import box_ious
 from sos_mm.referring.annotated_image import AnnotatedImage
 
@@ -59,8 +60,8 @@ def read_claims(path: str | Path, instances: str | Path | None = None, split: st
         yield from map(_claim_by_ids, read_refs(path, instances, split))
     elif is_json_lines(text) or '"expressions"' in text[:4096]:
         for name, line in read_expression_lines(path):
-            for place, each in enumerate(line["expressions"]):
-                yield _claim_of_line(line, each, f"{name} expression {place}")
+            for position, each in enumerate(line["expressions"]):
+                yield _claim_of_line(line, each, f"{name} expression {position}")
     else:
         yield from map(_claim_by_boxes, read_mdetr(path))
 
@@ -120,13 +121,13 @@ def targets_of(claim: Claim, image: AnnotatedImage) -> tuple[int, ...] | None:
     Ids take precedence over boxes, and boxes over indices, which depend on how the data set was read.
     """
     if claim.ids is not None:
-        places = {each.id: place for place, each in enumerate(image.instances)}
-        found = [places.get(id) for id in claim.ids]
+        positions = {each.id: position for position, each in enumerate(image.instances)}
+        found = [positions.get(id) for id in claim.ids]
     elif claim.boxes is not None:
         found = _by_boxes(claim.boxes, image)
     else:
-        found = [place if 0 <= place < len(image.instances) else None for place in claim.positions or ()]
-    known = {place for place in found if place is not None}
+        found = [position if 0 <= position < len(image.instances) else None for position in claim.positions or ()]
+    known = {position for position in found if position is not None}
     return None if None in found else tuple(sorted(known))
 
 
@@ -137,4 +138,4 @@ def _by_boxes(boxes: Sequence[Sequence[float]], image: AnnotatedImage) -> list[i
         return [None] * len(boxes)
     overlaps = box_ious(boxes, [each.box for each in image.instances])
     best = overlaps.argmax(axis=1)
-    return [int(place) if row[place] >= LEAST_IOU else None for place, row in zip(best, overlaps, strict=True)]
+    return [int(position) if row[position] >= LEAST_IOU else None for position, row in zip(best, overlaps, strict=True)]

@@ -218,9 +218,9 @@ def kind_of(meaning: Phrase) -> str:
 
     Size and order by size are attributes; depth is spatial.
     """
-    by_size = meaning.get("rank", {}).get("by") in ("large", "small")
-    attribute = bool(meaning.get("attributes")) or by_size
-    spatial = bool(meaning.get("positions") or meaning.get("relations") or ("rank" in meaning and not by_size))
-    return {(False, False): "category", (True, False): "attribute", (False, True): "spatial"}.get(
-        (attribute, spatial), "mixed"
-    )
+    by_size = "rank" in meaning and meaning["rank"]["by"] in ("large", "small")
+    attribute = by_size or "attributes" in meaning
+    spatial = "positions" in meaning or "relations" in meaning or ("rank" in meaning and not by_size)
+    if attribute:
+        return "mixed" if spatial else "attribute"
+    return "spatial" if spatial else "category"

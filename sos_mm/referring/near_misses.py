@@ -30,6 +30,8 @@ class NearMisses:
 
     def __init__(self, facts: Facts, language: Language, draws: Draws):
         self._facts, self._language, self._draws = facts, language, draws
+        # By concept, the absent concepts that are similar.
+        self._alike: dict[str, list[str]] = {}
 
     def near(self, meaning: Phrase) -> tuple[Phrase, str] | None:
         """Changes one detail of a meaning; None if the drawn change is not possible.
@@ -57,8 +59,10 @@ class NearMisses:
 
     def _absent_like(self, concept: str, only_like: bool = False) -> str | None:
         """Draws a concept that is surely absent, preferably one similar to ``concept``; None if there is none."""
-        siblings = self._facts.concepts.siblings(concept)
-        alike = [each for each in self._absent if each in siblings]
+        if concept not in self._alike:
+            siblings = self._facts.concepts.siblings(concept)
+            self._alike[concept] = [each for each in self._absent if each in siblings]
+        alike = self._alike[concept]
         choices = alike if only_like or (alike and self._draws.below(3)) else self._absent
         return self._draws.one(choices) if choices else None
 
@@ -81,9 +85,9 @@ class NearMisses:
         return meaning, "object"
 
     def _other_attribute(self, meaning: Phrase) -> tuple[Phrase, str] | None:
-        changeable = [place for place, (kind, _) in enumerate(meaning["attributes"]) if kind != "size"]
-        place = self._draws.one(changeable)
-        kind, value = meaning["attributes"][place]
+        changeable = [index for index, (kind, _) in enumerate(meaning["attributes"]) if kind != "size"]
+        index = self._draws.one(changeable)
+        kind, value = meaning["attributes"][index]
         if kind == "color":
             choices = [each for each in COLOR_NAMES if each != value and each in self._language.words["colors"]]
         else:
@@ -91,7 +95,7 @@ class NearMisses:
             choices = sorted(each for each in opposites if self._language.attribute(each))
         if not choices:
             return None
-        meaning["attributes"][place] = [kind, self._draws.one(choices)]
+        meaning["attributes"][index] = [kind, self._draws.one(choices)]
         meaning["attributes"].sort()
         return meaning, "attribute"
 
@@ -99,10 +103,10 @@ class NearMisses:
         turnable = [each for each in meaning.get("relations", ()) if each["relation"] in _OPPOSITES]
         names = meaning.get("positions", [])
         if names and (not turnable or self._draws.below(2)):
-            place = self._draws.below(len(names))
-            if names[place] not in _OPPOSITES:
+            index = self._draws.below(len(names))
+            if names[index] not in _OPPOSITES:
                 return None
-            names[place] = _OPPOSITES[names[place]]
+            names[index] = _OPPOSITES[names[index]]
             names.sort()
         else:
             relation = self._draws.one(turnable)
@@ -137,26 +141,26 @@ def twins(meaning: Phrase, facts: Facts, draws: Draws) -> Iterator[tuple[Phrase,
 
 
 def _changes(meaning: Phrase, facts: Facts) -> Iterator[Phrase]:
-    for place, (kind, value) in enumerate(meaning.get("attributes", ())):
+    for index, (kind, value) in enumerate(meaning.get("attributes", ())):
         others = {"color": COLOR_NAMES, "size": ("large", "small")}.get(kind, facts.concepts.exclusive.get(value, ()))
         for other in sorted(set(others) - {value}):
             # Nothing is surely meant by an attribute that nothing surely has.
             if kind != "size" and not facts.attribute(kind, other).sure:
                 continue
             changed = copied(meaning)
-            changed["attributes"][place] = [kind, other]
+            changed["attributes"][index] = [kind, other]
             changed["attributes"].sort()
             yield changed
-    for place, name in enumerate(meaning.get("positions", ())):
+    for index, name in enumerate(meaning.get("positions", ())):
         if name in _OPPOSITES:
             changed = copied(meaning)
-            changed["positions"][place] = _OPPOSITES[name]
+            changed["positions"][index] = _OPPOSITES[name]
             changed["positions"].sort()
             yield changed
-    for place, relation in enumerate(meaning.get("relations", ())):
+    for index, relation in enumerate(meaning.get("relations", ())):
         if relation["relation"] in _OPPOSITES:
             changed = copied(meaning)
-            changed["relations"][place]["relation"] = _OPPOSITES[relation["relation"]]
+            changed["relations"][index]["relation"] = _OPPOSITES[relation["relation"]]
             yield changed
     if "rank" in meaning:
         yield {**copied(meaning), "rank": {**copied(meaning["rank"]), "by": _OTHER_ENDS[meaning["rank"]["by"]]}}

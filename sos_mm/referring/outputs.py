@@ -40,9 +40,9 @@ def image_line(
         ValueError: If there are more than a thousand expressions.
     """
     records = []
-    for place, each in enumerate(expressions):
+    for position, each in enumerate(expressions):
         meant = [image.instances[target] for target in each.targets]
-        record = {"id": expression_id(index, place), "text": each.text, "targets": list(each.targets)}
+        record = {"id": expression_id(index, position), "text": each.text, "targets": list(each.targets)}
         record |= {"ids": [instance.id for instance in meant]} if with_ids else {}
         record["boxes"] = [list(map(_plain, instance.box)) for instance in meant]
         record["category_ids"] = [category_ids.get(instance.category, 1) for instance in meant]
@@ -89,7 +89,7 @@ class CaptionWriter:
         """
         by_words = {clean_phrase(each["text"]).lower(): each for each in line["expressions"]}
         chosen = list(by_words.values())
-        chosen = [chosen[place] for place in rng.permutation(len(chosen)).tolist()]
+        chosen = [chosen[position] for position in rng.permutation(len(chosen)).tolist()]
         texts = [clean_phrase(each["text"]) for each in chosen]
         image = image_part(line["file_name"], (line["height"], line["width"]))
 
@@ -97,7 +97,7 @@ class CaptionWriter:
             return int(rng.integers(self._low, self._high + 1))
 
         for part in parts_by_tokens(texts, self._count, draw, self._high):
-            yield image | {"grounding": grounding_part([chosen[place] for place in part])}
+            yield image | {"grounding": grounding_part([chosen[position] for position in part])}
 
 
 def single_lines(line: Record) -> Iterator[Record]:

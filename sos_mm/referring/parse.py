@@ -3,12 +3,15 @@
 An ambiguous sentence gives all its readings. A sentence with any part that is not understood gives none.
 """
 
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, lru_cache
+from itertools import chain
 from typing import Any
 
 from sos_mm.referring.language import Language, language, tokens, trie
 from sos_mm.referring.meaning import Phrase
+from sos_mm.referring.templates import Lexicon, Slot, Template, abstracted, filled, slots_of
 
 # Longest sentence that is parsed, in tokens and in characters.
 _LONGEST = 60
@@ -40,17 +43,16 @@ class Parser:
     """
 
     def __init__(self, language: Language, categories: frozenset[str], attributes: frozenset[str]):
-        lexicon = language.lexicon
-        more: dict[tuple[str, ...], list[tuple[str, Any]]] = {}
-        for concept in sorted(categories):
-            if not language.has_noun(concept):
-                for form, tag, value in language.noun_entries(concept):
-                    more.setdefault(tokens(form), []).append((tag, value))
-        if language.words["unknown_nouns"]:
-            for word in sorted(attributes):
-                if not any(tag in ("word", "color", "size") for tag, _ in lexicon.get(tokens(word), ())):
-                    more.setdefault(tokens(word), []).append(("word", word))
-        self._tries = (language.trie, trie(more)) if more else (language.trie,)
+        more = {phrase: [*entries] for phrase, entries in _unlisted_nouns(language.name, categories).items()}
+        for word in sorted(attributes):
+            phrase = _unlisted_attribute(language.name, word)
+            if phrase:
+                more.setdefault(phrase, []).append(("word", word))
+        self._general, used = _listed_slots(language.name)
+        self._own: dict[str, Slot | None] = {word: slot for word, slot in slots_of(more).items() if word not in used}
+        rest = {phrase: tuple(entries) for phrase, entries in more.items() if phrase[0] not in self._own}
+        self._own.update((token, None) for phrase in rest for token in phrase)
+        self._parse = _template_parser(language.name, tuple(rest.items()))
 
     def readings(self, text: str) -> tuple[Phrase, ...]:
         """Returns all readings of a sentence as noun phrases; empty if it is not understood."""
@@ -59,22 +61,66 @@ class Parser:
         words = tokens(text)
         if not words or len(words) > _LONGEST:
             return ()
-        return _Sentence([*(self._matches(words, start) for start in range(len(words))), {}]).readings()
+        template, values = abstracted(words, self._own, self._general)
+        return tuple([filled(each, values) for each in self._parse(template)])
 
-    def _matches(self, words: tuple[str, ...], start: int) -> Matches:
-        """Finds the lexicon's phrases that start at a token index."""
-        found: Matches = {}
-        for root in self._tries:
-            node, end = root.get(words[start]), start
-            while node is not None:
-                end += 1
-                for tag, value in node.get("", ()):
-                    if tag in found:
-                        found[tag].append((end, value))
-                    else:
-                        found[tag] = [(end, value)]
-                node = node.get(words[end]) if end < len(words) else None
-        return found
+
+@cache
+def _listed_slots(language_name: str) -> tuple[dict[str, Slot], frozenset[str]]:
+    """Returns the slots of a language's lexicon, and all its tokens."""
+    lexicon = language(language_name).lexicon
+    return slots_of(lexicon), frozenset(chain.from_iterable(lexicon))
+
+
+@lru_cache(maxsize=64)
+def _unlisted_nouns(language_name: str, categories: frozenset[str]) -> Lexicon:
+    """Returns the lexicon of the categories that the language's file does not list."""
+    found, spoken = defaultdict(list), language(language_name)
+    for concept in sorted(categories):
+        if not spoken.has_noun(concept):
+            for form, tag, value in spoken.noun_entries(concept):
+                found[tokens(form)].append((tag, value))
+    found.pop((), None)
+    return found
+
+
+@lru_cache(maxsize=2**14)
+def _unlisted_attribute(language_name: str, word: str) -> tuple[str, ...]:
+    """Returns the tokens of an attribute that the language's file does not list; empty if it does."""
+    phrase, spoken = tokens(word), language(language_name)
+    listed = any(tag in ("word", "color", "size") for tag, _ in spoken.lexicon.get(phrase, ()))
+    return phrase if spoken.words["unknown_nouns"] and not listed else ()
+
+
+@lru_cache(maxsize=64)
+def _template_parser(
+    language_name: str, more: tuple[tuple[tuple[str, ...], tuple], ...]
+) -> Callable[[Template], tuple[Phrase, ...]]:
+    """Returns a function that parses templates with the lexicon of a language and with more; it caches."""
+    tries = (language(language_name).trie, trie({form: list(entries) for form, entries in more}))
+
+    def parse(template: Template) -> tuple[Phrase, ...]:
+        matches = [_matches(tries, template, start) for start in range(len(template))]
+        return _Sentence([*matches, {}]).readings()
+
+    return lru_cache(maxsize=2**14)(parse)
+
+
+def _matches(tries: Sequence[dict[str, Any]], template: Template, start: int) -> Matches:
+    """Finds the lexicon's phrases that start at a token index."""
+    first = template[start]
+    if isinstance(first, tuple):
+        tag, place, form = first
+        return {tag: [(start + 1, (place, *form) if form else place)]}
+    found: Matches = {}
+    for root in tries:
+        node, end = root.get(first), start
+        while node is not None:
+            end += 1
+            for tag, value in node.get("", ()):
+                found.setdefault(tag, []).append((end, value))
+            node = node.get(template[end]) if end < len(template) else None
+    return found
 
 
 class _Sentence:

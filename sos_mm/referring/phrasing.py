@@ -95,7 +95,7 @@ class _Writer:
         self._parser = parser_of(facts, language)
         self._written: dict[str, ReferringExpression] = {}
         self._counts: Counter[str] = Counter()
-        self._said: set[str] = set()
+        self._said: list[Phrase] = []
         self._failed: set[tuple[Callable, str]] = set()
         # By text, the picks of `Wording` and its ``of_two``, which near misses and minimal pairs reuse.
         self._source: dict[str, tuple[list[int], bool]] = {}
@@ -174,9 +174,8 @@ class _Writer:
         self, meaning: Phrase, targets: tuple[int, ...], base: ReferringExpression | None = None, changed: str = ""
     ) -> bool:
         """Writes a meaning as an expression if it is true, new and has words; returns whether it was written."""
-        key = repr(meaning)
         if (
-            key in self._said
+            meaning in self._said
             or not self._proposer.may_mean(targets)
             or judge(meaning, self._facts, targets)[0] != "true"
         ):
@@ -190,7 +189,7 @@ class _Writer:
             return False
         if readings != (meaning,) and judge_readings(readings, self._facts, targets).status != "true":
             return False
-        self._said.add(key)
+        self._said.append(meaning)
         kind = kind_of(meaning)
         self._counts[kind] += 1
         self._source[worded.text] = picks, of_two

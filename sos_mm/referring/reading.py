@@ -9,10 +9,12 @@ import numpy as np
 from sos_mm.checks import check_choice, check_folder
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.coco import is_coco
-from sos_mm.formats.composed import OBJECTS_FILE, background_content, is_unfinished
+from sos_mm.formats.composed import background_content, is_unfinished
 from sos_mm.formats.folders import annotation_file, find_image, image_folder
 from sos_mm.formats.json_reader import AnnotationFileError, is_json_lines, read_json, read_text, try_json_lines
+from sos_mm.formats.objects import OBJECTS_FILE
 from sos_mm.formats.odvg import read_label_map
+from sos_mm.formats.shards import check_merged, hint_of_missing
 from sos_mm.images import check_image_size, read_image
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.inputs.coco import open_coco
@@ -132,13 +134,15 @@ class AnnotatedImages:
 
 def _find_source(data: Path) -> Path:
     if not data.exists():
-        raise FileNotFoundError(f"`data` must be a data set ({_KNOWN}), but {data} does not exist.")
+        hint = hint_of_missing(data) or "."
+        raise FileNotFoundError(f"`data` must be a data set ({_KNOWN}), but {data} does not exist{hint}")
     if data.is_file():
         return data
     if is_unfinished(data):
         raise ValueError(f"{data} is a data set in the making: run the command that began it again, which finishes it.")
     file = annotation_file(data, _NAMES)
     if file is None:
+        check_merged(data)
         raise ValueError(f"{data} must be a data set ({_KNOWN}), but holds no annotation file: name it.")
     return file
 

@@ -6,7 +6,6 @@ from weakref import WeakKeyDictionary
 
 from sos_mm.checks import check_integer
 from sos_mm.referring.annotated_image import AnnotatedImage
-from sos_mm.referring.claims import claims
 from sos_mm.referring.facts import Facts
 from sos_mm.referring.meaning import Phrase, has_landmarks, judge
 from sos_mm.referring.parse import Parser, parser
@@ -39,7 +38,7 @@ def facts_of(image: AnnotatedImage) -> Facts:
 
 def parser_of(facts: Facts, language: str) -> Parser:
     """Returns the parser that knows the words of an image's annotations."""
-    attributes = frozenset(word for each in facts.image.instances for word in claims(each)[1])
+    attributes = frozenset(word for _, words in facts.claims for word in words)
     return parser(language, facts.vocabulary, attributes)
 
 

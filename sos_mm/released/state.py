@@ -1,4 +1,4 @@
-"""The record of what earlier runs have done in a folder."""
+"""The state of a download: what earlier runs have fetched into a folder, in a file there."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -15,7 +15,7 @@ LOCK = ".download.lock"
 
 @dataclass
 class State:
-    """What earlier runs have done in a folder, as the file `STATE` in it holds it.
+    """What earlier runs have fetched into a folder, as the file `STATE` there holds it.
 
     Attributes:
         repository, commit, licence: Where the files come from, and the licence that the card named then.
@@ -32,12 +32,23 @@ class State:
     banks: list[dict[str, Any]] = field(default_factory=list)
 
     def save(self, out: Path) -> None:
-        """Writes the record in a folder."""
+        """Writes the state to the file `STATE` of a folder."""
         write_atomic(out / STATE, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
 
 def read_state(out: Path, repository: str) -> State | None:
-    """Reads what earlier runs have done; raises ValueError if they fetched another data set."""
+    """Reads the state of a download from its folder.
+
+    Args:
+        out: The folder.
+        repository: The data set that is fetched.
+
+    Returns:
+        The state; None if there is none.
+
+    Raises:
+        ValueError: If the file is not of that kind, or the folder holds another data set.
+    """
     path = out / STATE
     if not path.is_file():
         return None

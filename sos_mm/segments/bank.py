@@ -1,20 +1,17 @@
-"""A bank of segments: an index of records, and random draws from it in constant time."""
+"""A bank of segments: their records, random draws from them in constant time, and a cache of their pixels."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
-from itertools import chain, zip_longest
-from numbers import Real
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 from cachetools import LRUCache
 
-from sos_mm.checks import check_choice, check_names, few
+from sos_mm.checks import few
 from sos_mm.errors import ErrorCollector
-from sos_mm.segments.enlargement import enlargement
 from sos_mm.segments.index.arrow import IndexedRecords
 from sos_mm.segments.index.copies import PackedCopy
 from sos_mm.segments.index.fingerprint import combined
@@ -24,83 +21,11 @@ from sos_mm.segments.quality import Filters
 from sos_mm.segments.readers.release import read_release_layout
 from sos_mm.segments.record import SegmentInfo, SegmentRecord
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
+from sos_mm.segments.sampler import SegmentSampler
 from sos_mm.segments.segment import Segment
 from sos_mm.segments.selection import Selection
 from sos_mm.segments.table import RecordTable
-from sos_mm.segments.vocabulary import category_ids, category_key, find_categories, read_vocabulary
-
-STRATEGIES = ("category", "uniform", "weighted", "single_category")
-# Candidates that 'single_category' examines for each segment, to find different kinds.
-_CANDIDATES = 8
-# Candidates that `redraw` examines to find a segment that is large enough.
-_REDRAWS = 12
-
-
-class Bank(Protocol):
-    """The interface of a source of segments; implemented by `SegmentBank` and `MixedBank`.
-
-    Attributes:
-        categories: Names, sorted.
-        skipped: Number of segments that were left out, by reason.
-        faults: Error message of each broken segment met in this run; each names its file.
-    """
-
-    categories: tuple[str, ...]
-    skipped: dict[str, int]
-    faults: tuple[str, ...]
-
-    @property
-    def fingerprint(self) -> str:
-        """Content hash, 64 hexadecimal digits: the same for the same segments."""
-
-    @property
-    def has_source_sizes(self) -> bool:
-        """Whether the size of the source image is known for every segment."""
-
-    def __len__(self) -> int: ...
-
-    def select(
-        self,
-        filters: Filters | None = None,
-        vocabulary: str | Path | Iterable[str] | None = None,
-        attributes: Iterable[str] = (),
-        broken: str = "error",
-    ) -> "Bank":
-        """Returns a bank of the segments that pass the filters; see `SegmentBank.select`."""
-
-    def weighted(self, category_weights: Mapping[str, float], category_pairs: CategoryPairs | None = None) -> "Bank":
-        """Returns the same bank with these weights and pairs for the strategy 'weighted'."""
-
-    def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
-        """Returns the id of each category in a vocabulary."""
-
-    def draw_of(self, rng: np.random.Generator, category: str) -> int:
-        """Draws a segment of a category; returns its index."""
-
-    def sample(self, rng: np.random.Generator, number: int, strategy: str = "category") -> np.ndarray:
-        """Draws segments; returns (number,) int64 indices."""
-
-    def redraw(
-        self,
-        rng: np.random.Generator,
-        drawn: Sequence[int],
-        boxes: np.ndarray,
-        max_enlargement: float,
-        allowed: Callable[[int], bool] | None = None,
-    ) -> list[int]:
-        """Replaces drawn segments that are too small for their boxes by larger ones of the same categories."""
-
-    def file(self, index: int) -> str:
-        """Returns the path of the file that holds a segment."""
-
-    def outline(self, index: int) -> SegmentInfo:
-        """Returns the size and category of a segment, which is what a layout needs."""
-
-    def record(self, index: int) -> SegmentRecord:
-        """Returns the record of a segment: the position of its pixels on disk, and its texts."""
-
-    def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
-        """Decodes a segment, or a reduced copy of at least a height and width."""
+from sos_mm.segments.vocabulary import category_ids, wanted_categories
 
 
 class SegmentBank:
@@ -137,16 +62,12 @@ class SegmentBank:
             raise ValueError("`records` must name at least one segment, but got none: is a filter too strict?")
         self._faults = faults or ErrorCollector()
         self.faults: tuple[str, ...] = tuple(self._faults.texts)
-        self.records: RecordTable = (
-            cast(RecordTable, records) if hasattr(records, "outline") else ListedRecords(records)
-        )
+        self.records: RecordTable = cast(RecordTable, records) if hasattr(records, "info") else ListedRecords(records)
         self.skipped: dict[str, int] = dict(self._faults.counts + Counter(self.records.skipped))
         self.categories: tuple[str, ...] = self.records.categories
-        self._counts = self.records.counts
-        self._starts = np.cumsum(self._counts) - self._counts
         self.category_weights = None if category_weights is None else dict(category_weights)
-        self._edges = None if category_weights is None else _edges(self.categories, category_weights)
         self.category_pairs = None if category_pairs is None else category_pairs.within(self.categories)
+        self._sampler = SegmentSampler(self.records, self.category_weights, self.category_pairs)
         self._cache: LRUCache = LRUCache(cache_bytes, lambda segment: segment.rgba.nbytes)
 
     def __reduce__(self):
@@ -262,23 +183,7 @@ class SegmentBank:
         Raises:
             ValueError: If there is no such strategy, or the bank has no weights for 'weighted'.
         """
-        if strategy not in STRATEGIES:
-            check_choice("strategy", strategy, STRATEGIES)
-        if strategy == "uniform":
-            return rng.integers(len(self), size=number)
-        if strategy == "single_category":
-            return self._draw_single(rng, number)
-        draws, within = rng.random((2, number))
-        if strategy == "category":
-            category = _scaled(draws, len(self.categories))
-        elif self._edges is None:
-            raise ValueError("`strategy` 'weighted' needs the bank's `category_weights`: give it some.")
-        else:
-            category = self._edges.searchsorted(draws, side="right")
-        drawn = self._starts[category] + _scaled(within, self._counts[category])
-        if strategy == "weighted" and self.category_pairs is not None:
-            return self.category_pairs.put_into(rng, drawn, self.draw_of)
-        return drawn
+        return self._sampler.sample(rng, number, strategy)
 
     def draw_of(self, rng: np.random.Generator, category: str) -> int:
         """Draws a segment of a category uniformly; returns its index.
@@ -286,33 +191,11 @@ class SegmentBank:
         Raises:
             KeyError: If the bank has no such category.
         """
-        position = self._position_of_key[category_key(category)]
-        return int(self._starts[position] + rng.integers(self._counts[position]))
-
-    @cached_property
-    def _position_of_key(self) -> dict[str, int]:
-        return {category_key(name): position for position, name in enumerate(self.categories)}
-
-    @cached_property
-    def _plural(self) -> np.ndarray:
-        """Indices of the categories with more than one segment, or of all if there is none."""
-        plural = np.flatnonzero(self._counts > 1)
-        return plural if plural.size else np.arange(len(self._counts))
-
-    def _draw_single(self, rng: np.random.Generator, number: int) -> np.ndarray:
-        category = self._plural[rng.integers(len(self._plural))]
-        count = int(self._counts[category])
-        looked_at = rng.choice(count, min(count, _CANDIDATES * number), replace=False) + self._starts[category]
-        kinds = defaultdict(list)
-        for row in looked_at.tolist():
-            kinds[self.records.kind(row)].append(row)
-        # Round-robin over the kinds.
-        in_turn = [row for row in chain.from_iterable(zip_longest(*kinds.values())) if row is not None]
-        return np.resize(np.array(in_turn, np.int64), number)
+        return self._sampler.draw_of(rng, category)
 
     @property
     def sized(self) -> bool:
-        """Whether `outline` is cheap: the segments are in an index, or all of them have been measured."""
+        """Whether `info` is cheap: the segments are in an index, or all of them have been measured."""
         return self.records.sized
 
     def redraw(
@@ -338,46 +221,24 @@ class SegmentBank:
         Returns:
             (N) indices; no index occurs more often than in ``drawn``.
         """
-        chosen = [int(index) for index in drawn]
         if not self.sized:
-            return chosen
-        used = set(chosen)
-        for position, box in enumerate(np.asarray(boxes, float).tolist()):
-            first = self._enlargement(chosen[position], box)
-            if first <= max_enlargement:
-                continue
-            category = int(self._starts.searchsorted(chosen[position], side="right")) - 1
-            draws = self._starts[category] + rng.integers(self._counts[category], size=_REDRAWS)
-            best, least = chosen[position], first
-            for index in draws.tolist():
-                if index in used or (allowed is not None and not allowed(index)):
-                    continue
-                factor = self._enlargement(index, box)
-                if factor < least:
-                    best, least = index, factor
-                if least <= max_enlargement:
-                    break
-            used.add(best)
-            chosen[position] = best
-        return chosen
-
-    def _enlargement(self, index: int, box: Sequence[float]) -> float:
-        return enlargement(box, self.outline(index).size)
+            return [int(index) for index in drawn]
+        return self._sampler.redraw(rng, drawn, boxes, max_enlargement, allowed)
 
     @cached_property
     def fingerprint(self) -> str:
         """Content hash of the bank, 64 hexadecimal digits; independent of the folders of the files.
 
         It depends on the segments' order, ids, texts, annotated flags and outlines, on the names and sizes of their
-        files or their offsets in shards, on the category weights and pairs, and on the sizes of the reduced copies. An
-        index stores it; for a list, the size of every file is read.
+        files or their offsets in shards, on the category weights and pairs, and on the sizes of the
+        multi-resolution copies. An index stores it; for a list, the size of every file is read.
 
         Raises:
             FileNotFoundError: If a file is missing; names it.
         """
         own = self.records.fingerprint
-        if self._edges is not None:
-            own = combined(own, self._edges)
+        if self._sampler.edges is not None:
+            own = combined(own, self._sampler.edges)
         return own if self.category_pairs is None else combined(own, asdict(self.category_pairs))
 
     @property
@@ -401,7 +262,7 @@ class SegmentBank:
         """
         return self.records[self._checked(index)]
 
-    def outline(self, index: int) -> SegmentInfo:
+    def info(self, index: int) -> SegmentInfo:
         """Returns the size and category of a segment; decodes it only if it has not been measured.
 
         Raises:
@@ -409,7 +270,7 @@ class SegmentBank:
             FileNotFoundError, ValueError: If it had to be decoded, and its file is missing or broken.
         """
         index = self._checked(index)
-        known = self.records.outline(index)
+        known = self.records.info(index)
         if known is not None:
             return known
         segment = self.load(index)
@@ -420,9 +281,9 @@ class SegmentBank:
 
         Args:
             index: Index of the segment.
-            at_least: Height and width in pixels to which it will be scaled. Allows a reduced copy: the smallest one
-                with at least twice as many pixels a side, or with the size of the segment. Its ``size`` is still that
-                of the full segment. None loads the segment's own pixels.
+            at_least: Height and width in pixels to which it will be scaled. Allows a copy of lower resolution: the
+                smallest one with at least twice as many pixels a side, or with the size of the segment. Its ``size`` is
+                still that of the full segment. None loads the segment's own pixels.
 
         Raises:
             IndexError: If there is no such segment.
@@ -452,49 +313,3 @@ class SegmentBank:
     def _decode(self, index: int, copy: PackedCopy | None) -> Segment:
         record = self.records[index]
         return record.read() if copy is None else record.segment(self.records.read_copy(copy), copy.full_size)
-
-
-def _scaled(draws: np.ndarray, numbers: np.ndarray | int) -> np.ndarray:
-    """Converts draws in [0, 1) to integers in [0, number); twice as fast as one range a draw of the generator."""
-    # A draw just below 1 may be rounded up to ``numbers``.
-    return np.minimum((draws * numbers).astype(np.int64), numbers - 1)
-
-
-def wanted_categories(vocabulary: str | Path | Iterable[str], categories: Sequence[str]) -> tuple[str, ...]:
-    """Returns the categories that a vocabulary names; see `SegmentBank.select`."""
-    if not isinstance(vocabulary, str | Path):
-        vocabulary = vocabulary if isinstance(vocabulary, Collection) else list(vocabulary)
-        check_names("vocabulary", vocabulary)
-        return tuple(categories[position] for position in find_categories(vocabulary, categories))
-    keys = {category_key(name) for name in read_vocabulary(vocabulary)}
-    return tuple(name for name in categories if category_key(name) in keys)
-
-
-def _edges(categories: Sequence[str], category_weights: Mapping[str, float]) -> np.ndarray:
-    _check_numbers("category_weights", category_weights.values())
-    by_key = {category_key(name): weight for name, weight in category_weights.items()}
-    weights = np.array([by_key.get(category_key(name), 1.0) for name in categories], np.float64)
-    return cumulative("category_weights", weights)
-
-
-def _check_numbers(name: str, values: Iterable[float]) -> None:
-    """Raises ValueError unless all values are numbers: numpy would take a text such as '2' for one."""
-    for each in values:
-        if not isinstance(each, Real) or isinstance(each, bool):
-            raise ValueError(f"`{name}` must be numbers, but got {each!r}.")
-
-
-def cumulative(name: str, weights: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Computes the cumulative distribution of weights, ending with 1, for `searchsorted` on uniform draws.
-
-    Raises:
-        ValueError: If a weight is negative or not finite, or all are 0.
-    """
-    _check_numbers(name, weights)
-    values = np.asarray(weights, np.float64)
-    if not values.size or not np.isfinite(values).all() or values.min() < 0 or not values.sum():
-        raise ValueError(f"`{name}` must be at least 0 and not all 0, but got {values.tolist()[:8]}.")
-    edges = np.cumsum(values) / values.sum()
-    # The largest possible draw must not fall behind a last weight of 0.
-    edges[np.flatnonzero(values)[-1] :] = 1
-    return edges

@@ -100,7 +100,7 @@ class Things:
         self._ids, self._things = ids, np.array(sorted(things), np.int32)
 
     def beside(self, own: MaskWindow) -> np.ndarray:
-        """Returns (h, w) uint8 of 0 and 1: all things in an object's window except the object itself.
+        """Returns the mask of all other things in an object's window, (h, w) uint8 of 0 and 1.
 
         The object itself is the thing with an IoU over 0.5. Without one, panoptic annotation and instance disagree, and
         nothing is taken from the panoptic annotation.

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import cache
 
 import cv2
 import numpy as np
@@ -12,9 +13,9 @@ from sos_mm.segments.segment import Segment
 _HUES = (("red", 14), ("orange", 42), ("yellow", 68), ("green", 165), ("cyan", 195), ("blue", 255), ("purple", 310))
 COLOR_NAMES = (*(name for name, _ in _HUES), "pink", "brown", "black", "grey", "white")
 _PINK, _BROWN, _BLACK, _GREY, _WHITE = range(len(_HUES), len(COLOR_NAMES))
-# Indexed by OpenCV's hue, in steps of two degrees.
-_BY_HUE = (np.searchsorted([end for _, end in _HUES], 2 * np.arange(180), side="right") % len(_HUES)).astype(np.uint8)
 _ACHROMATIC = ("black", "grey", "white")
+# A pixel in OpenCV's HSV; a tone is saturation and value together, for tables of both.
+_HSV = np.dtype([("hue", "u1"), ("tone", "<u2")])
 # Synonyms that are recognised but never written.
 _SYNONYMS = {
     "golden": "yellow", "tan": "brown", "turquoise": "cyan", "teal": "cyan", "violet": "purple", "gray": "grey",
@@ -56,21 +57,58 @@ def color_names(rgb: np.ndarray) -> np.ndarray:
 
 
 def color_indices(rgb: np.ndarray) -> np.ndarray:
-    """Returns the names of `color_names` as (N,) int64 indices into `COLOR_NAMES`."""
+    """Returns the names of `color_names` as (N,) uint8 indices into `COLOR_NAMES`."""
+    return indices_of_hsv(*hue_and_tone(rgb))
+
+
+def hue_and_tone(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Computes hue, saturation and value of colours.
+
+    Args:
+        rgb: (N, 3) uint8.
+
+    Returns:
+        (N,) uint8, OpenCV's hue in [0, 180), in steps of two degrees; (N,) uint16, saturation plus 256 times value,
+        both of OpenCV in [0, 255].
+    """
     hsv = cv2.cvtColor(np.ascontiguousarray(rgb).reshape(1, -1, 3), cv2.COLOR_RGB2HSV)
-    # Contiguous (N,) uint8; OpenCV's hue has steps of two degrees.
-    hue, saturation, value = (each[0] for each in cv2.split(hsv))
-    index = _BY_HUE[hue]
+    fields = hsv.view(_HSV).reshape(-1)
+    return fields["hue"], fields["tone"]
+
+
+def saturation_and_value() -> tuple[np.ndarray, np.ndarray]:
+    """Returns the saturation and the value of each tone of `hue_and_tone`, two (65536,) int64 arrays."""
+    value, saturation = np.divmod(np.arange(2**16), 256)
+    return saturation, value
+
+
+def indices_of_hsv(hue: np.ndarray, tone: np.ndarray) -> np.ndarray:
+    """Returns `color_indices` of the colours whose `hue_and_tone` are given."""
+    of_tone, names = name_tables()
+    return names.take(of_tone.take(tone) + hue)
+
+
+@cache
+def name_tables() -> tuple[np.ndarray, np.ndarray]:
+    """Returns a (65536,) uint16 table of tones, and the table of `color_indices` at its entry plus the hue."""
+    saturation, value = saturation_and_value()
+    hue = np.arange(180)
+    by_hue = np.searchsorted([end for _, end in _HUES], 2 * hue, side="right") % len(_HUES)
     # Dark and medium oranges are brown, pale reds pink.
-    brown = (hue >= 5) & (hue < 25) & ((value < 150) | ((saturation < 130) & (value < 230)))
-    np.copyto(index, _BROWN, where=brown)
-    pale = ((hue >= 170) | (hue < 5)) & (saturation < 130) & (value > 160)
-    np.copyto(index, _PINK, where=pale | ((hue >= 155) & (hue < 173)))
-    grey = (saturation < 40) | (np.multiply(saturation, value, dtype=np.uint16) < 40 * 100)
-    np.copyto(index, _GREY, where=grey)
-    np.copyto(index, _WHITE, where=grey & (value > 205))
-    np.copyto(index, _BLACK, where=value < 45)
-    return index
+    brown, pink, red = (hue >= 5) & (hue < 25), (hue >= 155) & (hue < 173), (hue >= 170) | (hue < 5)
+    dull = (value < 150) | ((saturation < 130) & (value < 230))
+    pale = (saturation < 130) & (value > 160)
+    rows = [
+        np.where(pink | (red & is_pale), _PINK, np.where(brown & is_dull, _BROWN, by_hue))
+        for is_pale in (False, True)
+        for is_dull in (False, True)
+    ]
+    row = dull + 2 * pale
+    grey = (saturation < 40) | (saturation * value < 40 * 100)
+    for name, where in ((_GREY, grey), (_WHITE, grey & (value > 205)), (_BLACK, value < 45)):
+        row[where] = len(rows)
+        rows.append(np.full(len(hue), name))
+    return (row * len(hue)).astype(np.uint16), np.concatenate(rows).astype(np.uint8)
 
 
 def is_achromatic(indices: np.ndarray) -> np.ndarray:

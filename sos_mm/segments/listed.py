@@ -39,7 +39,7 @@ class ListedRecords(Sequence):
     @cached_property
     def sized(self) -> bool:
         """Whether all records have been measured."""
-        return all(record.facts for record in self._records)
+        return all(record.measurements for record in self._records)
 
     @cached_property
     def has_source_sizes(self) -> bool:
@@ -55,24 +55,26 @@ class ListedRecords(Sequence):
         """Returns the path of the file that holds a record."""
         return self._records[index].file
 
-    def outline(self, index: int) -> SegmentInfo | None:
+    def info(self, index: int) -> SegmentInfo | None:
         """Returns the size and category of a record; None if it has not been measured."""
         record = self._records[index]
-        if record.facts is None:
+        if record.measurements is None:
             return None
-        return SegmentInfo((record.facts.box_height, record.facts.box_width), record.category, record.source_size)
+        return SegmentInfo(
+            (record.measurements.box_height, record.measurements.box_width), record.category, record.source_size
+        )
 
     def kind(self, index: int) -> tuple[str, tuple[str, ...]]:
         """Returns the sub-category and attributes of a record."""
         return self._records[index].sub_category, self._records[index].attributes
 
     def copy(self, index: int, at_least: tuple[int, int]) -> PackedCopy | None:
-        """Returns None: only an index has reduced copies."""
+        """Returns None: only an index has multi-resolution copies."""
         return None
 
     def read_copy(self, copy: PackedCopy) -> np.ndarray:
-        """Raises ValueError, since there are no reduced copies."""
-        raise ValueError("Only an index has reduced copies, but these records are a list.")
+        """Raises ValueError, since there are no multi-resolution copies."""
+        raise ValueError("Only an index has multi-resolution copies, but these records are a list.")
 
     def column(self, name: str) -> np.ndarray:
         """Returns the (N,) values of a column, as `IndexedRecords.column` does."""
@@ -81,7 +83,7 @@ class ListedRecords(Sequence):
             return np.array([-1 if record.flags is None else record.flags[position] for record in self], np.int8)
         if name == "bordering":
             return np.array([record.bordering for record in self], np.float64)
-        return np.array([getattr(record.facts, name) for record in self], np.uint64 if name == "hash" else None)
+        return np.array([getattr(record.measurements, name) for record in self], np.uint64 if name == "hash" else None)
 
     def features(self) -> Iterator[Sequence[str]]:
         """Yields the attributes of each record."""

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from sos_mm.segments.bank import Bank, cumulative, wanted_categories
 from sos_mm.segments.index.fingerprint import combined
 from sos_mm.segments.pairs import CategoryPairs
+from sos_mm.segments.protocol import Bank
 from sos_mm.segments.quality import Filters
 from sos_mm.segments.record import SegmentInfo, SegmentRecord
 from sos_mm.segments.segment import Segment
-from sos_mm.segments.vocabulary import category_ids, category_key
+from sos_mm.segments.vocabulary import category_ids, category_key, wanted_categories
+from sos_mm.segments.weights import cumulative
 
 
 class MixedBank:
@@ -183,10 +184,10 @@ class MixedBank:
         position, index = self.origin(index)
         return self.banks[position].record(index)
 
-    def outline(self, index: int) -> SegmentInfo:
-        """Returns the size and category of a segment, as `SegmentBank.outline` does."""
+    def info(self, index: int) -> SegmentInfo:
+        """Returns the size and category of a segment, as `SegmentBank.info` does."""
         position, index = self.origin(index)
-        return self.banks[position].outline(index)
+        return self.banks[position].info(index)
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
         """Decodes a segment, as `SegmentBank.load` does."""

@@ -84,8 +84,8 @@ class CategoryPairs:
         weights = np.array([weight for _, _, weight in self.pairs], float)
         pair = self.pairs[int(rng.choice(len(weights), p=weights / weights.sum()))]
         paired = drawn.copy()
-        for place, name in zip(rng.choice(len(drawn), 2, replace=False), pair[:2], strict=True):
-            paired[place] = draw_of(rng, name)
+        for position, name in zip(rng.choice(len(drawn), 2, replace=False), pair[:2], strict=True):
+            paired[position] = draw_of(rng, name)
         return paired
 
 

@@ -16,7 +16,7 @@ _HASH_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Measurements:
     """The measurements on the pixels of a segment.
 
     Attributes:
@@ -42,7 +42,7 @@ class Facts:
     hash: int
 
 
-def measure(rgba: np.ndarray) -> Facts:
+def measure(rgba: np.ndarray) -> Measurements:
     """Measures the pixels of a segment: (H, W, 4) uint8, some alpha at least 128."""
     alpha = rgba[..., 3]
     solid = (alpha >= 128).view(np.uint8)
@@ -50,7 +50,7 @@ def measure(rgba: np.ndarray) -> Facts:
     visible = int(np.count_nonzero(alpha >= 16))
     height, width = alpha.shape
     x, y, box_width, box_height = cv2.boundingRect(alpha)
-    return Facts(
+    return Measurements(
         height,
         width,
         x,
@@ -149,8 +149,8 @@ class Filters:
         """Returns which of N segments, sorted by category, pass.
 
         Args:
-            column: Returns (N,) values by name: of a field of `Facts`, of 'bordering' (NaN where unknown), and of a
-                name of `ANNOTATED` as int8: 1 for yes, 0 for no, -1 where not annotated.
+            column: Returns (N,) values by name: of a field of `Measurements`, of 'bordering' (NaN where unknown), and
+                of a name of `ANNOTATED` as int8: 1 for yes, 0 for no, -1 where not annotated.
             starts: Index of the first segment of each category.
 
         Returns:

@@ -9,7 +9,7 @@ import numpy as np
 
 from sos_mm.checks import FaultyInputError
 from sos_mm.images import check_image_size, decode_image, read_image
-from sos_mm.segments.quality import Facts
+from sos_mm.segments.quality import Measurements
 from sos_mm.segments.rims import cut_out
 from sos_mm.segments.segment import Segment
 
@@ -41,7 +41,7 @@ class SegmentRecord:
         soften: Standard deviation, in pixels, by which the edge of that outline is softened; by the object's size if
             None.
         flags: Annotated values of `quality.ANNOTATED`, in that order; None if not annotated.
-        facts: Measurements on its pixels; None if it has not been measured.
+        measurements: Measurements on its pixels; None if it has not been measured.
         source_size: Height and width of the image that it was cut out of; None if unknown or not cut out of an image.
         decontaminate: Whether colours of the background are replaced at the rim of that outline.
         bordering: Share of that outline that borders on other objects, in [0, 1]; None if unknown.
@@ -59,7 +59,7 @@ class SegmentRecord:
     outline: str = ""
     soften: float | None = 0.0
     flags: tuple[bool, bool, bool] | None = None
-    facts: Facts | None = None
+    measurements: Measurements | None = None
     source_size: tuple[int, int] | None = None
     decontaminate: bool = False
     bordering: float | None = None
@@ -68,6 +68,11 @@ class SegmentRecord:
     def path(self) -> Path:
         """The path of ``file``."""
         return Path(self.file)
+
+    @property
+    def segmentation(self) -> list | dict:
+        """The polygons or run lengths of ``outline``."""
+        return json.loads(self.outline)
 
     def read(self) -> Segment:
         """Decodes the segment, without transparent margins.
@@ -89,7 +94,7 @@ class SegmentRecord:
             image = read_image(self.path, 3)
             if self.source_size is not None:
                 check_image_size(image.shape[:2], self.source_size, self.path)
-            return cut_out(image, json.loads(self.outline), self.soften, self.decontaminate, self.name)
+            return cut_out(image, self.segmentation, self.soften, self.decontaminate, self.name)
         if self.length:
             return decode_image(_read_part(self.path, self.offset, self.length), self.name, 4)
         return read_image(self.path, 4)
@@ -99,7 +104,7 @@ class SegmentRecord:
 
         Args:
             rgba: (H, W, 4) uint8.
-            full_size: Height and width of the full segment if these are the pixels of a reduced copy.
+            full_size: Height and width of the full segment if these are the pixels of a copy of lower resolution.
 
         Raises:
             ValueError: If no pixel is opaque; names the file.

@@ -23,7 +23,7 @@ class Segment:
         description: A sentence; may be empty.
         attributes: Single features, such as ``("red", "round")``.
         source_id: Identifier of its source, unique in its bank.
-        full_size: Height and width of the full segment if ``rgba`` is a reduced copy; else None.
+        full_size: Height and width of the full segment if ``rgba`` is a copy of lower resolution; else None.
         source_size: Height and width of the image that the segment was cut out of; None if unknown or not cut out of
             an image.
 
@@ -62,11 +62,14 @@ class Segment:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width in pixels; those of the full segment if ``rgba`` is a reduced copy."""
+        """Height and width in pixels; those of the full segment if ``rgba`` is a copy of lower resolution."""
         return self.full_size or self.rgba.shape[:2]
 
     def trimmed(self) -> "Segment":
-        """Returns the segment without fully transparent rows and columns at its edges; reduced copies have none."""
+        """Returns the segment without fully transparent rows and columns at its edges.
+
+        Multi-resolution copies have none.
+        """
         if self.full_size is not None:
             return self
         x, y, width, height = cv2.boundingRect(self.rgba[..., 3])

@@ -95,9 +95,9 @@ class SelectedRecords(Sequence):
         """Returns the path of the file that holds a record."""
         return self.base.file(int(self.rows[position]))
 
-    def outline(self, position: int) -> SegmentInfo | None:
+    def info(self, position: int) -> SegmentInfo | None:
         """Returns the size and category of a record."""
-        return self.base.outline(int(self.rows[position]))
+        return self.base.info(int(self.rows[position]))
 
     def copy(self, position: int, at_least: tuple[int, int]) -> PackedCopy | None:
         """Finds the smallest copy that is large enough, as `IndexedRecords.copy` does."""

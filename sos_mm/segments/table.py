@@ -16,7 +16,7 @@ class RecordTable(Protocol):
     Attributes:
         categories: Names, sorted.
         counts: (C,) int64 records of each category.
-        copies: Longest sides of the reduced copies in pixels, ascending; empty if there are none.
+        copies: Longest sides of the multi-resolution copies in pixels, ascending; empty if there are none.
         skipped: Number of segments that were left out when the table was built, by reason.
     """
 
@@ -27,7 +27,7 @@ class RecordTable(Protocol):
 
     @property
     def sized(self) -> bool:
-        """Whether `outline` works for all records without decoding them."""
+        """Whether `info` works for all records without decoding them."""
 
     @property
     def has_source_sizes(self) -> bool:
@@ -46,7 +46,7 @@ class RecordTable(Protocol):
     def file(self, index: int) -> str:
         """Returns the path of the file that holds a record."""
 
-    def outline(self, index: int) -> SegmentInfo | None:
+    def info(self, index: int) -> SegmentInfo | None:
         """Returns the size and category of a record; None if it must be decoded for that."""
 
     def kind(self, index: int) -> tuple[str, tuple[str, ...]]:

@@ -36,7 +36,7 @@ def claims(words: Words) -> Mapping[str, frozenset[str]]:
 
 
 class Change(NamedTuple):
-    """The change of N pixels, as far as it affects words.
+    """The change of N pixels, as far as it can make words about them false.
 
     Attributes:
         names: (N,) integer, indices in `COLOR_NAMES` of the colours' names before.
@@ -53,12 +53,12 @@ class Change(NamedTuple):
     tone: np.ndarray
 
     def part(self, start: int, stop: int) -> "Change":
-        """Returns the change of a range of the pixels."""
+        """Returns the change of the pixels from ``start`` to before ``stop``, such as those of one object."""
         return Change(*(each[start:stop] for each in self))
 
 
 def measure(before: np.ndarray, after: np.ndarray) -> Change:
-    """Measures how pixels changed; several objects can be measured at once.
+    """Measures the change of pixels, as far as it can make words false; pixels of several objects may be joined.
 
     Args:
         before: (N, 3) uint8 RGB.

@@ -3,13 +3,13 @@
 import ast
 import math
 from bisect import bisect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import check_integer, few
+from sos_mm.checks import check_integer, check_names, few
 from sos_mm.formats.coco import read_categories, read_image_counts
 from sos_mm.formats.phrases import category_key
 
@@ -174,3 +174,13 @@ def _mmdet_names(vocabulary: str) -> tuple[str, ...]:
         f"The names of {vocabulary!r} must come from a file where mmdet is not installed: give the path of an "
         f"annotation file as `vocabulary` instead of {vocabulary!r}."
     )
+
+
+def wanted_categories(vocabulary: str | Path | Iterable[str], categories: Sequence[str]) -> tuple[str, ...]:
+    """Returns the categories that a vocabulary names; see `SegmentBank.select`."""
+    if not isinstance(vocabulary, str | Path):
+        vocabulary = vocabulary if isinstance(vocabulary, Collection) else list(vocabulary)
+        check_names("vocabulary", vocabulary)
+        return tuple(categories[position] for position in find_categories(vocabulary, categories))
+    keys = {category_key(name) for name in read_vocabulary(vocabulary)}
+    return tuple(name for name in categories if category_key(name) in keys)

@@ -11,9 +11,9 @@ import numpy as np
 from sos_mm.checks import check_choice, check_range
 from sos_mm.formats.boxes import xywh_to_xyxy
 from sos_mm.formats.coco import ANNOTATION, CATEGORY, IMAGE, CocoFile
-from sos_mm.formats.composed import read_objects
 from sos_mm.formats.detections import LOCATIONS, read_detections
 from sos_mm.formats.json_reader import read_lists
+from sos_mm.formats.objects import OBJECTS_FILE, read_objects
 from sos_mm.formats.records import Record
 from sos_mm.formats.rle import packed_mask
 from sos_mm.steering.conditions import uncovered_shares
@@ -91,7 +91,7 @@ def judge(
     check_range("least", least, 1e-3, 1)
     labels = _read_labels(truth)
     detections = _by_image(read_detections(results, kind), labels, results)
-    beside = Path(truth).parent / "objects.jsonl"
+    beside = Path(truth).parent / OBJECTS_FILE
     source = objects if objects is not None else beside if beside.is_file() else None
     shown = None if source is None else _visible_shares(source)
     images = [
@@ -150,31 +150,31 @@ class _Image:
         """Yields what became of each object that is no crowd."""
         counted = np.array([each["score"] >= score for each in self.detections], bool)
         found = set(self.matched[counted].tolist())
-        places = np.flatnonzero(~self.crowds).tolist()
-        shares = self._shares(places, shown, source)
-        for place, share in zip(places, shares, strict=True):
-            annotation = self.annotations[place]
-            taken_for = self._taken_for(place, counted)
+        positions = np.flatnonzero(~self.crowds).tolist()
+        shares = self._shares(positions, shown, source)
+        for position, share in zip(positions, shares, strict=True):
+            annotation = self.annotations[position]
+            taken_for = self._taken_for(position, counted)
             yield Outcome(
                 self.record["id"],
                 annotation["category_id"],
-                "found" if place in found else "missed" if taken_for is None else "confused",
+                "found" if position in found else "missed" if taken_for is None else "confused",
                 taken_for,
                 annotation["bbox"][2] * annotation["bbox"][3],
                 self.record["height"] * self.record["width"],
-                len(places),
+                len(positions),
                 share,
             )
 
-    def _taken_for(self, place: int, counted: np.ndarray) -> int | None:
+    def _taken_for(self, position: int, counted: np.ndarray) -> int | None:
         """Returns the other category of the best detection on an object that matches no object of its own category."""
-        for row in np.flatnonzero(counted & (self.matched < 0) & (self.overlap[:, place] >= self.least)).tolist():
-            if self.detections[row]["category_id"] != self.annotations[place]["category_id"]:
+        for row in np.flatnonzero(counted & (self.matched < 0) & (self.overlap[:, position] >= self.least)).tolist():
+            if self.detections[row]["category_id"] != self.annotations[position]["category_id"]:
                 return self.detections[row]["category_id"]
         return None
 
-    def _shares(self, places: Sequence[int], shown: "_Shares | None", source: str) -> list[float]:
-        boxes = [xywh_to_xyxy(self.annotations[place]["bbox"]) for place in places]
+    def _shares(self, positions: Sequence[int], shown: "_Shares | None", source: str) -> list[float]:
+        boxes = [xywh_to_xyxy(self.annotations[position]["bbox"]) for position in positions]
         if shown is None:
             return uncovered_shares(np.array(boxes)).tolist() if boxes else []
         keys = [(self.record["file_name"], *map(float, box)) for box in boxes]
@@ -196,11 +196,11 @@ def best_score(images: Iterable[_Image]) -> float:
     scores, right, number = [], [], 0
     for image in images:
         number += int((~image.crowds).sum())
-        for detection, place in zip(image.detections, image.matched.tolist(), strict=True):
+        for detection, position in zip(image.detections, image.matched.tolist(), strict=True):
             # Detections on crowds are neither right nor wrong.
-            if place < 0 or not image.crowds[place]:
+            if position < 0 or not image.crowds[position]:
                 scores.append(detection["score"])
-                right.append(place >= 0)
+                right.append(position >= 0)
     if not any(right):
         return 0.0
     order = np.argsort(-np.array(scores), kind="stable")

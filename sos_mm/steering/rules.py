@@ -7,8 +7,8 @@ from typing import Any
 from sos_mm.checks import check_integer, check_range
 from sos_mm.composition.layouts.prior import LayoutPrior, OcclusionOptions
 from sos_mm.composition.layouts.structured import SIZE_CLASSES, StructuredLayout
-from sos_mm.segments.bank import Bank
 from sos_mm.segments.factory import category_weights
+from sos_mm.segments.protocol import Bank
 from sos_mm.segments.vocabulary import category_key
 from sos_mm.steering.failures import Failures, Tally
 from sos_mm.synthesis.recipe import Recipe
@@ -71,7 +71,10 @@ class Rules:
         return min(max(ratio**self.strength, low), self.limit) if ratio else (low if self.strength else 1.0)
 
     def certainty(self, tally: Tally) -> float:
-        """Returns the share in [0, 1) by which a mean over the failed objects counts against the mean of all."""
+        """Returns the weight in [0, 1) of a mean over the failed objects; the mean over all objects has the rest.
+
+        It grows with the number of failed objects, and is 0.5 for ``prior`` of them.
+        """
         return tally.failed / (tally.failed + self.prior) if tally.failed else 0.0
 
 

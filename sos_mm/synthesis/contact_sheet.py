@@ -54,7 +54,7 @@ def contact_sheet(scenes: Sequence[Scene], title: str, columns: int = 3, side: i
 
 
 def comparison_sheet(columns: Mapping[str, Sequence[np.ndarray]], side: int = 320) -> np.ndarray:
-    """Draws images side by side: a column for each title, a row for each place in the columns.
+    """Draws images side by side: a column for each title, a row for each position in the columns.
 
     Args:
         columns: (H, W, 3) uint8 RGB images by the title of their column, equally many in each.
@@ -124,14 +124,14 @@ def _cell(scene: Scene, index: int, side: int) -> np.ndarray:
     """Draws one scene: image, image with masks, and below them its number and its categories."""
     colors, image = _category_colors(scene), _resized(_over_chequerboard(scene), side)
     pair = [image, np.full((image.shape[0], 2, 3), _PAPER, np.uint8), _with_masks(image, scene, colors)]
-    pictures = np.concatenate(pair, axis=1)
+    images = np.concatenate(pair, axis=1)
     number = len(scene.objects)
     counts = Counter(each.category for each in scene.objects)
     words: list[tuple[str, Color | None]] = [(f"{index}: {number} object{'s' * (number != 1)}", None)]
     words += [(f"{name} x{count}" if count > 1 else name, colors[name]) for name, count in sorted(counts.items())]
     if scene.ignored:
         words.append((f"ignored x{len(scene.ignored)}", _IGNORED))
-    return np.concatenate([pictures, _text_line(pictures.shape[1], words)])
+    return np.concatenate([images, _text_line(images.shape[1], words)])
 
 
 def _over_chequerboard(scene: Scene) -> np.ndarray:
@@ -174,15 +174,15 @@ def _paint(image: np.ndarray, mask: np.ndarray, color: Color) -> None:
 
 def _text_line(width: int, words: Sequence[tuple[str, Color | None]]) -> np.ndarray:
     """Draws a strip of words in as many lines as needed, each coloured word with a swatch before it."""
-    places, x, line = [], 0, 0
+    positions, x, line = [], 0, 0
     for text, color in words:
         needed = cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0] + (_SWATCH + 4) * (color is not None)
         if x and x + needed > width:
             x, line = 0, line + 1
-        places.append((x, line))
+        positions.append((x, line))
         x += needed + 12
     strip = np.full(((line + 1) * _LINE + _GAP, width, 3), _PAPER, np.uint8)
-    for (text, color), (x, line) in zip(words, places, strict=True):
+    for (text, color), (x, line) in zip(words, positions, strict=True):
         y = line * _LINE + _LINE
         if color is not None:
             cv2.rectangle(strip, (x, y - _SWATCH + 1), (x + _SWATCH - 1, y), color, cv2.FILLED)

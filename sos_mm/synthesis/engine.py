@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,14 +13,20 @@ from typing import Any
 from sos_mm.atomic import explaining_full_disk
 from sos_mm.checks import check_choice, check_integer, require_posix
 from sos_mm.formats.checksums import CHECKSUMS
+from sos_mm.formats.shards import SHARDS_INDEX
+from sos_mm.storage import ObjectStore, is_remote
+from sos_mm.synthesis.complete import open_complete, read_manifest
 from sos_mm.synthesis.environment import library_facts
 from sos_mm.synthesis.executors import EXECUTORS
+from sos_mm.synthesis.later_merging import merge_later, settle
 from sos_mm.synthesis.making import ShardMaker
-from sos_mm.synthesis.merging import damaged_shards, merge, open_complete, read_manifest
+from sos_mm.synthesis.merging import damaged_shards, merge_shards
 from sos_mm.synthesis.photographs import check_once, unusable_photographs
 from sos_mm.synthesis.recipe import Recipe
+from sos_mm.synthesis.remote import RemoteRun
 from sos_mm.synthesis.shards import shard_folder
 from sos_mm.synthesis.sources import ON_CHANGE, SourceStates
+from sos_mm.synthesis.unmerged import MERGE
 from sos_mm.synthesis.workspace import complete_shards, sole_run
 from sos_mm.terminal import progress_bar
 
@@ -36,7 +43,7 @@ class SynthesisReport:
     """The results of a run of `synthesize`.
 
     Attributes:
-        out: Folder of the data set.
+        out: Folder of the data set, or its address on object storage.
         images: Number of images.
         objects: Number of objects.
         limited: Number of objects that the layout's ``max_enlargement`` reduced.
@@ -46,9 +53,10 @@ class SynthesisReport:
         skipped: Number of segments of the bank that could not be used, by reason.
         faults: Error messages of the first of them; each names a file.
         left_out: Error messages of the photographs of the backgrounds that were left out, by name.
+        merge: Which annotation files are merged: one of `MERGE`.
     """
 
-    out: Path
+    out: str | Path
     images: int
     objects: int
     limited: int
@@ -58,6 +66,7 @@ class SynthesisReport:
     skipped: Mapping[str, int] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    merge: str = "all"
 
     def describe(self) -> str:
         """Formats the results as a few lines of text."""
@@ -67,6 +76,11 @@ class SynthesisReport:
             f"{self.objects / self.images:.1f} objects an image of {self.categories} categories; "
             f"checksums of all files are in {CHECKSUMS}",
         ]
+        if self.merge != "all":
+            lines.append(
+                f"{self.out}/{SHARDS_INDEX} lists the annotation files of single shards; the same command with "
+                "`--merge all` merges them"
+            )
         if self.limited:
             share = f"{self.limited / self.objects:.1%}"
             lines.append(
@@ -94,6 +108,7 @@ def synthesize(
     progress: bool = True,
     verify: bool = False,
     changed_sources: str = "error",
+    merge: str = "all",
 ) -> SynthesisReport:
     """Generates a data set, or resumes one that was interrupted.
 
@@ -103,7 +118,8 @@ def synthesize(
 
     Args:
         recipe: The recipe.
-        out: Folder of the data set: a new or empty one, or one that the same call has started.
+        out: Folder of the data set: a new or empty one, or one that the same call has started; or an address
+            ``s3://BUCKET/PREFIX`` on object storage, see `RemoteRun`.
         num: Number of images.
         workers: Number of processes; 1 generates everything in this process.
         seed: The seed of the data set, at least 0.
@@ -114,6 +130,9 @@ def synthesize(
         changed_sources: What to do if segments or backgrounds have changed since an interrupted run began: 'error', or
             'continue' to make the missing images from those of now. The manifest then says under ``source_states``
             which images came from which state.
+        merge: Which annotation files are merged: 'none', 'odvg' (those of JSON lines, which are read line by line), or
+            'all'. The others are written for each shard into ``shards/``. 'all' merges them later too, to the bytes of
+            merging at once; what is merged stays so.
 
     Raises:
         ValueError: If a number is out of its range, or a source of segments or backgrounds is invalid. Photographs are
@@ -133,12 +152,20 @@ def synthesize(
         check_integer(name, value, low, 2**31 - 1)
     check_choice("executor", executor, EXECUTORS)
     check_choice("changed_sources", changed_sources, ON_CHANGE)
-    start, out = time.monotonic(), Path(out)
+    check_choice("merge", merge, MERGE)
+    start = time.monotonic()
     identity = {"format": FORMAT, "recipe_sha256": recipe.sha256, "seed": seed, "num": num}
+    if is_remote(out):
+        _check_remote(executor, changed_sources)
+        run = RemoteRun(ObjectStore(str(out)), recipe, identity, shard_size, workers, merge, progress)
+        with explaining_full_disk(Path(tempfile.gettempdir()), kept="Uploaded shards"):
+            return _report(run.complete(verify), str(out), run.made, start, run.faults)
+    out = Path(out)
     with explaining_full_disk(out):
-        manifest = open_complete(out, identity, verify)
-        if manifest is not None:
-            return _report(manifest, out, 0, start)
+        settle(out)
+        found = open_complete(out, identity, verify)
+        if found is not None:
+            return _report(_merged_to(out, found, merge), out, 0, start)
         with sole_run(out, {**identity, "shard_size": shard_size}) as to_make:
             if not to_make:  # Another run has completed it meanwhile.
                 return _report(open_complete(out, identity, verify) or read_manifest(out), out, 0, start)
@@ -148,9 +175,27 @@ def synthesize(
             made = _make_shards(maker, out, shards, workers, executor, progress)
             noted = {**identity, **states.to_manifest(shards, made), "skipped": maker.scenes.bank.skipped}
             noted["libraries"] = library_facts()
-            manifest = merge(out, len(shards), noted, recipe.to_dict(), maker.tables, maker.categories)
+            settings = recipe.to_dict()
+            manifest = merge_shards(out, len(shards), noted, settings, maker.tables, maker.categories, merge)
     number = sum(len(shards[each]) * times for each, times in made.items())
     return _report(manifest, out, number, start, maker.scenes.bank.faults)
+
+
+def _check_remote(executor: str, changed_sources: str) -> None:
+    for name, value, needed in (("executor", executor, "processes"), ("changed_sources", changed_sources, "error")):
+        if value != needed:
+            raise ValueError(f"`{name}` must be {needed!r} where the data set is on object storage, but got {value!r}.")
+
+
+def _merged_to(out: Path, manifest: Mapping[str, Any], merge: str) -> Mapping[str, Any]:
+    """Merges the annotation files of a complete data set if that is asked for; returns the manifest."""
+    found = manifest.get("merge", "all")
+    if merge == "odvg" and found == "none":
+        raise FileExistsError(
+            f"{out} is complete and has the annotation files of single shards: give `--merge all`, which merges all of "
+            "them, or `--merge none`, which leaves them."
+        )
+    return merge_later(out) if merge == "all" and found != "all" else manifest
 
 
 def _checked_sources(maker: ShardMaker, out: Path, num: int, changed: str, progress: bool) -> SourceStates:
@@ -193,7 +238,7 @@ def _make_shards(
 
 
 def _report(
-    manifest: Mapping[str, Any], out: Path, made: int, start: float, faults: tuple[str, ...] = ()
+    manifest: Mapping[str, Any], out: str | Path, made: int, start: float, faults: tuple[str, ...] = ()
 ) -> SynthesisReport:
     counts = manifest["counts"]
     return SynthesisReport(
@@ -207,4 +252,5 @@ def _report(
         manifest["skipped"],
         faults,
         manifest.get("backgrounds_left_out", {}),
+        manifest.get("merge", "all"),
     )

@@ -12,18 +12,20 @@ import numpy as np
 
 import sos_mm
 from sos_mm.compat import installed_version
+from sos_mm.compiled import numba_version
 
 
 def library_facts() -> dict[str, Any]:
     """Returns the versions of the libraries, and the build options of OpenCV that change its results.
 
-    With and without Intel's IPP, OpenCV's scaling and blurring differ in the last digits.
+    With and without Intel's IPP, OpenCV's scaling and blurring differ in the last digits. Numba is noted for its speed.
     """
     return {
         "sos_mm": sos_mm.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
         "numpy": np.__version__,
+        "numba": numba_version() or "none",
         "isal": installed_version("isal") or "unknown",
         "pycocotools": installed_version("pycocotools") or "unknown",
         "opencv": cv2.__version__,
@@ -34,7 +36,9 @@ def library_facts() -> dict[str, Any]:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Lists the values of `library_facts` that have changed, such as 'numpy 2.2.6 instead of 1.26.4'."""
-    return [f"{name} {now[name]} instead of {before[name]}" for name in now if before.get(name, now[name]) != now[name]]
+    # Results are the same with numba and without.
+    changed = [name for name in now if name != "numba" and before.get(name, now[name]) != now[name]]
+    return [f"{name} {now[name]} instead of {before[name]}" for name in changed]
 
 
 @cache

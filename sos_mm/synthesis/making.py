@@ -64,15 +64,21 @@ class ShardMaker:
         """Encodes a scene to the files and records of the data set."""
         image_format = self.recipe.image_format
         background = self.background_ids, self.recipe.has_empty_backgrounds
-        entry = Entry(scene, index, self.seed, f".{image_format}", self.categories, *background)
-        files = {f"images/{entry.file_name}": encode_image(scene, image_format)}
+        image = encode_image(scene, image_format)
+        entry = Entry(scene, index, self.seed, f".{image_format}", self.categories, *background, image)
+        # Nobody needs image files beside archives that hold them.
+        archived = all(each.archive for each in self.formats)
+        files: dict[str, bytes] = {} if archived else {f"images/{entry.file_name}": image}
         records: dict[Stream, Sequence[Mapping[str, Any]]] = {}
+        archives: dict[str, Mapping[str, bytes]] = {}
         for each in self.formats:
             encoded = each.encode(entry)
             files.update(encoded.files)
             records.update(encoded.records)
+            if each.archive:
+                archives[each.archive] = encoded.members
         limited = sum(each.placement.limited for each in scene.objects)
-        return ShardImage(files, records, entry.category_ids, limited)
+        return ShardImage(files, records, entry.category_ids, limited, archives)
 
     def _images(self, indices: range) -> Iterator[ShardImage]:
         for index in indices:

@@ -1,70 +1,55 @@
 """Merges complete shards into a complete data set: moves files, joins records, and writes the manifest last."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sos_mm.atomic import sync
-from sos_mm.digest import sha256_of
-from sos_mm.formats.checksums import CHECKSUMS, checksum_lines, read_checksums
+from sos_mm.formats.checksums import CHECKSUMS, checksum_lines
 from sos_mm.formats.composed import MANIFEST
-from sos_mm.formats.json_reader import read_json_object
 from sos_mm.formats.json_writer import readable_json
-from sos_mm.formats.records import INTEGER, OBJECT, TEXT, check_record, optional
+from sos_mm.formats.shards import SHARDS_INDEX
+from sos_mm.synthesis.complete import in_threads
 from sos_mm.synthesis.shards import is_intact, read_stream, read_summary, shard_folder
 from sos_mm.synthesis.tables import Counts, table_parts
-from sos_mm.synthesis.workspace import check_same, clear, replace_file
+from sos_mm.synthesis.unmerged import is_merged, remove_shard_files, write_index, write_shard_files
+from sos_mm.synthesis.workspace import clear, replace_file
 from sos_mm.synthesis.writers.format import Categories, Table, Totals
-
-Value = TypeVar("Value")
-Result = TypeVar("Result")
-
-_COUNTS = {"images": INTEGER, "objects": INTEGER, "limited": INTEGER, "instances_of": OBJECT}
-_MANIFEST = {
-    "format": INTEGER,
-    "recipe_sha256": TEXT,
-    "seed": INTEGER,
-    "num": INTEGER,
-    "counts": OBJECT,
-    "recipe": OBJECT,
-    "skipped": OBJECT,
-    "libraries": optional(OBJECT),
-    CHECKSUMS: TEXT,
-}
-# Hashing releases the GIL, so that threads run in parallel.
-_THREADS = 8
 
 
 def damaged_shards(out: Path, number_of_shards: int) -> list[int]:
     """Returns the numbers of the shards whose content differs from what was written."""
     numbers = range(number_of_shards)
-    intact = _in_threads(lambda number: is_intact(out, number), numbers)
+    intact = in_threads(lambda number: is_intact(out, number), numbers)
     return [number for number, good in zip(numbers, intact, strict=True) if not good]
 
 
-def _in_threads(function: Callable[[Value], Result], values: Iterable[Value]) -> list[Result]:
-    """Calls a function with each value; an interruption waits only for the calls that are running."""
-    pool = ThreadPoolExecutor(_THREADS)
-    try:
-        return list(pool.map(function, values))
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def merge(
+def merge_shards(
     out: Path,
     number_of_shards: int,
     identity: Mapping[str, Any],
     recipe: Mapping[str, Any],
     tables: Sequence[Table],
     categories: Categories,
+    which: str = "all",
+    move: Callable[[Path, Path], None] | None = None,
 ) -> dict[str, Any]:
     """Moves the files of all shards to their final paths, joins the records of the tables, and writes the manifest.
 
-    May be interrupted at any point and repeated. The shards must be intact; see `damaged_shards`.
+    May be interrupted at any point and repeated, also with another ``which``. The shards must be intact; see
+    `damaged_shards`.
+
+    Args:
+        out: The data set's folder, locked by `sole_run`.
+        number_of_shards: Number of the shards.
+        identity: What the manifest says of the run.
+        recipe: The recipe, for the manifest.
+        tables: The annotation files.
+        categories: The categories of the data set.
+        which: Which of `MERGE` are joined; the others get a file for each shard.
+        move: Moves a file of a shard to its final path; by default in the file system.
 
     Returns:
         The manifest.
@@ -73,23 +58,42 @@ def merge(
         FileNotFoundError: If a file of a shard is missing.
     """
     folders = [shard_folder(out, number) for number in range(number_of_shards)]
-    counts, parents = Counts(), set()
+    counts, images, parents = Counts(), [], set()
     for folder in folders:
         shard = read_summary(folder)
         counts.join(shard)
+        images.append(shard["images"])
         for name, _ in shard["files"]:
-            _move(folder / name, out / name)
+            (move or _move)(folder / name, out / name)
             parents.add((out / name).parent)
     totals = Totals(categories, counts.images, counts.images_with, counts.instances_of)
-    written = {table.path: _write_table(out, table, folders, totals) for table in tables}
+    unmerged = [table for table in tables if not is_merged(table, which)]
+    _remove_others(out, tables, unmerged)
+    written: dict[str, str] = {}
+    for table in tables:
+        if table in unmerged:
+            written |= write_shard_files(out, table, folders, totals)
+        else:
+            written[table.path] = _write_table(out, table, folders, totals)
+    if unmerged:
+        written[SHARDS_INDEX] = write_index(out, unmerged, images)
     checksums = replace_file(out, out / CHECKSUMS, _checksum_lines(folders, written))
     for folder in sorted(parents | {(out / name).parent for name in written}):
         sync(folder)
     manifest = {**identity, "counts": counts.to_json(), "recipe": recipe, CHECKSUMS: checksums}
+    if unmerged:
+        manifest["merge"] = which
     replace_file(out, out / MANIFEST, [readable_json(manifest)])
     sync(out)
     clear(out)
     return manifest
+
+
+def _remove_others(out: Path, tables: Sequence[Table], unmerged: Sequence[Table]) -> None:
+    """Removes what a run has written that was killed while it merged other annotation files."""
+    remove_shard_files(out, [table.path for table in tables if table not in unmerged])
+    for table in unmerged:
+        (out / table.path).unlink(missing_ok=True)
 
 
 def _checksum_lines(folders: Sequence[Path], tables: Mapping[str, str]) -> Iterator[bytes]:
@@ -117,70 +121,3 @@ def _move(source: Path, target: Path) -> None:
             raise FileNotFoundError(
                 f"{target} is missing, and so is {source}: remove the folder and make the data set again."
             ) from None
-
-
-def open_complete(out: Path, identity: Mapping[str, Any], verify: bool = False) -> dict[str, Any] | None:
-    """Reads the manifest of a complete data set; None if the folder does not hold one.
-
-    Args:
-        out: The folder.
-        identity: The settings that identify a data set.
-        verify: Whether to read all files and compare their checksums, rather than check only that they exist.
-
-    Raises:
-        FileExistsError: If it is another data set.
-        FileNotFoundError: If files are missing.
-        ValueError: If the manifest cannot be read, or files have been changed.
-    """
-    if not (out / MANIFEST).exists():
-        return None
-    manifest = read_manifest(out)
-    check_same(out, manifest, identity)
-    _check_files(out)
-    # Left behind when a run was killed before its last step.
-    clear(out)
-    if verify:
-        _verify(out, manifest)
-    return manifest
-
-
-def read_manifest(out: Path) -> dict[str, Any]:
-    """Reads the manifest of a complete data set.
-
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If its content is invalid.
-    """
-    if not (out / MANIFEST).is_file():
-        raise FileNotFoundError(f"`out` must be a complete data set, but {out / MANIFEST} does not exist.")
-    manifest = read_json_object(out / MANIFEST, "The manifest of a data set")
-    check_record(manifest, _MANIFEST, f"The manifest {out / MANIFEST}")
-    check_record(manifest["counts"], _COUNTS, f"`counts` of {out / MANIFEST}")
-    return manifest
-
-
-def _check_files(out: Path) -> None:
-    wanted = read_checksums(out).keys()
-    folders = {name.rpartition("/")[0] for name in wanted}
-    present = set()
-    for folder in folders:
-        names = os.listdir(out / folder) if (out / folder).is_dir() else ()
-        present |= {f"{folder}/{name}" if folder else name for name in names}
-    missing = sorted(wanted - present)
-    if missing:
-        raise FileNotFoundError(
-            f"{len(missing)} files of the data set in {out} are missing, {missing[0]} first: remove the folder and "
-            "make it again."
-        )
-
-
-def _verify(out: Path, manifest: Mapping[str, Any]) -> None:
-    """Compares the content of every file with its checksum."""
-    wanted = {CHECKSUMS: manifest[CHECKSUMS], **read_checksums(out)}
-    found = _in_threads(lambda name: sha256_of(out / name), wanted)
-    changed = [name for name, sha256 in zip(wanted, found, strict=True) if sha256 != wanted[name]]
-    if changed:
-        raise ValueError(
-            f"{len(changed)} of {len(wanted)} files of the data set in {out} are not what was written, {changed[0]} "
-            "first: remove the folder and make it again."
-        )

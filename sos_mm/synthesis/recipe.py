@@ -15,9 +15,10 @@ from sos_mm.composition.effects.step import Step, build_steps
 from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
 from sos_mm.formats.composed import PHOTOGRAPHS, shown_by_backgrounds
 from sos_mm.segments import build_bank
-from sos_mm.segments.bank import STRATEGIES, Bank
 from sos_mm.segments.factory import check_bank
+from sos_mm.segments.protocol import Bank
 from sos_mm.segments.sample import GROUPS
+from sos_mm.segments.sampler import STRATEGIES
 from sos_mm.segments.vocabulary import category_key
 from sos_mm.synthesis.writers import IMAGE_FORMATS, Categories, Format, build_formats
 

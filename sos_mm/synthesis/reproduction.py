@@ -9,13 +9,15 @@ from typing import Any
 from sos_mm.composition.scene import Scene
 from sos_mm.formats.checksums import read_checksums
 from sos_mm.formats.composed import MANIFEST
+from sos_mm.formats.webdataset import read_members
+from sos_mm.synthesis.complete import read_manifest
 from sos_mm.synthesis.engine import FORMAT
 from sos_mm.synthesis.environment import differences, library_facts
 from sos_mm.synthesis.making import ShardMaker
-from sos_mm.synthesis.merging import read_manifest
 from sos_mm.synthesis.recipe import Recipe
 from sos_mm.synthesis.shards import ShardImage
 from sos_mm.synthesis.tables import encode_record
+from sos_mm.synthesis.unmerged import line_of
 
 
 def reproduce(out: str | Path, index: int) -> Scene:
@@ -75,9 +77,18 @@ def _differences(out: Path, index: int, made: ShardImage, checksums: dict[str, s
     lines = [
         f"line {index + 1} of {path}"
         for (path, section), records in made.records.items()
-        if not section and _read_line(out / path, index) != encode_record(records[0])
+        if not section and _read_line(*line_of(out, path, index)) != encode_record(records[0])
     ]
-    return files + lines
+    return files + lines + _different_members(out, index, made)
+
+
+def _different_members(out: Path, index: int, made: ShardImage) -> list[str]:
+    """Returns the names of the members of archives that differ."""
+    names = []
+    for folder, members in made.archives.items():
+        found = read_members(out / folder, index, members)
+        names += [f"{folder}: {name}" for name, content in members.items() if found.get(name) != content]
+    return names
 
 
 def _read_line(path: Path, index: int) -> bytes:

@@ -72,4 +72,5 @@ class SceneMaker:
             keep_ignored=self.recipe.keep_ignored,
             steps=self.steps,
             rng=light_rng,
+            in_place=True,
         )

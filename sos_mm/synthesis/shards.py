@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +20,7 @@ from sos_mm.atomic import sync
 from sos_mm.digest import sha256_of
 from sos_mm.formats.composed import WORK
 from sos_mm.formats.json_writer import readable_json
+from sos_mm.formats.webdataset import INDEX, SHARDLIST, TarWriter, index_record
 from sos_mm.synthesis.tables import Counts, Stream, encode_record
 
 _SUMMARY = "shard.json"
@@ -41,12 +42,14 @@ class ShardImage:
         records: Records by (path of the table, section).
         category_ids: The category id of each of its objects.
         limited: Number of objects that the layout's ``max_enlargement`` reduced.
+        archives: Members of the shard's archives, by the folder of the archives and by name.
     """
 
     files: Mapping[str, bytes]
     records: Mapping[Stream, Sequence[Mapping[str, Any]]]
     category_ids: Sequence[int]
     limited: int = 0
+    archives: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
 
 
 class _StreamWriter:
@@ -63,6 +66,75 @@ class _StreamWriter:
 
     def summary(self) -> list:
         return [self.records, self._digest.hexdigest()]
+
+
+class _ArchiveWriter:
+    """Writes an archive of a shard and computes its checksum; its `TarWriter` writes by way of it."""
+
+    def __init__(self, file: BinaryIO):
+        self._file, self._digest, self._samples = file, hashlib.sha256(), 0
+        self._tar = TarWriter(self)
+
+    def write(self, content: bytes) -> int:
+        self._digest.update(content)
+        return self._file.write(content)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def add(self, members: Mapping[str, bytes]) -> None:
+        """Adds the members of a sample."""
+        for name, content in members.items():
+            self._tar.add(name, content)
+        self._samples += 1
+
+    def close(self, name: str) -> tuple[str, Mapping[str, Any]]:
+        """Ends the archive; returns its checksum, and its record in the list of archives."""
+        self._tar.close()
+        return self._digest.hexdigest(), index_record(name, self._samples, self.tell())
+
+
+class _ShardWriter:
+    """Writes the files of a shard into its folder; files that all images share are opened when they are needed."""
+
+    def __init__(self, folder: Path, number: int, opened: ExitStack):
+        self._folder, self._archive, self._opened = folder, f"{number:06d}.tar", opened
+        self._checksums: list[tuple[str, str]] = []
+        self._streams: dict[Stream, _StreamWriter] = {}
+        self._archives: dict[str, _ArchiveWriter] = {}
+        self._counts = Counts()
+
+    def add(self, image: ShardImage) -> None:
+        """Writes the files and records of an image."""
+        for name, content in image.files.items():
+            _write(self._folder / name, content)
+            self._checksums.append((name, hashlib.sha256(content).hexdigest()))
+        for stream, records in image.records.items():
+            self._write_records(stream, records)
+        for folder, members in image.archives.items():
+            if folder not in self._archives:
+                self._archives[folder] = _ArchiveWriter(self._open(f"{folder}/{self._archive}"))
+            self._archives[folder].add(members)
+        self._counts.add(image.category_ids, image.limited)
+
+    def finish(self) -> dict[str, Any]:
+        """Ends the archives; returns the counts, and the names and checksums of all files."""
+        for folder, archive in self._archives.items():
+            sha256, record = archive.close(self._archive)
+            self._checksums.append((f"{folder}/{self._archive}", sha256))
+            self._write_records((f"{folder}/{INDEX}", SHARDLIST), [record])
+        streams = {_stream_name(stream): writer.summary() for stream, writer in self._streams.items()}
+        return {**self._counts.to_json(), "files": self._checksums, "streams": streams}
+
+    def _write_records(self, stream: Stream, records: Sequence[Mapping[str, Any]]) -> None:
+        if stream not in self._streams:
+            self._streams[stream] = _StreamWriter(self._open(_stream_name(stream)))
+        self._streams[stream].write(records)
+
+    def _open(self, name: str) -> BinaryIO:
+        path = self._folder / name
+        path.parent.mkdir(exist_ok=True)
+        return self._opened.enter_context(open(path, "wb"))
 
 
 def write_shard(out: Path, number: int, images: Iterable[ShardImage]) -> int:
@@ -84,33 +156,23 @@ def write_shard(out: Path, number: int, images: Iterable[ShardImage]) -> int:
     # Exists if this process failed here before and goes on with other shards.
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    written = _fill(partial, images)
+    written = _fill(partial, number, images)
     partial.rename(folder)
     sync(folder.parent)
     return written
 
 
-def _fill(partial: Path, images: Iterable[ShardImage]) -> int:
-    checksums, counts = [], Counts()
+def _fill(partial: Path, number: int, images: Iterable[ShardImage]) -> int:
     with ExitStack() as opened:
-        streams: dict[Stream, _StreamWriter] = {}
+        writer = _ShardWriter(partial, number, opened)
         for image in images:
-            for name, content in image.files.items():
-                _write(partial / name, content)
-                checksums.append((name, hashlib.sha256(content).hexdigest()))
-            for stream, records in image.records.items():
-                if stream not in streams:
-                    file = opened.enter_context(open(partial / _stream_name(stream), "wb"))
-                    streams[stream] = _StreamWriter(file)
-                streams[stream].write(records)
-            counts.add(image.category_ids, image.limited)
-        summaries = {_stream_name(stream): writer.summary() for stream, writer in streams.items()}
-    summary = {**counts.to_json(), "files": checksums, "streams": summaries}
+            writer.add(image)
+        summary = writer.finish()
     _write(partial / _SUMMARY, readable_json({**summary, "sha256": _sum_of(summary)}))
     # All at once, since syncing many files takes hardly longer than syncing one.
     with ThreadPoolExecutor(_SYNC_THREADS) as pool:
         list(pool.map(sync, partial.rglob("*")))
-    return counts.images
+    return summary["images"]
 
 
 def _sum_of(summary: Mapping[str, Any]) -> str:
@@ -158,6 +220,11 @@ def read_stream(folders: Sequence[Path], stream: Stream) -> Iterator[bytes]:
         if path.exists():
             with open(path, "rb") as lines:
                 yield from (line.rstrip(b"\n") for line in lines)
+
+
+def stream_length(summary: Mapping[str, Any], stream: Stream) -> int:
+    """Returns the number of records of a stream in a shard, from its summary."""
+    return summary["streams"].get(_stream_name(stream), [0])[0]
 
 
 def _stream_name(stream: Stream) -> str:

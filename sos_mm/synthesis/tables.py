@@ -16,13 +16,16 @@ def encode_record(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def table_parts(table: Table, totals: Totals, read: Callable[[Stream], Iterable[bytes]]) -> Iterator[bytes]:
+def table_parts(
+    table: Table, totals: Totals, read: Callable[[Stream], Iterable[bytes]], before: Mapping[str, int] | None = None
+) -> Iterator[bytes]:
     """Yields the pieces of an annotation file.
 
     Args:
         table: The file.
         totals: Totals of the data set, from which its header is encoded.
         read: Returns the encoded records of a stream, in the order of the images.
+        before: Number of records of each numbered section in the shards before this file's; none if it is the only one.
 
     Yields:
         Pieces of UTF-8 text: JSON lines, a JSON object with one record a line, or the table's fixed text.
@@ -35,20 +38,22 @@ def table_parts(table: Table, totals: Totals, read: Callable[[Stream], Iterable[
         return
     members = list(table.head(totals).items())
     yield b"{"
-    for place, (name, value) in enumerate(members):
-        yield (b"," if place else b"") + b"\n" + json.dumps(name).encode() + b":"
+    for position, (name, value) in enumerate(members):
+        yield (b"," if position else b"") + b"\n" + json.dumps(name).encode() + b":"
         yield encode_record(value)
-    for place, section in enumerate(table.sections, len(members)):
-        yield (b"," if place else b"") + b"\n" + json.dumps(section).encode() + b":["
-        yield from _listed(read((table.path, section)), section in table.numbered)
+    for position, section in enumerate(table.sections, len(members)):
+        yield (b"," if position else b"") + b"\n" + json.dumps(section).encode() + b":["
+        first = (before or {}).get(section, 0) + 1 if section in table.numbered else None
+        yield from _listed(read((table.path, section)), first)
         yield b"]"
     yield b"\n}\n"
 
 
-def _listed(records: Iterable[bytes], numbered: bool) -> Iterator[bytes]:
+def _listed(records: Iterable[bytes], first: int | None) -> Iterator[bytes]:
+    """Yields the records of a list, which get ids from ``first`` on if that is given."""
     separator = b"\n"
-    for number, record in zip(count(1), records):
-        yield separator + (b'{"id":%d,%s' % (number, record[1:]) if numbered else record)
+    for number, record in zip(count(first or 0), records):
+        yield separator + (record if first is None else b'{"id":%d,%s' % (number, record[1:]))
         separator = b",\n"
 
 

@@ -11,12 +11,13 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
 from sos_mm.atomic import atomic_path, remove_if_empty, sync
 from sos_mm.checks import writable_folder
+from sos_mm.formats.checksums import CHECKSUMS
 from sos_mm.formats.composed import MANIFEST, WORK
 from sos_mm.formats.json_reader import read_json_object
 from sos_mm.formats.json_writer import readable_json
@@ -71,6 +72,8 @@ def _lock(out: Path) -> TextIO | None:
     """Opens and locks the lock file of a run; returns None if the data set is complete."""
     while not (out / MANIFEST).exists():
         strangers = sorted(path.name for path in out.iterdir() if path.name != WORK)
+        if (out / WORK / MANIFEST).exists():  # Another run merges what was complete, for a moment without its manifest.
+            raise _in_use(out)
         if strangers and not (out / WORK / _RUN).exists():
             # The files are those of a data set that another run has just completed.
             if (out / MANIFEST).exists():
@@ -85,12 +88,28 @@ def _lock(out: Path) -> TextIO | None:
         except FileNotFoundError:
             continue  # Another run has just released the folder.
         if lock is None:
-            raise FileExistsError(f"Another run is writing {out}: wait for it, or name another folder.")
+            raise _in_use(out)
         if not (out / MANIFEST).exists():
             return lock
-        lock.close()
-    clear(out)
+        with lock:
+            clear(out)
     return None
+
+
+def _in_use(out: Path) -> FileExistsError:
+    return FileExistsError(f"Another run is writing {out}: wait for it, or name another folder.")
+
+
+@contextmanager
+def lock_of_complete(out: Path) -> Iterator[bool]:
+    """Locks the folder of a complete data set; yields whether it could, since no other run holds it."""
+    (out / WORK).mkdir(exist_ok=True)
+    try:
+        lock = lock_file(out / WORK / _RUN_LOCK)
+    except FileNotFoundError:  # Another run has just released it.
+        lock = None
+    with lock or nullcontext():
+        yield lock is not None
 
 
 def _wait_for_workers(out: Path, workers: TextIO) -> None:
@@ -132,8 +151,8 @@ def _claim(out: Path, run: Mapping[str, Any]) -> None:
             shutil.rmtree(out / WORK / name)
 
 
-def check_same(out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Checks that a folder belongs to this run.
+def check_same(out: Path | str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Checks that a folder, or an address of object storage, belongs to this run.
 
     Raises:
         FileExistsError: If it does not; the message names the differences.
@@ -167,7 +186,7 @@ def clear(out: Path) -> None:
         if _SHARD.fullmatch(path.name) or _PARTIAL.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)
     # The identity is removed last except for the lock, which excludes other runs until then.
-    for name in (_SCRATCH, CHECKED, SOURCES, _WORKERS_LOCK, _RUN, _RUN_LOCK):
+    for name in (_SCRATCH, CHECKED, SOURCES, CHECKSUMS, MANIFEST, _WORKERS_LOCK, _RUN, _RUN_LOCK):
         (work / name).unlink(missing_ok=True)
     remove_if_empty(work)
 

@@ -24,15 +24,15 @@ RECIPE = Recipe(
 )
 
 
-def picture(seed, size=(120, 160)):
-    """A smooth random grey picture."""
+def image(seed, size=(120, 160)):
+    """A smooth random grey image."""
     noise = np.random.default_rng(seed).normal(size=(9, 12)).astype(np.float32)
     smooth = cv2.resize(noise, size[::-1], interpolation=cv2.INTER_CUBIC)
     return np.clip(128 + 60 * smooth, 0, 255).astype(np.uint8)
 
 
 def bits_of(grey):
-    """The hash of a picture, bit by bit from the definition of the cosine transform."""
+    """The hash of an image, bit by bit from the definition of the cosine transform."""
     small = cv2.resize(grey.astype(np.float32), (32, 32), interpolation=cv2.INTER_AREA).astype(np.float64)
     place, frequency = np.meshgrid(np.arange(32), np.arange(32))
     basis = np.cos(np.pi * (2 * place + 1) * frequency / 64) * np.where(frequency, 1, np.sqrt(0.5)) / 4
@@ -48,14 +48,14 @@ def unpacked(hashed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_hash_is_that_of_the_definition(seed):
-    hashed = perceptual_hashes(picture(seed))
+    hashed = perceptual_hashes(image(seed))
     assert (hashed.shape, hashed.dtype) == ((1, 2), np.uint64)
-    assert unpacked(hashed[0]).tolist() == bits_of(picture(seed)).tolist()
+    assert unpacked(hashed[0]).tolist() == bits_of(image(seed)).tolist()
     assert unpacked(hashed[0]).sum() == 64
 
 
-def test_forms_are_hashes_of_changed_pictures():
-    grey = picture(0)
+def test_forms_are_hashes_of_changed_images():
+    grey = image(0)
     found = perceptual_hashes(grey, mirror=True, crops=True)
     names = forms(mirror=True, crops=True)
     assert len(found) == len(names) == 12
@@ -68,17 +68,17 @@ def test_forms_are_hashes_of_changed_pictures():
 
 
 def test_changes_move_few_bits_and_others_many():
-    grey = picture(0)
+    grey = image(0)
     own = perceptual_hashes(grey)[0]
     encoded = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 20])[1]
     small = cv2.resize(grey, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
     for each in (cv2.imdecode(encoded, 0), small, cv2.add(grey, 12), cv2.GaussianBlur(grey, (5, 5), 0)):
         assert distances(own, perceptual_hashes(each)[0]) <= 10
-    others = [distances(own, perceptual_hashes(picture(seed))[0]) for seed in range(1, 30)]
+    others = [distances(own, perceptual_hashes(image(seed))[0]) for seed in range(1, 30)]
     assert min(others) > 40
 
 
-def test_plain_pictures_have_no_hash():
+def test_plain_images_have_no_hash():
     assert perceptual_hashes(np.full((50, 50), 90, np.uint8)) is None
     plain = np.full((64, 64), 90, np.uint8)
     plain[0, 0] = 255
@@ -87,7 +87,7 @@ def test_plain_pictures_have_no_hash():
 
 def test_surroundings_of_a_cut_out_do_not_count():
     rng = np.random.default_rng(0)
-    rgb = np.dstack([picture(seed, (60, 60)) for seed in range(3)])
+    rgb = np.dstack([image(seed, (60, 60)) for seed in range(3)])
     mask = cv2.circle(np.zeros((60, 60), np.uint8), (30, 30), 28, 1, -1).astype(bool)
     other = np.where(mask[:, :, None], rgb, rng.integers(0, 256, rgb.shape, np.uint8))
     np.testing.assert_array_equal(grey_cut_out(rgb, mask), grey_cut_out(other, mask))
@@ -210,7 +210,7 @@ def test_cut_outs_of_files_and_indexes(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))
         names[f"{record.category}/{place}.png"] = record.category
-    cv2.imwrite(str(tmp_path / "test/photo.jpg"), picture(0))
+    cv2.imwrite(str(tmp_path / "test/photo.jpg"), image(0))
     found = audit(tmp_path / "bank.arrow", tmp_path / "test", mirror=True)
     assert {leak.test.file for leak in found.leaks} == set(names)
     assert all(leak.train.category == names[leak.test.file] == leak.test.category for leak in found.leaks)
@@ -252,11 +252,11 @@ def test_missing_and_other_images_are_errors(composed, tmp_path):
 
 
 def test_folders_are_listed_and_decoded_as_everywhere(tmp_path, monkeypatch):
-    """Hidden files and resource forks are no pictures; other kinds, and images of too many pixels, are refused."""
-    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)
+    """Hidden files and resource forks are no images; other kinds, and images of too many pixels, are refused."""
+    rgba = np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)
     for name in ("train/a.png", "train/.hidden.png", "train/__MACOSX/._a.png", "test/b.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(tmp_path / name), picture)
+        cv2.imwrite(str(tmp_path / name), rgba)
     found = audit(tmp_path / "train", tmp_path / "test")
     assert found.counts["train"]["cut-out"] == 1
     assert [each.train.file for each in found.leaks] == ["a.png"]

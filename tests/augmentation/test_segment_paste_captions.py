@@ -165,7 +165,7 @@ def test_all_that_an_object_may_be_called_is_bounded():
 
 @pytest.mark.parametrize(("text", "expected"), [("a red cat", False), ("a cat", True), ("a dim cat", True)])
 def test_light_that_falsifies_the_caption_is_left_out(bank_config, text, expected):
-    """The relighter turns the whole picture, its red cat included, blue."""
+    """The relighter turns the whole image, its red cat included, blue."""
     sample = grounding(text=text, phrase=text)
     sample["img"] = np.full((*SIZE, 3), (20, 20, 210), np.uint8)  # BGR
     relit = {**blend("OtherColors", low=0.0, high=0.0), "background": "relit"}

@@ -101,11 +101,11 @@ def test_segments_drawn_anew_are_not_of_the_image_itself(photographs, tmp_path):
     build_index(records, tmp_path / "bank.arrow", progress=False)
     source = PasteSource({"type": "index", "path": str(tmp_path / "bank.arrow")}, ("dog", "cat"), "error")
     own = str(photographs / "1.png")
-    small = [i for i in range(len(source.bank)) if source.bank.outline(i).category == "cat"]
-    small = min(small, key=lambda i: (source.bank.outline(i).size, source.bank.file(i) == own))
+    small = [i for i in range(len(source.bank)) if source.bank.info(i).category == "cat"]
+    small = min(small, key=lambda i: (source.bank.info(i).size, source.bank.file(i) == own))
     boxes, found = np.full((1, 2), 60.0), set()
     for seed in range(20):
         rng = np.random.default_rng(seed)
         found.add(source.bank.redraw(rng, [small], boxes, 1.5, lambda index: source.is_foreign(own, index))[0])
     assert all(source.bank.file(index) != own for index in found)
-    assert any(max(source.bank.outline(index).size) >= 60 for index in found)
+    assert any(max(source.bank.info(index).size) >= 60 for index in found)

@@ -77,7 +77,7 @@ def test_earlier_page_is_replaced_and_nothing_else(composed, tmp_path):
 
 
 def write_coco(folder, sizes, annotations=(), categories=("thing",)):
-    """A COCO data set of grey pictures of these sizes."""
+    """A COCO data set of grey images of these sizes."""
     (folder / "images").mkdir(parents=True)
     (folder / "annotations").mkdir()
     images = []
@@ -99,7 +99,7 @@ def test_nothing_to_show(tmp_path):
         assert data_of(write_report(tmp_path / name, tmp_path / "page"))["samples"] == []
 
 
-def test_large_pictures_are_reduced(tmp_path):
+def test_large_images_are_reduced(tmp_path):
     folder = write_coco(tmp_path / "data é", [(90, 300), (50, 70)])
     page = write_report(folder, tmp_path / "page", max_side=100)
     large, small = data_of(page)["samples"]
@@ -109,7 +109,7 @@ def test_large_pictures_are_reduced(tmp_path):
     assert "reduced" not in small
 
 
-def test_broken_pictures(tmp_path):
+def test_broken_images(tmp_path):
     folder = write_coco(tmp_path / "data", [(20, 30), (20, 30), (20, 30)])
     (folder / "images" / "1.png").write_bytes(b"")
     cv2.imwrite(str(folder / "images" / "2.png"), np.zeros((30, 20, 3), np.uint8))
@@ -207,7 +207,7 @@ def test_masks_are_painted_to_the_pixel(composed, tmp_path):
 @pytest.mark.slow
 @browser
 def test_screenshot_shows_masks_in_their_place(tmp_path):
-    """In the viewer at 100 %, on a grey picture, the coloured pixels are those of the mask."""
+    """In the viewer at 100 %, on a grey image, the coloured pixels are those of the mask."""
     rng = np.random.default_rng(0)
     mask = cv2.resize(rng.integers(0, 2, (11, 13), dtype=np.uint8), (301, 203), interpolation=cv2.INTER_NEAREST)
     columns = mask.T.ravel()
@@ -221,15 +221,15 @@ def test_screenshot_shows_masks_in_their_place(tmp_path):
     tried.write_text(page.read_text(encoding="utf-8") + code, encoding="utf-8")
     shot = tmp_path / "shot.png"
     chromium(tmp_path, "--window-size=901,700", f"--screenshot={shot}", tried.as_uri() + "#picture-1@1")
-    picture = cv2.imread(str(shot)).astype(int)
-    part = np.ptp(picture[60:], axis=2) > 20
+    seen = cv2.imread(str(shot)).astype(int)
+    part = np.ptp(seen[60:], axis=2) > 20
     rows, columns = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
     truth_rows, truth_columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     top, left = rows[0] - truth_rows[0], columns[0] - truth_columns[0]
     np.testing.assert_array_equal(part[top : top + 203, left : left + 301], mask)
     assert part.sum() == mask.sum()
-    # And the picture lies exactly below it.
-    grey = (picture[60:] == 90).all(axis=2)
+    # And the image lies exactly below it.
+    grey = (seen[60:] == 90).all(axis=2)
     assert grey[top : top + 203, left : left + 301].sum() == grey.sum() == (mask == 0).sum()
 
 

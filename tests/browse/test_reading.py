@@ -174,7 +174,7 @@ def test_broken_entries_are_named_or_left_out(coco, part, changes, said):
     assert sum(len(image.annotations) for image in data_set.images) == 0
 
 
-def test_missing_pictures_are_counted_and_named(coco):
+def test_missing_images_are_counted_and_named(coco):
     folder, content = coco
     content["images"].append({"id": 8, "file_name": "gone.png", "height": 20, "width": 30})
     path = write(folder, content)

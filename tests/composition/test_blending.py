@@ -107,7 +107,7 @@ class Recorder:
         return 255 - image
 
 
-def test_relight_takes_all_of_the_relit_picture():
+def test_relight_takes_all_of_the_relit_image():
     """Objects and background alike, to the last level; the relighter sees the painted scene and where objects are."""
     segments = [make_segment(np.random.default_rng(seed), 30, 20) for seed in (0, 1)]
     layout = Layout((60, 60), (Placement(0, (5, 5, 35, 25)), Placement(1, (20, 10, 50, 30))))

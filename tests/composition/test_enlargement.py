@@ -150,10 +150,10 @@ def test_redraw_finds_a_segment_of_the_category_that_fills(indexed, rng):
     assert bank.sized is True
     boxes = np.full((3, 2), 100.0)
     chosen = bank.redraw(rng, [0, 4, 6], boxes, 1.5)
-    assert [bank.outline(index).category for index in chosen] == ["ant", "bee", "cat"]
-    assert bank.outline(chosen[0]).size == (90, 90)
-    assert bank.outline(chosen[1]).size == (8, 8)
-    assert bank.outline(chosen[2]).size in ((70, 70), (80, 80))
+    assert [bank.info(index).category for index in chosen] == ["ant", "bee", "cat"]
+    assert bank.info(chosen[0]).size == (90, 90)
+    assert bank.info(chosen[1]).size == (8, 8)
+    assert bank.info(chosen[2]).size in ((70, 70), (80, 80))
     # What fills its box stays, and a segment that may not be drawn is not.
     assert bank.redraw(rng, [0, 4, 6], np.full((3, 2), 12.0), 1.5) == [0, 4, 6]
     assert bank.redraw(rng, [0], boxes[:1], 1.5, allowed=lambda index: index != 3)[0] != 3

@@ -251,7 +251,7 @@ def test_zoom_enlarges(rng):
 
 
 def test_depth_ground(rng):
-    """What is nearer stands lower in the picture, but for the freedom that is given."""
+    """What is nearer stands lower in the image, but for the freedom that is given."""
     lows = []
     for _ in range(60):
         layout = one_lens(median_side=0.05).plan(rng, shapes(rng, 6, "dog"), (1000, 1000))

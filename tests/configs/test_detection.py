@@ -26,8 +26,8 @@ PLAIN = "mask2former_r50_coco"
 GROUNDING = "grounding/mm-grounding-dino_swin-t_"
 ALL = sorted(
     str(path.relative_to(CONFIGS))
-    for room in ("detection", "grounding", "segmentation")
-    for path in (CONFIGS / room).rglob("*.py")
+    for family in ("detection", "grounding", "segmentation")
+    for path in (CONFIGS / family).rglob("*.py")
 )
 
 

@@ -56,7 +56,7 @@ class Watch(Hook):
 
 
 def smaller(part: object) -> None:
-    """Makes a config's pictures small, its models without pretrained weights, and its batches those of one process."""
+    """Makes a config's images small, its models without pretrained weights, and its batches those of one process."""
     for key, value in part.items() if isinstance(part, dict) else enumerate(part):
         if key in ("scale", "scales", "crop_size", "img_scale", "size") and isinstance(value, list | tuple):
             part[key] = [(64, 96)] if isinstance(value[0], list | tuple) else (96, 96)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers.config_tables import CONFIGS, configs_of, tables
 
-ROOMS = ("detection", "grounding", "segmentation")
+FAMILIES = ("detection", "grounding", "segmentation")
 TABLE = json.loads((CONFIGS / "published_figures.json").read_text())
 ROWS = TABLE["rows"]
 METRICS = {metric for row in ROWS for metric in row["figures"]}
@@ -21,7 +21,7 @@ def section(text: str) -> str:
     return re.sub(r"```.*?```", "", text.split("## Measured by us")[0], flags=re.DOTALL)
 
 
-README = "\n".join(section((CONFIGS / room / "README.md").read_text()) for room in ROOMS)
+README = "\n".join(section((CONFIGS / family / "README.md").read_text()) for family in FAMILIES)
 
 
 def disagreements(text: str) -> list[str]:
@@ -93,7 +93,7 @@ def test_a_figure_beside_a_config_without_any_is_found():
 
 def test_every_config_is_in_its_readme_once():
     named = [name for table in tables(README) for row in table for name in configs_of(row)]
-    there = [str(path.relative_to(CONFIGS)) for room in ROOMS for path in (CONFIGS / room).rglob("*.py")]
+    there = [str(path.relative_to(CONFIGS)) for family in FAMILIES for path in (CONFIGS / family).rglob("*.py")]
     printed = {name for name in there if not Path(name).name.startswith("sample_")}
     assert sorted(name for name in named if name in printed) == sorted(printed)
     assert set(named) <= set(there)
@@ -118,7 +118,7 @@ def test_apes_figures_are_beside_no_config():
 def test_configs_print_no_figures():
     """Figures have one place: no comment of a config repeats one."""
     published = {f"{value:g}" for row in ROWS for value in row["figures"].values()}
-    for path in [path for room in (*ROOMS, "synthesis", "_base_") for path in (CONFIGS / room).rglob("*.py")]:
+    for path in [path for family in (*FAMILIES, "synthesis", "_base_") for path in (CONFIGS / family).rglob("*.py")]:
         tokens = tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
         comments = " ".join(token.string for token in tokens if token.type == tokenize.COMMENT)
         assert not published & {f"{float(each):g}" for each in re.findall(r"\d+\.\d+", comments)}, path

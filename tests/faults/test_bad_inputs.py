@@ -6,7 +6,7 @@ All of them take minutes (marker `slow`); the default tests run a few of each fa
 
 import pytest
 
-from tests.faults import inputs, listings, manifests, names, networks, outputs, pictures, world
+from tests.faults import image_files, inputs, listings, manifests, names, networks, outputs, world
 from tests.faults.judging import describe, judge_all, wrong_ones
 from tests.helpers.commands import run
 
@@ -17,8 +17,8 @@ MAKERS = {
     "fields": inputs.field_cases,
     "recipes": inputs.recipe_cases,
     "index": inputs.index_cases,
-    "photographs": pictures.image_cases,
-    "masks": pictures.mask_cases,
+    "photographs": image_files.image_cases,
+    "masks": image_files.mask_cases,
     "listings": listings.listing_cases,
     "videos": outputs.video_cases,
     "networks": networks.network_cases,

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sos_mm.formats.rle import compress, decode_mask, decode_window, decompress
+from sos_mm.formats.rle import compress, decode_mask, decode_window, decompress, encode_mask
+from tests.helpers.numba import without_numba
 
 tools = pytest.importorskip("pycocotools.mask")
 sides = st.integers(1, 60)
@@ -21,6 +22,20 @@ def test_run_lengths(height, width, share, seed):
     assert compress([lengths]) == [counts]
     plain = {"size": [height, width], "counts": lengths.tolist()}
     np.testing.assert_array_equal(decode_mask(plain, mask.shape, "it"), mask)
+
+
+@given(sides, sides, st.integers(0, 20), st.integers(0, 20), st.floats(0, 1), st.integers(0, 2**32))
+def test_masks_in_windows(height, width, room_above, room_beside, share, seed):
+    """With the compiled loops, if numba is installed, and without: as pycocotools encodes the full mask."""
+    rng = np.random.default_rng(seed)
+    window = rng.random((height, width)) < share
+    y, x = int(rng.integers(room_above + 1)), int(rng.integers(room_beside + 1))
+    mask = np.zeros((height + room_above, width + room_beside), np.uint8, order="F")
+    mask[y : y + height, x : x + width] = window
+    expected = {"size": list(mask.shape), "counts": tools.encode(mask)["counts"].decode()}
+    assert encode_mask(window, (x, y), mask.shape) == expected
+    with without_numba():
+        assert encode_mask(window, (x, y), mask.shape) == expected
 
 
 @given(st.lists(st.integers(0, 2**33), min_size=1, max_size=20))

@@ -4,11 +4,8 @@ import pytest
 
 from sos_mm.generation.recipe import DrawingRecipe
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("diffusers")
-needs_flux = pytest.mark.skipif(
-    tuple(map(int, torch.__version__.split(".")[:2])) < (2, 5), reason="diffusers runs FLUX on torch 2.5 or newer"
-)
 SAMPLING = {
     "stable_diffusion": dict(
         num_inference_steps=2, guidance_scale=5.0, height=32, width=32, negative_prompt="blurred, text"

@@ -15,7 +15,7 @@ from sos_mm.generation.filters import (
     DrawingFilters,
     Judged,
     color_share,
-    duplicate_places,
+    duplicate_positions,
     frame_margin,
     judge,
     mask_iou,
@@ -164,7 +164,7 @@ def test_near_duplicates_by_brute_force(drawn, distance):
         earlier = [hashes[other] for other in kept if categories[other] == category]
         near = any((other ^ value).bit_count() <= distance for other in earlier)
         repeated.add(place) if near else kept.append(place)
-    assert duplicate_places(categories, hashes, distance) == repeated
+    assert duplicate_positions(categories, hashes, distance) == repeated
 
 
 def test_a_mirrored_object_is_no_duplicate_but_a_smaller_one_is():
@@ -176,7 +176,7 @@ def test_a_mirrored_object_is_no_duplicate_but_a_smaller_one_is():
     small = cv2.resize(shape, (40, 40), interpolation=cv2.INTER_AREA)
     cutter = BrightCutter(130)
     found = [int(judge(each, cutter, None, LOOSE).scores["hash"], 16) for each in (shape, small, shape[:, ::-1].copy())]
-    assert duplicate_places(["a"] * 3, found, 8) == {1}
+    assert duplicate_positions(["a"] * 3, found, 8) == {1}
 
 
 @pytest.mark.parametrize(
@@ -224,13 +224,13 @@ def test_the_duplicate_limit_lies_between_copies_and_other_objects():
     hashes = [measure(segment.rgba).hash for segment in segments]
     categories = [segment.category for segment in segments]
     limit = DrawingFilters().duplicates
-    found = duplicate_places(categories, hashes, limit)
+    found = duplicate_positions(categories, hashes, limit)
     assert [segments[place].sub_category for place in found] in (["horned_ram"], ["white_ewe"])
     for segment, own in zip(segments, hashes, strict=True):
         small = cv2.resize(segment.rgba, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         quality = [cv2.IMWRITE_JPEG_QUALITY, 70]
         colors = cv2.imdecode(cv2.imencode(".jpg", small[..., 2::-1].copy(), quality)[1], 1)[..., ::-1]
         copy = measure(np.dstack([colors, small[..., 3]])).hash
-        assert duplicate_places([segment.category] * 2, [own, copy], limit) == {1}
+        assert duplicate_positions([segment.category] * 2, [own, copy], limit) == {1}
         mirrored = measure(np.ascontiguousarray(segment.rgba[:, ::-1])).hash
-        assert not duplicate_places([segment.category] * 2, [own, mirrored], limit)
+        assert not duplicate_positions([segment.category] * 2, [own, mirrored], limit)

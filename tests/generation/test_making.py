@@ -19,13 +19,14 @@ pytest.importorskip("diffusers")
 from sos_mm.generation import making, shards
 from sos_mm.generation.loading import load_pipeline
 from sos_mm.generation.making import Rank, make_segments
-from sos_mm.generation.pictures import seed_of
 from sos_mm.generation.recipe import DrawingRecipe
+from sos_mm.generation.source_images import seed_of
 from sos_mm.segments import build_bank, build_index
 from sos_mm.segments.readers.release import read_release_layout
-from tests.generation.conftest import needs_flux, recipe_of
+from tests.generation.conftest import recipe_of
 from tests.generation.test_text_to_image import plain
 from tests.helpers.cutters import DiscCutter
+from tests.helpers.requirements import needs_flux
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -19,7 +19,7 @@ from sos_mm.checks import FaultyInputError
 from sos_mm.cli import main
 from sos_mm.generation.making import make_segments
 from sos_mm.generation.recipe import DrawingRecipe, PairsRecipe, build_bank_recipe
-from sos_mm.generation.subject_pairs import PairedPictures, SubjectPairs, list_pictures, split_pictures
+from sos_mm.generation.subject_pairs import PanelImages, SubjectPairs, list_panels, split_panels
 from sos_mm.segments import build_bank
 from tests.cutouts.test_cutting import U2NETP, needs_u2netp
 
@@ -43,7 +43,7 @@ DESCRIPTION = pa.struct(
 )
 
 
-def picture(color, high: int, size=(SIDE, SIDE)) -> np.ndarray:
+def panel(color, high: int, size=(SIDE, SIDE)) -> np.ndarray:
     """A dark scene with a bright object of 20 pixels' width."""
     image = np.full((*size, 3), 40, np.uint8)
     image[20 : 20 + high, 22:42] = color
@@ -51,13 +51,13 @@ def picture(color, high: int, size=(SIDE, SIDE)) -> np.ndarray:
 
 
 def pair(color, vertical=False) -> np.ndarray:
-    """Two pictures with a white frame of 16 pixels around and between them, as in Subjects200K."""
+    """Two panels with a white frame of 16 pixels around and between them, as in Subjects200K."""
     image = np.full((2 * PADDING + SIDE, 3 * PADDING + 2 * SIDE, 3), 255, np.uint8)
     image = image.swapaxes(0, 1) if vertical else image
     for part, high in enumerate((24, 14)):
         begin = [PADDING, PADDING]
         begin[0 if vertical else 1] += part * (SIDE + PADDING)
-        image[begin[0] : begin[0] + SIDE, begin[1] : begin[1] + SIDE] = picture(color, high)
+        image[begin[0] : begin[0] + SIDE, begin[1] : begin[1] + SIDE] = panel(color, high)
     return np.ascontiguousarray(image)
 
 
@@ -166,19 +166,19 @@ def test_changed_files_are_noticed(file, tmp_path, monkeypatch):
 @pytest.mark.parametrize("as_json", [False, True])
 def test_quality_and_categories_choose_rows(tmp_path, as_json):
     path = write(tmp_path / "a.parquet", as_json=as_json)
-    listed, left_out = list_pictures(SubjectPairs(path, least_quality=5), ["shoe", "chair"])
+    listed, left_out = list_panels(SubjectPairs(path, least_quality=5), ["shoe", "chair"])
     assert [(each.row, each.part, each.prompt.category) for each in listed] == [(0, 0, "chair"), (0, 1, "chair")]
     assert left_out == {"another category": 3, "low quality": 1, "no description": 1}
     # Without categories, those of the files.
-    listed, left_out = list_pictures(SubjectPairs(path), None)
+    listed, left_out = list_panels(SubjectPairs(path), None)
     assert {each.prompt.category for each in listed} == {"Things"}
     assert (len(listed), dict(left_out)) == (10, {"no description": 1})
 
 
 def test_unreadable_images_are_counted(tmp_path):
-    """Of eight pictures, those of a file that is no image, of one that is no pair, and of an empty one."""
+    """Of eight panels, those of a file that is no image, of one that is no pair, and of an empty one."""
     images = [encoded(pair(color)) for _, color, _, _ in ROWS]
-    images[0], images[1], images[3] = b"no image", encoded(picture((250, 30, 30), 24)), None
+    images[0], images[1], images[3] = b"no image", encoded(panel((250, 30, 30), 24)), None
     path = write(tmp_path / "a.parquet", images)
     report = make_segments(recipe_of(path, keep_rejected=True), tmp_path / "out", progress=False)
     assert (report.kept, report.rejected) == (2, {"unreadable": 6})
@@ -190,15 +190,15 @@ def test_unreadable_images_are_counted(tmp_path):
 
 @given(st.integers(2, 4), st.integers(32, 48), st.integers(0, 3), st.booleans(), st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_pictures_are_squares_without_frame(number, side, padding, vertical, is_framed):
-    """Each picture is of one shade, its number; of the frame nothing is left."""
+def test_panels_are_squares_without_frame(number, side, padding, vertical, is_framed):
+    """Each panel is of one shade, its number; of the frame nothing is left."""
     frame = padding if is_framed else 0
     image = np.full((side + 2 * frame, number * side + (number + 1) * frame, 3), 255, np.uint8)
     for part in range(number):
         left = frame + part * (side + frame)
         image[frame : frame + side, left : left + side] = part
     image = image.swapaxes(0, 1) if vertical else image
-    parts = split_pictures(image, number, padding)
+    parts = split_panels(image, number, padding)
     assert len(parts) == number
     for part, found in enumerate(parts):
         assert (found == part).all()
@@ -209,18 +209,18 @@ def test_pictures_are_squares_without_frame(number, side, padding, vertical, is_
 @pytest.mark.parametrize(("height", "width", "number"), [(64, 64, 2), (64, 192, 2), (128, 64, 3), (64, 108, 2)])
 def test_other_shapes_are_refused(height, width, number):
     with pytest.raises(FaultyInputError, match=f"about {number} times as long as wide, but is {width}x{height}"):
-        split_pictures(np.zeros((height, width, 3), np.uint8), number, 4)
+        split_panels(np.zeros((height, width, 3), np.uint8), number, 4)
 
 
 def test_padding_must_leave_something():
     with pytest.raises(FaultyInputError, match=r"`pairs\.padding` must leave"):
-        split_pictures(np.zeros((32, 64, 3), np.uint8), 2, 16)
+        split_panels(np.zeros((32, 64, 3), np.uint8), 2, 16)
 
 
-def test_a_picture_alone_is_read(file):
+def test_a_panel_alone_is_read(file):
     """From the second row group alone, in the order of the places."""
-    paired = PairedPictures(SubjectPairs(file), None)
-    (found,) = paired.pictures([5])
+    paired = PanelImages(SubjectPairs(file), None)
+    (found,) = paired.images([5])
     assert (paired.listed[5].row, paired.listed[5].part) == (2, 1)
     assert found.image.shape == (64, 56, 3)
     np.testing.assert_array_equal(found.image[25, 20], ROWS[2][1])

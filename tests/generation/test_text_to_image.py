@@ -21,7 +21,8 @@ from sos_mm.generation.loading import (  # noqa: E402
 )
 from sos_mm.generation.model_facts import KNOWN_MODELS  # noqa: E402
 from sos_mm.generation.text_to_image import TextToImage  # noqa: E402
-from tests.generation.conftest import SAMPLING, needs_flux  # noqa: E402
+from tests.generation.conftest import SAMPLING  # noqa: E402
+from tests.helpers.requirements import needs_flux  # noqa: E402
 
 TEXTS = ["a red mug", "a lamp", "a lamp", "a dog in a box", "a red mug"]
 SEEDS = [3, 1, 2, 2**63 - 1, 0]

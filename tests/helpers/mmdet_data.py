@@ -59,8 +59,8 @@ def make_data(folder: Path) -> None:
     build_index(list_records({"type": "sample"}, ErrorCollector("error")), folder / "data/sos/FC.arrow")
 
 
-def _picture(path: Path, rng: np.random.Generator) -> list[tuple[list[int], int]]:
-    """Writes a picture of three rectangles; their xywh boxes and which class of three each is."""
+def _image(path: Path, rng: np.random.Generator) -> list[tuple[list[int], int]]:
+    """Writes an image of three rectangles; their xywh boxes and which class of three each is."""
     image, found = np.full((HEIGHT, WIDTH, 3), 128, np.uint8), []
     for label in range(3):
         x, y = int(rng.integers(2, WIDTH - 40)), int(rng.integers(2, HEIGHT - 30))
@@ -78,7 +78,7 @@ def _instances(folder: Path, part: str, number: int, ids: list[int], rng: np.ran
         name = f"{part}/{index:012}.jpg"
         images.append({"id": index, "file_name": Path(name).name, "height": HEIGHT, "width": WIDTH})
         images[-1]["coco_url"] = f"http://images.cocodataset.org/{name}"
-        for (x, y, w, h), label in _picture(folder / name, rng):
+        for (x, y, w, h), label in _image(folder / name, rng):
             outline = [[x, y, x + w, y, x + w, y + h, x, y + h]]
             common = {"id": len(annotations) + 1, "image_id": index, "category_id": ids[label], "iscrowd": 0}
             annotations.append(common | {"bbox": [x, y, w, h], "area": w * h, "segmentation": outline})
@@ -124,7 +124,7 @@ def _intra_class(folder: Path, rng: np.random.Generator) -> None:
     """Two expressions, each of one of the three objects in its image."""
     images, annotations = [], []
     for index in (1, 2):
-        (target, _), *others = _picture(folder / f"images/{index}.jpg", rng)
+        (target, _), *others = _image(folder / f"images/{index}.jpg", rng)
         images.append({"id": index, "file_name": f"{index}.jpg", "height": HEIGHT, "width": WIDTH, "caption": "a box"})
         images[-1]["distractors"] = [box for box, _ in others]
         annotations.append({"id": index, "image_id": index, "category_id": 1, "bbox": target})
@@ -142,7 +142,7 @@ def _pretraining(data: Path, rng: np.random.Generator) -> None:
     for source, (annotations, images) in sources.items():
         lines = []
         for index in range(4):
-            found = _picture(data / source / images / f"{index}.jpg", rng)
+            found = _image(data / source / images / f"{index}.jpg", rng)
             boxes = [([x, y, x + w, y + h], label) for (x, y, w, h), label in found]
             line = {"filename": f"{index}.jpg", "height": HEIGHT, "width": WIDTH}
             if source == "objects365v1":

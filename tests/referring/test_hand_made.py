@@ -164,7 +164,7 @@ def test_borderline_facts_are_neither_said_nor_denied():
     assert verify(image, "the leftmost dog", [0]).status == "true"
 
 
-def test_in_front_is_never_guessed_from_the_picture():
+def test_in_front_is_never_guessed_from_the_image():
     boxes = [("cat", (100, 100, 200, 200), "red"), ("dog", (150, 150, 260, 260), "blue")]
     assert verify(drawn(boxes), "the dog in front of the cat", [1]).status == "undecidable"
     ordered = [(*each, [], {"z_order": place, "visible_share": 0.75}) for place, each in enumerate(boxes)]

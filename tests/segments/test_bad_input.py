@@ -29,7 +29,7 @@ def square(height=8, width=8):
 
 
 def pillow(convert, kind, **options):
-    """Writes a picture that Pillow converts."""
+    """Writes an image that Pillow converts."""
 
     def write(path):
         image = pytest.importorskip("PIL.Image")
@@ -148,8 +148,12 @@ def test_odd_sizes_work(folder, tmp_path, shape):
     write_rgba(folder / NAME, rgba)
     build_index(read_folder(folder), tmp_path / "bank.arrow", copies=(10, 64), progress=False)
     bank = SegmentBank.from_index(tmp_path / "bank.arrow").select(vocabulary=["hot_dog"])
-    assert bank.outline(1).size == shape
-    assert (bank.records[1].facts.height, bank.records[1].facts.width, bank.records[1].facts.area) == (
+    assert bank.info(1).size == shape
+    assert (
+        bank.records[1].measurements.height,
+        bank.records[1].measurements.width,
+        bank.records[1].measurements.area,
+    ) == (
         *shape,
         shape[0] * shape[1],
     )
@@ -196,7 +200,7 @@ def test_a_rebuild_in_which_all_are_broken_leaves_what_was_there(folder, tmp_pat
 
 @pytest.mark.parametrize("content", [b"", b"{}", None, "arrow"])
 def test_only_an_index_is_replaced(folder, tmp_path, content):
-    """A metadata file, a picture or a folder that was named by mistake stays, and is told before anything is read."""
+    """A metadata file, an image or a folder that was named by mistake stays, and is told before anything is read."""
     path = tmp_path / "words.json"
     if content is None:
         path.mkdir()

@@ -94,7 +94,7 @@ def test_a_change_is_seen(copied, kind):
 
 def test_what_is_chosen_and_weighed_is_seen(copied):
     folder, other = copied
-    areas = sorted(record.facts.area for record in indexed(folder).records)
+    areas = sorted(record.measurements.area for record in indexed(folder).records)
     for make in (release_bank, indexed):
         whole = make(folder)
         banks = [

@@ -60,7 +60,7 @@ def test_index_gives_back_what_was_read(release, index):
 def test_the_smallest_copy_that_is_large_enough_is_read(index):
     bank = SegmentBank.from_index(index)
     for place in range(len(bank)):
-        whole, outline = bank.load(place), bank.outline(place)
+        whole, outline = bank.load(place), bank.info(place)
         assert outline == (whole.size, whole.category, None)
         assert bank.load(place, (1, 1)).size == whole.size
         for part in np.linspace(0.05, 1, 20):
@@ -82,7 +82,7 @@ def test_without_an_index_there_are_no_copies_to_read(bank):
     measured_bank = SegmentBank(measured(bank.records, progress=False))
     for place in range(len(bank)):
         expected = bank.load(place).size, bank.load(place).category, None
-        assert bank.outline(place) == measured_bank.outline(place) == expected
+        assert bank.info(place) == measured_bank.info(place) == expected
 
 
 def test_placed_copies_look_like_the_whole(index):
@@ -107,7 +107,7 @@ def test_placed_copies_look_like_the_whole(index):
 def test_shrinking_is_the_mean_over_areas(height, width, small_height, small_width, seed):
     size = min(small_height, height), min(small_width, width)
     rgba = np.random.default_rng(seed).integers(0, 256, (height, width, 4), dtype=np.uint8)
-    # Each pixel as many times as the other grid is fine, so that every part is a whole number of pixels.
+    # Each pixel as many times as the other grid is fine, so that every part is an integer number of pixels.
     fine = rgba.repeat(size[0], 0).repeat(size[1], 1).astype(float).reshape(size[0], height, size[1], width, 4)
     alpha = fine[..., 3:].sum(axis=(1, 3))
     color = (fine[..., :3] * fine[..., 3:]).sum(axis=(1, 3)) / np.maximum(alpha, 1)
@@ -142,10 +142,10 @@ record_words = st.tuples(st.sampled_from(["dog", "ä b", "Zug"]), words, words, 
 @given(st.lists(record_words, min_size=1, max_size=8))
 def test_any_words_come_back(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("words")
-    facts = measured_facts(folder)
+    found = measurements_of(folder)
     records = [
         SegmentRecord(
-            str(folder / f"{i}.png"), *row[:4], tuple(row[4]), str(i), flags=(True, False, i > 3), facts=facts
+            str(folder / f"{i}.png"), *row[:4], tuple(row[4]), str(i), flags=(True, False, i > 3), measurements=found
         )
         for i, row in enumerate(rows)
     ]
@@ -164,11 +164,11 @@ def write_index(path, records):
         writer.finish({})
 
 
-def measured_facts(folder):
-    """Facts of a picture."""
+def measurements_of(folder):
+    """Measurements of an image."""
     write_rgba(folder / "a" / "x.png", make_rgba(np.random.default_rng(0), 40, 30))
     (record,) = measured(read_folder(folder), progress=False)
-    return record.facts
+    return record.measurements
 
 
 def test_rows_are_found_in_every_batch(release, tmp_path, monkeypatch):
@@ -191,10 +191,10 @@ def test_source_sizes_come_back(release, tmp_path, monkeypatch):
     every, most, none = (SegmentBank.from_index(tmp_path / f"{name}.arrow") for name in ("all", "most", "none"))
     assert [record.source_size for record in every.records] == sizes
     assert [record.source_size for record in most.records] == [*sizes[:-1], None]
-    assert [every.outline(place).source_size for place in range(6)] == sizes
-    assert most.outline(5).source_size is None
+    assert [every.info(place).source_size for place in range(6)] == sizes
+    assert most.info(5).source_size is None
     assert every.load(0).source_size == every.load(0, (4, 4)).source_size == sizes[0]
-    assert SegmentBank(sized).outline(2).source_size == sizes[2]
+    assert SegmentBank(sized).info(2).source_size == sizes[2]
     assert [bank.has_source_sizes for bank in (every, most, none)] == [True, False, False]
     assert [SegmentBank(each).has_source_sizes for each in (sized, records)] == [True, False]
     # Of a part, those that are left in it count.

@@ -14,17 +14,18 @@ from sos_mm.segments.factory import list_records
 from sos_mm.segments.index import temporary
 from sos_mm.segments.index.arrow import IndexedRecords
 from sos_mm.segments.index.temporary import temporary_files
+from tests.helpers.processes import waiting_processes
 
 # Stops in the middle of its work: all temporary files are there.
 WRITER = """
-import signal, sys, time
+import signal, sys
 from pathlib import Path
 # What starts in the background may have been told to ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from sos_mm.segments.index.writer import IndexWriter
 with IndexWriter(Path(sys.argv[1]), "/", (64,)) as writer:
     print("writing", flush=True)
-    time.sleep(600)
+    sys.stdin.readline()
 """
 
 
@@ -36,18 +37,8 @@ def records(bank_config):
 @pytest.fixture
 def stopped(tmp_path):
     """Starts a writer of an index that stops in the middle of its work."""
-    started = []
-
-    def start(path):
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
-        started.append(process)
-        assert process.stdout.readline() == "writing\n"
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    with waiting_processes(WRITER, "writing") as start:
+        yield start
 
 
 def hidden(folder):

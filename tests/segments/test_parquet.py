@@ -49,25 +49,25 @@ def write(path, rows, kinds=None, metadata=None, **options):
 
 
 @pytest.fixture
-def pictures(rng):
+def images(rng):
     return [make_rgba(rng, 40 + 5 * index, 30) for index in range(5)]
 
 
 @pytest.fixture
-def small_set(tmp_path, pictures):
+def small_set(tmp_path, images):
     """Two files with the columns of the released small set."""
-    rows = [{"image_path": struct(encoded(rgba)), **WORDS} for rgba in pictures]
-    rows[1]["image_path"] = struct(encoded(pictures[1], ".webp"))
+    rows = [{"image_path": struct(encoded(rgba)), **WORDS} for rgba in images]
+    rows[1]["image_path"] = struct(encoded(images[1], ".webp"))
     write(tmp_path / "set" / "train-00000-of-00002.parquet", rows[:3], row_group_size=2)
     write(tmp_path / "set" / "train-00001-of-00002.parquet", rows[3:])
     return tmp_path / "set"
 
 
-def test_the_released_columns_need_no_options(small_set, pictures):
+def test_the_released_columns_need_no_options(small_set, images):
     records = read_parquet(small_set)
     ids = [f"train-00000-of-00002/{row:06d}" for row in range(3)]
     assert [record.source_id for record in records] == ids + [f"train-00001-of-00002/{row:06d}" for row in range(2)]
-    for record, rgba in zip(records, pictures, strict=True):
+    for record, rgba in zip(records, images, strict=True):
         # WebP does not keep colours that are fully transparent.
         shown = rgba[..., 3:] > 0
         np.testing.assert_array_equal(record.pixels() * shown, rgba * shown)
@@ -104,15 +104,15 @@ def test_shards_are_tar_files_that_are_made_once(small_set, tmp_path):
     assert build_bank(config).fingerprint == moved.fingerprint
 
 
-def test_a_changed_file_gets_a_new_shard(small_set, pictures):
+def test_a_changed_file_gets_a_new_shard(small_set, images):
     path = small_set / "train-00000-of-00002.parquet"
     read_parquet(path)
-    write(path, [{"image_path": struct(encoded(pictures[4])), **WORDS}])
+    write(path, [{"image_path": struct(encoded(images[4])), **WORDS}])
     (record,) = read_parquet(path)
-    np.testing.assert_array_equal(record.pixels(), pictures[4])
+    np.testing.assert_array_equal(record.pixels(), images[4])
 
 
-def test_an_index_over_it_draws_the_same_segments(small_set, tmp_path, pictures, capsys):
+def test_an_index_over_it_draws_the_same_segments(small_set, tmp_path, images, capsys):
     index = tmp_path / "bank.arrow"
     main(["index", str(index), "type=parquet", f"files={small_set}", "--copies", "16"])
     assert "5 segments in 1 categories, 0 skipped" in capsys.readouterr().out
@@ -140,10 +140,10 @@ def test_masks_become_alpha(tmp_path, rng, binary, ones):
     np.testing.assert_array_equal(record.pixels(), np.dstack([expected, mask * 255]))
 
 
-def test_soft_masks_stay_soft(tmp_path, pictures):
-    row = {"image_path": struct(encoded(pictures[0][..., :3])), "alpha": encoded(pictures[0][..., 3]), **WORDS}
+def test_soft_masks_stay_soft(tmp_path, images):
+    row = {"image_path": struct(encoded(images[0][..., :3])), "alpha": encoded(images[0][..., 3]), **WORDS}
     (record,) = read_parquet(write(tmp_path / "a.parquet", [row]), mask="alpha")
-    np.testing.assert_array_equal(record.pixels(), pictures[0])
+    np.testing.assert_array_equal(record.pixels(), images[0])
 
 
 @pytest.mark.parametrize(
@@ -157,14 +157,14 @@ def test_soft_masks_stay_soft(tmp_path, pictures):
         (None, ()),
     ],
 )
-def test_forms_of_features(tmp_path, pictures, value, expected):
-    row = {"image_path": struct(encoded(pictures[0])), **WORDS, "features": value}
+def test_forms_of_features(tmp_path, images, value, expected):
+    row = {"image_path": struct(encoded(images[0])), **WORDS, "features": value}
     path = write(tmp_path / "a.parquet", [row], {"features": pa.string()})
     assert read_parquet(path)[0].attributes == expected
 
 
-def test_features_may_be_lists(tmp_path, pictures):
-    row = {"image_path": struct(encoded(pictures[0])), "kind": "apple", "words": ["red", "round"]}
+def test_features_may_be_lists(tmp_path, images):
+    row = {"image_path": struct(encoded(images[0])), "kind": "apple", "words": ["red", "round"]}
     (record,) = read_parquet(write(tmp_path / "a.parquet", [row]), category="kind", features="words")
     assert (record.attributes, record.category, record.description) == (("red", "round"), "apple", "")
 
@@ -182,8 +182,8 @@ def test_features_may_be_lists(tmp_path, pictures):
         ({"category": ""}, "category of row 1 .* but got ''"),
     ],
 )
-def test_faulty_rows_are_named_or_skipped(tmp_path, pictures, change, match):
-    rows = [{"image_path": struct(encoded(rgba)), **WORDS} for rgba in pictures[:3]]
+def test_faulty_rows_are_named_or_skipped(tmp_path, images, change, match):
+    rows = [{"image_path": struct(encoded(rgba)), **WORDS} for rgba in images[:3]]
     rows[1].update(change)
     path = write(tmp_path / "a.parquet", rows)
     with pytest.raises(ValueError, match=match):
@@ -201,10 +201,10 @@ def test_faulty_rows_are_named_or_skipped(tmp_path, pictures, change, match):
     assert (len(bank), sum(bank.skipped.values())) == (2, 1)
 
 
-def test_what_only_decoding_shows_names_the_row(tmp_path, pictures):
+def test_what_only_decoding_shows_names_the_row(tmp_path, images):
     """As for the other readers, pixels are decoded later."""
-    rows = [{"image_path": struct(encoded(rgba)), **WORDS} for rgba in pictures[:3]]
-    rows[1]["image_path"] = struct(encoded(pictures[1])[:300])
+    rows = [{"image_path": struct(encoded(rgba)), **WORDS} for rgba in images[:3]]
+    rows[1]["image_path"] = struct(encoded(images[1])[:300])
     transparent = np.zeros((9, 9, 4), np.uint8)
     rows[2]["image_path"] = struct(encoded(transparent))
     path = write(tmp_path / "a.parquet", rows)
@@ -225,8 +225,8 @@ def test_no_usable_row_is_an_error(tmp_path, rng):
             read_parquet(path, faults=ErrorCollector("skip"))
 
 
-def test_masks_of_another_size_or_kind(tmp_path, pictures):
-    row = {"image_path": struct(encoded(pictures[0][..., :3])), "mask": encoded(pictures[1][..., 3]), **WORDS}
+def test_masks_of_another_size_or_kind(tmp_path, images):
+    row = {"image_path": struct(encoded(images[0][..., :3])), "mask": encoded(images[1][..., 3]), **WORDS}
     with pytest.raises(ValueError, match=r"mask in row 0 of .* same size, but are 30x40 and 30x45"):
         read_parquet(write(tmp_path / "a.parquet", [row]), mask="mask")
     row["mask"] = b"nothing"
@@ -248,8 +248,8 @@ def test_unknown_columns_are_named(small_set, options, match):
         read_parquet(small_set, **options)
 
 
-def test_numbers_without_names_are_no_categories(tmp_path, pictures):
-    path = write(tmp_path / "a.parquet", [{"image_path": struct(encoded(pictures[0])), "category": 3}])
+def test_numbers_without_names_are_no_categories(tmp_path, images):
+    path = write(tmp_path / "a.parquet", [{"image_path": struct(encoded(images[0])), "category": 3}])
     with pytest.raises(ValueError, match="must be a text, but got 3: name its column"):
         read_parquet(path)
 
@@ -293,13 +293,13 @@ def test_too_little_space_is_named_with_figures(small_set, monkeypatch):
         read_parquet(small_set)
 
 
-def test_rows_are_written_in_batches(tmp_path, pictures):
+def test_rows_are_written_in_batches(tmp_path, images):
     """More rows than a batch holds, in row groups that do not divide it."""
-    rows = [{"image_path": struct(encoded(pictures[row % 5])), **WORDS} for row in range(150)]
+    rows = [{"image_path": struct(encoded(images[row % 5])), **WORDS} for row in range(150)]
     records = read_parquet(write(tmp_path / "a.parquet", rows, row_group_size=47))
     for row in (0, 63, 64, 127, 128, 149):
         assert records[row].source_id == f"a/{row:06d}"
-        np.testing.assert_array_equal(records[row].pixels(), pictures[row % 5])
+        np.testing.assert_array_equal(records[row].pixels(), images[row % 5])
 
 
 def test_the_shard_has_the_texts_beside_the_images(small_set):

@@ -17,7 +17,7 @@ from tests.conftest import make_rgba, write_rgba
 
 
 def opaque(height=40, width=60, box=(10, 10, 20, 20)):
-    """A picture with an opaque box (x, y, w, h)."""
+    """An image with an opaque box (x, y, w, h)."""
     rgba = np.full((height, width, 4), 90, np.uint8)
     x, y, w, h = box
     rgba[..., 3] = 0
@@ -29,16 +29,16 @@ def test_measures():
     rgba = opaque()
     rgba[15:20, 15:20, 3] = 0
     rgba[29, 10:30, 3] = 128
-    facts = measure(rgba)
-    assert (facts.height, facts.width, facts.box_x, facts.box_y) == (40, 60, 10, 10)
-    assert (facts.box_width, facts.box_height) == (20, 20)
-    assert (facts.area, facts.touching) == (375, False)
-    assert facts.holes == pytest.approx(25 / 400)
-    assert facts.soft == pytest.approx(20 / 375)
+    found = measure(rgba)
+    assert (found.height, found.width, found.box_x, found.box_y) == (40, 60, 10, 10)
+    assert (found.box_width, found.box_height) == (20, 20)
+    assert (found.area, found.touching) == (375, False)
+    assert found.holes == pytest.approx(25 / 400)
+    assert found.soft == pytest.approx(20 / 375)
     assert measure(opaque(box=(40, 10, 20, 5))).touching
 
 
-def test_hashes_are_near_for_near_pictures(rng):
+def test_hashes_are_near_for_near_images(rng):
     coarse = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
     rgba = np.dstack([cv2.resize(coarse, (200, 160)), make_rgba(rng, 160, 200)[..., 3]])
     smaller = cv2.resize(rgba, (100, 80), interpolation=cv2.INTER_AREA)
@@ -69,7 +69,7 @@ def test_duplicates_are_those_of_brute_force(seeds, flips):
 @pytest.fixture
 def config(tmp_path):
     """Boxes of different kinds in a folder of categories."""
-    pictures = {
+    images = {
         "dog/plain": opaque(),
         "dog/same": opaque(),
         "dog/wide": opaque(box=(5, 5, 50, 10)),
@@ -77,8 +77,8 @@ def config(tmp_path):
         "cell phone/small": opaque(box=(30, 20, 4, 4)),
         "cell phone/ring": opaque(),
     }
-    pictures["cell phone/ring"][12:28, 12:28, 3] = 0
-    for name, rgba in pictures.items():
+    images["cell phone/ring"][12:28, 12:28, 3] = 0
+    for name, rgba in images.items():
         write_rgba(tmp_path / "boxes" / f"{name}.png", rgba)
     return {"type": "folder", "root": str(tmp_path / "boxes")}
 

@@ -1,4 +1,4 @@
-"""Photographs are decoded before the first image; broken ones stop the run or are left out; mended ones continue it."""
+"""Photographs are decoded before the first image: broken ones stop the run or are left out; repaired ones resume it."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def write_photo(path: Path, value: int) -> None:
     assert cv2.imwrite(str(path), np.full((120, 140, 3), value, np.uint8))
 
 
-def mend(path: Path) -> None:
+def repair(path: Path) -> None:
     """Replaces a photograph by one of another size in bytes."""
     noise = np.random.default_rng(0).integers(0, 256, (120, 140, 3), dtype=np.uint8)
     assert cv2.imwrite(str(path), noise)
@@ -72,7 +72,7 @@ def test_a_broken_photograph_stops_the_run_before_the_first_image(content, recip
     monkeypatch.setattr(ShardMaker, "make", None)
     with pytest.raises(FaultyInputError, match=r"1 of the 5 photographs .*3\.png.*backgrounds\.broken='skip'"):
         synthesize(recipe, tmp_path / "out", 20, progress=False)
-    # A mended photograph begins anew: nothing is left of the first try.
+    # A repaired photograph begins anew: nothing is left of the first try.
     assert not (tmp_path / "out" / WORK).exists()
 
 
@@ -163,7 +163,7 @@ def test_a_run_continues_with_a_mended_photograph_only_if_asked(recipe, folder, 
     synthesize(recipe, tmp_path / "before", 40, shard_size=10, progress=False)
     out = tmp_path / "out"
     interrupted(recipe, out, 2, monkeypatch)
-    mend(folder / "3.png")
+    repair(folder / "3.png")
     synthesize(recipe, tmp_path / "after", 40, shard_size=10, progress=False)
     with pytest.raises(FileExistsError, match=r"backgrounds of the recipe have changed.*--changed-sources continue"):
         synthesize(recipe, out, 40, shard_size=10, progress=False)
@@ -185,7 +185,7 @@ def test_a_run_continues_with_a_mended_photograph_only_if_asked(recipe, folder, 
 
 def test_shards_that_are_made_again_belong_to_the_present_state(recipe, folder, tmp_path, monkeypatch):
     interrupted(recipe, tmp_path / "out", 2, monkeypatch)
-    mend(folder / "3.png")
+    repair(folder / "3.png")
     next((tmp_path / "out" / WORK / "000000/images").iterdir()).write_bytes(b"damaged")
     synthesize(recipe, tmp_path / "out", 40, shard_size=10, progress=False, changed_sources="continue")
     states = manifest_of(tmp_path / "out")["source_states"]

@@ -34,7 +34,7 @@ def whole(recipe, tmp_path):
     return folder_hash(tmp_path / "whole")
 
 
-def interrupt(monkeypatch, call, *, name="merge", module=engine):
+def interrupt(monkeypatch, call, *, name="merge_shards", module=engine):
     """Runs ``call``, which is cut short where it would call the function ``name``."""
     with monkeypatch.context() as patched:
         patched.setattr(module, name, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))

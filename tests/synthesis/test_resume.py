@@ -258,7 +258,7 @@ def test_a_really_full_disk(tmp_path):
 def test_changed_sources_are_told(recipe_dict, tmp_path, monkeypatch):
     """A run does not go on with other segments or backgrounds than it began with; a complete data set is left alone."""
     recipe = Recipe.from_dict(recipe_dict)
-    monkeypatch.setattr(engine, "merge", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(engine, "merge_shards", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         synthesize(recipe, tmp_path / "out", 4, progress=False)
     monkeypatch.undo()
@@ -275,7 +275,7 @@ def test_changed_sources_are_told(recipe_dict, tmp_path, monkeypatch):
 
 def test_shards_of_another_size_are_told(recipe_dict, tmp_path, monkeypatch):
     recipe = Recipe.from_dict(recipe_dict)
-    monkeypatch.setattr(engine, "merge", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(engine, "merge_shards", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         synthesize(recipe, tmp_path / "out", 4, shard_size=2, progress=False)
     with pytest.raises(FileExistsError, match="shard_size 2 instead of 3"):

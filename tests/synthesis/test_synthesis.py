@@ -169,7 +169,7 @@ def test_a_faulty_shard_leaves_the_others(recipe, tmp_path, monkeypatch):
 
 
 def test_a_run_without_a_shard_gives_the_folder_back(recipe, recipe_dict, tmp_path):
-    """What failed in its sources or in its first shard can be mended and run again: nothing was made yet."""
+    """What failed in its sources or in its first shard can be repaired and run again: nothing was made yet."""
     out, segments = tmp_path / "out", recipe_dict["segments"]
     faulty = (
         ({"segments": {**segments, "root": str(tmp_path / "none")}}, FileNotFoundError, "none does not exist"),

@@ -106,7 +106,7 @@ def measure(path: Path, draws: int) -> dict[str, float]:
 
 def look_up(bank: SegmentBank, place: int) -> object:
     """Reads the metadata that a layout needs of a segment, and the position of its pixels."""
-    bank.outline(place)
+    bank.info(place)
     return bank.records.copy(place, (100, 100))
 
 
@@ -139,7 +139,7 @@ def measure_loads(folder: Path, number: int, copies: tuple[int, ...]) -> None:
     packed = bank.records.pack.stat().st_size
     print(f"{'bytes of copies over those of files':34s} {packed / files:8.2f}")
     for side in (32, 64, 100, 128, 200, 256, 400, 600, 1000, None):
-        wanted = [scaled(bank.outline(place).size, side) for place in range(number)]
+        wanted = [scaled(bank.info(place).size, side) for place in range(number)]
         best = min(whole_mean(bank, wanted) for _ in range(3))
         found = max(bank.load(0, wanted[0]).rgba.shape[:2])
         name = "the file itself" if side is None else f"for {side} pixels, from {found}"

@@ -77,7 +77,7 @@ def make(maker: ShardMaker, index: int, clock: Clock) -> Scene:
     rng = generator(maker.seed, Purpose.LAYOUT, index)
     with clock.part("draw and lay out"):
         drawn = scenes.bank.sample(rng, scenes.layout.draw_count(rng))
-        segments = [scenes.bank.outline(each) for each in drawn]
+        segments = [scenes.bank.info(each) for each in drawn]
         layout = scenes.layout.plan(rng, segments, canvas)
     with clock.part("decode cut-outs"):
         for planned in layout.placements:

@@ -44,7 +44,7 @@ from sos_mm.terminal import progress_bar
 
 CANVAS = (1024, 1024)
 COUNTS = (5, 19)
-# Longest sides of the reduced copies in our index.
+# Longest sides of the multi-resolution copies in our index.
 COPIES = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _ROUNDS = 5
 

@@ -10,7 +10,6 @@ edge, "after" is the default of `read_annotated`.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +48,7 @@ def draw(records: Sequence[SegmentRecord], least: int, number: int, rng: np.rand
     for place in rng.permutation(len(records)):
         record = records[place]
         image = read_image(record.file, 3)
-        window = decode_window(json.loads(record.outline), image.shape[:2], record.source_id)
+        window = decode_window(record.segmentation, image.shape[:2], record.source_id)
         if np.count_nonzero(window.mask) >= least:
             drawn.append((record, image, window))
         if len(drawn) == number:
@@ -60,7 +59,7 @@ def draw(records: Sequence[SegmentRecord], least: int, number: int, rng: np.rand
 def cut(record: SegmentRecord, image: np.ndarray, window, margin: int, way: str) -> tuple[np.ndarray, float]:
     """Returns a cut-out in the object's window with a margin, (h, w, 4) uint8, and the seconds that it took."""
     start = time.perf_counter()
-    rgba = cut_out(image, json.loads(record.outline), *_WAYS[way], record.source_id)
+    rgba = cut_out(image, record.segmentation, *_WAYS[way], record.source_id)
     took = time.perf_counter() - start
     own, wide = _box(rgba[..., 3] >= 128), window.grown(margin, image.shape[:2])
     whole = np.zeros((*wide.mask.shape, 4), np.uint8)

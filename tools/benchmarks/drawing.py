@@ -25,8 +25,8 @@ from diffusers import (
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from sos_mm.generation.loading import load_pipeline, place_pipeline
-from sos_mm.generation.pictures import seed_of
 from sos_mm.generation.prompts import TemplatePrompts
+from sos_mm.generation.source_images import seed_of
 from sos_mm.generation.text_to_image import TextToImage
 
 _WIDTHS = (32, 64)

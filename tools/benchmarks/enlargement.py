@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
 def enlargements(recipe: Recipe, seed: int, num: int, sheets: Path | None) -> Iterator[tuple[float, bool]]:
     """Yields the enlargement of each object, and whether the limit reduced it."""
     maker = SceneMaker(recipe, seed)
-    sizes = {maker.bank.record(index).source_id: maker.bank.outline(index).size for index in range(len(maker.bank))}
+    sizes = {maker.bank.record(index).source_id: maker.bank.info(index).size for index in range(len(maker.bank))}
     for index in range(num):
         scene = maker.make(index)
         for each in scene.objects:

@@ -21,7 +21,7 @@ while [ $# -gt 0 ]; do
     *) sed -n '4,5s/^# *//p' "$0" >&2; echo "gpu.sh: unknown argument $1" >&2; exit 2 ;;
     esac
 done
-[[ $minutes =~ ^[1-9][0-9]{0,3}$ ]] || { echo "gpu.sh: --minutes must be a whole number from 1 on, but got $minutes" >&2; exit 2; }
+[[ $minutes =~ ^[1-9][0-9]{0,3}$ ]] || { echo "gpu.sh: --minutes must be an integer from 1 on, but got $minutes" >&2; exit 2; }
 SECONDS=0
 end=$((60 * minutes))
 export PYTHONPATH="$repository${PYTHONPATH:+:$PYTHONPATH}" HF_HUB_OFFLINE=1 PYTHONUNBUFFERED=1

@@ -6,16 +6,17 @@ that the image does not show is a negative phrase.
 """
 
 import argparse
-import json
-import pickle
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from sos_mm.formats.dod import DodFiles
+from sos_mm.formats.json_reader import read_json_object
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from sos_mm.formats.mdetr import Expression, Target, to_mdetr
+from sos_mm.formats.objects import OBJECTS_FILE, read_objects
 from sos_mm.formats.odvg_referring import to_odvg
 from sos_mm.formats.phrases import clean_phrase
 from sos_mm.synthesis import synthesize
@@ -80,7 +81,7 @@ def make_sets(out: Path, train: int, val: int) -> None:
     lines = to_odvg(single_expressions(samples, np.random.default_rng(0)))
     write_json_lines(out / "train/annotations/odvg_referring.jsonl", lines)
     write_json_lists(out / "train/annotations/grefcoco.json", to_mdetr(numbered(present_and_absent(samples[:val]))))
-    lvis = json.loads((out / "val/annotations/lvis_v1.json").read_text())
+    lvis = read_json_object(out / "val/annotations/lvis_v1.json", "The labels")
     samples = read_samples(out / "val")
     for name, shift in (("val", 0), ("shuffled", 1)):
         folder = out / name / "annotations"
@@ -125,8 +126,7 @@ def numbered(expressions: list[Expression]) -> list[Expression]:
 def read_samples(folder: Path) -> list[Sample]:
     """Reads the images of a composed data set from ``annotations/objects.jsonl``."""
     samples = []
-    for number, line in enumerate((folder / "annotations/objects.jsonl").read_text().splitlines(), 1):
-        record = json.loads(line)
+    for number, (_, record) in enumerate(read_objects(folder / "annotations" / OBJECTS_FILE), 1):
         height, width = record["canvas"]
         objects = [(words_of(each), each["category_id"], each["box"]) for each in record["objects"]]
         image = {"file_name": record["file_name"], "height": height, "width": width}
@@ -196,36 +196,24 @@ def rolled(things: list, shift: int) -> list:
 
 
 def write_dod(folder: Path, samples: list[Sample], shift: int) -> None:
-    """Writes ``dod.json``, and in ``dod`` the four pickles that mmdet's `DODDataset` reads.
+    """Writes the files that mmdet's `DODDataset` reads: ``dod.json``, and four pickles in ``dod``.
 
     Each image is a separate group, with all phrases and descriptions of its objects and those of two objects that it
     does not show.
     """
     known, rng = lexicon(samples), np.random.default_rng(2)
     texts = sorted({text for words in known for text in (words.phrase, words.description)})
-    ids = {text: number for number, text in enumerate(texts, 1)}
-    images, groups, annotations = {}, {}, []
+    written = dict(zip(texts, rolled(texts, shift), strict=True))
+    files = DodFiles(list(written.values()))
     for sample in samples:
         others = [draw(elsewhere(sample, known), rng) for _ in range(2)]
         asked = {*(words for words, _, _ in sample.objects), *others}
-        sentences = sorted({ids[text] for words in asked for text in (words.phrase, words.description)})
-        images[sample.id] = {"id": sample.id, **sample.image, "anno_id": [], "group_id": sample.id}
-        groups[sample.id] = {"id": sample.id, "img_id": [sample.id], "inner_sent_id": sentences}
-        for words, _, (x0, y0, x1, y1) in sample.objects:
-            for text in (words.phrase, words.description):
-                annotations.append({"id": len(annotations) + 1, "image_id": sample.id, "category_id": ids[text]})
-                annotations[-1] |= {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0), "iscrowd": 0}
-    categories = [{"id": number, "name": text} for text, number in ids.items()]
-    write_json_lists(
-        folder / "dod.json", {"images": list(images.values()), "annotations": annotations, "categories": categories}
-    )
-    asked = {
-        number: {"id": number, "raw_sent": text, "anno_id": [], "group_id": []}
-        for number, text in zip(ids.values(), rolled(texts, shift), strict=True)
-    }
-    (folder / "dod").mkdir(exist_ok=True)
-    for name, content in (("sentences", asked), ("images", images), ("groups", groups), ("annotations", {})):
-        (folder / "dod" / f"{name}.pkl").write_bytes(pickle.dumps(content))
+        made = []
+        for text in sorted({text for words in asked for text in (words.phrase, words.description)}):
+            meant = [each for each in sample.objects if text in (each[0].phrase, each[0].description)]
+            made.append(expression(sample, written[text], meant))
+        files.add(made)
+    files.write(folder, "dod")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 Copies of all images of both sets, and of their objects with a mask of at least 32 pixels a side, are recompressed,
 resized, cropped and mirrored, and audited against the originals. Recall is the share of copies whose near-duplicate is
-the original. False pairs are copies with another one, and test pictures with one in the training set as they are.
+the original. False pairs are copies with another one, and test images with one in the training set as they are.
 """
 
 import argparse
@@ -74,12 +74,12 @@ def write_copies(sets: list[CocoSource], kind: str, folder: Path) -> dict[str, P
     number = 0
     for source in sets:
         for group in range(len(source)):
-            for picture in source.pictures(group):
-                if picture.kind != kind or min(picture.rgb.shape[:2]) < 32:
+            for each in source.images(group):
+                if each.kind != kind or min(each.rgb.shape[:2]) < 32:
                     continue
-                image = cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2BGR)
-                if picture.mask is not None:
-                    image = np.dstack([image, picture.mask.astype(np.uint8) * 255])
+                image = cv2.cvtColor(each.rgb, cv2.COLOR_RGB2BGR)
+                if each.mask is not None:
+                    image = np.dstack([image, each.mask.astype(np.uint8) * 255])
                 number += 1
                 for name, change in {"": lambda image: image, **changes()}.items():
                     cv2.imwrite(str(folders[name] / f"{number:05d}.png"), change(image))

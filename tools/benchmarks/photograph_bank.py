@@ -66,7 +66,7 @@ def objects(args: argparse.Namespace) -> Iterator[tuple[SegmentRecord, np.ndarra
     """Yields the annotated objects with the part of the photograph around each, and the true mask there."""
     for record in read_annotated(args.annotations, args.images, max_bordering=1.0):
         image = read_image(record.file, 3)
-        window = decode_window(json.loads(record.outline), image.shape[:2], record.source_id)
+        window = decode_window(record.segmentation, image.shape[:2], record.source_id)
         _, _, width, height = cv2.boundingRect(window.mask)
         if min(width, height) >= args.least:
             wide = window.grown(round(_MARGIN * max(width, height)), image.shape[:2])

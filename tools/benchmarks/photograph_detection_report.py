@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from saliency_study_report import figure, interval
 
+from sos_mm.formats.detections import read_detections
+
 RESAMPLES = 500
 # Numbers of the last axis of pycocotools' precision: objects of all sizes, 100 detections.
 ALL, MOST = 0, -1
@@ -75,7 +77,7 @@ class Precision:
 
         with contextlib.redirect_stdout(io.StringIO()):
             truth = COCO(str(work / "data/val.json"))
-            found = json.loads((work / run / f"found.{kind}.json").read_text())
+            found = read_detections(work / run / f"found.{kind}.json", kind)
             self._evaluation = COCOeval(truth, truth.loadRes(found) if found else COCO(), kind)
             if found:
                 self._evaluation.evaluate()

@@ -121,7 +121,7 @@ def plain_loop(light: ICLightRelighter) -> Callable:
     pipelines = [cls(**parts) for cls in (StableDiffusionPipeline, StableDiffusionImg2ImgPipeline)]
     for each in pipelines:
         each.set_progress_bar_config(disable=True)
-    manner, sampling = ours._manner, light._sampling
+    options, sampling = ours._options, light._sampling
 
     @torch.no_grad()
     def encode(image: np.ndarray) -> torch.Tensor:
@@ -134,11 +134,11 @@ def plain_loop(light: ICLightRelighter) -> Callable:
         return (pixels * 127.5 + 127.5).clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
 
     def relight(image: np.ndarray, alpha: np.ndarray, plan: dict) -> np.ndarray:
-        size = working_size(image.shape[:2], manner.max_side)
+        size = working_size(image.shape[:2], options.max_side)
         foreground = on_grey(image, alpha)
         common = dict(
             prompt=plan["prompt"],
-            negative_prompt=manner.negative_prompt,
+            negative_prompt=options.negative_prompt,
             generator=torch.Generator().manual_seed(plan["seed"]),
             guidance_scale=sampling.guidance_scale,
             output_type="latent",

@@ -32,6 +32,7 @@ from study_settings import same_settings
 from torch.utils.data import Sampler
 
 import sos_mm.saliency  # noqa: F401
+from sos_mm.atomic import write_atomic
 from sos_mm.engine.launch import build_trained
 from sos_mm.engine.randomness import RunRandomness
 from sos_mm.saliency.evaluation.baselines import Predictor, evaluate, predict_auxiliary, with_settings
@@ -211,8 +212,7 @@ def run(out: Path, name: str, seed: int, iterations: int, epoch: int = 10) -> di
         scores=evaluate(model, runner.test_dataloader, judged(model, name)),
         learned=learned(model),
     )
-    path.with_suffix(".tmp").write_text(json.dumps(result, indent=1))
-    path.with_suffix(".tmp").rename(path)
+    write_atomic(path, json.dumps(result, indent=1).encode())
     return result
 
 

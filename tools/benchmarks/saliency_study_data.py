@@ -3,6 +3,7 @@
 Both kinds come from one bank. Small objects are pasted by `SegmentPaste` with `saliency=0`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -55,16 +56,26 @@ def compose_data(folder: Path, group: str, number: int) -> None:
         return
     plain = folder / "without_distractors"
     synthesize(recipe(group), plain, number, seed=GROUPS[group])
+    paste_among(plain, folder, {"masks": distractor_paste(group), "pasted": distractor_paste(group, 1.0)})
+
+
+def paste_among(plain: Path, folder: Path, pastes: Mapping[str, SegmentPaste]) -> None:
+    """Writes saliency data with objects pasted among those that are there.
+
+    Args:
+        plain: The data without them.
+        folder: Gets `images`, a folder of masks for each paste, and the file `done`.
+        pastes: The transforms, which must paste the same objects, by the name of their folder.
+    """
     pipeline = [dict(type="LoadSaliencyImage"), dict(type="LoadSaliencyMask")]
-    pastes = [distractor_paste(group, value) for value in (0.0, 1.0)]
-    for kind in ("images", "masks", "pasted"):
-        (folder / kind).mkdir(exist_ok=True)
+    for kind in ("images", *pastes):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
     for results in SaliencyDataset(str(plain), pipeline=pipeline):
-        as_background, as_salient = (paste(results) for paste in pastes)
         name = f"{Path(results['img_path']).stem}.png"
-        cv2.imwrite(str(folder / "images" / name), as_background["img"])
-        for kind, found in (("masks", as_background), ("pasted", as_salient)):
-            cv2.imwrite(str(folder / kind / name), (255 * found["gt_saliency"]).astype(np.uint8))
+        for kind, paste in pastes.items():
+            pasted = paste(results)
+            cv2.imwrite(str(folder / kind / name), (255 * pasted["gt_saliency"]).astype(np.uint8))
+        cv2.imwrite(str(folder / "images" / name), pasted["img"])
     (folder / "done").touch()
 
 

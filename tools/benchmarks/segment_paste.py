@@ -1,9 +1,9 @@
 """Times SegmentPaste against mmdet's CopyPaste, and a training pipeline with it against the detector's training step.
 
 First: ten objects pasted into an image of 1024x1024 with ten objects, with bitmap masks, SegmentPaste and CopyPaste
-alternating. The bank is an index with reduced copies, and each segment is decoded again; CopyPaste gets its ten objects
-decoded. Then: the time of each step of the small detector's pipeline per image, and of the detector. Times are
-processor times of one thread; medians.
+alternating. The bank is an index with multi-resolution copies, and each segment is decoded again; CopyPaste gets its
+ten objects decoded. Then: the time of each step of the small detector's pipeline per image, and of the detector. Times
+are processor times of one thread; medians.
 """
 
 import argparse

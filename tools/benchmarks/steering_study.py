@@ -25,6 +25,7 @@ from typing import Any
 
 from sos_mm.atomic import write_atomic
 from sos_mm.cli.steer import main as steer
+from sos_mm.formats.detections import read_detections
 from sos_mm.formats.phrases import category_key
 from sos_mm.synthesis import load_recipe, synthesize
 
@@ -151,7 +152,7 @@ def precisions(labels: Path, results: str, kind: str) -> dict[str, float]:
 
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(labels))
-        if not json.loads(Path(results).read_text()):
+        if not read_detections(results, kind):
             return {each["name"]: 0.0 for each in truth.dataset["categories"]} | {"": 0.0}
         evaluation = COCOeval(truth, truth.loadRes(results), kind)
         evaluation.evaluate()

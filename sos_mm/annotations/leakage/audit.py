@@ -1,4 +1,4 @@
-"""The audit: which test pictures have a near-duplicate in the training data."""
+"""The audit: which test images and cut-outs have a near-duplicate in the training data."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,21 +12,21 @@ from sos_mm.annotations.leakage.search import nearest
 from sos_mm.annotations.leakage.sources import KINDS, Hashes, Name, hash_source, open_source
 from sos_mm.checks import check_integer
 
-# Different bits of 128 up to which two pictures are near-duplicates: see docs/leakage.md.
+# Different bits of 128 up to which two images are near-duplicates: see docs/leakage.md.
 LIMIT = 28
 LEAST_SIDE = 32
 
 
 @dataclass(frozen=True)
 class Leak:
-    """A test picture with near-duplicates in the training data.
+    """A test image with near-duplicates in the training data.
 
     Attributes:
         kind: 'image' or 'cut-out'.
-        test, train: Names of the picture and of its nearest training picture.
+        test, train: Names of the image and of its nearest training image.
         distance: Different bits of their hashes, in [0, 128].
         form: How they are alike: 'whole', 'mirrored', 'cropped' or 'mirrored and cropped'.
-        near: Number of training pictures that are near it.
+        near: Number of training images that are near it.
     """
 
     kind: str
@@ -44,8 +44,8 @@ class Audit:
     Attributes:
         train, test: The audited data.
         settings: The options.
-        counts: Number of pictures compared, by side and kind, and of those left out, by reason.
-        leaks: One for each test picture with a near-duplicate, nearest first.
+        counts: Number of images compared, by side and kind, and of those left out, by reason.
+        leaks: One for each test image with a near-duplicate, nearest first.
     """
 
     train: str
@@ -91,7 +91,7 @@ def audit(
     workers: int = 1,
     progress: bool = False,
 ) -> Audit:
-    """Finds near-duplicates of test pictures in training data.
+    """Finds near-duplicates of test images in training data.
 
     Images are compared with images, and cut-outs with cut-outs: the objects of COCO files by their masks, or by their
     boxes where there is no mask, files with transparent pixels, and the segments of a bank.
@@ -99,11 +99,11 @@ def audit(
     Args:
         train, test: Data sets, as for `open_source`.
         train_images, test_images: Folders of the images of COCO files; searched for if None.
-        limit: Different bits of 128 up to which two pictures are near-duplicates.
-        mirror: Whether to find mirrored pictures.
-        crops: Whether to find pictures that lack 5 % of the other's height and width at any side; takes eleven times as
+        limit: Different bits of 128 up to which two images are near-duplicates.
+        mirror: Whether to find mirrored images.
+        crops: Whether to find images that lack 5 % of the other's height and width at any side; takes eleven times as
             many comparisons.
-        least_side: Pictures with a smaller height or width are left out.
+        least_side: Images with a smaller height or width are left out.
         workers: Number of threads that decode.
         progress: Whether to show progress bars on stderr.
 
@@ -133,8 +133,8 @@ def _leaks(kind: str, train: Hashes, test: Hashes, limit: int, mirror: bool, cro
     if not len(known) or not len(asked):
         return []
     names = forms(mirror, crops)
-    whole = [place for place, name in enumerate(names) if "cropped" not in name]
-    # Each form of the test pictures against whole training pictures, and whole ones against cropped training pictures.
+    whole = [position for position, name in enumerate(names) if "cropped" not in name]
+    # Each form of the test images against whole training images, and whole ones against cropped training images.
     pairs = [(0, form) for form in range(len(names))]
     pairs += [(crop, form) for crop in range(1, known.shape[1]) for form in whole]
     best, distance = np.full(len(asked), -1), np.full(len(asked), BITS + 1)
@@ -143,7 +143,7 @@ def _leaks(kind: str, train: Hashes, test: Hashes, limit: int, mirror: bool, cro
         found = nearest(np.ascontiguousarray(known[:, crop]), np.ascontiguousarray(asked[:, own]), limit)
         better = found.distance < distance
         best[better], distance[better] = found.index[better], found.distance[better]
-        # A cropped training picture makes a pair cropped, as a cropped test picture does.
+        # A cropped training image makes a pair cropped, as a cropped test image does.
         form[better] = own + (1 if crop else 0)
         near = np.maximum(near, found.number)
     return [

@@ -7,7 +7,7 @@ import cv2
 from markupsafe import Markup
 
 from sos_mm.annotations.leakage.audit import Audit
-from sos_mm.annotations.leakage.sources import KINDS, Name, Picture, open_source, thumbnail
+from sos_mm.annotations.leakage.sources import KINDS, ComparedImage, Name, open_source, thumbnail
 from sos_mm.atomic import atomic_text
 from sos_mm.checks import check_integer, writable_folder
 from sos_mm.page import part, render, source
@@ -32,7 +32,7 @@ def write_page(
         num: Number of pairs to show, the nearest ones.
 
     Raises:
-        FileNotFoundError, ValueError: If a picture is missing or broken.
+        FileNotFoundError, ValueError: If an image is missing or broken.
         OSError: If the page cannot be written.
     """
     check_integer("num", num, 0, 100_000)
@@ -41,8 +41,8 @@ def write_page(
         {
             "about": f"{leak.kind}, {leak.form}: {leak.distance} of 128 bits differ; near in training: {leak.near}",
             "figures": [
-                _figure(test.picture(leak.kind, leak.test), "test"),
-                _figure(train.picture(leak.kind, leak.train), "train"),
+                _figure(test.image(leak.kind, leak.test), "test"),
+                _figure(train.image(leak.kind, leak.train), "train"),
             ],
         }
         for leak in audit.leaks[:num]
@@ -72,15 +72,15 @@ def _tiles(audit: Audit) -> Markup:
     return part("tiles", shown)
 
 
-def _figure(picture: Picture, side: str) -> Markup:
-    rgb = thumbnail(picture, _SIDE)
+def _figure(image: ComparedImage, side: str) -> Markup:
+    rgb = thumbnail(image, _SIDE)
     encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
     address = "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
-    return part("image", address, f"{side}: {describe(picture.name)}")
+    return part("image", address, f"{side}: {describe(image.name)}")
 
 
 def describe(name: Name) -> str:
-    """Formats the name of a picture."""
+    """Formats the name of an image."""
     if name.object is None:
         return f"{name.file} {name.category}".strip()
     return f"{name.file}, object {name.object} ({name.category})"

@@ -1,4 +1,4 @@
-"""The pictures of a data set that are compared: its images, and the cut-outs of its objects."""
+"""What is compared of a data set: its images, and the cut-outs of its objects, called images too."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ _WAITING = 8
 
 
 class Name(NamedTuple):
-    """What a picture is called.
+    """The name of an image or of a cut-out.
 
     Attributes:
         file: Its image file, or the source's own name of it.
@@ -41,8 +41,8 @@ class Name(NamedTuple):
     category: str = ""
 
 
-class Picture(NamedTuple):
-    """A picture to compare.
+class ComparedImage(NamedTuple):
+    """An image or a cut-out, as it is compared.
 
     Attributes:
         kind: One of `KINDS`.
@@ -59,12 +59,12 @@ class Picture(NamedTuple):
 
 @dataclass
 class Hashes:
-    """The hashes of the pictures of a source, by kind.
+    """The hashes of the images of a source, by kind.
 
     Attributes:
         names: Names by kind.
         values: (N, V, 2) uint64 by kind; see `perceptual_hashes`.
-        left_out: Number of pictures that were not hashed, by reason.
+        left_out: Number of images that were not hashed, by reason.
     """
 
     names: dict[str, list[Name]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
@@ -73,15 +73,15 @@ class Hashes:
 
 
 class Source(Protocol):
-    """The pictures of a data set, in groups that are decoded together."""
+    """The images of a data set, in groups that are decoded together."""
 
     def __len__(self) -> int: ...
 
-    def pictures(self, group: int) -> Iterator[Picture]:
-        """Yields the pictures of a group."""
+    def images(self, group: int) -> Iterator[ComparedImage]:
+        """Yields the images of a group."""
 
-    def picture(self, kind: str, name: Name) -> Picture:
-        """Decodes a picture again, by its name."""
+    def image(self, kind: str, name: Name) -> ComparedImage:
+        """Decodes an image again, by its name."""
 
 
 class CocoSource:
@@ -113,7 +113,7 @@ class CocoSource:
     def __len__(self) -> int:
         return len(self._images)
 
-    def pictures(self, group: int) -> Iterator[Picture]:
+    def images(self, group: int) -> Iterator[ComparedImage]:
         """Yields an image, and the cut-out of each of its objects."""
         image, name = self._images[group], self._names[group]
         path = find_image(self.folder, name)
@@ -121,24 +121,24 @@ class CocoSource:
             raise FileNotFoundError(f"The image {name[0]} is not in {self.folder}: give its folder.")
         rgb = read_image(path, 3)
         check_image_size(rgb.shape[:2], (image["height"], image["width"]), path)
-        yield Picture("image", Name(image["file_name"]), rgb)
+        yield ComparedImage("image", Name(image["file_name"]), rgb)
         for each in self._of_image[image["id"]]:
             yield self._cut_out(rgb, image, each)
 
-    def _cut_out(self, rgb: np.ndarray, image: Record, annotation: Record) -> Picture:
+    def _cut_out(self, rgb: np.ndarray, image: Record, annotation: Record) -> ComparedImage:
         category = str(self.labels.category_of(annotation)["name"])
         name = Name(image["file_name"], annotation.get("id"), category)
         if annotation.get("segmentation"):
             window = decode_window(annotation["segmentation"], rgb.shape[:2], f"object {annotation.get('id')}")
-            return Picture("cut-out", name, rgb[window.part], window.mask.astype(bool))
+            return ComparedImage("cut-out", name, rgb[window.part], window.mask.astype(bool))
         x, y, width, height = annotation["bbox"]
         box = rgb[max(int(y), 0) : int(np.ceil(y + height)), max(int(x), 0) : int(np.ceil(x + width))]
-        return Picture("cut-out", name, box, np.ones(box.shape[:2], bool))
+        return ComparedImage("cut-out", name, box, np.ones(box.shape[:2], bool))
 
-    def picture(self, kind: str, name: Name) -> Picture:
-        """Decodes a picture again, by its name."""
-        pictures = self.pictures(self._group[name.file])
-        return next(each for each in pictures if (each.kind, each.name) == (kind, name))
+    def image(self, kind: str, name: Name) -> ComparedImage:
+        """Decodes an image again, by its name."""
+        images = self.images(self._group[name.file])
+        return next(each for each in images if (each.kind, each.name) == (kind, name))
 
 
 class FolderSource:
@@ -161,23 +161,25 @@ class FolderSource:
     def __len__(self) -> int:
         return len(self._files)
 
-    def pictures(self, group: int) -> Iterator[Picture]:
-        """Yields the picture of a file."""
+    def images(self, group: int) -> Iterator[ComparedImage]:
+        """Yields the image of a file."""
         path = self._files[group]
-        yield self._picture(path, path.relative_to(self.folder).as_posix())
+        yield self._image(path, path.relative_to(self.folder).as_posix())
 
-    def picture(self, kind: str, name: Name) -> Picture:
-        """Decodes a picture again, by its name."""
-        return self._picture(self.folder / name.file, name.file)
+    def image(self, kind: str, name: Name) -> ComparedImage:
+        """Decodes an image again, by its name."""
+        return self._image(self.folder / name.file, name.file)
 
-    def _picture(self, path: Path, name: str) -> Picture:
+    def _image(self, path: Path, name: str) -> ComparedImage:
         rgb, alpha = read_with_alpha(path)
         mask = None if alpha is None else alpha >= 128
         if mask is None or mask.all() or not mask.any():
-            return Picture("image", Name(name), rgb)
+            return ComparedImage("image", Name(name), rgb)
         x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
         part = slice(y, y + height), slice(x, x + width)
-        return Picture("cut-out", Name(name, None, Path(name).parts[0]), np.ascontiguousarray(rgb[part]), mask[part])
+        return ComparedImage(
+            "cut-out", Name(name, None, Path(name).parts[0]), np.ascontiguousarray(rgb[part]), mask[part]
+        )
 
 
 class BankSource:
@@ -193,16 +195,16 @@ class BankSource:
     def __len__(self) -> int:
         return len(self.bank)
 
-    def pictures(self, group: int) -> Iterator[Picture]:
+    def images(self, group: int) -> Iterator[ComparedImage]:
         """Yields a cut-out."""
         segment = self.bank.record(group).read()
         name = Name(self.bank.file(group), group, segment.category)
         rgb = np.ascontiguousarray(segment.rgba[:, :, :3])
-        yield Picture("cut-out", name, rgb, segment.rgba[:, :, 3] >= 128)
+        yield ComparedImage("cut-out", name, rgb, segment.rgba[:, :, 3] >= 128)
 
-    def picture(self, kind: str, name: Name) -> Picture:
+    def image(self, kind: str, name: Name) -> ComparedImage:
         """Decodes a cut-out again, by its name."""
-        return next(self.pictures(name.object))
+        return next(self.images(name.object))
 
 
 def open_source(path: str | Path, images: str | Path | None = None) -> Source:
@@ -233,21 +235,21 @@ def open_source(path: str | Path, images: str | Path | None = None) -> Source:
 def hash_source(
     source: Source, *, mirror: bool, crops: bool, least_side: int, workers: int, progress: bool = False
 ) -> Hashes:
-    """Hashes all pictures of a source.
+    """Hashes all images of a source.
 
     Args:
         source: The source.
         mirror, crops: As for `perceptual_hashes`.
-        least_side: Pictures with a smaller height or width are left out.
+        least_side: Images with a smaller height or width are left out.
         workers: Number of threads that decode.
         progress: Whether to show a progress bar on stderr.
 
     Raises:
-        FileNotFoundError, ValueError: If a picture is missing or broken; names it.
+        FileNotFoundError, ValueError: If an image is missing or broken; names it.
     """
 
     def hash_group(group: int) -> list[tuple[str, Name, np.ndarray | str]]:
-        return [(each.kind, each.name, _hashes_of(each, mirror, crops, least_side)) for each in source.pictures(group)]
+        return [(each.kind, each.name, _hashes_of(each, mirror, crops, least_side)) for each in source.images(group)]
 
     found, values = Hashes(), defaultdict(list)
     with ThreadPoolExecutor(workers) as pool, progress_bar(total=len(source), unit="files", shown=progress) as bar:
@@ -264,14 +266,11 @@ def hash_source(
     return found
 
 
-def _hashes_of(picture: Picture, mirror: bool, crops: bool, least_side: int) -> np.ndarray | str:
-    """Returns the hashes of a picture, or why it has none."""
-    if min(picture.rgb.shape[:2]) < least_side:
+def _hashes_of(image: ComparedImage, mirror: bool, crops: bool, least_side: int) -> np.ndarray | str:
+    """Returns the hashes of an image, or why it has none."""
+    if min(image.rgb.shape[:2]) < least_side:
         return f"smaller than {least_side} pixels"
-    if picture.mask is None:
-        grey = cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY)
-    else:
-        grey = grey_cut_out(picture.rgb, picture.mask)
+    grey = cv2.cvtColor(image.rgb, cv2.COLOR_RGB2GRAY) if image.mask is None else grey_cut_out(image.rgb, image.mask)
     hashed = perceptual_hashes(grey, mirror, crops)
     return "without structure" if hashed is None else hashed
 
@@ -287,9 +286,9 @@ def _in_order(pool: ThreadPoolExecutor, work: Any, number: int, waiting: int) ->
             pending.append(pool.submit(work, group))
 
 
-def thumbnail(picture: Picture, side: int) -> np.ndarray:
-    """Returns a picture for a page: (h, w, 3) uint8, white around a cut-out, its longer side at most ``side``."""
-    rgb = picture.rgb if picture.mask is None else np.where(picture.mask[:, :, None], picture.rgb, np.uint8(255))
+def thumbnail(image: ComparedImage, side: int) -> np.ndarray:
+    """Returns an image for a page: (h, w, 3) uint8, white around a cut-out, its longer side at most ``side``."""
+    rgb = image.rgb if image.mask is None else np.where(image.mask[:, :, None], image.rgb, np.uint8(255))
     scale = side / max(rgb.shape[:2])
     if scale >= 1:
         return rgb

@@ -250,10 +250,10 @@ def area_weights(
     >>> area_weights(np.array([10, 500, 90])).round(2)
     array([0.9, 0.3, 0.6])
     """
-    _, places, counts = np.unique(areas, return_inverse=True, return_counts=True)
+    _, positions, counts = np.unique(areas, return_inverse=True, return_counts=True)
     # Ties get their mean rank, so that no weight depends on the order of the objects.
     mean_ranks = np.cumsum(counts) - (counts + 1) / 2
-    ranks = mean_ranks[places] / (len(areas) - 1) if len(areas) > 1 else np.full(len(areas), lone_rank)
+    ranks = mean_ranks[positions] / (len(areas) - 1) if len(areas) > 1 else np.full(len(areas), lone_rank)
     sign = 1 if keep == "small" else -1
     return low + (high - low) / (1 + np.exp(steepness * sign * (ranks - 0.5)))
 

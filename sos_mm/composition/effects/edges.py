@@ -2,13 +2,15 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from sos_mm.checks import check_range
+from sos_mm.compiled import loops
 from sos_mm.composition.effects.step import Frame, Step, register_step
-from sos_mm.composition.place import Sprite
+from sos_mm.composition.place import Sprite, unpacked
 from sos_mm.composition.scene import OPAQUE
 
 
@@ -83,12 +85,29 @@ def soften(sprite: Sprite, sigma: float, canvas: tuple[int, int], inside: bool) 
     room = (y, canvas[0] - y - height, x, canvas[1] - x - width)
     top, bottom, left, right = (min(margin, side) for side in room)
     sharp = cv2.copyMakeBorder(sprite.rgba, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+    fast, offset = loops("sos_mm.composition.loops"), (x - left, y - top)
+    if fast:
+        packed = fast.soften(sharp.view("<u4")[..., 0], _fixed_point_kernel(sigma), inside)
+        return replace(sprite, rgba=unpacked(packed), offset=offset)
     # At the canvas's border the object is truncated: replicate its pixels.
     blurred = cv2.GaussianBlur(sharp, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     wanted, opaque = cv2.extractChannel(blurred, 3), cv2.inRange(cv2.extractChannel(sharp, 3), OPAQUE, 255)
     held = cv2.copyTo(np.maximum(wanted, OPAQUE), opaque, np.minimum(wanted, OPAQUE - 1))
     colored = blurred if inside else cv2.copyTo(sharp, opaque, blurred)
-    return replace(sprite, rgba=_with_alpha(colored, held), offset=(x - left, y - top))
+    return replace(sprite, rgba=_with_alpha(colored, held), offset=offset)
+
+
+@lru_cache(maxsize=64)
+def _fixed_point_kernel(sigma: float) -> np.ndarray:
+    """Computes the Gaussian kernel by which OpenCV blurs 8-bit images: (n,) int64 in 256ths, which add up to 256."""
+    size = round(6 * sigma + 1) | 1
+    weights, error = np.zeros(size, np.int64), 0.0
+    # Each weight takes over the rounding error of the one before, and the middle one what is left.
+    for place, weight in enumerate((cv2.getGaussianKernel(size, sigma) * 256).ravel()[: size // 2].tolist()):
+        weights[[place, -1 - place]] = round(weight + error)
+        error = weight + error - round(weight + error)
+    weights[size // 2] = 256 - weights.sum()
+    return weights
 
 
 def _with_alpha(rgba: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import check_range
+from sos_mm.compiled import loops
 from sos_mm.composition.effects.step import Frame, Step, register_step
 from sos_mm.composition.place import Sprite
 
@@ -35,15 +36,26 @@ class GrainMatch(Step):
         """Adds grain, equal in all channels, in proportion to alpha."""
         if frame.bare:
             return sprite
-        wanted, own = noise_level(frame.image[sprite.window]), noise_level(sprite.rgba[..., :3])
+        wanted, own = noise_level(frame.image[sprite.window]), noise_level(sprite.rgba)
         sigma = min(np.sqrt(max(wanted**2 - own**2, 0)), self.limit)
         corner = rng.integers(_FIELD, size=2)
         if sigma < 0.5:
             return sprite
         (y, x), (height, width) = corner, sprite.rgba.shape[:2]
         repeats = -(-(y + height) // _FIELD), -(-(x + width) // _FIELD)
-        noise = np.ascontiguousarray(np.tile(_noise(), repeats)[y : y + height, x : x + width])
-        return replace(sprite, rgba=_add_grain(sprite.rgba, noise, sigma))
+        noise = _tiled_noise(repeats)[y : y + height, x : x + width]
+        levels = np.rint((np.arange(256) - 128) * (sigma / _SCALE))
+        over, under = (np.clip(sign * levels, 0, 255).astype(np.uint8) for sign in (1, -1))
+        fast = loops("sos_mm.composition.loops")
+        if fast:
+            return sprite.recolored(fast.add_grain(sprite.packed, noise, over, under))
+        return replace(sprite, rgba=_add_grain(sprite.rgba, np.ascontiguousarray(noise), over, under))
+
+
+@lru_cache(maxsize=16)
+def _tiled_noise(repeats: tuple[int, int]) -> np.ndarray:
+    """Repeats the noise field so often downwards and to the right."""
+    return np.tile(_noise(), repeats)
 
 
 @lru_cache(maxsize=1)
@@ -55,14 +67,10 @@ def _noise() -> np.ndarray:
     return np.clip(np.rint(normal * _SCALE + 128), 0, 255).astype(np.uint8)
 
 
-def _add_grain(rgba: np.ndarray, noise: np.ndarray, sigma: float) -> np.ndarray:
-    """Adds grain of a standard deviation, times alpha, to premultiplied pixels."""
+def _add_grain(rgba: np.ndarray, noise: np.ndarray, over: np.ndarray, under: np.ndarray) -> np.ndarray:
+    """Adds one level of the noise, times alpha, to premultiplied pixels, and subtracts another."""
     alpha = cv2.extractChannel(rgba, 3)
-    grain = np.rint((np.arange(256) - 128) * (sigma / _SCALE))
-    over, under = (
-        cv2.multiply(cv2.LUT(noise, np.clip(sign * grain, 0, 255).astype(np.uint8)), alpha, scale=1 / 255)
-        for sign in (1, -1)
-    )
+    over, under = (cv2.multiply(cv2.LUT(noise, levels), alpha, scale=1 / 255) for levels in (over, under))
     none = np.zeros_like(alpha)
     rgba = cv2.subtract(cv2.add(rgba, cv2.merge([over, over, over, none])), cv2.merge([under, under, under, none]))
     return cv2.min(rgba, cv2.merge([alpha] * 4))
@@ -75,16 +83,23 @@ def noise_level(image: np.ndarray) -> float:
     flat areas decide.
 
     Args:
-        image: (h, w, 3) uint8; at most its central 128 x 128 pixels are used. Results above 63 are clipped to 63.
+        image: (h, w, 3) or (h, w, 4) uint8; at most its central 128 x 128 pixels are used. Results above 63 are clipped
+            to 63.
 
     Source: J. Immerkaer, "Fast noise variance estimation", CVIU 64(2), 1996, with a median for the mean.
     """
     top, left = (max(side - 128, 0) // 2 for side in image.shape[:2])
-    green = np.ascontiguousarray(image[top : top + 128, left : left + 128, 1])
-    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    sizes = cv2.convertScaleAbs(cv2.filter2D(green, cv2.CV_16S, kernel))
-    counts = np.cumsum(np.bincount(sizes.ravel(), minlength=256))
+    middle = image[top : top + 128, left : left + 128]
+    fast = loops("sos_mm.composition.loops")
+    counts = np.cumsum(fast.noise_sizes(middle) if fast else _noise_sizes(middle))
     return float(np.searchsorted(counts, counts[-1] / 2) / 0.6745 / 6)
+
+
+def _noise_sizes(image: np.ndarray) -> np.ndarray:
+    """Counts the magnitudes, up to 255, of the response of the green channel to [1 -2 1] along both axes."""
+    # The second derivative along both axes is the outer product of two such kernels.
+    response = cv2.Sobel(np.ascontiguousarray(image[..., 1]), cv2.CV_16S, 2, 2, ksize=3)
+    return np.bincount(cv2.convertScaleAbs(response).ravel(), minlength=256)
 
 
 @register_step

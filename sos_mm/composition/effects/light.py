@@ -1,12 +1,14 @@
 """Classical light effects on objects: colour harmonisation with the background, and directional shading."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from sos_mm.checks import check_range
+from sos_mm.compiled import loops
 from sos_mm.composition.effects.step import Frame, Step, check_shares, register_step, small_alpha
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import OPAQUE
@@ -52,35 +54,43 @@ class Harmonize(Step):
         own, around = neighbourhood(sprite, frame.image, self.reach)
         if len(own) < 8 or len(around) < 8:
             return sprite
-        lab, goal = _lab(own), _lab(around)
-        curves = self._curves(own, lab, goal)
-        moved = _lab(cv2.LUT(own[None], curves[None])[0]).mean(axis=0)
+        before, goal = _statistics(own), _statistics(around)
+        curves = self._curves(own, before, goal)
+        after = _statistics(cv2.LUT(own[None], curves[None])[0])
         # Channels at 0 or 255 may not move: if the result is further from the goal, the object is not changed.
-        if np.linalg.norm(moved - goal.mean(axis=0)) >= np.linalg.norm(lab.mean(axis=0) - goal.mean(axis=0)):
+        if math.dist(after[0], goal[0]) >= math.dist(before[0], goal[0]):
             return sprite
+        fast = loops("sos_mm.composition.loops")
+        if fast:
+            return sprite.recolored(fast.map_colors(sprite.packed, curves))
         curves = np.concatenate([curves, _LEVELS.astype(np.uint8)], axis=1)[None]
         straight = cv2.cvtColor(sprite.rgba, cv2.COLOR_mRGBA2RGBA)
         return replace(sprite, rgba=cv2.cvtColor(cv2.LUT(straight, curves), cv2.COLOR_RGBA2mRGBA))
 
-    def _curves(self, own: np.ndarray, lab: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    def _curves(self, own: np.ndarray, before: Sequence[np.ndarray], goal: Sequence[np.ndarray]) -> np.ndarray:
         """Computes the curves, (256, 3) uint8: the new levels of each channel.
 
         Args:
             own: (N, 3) uint8 RGB of the object.
-            lab: The same in Lab.
-            goal: (M, 3) Lab of its neighbourhood.
+            before: Its mean and spread in Lab; see `_statistics`.
+            goal: Those of its neighbourhood.
         """
-        mean, spread = lab.mean(axis=0), goal[:, 0].std() / max(lab[:, 0].std(), 1)
-        target = mean + (self.strength, self.chroma, self.chroma) * (goal.mean(axis=0) - mean)
+        mean, spread = before[0], goal[1][0] / max(before[1][0], 1)
+        target = mean + (self.strength, self.chroma, self.chroma) * (goal[0] - mean)
         shift = np.subtract(*_rgb(np.stack([target, mean])))
-        counts = [np.bincount(channel, minlength=256) for channel in own.T]
-        rooms = np.where(shift < 0, _DOWN, _UP)
-        share = (rooms.T * counts).sum(axis=1) / len(own)
-        shift = np.clip(shift / np.maximum(share, 0.05), -self.limit, self.limit)
-        contrast = self.strength * (min(max(spread, 0.7), 1.4) - 1) * (_LEVELS - own.mean())
+        # Sums of integers are exact in any order.
+        levels = own.astype(np.int64)
+        up, down = (levels * (255 - levels)).sum(axis=0) * 4, (levels * (510 - levels)).sum(axis=0)
+        share = np.where(shift < 0, down, up) / (255**2 * len(own))
+        shift = np.minimum(np.maximum(shift / np.maximum(share, 0.05), -self.limit), self.limit)
+        contrast, middle = self.strength * (min(max(spread, 0.7), 1.4) - 1), levels.sum() / levels.size
+        fast = loops("sos_mm.composition.loops")
+        if fast:
+            return fast.color_curves(shift, contrast, middle, _UP[:, 0], _DOWN[:, 0])
+        stretched = np.minimum(np.maximum(contrast * (_LEVELS - middle), -25), 25)
         # With the largest shift, 36, this stays below 64, from which on a curve would not be monotonic.
-        moved = _LEVELS + rooms * shift + _UP * np.clip(contrast, -25, 25)
-        return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
+        moved = _LEVELS + np.where(shift < 0, _DOWN, _UP) * shift + _UP * stretched
+        return np.minimum(np.maximum(np.rint(moved), 0), 255).astype(np.uint8)
 
 
 def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
@@ -101,20 +111,28 @@ def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.n
     left, top = max(x - margin, 0), max(y - margin, 0)
     behind = image[top : y + height + margin, left : x + width + margin]
     step = max(behind.shape[0] // _SAMPLES, behind.shape[1] // _SAMPLES, 1)
-    free = np.ones(behind.shape[:2], bool)[::step, ::step]
-    rows = np.arange(free.shape[0]) * step - (y - top)
-    columns = np.arange(free.shape[1]) * step - (x - left)
-    inside_rows, inside_columns = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
-    alpha = sprite.rgba[..., 3][np.ix_(rows[inside_rows], columns[inside_columns])]
-    free[np.ix_(inside_rows, inside_columns)] = alpha == 0
-    small = sprite.rgba[:: max(height // _SAMPLES, 1), :: max(width // _SAMPLES, 1)]
+    behind = behind[::step, ::step]
+    free = np.ones(behind.shape[:2], bool)
+    # The first sampled row and column inside the sprite.
+    row, column = -(-(y - top) // step), -(-(x - left) // step)
+    part = free[row:, column:]
+    alpha = sprite.rgba[row * step - (y - top) :: step, column * step - (x - left) :: step, 3]
+    alpha = alpha[: part.shape[0], : part.shape[1]]
+    np.equal(alpha, 0, out=part[: alpha.shape[0], : alpha.shape[1]])
+    steps, fast = (max(height // _SAMPLES, 1), max(width // _SAMPLES, 1)), loops("sos_mm.composition.loops")
+    if fast:
+        return fast.sample_colors(sprite.rgba, *steps), behind[free]
+    small = sprite.rgba[:: steps[0], :: steps[1]]
     own = small[small[..., 3] >= OPAQUE].astype(np.float32)
-    own = np.rint(own[:, :3] * (255 / own[:, 3:])).clip(0, 255).astype(np.uint8)
-    return own, behind[::step, ::step][free]
+    # No colour exceeds its alpha.
+    own = np.rint(own[:, :3] * (255 / own[:, 3:])).astype(np.uint8)
+    return own, behind[free]
 
 
-def _lab(rgb: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(rgb[None] / np.float32(255), cv2.COLOR_RGB2Lab)[0].astype(np.float64)
+def _statistics(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Computes the mean and the standard deviation in Lab, (3,) float64 each, of (N, 3) uint8 RGB."""
+    mean, spread = cv2.meanStdDev(cv2.cvtColor(rgb[None] / np.float32(255), cv2.COLOR_RGB2Lab))
+    return mean[:, 0], spread[:, 0]
 
 
 def _rgb(lab: np.ndarray) -> np.ndarray:
@@ -146,9 +164,12 @@ class DirectionalShading(Step):
         facing = self._facing(alpha.astype(np.float32) / 255, towards)
         # An 8-bit gain, 128 for no change, keeps the computation at full size in 8 bits.
         # The gain is smaller than the loss, since white cannot become brighter.
-        facing = np.where(facing > 0, 0.4 * facing, facing)
+        facing = np.minimum(facing, 0.4 * facing)
         gain = np.rint(128 * (1 + self.strength * np.linalg.norm(light[:2]) * facing))
         gain = cv2.resize(gain.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+        fast = loops("sos_mm.composition.loops")
+        if fast:
+            return sprite.recolored(fast.scale_colors(sprite.packed, gain))
         lit = cv2.multiply(sprite.rgba, cv2.merge([gain, gain, gain, np.full_like(gain, 128)]), scale=1 / 128)
         return replace(sprite, rgba=cv2.min(lit, cv2.merge([cv2.extractChannel(sprite.rgba, 3)] * 4)))
 
@@ -159,6 +180,12 @@ class DirectionalShading(Step):
         margin = math.ceil(2 * sigma)
         padded = cv2.copyMakeBorder(alpha, *[margin] * 4, cv2.BORDER_CONSTANT, value=0)
         cushion = cv2.GaussianBlur(padded, (0, 0), sigma)
-        slope_y, slope_x = np.gradient(cushion)
-        inner = slice(margin, -margin)
-        return np.clip(-2.5 * sigma * (slope_x * towards[0] + slope_y * towards[1]), -1, 1)[inner, inner]
+        inner, before, after = (
+            slice(margin, -margin),
+            slice(margin - 1, -margin - 1),
+            slice(margin + 1, 1 - margin or None),
+        )
+        slope_x = (cushion[inner, after] - cushion[inner, before]) / 2
+        slope_y = (cushion[after, inner] - cushion[before, inner]) / 2
+        facing = -2.5 * sigma * (slope_x * towards[0] + slope_y * towards[1])
+        return np.minimum(np.maximum(facing, -1), 1)

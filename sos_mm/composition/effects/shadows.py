@@ -1,6 +1,7 @@
 """Shadows of objects, painted on the pixels behind them."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -115,10 +116,22 @@ def paint_shadow(
     if x0 >= x1 or y0 >= y1:
         return
     shadow = _soft_silhouette(sprite, matrix, fading, sigma, box)
-    through = 255 - strength * shadow
-    through = cv2.resize(np.rint(through).astype(np.uint8), (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
-    window = image[y0:y1, x0:x1]
-    cv2.multiply(window, cv2.cvtColor(through, cv2.COLOR_GRAY2RGB), dst=window, scale=1 / 255)
+    small = np.rint(255 - strength * shadow).astype(np.uint8)
+    through = cv2.resize(small, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+    part = _enlarged(cv2.boundingRect(cv2.bitwise_not(small)), small.shape, through.shape)
+    window = image[y0:y1, x0:x1][part]
+    if window.size:
+        cv2.multiply(window, cv2.cvtColor(through[part], cv2.COLOR_GRAY2RGB), dst=window, scale=1 / 255)
+
+
+def _enlarged(box: Sequence[int], small: tuple[int, ...], size: tuple[int, ...]) -> tuple[slice, slice]:
+    """Returns the rows and columns that a box, xywh, of an image can change when the image is enlarged bilinearly."""
+    parts = []
+    for start, length, old, new in zip(box[1::-1], box[:1:-1], small, size, strict=True):
+        reach = length > 0
+        first, last = math.floor((start - 1) * new / old), math.ceil((start + length + 1) * new / old)
+        parts.append(slice(max(first, 0), last if reach else 0))
+    return parts[0], parts[1]
 
 
 def shadow_box(sprite: Sprite, matrix: np.ndarray, sigma: float, canvas: tuple[int, int]) -> Box:
@@ -126,11 +139,14 @@ def shadow_box(sprite: Sprite, matrix: np.ndarray, sigma: float, canvas: tuple[i
     canvas.
     """
     rows, columns = sprite.window
-    corners = np.array([[x, y, 1] for x in (columns.start, columns.stop) for y in (rows.start, rows.stop)])
-    moved = corners @ np.asarray(matrix).T
-    low = np.floor(moved.min(axis=0) - 3 * sigma - 1).astype(int)
-    high = np.ceil(moved.max(axis=0) + 3 * sigma + 1).astype(int)
-    return max(low[0], 0), max(low[1], 0), min(high[0], canvas[1]), min(high[1], canvas[0])
+    corners = [(x, y) for x in (columns.start, columns.stop) for y in (rows.start, rows.stop)]
+    # In plain numbers: small arrays are slow to create.
+    low, high = [], []
+    for by_x, by_y, shift in np.asarray(matrix).tolist():
+        moved = [by_x * x + by_y * y + shift for x, y in corners]
+        low.append(max(math.floor(min(moved) - 3 * sigma - 1), 0))
+        high.append(math.ceil(max(moved) + 3 * sigma + 1))
+    return low[0], low[1], min(high[0], canvas[1]), min(high[1], canvas[0])
 
 
 def _soft_silhouette(sprite: Sprite, matrix: np.ndarray, fading: np.ndarray, sigma: float, box: Box) -> np.ndarray:
@@ -142,14 +158,12 @@ def _soft_silhouette(sprite: Sprite, matrix: np.ndarray, fading: np.ndarray, sig
     step = max(max(x1 - x0, y1 - y0) / _SMALL, 1)
     width, height = max(math.ceil((x1 - x0) / step), 1), max(math.ceil((y1 - y0) / step), 1)
     # Pixel centres: reduced sprite -> canvas -> transformed -> reduced box.
-    rows, columns = sprite.rgba.shape[:2]
-    to_canvas = _scaling(columns / size[0], rows / size[1], *sprite.offset)
-    from_box = _scaling((x1 - x0) / width, (y1 - y0) / height, x0, y0)
-    whole = np.linalg.inv(from_box) @ np.vstack([matrix, (0, 0, 1)]) @ to_canvas
-    moved = cv2.warpAffine(small, whole[:2], (width, height), flags=cv2.INTER_LINEAR)
+    across, down = sprite.rgba.shape[1] / size[0], sprite.rgba.shape[0] / size[1]
+    x, y = sprite.offset[0] + across / 2, sprite.offset[1] + down / 2
+    whole = []
+    for (by_x, by_y, shift), start, scale in zip(
+        np.asarray(matrix).tolist(), (x0, y0), ((x1 - x0) / width, (y1 - y0) / height), strict=True
+    ):
+        whole.append([by_x * across / scale, by_y * down / scale, (by_x * x + by_y * y + shift - start) / scale - 0.5])
+    moved = cv2.warpAffine(small, np.array(whole), (width, height), flags=cv2.INTER_LINEAR)
     return cv2.GaussianBlur(moved, (0, 0), max(sigma / step, 0.5), borderType=cv2.BORDER_REPLICATE)
-
-
-def _scaling(scale_x: float, scale_y: float, x: float, y: float) -> np.ndarray:
-    """Computes the transform from pixel indices of a scaled image with its corner at (x, y) to canvas coordinates."""
-    return np.array([[scale_x, 0, x + scale_x / 2], [0, scale_y, y + scale_y / 2], [0, 0, 1]])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 from zlib import crc32
@@ -114,7 +115,7 @@ class Lighting:
         ]
 
     def frame(self, image: np.ndarray, bare: bool, sprites: Iterable[Sprite]) -> Frame:
-        """Builds the frame of a scene with these sprites."""
+        """Builds the state of a scene with these objects before any effect is applied; see `Frame`."""
         depths = sorted(sprite.depth for sprite in sprites if sprite.depth is not None)
         nearest, focus = (depths[0], depths[int(self._focus * len(depths))]) if depths else (None, None)
         return Frame(image, self.light, bare, nearest, focus)
@@ -137,21 +138,24 @@ def _stream(key: int, name: str, occurrence: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.array([key, crc32(f"{name}/{occurrence}".encode())], np.uint64)))
 
 
+@lru_cache(maxsize=1)
 def small_alpha(sprite: Sprite, side: int) -> np.ndarray:
     """Reduces a sprite's alpha until its longer side is at most ``side``; returns (h, w) uint8, each at least 2.
+
+    The last result is kept, since several steps ask for the same: do not change it.
 
     For smooth effects only: of large sprites pixels are subsampled, at least two for each pixel of the result.
     """
     step = max(max(sprite.rgba.shape[:2]) // (2 * side), 1)
     # Sprites thinner than half a step keep their last row or column.
     top, left = (min(step // 2, length - 1) for length in sprite.rgba.shape[:2])
-    alpha = np.ascontiguousarray(sprite.rgba[top::step, left::step, 3])
+    alpha = np.ascontiguousarray(sprite.alpha[top::step, left::step])
     scale = min(side / max(sprite.rgba.shape[:2]), 1)
     height, width = (max(round(length * scale), 2) for length in sprite.rgba.shape[:2])
     return cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def check_shares(step: Step, *names: str) -> None:
-    """Raises ValueError unless those settings are in [0, 1]."""
+    """Raises ValueError unless the settings of these names are in [0, 1]."""
     for name in names:
         check_range(name, getattr(step, name), 0, 1)

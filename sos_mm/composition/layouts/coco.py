@@ -147,8 +147,8 @@ def _read_boxes(path: Path, modified: int) -> dict[int, list[np.ndarray]]:
     file, found = CocoFile(read_json(path), path, ("images", "annotations")), defaultdict(list)
     for image in file.images.values():
         check_size(image, f"{path}, image {image['id']!r}: it")
-    for place, item in enumerate(file.annotations):
-        name = f"{path}, annotation {item.get('id', place)!r}: it"
+    for position, item in enumerate(file.annotations):
+        name = f"{path}, annotation {item.get('id', position)!r}: it"
         check_record(item, _FIELDS, name)
         if item["image_id"] not in file.images:
             raise ValueError(f"{name} must have the `image_id` of an image of the file, but has {item['image_id']!r}.")

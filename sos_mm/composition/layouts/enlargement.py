@@ -28,7 +28,7 @@ def assign_boxes(rng: np.random.Generator, boxes: np.ndarray, sizes: np.ndarray,
     chosen = np.empty(len(boxes), np.int64)
     for box in np.argsort(-boxes.prod(axis=1), kind="stable"):
         fits = factors[box, left] <= limit
-        place = int(fits.argmax() if fits.any() else factors[box, left].argmin())
-        chosen[box] = left[place]
-        left = np.delete(left, place)
+        position = int(fits.argmax() if fits.any() else factors[box, left].argmin())
+        chosen[box] = left[position]
+        left = np.delete(left, position)
     return chosen

@@ -71,8 +71,8 @@ class Draft:
 
     def take(self, objects: Sequence[int]) -> "Draft":
         """Returns the draft of a selection of the objects."""
-        places = np.asarray(objects, np.int64)
-        return Draft(self.boxes[places], {name: values[places] for name, values in self.columns.items()})
+        positions = np.asarray(objects, np.int64)
+        return Draft(self.boxes[positions], {name: values[positions] for name, values in self.columns.items()})
 
 
 class LayoutPrior(Protocol):

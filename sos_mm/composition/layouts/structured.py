@@ -132,10 +132,10 @@ def rounded_counts(number: int, shares: Sequence[float]) -> list[int]:
     >>> rounded_counts(12, (0.24, 0.34, 0.42))
     [3, 4, 5]
     """
-    last = max(place for place, share in enumerate(shares) if share)
+    last = max(position for position, share in enumerate(shares) if share)
     counts, left = [0] * len(shares), number
-    for place, share in enumerate(shares[:last]):
-        counts[place] = min(round(number * share), left)
-        left -= counts[place]
+    for position, share in enumerate(shares[:last]):
+        counts[position] = min(round(number * share), left)
+        left -= counts[position]
     counts[last] = left
     return counts

@@ -12,10 +12,12 @@ from sos_mm.checks import check_folder
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import Light
 from sos_mm.formats.coco import CocoFile, file_names
-from sos_mm.formats.composed import OBJECTS_FILE, is_unfinished, read_objects
+from sos_mm.formats.composed import is_unfinished
 from sos_mm.formats.json_reader import read_json
+from sos_mm.formats.objects import OBJECTS_FILE, read_objects
 from sos_mm.formats.records import Record, check_below, is_size
 from sos_mm.formats.rle import MaskWindow, decode_window
+from sos_mm.formats.shards import check_merged
 from sos_mm.generation.relighting.guard import GuardedObject
 from sos_mm.images import check_image_size, read_with_alpha
 from sos_mm.segments.words import Words
@@ -80,6 +82,7 @@ class ComposedSet:
         check_folder(self.root / IMAGES, "The folder of images")
         if is_unfinished(self.root):
             raise ValueError(f"The data set must be complete, but {self.root} is not: run `sos-mm synthesize` again.")
+        check_merged(self.root)
         self.source = self._annotations()
         read = _read_sidecar if self.source.name == OBJECTS_FILE else _read_coco
         self.images = sorted(read(self.source), key=lambda image: image.name)
@@ -126,8 +129,8 @@ class ComposedSet:
         pixels, own_alpha = read_with_alpha(path)
         check_image_size(pixels.shape[:2], image.size, path)
         objects, sprites = [], []
-        for place, (mask, words) in enumerate(image.objects):
-            window = decode_window(mask, image.size, f"object {place} of {image.name} in {self.source}")
+        for position, (mask, words) in enumerate(image.objects):
+            window = decode_window(mask, image.size, f"object {position} of {image.name} in {self.source}")
             objects.append(GuardedObject(window.mask.astype(bool), (window.x, window.y), words))
             sprites.append(soft_sprite(window, image.size, soften))
         alpha = joint_alpha(sprites, image.size) if own_alpha is None else own_alpha

@@ -32,10 +32,10 @@ class Conditions:
     negative: torch.Tensor
     generators: Sequence[torch.Generator]
 
-    def part(self, places: Sequence[int]) -> "Conditions":
+    def part(self, positions: Sequence[int]) -> "Conditions":
         """Returns the conditions of some of the images."""
-        index = torch.tensor(places, device=self.images.device)
-        generators = [self.generators[place] for place in places]
+        index = torch.tensor(positions, device=self.images.device)
+        generators = [self.generators[position] for position in positions]
         return Conditions(self.images[index], self.prompts[index], self.negative, generators)
 
 
@@ -100,8 +100,8 @@ class TwoPasses:
         Returns:
             (B, 4, h, w) latents.
         """
-        free = [place for place, start in enumerate(starts) if start is None]
-        lit = [place for place, start in enumerate(starts) if start is not None]
+        free = [position for position, start in enumerate(starts) if start is None]
+        lit = [position for position, start in enumerate(starts) if start is not None]
         height, width = conditions.images.shape[-2:]
         found = conditions.images.new_empty(len(starts), 4, height, width)
         if free:

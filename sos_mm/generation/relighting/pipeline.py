@@ -20,7 +20,7 @@ from sos_mm.generation.relighting.foregrounds import (
 )
 from sos_mm.generation.relighting.iclight import how_to_get_offsets, to_iclight
 from sos_mm.generation.relighting.passes import Conditions, TwoPasses, build_scheduler
-from sos_mm.generation.relighting.settings import CONDITIONS, Manner, Sampling
+from sos_mm.generation.relighting.settings import CONDITIONS, ImageOptions, Sampling
 
 # Numbers of embeddings and of gradients that are kept; an embedding of Stable Diffusion 1.5 has 0.2 MB.
 _EMBEDDINGS, _GRADIENTS = 1024, 32
@@ -34,7 +34,7 @@ class ICLightPipeline:
         unet: IC-Light's U-Net; see `to_iclight`.
         scheduler: See `build_scheduler`.
         sampling: Steps, guidance and shares of both passes.
-        manner: Prompts and sizes.
+        options: Prompts and sizes.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class ICLightPipeline:
         unet: UNet2DConditionModel,
         scheduler: SchedulerMixin,
         sampling: Sampling,
-        manner: Manner,
+        options: ImageOptions,
     ):
         self._vae: AutoencoderKL = parts.vae
         self._text_encoder, self._tokenizer = parts.text_encoder, parts.tokenizer
-        self._unet, self._manner = unet, manner
+        self._unet, self._options = unet, options
         self._passes = TwoPasses(unet, scheduler, sampling)
         self._embeddings: LRUCache = LRUCache(_EMBEDDINGS)
         self._gradients: LRUCache = LRUCache(_GRADIENTS)
@@ -59,7 +59,7 @@ class ICLightPipeline:
         offsets: str | None,
         scheduler: Mapping[str, Any],
         sampling: Sampling,
-        manner: Manner,
+        options: ImageOptions,
         dtype: str = "float32",
         device: str = "auto",
     ) -> "ICLightPipeline":
@@ -71,7 +71,7 @@ class ICLightPipeline:
             base: Folder, ``.safetensors`` file or hub id of a model of the kind of Stable Diffusion 1.5.
             offsets: See `read_offsets`.
             scheduler: See `build_scheduler`.
-            sampling, manner: See the class.
+            sampling, options: See the class.
             dtype: 'float32', 'bfloat16', or 'float16' on a GPU.
             device: See `find_device`.
 
@@ -90,11 +90,11 @@ class ICLightPipeline:
                 requires_safety_checker=False,
             )
         except FileNotFoundError as error:
-            raise FileNotFoundError(f"{error} {how_to_get_offsets(manner.variant)}.") from error
-        unet = to_iclight(parts.unet, offsets, manner.variant, base).to(target, precision)
+            raise FileNotFoundError(f"{error} {how_to_get_offsets(options.variant)}.") from error
+        unet = to_iclight(parts.unet, offsets, options.variant, base).to(target, precision)
         parts.text_encoder.to(target, precision).eval()
         parts.vae.to(target, precision if dtype == "float32" else DTYPES["bfloat16"]).eval()
-        return cls(parts, unet, build_scheduler(scheduler, parts.scheduler.config), sampling, manner)
+        return cls(parts, unet, build_scheduler(scheduler, parts.scheduler.config), sampling, options)
 
     def relight(
         self, images: Sequence[np.ndarray], alphas: Sequence[np.ndarray], plans: Sequence[Mapping[str, Any]]
@@ -127,7 +127,7 @@ class ICLightPipeline:
     def _relight(
         self, images: Sequence[np.ndarray], alphas: Sequence[np.ndarray], plans: Sequence[Mapping[str, Any]]
     ) -> list[np.ndarray]:
-        size = working_size(images[0].shape[:2], self._manner.max_side)
+        size = working_size(images[0].shape[:2], self._options.max_side)
         generators = [torch.Generator("cpu").manual_seed(plan["seed"]) for plan in plans]
         prompts, negative = self._embed([plan["prompt"] for plan in plans])
         # 1. (B, C, h, w) latents of the condition images.
@@ -136,8 +136,8 @@ class ICLightPipeline:
         # 2. First pass: (B, 4, h, w) latents, from noise or from a gradient.
         latents = self._passes.first(conditions, [self._gradient(plan["direction"], size) for plan in plans])
         # 3. Second pass, possibly at a larger size.
-        larger = upscaled_size(size, self._manner.upscale)
-        if self._manner.reencode or larger != size:
+        larger = upscaled_size(size, self._options.upscale)
+        if self._options.reencode or larger != size:
             latents = self._encode([resize(each, larger) for each in self._decode(latents)])
         if larger != size:
             again = self._encode_conditions(condition_images, larger)
@@ -148,7 +148,7 @@ class ICLightPipeline:
     def _condition_images(self, image: np.ndarray, alpha: np.ndarray) -> list[np.ndarray]:
         """Returns the condition images of the variant, (H, W, 3) uint8 each."""
         made = {"foreground": on_grey, "background": without_objects}
-        return [made[name](image, alpha) for name in CONDITIONS[self._manner.variant]]
+        return [made[name](image, alpha) for name in CONDITIONS[self._options.variant]]
 
     def _encode_conditions(self, condition_images: Sequence[Sequence[np.ndarray]], size: tuple[int, int]):
         """Encodes the condition images of B images to (B, 4 n, h, w) latents, n of them an image."""
@@ -183,12 +183,12 @@ class ICLightPipeline:
         Raises:
             ValueError: If a prompt is longer than the text encoder reads.
         """
-        added = self._manner.added_prompt
+        added = self._options.added_prompt
         texts = [f"{prompt}, {added}" if added else prompt for prompt in prompts]
-        new = [text for text in dict.fromkeys([*texts, self._manner.negative_prompt]) if text not in self._embeddings]
+        new = [text for text in dict.fromkeys([*texts, self._options.negative_prompt]) if text not in self._embeddings]
         if new:
             self._embeddings.update(zip(new, self._encode_texts(new), strict=True))
-        return torch.stack([self._embeddings[text] for text in texts]), self._embeddings[self._manner.negative_prompt][
+        return torch.stack([self._embeddings[text] for text in texts]), self._embeddings[self._options.negative_prompt][
             None
         ]
 

@@ -16,7 +16,7 @@ from sos_mm.generation.relighting.light_prompts import (
     draw_light,
     read_light_prompts,
 )
-from sos_mm.generation.relighting.settings import DEFAULT_BASE, DEFAULT_SCHEDULER, Manner, Sampling
+from sos_mm.generation.relighting.settings import DEFAULT_BASE, DEFAULT_SCHEDULER, ImageOptions, Sampling
 
 if TYPE_CHECKING:
     from sos_mm.generation.relighting.pipeline import ICLightPipeline
@@ -44,10 +44,10 @@ class ICLightRelighter:
         prompts: Text file with one illumination prompt a line; None for the 350 of this package.
         directions: Weights of 'none', 'left', 'right', 'top' and 'bottom'; None for 4:1:1:1:1, or for 'none' with
             'fbc'.
-        added_prompt, negative_prompt: See `Manner`.
+        added_prompt, negative_prompt: See `ImageOptions`.
         steps, guidance_scale, first_denoise, second_denoise: See `Sampling`.
         scheduler: ``type``, a scheduler of diffusers, and its options; None for DPM++ SDE with Karras's schedule.
-        max_side, upscale, reencode: See `Manner`.
+        max_side, upscale, reencode: See `ImageOptions`.
         dtype: 'float32', 'bfloat16', or 'float16' on a GPU.
         device: A device of torch; 'auto' for a GPU where there is one.
 
@@ -84,7 +84,7 @@ class ICLightRelighter:
         if self.scheduler is not None and not isinstance(dict(self.scheduler).get("type"), str):
             raise ValueError(f"`scheduler` must have a `type`, but got {self.scheduler!r}.")
         # Reading these checks the other settings.
-        _ = self._sampling, self._manner, self._prompts
+        _ = self._sampling, self._options, self._prompts
         check_directions(self._directions)
         if self.variant == "fbc" and any(self._directions.get(name) for name in ("left", "right", "top", "bottom")):
             raise ValueError("`directions` must be None with the variant 'fbc', whose light is that of the background.")
@@ -94,9 +94,9 @@ class ICLightRelighter:
         return Sampling(self.steps, self.guidance_scale, self.first_denoise, self.second_denoise)
 
     @property
-    def _manner(self) -> Manner:
+    def _options(self) -> ImageOptions:
         texts = self.added_prompt, self.negative_prompt
-        return Manner(self.variant, *texts, self.max_side, self.upscale, self.reencode)
+        return ImageOptions(self.variant, *texts, self.max_side, self.upscale, self.reencode)
 
     @cached_property
     def _prompts(self) -> tuple[str, ...]:
@@ -123,7 +123,13 @@ class ICLightRelighter:
 
         scheduler = self.scheduler or DEFAULT_SCHEDULER
         return ICLightPipeline.load(
-            self.base, self.offsets, scheduler, self._sampling, self._manner, dtype=self.dtype, device=self.device
+            self.base,
+            self.offsets,
+            scheduler,
+            self._sampling,
+            self._options,
+            dtype=self.dtype,
+            device=self.device,
         )
 
     def plan(self, light: Light, rng: np.random.Generator) -> dict[str, Any]:

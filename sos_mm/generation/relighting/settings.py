@@ -42,8 +42,8 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How images go through the pipeline.
+class ImageOptions:
+    """Options of how IC-Light's pipeline relights an image.
 
     Attributes:
         variant: 'fc', conditioned on the foreground, or 'fbc', on foreground and background.

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.coco import read_leading_categories
-from sos_mm.formats.composed import BackgroundContent, background_content, read_objects
+from sos_mm.formats.composed import BackgroundContent, background_content
+from sos_mm.formats.objects import read_objects
 from sos_mm.formats.phrases import category_key
 from sos_mm.formats.records import Record
 from sos_mm.formats.rle import decode_window

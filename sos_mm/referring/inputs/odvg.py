@@ -47,17 +47,17 @@ class DetectionInput:
     def _load(self, line: Record, name: str, empty: AnnotatedImage) -> AnnotatedImage:
         instances: list[Instance] = []
         ignored: list[Instance] = []
-        for place, each in enumerate(line["detection"]["instances"]):
-            check_record(each, INSTANCE, f"{name} instance {place}")
+        for position, each in enumerate(line["detection"]["instances"]):
+            check_record(each, INSTANCE, f"{name} instance {position}")
             category = each.get("category") if self._names is None else self._names.get(each["label"])
             if category is None:
                 raise ValueError(
-                    f"{name} instance {place} must have a label with a name, but nothing names {each['label']}: give "
-                    "the label map."
+                    f"{name} instance {position} must have a label with a name, but nothing names {each['label']}: "
+                    "give the label map."
                 )
             box, small = clip_or_widen(each["bbox"], empty)
             if box is not None:
-                (ignored if small else instances).append(Instance(place, category, box))
+                (ignored if small else instances).append(Instance(position, category, box))
         complete = frozenset(self.categories)
         return replace(empty, instances=tuple(instances), ignored=tuple(ignored), complete=complete)
 
@@ -87,8 +87,8 @@ def _source(line: Record, load: Callable) -> ImageSource:
 
 def _load_regions(line: Record, name: str, empty: AnnotatedImage) -> AnnotatedImage:
     instances: list[Instance] = []
-    for place, region in enumerate(line["grounding"]["regions"]):
-        check_record(region, REGION, f"{name} region {place}")
+    for position, region in enumerate(line["grounding"]["regions"]):
+        check_record(region, REGION, f"{name} region {position}")
         phrase = ", ".join(region["phrase"]) if isinstance(region["phrase"], list) else region["phrase"]
         for box in region_boxes(region):
             inside, small = clip_or_widen(box, empty)

@@ -17,19 +17,19 @@ from sos_mm.engine.checkpoints import read_checkpoint
 from sos_mm.saliency.models.pretrained import load_pretrained
 
 UNET = "decode_head.denoiser.unet."
-# Beginnings of names of parts that are never run, and of tables that Swin computes from its window size.
+# Prefixes of parts that are never run, and of tables that Swin computes from its window size.
 UNUSED = ("context1.", "context2.", "attention0.", "attention1.", "attention2.", "decoder.conv5.", "backbone.norm0.")
 DERIVED = ".relative_position_index"
 UNET_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 
 
 def conv_prefixes(theirs: str, ours: str) -> dict[str, str]:
-    """Lists the names of a convolution and its normalisation."""
+    """Maps the released prefixes of the parameters of a convolution and its normalisation to ours."""
     return {f"{theirs}.conv.": f"{ours}.0.", f"{theirs}.bn.": f"{ours}.1."}
 
 
 def attention_prefixes(theirs: str, ours: str) -> dict[str, str]:
-    """Lists the names of the two axial attentions of one position."""
+    """Maps the released prefixes of the parameters of two parallel axial attentions to ours."""
     found = {}
     for index, axis in enumerate("HW"):
         found[f"{theirs}.{axis}attn.gamma"] = f"{ours}.attend.{index}.gamma"
@@ -39,7 +39,7 @@ def attention_prefixes(theirs: str, ours: str) -> dict[str, str]:
 
 
 def branch_prefixes() -> dict[str, str]:
-    """Lists the beginnings of the branch's names: theirs -> ours."""
+    """Maps all released prefixes of the Swin branch's parameters to ours."""
     found = {"backbone.patch_embed.": "backbone.timm_model.patch_embed."}
     for stage in range(4):
         found[f"backbone.layers.{stage}.blocks."] = f"backbone.timm_model.layers_{stage}.blocks."
@@ -62,10 +62,10 @@ def branch_prefixes() -> dict[str, str]:
 
 
 def renamed(name: str, prefixes: dict[str, str]) -> str:
-    """Replaces the beginning of a name.
+    """Replaces the prefix of a parameter's name.
 
     Raises:
-        ValueError: If no beginning is known.
+        ValueError: If the name has none of the prefixes.
     """
     for before, after in prefixes.items():
         if name.startswith(before):
@@ -74,7 +74,7 @@ def renamed(name: str, prefixes: dict[str, str]) -> str:
 
 
 def from_released(unet: dict[str, Tensor], branch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Converts their two checkpoints to our state dict; also returns what of the branch the model never runs."""
+    """Converts the two released state dicts to ours; also returns the branch's tensors that the model never uses."""
     prefixes = branch_prefixes()
     aside = {name: value for name, value in branch.items() if name.startswith(UNUSED) or name.endswith(DERIVED)}
     state = {renamed(name, prefixes): value for name, value in branch.items() if name not in aside}
@@ -82,7 +82,7 @@ def from_released(unet: dict[str, Tensor], branch: dict[str, Tensor]) -> tuple[d
 
 
 def to_released(state: dict[str, Tensor], aside: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Converts our state dict back to their U-Net and branch."""
+    """Converts our state dict, and the unused tensors, back to the two released ones: U-Net and Swin branch."""
     prefixes = {ours: theirs for theirs, ours in branch_prefixes().items()}
     unet = {name.removeprefix(UNET): value for name, value in state.items() if name.startswith(UNET)}
     branch = {
@@ -92,7 +92,7 @@ def to_released(state: dict[str, Tensor], aside: dict[str, Tensor]) -> tuple[dic
 
 
 def import_released(model: dict, unet: Path, branch: Path, base: str) -> dict:
-    """Writes their checkpoints as one of ours.
+    """Builds our checkpoint from the two released ones.
 
     The auxiliary convolution, which only training needs, was never published: it is given zeros.
 

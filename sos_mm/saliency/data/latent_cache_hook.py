@@ -15,6 +15,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from torch import Tensor
 
+from sos_mm.atomic import atomic_folder
 from sos_mm.saliency.data.transforms import (
     FlipSaliency,
     LetterboxSaliency,
@@ -116,25 +117,26 @@ def cached_key(folder: Path) -> str | None:
 @torch.no_grad()
 def write_cache(model, dataset: BaseDataset, folder: Path, key: str, batch_size: int) -> None:
     """Encodes all images and masks, unflipped and flipped; the folder is written atomically."""
-    scratch = folder.with_name(f"{folder.name}.tmp")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
+    with atomic_folder(folder, folder.with_name(f"{folder.name}.tmp")) as scratch:
+        _fill(scratch, model, dataset, batch_size)
+        (scratch / "cache.json").write_text(json.dumps(dict(key=key, images=len(dataset))))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fill(folder: Path, model, dataset: BaseDataset, batch_size: int) -> None:
     arrays: list[np.memmap] = []
     for start in range(0, len(dataset), batch_size):
         indices = range(start, min(start + batch_size, len(dataset)))
         latents = encoded(model, [unflipped(dataset, index) for index in indices])
         if not arrays:
             arrays = [
-                np.lib.format.open_memmap(scratch / f"{name}.npy", "w+", np.float16, (len(dataset), *latent.shape[1:]))
+                np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float16, (len(dataset), *latent.shape[1:]))
                 for name, latent in zip(("image", "mask"), latents, strict=True)
             ]
         for array, latent in zip(arrays, latents, strict=True):
             array[indices.start : indices.stop] = latent.cpu().numpy().astype(np.float16)
     for array in arrays:
         array.flush()
-    (scratch / "cache.json").write_text(json.dumps(dict(key=key, images=len(dataset))))
-    shutil.rmtree(folder, ignore_errors=True)
-    scratch.rename(folder)
 
 
 def unflipped(dataset: BaseDataset, index: int) -> dict:

@@ -34,7 +34,7 @@ class LoadSaliencyImage(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        """Adds ``img``.
+        """Reads the image into ``img``.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -61,7 +61,7 @@ class LoadSaliencyMask(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        """Adds ``gt_saliency``.
+        """Reads the mask into ``gt_saliency``.
 
         Raises:
             FileNotFoundError: If there is no mask.
@@ -100,7 +100,7 @@ class LoadAuxiliaryImage(BaseTransform):
         self.stretch = stretch
 
     def transform(self, results: dict) -> dict:
-        """Adds ``aux``.
+        """Reads the second image into ``aux``.
 
         Raises:
             FileNotFoundError: If there is no such file.

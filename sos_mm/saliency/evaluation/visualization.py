@@ -18,11 +18,11 @@ class ResultImageHook(Hook):
     several = False
 
     def before_val_epoch(self, runner) -> None:
-        """Checks whether validation has several data sets."""
+        """Notes whether validation has several data sets, whose images then get a folder each."""
         self.several = len(getattr(runner.val_dataloader.dataset, "datasets", ())) > 1
 
     def before_test_epoch(self, runner) -> None:
-        """Checks whether testing has several data sets."""
+        """Notes whether testing has several data sets, whose images then get a folder each."""
         self.several = len(getattr(runner.test_dataloader.dataset, "datasets", ())) > 1
 
     def path(self, folder: Path, sample) -> Path:

@@ -146,7 +146,7 @@ class PlainCrossAttention(FeatureInteraction):
         return Context((self.norm(self.project(pyramid[0])),))
 
     def level(self, level: int) -> int:
-        """Returns 0: all layers read the one map."""
+        """Returns 0 for every level: all layers read the same map."""
         return 0
 
 

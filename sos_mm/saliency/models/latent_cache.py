@@ -13,17 +13,25 @@ from torch import Tensor
 
 
 class LatentCache:
-    """Reads a cache.
+    """Reads the cached latents of a training set.
 
     Args:
-        folder: Its folder.
+        folder: The folder that `LatentCacheHook` wrote.
     """
 
     def __init__(self, folder: Path):
         self.arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("image", "mask")]
 
     def read(self, data_samples: list[SegDataSample], like: Tensor) -> tuple[Tensor, Tensor]:
-        """Reads latents of images and masks, each (B, C, h, w) float32, by ``sample_idx`` and ``flip``."""
+        """Reads the latents of samples and of their masks, of those that are flipped if the samples are.
+
+        Args:
+            data_samples: The samples, with ``sample_idx`` and ``flip``.
+            like: A tensor on the device to use.
+
+        Returns:
+            Latents of the images and of the masks, each (B, C, h, w) float32.
+        """
         keys = [(sample.sample_idx, int(bool(sample.metainfo.get("flip")))) for sample in data_samples]
         image, mask = (np.stack([array[key] for key in keys]).astype(np.float32) for array in self.arrays)
         return torch.from_numpy(image).to(like.device), torch.from_numpy(mask).to(like.device)

@@ -58,7 +58,7 @@ class AxialContext(nn.Module):
         self.shortcut = conv_norm(in_channels, out_channels, 1)
 
     def forward(self, stage: Tensor) -> Tensor:
-        """Computes the output."""
+        """Computes (B, in_channels, h, w) -> (B, out_channels, h, w)."""
         seen = [self.direct(stage), *(branch(stage) for branch in self.branches)]
         return functional.relu(self.join(cat(seen, 1)) + self.shortcut(stage))
 
@@ -79,7 +79,7 @@ class AxialBranch(nn.Module):
         self.attend = nn.ModuleList(AxialAttention(out_channels) for _ in range(2))
 
     def forward(self, stage: Tensor) -> Tensor:
-        """Computes the output."""
+        """Computes (B, in_channels, h, w) -> (B, out_channels, h, w)."""
         for conv in self.convs[:3]:
             stage = conv(stage)
         return self.convs[3](self.attend[0](stage) + self.attend[1](stage))

@@ -65,7 +65,8 @@ class SalientEncoder(BaseModule):
     def forward(self, images: Tensor) -> list[Tensor]:
         """Encodes RGB (B, 3, H, W) in [0, 1] to a map (B, C_i, H/s_i, W/s_i) for each stage."""
         maps = self.timm_model((images - self.mean) / self.std if self.normalize else images)
-        if self.timm_model.output_fmt == Format.NHWC:
+        # EfficientNet's features do not say their format: it is the usual one.
+        if getattr(self.timm_model, "output_fmt", Format.NCHW) == Format.NHWC:
             maps = [m.permute(0, 3, 1, 2).contiguous() for m in maps]
         if self.output_norm is None:
             return maps

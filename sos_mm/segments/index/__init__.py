@@ -1,1 +1,1 @@
-"""Indices of segments: the metadata of each in a memory-mapped Arrow file, and reduced copies beside it."""
+"""Indices of segments: the metadata of each in a memory-mapped Arrow file, and multi-resolution copies beside it."""

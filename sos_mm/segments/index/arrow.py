@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.index.copies import OVERSAMPLING, CopiesFile, PackedCopy, copy_sizes
-from sos_mm.segments.quality import ANNOTATED, Facts
+from sos_mm.segments.quality import ANNOTATED, Measurements
 from sos_mm.segments.record import SegmentInfo, SegmentRecord
 from sos_mm.segments.selection import SelectedRecords, Selection
 
@@ -21,13 +21,13 @@ _VERSION = 3
 _KEY = b"sos_mm.segments"
 BATCH_ROWS = 2**16
 WORDS = ("category", "sub_category", "phrase", "description")
-_FACTS = {field.name: "int32" for field in fields(Facts)} | {
+_MEASUREMENTS = {field.name: "int32" for field in fields(Measurements)} | {
     "area": "int64", "touching": "bool", "holes": "float64", "soft": "float64", "hash": "uint64",
 }  # fmt: skip
 _TYPES = {
     **dict.fromkeys(WORDS, "string"),
     "features": "list",
-    **_FACTS,
+    **_MEASUREMENTS,
     "file": "string",
     "offset": "int64",
     "length": "int64",
@@ -52,7 +52,7 @@ def is_index(path: Path) -> bool:
 
 
 def column_types(copies: Sequence[int]) -> dict[str, str]:
-    """Returns the column types, by name, of an index with reduced copies of these sides.
+    """Returns the column types, by name, of an index with multi-resolution copies of these sides.
 
     Each copy has a column with its length in bytes.
     """
@@ -82,7 +82,7 @@ def make_header(
         counts: Rows of each category, in the order of the rows.
         root: Folder to which the file names are relative.
         fingerprint: See `Fingerprint`.
-        copies: Longest sides of the reduced copies, in pixels, ascending.
+        copies: Longest sides of the multi-resolution copies, in pixels, ascending.
         pack: Suffix of the name of their file, and its size in bytes.
         skipped: Number of segments that were left out, by reason.
         has_source_sizes: Whether the size of the source image is known for every row.
@@ -113,13 +113,13 @@ class IndexedRecords(Sequence):
     Attributes:
         categories: Names, sorted.
         counts: (C,) int64 rows of each category.
-        copies: Longest sides of the reduced copies in pixels, ascending.
+        copies: Longest sides of the multi-resolution copies in pixels, ascending.
         skipped: Number of segments that were left out when the index was built, by reason.
         has_source_sizes: Whether the size of the source image is known for every row.
         fingerprint: Content hash; see `Fingerprint`.
 
     Raises:
-        FileNotFoundError: If the file, or the file of its reduced copies, does not exist.
+        FileNotFoundError: If the file, or the file of its multi-resolution copies, does not exist.
         ValueError: If the file is not an index of this version, or the file of its copies is incomplete.
     """
 
@@ -175,24 +175,24 @@ class IndexedRecords(Sequence):
             get["outline"](position),
             _known(get["soften"](position)),
             None if flags[0] is None else flags,
-            Facts(*[get[name](position) for name in _FACTS]),
+            Measurements(*[get[name](position) for name in _MEASUREMENTS]),
             _source_size(get, position),
             get["decontaminate"](position),
             _known(get["bordering"](position)),
         )
 
     def kind(self, row: int) -> tuple[str, tuple[str, ...]]:
-        """Returns the sub-category and attributes of a row, at a tenth of the cost of its record."""
+        """Returns the sub-category and attributes of a row in a tenth of the time that its record takes."""
         get, position = self._at(row)
         return get["sub_category"](position), get["features"](position)
 
     def file(self, row: int) -> str:
-        """Returns the path of the file that holds a row, at a tenth of the cost of its record."""
+        """Returns the path of the file that holds a row's segment, in a tenth of the time that its record takes."""
         get, position = self._at(row)
         return os.path.join(self._root_text, get["file"](position))
 
-    def outline(self, row: int) -> SegmentInfo:
-        """Returns the size and category of a row, at a tenth of the cost of its record."""
+    def info(self, row: int) -> SegmentInfo:
+        """Returns the size and category of a row in a tenth of the time that its record takes."""
         get, position = self._at(row)
         size = get["box_height"](position), get["box_width"](position)
         return SegmentInfo(size, get["category"](position), _source_size(get, position))
@@ -225,7 +225,7 @@ class IndexedRecords(Sequence):
 
     @property
     def pack(self) -> Path | None:
-        """The file of the reduced copies, if there are any."""
+        """The file of the multi-resolution copies, if there are any."""
         return self._pack.path if self._pack else None
 
     def read_copy(self, copy: PackedCopy) -> np.ndarray:
@@ -267,7 +267,7 @@ def _source_size(get: "Getters", position: int) -> tuple[int, int] | None:
 
 
 def pack_path(index: Path, name: str) -> Path:
-    """Returns the path of an index's reduced copies; its name holds their content hash, so indices
+    """Returns the path of an index's multi-resolution copies; its name holds their content hash, so indices
     never share a file.
     """
     return index.with_suffix(f".{name}.copies")

@@ -92,7 +92,7 @@ def _divided(values: np.ndarray, by: np.ndarray | int) -> np.ndarray:
 
 
 def pack(rgba: np.ndarray, sides: Sequence[int]) -> list[bytes]:
-    """Encodes the reduced copies of a segment without transparent margins, from small to large.
+    """Encodes the multi-resolution copies of a segment without transparent margins, from small to large.
 
     A copy without any opaque pixel, as of a hair, is empty.
     """
@@ -124,7 +124,7 @@ class PackedCopy:
 
 
 class CopiesFile:
-    """The file of the reduced copies, open for reading.
+    """The file of the multi-resolution copies, open for reading.
 
     Args:
         path: The file.
@@ -137,13 +137,15 @@ class CopiesFile:
     """
 
     def __init__(self, path: Path, length: int):
-        require_posix("Reading reduced copies of segments")
+        require_posix("Reading multi-resolution copies of segments")
         self.path = path
         if not path.is_file():
-            raise FileNotFoundError(f"The reduced copies {path} do not exist: move them along with their index.")
+            text = f"The multi-resolution copies {path} do not exist: move them along with their index."
+            raise FileNotFoundError(text)
         if path.stat().st_size != length:
             got = f"{path.stat().st_size} bytes, but must have {length}"
-            raise ValueError(f"The reduced copies {path} have {got}: copy the file again, or make the index anew.")
+            text = f"The multi-resolution copies {path} have {got}: copy the file again, or make the index anew."
+            raise ValueError(text)
         # Not memory-mapped: pages that were read would count as this process's memory from then on.
         self._file = path.open("rb", buffering=0)
 

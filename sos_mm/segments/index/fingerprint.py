@@ -49,7 +49,7 @@ class Fingerprint:
 
 
 def fingerprint(records: Iterable[SegmentRecord], root: str) -> str:
-    """Computes the content hash of records without reduced copies; equals that of their index."""
+    """Computes the content hash of records without multi-resolution copies; equals that of their index."""
     whole = Fingerprint(root)
     for record in records:
         whole.add(record)

@@ -1,4 +1,4 @@
-"""Builds an index: reads, checks and measures every segment once, and writes rows and reduced copies."""
+"""Builds an index: reads, checks and measures every segment once, and writes rows and multi-resolution copies."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ from sos_mm.segments.index.arrow import (
 from sos_mm.segments.index.copies import pack
 from sos_mm.segments.index.fingerprint import Fingerprint, common_root
 from sos_mm.segments.index.temporary import temporary_files
-from sos_mm.segments.quality import Facts, measure
+from sos_mm.segments.quality import Measurements, measure
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.segment import Segment
 from sos_mm.terminal import progress_bar
@@ -59,7 +59,7 @@ def measured(
             if isinstance(result, Exception):
                 faults.record(result)
             else:
-                kept.append(replace(record, facts=result))
+                kept.append(replace(record, measurements=result))
     return kept
 
 
@@ -72,15 +72,15 @@ def build_index(
     workers: int = 1,
     progress: bool = True,
 ) -> None:
-    """Reads all segments once and writes their index, and beside it their reduced copies.
+    """Reads all segments once and writes their index, and beside it their multi-resolution copies.
 
     An existing index is replaced when the new one is complete, and stays unchanged if writing fails.
 
     Args:
         records: The records to index, from the readers.
         path: The index file, such as ``bank.arrow``; copies go into ``bank.<digits>.copies`` beside it.
-        copies: Longest sides in pixels of the reduced copies, ascending; a segment that is no larger than one of
-            them is copied at its own size, which is faster to read than its file. See `SegmentBank.load`.
+        copies: Longest sides in pixels of the multi-resolution copies, ascending; a segment that is no larger than one
+            of them is copied at its own size, which is faster to read than its file. See `SegmentBank.load`.
         faults: Records broken segments; raises the first one if None. The index holds the number of skipped ones.
         workers: Number of processes.
         progress: Whether to show a progress bar on stderr.
@@ -114,13 +114,13 @@ def build_index(
             if isinstance(result, Exception):
                 faults.record(result)
             else:
-                writer.add(replace(record, facts=result), packed)
+                writer.add(replace(record, measurements=result), packed)
         if not writer.counts:
             raise ValueError(f"{path} must hold at least one segment, but all {len(records)} are broken or missing.")
         writer.finish(faults.counts)
 
 
-Examined = tuple[SegmentRecord, Facts | Exception, list[bytes]]
+Examined = tuple[SegmentRecord, Measurements | Exception, list[bytes]]
 
 
 def _examined(records: Sequence[SegmentRecord], copies: Sequence[int], workers: int) -> Iterator[Examined]:
@@ -135,16 +135,16 @@ def _examined(records: Sequence[SegmentRecord], copies: Sequence[int], workers: 
 
 
 def _examine(record: SegmentRecord, copies: Sequence[int]) -> Examined:
-    if record.facts and not copies:
-        return record, record.facts, []
+    if record.measurements and not copies:
+        return record, record.measurements, []
     try:
         rgba = record.pixels()
         Segment(rgba, record.category)
     except _BROKEN as error:
         return record, error if record.file in str(error) else record.unusable(error), []
-    facts = measure(rgba)
-    box = rgba[facts.box_y : facts.box_y + facts.box_height, facts.box_x : facts.box_x + facts.box_width]
-    return record, facts, pack(box, copies)
+    found = measure(rgba)
+    box = rgba[found.box_y : found.box_y + found.box_height, found.box_x : found.box_x + found.box_width]
+    return record, found, pack(box, copies)
 
 
 def _progress(examined: Iterator[Examined], total: int, shown: bool) -> tqdm:
@@ -158,9 +158,9 @@ class IndexWriter:
     Use it in a ``with`` block, which removes temporary files, those of killed writers of the same index too.
 
     Args:
-        path: The index file, such as ``bank.arrow``; reduced copies go into ``bank.<digits>.copies``.
+        path: The index file, such as ``bank.arrow``; multi-resolution copies go into ``bank.<digits>.copies``.
         root: Folder to which the file names are relative.
-        copies: Longest sides of the reduced copies in pixels, ascending.
+        copies: Longest sides of the multi-resolution copies in pixels, ascending.
 
     Raises:
         OSError: If the files cannot be written.
@@ -260,7 +260,7 @@ class IndexWriter:
 
 
 def _copies_of(index: Path) -> Path | None:
-    """Returns the path of the reduced copies of an existing index."""
+    """Returns the path of the multi-resolution copies of an existing index."""
     try:
         return IndexedRecords(index).pack
     except (OSError, ValueError):
@@ -271,7 +271,7 @@ def _row(record: SegmentRecord, root: str) -> tuple:
     return (
         *(getattr(record, name) for name in WORDS),
         list(record.attributes),
-        *(astuple(record.facts) if record.facts else ()),
+        *(astuple(record.measurements) if record.measurements else ()),
         os.path.relpath(record.file, root),
         record.offset,
         record.length,

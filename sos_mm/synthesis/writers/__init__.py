@@ -13,6 +13,7 @@ from sos_mm.synthesis.writers.odvg import odvg_format
 from sos_mm.synthesis.writers.panoptic import panoptic_format
 from sos_mm.synthesis.writers.referring import referring_format
 from sos_mm.synthesis.writers.saliency import saliency_format
+from sos_mm.synthesis.writers.webdataset import webdataset_format
 from sos_mm.synthesis.writers.yolo import yolo_format
 
 FORMATS: Registry[Format] = Registry(
@@ -26,6 +27,7 @@ FORMATS: Registry[Format] = Registry(
         "panoptic": panoptic_format,
         "referring": referring_format,
         "saliency": saliency_format,
+        "webdataset": webdataset_format,
         "yolo": yolo_format,
     },
 )

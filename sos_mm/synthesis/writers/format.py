@@ -89,6 +89,7 @@ class Entry:
         categories: The categories of the data set.
         background_ids: Categories that the background may show; None if it may show any.
         is_empty: Whether the background shows no object at all, of the vocabulary or not.
+        image_file: Content of the image file.
     """
 
     scene: Scene
@@ -98,6 +99,7 @@ class Entry:
     categories: Categories
     background_ids: frozenset[int] | None = None
     is_empty: bool = False
+    image_file: bytes = b""
 
     @property
     def image_id(self) -> int:
@@ -175,6 +177,7 @@ class Table:
         numbered: Sections whose records get an ``id``, from 1 in their order.
         head: Computes the other members of the JSON object, which precede the lists.
         text: Computes the content of a file without records.
+        by_shard: Whether its records are those of archives, one a shard, rather than of images.
     """
 
     path: str
@@ -182,6 +185,7 @@ class Table:
     numbered: tuple[str, ...] = ()
     head: Callable[[Totals], Record] | None = None
     text: Callable[[Totals], str] | None = None
+    by_shard: bool = False
 
     @property
     def streams(self) -> tuple[tuple[str, str], ...]:
@@ -197,10 +201,12 @@ class Encoded:
     Attributes:
         files: Contents by path in the data set.
         records: Lists of records by (path of the table, section).
+        members: Contents of the members of the shard's archive, by name.
     """
 
     files: Mapping[str, bytes] = field(default_factory=dict)
     records: Mapping[tuple[str, str], list[Record]] = field(default_factory=dict)
+    members: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -210,7 +216,10 @@ class Format:
     Attributes:
         encode: Encodes an image to its files and records.
         tables: The annotation files.
+        archive: Folder of the archives of a format that puts its images into one for each shard; see
+            `sos_mm.formats.webdataset`.
     """
 
     encode: Callable[[Entry], Encoded]
     tables: tuple[Table, ...] = ()
+    archive: str | None = None

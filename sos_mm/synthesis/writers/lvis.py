@@ -79,7 +79,7 @@ def _negative(entry: Entry, number: int, words: _WordIndex) -> list[int]:
     rng, ids = generator(entry.seed, Purpose.NEGATIVES, entry.index), list(entry.categories.names)
     # Draw so many that enough remain after removing the impossible ones.
     drawn = rng.choice(len(ids), min(number + len(possible), len(ids)), replace=False)
-    return sorted([ids[place] for place in drawn if ids[place] not in possible][:number])
+    return sorted([ids[position] for position in drawn if ids[position] not in possible][:number])
 
 
 def _may_show(entry: Entry) -> set[int]:

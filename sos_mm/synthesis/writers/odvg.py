@@ -46,7 +46,7 @@ def _groups(entry: Entry) -> list[tuple[str, list]]:
     ]
     groups = boxes_by_phrase(pairs)
     order = generator(entry.seed, Purpose.CAPTION, entry.index).permutation(len(groups)).tolist()
-    return [groups[place] for place in order]
+    return [groups[position] for position in order]
 
 
 def _label_map(totals: Totals) -> Record:

@@ -15,7 +15,6 @@ SCENES = {
     "layout": {"type": "StructuredLayout", "counts": (1, 4), "crowded": "fewer"},
 }
 # What it takes to be killed in every place: several shards, several volumes and partial files of few data.
-_SMALL_SHARDS = "from sos_mm.synthesis import synthesize; synthesize.__kwdefaults__['shard_size'] = 4"
 _SMALL_BLOCKS = "import huggingface_hub.constants as constants; constants.DOWNLOAD_CHUNK_SIZE = 2048"
 
 
@@ -71,13 +70,13 @@ def _write_config(path: Path, config: dict) -> None:
 
 
 def _recipe(inputs: Path) -> None:
-    formats = ["coco", "panoptic", "lvis", "odvg", "yolo", "saliency", "objects", "referring"]
+    formats = ["coco", "panoptic", "lvis", "odvg", "yolo", "saliency", "objects", "referring", "webdataset"]
     _write_config(inputs / "recipe.py", {**SCENES, "group": "all", "formats": formats})
 
 
-def _synthesize(workers: int) -> Call:
+def _synthesize(workers: int, *more: str) -> Call:
     argv = ("synthesize", "../inputs/recipe.py", "--out", "out", "--num", "24", "--workers", str(workers))
-    return Call(argv, setup=_SMALL_SHARDS)
+    return Call((*argv, "--shard-size", "4", *more))
 
 
 _synthesis = partial(
@@ -92,6 +91,16 @@ _synthesis = partial(
     guest="out/.shards/notes.txt",
     finished="os.mkdir out/images",
     parts=("out/.shards/000001/*.jsonl", "out/.shards/000001/shard.json", "out/.shards/000001/images/*"),
+)
+
+
+# A data set without merged files is there, and complete; it is made as the merged one. Nothing is ever in shards.
+_merging_later = _synthesis(
+    "later merge",
+    (_synthesize(1),),
+    first=_synthesize(1, "--merge", "none"),
+    begun="out/.shards/manifest.json",
+    parts=(),
 )
 
 
@@ -232,6 +241,8 @@ WRITERS = [
     _synthesis("synthesis, 1 worker", (_synthesize(1),)),
     _synthesis("synthesis, 2 workers", (_synthesize(2),), workers=True),
     _synthesis("merge", (_synthesize(1),), from_finished=True),
+    _synthesis("no merge", (_synthesize(1, "--merge", "none"),), from_finished=True),
+    _merging_later,
     _indexing("index, 1 worker", (_index(1, "32", "64"),)),
     _indexing("index, 2 workers", (_index(2, "32", "64"),), workers=True),
     _indexing("index over another", (_index(1, "32", "64"),), first=_index(1, "48")),

@@ -1,4 +1,4 @@
-"""Pictures: attention maps against a softmax written out, rows with their uncertainty."""
+"""Images: attention maps against a softmax written out, rows with their uncertainty."""
 
 import cv2
 import numpy as np

@@ -20,7 +20,7 @@ from diffusers import (
 from mmengine.registry import MODELS
 
 from sos_mm.saliency import TinyAutoencoder
-from tests.generation.conftest import needs_flux
+from tests.helpers.requirements import needs_flux
 from tests.saliency.conftest import UNET, VAE, small_config
 
 SMALL = dict(encoder_block_out_channels=[8] * 4, decoder_block_out_channels=[8] * 4)
@@ -86,7 +86,7 @@ def flux(vae: AutoencoderTiny):
     ],
 )
 def test_latents_and_images_are_those_of_the_pipelines(architecture, family, tmp_path, monkeypatch):
-    """With no noise added, the latent that a pipeline starts from is the image's; its picture is the last latent's."""
+    """With no noise added, the latent that a pipeline starts from is the image's; its image is the last latent's."""
     folder = save_autoencoder(tmp_path / "tiny", architecture)
     pipeline, words = family(AutoencoderTiny.from_pretrained(folder))
     pipeline.set_progress_bar_config(disable=True)
@@ -111,7 +111,7 @@ def test_latents_and_images_are_those_of_the_pipelines(architecture, family, tmp
     settings = dict(strength=1.0, num_inference_steps=1, output_type="pt", callback_on_step_end=keep, **words)
     if family is not stable_diffusion:
         settings.update(height=64, width=64)
-    picture = pipeline(image=image, **settings).images
+    expected = pipeline(image=image, **settings).images
 
     def unpacked(latent):
         return pipeline._unpack_latents(latent, 64, 64, pipeline.vae_scale_factor) if family is flux else latent
@@ -122,7 +122,7 @@ def test_latents_and_images_are_those_of_the_pipelines(architecture, family, tmp
     torch.testing.assert_close(latent, unpacked(seen["first"]))
     assert not torch.allclose(seen["first"], seen["last"], atol=1e-2)
     decoded = (codec.decode(unpacked(seen["last"])) / 2 + 0.5).clamp(0, 1)
-    torch.testing.assert_close(decoded, picture)
+    torch.testing.assert_close(decoded, expected)
     assert decoded.std() > 0.01
 
 

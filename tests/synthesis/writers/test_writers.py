@@ -83,7 +83,7 @@ def test_supercategories():
 
 @pytest.mark.parametrize("background", [None, "Wand"])
 def test_panoptic(composed, tmp_path, background):
-    """What panopticapi asks of a file: the same ids in picture and list, equal areas, and tight boxes."""
+    """What panopticapi asks of a file: the same ids in image and list, equal areas, and tight boxes."""
     if background is None:
         composed = Composed(tmp_path, num=4, formats=["panoptic"])
     told = composed.json("annotations/panoptic.json")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class SourceImage:
     """An image of one object.
 
     Attributes:
@@ -29,20 +29,20 @@ class Picture:
     refused: str | None = None
 
 
-class PictureSource(Protocol):
-    """Gives the images of a bank by their places."""
+class SourceImages(Protocol):
+    """Gives the images of a bank by their positions."""
 
     @property
     def identity(self) -> Mapping[str, Any]:
         """What identifies models or files, by names for the manifest."""
         ...
 
-    def pictures(self, places: Sequence[int]) -> Iterator[Picture]:
-        """Yields the images at some places of the bank, ascending."""
+    def images(self, positions: Sequence[int]) -> Iterator[SourceImage]:
+        """Yields the images at some positions of the bank, ascending."""
         ...
 
 
-class DrawnPictures:
+class DrawnImages:
     """Images that a text-to-image model draws.
 
     Args:
@@ -71,12 +71,12 @@ class DrawnPictures:
             self._model["licence"] = recipe.model["licence"]
         self.identity = {"model": self._model}
 
-    def pictures(self, places: Sequence[int]) -> Iterator[Picture]:
+    def images(self, positions: Sequence[int]) -> Iterator[SourceImage]:
         """Draws the images; raises RuntimeError if memory runs out even for one."""
         # From the full size at every shard, so that a resumed run draws the same batches.
         self._drawing.batch_size = self._recipe.batch_size
-        texts = [self._prompts[place // self._recipe.images_per_prompt].text for place in places]
-        seeds = [seed_of(self._seed, place) for place in places]
+        texts = [self._prompts[position // self._recipe.images_per_prompt].text for position in positions]
+        seeds = [seed_of(self._seed, position) for position in positions]
         for text, seed, drawn in zip(texts, seeds, self._drawing.draw(texts, seeds), strict=True):
             origin = {
                 "prompt": text,
@@ -85,9 +85,9 @@ class DrawnPictures:
                 "model": self._model["source"],
                 "licence": self._model["licence"],
             }
-            yield Picture(drawn.image, origin, FLAGGED if drawn.flagged else None)
+            yield SourceImage(drawn.image, origin, FLAGGED if drawn.flagged else None)
 
 
-def seed_of(run_seed: int, place: int) -> int:
+def seed_of(run_seed: int, position: int) -> int:
     """Returns the seed of the noise of an image, in [0, 2**63)."""
-    return int(generator(run_seed, Purpose.DRAWING_NOISE, place).integers(2**63, dtype=np.uint64))
+    return int(generator(run_seed, Purpose.DRAWING_NOISE, position).integers(2**63, dtype=np.uint64))

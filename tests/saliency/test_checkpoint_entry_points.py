@@ -20,7 +20,7 @@ TOOLS = Path(__file__).parents[2] / "tools"
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """A folder with a config and images; payloads create the folder 'it ran' in it."""
-    folder = tmp_path_factory.mktemp("doors")
+    folder = tmp_path_factory.mktemp("entry_points")
     data = write_saliency_data(folder / "data", 2)
     config = small_config(data, folder / "run")
     config.dump(folder / "config.py")
@@ -67,8 +67,8 @@ def train_with(folder: Path, *lines: str) -> tuple:
     return train.main, with_lines(folder, *lines), "--work-dir", folder / "run"
 
 
-# The command of each door: what is called, and its arguments, for a folder and a checkpoint in it.
-DOORS = {
+# The command of each entry point: what is called, and its arguments, for a folder and a checkpoint in it.
+ENTRY_POINTS = {
     "train --resume": lambda f, c: (*train_with(f), "--resume", c),
     "load_from": lambda f, c: train_with(f, f"load_from = {str(c)!r}"),
     "load_from as an option": lambda f, c: (*train_with(f), "--cfg-options", f"load_from={c}"),
@@ -115,26 +115,26 @@ def converted(folder: Path, checkpoint: Path, pickled: bool) -> tuple:
     return "convert_checkpoint.py", "--unet", unet, "--branch", checkpoint, "--base", folder, "--out", folder / "o.pth"
 
 
-def refuses_at(door: str, place: str, files: Path, refused) -> None:
+def refuses_at(entry_point: str, place: str, files: Path, refused) -> None:
     # Without blanks, which mmengine removes from values of `--cfg-options`.
     checkpoint = files / f"{place.replace(' ', '-')}.pth"
     PLACES[place](checkpoint, files / "it ran")
-    assert checkpoint.stem in refused(*DOORS[door](files, checkpoint))
+    assert checkpoint.stem in refused(*ENTRY_POINTS[entry_point](files, checkpoint))
 
 
 QUICK = ("train --resume", "load_from", "test", "cutout", "export", "conversion back")
 
 
-@pytest.mark.parametrize(("door", "place"), zip(QUICK, PLACES, strict=False))
-def test_nothing_runs_at_any_door(door, place, files, refused):
-    refuses_at(door, place, files, refused)
+@pytest.mark.parametrize(("entry_point", "place"), zip(QUICK, PLACES, strict=False))
+def test_nothing_runs_at_any_entry_point(entry_point, place, files, refused):
+    refuses_at(entry_point, place, files, refused)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("door", DOORS)
-def test_nothing_runs_at_any_door_from_any_place(door, place, files, refused):
-    refuses_at(door, place, files, refused)
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+def test_nothing_runs_at_any_entry_point_from_any_place(entry_point, place, files, refused):
+    refuses_at(entry_point, place, files, refused)
 
 
 def test_the_inferencer_refuses(files):
@@ -156,7 +156,7 @@ def test_the_config_in_a_checkpoint_runs_only_if_trusted(files, refused, tmp_pat
         SODInferencer(None, tmp_path / "evil.pth")
     assert not (files / "it ran").exists()
     # With a config of one's own it is never read; the weights are those of no model.
-    assert "missing keys" in refused(*DOORS["cutout"](files, tmp_path / "evil.pth"))
+    assert "missing keys" in refused(*ENTRY_POINTS["cutout"](files, tmp_path / "evil.pth"))
     assert not (files / "it ran").exists()
     with pytest.raises(ValueError, match="config cannot be used"):  # It is executed, and describes no model.
         SODInferencer(None, tmp_path / "evil.pth", trust_checkpoint=True)

@@ -1,0 +1,337 @@
+"""Loops over the pixels of sprites, compiled by numba. Without numba nothing imports this file.
+
+Each result equals, bit by bit, that of the numpy and OpenCV code at the place that calls it. Pixels are premultiplied.
+Packed ones are C-contiguous (h, w) uint32, red in the lowest byte and alpha in the highest, which compilers turn into
+vector instructions. Sums of floats keep OpenCV's order. Indices are unsigned, since signed ones may count from the end.
+"""
+
+import numpy as np
+from numba import config, njit
+
+# The four channels of a pixel at once: numba leaves this pass of its compiler out unless asked.
+config.SLP_VECTORIZE = True
+_u, _w, _f = np.uint64, np.uint32, np.float32
+
+
+@njit(cache=True)
+def _area_weights(length, target):
+    """Computes, for each new pixel, the first old one that it covers, their number, and their shares of it."""
+    scale = 1 / (target / length)
+    firsts, numbers = np.zeros(target, np.int64), np.zeros(target, np.int64)
+    weights = np.zeros((target, int(np.ceil(scale)) + 2), np.float32)
+    for place in range(target):
+        start = place * scale
+        stop = start + scale
+        cell = min(scale, length - start)
+        last = min(int(np.floor(stop)), length - 1)
+        first = min(int(np.ceil(start)), last)
+        number = 0
+        firsts[place] = first
+        if first - start > 1e-3:
+            firsts[place] = first - 1
+            weights[place, number] = _f((first - start) / cell)
+            number += 1
+        for _ in range(first, last):
+            weights[place, number] = _f(1 / cell)
+            number += 1
+        if stop - last > 1e-3:
+            weights[place, number] = _f(min(min(stop - last, 1.0), cell) / cell)
+            number += 1
+        numbers[place] = number
+    return firsts, numbers, weights
+
+
+@njit(cache=True)
+def reduce_area(pixels, height, width):
+    """Averages C-contiguous pixels by area, as `cv2.resize` with INTER_AREA does for scales that are not integers."""
+    rows, columns = pixels.shape[:2]
+    left, across, share = _area_weights(columns, width)
+    top, down, weight = _area_weights(rows, height)
+    flat, result = pixels.reshape(rows, 4 * columns), np.empty((height, 4 * width), np.uint8)
+    # All pixels take the same number of old ones, some with a share of zero: a loop of constant length is faster.
+    taps = _u(across.max())
+    line = np.zeros(4 * (columns + share.shape[1]), np.float32)
+    reduced, total = np.empty(4 * width, np.float32), np.empty(4 * width, np.float32)
+    known = -1
+    for y in range(height):
+        for number in range(down[y]):
+            # A row on the border of two new ones is reduced once.
+            if top[y] + number != known:
+                known = top[y] + number
+                row = flat[known]
+                for place in range(4 * columns):
+                    line[place] = _f(row[place])
+                for x in range(width):
+                    red, green, blue, alpha = _f(0), _f(0), _f(0), _f(0)
+                    place = _u(4 * left[x])
+                    for step in range(taps):
+                        factor = share[_u(x), step]
+                        red += line[place] * factor
+                        green += line[place + _u(1)] * factor
+                        blue += line[place + _u(2)] * factor
+                        alpha += line[place + _u(3)] * factor
+                        place += _u(4)
+                    place = _u(4 * x)
+                    reduced[place], reduced[place + _u(1)] = red, green
+                    reduced[place + _u(2)], reduced[place + _u(3)] = blue, alpha
+            factor = weight[y, number]
+            if number == 0:
+                for place in range(4 * width):
+                    total[place] = factor * reduced[place]
+            else:
+                for place in range(4 * width):
+                    total[place] += factor * reduced[place]
+        target = result[y]
+        for place in range(4 * width):
+            target[place] = np.uint8(np.int32(np.rint(total[place])))
+    return result.reshape(height, width, 4)
+
+
+@njit(inline="always")
+def _share(value, alpha):
+    """Returns value * alpha / 255, rounded, for integers in [0, 255]."""
+    product = _w(value * alpha + _w(128))
+    return _w(_w(product + (product >> _w(8))) >> _w(8))
+
+
+@njit(cache=True)
+def color_curves(shift, contrast, middle, up, down):
+    """Computes the curves of `Harmonize`, (256, 3) uint8, from the shift of each channel; ``up`` and ``down`` are its
+    weights at each level.
+    """
+    curves = np.empty((256, 3), np.uint8)
+    for level in range(256):
+        stretched = up[level] * min(max(contrast * (level - middle), -25.0), 25.0)
+        for channel in range(3):
+            room = down[level] if shift[channel] < 0 else up[level]
+            moved = level + room * shift[channel] + stretched
+            curves[level, channel] = np.uint8(min(max(np.rint(moved), 0.0), 255.0))
+    return curves
+
+
+@njit(inline="always")
+def _curved(curve, value, alpha):
+    """Maps a premultiplied value by the curve of its straight one."""
+    straight = min(_w(_w(value * _w(255) + alpha // _w(2)) // alpha), _w(255))
+    return _share(curve[_u(straight)], alpha)
+
+
+@njit(cache=True)
+def map_colors(packed, curves):
+    """Maps the straight colours of packed pixels by a curve for each channel, (256, 3) uint8, which keep black."""
+    height, width = packed.shape
+    result = np.empty((height, width), np.uint32)
+    reds, greens, blues = curves[:, 0].astype(_w), curves[:, 1].astype(_w), curves[:, 2].astype(_w)
+    for y in range(height):
+        source, target = packed[y], result[y]
+        for x in range(width):
+            pixel = source[x]
+            red, green, blue, alpha = (
+                pixel & _w(255),
+                (pixel >> _w(8)) & _w(255),
+                (pixel >> _w(16)) & _w(255),
+                pixel >> _w(24),
+            )
+            if alpha == 255:
+                red, green, blue = reds[_u(red)], greens[_u(green)], blues[_u(blue)]
+            elif alpha > 0:
+                red, green, blue = _curved(reds, red, alpha), _curved(greens, green, alpha), _curved(blues, blue, alpha)
+            target[x] = red | green << _w(8) | blue << _w(16) | alpha << _w(24)
+    return result
+
+
+@njit(inline="always")
+def _scaled(value, factor, alpha):
+    """Returns value * factor / 128 up to alpha; half a level is rounded to the even one."""
+    product = _w(value * factor)
+    return min(_w(_w(product + _w(63) + ((product >> _w(7)) & _w(1))) >> _w(7)), alpha)
+
+
+@njit(cache=True)
+def scale_colors(packed, gain):
+    """Multiplies the colours of packed pixels by an (h, w) uint8 gain, 128 for no change, up to their alpha."""
+    height, width = packed.shape
+    result = np.empty((height, width), np.uint32)
+    for y in range(height):
+        source, factors, target = packed[y], gain[y], result[y]
+        for x in range(width):
+            pixel, factor = source[x], _w(factors[x])
+            alpha = pixel >> _w(24)
+            red = _scaled(pixel & _w(255), factor, alpha)
+            green = _scaled((pixel >> _w(8)) & _w(255), factor, alpha)
+            blue = _scaled((pixel >> _w(16)) & _w(255), factor, alpha)
+            target[x] = red | green << _w(8) | blue << _w(16) | alpha << _w(24)
+    return result
+
+
+@njit(inline="always")
+def _moved(value, over, under, alpha):
+    return min(value + over - min(under, value + over), alpha)
+
+
+@njit(cache=True)
+def add_grain(packed, noise, over, under):
+    """Adds a level of an (h, w) uint8 noise, times alpha, to the colours of packed pixels, and subtracts another; both
+    levels are (256,) uint8. Colours stay in [0, alpha].
+    """
+    height, width = packed.shape
+    result = np.empty((height, width), np.uint32)
+    more, less = np.empty(width, np.uint32), np.empty(width, np.uint32)
+    for y in range(height):
+        source, target = packed[y], result[y]
+        for x in range(width):
+            level = _u(noise[y, x])
+            more[x], less[x] = over[level], under[level]
+        for x in range(width):
+            pixel = source[x]
+            alpha = pixel >> _w(24)
+            plus, minus = _share(more[x], alpha), _share(less[x], alpha)
+            red = _moved(pixel & _w(255), plus, minus, alpha)
+            green = _moved((pixel >> _w(8)) & _w(255), plus, minus, alpha)
+            blue = _moved((pixel >> _w(16)) & _w(255), plus, minus, alpha)
+            target[x] = red | green << _w(8) | blue << _w(16) | alpha << _w(24)
+    return result
+
+
+@njit(cache=True)
+def _blur_rows(packed, weights):
+    """Blurs along the rows, in 8.8 fixed point: red and blue, and green and alpha, as halves of (h, w) uint32."""
+    height, width = packed.shape
+    first, second = np.zeros((height, width), np.uint32), np.zeros((height, width), np.uint32)
+    reach = len(weights) // 2
+    line = np.empty(width + 2 * reach, np.uint32)
+    for y in range(height):
+        source, one, other = packed[y], first[y], second[y]
+        line[:reach], line[reach : reach + width], line[reach + width :] = source[0], source, source[width - 1]
+        for tap in range(len(weights)):
+            weight, shifted = _w(weights[tap]), line[tap : tap + width]
+            for x in range(width):
+                one[x] += _w(weight * (shifted[x] & _w(0xFF00FF)))
+                other[x] += _w(weight * ((shifted[x] >> _w(8)) & _w(0xFF00FF)))
+    return first, second
+
+
+@njit(inline="always")
+def _recolored(value, ratio, alpha):
+    return min(_w(np.rint(_f(value) * ratio)), alpha)
+
+
+@njit(cache=True)
+def soften(packed, weights, inside):
+    """Blurs packed pixels, or only their edge, and keeps alphas of at least 128 at 128 or more, the others below.
+
+    Args:
+        packed: (h, w) uint32, with a margin for the blur.
+        weights: (n,) int64, the Gaussian kernel in 256ths.
+        inside: Whether the colours of pixels with an alpha of at least 128 are blurred too.
+    """
+    height, width = packed.shape
+    first, second = _blur_rows(packed, weights)
+    result, sums = np.empty((height, width), np.uint32), np.empty((4, width), np.uint32)
+    reds, greens, blues, alphas = sums[0], sums[1], sums[2], sums[3]
+    for y in range(height):
+        sums[:] = 1 << 15
+        for tap in range(len(weights)):
+            row = min(max(y + tap - len(weights) // 2, 0), height - 1)
+            weight, one, other = _w(weights[tap]), first[row], second[row]
+            for x in range(width):
+                reds[x] += _w(weight * (one[x] & _w(0xFFFF)))
+                blues[x] += _w(weight * (one[x] >> _w(16)))
+                greens[x] += _w(weight * (other[x] & _w(0xFFFF)))
+                alphas[x] += _w(weight * (other[x] >> _w(16)))
+        source, target = packed[y], result[y]
+        for x in range(width):
+            pixel, alpha = source[x], alphas[x] >> _w(16)
+            own = pixel >> _w(24)
+            held = max(alpha, _w(128)) if own >= 128 else min(alpha, _w(127))
+            if own >= 128 and not inside:
+                red, green, blue, alpha = pixel & _w(255), (pixel >> _w(8)) & _w(255), (pixel >> _w(16)) & _w(255), own
+            else:
+                red, green, blue = reds[x] >> _w(16), greens[x] >> _w(16), blues[x] >> _w(16)
+            if held != alpha:
+                ratio = _f(held) / _f(max(alpha, _w(1)))
+                red, green = _recolored(red, ratio, held), _recolored(green, ratio, held)
+                blue = _recolored(blue, ratio, held)
+            target[x] = red | green << _w(8) | blue << _w(16) | held << _w(24)
+    return result
+
+
+@njit(cache=True)
+def noise_sizes(image):
+    """Counts the magnitudes, up to 255, of the response of an image's green channel to [1 -2 1] along both axes."""
+    height, width = image.shape[:2]
+    counts = np.zeros(256, np.int64)
+    line = np.empty(width, np.int32)
+    for y in range(height):
+        # The border reflects without repeating its pixels.
+        above, below = (y - 1 if y else min(1, height - 1)), (y + 1 if y + 1 < height else max(height - 2, 0))
+        for x in range(_u(width)):
+            middle = np.int32(image[_u(y), x, 1])
+            line[x] = np.int32(image[_u(above), x, 1]) - 2 * middle + np.int32(image[_u(below), x, 1])
+        for x in range(width):
+            left, right = (x - 1 if x else min(1, width - 1)), (x + 1 if x + 1 < width else max(width - 2, 0))
+            size = abs(line[_u(left)] - 2 * line[_u(x)] + line[_u(right)])
+            counts[_u(min(size, 255))] += 1
+    return counts
+
+
+@njit(inline="always")
+def _over(value, behind, alpha):
+    """Composites a premultiplied value of an alpha over another one."""
+    return np.uint8(min(value + _share(_w(behind), _w(255) - alpha), _w(255)))
+
+
+@njit(cache=True)
+def paint(window, packed, red, blue):
+    """Composites packed pixels over an (h, w, 3) uint8 window in place, with red and blue at these places."""
+    height, width = packed.shape
+    red, blue, green = _u(red), _u(blue), _u(1)
+    for y in range(_u(height)):
+        for x in range(_u(width)):
+            pixel = packed[y, x]
+            alpha = pixel >> _w(24)
+            if alpha == 255:
+                window[y, x, red], window[y, x, green] = np.uint8(pixel), np.uint8(pixel >> _w(8))
+                window[y, x, blue] = np.uint8(pixel >> _w(16))
+            elif alpha > 0:
+                window[y, x, red] = _over(pixel & _w(255), window[y, x, red], alpha)
+                window[y, x, green] = _over((pixel >> _w(8)) & _w(255), window[y, x, green], alpha)
+                window[y, x, blue] = _over((pixel >> _w(16)) & _w(255), window[y, x, blue], alpha)
+
+
+@njit(cache=True)
+def sample_colors(pixels, row, column):
+    """Samples every so many rows and columns of (h, w, 4) uint8 pixels: the straight colours of those with an alpha of
+    at least 128, (n, 3) uint8.
+    """
+    height, width = pixels.shape[:2]
+    found, number = np.empty(((height // row + 1) * (width // column + 1), 3), np.uint8), 0
+    for y in range(0, height, row):
+        for x in range(0, width, column):
+            if pixels[y, x, 3] >= 128:
+                ratio = _f(255) / _f(pixels[y, x, 3])
+                for channel in range(3):
+                    found[number, channel] = np.uint8(np.rint(_f(pixels[y, x, channel]) * ratio))
+                number += 1
+    return found[:number]
+
+
+@njit(cache=True)
+def alpha_of(packed):
+    """Returns the alpha of packed pixels, (h, w) uint8."""
+    result = np.empty(packed.shape, np.uint8)
+    for y in range(packed.shape[0]):
+        source, target = packed[y], result[y]
+        for x in range(packed.shape[1]):
+            target[x] = np.uint8(source[x] >> _w(24))
+    return result
+
+
+@njit(cache=True)
+def mark(window, mask, value):
+    """Sets a value where an (h, w) bool mask is true, in place."""
+    for y in range(mask.shape[0]):
+        row = mask[y]
+        for x in range(mask.shape[1]):
+            if row[x]:
+                window[y, x] = value
