@@ -128,13 +128,13 @@ class SegmentPasteForAlbumentations(DualTransform):
         """Returns the new image."""
         return pasted.image
 
-    def apply_to_mask(self, mask: np.ndarray, pasted: PastedArrays, **params: Any) -> np.ndarray:
+    def apply_to_mask(self, mask: np.ndarray, pasted: PastedArrays, **params: Any) -> np.ndarray | None:
         """Returns the new map of class indices."""
         return pasted.label_map
 
     def apply_to_masks(self, masks: Any, pasted: PastedArrays, **params: Any) -> Any:
         """Returns the new masks, in a list if they were."""
-        return pasted.masks if isinstance(masks, np.ndarray) else list(pasted.masks)
+        return pasted.masks if isinstance(masks, np.ndarray) or pasted.masks is None else list(pasted.masks)
 
     def apply_to_bboxes(
         self, bboxes: np.ndarray, pasted: PastedArrays, label_column: np.ndarray | None, **params: Any

@@ -111,7 +111,7 @@ class SegmentPasteForTorchvision(v2.Transform):
             values["area"] = _areas(pasted)
         if "keypoints" in given:
             values["keypoints"] = self._keypoints(_plain(given["keypoints"])[kept], pasted)
-        return {key: _like(given[key], value) for key, value in values.items() if key in given}
+        return {key: _like(given[key], value) for key, value in values.items() if key in given and value is not None}
 
     def _keypoints(self, kept: np.ndarray, pasted: PastedArrays) -> np.ndarray:
         kept = kept.copy()

@@ -1,15 +1,24 @@
 """Options that change from epoch to epoch."""
 
+import json
+import zlib
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 pytest.importorskip("mmcv")
 
+from mmengine.dataset import BaseDataset
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, MODELS, TRANSFORMS
+from mmengine.runner import Runner
+
 from sos_mm.augmentation import SegmentPaste
 from sos_mm.augmentation.schedules import at_epoch, turning_epochs
-from tests.augmentation.samples import LAYOUT, build, random_sample
+from tests.augmentation.samples import CLASSES, LAYOUT, build, random_sample
 
 RISING = dict(type="Linear", begin=1, end=8, start=2, stop=9)
 
@@ -126,3 +135,88 @@ def test_schedules_need_the_epoch(bank_config):
     with pytest.raises(RuntimeError, match=r"Schedules need to know the epoch.*VisitHook"):
         paste(random_sample(0))
     assert build(bank_config, prob=1.0).is_scheduled is False
+
+
+class Pictures(BaseDataset):
+    """Six random images with two objects each."""
+
+    def load_data_list(self) -> list[dict]:
+        return [{"number": number} for number in range(6)]
+
+
+class MakePicture:
+    """Makes the sample of an image."""
+
+    def __call__(self, info: dict) -> dict:
+        sample = random_sample(info["number"], 2)
+        del sample["masks"]
+        return sample
+
+
+class Summary:
+    """Reduces a sample to its image's checksum and the number of its objects."""
+
+    def __call__(self, sample: dict) -> dict:
+        return {"inputs": torch.tensor([zlib.crc32(sample["img"].tobytes()), len(sample["gt_bboxes"])])}
+
+
+class Listener(BaseModel):
+    """Writes what it gets into a file."""
+
+    def __init__(self, out: str):
+        super().__init__()
+        self.out, self.weight = out, torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, inputs, mode="loss"):
+        with open(self.out, "a") as file:
+            file.write(json.dumps(torch.stack(inputs).tolist()) + "\n")
+        return {"loss": self.weight.sum()}
+
+
+@pytest.fixture
+def train(tmp_path, bank_config, monkeypatch):
+    """Trains with the curriculum; gives what the model got of each epoch: checksums and numbers of objects."""
+    monkeypatch.setattr("mmengine.runner.loops.time.sleep", lambda seconds: None)
+    parts = [(DATASETS, Pictures), (TRANSFORMS, MakePicture), (TRANSFORMS, Summary), (MODELS, Listener)]
+    for registry, part in parts:
+        registry.register_module(module=part)
+
+    def run(name, epochs, workers, resume=False):
+        out = tmp_path / f"{name}.jsonl"
+        paste = dict(type="sos_mm.SegmentPaste", bank=bank_config, classes=CLASSES, **CURRICULUM)
+        pipeline = [dict(type="MakePicture"), paste, dict(type="Summary")]
+        Runner(
+            model=dict(type="Listener", out=str(out)),
+            work_dir=str(tmp_path / name),
+            train_dataloader=dict(
+                dataset=dict(type="Pictures", pipeline=pipeline),
+                batch_size=3,
+                num_workers=workers,
+                persistent_workers=workers > 0,
+                collate_fn=dict(type="pseudo_collate"),
+                sampler=dict(type="DefaultSampler", shuffle=True),
+            ),
+            train_cfg=dict(by_epoch=True, max_epochs=epochs),
+            optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
+            default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=1)),
+            custom_hooks=[dict(type="sos_mm.VisitHook")],
+            experiment_name=f"{tmp_path.name}-{name}-{epochs}",
+            randomness=dict(seed=3),
+            resume=resume,
+        ).train()
+        rows = [json.loads(line) for line in out.read_text().splitlines()]
+        return [rows[place] + rows[place + 1] for place in range(0, len(rows), 2)]
+
+    yield run
+    for registry, part in parts:
+        del registry._module_dict[part.__name__]
+
+
+def test_workers_and_a_resume_change_nothing(train):
+    whole = train("whole", 6, workers=0)
+    assert len(whole) == 6
+    assert train("workers", 6, workers=2) == whole
+    train("stopped", 3, workers=2)
+    assert train("stopped", 6, workers=1, resume=True) == whole
+    numbers = [sum(count for _, count in epoch) for epoch in whole]
+    assert min(numbers[4:]) > max(numbers[:2])
