@@ -53,6 +53,7 @@ LEAVES = {
     "backoff",
     "checks",
     "compat",
+    "compiled",
     "digest",
     "errors",
     "image_header",
@@ -63,6 +64,7 @@ LEAVES = {
     "seeding",
     "shipped",
     "space",
+    "storage",
     "terminal",
 }
 # Folder of saliency -> the others that it may import from.

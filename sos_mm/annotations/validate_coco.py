@@ -11,7 +11,7 @@ import numpy as np
 from sos_mm.annotations.findings import Findings
 from sos_mm.formats.boxes import box_complaint
 from sos_mm.formats.json_reader import Member
-from sos_mm.formats.lvis import FREQUENCIES, url_name
+from sos_mm.formats.lvis import FREQUENCIES, NEGATIVE, NOT_EXHAUSTIVE, url_name
 from sos_mm.formats.mdetr import NO_TARGET
 from sos_mm.formats.odvg import spans_complaint
 from sos_mm.formats.panoptic import read_map
@@ -295,7 +295,7 @@ class LvisCheck(CocoCheck):
         known, seen = self.complete("categories"), self.complete("annotations")
         for id, image in self.images.items():
             position, present = self.positions[id], self._present[id]
-            lists: list[Any] = [image.get(name) for name in ("neg_category_ids", "not_exhaustive_category_ids")]
+            lists: list[Any] = [image.get(name) for name in (NEGATIVE, NOT_EXHAUSTIVE)]
             if not all(isinstance(each, list) and all(map(is_integer, each)) for each in lists):
                 self.findings.add(
                     position, "an image must list negative and not exhaustive categories", f"image {id!r}"

@@ -113,7 +113,7 @@ def cover(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Occlus
     """Occludes the objects of an image by pasted ones, using their masks, or their boxes if there are no masks.
 
     Args:
-        masks: mmdet's `BitmapMasks` or `PolygonMasks`; None if there are only boxes.
+        masks: mmdet's `BitmapMasks` or `PolygonMasks`, or an array (N, H, W); None if there are only boxes.
         boxes: (N, 4) float32 xyxy.
         pasted: The pasted objects.
         rules: The rules by which objects are kept.
@@ -123,14 +123,15 @@ def cover(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Occlus
     """
     if masks is None:
         return cover_boxes(boxes, pasted, rules)
-    by_kind = {"BitmapMasks": cover_bitmaps, "PolygonMasks": cover_polygons}
+    by_kind = {"BitmapMasks": cover_bitmaps, "PolygonMasks": cover_polygons, "ndarray": cover_bitmaps}
     kind = type(masks).__name__
     if kind not in by_kind:
-        raise ValueError(f"`gt_masks` must be BitmapMasks or PolygonMasks, but got {kind}.")
-    if len(masks) != len(boxes) or (masks.height, masks.width) != pasted.scene.size:
+        raise ValueError(f"`gt_masks` must be BitmapMasks, PolygonMasks or an array, but got {kind}.")
+    size = masks.shape[1:] if isinstance(masks, np.ndarray) else (masks.height, masks.width)
+    if len(masks) != len(boxes) or size != pasted.scene.size:
         raise ValueError(
             f"`gt_masks` must be {len(boxes)} of height and width {pasted.scene.size}, as boxes and image are, but got "
-            f"{len(masks)} of {masks.height, masks.width}: resize them together."
+            f"{len(masks)} of {size}: resize them together."
         )
     return by_kind[kind](masks, boxes, pasted, rules)
 
@@ -148,7 +149,8 @@ def cover_boxes(boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionRes
 
 def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionResult:
     """Removes covered pixels from masks; the boxes of affected objects become tight."""
-    old, owner = masks.masks, pasted.scene.owner
+    plain = isinstance(masks, np.ndarray)
+    old, owner = masks if plain else masks.masks, pasted.scene.owner
     # Masks are mostly empty: only the part inside the box is written.
     found = [_find(mask, box) for mask, box in zip(old, boxes, strict=True)]
     before, corners = np.array([area for area, _ in found], np.int64), [corner for _, corner in found]
@@ -164,7 +166,7 @@ def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -
         if after[position] < before[position]:
             boxes[position] = np.array(_tight_box(left[position])) + np.tile(corners[position][:2], 2)
     pasted.draw_masks(new[len(positions) :])
-    return OcclusionResult(kept, boxes, type(masks)(new, masks.height, masks.width))
+    return OcclusionResult(kept, boxes, new if plain else type(masks)(new, masks.height, masks.width))
 
 
 def cover_polygons(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionResult:

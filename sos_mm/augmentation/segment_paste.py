@@ -26,6 +26,7 @@ from sos_mm.augmentation.adapters import (
 from sos_mm.augmentation.captions import caption_holds, estimated_tokens, possible_phrases, within_tokens
 from sos_mm.augmentation.label_mapper import UNKNOWN, Caption, class_names, names_of_labels
 from sos_mm.augmentation.paste_source import PasteSource
+from sos_mm.augmentation.schedules import at_epoch, turning_epochs
 from sos_mm.augmentation.word_safe import collect_words
 from sos_mm.checks import check_boolean, check_choice, check_integer, check_names, check_range, one_name, require
 from sos_mm.composition.compositor import render, resolve_visibility
@@ -68,7 +69,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
     - gt_bboxes (HorizontalBoxes or np.ndarray of float32 xyxy)
     - gt_bboxes_labels (np.int64)
     - gt_ignore_flags (bool)
-    - gt_masks (BitmapMasks or PolygonMasks)
+    - gt_masks (BitmapMasks, PolygonMasks or an array (N, H, W))
     - gt_seg_map (np.ndarray): gets the pasted objects' labels
     - gt_saliency (np.ndarray)
     - text, phrases: of ODVG data; the pasted objects' phrases are added to grounding captions
@@ -103,13 +104,18 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         channel_order: 'bgr', as in OpenMMLab's pipelines, or 'rgb'.
         seed: Seed of the draws if no `VisitHook` shares that of the run.
 
+    ``prob``, ``layout`` with all that is in it, ``max_enlargement``, ``min_visible_share`` and ``min_area`` may be, or
+    contain, schedules over epochs (see `sos_mm.augmentation.schedules`): a curriculum that pastes more, smaller or more
+    occluded objects from epoch to epoch, such as ``layout=dict(type='StructuredLayout', counts=dict(type='Linear',
+    begin=[1, 2], end=[1, 10], stop=12))``. They need `VisitHook` and a run that counts epochs.
+
     With ``custom_hooks=[dict(type='sos_mm.VisitHook')]`` every draw depends only on (run seed; image, epoch), with any
     number of workers; images are identified by their file names, independent of their folder. Without it the epoch is
     not
     known: draws then also depend on the worker's torch seed, as those of other transforms do.
 
     Raises:
-        ValueError: If an argument is invalid.
+        ValueError: If an argument is invalid, in any epoch.
     """
 
     def __init__(
@@ -117,13 +123,13 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         bank: Mapping[str, Any],
         classes: str | Sequence[str] | None = None,
         unknown: str = "error",
-        prob: float = 0.5,
+        prob: float | Mapping[str, Any] = 0.5,
         layout: Mapping[str, Any] | None = None,
-        max_enlargement: float | None = 1.5,
+        max_enlargement: float | Mapping[str, Any] | None = 1.5,
         sampling: str = "category",
         effects: str | Sequence[Mapping[str, Any]] = (),
-        min_visible_share: float = 0.5,
-        min_area: int = 16,
+        min_visible_share: float | Mapping[str, Any] = 0.5,
+        min_area: int | Mapping[str, Any] = 16,
         start_epoch: int = 0,
         warmup_epochs: int = 0,
         stop_epoch: int | None = None,
@@ -139,10 +145,8 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         check_choice("unknown", unknown, UNKNOWN)
         check_choice("sampling", sampling, STRATEGIES)
         check_choice("channel_order", channel_order, ("bgr", "rgb"))
-        for name, value in (("prob", prob), ("min_visible_share", min_visible_share), ("saliency", saliency)):
-            check_range(name, value, 0, 1)
-        for name, value in (("min_area", min_area), ("max_tokens", max_tokens)):
-            check_integer(name, value, 1, 2**31)
+        check_range("saliency", saliency, 0, 1)
+        check_integer("max_tokens", max_tokens, 1, 2**31)
         for name, value in (("start_epoch", start_epoch), ("warmup_epochs", warmup_epochs), ("seed", seed)):
             check_integer(name, value, 0, 2**31)
         if stop_epoch is not None:
@@ -151,15 +155,22 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         if classes is not None and not isinstance(classes, str):
             check_names("classes", classes)
         self.bank, self.classes, self.unknown = bank, classes, unknown
-        self.prob, self.sampling = prob, sampling
-        if max_enlargement is not None:
-            check_range("max_enlargement", max_enlargement, 0.01, 1000)
-        self.max_enlargement = max_enlargement
-        self.layout = None if layout is None else _build_layout(layout, max_enlargement)
+        self.sampling = sampling
         effects = one_name("effects", effects, "light", light)
         self.steps = build_steps([effects] if isinstance(effects, str) else effects)
         self._kinds = endangered_kinds(self.steps) | ENDANGERED["see_through"]
-        self.rules = Rules(min_visible_share, min_area)
+        self._schedulable = {
+            "prob": prob,
+            "layout": layout,
+            "max_enlargement": max_enlargement,
+            "min_visible_share": min_visible_share,
+            "min_area": min_area,
+        }
+        epochs = turning_epochs(self._schedulable)
+        self.is_scheduled = bool(epochs)
+        # All of them, so that a wrong value is not found hours later.
+        for epoch in sorted(epochs | {0}, reverse=True):
+            self._set_options(epoch)
         self.start_epoch, self.warmup_epochs, self.stop_epoch = start_epoch, warmup_epochs, stop_epoch
         self.saliency, self.with_mask = saliency, with_mask
         self.max_tokens, self.tokenizer = max_tokens, tokenizer
@@ -170,6 +181,24 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         self._named: tuple[str, ...] | None = None
         self._tokenize: Callable[[str], Sequence] | None = None
         self._told = False
+
+    def _set_options(self, epoch: int) -> None:
+        """Sets the options that may be schedules to their values in an epoch.
+
+        Raises:
+            ValueError: If a value is invalid.
+        """
+        options = at_epoch(self._schedulable, epoch)
+        for name in ("prob", "min_visible_share"):
+            check_range(name, options[name], 0, 1)
+        check_integer("min_area", options["min_area"], 1, 2**31)
+        layout, most = options["layout"], options["max_enlargement"]
+        if most is not None:
+            check_range("max_enlargement", most, 0.01, 1000)
+        self.layout = None if layout is None else _build_layout(layout, most)
+        self.prob, self.max_enlargement = options["prob"], most
+        self.rules = Rules(options["min_visible_share"], options["min_area"])
+        self._epoch = epoch
 
     def __getstate__(self) -> dict[str, Any]:
         # Each process opens its own bank, which is free for a memory-mapped index.
@@ -186,6 +215,8 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             LayoutError: If not all objects can be placed and the layout has ``crowded='raise'``.
         """
         self._check(results)
+        if self.is_scheduled and self._epoch != (epoch := self._current_epoch("Schedules")):
+            self._set_options(epoch)
         rng = self._generator(results)
         if rng.random() >= self.prob * self._progress():
             return results
@@ -260,15 +291,17 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         """Returns the factor on the probability in this epoch, from start, warm-up and stop."""
         if not (self.start_epoch or self.warmup_epochs or self.stop_epoch is not None):
             return 1.0
-        if self.draws is None:
-            raise RuntimeError(
-                "`start_epoch`, `warmup_epochs` and `stop_epoch` need to know the epoch: add "
-                "`custom_hooks = [dict(type='sos_mm.VisitHook')]` to the config."
-            )
-        epoch = self.draws.epoch
+        epoch = self._current_epoch("`start_epoch`, `warmup_epochs` and `stop_epoch`")
         if epoch < self.start_epoch or (self.stop_epoch is not None and epoch >= self.stop_epoch):
             return 0.0
         return min((epoch - self.start_epoch + 1) / (self.warmup_epochs + 1), 1.0)
+
+    def _current_epoch(self, what: str) -> int:
+        if self.draws is None:
+            raise RuntimeError(
+                f"{what} need to know the epoch: add `custom_hooks = [dict(type='sos_mm.VisitHook')]` to the config."
+            )
+        return self.draws.epoch
 
     def _source(self, results: dict) -> PasteSource:
         """Returns the segments for this sample's classes; opened once for each set of classes."""

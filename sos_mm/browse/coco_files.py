@@ -10,14 +10,14 @@ from sos_mm.browse.dataset import AnnotatedImage, Annotation, DataSet
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.boxes import xywh_to_xyxy
 from sos_mm.formats.coco import ANNOTATION, CocoFile, file_names
+from sos_mm.formats.panoptic import ANNOTATION as PANOPTIC_ANNOTATION
 from sos_mm.formats.panoptic import SEGMENT, SEGMENT_ID, map_folder, read_map, thing_ids
-from sos_mm.formats.records import FILE, OBJECTS, Field, Record, are_finite, check_record, check_size, optional
+from sos_mm.formats.records import Field, Record, are_finite, check_record, check_size, optional
 
 _AREA = {"area": optional(Field("a finite number, at least 0,", lambda value: are_finite([value]) and value >= 0))}
 # The page shows no ids of annotations, so they may be missing.
 _OBJECT = {key: field for key, field in ANNOTATION.items() if key != "id"} | _AREA
 _PART = SEGMENT | {"id": SEGMENT_ID} | _AREA
-_SEGMENTS = {"segments_info": OBJECTS, "file_name": FILE}
 
 
 def read_coco(path: Path, data: Mapping[str, Any], faults: ErrorCollector) -> DataSet:
@@ -42,7 +42,7 @@ def read_coco(path: Path, data: Mapping[str, Any], faults: ErrorCollector) -> Da
         try:
             file.image_of(entry)
             if panoptic:
-                check_record(entry, _SEGMENTS, "it")
+                check_record(entry, PANOPTIC_ANNOTATION, "it")
                 maps[entry["image_id"]] = folder / entry["file_name"]
             parts = entry["segments_info"] if panoptic else (entry,)
             listed[entry["image_id"]] += _annotations(parts, file, things, panoptic)

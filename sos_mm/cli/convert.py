@@ -18,10 +18,11 @@ from sos_mm.cli.parsing import new_parser
 from sos_mm.formats.coco import CATEGORY
 from sos_mm.formats.json_reader import read_lists
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
-from sos_mm.formats.mdetr import read_mdetr, read_refs, to_mdetr
+from sos_mm.formats.mdetr import read_mdetr, to_mdetr
 from sos_mm.formats.odvg import label_map
 from sos_mm.formats.odvg_referring import read_odvg, to_odvg
 from sos_mm.formats.panoptic import PanopticFile
+from sos_mm.formats.refs import read_refs
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:

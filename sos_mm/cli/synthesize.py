@@ -7,6 +7,7 @@ from pathlib import Path
 from sos_mm.browse import page_folder, write_report
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_recipe, new_parser
+from sos_mm.storage import is_remote
 from sos_mm.synthesis import Recipe, estimate, load_recipe, synthesize
 from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.sources import ON_CHANGE
@@ -17,7 +18,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     """Parses the command line."""
     parser = new_parser("synthesize", __doc__, prog)
     add_recipe(parser, example="group=held_out")
-    parser.add_argument("--out", help="folder of the data set")
+    parser.add_argument("--out", help="folder of the data set, or an address s3://BUCKET/PREFIX")
     parser.add_argument("--num", type=int, required=True, help="number of images")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     parser.add_argument(
@@ -93,8 +94,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     recipe = load_recipe(args.recipe, args.cfg_options)
     if args.estimate:
         chosen = {name: getattr(args, name) for name in ("workers", "seed", "shard_size", "merge")}
-        print(estimate(recipe, args.num, **chosen).describe(args.out))
+        print(estimate(recipe, args.num, **chosen).describe(None if is_remote(args.out) else args.out))
         return
+    if args.report and is_remote(args.out):
+        raise ValueError(f"`--report` needs the data set in a folder, but `--out` is {args.out}: leave `--report` out.")
     if args.report:
         check_apart(args.out, args.report)
         check_shown(recipe, args.merge)

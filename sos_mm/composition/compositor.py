@@ -146,9 +146,12 @@ def render(
     order = sorted(seen)
     words = check.true_words([(visibility.segments[index], shown[index], seen[index]) for index in order])
     owner = np.zeros(canvas, np.int32)
-    objects = []
+    objects, fast = [], loops("sos_mm.composition.loops")
     for z_order, index in enumerate(order):
-        np.copyto(owner[shown[index].window], z_order + 1, where=seen[index])
+        if fast:
+            fast.mark(owner[shown[index].window], seen[index], z_order + 1)
+        else:
+            np.copyto(owner[shown[index].window], z_order + 1, where=seen[index])
         described = visibility.placements[index], visibility.segments[index], words[z_order]
         # Effects may widen a sprite's window: modal masks refer to the window before.
         box = _tight_box(seen[index], shown[index].offset)

@@ -6,8 +6,10 @@ vector instructions. Sums of floats keep OpenCV's order. Indices are unsigned, s
 """
 
 import numpy as np
-from numba import njit
+from numba import config, njit
 
+# The four channels of a pixel at once: numba leaves this pass of its compiler out unless asked.
+config.SLP_VECTORIZE = True
 _u, _w, _f = np.uint64, np.uint32, np.float32
 
 
@@ -43,11 +45,11 @@ def _area_weights(length, target):
 def reduce_area(pixels, height, width):
     """Averages C-contiguous pixels by area, as `cv2.resize` with INTER_AREA does for scales that are not integers."""
     rows, columns = pixels.shape[:2]
-    left, _, share = _area_weights(columns, width)
+    left, across, share = _area_weights(columns, width)
     top, down, weight = _area_weights(rows, height)
     flat, result = pixels.reshape(rows, 4 * columns), np.empty((height, 4 * width), np.uint8)
     # All pixels take the same number of old ones, some with a share of zero: a loop of constant length is faster.
-    taps = _u(share.shape[1])
+    taps = _u(across.max())
     line = np.zeros(4 * (columns + share.shape[1]), np.float32)
     reduced, total = np.empty(4 * width, np.float32), np.empty(4 * width, np.float32)
     known = -1
@@ -90,6 +92,21 @@ def _share(value, alpha):
     """Returns value * alpha / 255, rounded, for integers in [0, 255]."""
     product = _w(value * alpha + _w(128))
     return _w(_w(product + (product >> _w(8))) >> _w(8))
+
+
+@njit(cache=True)
+def color_curves(shift, contrast, middle, up, down):
+    """Computes the curves of `Harmonize`, (256, 3) uint8, from the shift of each channel; ``up`` and ``down`` are its
+    weights at each level.
+    """
+    curves = np.empty((256, 3), np.uint8)
+    for level in range(256):
+        stretched = up[level] * min(max(contrast * (level - middle), -25.0), 25.0)
+        for channel in range(3):
+            room = down[level] if shift[channel] < 0 else up[level]
+            moved = level + room * shift[channel] + stretched
+            curves[level, channel] = np.uint8(min(max(np.rint(moved), 0.0), 255.0))
+    return curves
 
 
 @njit(inline="always")
@@ -177,21 +194,21 @@ def add_grain(packed, noise, over, under):
 
 
 @njit(cache=True)
-def _blurred(packed, y, x, weights):
-    """Computes the blurred red, green and blue of a pixel in 16.16 fixed point, whose weights are in 8.8."""
+def _blur_rows(packed, weights):
+    """Blurs along the rows, in 8.8 fixed point: red and blue, and green and alpha, as halves of (h, w) uint32."""
     height, width = packed.shape
-    red, green, blue, reach = _w(0), _w(0), _w(0), len(weights) // 2
-    for down in range(-reach, reach + 1):
-        row = packed[_u(min(max(y + down, 0), height - 1))]
-        for across in range(-reach, reach + 1):
-            pixel = row[_u(min(max(x + across, 0), width - 1))]
-            if pixel != 0:
-                weight = _w(weights[_u(reach + down)] * weights[_u(reach + across)])
-                red += _w(weight * (pixel & _w(255)))
-                green += _w(weight * ((pixel >> _w(8)) & _w(255)))
-                blue += _w(weight * ((pixel >> _w(16)) & _w(255)))
-    half = _w(1 << 15)
-    return _w(red + half) >> _w(16), _w(green + half) >> _w(16), _w(blue + half) >> _w(16)
+    first, second = np.zeros((height, width), np.uint32), np.zeros((height, width), np.uint32)
+    reach = len(weights) // 2
+    line = np.empty(width + 2 * reach, np.uint32)
+    for y in range(height):
+        source, one, other = packed[y], first[y], second[y]
+        line[:reach], line[reach : reach + width], line[reach + width :] = source[0], source, source[width - 1]
+        for tap in range(len(weights)):
+            weight, shifted = _w(weights[tap]), line[tap : tap + width]
+            for x in range(width):
+                one[x] += _w(weight * (shifted[x] & _w(0xFF00FF)))
+                other[x] += _w(weight * ((shifted[x] >> _w(8)) & _w(0xFF00FF)))
+    return first, second
 
 
 @njit(inline="always")
@@ -200,38 +217,42 @@ def _recolored(value, ratio, alpha):
 
 
 @njit(cache=True)
-def soften_edge(packed, blurred_alpha, weights):
-    """Blurs the edge of packed pixels, and keeps alphas of at least 128 at 128 or more, and the others below.
+def soften(packed, weights, inside):
+    """Blurs packed pixels, or only their edge, and keeps alphas of at least 128 at 128 or more, the others below.
 
     Args:
         packed: (h, w) uint32, with a margin for the blur.
-        blurred_alpha: (h, w) uint8.
         weights: (n,) int64, the Gaussian kernel in 256ths.
+        inside: Whether the colours of pixels with an alpha of at least 128 are blurred too.
     """
     height, width = packed.shape
-    result = np.empty((height, width), np.uint32)
+    first, second = _blur_rows(packed, weights)
+    result, sums = np.empty((height, width), np.uint32), np.empty((4, width), np.uint32)
+    reds, greens, blues, alphas = sums[0], sums[1], sums[2], sums[3]
     for y in range(height):
-        source, wanted, target = packed[y], blurred_alpha[y], result[y]
+        sums[:] = 1 << 15
+        for tap in range(len(weights)):
+            row = min(max(y + tap - len(weights) // 2, 0), height - 1)
+            weight, one, other = _w(weights[tap]), first[row], second[row]
+            for x in range(width):
+                reds[x] += _w(weight * (one[x] & _w(0xFFFF)))
+                blues[x] += _w(weight * (one[x] >> _w(16)))
+                greens[x] += _w(weight * (other[x] & _w(0xFFFF)))
+                alphas[x] += _w(weight * (other[x] >> _w(16)))
+        source, target = packed[y], result[y]
         for x in range(width):
-            pixel, blurred = source[_u(x)], _w(wanted[_u(x)])
-            alpha = pixel >> _w(24)
-            if alpha >= 128:
-                held = max(blurred, _w(128))
-                red, green, blue = pixel & _w(255), (pixel >> _w(8)) & _w(255), (pixel >> _w(16)) & _w(255)
-            elif blurred > 0:
-                held, alpha = min(blurred, _w(127)), blurred
-                red, green, blue = _blurred(packed, y, x, weights)
+            pixel, alpha = source[x], alphas[x] >> _w(16)
+            own = pixel >> _w(24)
+            held = max(alpha, _w(128)) if own >= 128 else min(alpha, _w(127))
+            if own >= 128 and not inside:
+                red, green, blue, alpha = pixel & _w(255), (pixel >> _w(8)) & _w(255), (pixel >> _w(16)) & _w(255), own
             else:
-                target[_u(x)] = _w(0)
-                continue
+                red, green, blue = reds[x] >> _w(16), greens[x] >> _w(16), blues[x] >> _w(16)
             if held != alpha:
                 ratio = _f(held) / _f(max(alpha, _w(1)))
-                red, green, blue = (
-                    _recolored(red, ratio, held),
-                    _recolored(green, ratio, held),
-                    _recolored(blue, ratio, held),
-                )
-            target[_u(x)] = red | green << _w(8) | blue << _w(16) | held << _w(24)
+                red, green = _recolored(red, ratio, held), _recolored(green, ratio, held)
+                blue = _recolored(blue, ratio, held)
+            target[x] = red | green << _w(8) | blue << _w(16) | held << _w(24)
     return result
 
 
@@ -276,3 +297,41 @@ def paint(window, packed, red, blue):
                 window[y, x, red] = _over(pixel & _w(255), window[y, x, red], alpha)
                 window[y, x, green] = _over((pixel >> _w(8)) & _w(255), window[y, x, green], alpha)
                 window[y, x, blue] = _over((pixel >> _w(16)) & _w(255), window[y, x, blue], alpha)
+
+
+@njit(cache=True)
+def sample_colors(pixels, row, column):
+    """Samples every so many rows and columns of (h, w, 4) uint8 pixels: the straight colours of those with an alpha of
+    at least 128, (n, 3) uint8.
+    """
+    height, width = pixels.shape[:2]
+    found, number = np.empty(((height // row + 1) * (width // column + 1), 3), np.uint8), 0
+    for y in range(0, height, row):
+        for x in range(0, width, column):
+            if pixels[y, x, 3] >= 128:
+                ratio = _f(255) / _f(pixels[y, x, 3])
+                for channel in range(3):
+                    found[number, channel] = np.uint8(np.rint(_f(pixels[y, x, channel]) * ratio))
+                number += 1
+    return found[:number]
+
+
+@njit(cache=True)
+def alpha_of(packed):
+    """Returns the alpha of packed pixels, (h, w) uint8."""
+    result = np.empty(packed.shape, np.uint8)
+    for y in range(packed.shape[0]):
+        source, target = packed[y], result[y]
+        for x in range(packed.shape[1]):
+            target[x] = np.uint8(source[x] >> _w(24))
+    return result
+
+
+@njit(cache=True)
+def mark(window, mask, value):
+    """Sets a value where an (h, w) bool mask is true, in place."""
+    for y in range(mask.shape[0]):
+        row = mask[y]
+        for x in range(mask.shape[1]):
+            if row[x]:
+                window[y, x] = value

@@ -40,16 +40,20 @@ class Sprite:
     @cached_property
     def alpha(self) -> np.ndarray:
         """Alpha, (h, w) uint8."""
-        return cv2.extractChannel(self.rgba, 3)
+        fast = loops("sos_mm.composition.loops")
+        return fast.alpha_of(self.packed) if fast else cv2.extractChannel(self.rgba, 3)
 
     @property
     def packed(self) -> np.ndarray:
         """The pixels as (h, w) uint32, red in the lowest byte."""
         return self.rgba.view("<u4")[..., 0]
 
-    def with_packed(self, packed: np.ndarray) -> "Sprite":
-        """Returns the sprite with other pixels of the same size, in the form of `packed`."""
-        return replace(self, rgba=packed.view(np.uint8).reshape(*packed.shape, 4))
+    def recolored(self, packed: np.ndarray) -> "Sprite":
+        """Returns the sprite with other colours and the same alpha, from pixels in the form of `packed`."""
+        sprite = replace(self, rgba=unpacked(packed))
+        # What was computed from the alpha stays.
+        vars(sprite).update({name: vars(self)[name] for name in ("alpha", "opaque", "area") if name in vars(self)})
+        return sprite
 
     @cached_property
     def opaque(self) -> np.ndarray:
@@ -67,6 +71,11 @@ class Sprite:
         x, y = self.offset
         height, width = self.rgba.shape[:2]
         return slice(y, y + height), slice(x, x + width)
+
+
+def unpacked(packed: np.ndarray) -> np.ndarray:
+    """Converts pixels in the form of `Sprite.packed` to (h, w, 4) uint8."""
+    return packed.view(np.uint8).reshape(*packed.shape, 4)
 
 
 def fit_boxes(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -180,7 +180,7 @@ class OnnxCutter:
             ValueError: If the network fails, or its result is not a map of its size for each image, or has values that
                 are no numbers.
         """
-        batch = np.stack([self._input(image) for image in images]).astype(self._type)
+        batch: np.ndarray = np.stack([self._input(image) for image in images]).astype(self._type)
         shape = (len(images), 1, *self.size)
         try:
             found = self.session.run(None, {self.session.get_inputs()[0].name: batch})[0]

@@ -6,7 +6,7 @@ from typing import Any
 
 from sos_mm.formats.boxes import XYWH, xyxy_to_xywh
 from sos_mm.formats.json_reader import check_lists, members, read_json_object, read_text
-from sos_mm.formats.lvis import url_name
+from sos_mm.formats.lvis import NEGATIVE, url_name
 from sos_mm.formats.records import (
     FILE,
     FLAG,
@@ -113,7 +113,7 @@ class CocoFile:
     @property
     def is_lvis(self) -> bool:
         """Whether the images list the categories that are verified to be absent, as LVIS does."""
-        return any("neg_category_ids" in each for each in self.images.values())
+        return any(NEGATIVE in each for each in self.images.values())
 
     def image_of(self, annotation: Record) -> Record:
         """Finds the image of an annotation; raises ValueError if it has none."""

@@ -4,19 +4,22 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from sos_mm.formats.records import Record
+from sos_mm.formats.records import INTEGERS, Record, optional
 
 # A category in at most 10 images is rare, in at most 100 common.
 _RARE, _COMMON = 10, 100
 FREQUENCIES = ("r", "c", "f")
+# Fields of an entry of `images` that LVIS adds to COCO's.
+NEGATIVE, NOT_EXHAUSTIVE = "neg_category_ids", "not_exhaustive_category_ids"
+IMAGE_PART = {NOT_EXHAUSTIVE: optional(INTEGERS), NEGATIVE: optional(INTEGERS)}
 
 
 def image_part(url: str, negative: Sequence[int], not_exhaustive: Sequence[int]) -> Record:
     """Encodes the fields of an entry of ``images`` that LVIS adds to COCO's."""
     return {
         "coco_url": url,
-        "neg_category_ids": list(negative),
-        "not_exhaustive_category_ids": list(not_exhaustive),
+        NEGATIVE: list(negative),
+        NOT_EXHAUSTIVE: list(not_exhaustive),
     }
 
 

@@ -1,4 +1,4 @@
-"""Referring expressions in the format of MDETR and in that of the authors of RefCOCO and gRefCOCO.
+"""Referring expressions in the format of MDETR: their type, reading and encoding.
 
 - ``mdetr``: a COCO file with one entry of ``images`` an expression: ``caption`` is its text, its annotations are the
   targets. mmdet's `MDETRStyleRefCocoDataset`, `RefExpMetric` and `gRefCOCOMetric` read it. An expression without target
@@ -6,8 +6,6 @@
   first target, so its ``F1_score`` is too low where expressions have several targets.)
 - Intra-class referring, our extension: ``mdetr`` with ``distractors`` for each expression, the xywh boxes of the other
   objects of the target's category. `IntraClassReferringDataset` and `IntraClassReferringMetric` read it.
-- ``refs``: the list of the authors of gRefCOCO (``grefs(unc).json``; RefCOCO's pickle saved as JSON has the same form):
-  an entry has several sentences and the ids of annotations in a COCO instances file. ``ann_id`` [-1] means no target.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,16 +15,13 @@ from typing import Any
 
 from sos_mm.formats.boxes import XYWH, Box, xywh_to_xyxy, xyxy_to_xywh
 from sos_mm.formats.coco import IMAGE
-from sos_mm.formats.json_reader import read_json, read_lists
+from sos_mm.formats.json_reader import read_lists
 from sos_mm.formats.odvg import check_spans
 from sos_mm.formats.records import (
     ID,
     INTEGER,
-    INTEGERS,
-    OBJECTS,
     TEXT,
     WORDS,
-    Field,
     Record,
     by_id,
     check_record,
@@ -35,7 +30,6 @@ from sos_mm.formats.records import (
 
 NO_TARGET = -1
 _EXPRESSION = IMAGE | {"caption": WORDS, "original_id": optional(ID), "dataset_name": optional(TEXT)}
-_IDS = Field("an integer, or a list of them", lambda value: INTEGERS.holds(_listed(value)))
 
 
 @dataclass(frozen=True)
@@ -96,7 +90,7 @@ def read_mdetr(path: str | Path) -> Iterator[Expression]:
         targets[id].append(None if each["category_id"] == NO_TARGET else _target(each, captions[id], name))
     for image in content["images"]:
         found = targets[image["id"]]
-        _check_none(found, f"{path}: the image {image['id']!r}", "an annotation of category -1")
+        check_none(found, f"{path}: the image {image['id']!r}", "an annotation of category -1")
         yield Expression(
             image["id"],
             image["caption"],
@@ -114,74 +108,11 @@ def _target(annotation: Record, caption: str, name: str) -> Target:
     return Target(xywh_to_xyxy(annotation["bbox"]), annotation["category_id"], spans)
 
 
-def _check_none(targets: list[Any], name: str, mark: str) -> None:
+def check_none(targets: list[Any], name: str, mark: str) -> None:
     """Raises ValueError unless there are targets, or a single None, which stands for an expression without target."""
     if not targets or (None in targets and len(targets) > 1):
         found = "a target beside that mark" if targets else "neither"
         raise ValueError(f"{name} must have targets, or {mark} if it means nothing, but has {found}.")
-
-
-def read_refs(
-    path: str | Path, instances: str | Path, split: str | None = None, dataset_name: str = "refcoco"
-) -> Iterator[Expression]:
-    """Yields the expressions of a ``refs`` file, one for each sentence.
-
-    Args:
-        path: The list, as JSON.
-        instances: The COCO instances file whose annotations it names.
-        split: Read only the expressions of this split, such as 'train' or 'testA'.
-        dataset_name: The ``dataset_name`` that the expressions get.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind, names an unknown image or annotation, or one of another image, has two
-            sentences of the same id, or nothing of the split. Names the record.
-    """
-    refs, fields = read_json(path), {"id": INTEGER, "image_id": ID, "category_id": INTEGER, "bbox": XYWH}
-    content = read_lists(instances, images=IMAGE, annotations=fields)
-    if not isinstance(refs, list) or not all(isinstance(ref, dict) and "sentences" in ref for ref in refs):
-        raise ValueError(f"{path} must be a list of entries with `sentences`, but is not.")
-    images = by_id(content["images"], f"Images of {instances}")
-    annotations = by_id(content["annotations"], f"Annotations of {instances}")
-    kept = [ref for ref in refs if split is None or ref.get("split") == split]
-    if not kept:
-        splits = ", ".join(sorted({str(ref.get("split")) for ref in refs}))
-        raise ValueError(f"`split` must be one of those of {path} ({splits}), but got {split!r}.")
-    seen: set[int | str] = set()
-    for ref in kept:
-        name = f"{path}, ref_id {ref.get('ref_id')!r}:"
-        check_record(ref, {"image_id": ID, "ann_id": _IDS, "sentences": OBJECTS}, f"{name} the entry")
-        if ref["image_id"] not in images:
-            raise ValueError(f"{name} it names the image {ref['image_id']!r}, but {instances} has none such.")
-        image = {key: images[ref["image_id"]][key] for key in ("file_name", "height", "width")}
-        meant = _meant(ref, annotations, name, instances)
-        for sentence in ref["sentences"]:
-            check_record(sentence, {"sent": WORDS, "sent_id": ID}, f"{name} a sentence")
-            text, id = sentence["sent"], sentence["sent_id"]
-            if id in seen:
-                raise ValueError(f"{name} sentences must have ids of their own, but two have the `sent_id` {id!r}.")
-            seen.add(id)
-            spans = [[0, len(text)]]
-            targets = [Target(xywh_to_xyxy(each["bbox"]), each["category_id"], spans, each["id"]) for each in meant]
-            yield Expression(id, text, image, ref["image_id"], dataset_name, targets)
-
-
-def _meant(ref: Record, annotations: dict[int, Record], name: str, instances: str | Path) -> list[Record]:
-    """Returns the annotations that an entry refers to; none for an expression without target."""
-    ids = [None if id == NO_TARGET else id for id in _listed(ref["ann_id"])]
-    if ref.get("no_target") and None not in ids:
-        ids.append(None)
-    _check_none(ids, f"{name} the entry", "`ann_id` [-1]")
-    for id in ids:
-        if id is not None and id not in annotations:
-            raise ValueError(f"{name} it names the annotation {id!r}, but {instances} has none such.")
-        if id is not None and annotations[id]["image_id"] != ref["image_id"]:
-            other = annotations[id]["image_id"]
-            raise ValueError(
-                f"{name} it is of the image {ref['image_id']!r}, but names the annotation {id!r}, which is of "
-                f"{other!r}."
-            )
-    return [annotations[id] for id in ids if id is not None]
 
 
 def image_record(expression: Expression) -> Record:
@@ -228,7 +159,3 @@ def to_mdetr(expressions: Iterable[Expression], categories: Iterable[Record] = (
     used = {each["category_id"] for each in annotations} - {NO_TARGET}
     listed = [known.get(id, {"id": id, "name": str(id)}) for id in sorted(used | set(known))]
     return {"categories": listed, "images": images, "annotations": annotations}
-
-
-def _listed(value: Any) -> list:
-    return value if isinstance(value, list) else [value]

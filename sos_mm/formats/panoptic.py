@@ -31,6 +31,8 @@ from sos_mm.formats.shards import table_stem
 from sos_mm.image_header import read_header
 from sos_mm.images import read_image
 
+# Fields of an entry of `annotations`: the PNG file of an image, and its segments.
+ANNOTATION = {"file_name": FILE, "segments_info": OBJECTS}
 _WHAT = optional(TEXT)
 SEGMENT = {"category_id": INTEGER, "bbox": XYWH, "iscrowd": optional(FLAG), "phrase": _WHAT, "short_phrase": _WHAT}
 # Ids of segments are the pixels of a PNG file of 24 bits; 0 is void.
@@ -62,6 +64,11 @@ def read_map(path: str | Path) -> np.ndarray:
     return red + 256 * green + 65536 * blue
 
 
+def annotation_record(image_id: int, file_name: str, segments: list[Record]) -> Record:
+    """Encodes an entry of ``annotations``; ``file_name`` is that of the image's PNG file."""
+    return {"image_id": image_id, "file_name": file_name, "segments_info": segments}
+
+
 def segment_record(id: int, category_id: int, box: Sequence[float], area: int) -> Record:
     """Encodes an entry of ``segments_info``; the box is xywh."""
     return {"id": id, "category_id": category_id, "bbox": list(box), "area": area, "iscrowd": 0}
@@ -89,8 +96,7 @@ def read_things(path: str | Path, what: str) -> dict[int | str, tuple[str, list[
         ValueError: If it is not a COCO panoptic file; ``what`` describes the file.
     """
     content = read_json_object(path, what)
-    annotation = {"image_id": ID, "file_name": FILE, "segments_info": OBJECTS}
-    check_lists(content, path, annotations=annotation, categories=CATEGORY)
+    check_lists(content, path, annotations={"image_id": ID} | ANNOTATION, categories=CATEGORY)
     things, found = thing_ids(content["categories"], path), {}
     for entry in content["annotations"]:
         for each in entry["segments_info"]:

@@ -11,10 +11,10 @@ from pathlib import Path
 from sos_mm.formats.boxes import XYWHS, Box, xywh_to_xyxy
 from sos_mm.formats.json_reader import read_lists
 from sos_mm.formats.odvg import read_grounding
+from sos_mm.formats.panoptic import ANNOTATION
 from sos_mm.formats.records import FILE, INTEGER, OBJECTS, TEXT, WORDS, Record, check_record
 
 _REGION = {"phrase": TEXT, "bboxes": XYWHS}
-_ANNOTATION = {"file_name": FILE, "segments_info": OBJECTS}
 
 
 def read_regions(path: str | Path) -> Iterator[tuple[Record, list[tuple[str, list[Box]]]]]:
@@ -38,7 +38,7 @@ def read_panoptic(path: str | Path) -> Record:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not of that kind; names the line or the mask.
     """
-    content = read_lists(path, images={"file_name": FILE}, annotations=_ANNOTATION, categories={"name": WORDS})
+    content = read_lists(path, images={"file_name": FILE}, annotations=ANNOTATION, categories={"name": WORDS})
     for annotation in content["annotations"]:
         for segment in annotation["segments_info"]:
             check_record(segment, {"id": INTEGER}, f"{path}, mask {annotation['file_name']}: a segment")

@@ -82,8 +82,8 @@ class Facts:
         self._regions = [self.concepts.concept(each.category) for each in image.ignored]
         self._complete = self.concepts.all_concepts(image.complete)
         # The same set for all images of a data set, if possible: what is cached by it is found fast.
-        known = self._complete.issuperset(self.categories)
-        self.vocabulary = self._complete if known else self._complete.union(self.categories)
+        all_listed = self._complete.issuperset(self.categories)
+        self.vocabulary = self._complete if all_listed else self._complete.union(self.categories)
         self._kinds: dict[str, int] = {}
         for index, category in enumerate(self.categories):
             self._kinds[category] = self._kinds.get(category, 0) | 1 << index
@@ -242,13 +242,15 @@ class Facts:
                 if any(not others & ~order.after[index] for order in orders):
                     elsewhere |= 1 << index
             return elsewhere
-        before = self.order(name).before
+        before, phantoms = self.order(name).before, ~self.real
         for index in indices(kind.may):
             own = 1 << index
-            behind = kind.may & ~before[index] & ~own
-            enough = behind.bit_count() >= number or (behind | own) & ~self.real
-            if before[index] & kind.sure or not enough:
+            if before[index] & kind.sure:
                 elsewhere |= own
+            else:
+                behind = kind.may & ~before[index] & ~own
+                if behind.bit_count() < number and not (behind | own) & phantoms:
+                    elsewhere |= own
         return elsewhere
 
     def relation(self, name: str, to: int) -> Fact:
@@ -271,8 +273,9 @@ class Facts:
         key = name, objects
         if key not in self._shared:
             once = twice = 0
+            facts = self.relations(name)
             for index in indices(objects):
-                may = self.relations(name)[index].may
+                may = facts[index].may
                 twice |= once & may
                 once |= may
             self._shared[key] = twice

@@ -270,8 +270,8 @@ class Geometry:
     def surely_between(self, one: int, other: int) -> int:
         """Returns the bit set of the objects that surely are between two others."""
         found = 0
-        for before, after in (DIRECTIONS[:2], DIRECTIONS[2:]):
-            before, after = self.relations(before)[0], self.relations(after)[0]
+        for opposites in (DIRECTIONS[:2], DIRECTIONS[2:]):
+            before, after = (self.relations(name)[0] for name in opposites)
             found |= (before[one] & after[other]) | (before[other] & after[one])
         return found & ~(1 << one | 1 << other)
 

@@ -6,8 +6,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sos_mm.formats.json_reader import is_json_lines, read_text
-from sos_mm.formats.mdetr import Expression, read_mdetr, read_refs
+from sos_mm.formats.mdetr import Expression, read_mdetr
 from sos_mm.formats.referring import read_expression_lines
+from sos_mm.formats.refs import read_refs
 from sos_mm.metrics.grounding import box_ious
 from sos_mm.referring.annotated_image import AnnotatedImage
 

@@ -30,6 +30,8 @@ class NearMisses:
 
     def __init__(self, facts: Facts, language: Language, draws: Draws):
         self._facts, self._language, self._draws = facts, language, draws
+        # By concept, the absent concepts that are similar.
+        self._alike: dict[str, list[str]] = {}
 
     def near(self, meaning: Phrase) -> tuple[Phrase, str] | None:
         """Changes one detail of a meaning; None if the drawn change is not possible.
@@ -57,8 +59,10 @@ class NearMisses:
 
     def _absent_like(self, concept: str, only_like: bool = False) -> str | None:
         """Draws a concept that is surely absent, preferably one similar to ``concept``; None if there is none."""
-        siblings = self._facts.concepts.siblings(concept)
-        alike = [each for each in self._absent if each in siblings]
+        if concept not in self._alike:
+            siblings = self._facts.concepts.siblings(concept)
+            self._alike[concept] = [each for each in self._absent if each in siblings]
+        alike = self._alike[concept]
         choices = alike if only_like or (alike and self._draws.below(3)) else self._absent
         return self._draws.one(choices) if choices else None
 

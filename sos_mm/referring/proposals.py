@@ -230,13 +230,10 @@ class Proposer:
         """Returns the attributes that the target surely has and that the language can say."""
         if target not in self._features:
             facts, said = self._facts, self._language.words["colors"]
-            colors = [["color", name] for name in facts.colors_of(target) if name in said]
-            words = [
-                ["word", word]
-                for word in sorted(facts.claims[target][1])
-                if facts.attribute("word", word).sure >> target & 1 and self._language.attribute(word)
-            ]
-            self._features[target] = [(each, facts.attribute(*each)) for each in (*colors, *words)]
+            named = [["color", name] for name in facts.colors_of(target) if name in said]
+            named += [["word", word] for word in sorted(facts.claims[target][1]) if self._language.attribute(word)]
+            found = [(each, facts.attribute(*each)) for each in named]
+            self._features[target] = [(each, fact) for each, fact in found if fact.sure >> target & 1]
         return self._features[target]
 
     def _one_attribute(self, meaning: Phrase, target: int, among: Fact) -> Option | None:
@@ -277,7 +274,7 @@ class Proposer:
         # Sizes are compared within one category: "all small objects" says little. People are not described by area.
         if among.sure.bit_count() < 2 or head not in self._facts.categories or objects & self._people:
             return []
-        facts = ((value, self._facts.size_of(value, among)) for value in ("large", "small"))
+        facts = [(value, self._facts.size_of(value, among)) for value in ("large", "small")]
         return [([["size", value]], fact) for value, fact in facts if fact.sure & objects]
 
     def _is_person(self, index: int) -> bool:
@@ -289,15 +286,16 @@ class Proposer:
             sizes = [each for each in meaning.get("attributes", ()) if each[0] == "size"]
             if not sizes and among.sure.bit_count() > 1:
                 for by in ("large", "small"):
-                    if self._is_nth(target, 1, among, by):
+                    if self._rank_of(target, among, by) == 1:
                         return self._with_rank(meaning, {"by": by, "n": 1})
         return None
 
-    def _is_nth(self, target: int, n: int, among: Fact, by: str) -> bool:
-        """Returns whether the target surely is the n-th of the objects ``among`` in an order."""
-        order, others = self._facts.order(by), among.may & ~(1 << target)
+    def _rank_of(self, target: int, among: Fact, by: str) -> int:
+        """Returns the target's rank in an order of the objects ``among``, from 1; 0 if it is not sure."""
+        order = self._facts.order(by)
         before = order.before[target] & among.sure
-        return before.bit_count() == n - 1 and not others & ~before & ~order.after[target]
+        unclear = among.may & ~(1 << target) & ~before & ~order.after[target]
+        return 0 if unclear else before.bit_count() + 1
 
     @staticmethod
     def _with_rank(meaning: Phrase, rank: dict[str, Any]) -> Phrase:
@@ -354,8 +352,9 @@ class Proposer:
     def _relations_alone(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
         """Yields as `_relations`, with landmarks for which the relation may hold for no other object."""
         for name, opposite in self._directions():
-            others = self._facts.related_to_several(opposite, among.may)
-            landmarks = indices(self._facts.relations(opposite)[target].sure & self._speakable & ~others)
+            around = self._facts.relations(opposite)[target].sure & self._speakable
+            others = self._facts.related_to_several(opposite, among.may) if around else 0
+            landmarks = indices(around & ~others)
             if landmarks:
                 relation = {"relation": name, "to": [self._draws.one(landmarks)]}
                 yield {**meaning, "relations": [relation]}, Fact(1 << target, 1 << target)
@@ -384,8 +383,8 @@ class Proposer:
         most = 1 if uncounted or among.sure.bit_count() > _MOST_IN_ORDER else _MOST_COUNTED
         deep = self._facts.image.instances[target].depth is not None
         for by in self._draws.shuffled((*SIDES, "front", "back") if deep else SIDES):
-            n = (self._facts.order(by).before[target] & among.sure).bit_count() + 1
-            if (n == 1 or (by in SIDES and n <= most)) and self._is_nth(target, n, among, by):
+            n = self._rank_of(target, among, by)
+            if n == 1 or (by in SIDES and 1 < n <= most):
                 yield self._with_rank(meaning, {"by": by, "n": n}), Fact(1 << target, 1 << target)
 
     def _between(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:

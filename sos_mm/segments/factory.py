@@ -20,6 +20,7 @@ from sos_mm.segments.readers.release import read_release_layout
 from sos_mm.segments.readers.tar import read_tar
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.vocabulary import repeat_factors
+from sos_mm.storage import is_remote
 
 READERS: dict[str, Callable[..., list[SegmentRecord]]] = {
     "release": read_release_layout,
@@ -100,6 +101,10 @@ def _check_values(config: Mapping[str, Any]) -> None:
             continue
         if key in _PATHS and not isinstance(value, str | Path):
             raise ValueError(f"`{key}` of the bank must be a path, but got {value!r}.")
+        if key in _PATHS and is_remote(value):
+            raise ValueError(
+                f"`{key}` of the bank must be on this machine's file systems, but got {value!r}: download it first."
+            )
         if key in _NAMES:
             check_names(key, value)
         if key in _BOOLEANS:

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from sos_mm.atomic import explaining_full_disk
 from sos_mm.checks import check_choice, check_integer, require_posix
 from sos_mm.formats.checksums import CHECKSUMS
 from sos_mm.formats.shards import SHARDS_INDEX
+from sos_mm.storage import ObjectStore, is_remote
 from sos_mm.synthesis.complete import open_complete, read_manifest
 from sos_mm.synthesis.environment import library_facts
 from sos_mm.synthesis.executors import EXECUTORS
@@ -21,6 +23,7 @@ from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.merging import damaged_shards, merge_shards
 from sos_mm.synthesis.photographs import check_once, unusable_photographs
 from sos_mm.synthesis.recipe import Recipe
+from sos_mm.synthesis.remote import RemoteRun
 from sos_mm.synthesis.shards import shard_folder
 from sos_mm.synthesis.sources import ON_CHANGE, SourceStates
 from sos_mm.synthesis.unmerged import MERGE
@@ -40,7 +43,7 @@ class SynthesisReport:
     """The results of a run of `synthesize`.
 
     Attributes:
-        out: Folder of the data set.
+        out: Folder of the data set, or its address on object storage.
         images: Number of images.
         objects: Number of objects.
         limited: Number of objects that the layout's ``max_enlargement`` reduced.
@@ -53,7 +56,7 @@ class SynthesisReport:
         merge: Which annotation files are merged: one of `MERGE`.
     """
 
-    out: Path
+    out: str | Path
     images: int
     objects: int
     limited: int
@@ -75,7 +78,7 @@ class SynthesisReport:
         ]
         if self.merge != "all":
             lines.append(
-                f"{self.out / SHARDS_INDEX} lists the annotation files of single shards; the same command with "
+                f"{self.out}/{SHARDS_INDEX} lists the annotation files of single shards; the same command with "
                 "`--merge all` merges them"
             )
         if self.limited:
@@ -115,7 +118,8 @@ def synthesize(
 
     Args:
         recipe: The recipe.
-        out: Folder of the data set: a new or empty one, or one that the same call has started.
+        out: Folder of the data set: a new or empty one, or one that the same call has started; or an address
+            ``s3://BUCKET/PREFIX`` on object storage, see `RemoteRun`.
         num: Number of images.
         workers: Number of processes; 1 generates everything in this process.
         seed: The seed of the data set, at least 0.
@@ -149,13 +153,19 @@ def synthesize(
     check_choice("executor", executor, EXECUTORS)
     check_choice("changed_sources", changed_sources, ON_CHANGE)
     check_choice("merge", merge, MERGE)
-    start, out = time.monotonic(), Path(out)
+    start = time.monotonic()
     identity = {"format": FORMAT, "recipe_sha256": recipe.sha256, "seed": seed, "num": num}
+    if is_remote(out):
+        _check_remote(executor, changed_sources)
+        run = RemoteRun(ObjectStore(str(out)), recipe, identity, shard_size, workers, merge, progress)
+        with explaining_full_disk(Path(tempfile.gettempdir()), kept="Uploaded shards"):
+            return _report(run.complete(verify), str(out), run.made, start, run.faults)
+    out = Path(out)
     with explaining_full_disk(out):
         settle(out)
-        manifest = open_complete(out, identity, verify)
-        if manifest is not None:
-            return _report(_merged_to(out, manifest, merge), out, 0, start)
+        found = open_complete(out, identity, verify)
+        if found is not None:
+            return _report(_merged_to(out, found, merge), out, 0, start)
         with sole_run(out, {**identity, "shard_size": shard_size}) as to_make:
             if not to_make:  # Another run has completed it meanwhile.
                 return _report(open_complete(out, identity, verify) or read_manifest(out), out, 0, start)
@@ -169,6 +179,12 @@ def synthesize(
             manifest = merge_shards(out, len(shards), noted, settings, maker.tables, maker.categories, merge)
     number = sum(len(shards[each]) * times for each, times in made.items())
     return _report(manifest, out, number, start, maker.scenes.bank.faults)
+
+
+def _check_remote(executor: str, changed_sources: str) -> None:
+    for name, value, needed in (("executor", executor, "processes"), ("changed_sources", changed_sources, "error")):
+        if value != needed:
+            raise ValueError(f"`{name}` must be {needed!r} where the data set is on object storage, but got {value!r}.")
 
 
 def _merged_to(out: Path, manifest: Mapping[str, Any], merge: str) -> Mapping[str, Any]:
@@ -222,7 +238,7 @@ def _make_shards(
 
 
 def _report(
-    manifest: Mapping[str, Any], out: Path, made: int, start: float, faults: tuple[str, ...] = ()
+    manifest: Mapping[str, Any], out: str | Path, made: int, start: float, faults: tuple[str, ...] = ()
 ) -> SynthesisReport:
     counts = manifest["counts"]
     return SynthesisReport(

@@ -1,7 +1,7 @@
 """Merges complete shards into a complete data set: moves files, joins records, and writes the manifest last."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ def merge_shards(
     tables: Sequence[Table],
     categories: Categories,
     which: str = "all",
+    move: Callable[[Path, Path], None] | None = None,
 ) -> dict[str, Any]:
     """Moves the files of all shards to their final paths, joins the records of the tables, and writes the manifest.
 
@@ -48,6 +49,7 @@ def merge_shards(
         tables: The annotation files.
         categories: The categories of the data set.
         which: Which of `MERGE` are joined; the others get a file for each shard.
+        move: Moves a file of a shard to its final path; by default in the file system.
 
     Returns:
         The manifest.
@@ -62,7 +64,7 @@ def merge_shards(
         counts.join(shard)
         images.append(shard["images"])
         for name, _ in shard["files"]:
-            _move(folder / name, out / name)
+            (move or _move)(folder / name, out / name)
             parents.add((out / name).parent)
     totals = Totals(categories, counts.images, counts.images_with, counts.instances_of)
     unmerged = [table for table in tables if not is_merged(table, which)]

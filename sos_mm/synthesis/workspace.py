@@ -151,8 +151,8 @@ def _claim(out: Path, run: Mapping[str, Any]) -> None:
             shutil.rmtree(out / WORK / name)
 
 
-def check_same(out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Checks that a folder belongs to this run.
+def check_same(out: Path | str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Checks that a folder, or an address of object storage, belongs to this run.
 
     Raises:
         FileExistsError: If it does not; the message names the differences.

@@ -14,8 +14,9 @@ from sos_mm.annotations.released import rebuilt_lines
 from sos_mm.annotations.validate import validate
 from sos_mm.formats import odvg_referring as referring
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
-from sos_mm.formats.mdetr import Expression, Target, read_mdetr, read_refs, to_mdetr
+from sos_mm.formats.mdetr import Expression, Target, read_mdetr, to_mdetr
 from sos_mm.formats.panoptic import PanopticFile
+from sos_mm.formats.refs import read_refs
 from tests.helpers import commands
 from tests.helpers.composed import Composed
 

@@ -16,8 +16,9 @@ from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
 from sos_mm.annotations.subsets import make_subsets
 from sos_mm.formats import odvg_referring as referring
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
-from sos_mm.formats.mdetr import Expression, Target, read_mdetr, read_refs, to_mdetr
+from sos_mm.formats.mdetr import Expression, Target, read_mdetr, to_mdetr
 from sos_mm.formats.panoptic import PanopticFile
+from sos_mm.formats.refs import read_refs
 from tests.annotations import samples
 from tests.annotations.samples import mutate
 from tests.annotations.test_converters import refs_and_instances

@@ -163,7 +163,7 @@ def test_missing_masks_are_told(bank_config):
     wrong = Bitmaps(np.zeros((1, 5, 5), np.uint8), 5, 5)
     with pytest.raises(ValueError, match="resize them together"):
         build(bank_config)({**random_sample(3, 1), "gt_masks": wrong})
-    with pytest.raises(ValueError, match="must be BitmapMasks or PolygonMasks, but got list"):
+    with pytest.raises(ValueError, match="must be BitmapMasks, PolygonMasks or an array, but got list"):
         build(bank_config)({**random_sample(3, 1), "gt_masks": []})
 
 

@@ -62,11 +62,11 @@ def test_steps_on_pixels(seed, height, width, step):
 
 
 @settings(max_examples=60, deadline=None)
-@given(seeds, sides, sides, st.floats(0.25, 4))
-def test_softening_of_edges(seed, height, width, sigma):
+@given(seeds, sides, sides, st.floats(0.25, 4), st.booleans())
+def test_softening(seed, height, width, sigma, inside):
     rng = np.random.default_rng(seed)
     sprite = sprite_on(rng, height, width, (76, 73))
-    fast, plain = with_and_without(lambda: soften(sprite, sigma, (76, 73), inside=False))
+    fast, plain = with_and_without(lambda: soften(sprite, sigma, (76, 73), inside))
     assert fast.offset == plain.offset
     np.testing.assert_array_equal(fast.rgba, plain.rgba)
 

@@ -16,9 +16,10 @@ from sos_mm.browse.reading import read_dataset
 from sos_mm.browse.samples import sample_record
 from sos_mm.cli.ending import EXPECTED
 from sos_mm.errors import ErrorCollector
-from sos_mm.formats.mdetr import read_mdetr, read_refs, to_mdetr
+from sos_mm.formats.mdetr import read_mdetr, to_mdetr
 from sos_mm.formats.odvg_referring import read_odvg, to_odvg
 from sos_mm.formats.panoptic import PanopticFile
+from sos_mm.formats.refs import read_refs
 from sos_mm.referring.reading import AnnotatedImages
 from sos_mm.segments.factory import list_records
 from tests.faults import world

@@ -8,9 +8,9 @@ import pytest
 from sos_mm.annotations.validate import validate
 from sos_mm.formats.intra_class import read_intra_class
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
-from sos_mm.formats.mdetr import Expression, Target, read_mdetr, read_refs, to_mdetr
+from sos_mm.formats.mdetr import Expression, Target, read_mdetr, to_mdetr
 from sos_mm.formats.referring import expression_id, expressions_of, line_record, read_expression_lines
-from sos_mm.formats.refs import ref_records
+from sos_mm.formats.refs import read_refs, ref_records
 
 IMAGE = {"file_name": "a/1.jpg", "height": 40, "width": 60}
 BOXES = [[2.0, 3.0, 12.0, 11.0], [20.5, 3.0, 31.0, 12.0]]

@@ -10,7 +10,8 @@ import pytest
 
 from sos_mm.annotations.validate import validate
 from sos_mm.cli.refer import main
-from sos_mm.formats.mdetr import read_mdetr, read_refs
+from sos_mm.formats.mdetr import read_mdetr
+from sos_mm.formats.refs import read_refs
 from sos_mm.referring.reading import AnnotatedImages
 from sos_mm.referring.verify import verify
 from sos_mm.synthesis import Recipe, synthesize

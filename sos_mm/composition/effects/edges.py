@@ -10,7 +10,7 @@ import numpy as np
 from sos_mm.checks import check_range
 from sos_mm.compiled import loops
 from sos_mm.composition.effects.step import Frame, Step, register_step
-from sos_mm.composition.place import Sprite
+from sos_mm.composition.place import Sprite, unpacked
 from sos_mm.composition.scene import OPAQUE
 
 
@@ -86,10 +86,9 @@ def soften(sprite: Sprite, sigma: float, canvas: tuple[int, int], inside: bool) 
     top, bottom, left, right = (min(margin, side) for side in room)
     sharp = cv2.copyMakeBorder(sprite.rgba, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
     fast, offset = loops("sos_mm.composition.loops"), (x - left, y - top)
-    if fast and not inside:
-        wanted = cv2.GaussianBlur(cv2.extractChannel(sharp, 3), (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-        packed = fast.soften_edge(sharp.view("<u4")[..., 0], wanted, _fixed_point_kernel(sigma))
-        return replace(sprite, offset=offset).with_packed(packed)
+    if fast:
+        packed = fast.soften(sharp.view("<u4")[..., 0], _fixed_point_kernel(sigma), inside)
+        return replace(sprite, rgba=unpacked(packed), offset=offset)
     # At the canvas's border the object is truncated: replicate its pixels.
     blurred = cv2.GaussianBlur(sharp, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     wanted, opaque = cv2.extractChannel(blurred, 3), cv2.inRange(cv2.extractChannel(sharp, 3), OPAQUE, 255)

@@ -48,7 +48,7 @@ class GrainMatch(Step):
         over, under = (np.clip(sign * levels, 0, 255).astype(np.uint8) for sign in (1, -1))
         fast = loops("sos_mm.composition.loops")
         if fast:
-            return sprite.with_packed(fast.add_grain(sprite.packed, noise, over, under))
+            return sprite.recolored(fast.add_grain(sprite.packed, noise, over, under))
         return replace(sprite, rgba=_add_grain(sprite.rgba, np.ascontiguousarray(noise), over, under))
 
 

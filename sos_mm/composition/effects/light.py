@@ -18,7 +18,6 @@ _SMALL = 32
 _SAMPLES = 24
 # Weight of the shift at each level, in [0, 1]: black never moves, white only downwards.
 _LEVELS = np.arange(256.0)[:, None]
-_CHANNELS = np.array([0, 256, 512])
 _UP = _LEVELS * (255 - _LEVELS) * (4 / 255**2)
 _DOWN = _LEVELS * (510 - _LEVELS) / 255**2
 
@@ -63,7 +62,7 @@ class Harmonize(Step):
             return sprite
         fast = loops("sos_mm.composition.loops")
         if fast:
-            return sprite.with_packed(fast.map_colors(sprite.packed, curves))
+            return sprite.recolored(fast.map_colors(sprite.packed, curves))
         curves = np.concatenate([curves, _LEVELS.astype(np.uint8)], axis=1)[None]
         straight = cv2.cvtColor(sprite.rgba, cv2.COLOR_mRGBA2RGBA)
         return replace(sprite, rgba=cv2.cvtColor(cv2.LUT(straight, curves), cv2.COLOR_RGBA2mRGBA))
@@ -79,12 +78,18 @@ class Harmonize(Step):
         mean, spread = before[0], goal[1][0] / max(before[1][0], 1)
         target = mean + (self.strength, self.chroma, self.chroma) * (goal[0] - mean)
         shift = np.subtract(*_rgb(np.stack([target, mean])))
-        counts = np.bincount((own + _CHANNELS).ravel(), minlength=3 * 256).reshape(3, 256)
-        down, share = shift < 0, np.where(shift < 0, counts @ _DOWN[:, 0], counts @ _UP[:, 0]) / len(own)
+        # Sums of integers are exact in any order.
+        levels = own.astype(np.int64)
+        up, down = (levels * (255 - levels)).sum(axis=0) * 4, (levels * (510 - levels)).sum(axis=0)
+        share = np.where(shift < 0, down, up) / (255**2 * len(own))
         shift = np.minimum(np.maximum(shift / np.maximum(share, 0.05), -self.limit), self.limit)
-        contrast = self.strength * (min(max(spread, 0.7), 1.4) - 1) * (_LEVELS - own.mean())
+        contrast, middle = self.strength * (min(max(spread, 0.7), 1.4) - 1), levels.sum() / levels.size
+        fast = loops("sos_mm.composition.loops")
+        if fast:
+            return fast.color_curves(shift, contrast, middle, _UP[:, 0], _DOWN[:, 0])
+        stretched = np.minimum(np.maximum(contrast * (_LEVELS - middle), -25), 25)
         # With the largest shift, 36, this stays below 64, from which on a curve would not be monotonic.
-        moved = _LEVELS + np.where(down, _DOWN, _UP) * shift + _UP * np.minimum(np.maximum(contrast, -25), 25)
+        moved = _LEVELS + np.where(shift < 0, _DOWN, _UP) * shift + _UP * stretched
         return np.minimum(np.maximum(np.rint(moved), 0), 255).astype(np.uint8)
 
 
@@ -114,7 +119,10 @@ def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.n
     alpha = sprite.rgba[row * step - (y - top) :: step, column * step - (x - left) :: step, 3]
     alpha = alpha[: part.shape[0], : part.shape[1]]
     np.equal(alpha, 0, out=part[: alpha.shape[0], : alpha.shape[1]])
-    small = sprite.rgba[:: max(height // _SAMPLES, 1), :: max(width // _SAMPLES, 1)]
+    steps, fast = (max(height // _SAMPLES, 1), max(width // _SAMPLES, 1)), loops("sos_mm.composition.loops")
+    if fast:
+        return fast.sample_colors(sprite.rgba, *steps), behind[free]
+    small = sprite.rgba[:: steps[0], :: steps[1]]
     own = small[small[..., 3] >= OPAQUE].astype(np.float32)
     # No colour exceeds its alpha.
     own = np.rint(own[:, :3] * (255 / own[:, 3:])).astype(np.uint8)
@@ -161,7 +169,7 @@ class DirectionalShading(Step):
         gain = cv2.resize(gain.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
         fast = loops("sos_mm.composition.loops")
         if fast:
-            return sprite.with_packed(fast.scale_colors(sprite.packed, gain))
+            return sprite.recolored(fast.scale_colors(sprite.packed, gain))
         lit = cv2.multiply(sprite.rgba, cv2.merge([gain, gain, gain, np.full_like(gain, 128)]), scale=1 / 128)
         return replace(sprite, rgba=cv2.min(lit, cv2.merge([cv2.extractChannel(sprite.rgba, 3)] * 4)))
 

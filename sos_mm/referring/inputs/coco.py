@@ -13,23 +13,20 @@ from sos_mm.checks import FaultyInputError
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.boxes import xywh_to_xyxy
 from sos_mm.formats.coco import ANNOTATION, CocoFile, file_names
+from sos_mm.formats.lvis import IMAGE_PART, NEGATIVE, NOT_EXHAUSTIVE
+from sos_mm.formats.panoptic import ANNOTATION as PANOPTIC_ANNOTATION
 from sos_mm.formats.panoptic import SEGMENT, SEGMENT_ID, map_folder, read_map, thing_ids
 from sos_mm.formats.records import (
-    FILE,
     ID,
-    INTEGERS,
-    OBJECTS,
     Record,
     check_record,
     check_size,
-    optional,
 )
 from sos_mm.formats.rle import decode_near
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
 from sos_mm.referring.inputs.source import ImageSource, InputOptions, clip_or_widen, image_choices
 
 _OF_IMAGE = {"image_id": ID}
-_PART_AND_ABSENT = ("not_exhaustive_category_ids", "neg_category_ids")
 
 
 def open_coco(path: Path, content: Record, options: InputOptions) -> "CocoInput":
@@ -128,10 +125,8 @@ class LvisInput(CocoInput):
     kind = "lvis"
 
     def _complete(self, image: Record, instances: Iterable[Instance]) -> frozenset[str]:
-        check_record(
-            image, dict.fromkeys(_PART_AND_ABSENT, optional(INTEGERS)), f"Image {image['id']!r} of {self.file.path}:"
-        )
-        part, absent = (self._names(image, key) for key in _PART_AND_ABSENT)
+        check_record(image, IMAGE_PART, f"Image {image['id']!r} of {self.file.path}:")
+        part, absent = self._names(image, NOT_EXHAUSTIVE), self._names(image, NEGATIVE)
         return frozenset({each.category for each in instances} | absent) - part
 
     def _names(self, image: Record, key: str) -> frozenset[str]:
@@ -160,7 +155,7 @@ class PanopticInput(CocoInput):
         for position, annotation in enumerate(self.file.annotations):
             name = f"Annotation {position} of {self.file.path}:"
             try:
-                check_record(annotation, {"segments_info": OBJECTS, "file_name": FILE}, f"{name} it")
+                check_record(annotation, PANOPTIC_ANNOTATION, f"{name} it")
                 image = self.file.image_of(annotation)
             except ValueError as error:
                 faults.record(ValueError(f"{name} {error}"))

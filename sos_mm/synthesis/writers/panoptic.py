@@ -7,7 +7,7 @@ import numpy as np
 
 from sos_mm.formats.boxes import xyxy_to_xywh
 from sos_mm.formats.coco import category_records, image_record, json_head
-from sos_mm.formats.panoptic import encode_map, segment_record
+from sos_mm.formats.panoptic import annotation_record, encode_map, segment_record
 from sos_mm.segments.vocabulary import category_key
 from sos_mm.synthesis.writers.format import Categories, Encoded, Entry, Format, Record, Table, Totals
 
@@ -48,7 +48,7 @@ def _encode(background: str | None, entry: Entry) -> Encoded:
             ids = np.where(behind, len(segments) + 1, ids)
             category, box = _background_id(background, entry.categories), cv2.boundingRect(behind.view(np.uint8))
             segments.append(segment_record(len(segments) + 1, category, box, int(np.count_nonzero(behind))))
-    record = {"image_id": entry.image_id, "file_name": f"{entry.name}.png", "segments_info": segments}
+    record = annotation_record(entry.image_id, f"{entry.name}.png", segments)
     image = image_record(entry.image_id, entry.file_name, entry.size)
     return Encoded(
         {f"{FOLDER}/{entry.name}.png": encode_map(ids)},
