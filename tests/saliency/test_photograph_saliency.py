@@ -27,7 +27,12 @@ timm = pytest.importorskip("timm")
 SIDE = 64
 # Boxes of the objects of each photograph: x, y, width, height.
 BOXES = {
-    "train": {"1": [(10, 10, 30, 30)], "2": [(4, 4, 24, 24), (34, 30, 24, 28)], "3": [(5, 5, 25, 25), (35, 8, 25, 50)]},
+    "train": {
+        "1": [(10, 10, 30, 30)],
+        "2": [(4, 4, 24, 24), (34, 30, 24, 28)],
+        "3": [(5, 5, 25, 25), (35, 8, 25, 50)],
+        "4": [(30, 30, 8, 8)],
+    },
     "val": {"7": [(20, 8, 30, 30), (2, 50, 10, 10)], "8": [(2, 2, 12, 12)]},
 }
 EXPECTED = {"train": ("1",), "val": ("7",)}
@@ -122,10 +127,10 @@ def test_the_lists_hold_each_photograph_once():
 def test_photographs_to_judge_on_are_in_no_training_image(args, photos):
     data = args.work_dir / "data"
     assert sorted(path.name for path in (data / "test/images").iterdir()) == ["1.png", "7.png"]
-    assert sorted(path.name for path in (data / "backgrounds").iterdir()) == ["2.png", "3.png", "9.png"]
+    assert sorted(path.name for path in (data / "backgrounds").iterdir()) == ["4.png", "9.png"]
     cutouts = json.loads((data / "cutouts.json").read_text())
-    assert {each["file_name"] for each in cutouts["images"]} == {"2.png", "3.png"}
-    assert {each["image_id"] for each in cutouts["annotations"]} == {2, 3}
+    assert {each["file_name"] for each in cutouts["images"]} == {"2.png", "3.png", "4.png"}
+    assert {each["image_id"] for each in cutouts["annotations"]} == {2, 3, 4}
     for stem, part in (("1", "train"), ("7", "val")):
         x, y, width, height = BOXES[part][stem][0]
         truth = np.zeros((SIDE, SIDE), np.uint8)

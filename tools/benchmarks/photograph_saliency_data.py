@@ -2,7 +2,8 @@
 
 The rule: a photograph has a main object if its largest annotated object is no group, covers 4 to 60 % of it, and is at
 least three times as large as the next one, groups included. `MAIN_OBJECTS` lists the photographs that it chooses. Those
-of the training part are neither cut out nor used as backgrounds.
+of the training part are neither cut out nor used as backgrounds. Another photograph is a background if no annotated
+object covers 4 % or more of it, which would be salient, too.
 """
 
 import json
@@ -50,10 +51,10 @@ MAIN = dict(
     type="StructuredLayout",
     counts=(1, 1),
     shares=dict(large=1.0, medium=0.0, small=0.0),
-    areas=dict(large=(0.12, 0.85), medium=(0.12, 0.85), small=(0.12, 0.85)),
+    areas=dict(large=(0.15, 0.95), medium=(0.15, 0.95), small=(0.15, 0.95)),
     aspect=(0.5, 2.0),
     flip=0.5,
-    max_enlargement=3.0,
+    max_enlargement=4.0,
 )
 DISTRACTORS = dict(
     type="StructuredLayout",
@@ -120,12 +121,13 @@ def prepare(
     for part, objects in chosen.items():
         write_test(photos / part, folder / "test", labels[part], objects)
     left = [each for each in labels["train"]["images"] if each["file_name"] not in chosen["train"]]
-    ids = {each["id"] for each in left}
-    objects = [each for each in labels["train"]["annotations"] if each["image_id"] in ids]
+    pixels = {each["id"]: each["width"] * each["height"] for each in left}
+    objects = [each for each in labels["train"]["annotations"] if each["image_id"] in pixels]
     write_atomic(
         folder / "cutouts.json", json.dumps({**labels["train"], "images": left, "annotations": objects}).encode()
     )
-    free = [photos / "train" / each["file_name"] for each in left]
+    crowded = {each["image_id"] for each in objects if each["area"] >= COVERED[0] * pixels[each["image_id"]]}
+    free = [photos / "train" / each["file_name"] for each in left if each["id"] not in crowded]
     for path in (*free, *sorted((photos / "train_unlabelled").iterdir())):
         link(path, folder / "backgrounds" / path.name)
     if stamps is not None:
@@ -206,7 +208,7 @@ def compose(photos: Path, folder: Path, number: int) -> None:
         return
     recipe = {
         "canvas": CANVAS,
-        "segments": bank(photos, folder, 1600),
+        "segments": bank(photos, folder, 4000),
         "backgrounds": dict(type="folder", root=str(folder / "backgrounds")),
         "layout": MAIN,
         "sampling": "uniform",

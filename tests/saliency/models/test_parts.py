@@ -32,6 +32,16 @@ def test_encoder_gives_the_maps_of_timm_channels_first(name, options):
         torch.testing.assert_close(ours, theirs)
 
 
+def test_an_encoder_whose_features_do_not_name_their_format_has_its_own_statistics():
+    encoder = SalientEncoder("tf_efficientnet_lite0", out_indices=(2, 3, 4)).eval()
+    assert not hasattr(encoder.timm_model, "output_fmt")
+    image = torch.rand(1, 3, 64, 64)
+    maps = encoder(image)
+    assert [tuple(m.shape[1:]) for m in maps] == [(40, 8, 8), (112, 4, 4), (320, 2, 2)]
+    for ours, theirs in zip(maps, encoder.timm_model(image * 2 - 1), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_swin_strides():
     maps = SalientEncoder("swin_tiny_patch4_window7_224", **SWIN).eval()(torch.rand(1, 3, 64, 64))
     assert [tuple(m.shape[-2:]) for m in maps] == [(8, 8), (4, 4), (2, 2)]
