@@ -51,7 +51,7 @@ class PastedArrays:
         """
         height, width = self.cover.shape
         # Written so that NaN is outside.
-        inside: np.ndarray = ((points >= 0) & (points < (width, height))).all(axis=-1)
+        inside = np.asarray(((points >= 0) & (points < (width, height))).all(axis=-1))
         column, row = np.floor(np.where(inside[..., None], points, 0)).astype(int).reshape(-1, 2).T
         return inside & self.cover[row, column].reshape(inside.shape)
 
