@@ -121,7 +121,7 @@ def test_the_command_refuses_settings_that_cannot_work(trained, tmp_path, capsys
 def test_onnx_networks_have_one_mask(capsys):
     with pytest.raises(SystemExit):
         cutout.main(["a.png", "out", "--onnx", "net.onnx", "--hypotheses", "2"])
-    assert "--hypotheses and --batch-size are for --checkpoint, not for --onnx" in capsys.readouterr().err
+    assert "--ensemble-size and --hypotheses are for --checkpoint, not for --onnx" in capsys.readouterr().err
 
 
 def test_bad_settings(trained):
