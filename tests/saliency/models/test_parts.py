@@ -56,7 +56,8 @@ def test_maps_as_high_as_they_have_channels_are_turned_too():
 
 
 def test_encoder_without_weights_says_how_to_get_them(monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # Not by the variable: the library reads it once, for all tests of the process.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(RuntimeError, match=r"hf download.*pretrained=False"):
         SalientEncoder("resnet10t", pretrained="/nowhere/model.safetensors")
 
