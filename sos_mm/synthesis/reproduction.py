@@ -1,8 +1,8 @@
 """Reproduces one image of a data set from the data set's manifest."""
 
 import hashlib
-from collections.abc import Mapping
-from itertools import islice
+import mmap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.recipe import Recipe
 from sos_mm.synthesis.shards import ShardImage
 from sos_mm.synthesis.tables import encode_record
-from sos_mm.synthesis.unmerged import line_of
+from sos_mm.synthesis.unmerged import lines_file
 
 
 def reproduce(out: str | Path, index: int) -> Scene:
@@ -75,9 +75,9 @@ def _differences(out: Path, index: int, made: ShardImage, checksums: dict[str, s
     """Returns the names of the files that differ."""
     files = [name for name, content in made.files.items() if hashlib.sha256(content).hexdigest() != checksums.get(name)]
     lines = [
-        f"line {index + 1} of {path}"
+        f"lines of image {index} in {path}"
         for (path, section), records in made.records.items()
-        if not section and _read_line(*line_of(out, path, index)) != encode_record(records[0])
+        if not section and not _has_lines(lines_file(out, path, index), list(map(encode_record, records)))
     ]
     return files + lines + _different_members(out, index, made)
 
@@ -91,6 +91,12 @@ def _different_members(out: Path, index: int, made: ShardImage) -> list[str]:
     return names
 
 
-def _read_line(path: Path, index: int) -> bytes:
-    with open(path, "rb") as lines:
-        return next(islice(lines, index, None), b"").rstrip(b"\n")
+def _has_lines(path: Path, lines: Sequence[bytes]) -> bool:
+    """Returns whether a file contains lines one after the other. An image has any number of them, and they name it."""
+    wanted = b"".join(line + b"\n" for line in lines)
+    if not wanted:
+        return True
+    if not path.exists() or path.stat().st_size < len(wanted):
+        return False
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content[: len(wanted)] == wanted or content.find(b"\n" + wanted) >= 0

@@ -102,23 +102,20 @@ def read_index(out: Path) -> dict[str, Any]:
     return index
 
 
-def line_of(out: Path, name: str, index: int) -> tuple[Path, int]:
-    """Finds the line about an image in a file of JSON lines with one line an image.
+def lines_file(out: Path, name: str, index: int) -> Path:
+    """Finds the file of JSON lines that holds an image's lines: the merged one, or that of the image's shard.
 
     Args:
         out: The data set's folder.
-        name: Path of the file in it.
+        name: Path of the merged file in it.
         index: Index of the image, from 0.
-
-    Returns:
-        The file, and the index of the line from 0.
     """
     if not (out / name).exists() and (out / SHARDS_INDEX).exists():
         listed = read_index(out)
         for (first, last), file in zip(listed["shards"], listed["tables"][name]["files"], strict=True):
             if first <= index <= last:
-                return out / file, index - first
-    return out / name, index
+                return out / file
+    return out / name
 
 
 def merged_parts(files: Sequence[Path], sections: Sequence[str]) -> Iterator[bytes]:

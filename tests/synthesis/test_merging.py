@@ -130,7 +130,7 @@ def test_images_are_reproduced(sets):
     damaged = sets / "none/shards/objects-000001.jsonl"
     content = damaged.read_bytes()
     damaged.write_bytes(content.replace(b'"z_order":0', b'"z_order":7', 1))
-    with pytest.raises(ValueError, match=r"line 5 of annotations/objects.jsonl"):
+    with pytest.raises(ValueError, match=r"lines of image 4 in annotations/objects.jsonl"):
         reproduce(sets / "none", 4)
     damaged.write_bytes(content)
 

@@ -53,7 +53,7 @@ def test_reproduce_tells_altered_pixels(small):
     first = composed.scenes[0].objects[-1]
     path = folder / "segments" / f"{first.segment_id}.png"
     cv2.imwrite(str(path), 255 - cv2.imread(str(path), cv2.IMREAD_UNCHANGED) // 2)
-    with pytest.raises(ValueError, match=r"images/00000000\.jpg, line 1 of annotations/objects\.jsonl"):
+    with pytest.raises(ValueError, match=r"images/00000000\.jpg, lines of image 0 in annotations/objects\.jsonl"):
         reproduce(composed.out, 0)
     shutil.rmtree(folder / "segments")
     with pytest.raises(FileNotFoundError, match="segments does not exist"):
@@ -64,5 +64,5 @@ def test_reproduce_tells_altered_words(small):
     composed, folder = small
     words = (folder / "metadata.json").read_text()
     (folder / "metadata.json").write_text(words.replace("Ein Ding.", "Ein anderes."))
-    with pytest.raises(ValueError, match=re.escape("that was written (line 2 of annotations/objects.jsonl)")):
+    with pytest.raises(ValueError, match=re.escape("that was written (lines of image 1 in annotations/objects.jsonl)")):
         reproduce(composed.out, 1)

@@ -11,7 +11,7 @@ from sos_mm.formats.mdetr import read_mdetr
 from sos_mm.referring.from_scene import annotated
 from sos_mm.referring.reading import AnnotatedImages
 from sos_mm.referring.verify import verify
-from sos_mm.synthesis import Recipe, synthesize
+from sos_mm.synthesis import Recipe, reproduce, synthesize
 from tests.helpers.composed import VOCABULARY, Composed, recipe_dict
 from tests.synthesis.test_synthesis import folder_hash
 
@@ -37,6 +37,22 @@ def test_expressions_are_true_of_the_scenes(composed):
             said += 1
         assert line["image_id"] == line["index"] + 1
     assert said > 60
+
+
+def test_images_with_many_lines_are_reproduced(tmp_path):
+    out = Composed(tmp_path, num=4, formats=["referring"]).out
+    # An image has several lines here, so that its first one is not found by its index.
+    path = out / "annotations/odvg_expressions.jsonl"
+    names = [json.loads(line)["filename"] for line in path.read_text().splitlines()]
+    assert len(names) > len(set(names)) > 1
+    for index in range(4):
+        reproduce(out, index)
+    lines = path.read_text().splitlines(keepends=True)
+    changed = names.index(names[-1]) + 1
+    path.write_text("".join([*lines[:changed], lines[changed].replace("caption", "kaption"), *lines[changed + 1 :]]))
+    reproduce(out, 0)
+    with pytest.raises(ValueError, match=r"\(lines of image \d in annotations/odvg_expressions\.jsonl\)"):
+        reproduce(out, int(names[-1].partition(".")[0]))
 
 
 def verdicts(composed) -> list[str]:
