@@ -77,7 +77,7 @@ class TestTorchvision:
             "labels": torch.tensor(sample["gt_bboxes_labels"]),
             "masks": self.tv_tensors.Mask(sample["masks"]),
             "iscrowd": torch.zeros(number, dtype=torch.int64),
-            "area": torch.tensor(sample["masks"].sum(axis=(1, 2)), dtype=torch.float32),
+            "area": torch.tensor(sample["masks"].sum(axis=(1, 2), dtype=np.int64), dtype=torch.float32),
             "keypoints": torch.tensor(keypoints, dtype=torch.float32).repeat(number, 1, 1),
             "image_id": torch.tensor([7]),
         }
