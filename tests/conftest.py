@@ -53,6 +53,17 @@ def fresh_mmengine():
 
 
 @pytest.fixture
+def no_hub(monkeypatch):
+    """Keeps the client of Hugging Face's hub off the network; its sessions, which remember that, are new afterwards."""
+    from huggingface_hub.utils import reset_sessions
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    reset_sessions()
+    yield
+    reset_sessions()
+
+
+@pytest.fixture
 def rng():
     return np.random.default_rng(0)
 

@@ -199,8 +199,7 @@ def test_faulty_sampling(loaded, sampling, said):
         TextToImage(loaded[0], sampling)
 
 
-def test_faulty_models(models, tmp_path, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+def test_faulty_models(models, tmp_path, no_hub):
     with pytest.raises(FileNotFoundError, match="does not exist: give a folder"):
         load_pipeline(str(tmp_path / "none"), device="cpu")
     for name, facts in KNOWN_MODELS.items():

@@ -129,8 +129,7 @@ def test_a_refusal_ends_a_process_of_its_own(tmp_path):
     assert done.stderr.splitlines()[-1] == "error: The config nowhere.py does not exist."
 
 
-def test_full_size_without_base_model_says_how_to_get_it(trained, tmp_path, run, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+def test_full_size_without_base_model_says_how_to_get_it(trained, tmp_path, run, no_hub):
     done = run(
         "train.py", "configs/sod_diffusion_swinb.py", "--work-dir", tmp_path, "--cfg-options",
         "model.backbone.pretrained=False", "model.codec.pretrained=nowhere/stable-diffusion",

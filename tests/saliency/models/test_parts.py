@@ -55,9 +55,7 @@ def test_maps_as_high_as_they_have_channels_are_turned_too():
     torch.testing.assert_close(ours, theirs.permute(0, 3, 1, 2))
 
 
-def test_encoder_without_weights_says_how_to_get_them(monkeypatch):
-    # Not by the variable: the library reads it once, for all tests of the process.
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+def test_encoder_without_weights_says_how_to_get_them(no_hub):
     with pytest.raises(RuntimeError, match=r"hf download.*pretrained=False"):
         SalientEncoder("resnet10t", pretrained="/nowhere/model.safetensors")
 
