@@ -95,16 +95,23 @@ def _check_files(out: Path) -> None:
         )
 
 
-def check_contents(out: Path, wanted: Mapping[str, str]) -> None:
+def check_contents(
+    out: Path | str, wanted: Mapping[str, str], sha256_of_name: Callable[[str], str] | None = None
+) -> None:
     """Compares the content of files of a data set with their checksums, by path.
+
+    Args:
+        out: The data set's folder, or its address on object storage.
+        wanted: The checksums.
+        sha256_of_name: Computes the checksum of a path's content; by default of the file in the folder.
 
     Raises:
         ValueError: If one differs.
     """
-    found = in_threads(lambda name: sha256_of(out / name), wanted)
+    found = in_threads(sha256_of_name or (lambda name: sha256_of(Path(out) / name)), wanted)
     changed = [name for name, sha256 in zip(wanted, found, strict=True) if sha256 != wanted[name]]
     if changed:
         raise ValueError(
             f"{len(changed)} of {len(wanted)} files of the data set in {out} are not what was written, {changed[0]} "
-            "first: remove the folder and make it again."
+            "first: remove it and make it again."
         )

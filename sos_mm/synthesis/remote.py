@@ -20,7 +20,7 @@ from sos_mm.formats.checksums import CHECKSUMS, read_checksums
 from sos_mm.formats.composed import MANIFEST, WORK
 from sos_mm.formats.json_writer import readable_json
 from sos_mm.storage import ObjectStore
-from sos_mm.synthesis.complete import in_threads, read_manifest
+from sos_mm.synthesis.complete import check_contents, read_manifest
 from sos_mm.synthesis.environment import code_hash, differences, library_facts
 from sos_mm.synthesis.executors import run_processes
 from sos_mm.synthesis.making import ShardMaker
@@ -220,18 +220,8 @@ class RemoteRun:
                 "folder: download the data set, then run the command with that folder as --out."
             )
         if verify:
-            _check_contents(store, wanted)
+            check_contents(store.address, wanted, store.sha256_of)
         return manifest
-
-
-def _check_contents(store: ObjectStore, wanted: Mapping[str, str]) -> None:
-    found = in_threads(store.sha256_of, wanted)
-    changed = [name for name, sha256 in zip(wanted, found, strict=True) if sha256 != wanted[name]]
-    if changed:
-        raise ValueError(
-            f"{len(changed)} of {len(wanted)} files of the data set at {store.address} are not what was written, "
-            f"{changed[0]} first: remove it and make it again."
-        )
 
 
 def _is_whole(local: Path, number: int, there: Mapping[str, int]) -> bool:
