@@ -22,5 +22,14 @@ def loops(module: str) -> ModuleType | None:
 
     The first call of each loop after an installation compiles it, which takes seconds; the result is stored beside the
     module, or in the user's cache folder.
+
+    Raises:
+        RuntimeError: If neither folder can be written; names the remedy.
     """
-    return import_module(module) if numba_version() else None
+    try:
+        return import_module(module) if numba_version() else None
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"numba cannot store compiled loops ({error}): set NUMBA_CACHE_DIR to a folder that can be written, or "
+            "NUMBA_DISABLE_JIT=1 to work without numba."
+        ) from error
