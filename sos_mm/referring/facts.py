@@ -119,6 +119,20 @@ class Facts:
         found = self._complete.difference(*(self.concepts.confusable(each, self._complete) for each in present))
         return sorted(found - {OBJECT})
 
+    def broader_terms(self, category: str) -> tuple[str, ...]:
+        """Returns the broader terms that surely apply to an object of a category, the most general one last."""
+        *terms, last = self.concepts.broader_terms(category)
+        return (*terms, last) if self.concepts.is_a(category, last) else tuple(terms)
+
+    @cached_property
+    def members(self) -> dict[str, int]:
+        """For each category and broader term in the image, the bit set of the instances that surely are of it."""
+        found = dict(self._kinds)
+        for category, members in self._kinds.items():
+            for term in self.broader_terms(category):
+                found[term] = found.get(term, 0) | members
+        return found
+
     def head(self, term: str) -> Fact:
         """Finds the objects of a concept."""
         if term not in self._heads:
