@@ -137,8 +137,11 @@ class Facts:
         """Finds the objects of a concept."""
         if term not in self._heads:
             sure = may = 0
-            answers = self.concepts.answers(term, self.vocabulary)
+            answers, listed = self.concepts.answers(term, self.vocabulary), term in self.vocabulary
             for category, members in self._kinds.items():
+                # What surely is something else is found fast, in a set for each category.
+                if listed and term not in self.concepts.confusable(category, self.vocabulary):
+                    continue
                 answer = answers[category]
                 if answer is not False:
                     may |= members

@@ -10,7 +10,7 @@ import numpy as np
 from sos_mm.referring.concepts import OBJECT
 from sos_mm.referring.draws import Draws
 from sos_mm.referring.facts import Fact, Facts, as_bits, indices
-from sos_mm.referring.geometry import CONTACTS, POSITIONS, SIDES
+from sos_mm.referring.geometry import CONTACTS, DIRECTIONS, POSITIONS, SIDES
 from sos_mm.referring.language import Language
 from sos_mm.referring.meaning import Phrase
 
@@ -59,6 +59,9 @@ class Proposer:
         self._places: dict[int, list[list[str]]] = {}
         # By kind, the targets that are left to propose, each as often as it may fail.
         self._left: dict[str, list[int]] = {}
+        # What is left to propose of several targets: by kind noun phrases, and pairs of a target and a head noun.
+        self._left_alike: dict[str, list[Option]] = {}
+        self._left_plurals: list[tuple[int, str]] | None = None
         self._said = language.words["relations"]
         self._people = facts.people
 
@@ -106,12 +109,11 @@ class Proposer:
         """Proposes a meaning of a kind for several instances; None if none was found."""
         if kind == "mixed" or (kind == "attribute" and self._draws.below(5)):
             return self._several_alike(kind)
-        if not self._plurals:
+        if self._left_plurals is None:
+            self._left_plurals = [(target, head) for target, heads in self._plurals.items() for head in heads]
+        if not self._left_plurals:
             return None
-        target = self._draws.one(list(self._plurals))
-        head, *others = self._plurals[target]
-        if others and (head != self._facts.categories[target] or not self._draws.below(3)):
-            head = self._draws.one(others)
+        target, head = pair = self._draws.one(self._left_plurals)
         meaning, among = self._start(head, "all"), self._facts.head(head)
         if kind == "category":
             return self._counted(meaning, among)
@@ -119,16 +121,34 @@ class Proposer:
             return self._first_few(meaning, ("large", "small"), among)
         if self._draws.below(4) == 0:
             return self._first_few(meaning, SIDES, among)
-        return self._several_at_place(meaning, target, among)
+        found = self._several_at_place(meaning, target, among)
+        if found is None:
+            self._left_plurals.remove(pair)
+        return found
 
     def _several_alike(self, kind: str) -> Proposal | None:
-        """Proposes several instances with common attributes, of the kind 'mixed' those at a place."""
-        alike = self._alike if kind == "mixed" else self._surely_alike
-        if not alike:
+        """Proposes several instances with common attributes, of the kind 'mixed' those at a place.
+
+        A noun phrase is proposed once, and of the kind 'mixed' until it fails.
+        """
+        left = self._left_alike.get(kind)
+        if left is None:
+            alike = self._alike
+            if kind == "attribute":
+                alike = [each for each in alike if each[1].sure == each[1].may and self._may_mean(each[1].may)]
+            left = self._left_alike[kind] = alike.copy()
+        if not left:
             return None
-        target = self._draws.one(list(alike))
-        meaning, meant = self._draws.one(alike[target])
-        return self._several_at_place(meaning, target, meant) if kind == "mixed" else self._counted(meaning, meant)
+        place = self._draws.below(len(left))
+        meaning, meant = left[place]
+        if kind == "attribute":
+            del left[place]
+            return self._counted(meaning, meant)
+        target = self._draws.one(indices(meant.sure & self._speakable))
+        found = self._several_at_place(meaning, target, meant)
+        if found is None:
+            del left[place]
+        return found
 
     def _several_at_place(self, meaning: Phrase, target: int, among: Fact) -> Proposal | None:
         found = next(self._by_places(meaning, target, among), None)
@@ -149,29 +169,18 @@ class Proposer:
         return {target: heads for target, heads in named.items() if heads}
 
     @cached_property
-    def _alike(self) -> dict[int, list[Option]]:
-        """By target, noun phrases with attributes that surely mean it and other objects, and what they mean."""
-        found: dict[int, list[Option]] = {}
+    def _alike(self) -> list[Option]:
+        """Noun phrases with attributes that surely mean several objects, and what they mean."""
+        found: list[Option] = []
         shared = self._shared_attributes
         for head in dict.fromkeys(chain.from_iterable(self._plurals.values())):
             meaning, among = self._start(head, "all"), self._facts.head(head)
             for attributes, fact in (*shared, *self._sizes_of(among.sure, head, among)):
                 sure = among.sure & fact.sure
-                # More than one object.
-                if sure & (sure - 1):
-                    option = {**meaning, "attributes": attributes}, Fact(sure, among.may & fact.may)
-                    for target in indices(sure & self._speakable):
-                        found.setdefault(target, []).append(option)
+                # More than one object, one of them large enough.
+                if sure & (sure - 1) and sure & self._speakable:
+                    found.append(({**meaning, "attributes": attributes}, Fact(sure, among.may & fact.may)))
         return found
-
-    @cached_property
-    def _surely_alike(self) -> dict[int, list[Option]]:
-        """As `_alike`, of the noun phrases that may mean nothing else, and not too many objects."""
-        sure = {
-            target: [option for option in options if option[1].sure == option[1].may and self._may_mean(option[1].may)]
-            for target, options in self._alike.items()
-        }
-        return {target: options for target, options in sure.items() if options}
 
     @cached_property
     def _shared_attributes(self) -> list[Attributes]:
@@ -377,25 +386,29 @@ class Proposer:
 
     def _relations(self, meaning: Phrase, target: int, among: Fact, single: bool) -> Iterator[Option]:
         """Yields noun phrases with a direction from a landmark."""
+        related = self._related
         for name, opposite in self._directions():
             # What is right of the target has the target to its left.
-            around = self._facts.relations(opposite)[target].sure & self._speakable
+            around = related[opposite][target].sure & self._speakable
             if not around:
                 continue
+            facts = related[name]
             if single:
                 landmarks = indices(around & ~self._facts.related_to_several(opposite, among.may))
             else:
-                facts = self._facts.relations(name)
-                landmarks = [
+                landmarks = tuple(
                     index
                     for index in indices(around)
                     if self._is_meant(among.sure & facts[index].sure, among.may & facts[index].may, target, False)
-                ]
+                )
             landmark = self._landmark(landmarks)
             if landmark:
                 index, phrase = landmark
-                relation = {"relation": name, "to": [phrase]}
-                yield {**meaning, "relations": [relation]}, self._facts.relation(name, index)
+                yield {**meaning, "relations": [{"relation": name, "to": [phrase]}]}, facts[index]
+
+    @cached_property
+    def _related(self) -> dict[str, list[Fact]]:
+        return {name: self._facts.relations(name) for name in DIRECTIONS}
 
     def _relations_close(self, meaning: Phrase, target: int, among: Fact, single: bool) -> Iterator[Option]:
         # These relations need masks, which is slow, so only a few landmarks are tried.
@@ -449,12 +462,15 @@ class Proposer:
         drawn = dict.fromkeys(self._draws.one(self._targets) for _ in range(_FEW + 1))
         return [each for each in drawn if each != target][:_FEW]
 
-    def _landmark(self, choices: Sequence[int]) -> tuple[int, Phrase] | None:
+    def _landmark(self, choices: tuple[int, ...]) -> tuple[int, Phrase] | None:
         """Draws one of some objects that a short noun phrase means, and such a phrase; None if there is none."""
-        for index in self._draws.shuffled(choices):
-            phrase = self._describe(index)
-            if phrase is not None:
-                return index, phrase
+        if choices:
+            # A random one, or the first behind it that can be described.
+            start = self._draws.below(len(choices))
+            for index in (*choices[start:], *choices[:start]):
+                phrase = self._describe(index)
+                if phrase is not None:
+                    return index, phrase
         return None
 
     def _describe(self, index: int) -> Phrase | None:
