@@ -389,25 +389,25 @@ class Proposer:
         related = self._related
         for name, opposite in self._directions():
             # What is right of the target has the target to its left.
-            around = related[opposite][target].sure & self._speakable
+            around = related[opposite][0][target] & self._speakable
             if not around:
                 continue
-            facts = related[name]
+            sure, may = related[name]
             if single:
                 landmarks = indices(around & ~self._facts.related_to_several(opposite, among.may))
             else:
                 landmarks = tuple(
                     index
                     for index in indices(around)
-                    if self._is_meant(among.sure & facts[index].sure, among.may & facts[index].may, target, False)
+                    if self._is_meant(among.sure & sure[index], among.may & may[index], target, False)
                 )
             landmark = self._landmark(landmarks)
             if landmark:
                 index, phrase = landmark
-                yield {**meaning, "relations": [{"relation": name, "to": [phrase]}]}, facts[index]
+                yield {**meaning, "relations": [{"relation": name, "to": [phrase]}]}, Fact(sure[index], may[index])
 
     @cached_property
-    def _related(self) -> dict[str, list[Fact]]:
+    def _related(self) -> dict[str, tuple[list[int], list[int]]]:
         return {name: self._facts.relations(name) for name in DIRECTIONS}
 
     def _relations_close(self, meaning: Phrase, target: int, among: Fact, single: bool) -> Iterator[Option]:
