@@ -185,9 +185,10 @@ class _Writer:
         if worded is None or worded.text in self._written:
             return False
         readings = self._parser.readings(worded.text)
-        if not readings:
-            return False
-        if readings != (meaning,) and judge_readings(readings, self._facts, targets).status != "true":
+        # The words must not mean something else alone: "die Jeans" does not say how many.
+        if readings != (meaning,) and (
+            meaning not in readings or judge_readings(readings, self._facts, targets).status != "true"
+        ):
             return False
         self._said.append(meaning)
         kind = kind_of(meaning)
