@@ -10,6 +10,7 @@ import numpy as np
 from sos_mm.checks import check_choice, check_integer, check_pair, check_range
 from sos_mm.composition.scene import Placement
 from sos_mm.registry import Registry
+from sos_mm.segments.sides import Sides
 
 
 class LayoutError(RuntimeError):
@@ -54,6 +55,10 @@ class SizedSegment(Protocol):
     @property
     def source_size(self) -> tuple[int, int] | None:
         """Height and width of the image that it was cut out of; None if it was not."""
+
+    @property
+    def cut_sides(self) -> int:
+        """The `Sides` on which the border of that image cut it off."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +109,12 @@ class PriorOptions:
 
     Args:
         counts: Least and largest number of objects in an image.
-        flip: Probability of mirroring a segment. It is not mirrored if that could make its texts false.
+        flip: Probability of mirroring a segment. It is not mirrored if that could make its texts false, or if the
+            border of its image cut it off on the left or right: it then goes to the same border of the canvas.
         max_enlargement: Largest factor by which a segment's pixels are enlarged, in [0.01, 1000]: a larger box shrinks
             about its centre. None for no limit.
-        rotation: Objects are rotated by up to so many degrees to either side, uniform. Off by default.
+        rotation: Objects are rotated by up to so many degrees to either side, uniform. Off by default. Objects that the
+            border of their image cut off are not rotated.
         hue: Probability of another hue, uniform over the circle, if the texts can be adapted. Off by default.
 
     Raises:
@@ -137,8 +144,9 @@ class PriorOptions:
         """Draws the number of objects of the next image, uniform over ``counts``."""
         return int(rng.integers(self.counts[0], self.counts[1] + 1))
 
-    def draw_variants(self, rng: np.random.Generator, number: int) -> "Variants":
+    def draw_variants(self, rng: np.random.Generator, segments: Sequence[SizedSegment]) -> "Variants":
         """Draws which objects are mirrored, and the rotation angles of objects and of hues."""
+        number, sides = len(segments), cut_sides_of(segments)
         rotations: np.ndarray = np.zeros(number)
         hues: np.ndarray = np.zeros(number)
         if self.rotation:
@@ -146,7 +154,8 @@ class PriorOptions:
         if self.hue:
             chosen, turns = rng.random((2, number))
             hues = np.where(chosen < self.hue, 360 * turns, 0)
-        return Variants(rng.random(number) < self.flip, rotations, hues)
+        flips = (rng.random(number) < self.flip) & ((sides & (Sides.LEFT | Sides.RIGHT)) == 0)
+        return Variants(flips, np.where(sides == 0, rotations, 0), hues, sides)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,11 +166,13 @@ class Variants:
         flips: (N,) bool, whether it is mirrored.
         rotations: (N,) float64 degrees.
         hues: (N,) float64 degrees.
+        sides: (N,) int64, the `Sides` on which it is cut off.
     """
 
     flips: np.ndarray
     rotations: np.ndarray
     hues: np.ndarray
+    sides: np.ndarray
 
     def place(self, index: int, box: np.ndarray, limited: bool, depth: float | None = None) -> Placement:
         """Returns the placement of one object in a box (4,) int64."""
@@ -258,6 +269,11 @@ class OcclusionOptions(PriorOptions):
 def sizes_of(segments: Sequence[SizedSegment]) -> np.ndarray:
     """Returns the heights and widths of segments, (N, 2) float64."""
     return np.array([segment.size for segment in segments], float).reshape(-1, 2)
+
+
+def cut_sides_of(segments: Sequence[SizedSegment]) -> np.ndarray:
+    """Returns the sides on which each segment is cut off, (N,) int64 values of `Sides`."""
+    return np.array([segment.cut_sides for segment in segments], np.int64)
 
 
 _PRIORS: Registry["LayoutPrior"] = Registry("layout.type", "key of layout")

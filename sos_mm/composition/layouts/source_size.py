@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sos_mm.checks import check_pair
+from sos_mm.composition.layouts.borders import moved_to_borders, spanning_scales
 from sos_mm.composition.layouts.occlusion import TakenBoxes
 from sos_mm.composition.layouts.prior import (
     Draft,
     OcclusionOptions,
     SizedSegment,
+    cut_sides_of,
     register_layout,
     sizes_of,
 )
@@ -26,7 +28,8 @@ class SourceSizeLayout(OcclusionOptions):
     """A prior with objects at their size relative to their source image, times a jitter; larger ones behind.
 
     An object gets the size that it has when its source image is scaled to fit into the canvas, times a factor as in
-    large-scale jittering. Positions are uniform, under the rules of `OcclusionOptions`.
+    large-scale jittering. Positions are uniform, under the rules of `OcclusionOptions`. An object that the border of
+    its image cut off is placed at the same border of the canvas; one that was cut off on opposite sides spans it.
 
     Args:
         jitter: Range of the factor on each object's size, uniform in its logarithm.
@@ -60,14 +63,16 @@ class SourceSizeLayout(OcclusionOptions):
         sources = np.array([segment.source_size for segment in segments], float).reshape(-1, 2)
         low, high = self.jitter
         factors = low * (high / low) ** rng.random(len(segments))
-        scales = (np.array(canvas) / sources).min(axis=1) * factors
-        return Draft(np.clip(sizes_of(segments) * scales[:, None], 1, canvas))
+        sizes = sizes_of(segments)
+        spanning = spanning_scales(sizes, cut_sides_of(segments), canvas)
+        scales = np.where(spanning, spanning, (np.array(canvas) / sources).min(axis=1) * factors)
+        return Draft(np.clip(sizes * scales[:, None], 1, canvas))
 
     def try_once(
         self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int], draft: Draft
     ) -> list[Placement]:
         """Tries one layout; returns the placements of the objects for which a box was found."""
-        variants = self.draw_variants(rng, len(segments))
+        variants = self.draw_variants(rng, segments)
         rotated = rotated_bounds(sizes_of(segments), variants.rotations)
         rooms = np.minimum(rotated_bounds(draft.boxes, variants.rotations), canvas)
         boxes = np.zeros((len(segments), 4), np.int64)
@@ -81,6 +86,7 @@ class SourceSizeLayout(OcclusionOptions):
             for _ in range(-(-self.attempts // _BATCH)):
                 corners = np.floor(rng.random((_BATCH, 2)) * (np.array(canvas[::-1]) - extent + 1)).astype(np.int64)
                 tried = np.concatenate([corners, corners + extent], axis=1)
+                tried = moved_to_borders(tried, rotated[index], variants.sides[index], canvas)
                 chosen = taken.add_first(tried)
                 if chosen is not None:
                     placements.append(variants.place(index, tried[chosen], limited[index]))

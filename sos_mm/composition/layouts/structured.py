@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sos_mm.checks import check_choice, check_pair
+from sos_mm.composition.layouts.borders import moved_to_borders
 from sos_mm.composition.layouts.enlargement import assign_boxes
 from sos_mm.composition.layouts.occlusion import TakenBoxes
 from sos_mm.composition.layouts.prior import (
@@ -39,7 +40,8 @@ class StructuredLayout(OcclusionOptions):
 
     Every object gets a size class; boxes are placed from large to small, each one in front of those before, at a
     uniform position inside the canvas, under the rules of `OcclusionOptions`. Large boxes are assigned to segments that
-    can fill them within ``max_enlargement``.
+    can fill them within ``max_enlargement``. An object that the border of its image cut off is placed at the same
+    border of the canvas.
 
     Args:
         shares: Share of each size class.
@@ -98,7 +100,7 @@ class StructuredLayout(OcclusionOptions):
         self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int], draft: Draft
     ) -> list[Placement]:
         """Places the drafted objects once, by size class; leaves out objects for which no box was found."""
-        variants = self.draw_variants(rng, len(segments))
+        variants = self.draw_variants(rng, segments)
         sizes = sizes_of(segments)
         if self.rotation:
             sizes = rotated_bounds(sizes, variants.rotations)
@@ -108,6 +110,7 @@ class StructuredLayout(OcclusionOptions):
             areas = self.areas[SIZE_CLASSES[classes[index]]]
             for _ in range(-(-self.attempts // _BATCH)):
                 boxes, limited = shrink_boxes(self._draw_boxes(rng, areas, canvas), sizes[index], self.limit)
+                boxes = moved_to_borders(boxes, sizes[index], variants.sides[index], canvas)
                 chosen = taken.add_first(fit_boxes(boxes, sizes[index])) if len(boxes) else None
                 if chosen is not None:
                     placements.append(variants.place(index, boxes[chosen], limited[chosen]))
