@@ -21,7 +21,7 @@ class SegmentInfo(NamedTuple):
         size: Height and width in pixels without transparent margins, as its `Segment` has them.
         category: Its category.
         source_size: Height and width of the image that it was cut out of; None if unknown or not cut out of an image.
-        cut_sides: The `Sides` on which the border of that image cut it off.
+        cut_sides: The `Sides` on which the border of that image cut it off; 0 if on none, or unknown.
     """
 
     size: tuple[int, int]
@@ -47,7 +47,7 @@ class SegmentRecord:
         source_size: Height and width of the image that it was cut out of; None if unknown or not cut out of an image.
         decontaminate: Whether colours of the background are replaced at the rim of that outline.
         bordering: Share of that outline that borders on other objects, in [0, 1]; None if unknown.
-        cut_sides: The `Sides` on which the border of its image cut it off.
+        cut_sides: The `Sides` on which the border of its image cut it off; 0 if on none, or unknown.
     """
 
     file: str

@@ -27,7 +27,7 @@ class Segment:
         full_size: Height and width of the full segment if ``rgba`` is a copy of lower resolution; else None.
         source_size: Height and width of the image that the segment was cut out of; None if unknown or not cut out of
             an image.
-        cut_sides: The `Sides` on which the border of that image cut it off.
+        cut_sides: The `Sides` on which the border of that image cut it off; 0 if on none, or unknown.
 
     Raises:
         ValueError: If a field is invalid.

@@ -2,6 +2,9 @@
 
 from enum import IntFlag
 
+# Distances below it count as none, in pixels.
+_CLOSE = 1.0
+
 
 class Sides(IntFlag):
     """A set of sides of an image or a box."""
@@ -14,13 +17,12 @@ class Sides(IntFlag):
     ALL = 15
 
 
-def sides_at_border(box: tuple[float, float, float, float], size: tuple[int, int], within: float = 1.0) -> Sides:
-    """Returns the sides on which a box comes close to the border of its image.
+def sides_at_border(box: tuple[float, float, float, float], size: tuple[int, int]) -> Sides:
+    """Returns the sides on which a box comes within a pixel of the border of its image.
 
     Args:
         box: x, y, width and height in pixels.
         size: Height and width of the image in pixels.
-        within: Distances below it count as close, in pixels.
     """
     x, y, width, height = box
     found = Sides.NONE
@@ -30,6 +32,6 @@ def sides_at_border(box: tuple[float, float, float, float], size: tuple[int, int
         (Sides.RIGHT, size[1] - x - width),
         (Sides.BOTTOM, size[0] - y - height),
     ):
-        if distance < within:
+        if distance < _CLOSE:
             found |= side
     return found

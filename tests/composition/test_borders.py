@@ -1,6 +1,7 @@
 """Objects that the border of their image cut off go to the same border of the canvas."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -8,14 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sos_mm.composition.compositor import compose
 from sos_mm.composition.layouts.borders import moved_to_borders, spanning_scales
-from sos_mm.composition.layouts.prior import build_layout
+from sos_mm.composition.layouts.occlusion import TakenBoxes
+from sos_mm.composition.layouts.prior import Layout, build_layout
 from sos_mm.composition.layouts.source_size import SourceSizeLayout
 from sos_mm.composition.place import place
+from sos_mm.composition.scene import Placement
+from sos_mm.formats.objects import object_record
+from sos_mm.referring.from_scene import annotated as annotated_scene
 from sos_mm.segments import SegmentBank, build_index
 from sos_mm.segments.readers.coco import read_annotated
 from sos_mm.segments.record import SegmentInfo
-from sos_mm.segments.sides import Sides, sides_at_border
+from sos_mm.segments.segment import Segment
+from sos_mm.segments.sides import Sides
 
 CANVAS = (120, 200)
 # A photograph of 100 by 160 pixels with objects that are cut off here; x, y, width, height.
@@ -56,13 +63,6 @@ def annotated(tmp_path_factory):
     return folder / "instances.json", folder
 
 
-def test_sides_are_those_where_less_than_a_pixel_is_left():
-    for sides, box in BOXES.items():
-        assert sides_at_border(box, (100, 160)) == sides
-    assert sides_at_border((0.9, 1.0, 10, 10), (100, 160)) == Sides.LEFT
-    assert sides_at_border((0, 0, 160, 100), (100, 160)) == Sides.ALL
-
-
 def test_records_bank_and_index_know_the_sides(annotated, tmp_path):
     expected = [int(sides) for sides in BOXES]
     records = read_annotated(*annotated, truncated=True, max_bordering=None)
@@ -70,7 +70,10 @@ def test_records_bank_and_index_know_the_sides(annotated, tmp_path):
     build_index(records, tmp_path / "bank.arrow", copies=(10,), progress=False)
     for bank in (SegmentBank(records), SegmentBank.from_index(tmp_path / "bank.arrow")):
         assert [bank.info(index).cut_sides for index in range(len(bank))] == expected
-        assert [bank.load(index).cut_sides for index in range(len(bank))] == expected
+        # From the index, of a copy.
+        assert [bank.load(index, (2, 2)).cut_sides for index in range(len(bank))] == expected
+    changed = [replace(record, cut_sides=0) for record in records]
+    assert SegmentBank(changed).fingerprint != SegmentBank(records).fingerprint
     assert [record.cut_sides for record in read_annotated(*annotated, max_bordering=None)] == [0]
 
 
@@ -95,7 +98,7 @@ def test_scales_span_the_canvas_between_opposite_sides():
         [Sides.NONE, Sides.LEFT | Sides.TOP, Sides.TOP | Sides.BOTTOM, Sides.LEFT | Sides.RIGHT, Sides.ALL]
     )
     scales = spanning_scales(np.full((5, 2), (40.0, 50.0)), sides, CANVAS)
-    assert scales.tolist() == [0, 0, 3, 4, 4]
+    assert scales.tolist() == [0, 0, 121 / 40, 201 / 50, 201 / 50]
 
 
 @pytest.mark.parametrize("kind", ["SourceSizeLayout", "StructuredLayout", "RandomLayout", "DepthLayout", "CocoLayout"])
@@ -121,15 +124,46 @@ def test_every_layout_puts_them_at_the_border(kind, annotated, seed):
         assert y0 == 0 or not sides & Sides.TOP or sides & Sides.BOTTOM
 
 
-def test_an_object_cut_off_above_and_below_is_as_high_as_the_canvas():
-    info = SegmentInfo((100, 15), "person", (100, 160), int(Sides.TOP | Sides.BOTTOM))
+@pytest.mark.parametrize(
+    ("size", "sides"),
+    [
+        ((100, 15), Sides.TOP | Sides.BOTTOM),
+        ((100, 150), Sides.TOP | Sides.BOTTOM | Sides.LEFT),
+        ((20, 160), Sides.LEFT | Sides.RIGHT),
+        ((90, 160), Sides.LEFT | Sides.RIGHT | Sides.BOTTOM),
+        ((100, 160), Sides.ALL),
+    ],
+)
+@pytest.mark.parametrize("canvas", [CANVAS, (200, 120), (100, 160)])
+def test_no_cut_is_seen_of_an_object_that_was_cut_off_on_opposite_sides(size, sides, canvas):
+    segment = Segment(np.full((*size, 4), 255, np.uint8), "person", source_size=(100, 160), cut_sides=int(sides))
     for seed in range(5):
-        (placed,) = SourceSizeLayout(counts=(1, 1)).plan(np.random.default_rng(seed), [info], CANVAS).placements
-        assert (placed.box[1], placed.box[3]) == (0, 120)
+        layout = SourceSizeLayout(counts=(1, 1), max_enlargement=None).plan(
+            np.random.default_rng(seed), [segment], canvas
+        )
+        x0, y0, x1, y1 = place(segment, layout.placements[0], canvas).extent
+        assert x0 <= 0 or not sides & Sides.LEFT
+        assert x1 >= canvas[1] or not sides & Sides.RIGHT
+        assert y0 <= 0 or not sides & Sides.TOP
+        assert y1 >= canvas[0] or not sides & Sides.BOTTOM
 
 
-def test_a_cut_side_has_no_soft_edge(annotated):
-    record = read_annotated(*annotated, truncated=True, max_bordering=None, soften=2.0)[1]
-    alpha = record.read().rgba[..., 3]
-    assert (alpha[alpha.shape[0] // 2, :5] >= 128).all()
-    assert alpha[alpha.shape[0] // 2, 0] == 255
+def test_objects_in_one_corner_are_tried_once(monkeypatch):
+    tries = []
+    add_first = TakenBoxes.add_first
+    monkeypatch.setattr(TakenBoxes, "add_first", lambda self, boxes: tries.append(1) or add_first(self, boxes))
+    info = SegmentInfo((90, 90), "person", (100, 160), int(Sides.LEFT | Sides.BOTTOM))
+    layout = SourceSizeLayout(counts=(2, 2), jitter=(1, 1), restarts=3, crowded="fewer")
+    assert len(layout.plan(np.random.default_rng(0), [info] * 2, CANVAS).placements) == 1
+    assert len(tries) == 2 * 3
+
+
+def test_a_cut_off_object_is_not_taken_as_complete():
+    segment = Segment(np.full((50, 20, 4), 255, np.uint8), "person", cut_sides=int(Sides.BOTTOM))
+    layout = Layout(CANVAS, (Placement(0, (60, 70, 80, 120)),))
+    (instance,) = annotated_scene(compose(None, layout, [segment])).instances
+    assert instance.truncated
+    scene = compose(None, layout, [replace(segment, cut_sides=0)])
+    assert not annotated_scene(scene).instances[0].truncated
+    assert "cut_off" not in object_record(scene.objects[0], 1)
+    assert object_record(compose(None, layout, [segment]).objects[0], 1)["cut_off"] is True

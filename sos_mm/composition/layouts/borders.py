@@ -27,6 +27,7 @@ def moved_to_borders(
         return boxes
     fitted = fit_boxes(boxes, sizes)
     moves = np.zeros((len(boxes), 2), np.int64)
+    # Of opposite sides the later one counts.
     for side, axis, distance in (
         (Sides.RIGHT, 0, canvas[1] - fitted[:, 2]),
         (Sides.LEFT, 0, -fitted[:, 0]),
@@ -37,8 +38,15 @@ def moved_to_borders(
     return boxes + np.tile(moves, 2)
 
 
+def in_corner(sides: int) -> bool:
+    """Returns whether an object with these `Sides` can be in one position alone."""
+    return bool(sides & (Sides.LEFT | Sides.RIGHT) and sides & (Sides.TOP | Sides.BOTTOM))
+
+
 def spanning_scales(sizes: np.ndarray, sides: np.ndarray, canvas: tuple[int, int]) -> np.ndarray:
     """Computes the scale at which an object that was cut off on opposite sides spans the canvas between them.
+
+    It is larger by a pixel, which rounding may take away again.
 
     Args:
         sizes: (N, 2) heights and widths of the objects.
@@ -49,4 +57,4 @@ def spanning_scales(sizes: np.ndarray, sides: np.ndarray, canvas: tuple[int, int
         (N,) float64; 0 for objects that were not cut off on opposite sides.
     """
     pairs = np.array([Sides.TOP | Sides.BOTTOM, Sides.LEFT | Sides.RIGHT])
-    return np.where((sides[:, None] & pairs) == pairs, np.array(canvas) / sizes, 0).max(axis=1, initial=0)
+    return np.where((sides[:, None] & pairs) == pairs, (np.array(canvas) + 1) / sizes, 0).max(axis=1, initial=0)

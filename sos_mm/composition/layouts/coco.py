@@ -130,7 +130,7 @@ class CocoLayout(PriorOptions):
         order = order[draft.boxes[order].all(axis=1)]
         turned = rotated_bounds(sizes_of(segments), variants.rotations)
         boxes, limited = shrink_boxes(draft.columns["boxes"][order], turned[order], self.limit)
-        boxes = moved_to_borders(boxes, turned[order], variants.sides[order], canvas)
+        boxes = moved_to_borders(boxes, turned[order], variants.cut_sides[order], canvas)
         placements = (variants.place(*each) for each in zip(order.tolist(), boxes, limited, strict=True))
         return Layout(canvas, tuple(placements))
 

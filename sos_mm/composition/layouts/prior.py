@@ -58,7 +58,7 @@ class SizedSegment(Protocol):
 
     @property
     def cut_sides(self) -> int:
-        """The `Sides` on which the border of that image cut it off."""
+        """The `Sides` on which the border of that image cut it off; 0 if on none, or unknown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,14 +107,16 @@ class LayoutPrior(Protocol):
 class PriorOptions:
     """The options that all priors share.
 
+    An object that the border of its image cut off is placed at the same border of the canvas, so that no cut is seen,
+    and is neither mirrored nor rotated. One that was cut off on opposite sides goes to the left or lower border, and
+    its other cut is seen, unless it is as large as the canvas (see `SourceSizeLayout`).
+
     Args:
         counts: Least and largest number of objects in an image.
-        flip: Probability of mirroring a segment. It is not mirrored if that could make its texts false, or if the
-            border of its image cut it off on the left or right: it then goes to the same border of the canvas.
+        flip: Probability of mirroring a segment. It is not mirrored if that could make its texts false.
         max_enlargement: Largest factor by which a segment's pixels are enlarged, in [0.01, 1000]: a larger box shrinks
             about its centre. None for no limit.
-        rotation: Objects are rotated by up to so many degrees to either side, uniform. Off by default. Objects that the
-            border of their image cut off are not rotated.
+        rotation: Objects are rotated by up to so many degrees to either side, uniform. Off by default.
         hue: Probability of another hue, uniform over the circle, if the texts can be adapted. Off by default.
 
     Raises:
@@ -146,7 +148,7 @@ class PriorOptions:
 
     def draw_variants(self, rng: np.random.Generator, segments: Sequence[SizedSegment]) -> "Variants":
         """Draws which objects are mirrored, and the rotation angles of objects and of hues."""
-        number, sides = len(segments), cut_sides_of(segments)
+        number, cut_sides = len(segments), cut_sides_of(segments)
         rotations: np.ndarray = np.zeros(number)
         hues: np.ndarray = np.zeros(number)
         if self.rotation:
@@ -154,8 +156,9 @@ class PriorOptions:
         if self.hue:
             chosen, turns = rng.random((2, number))
             hues = np.where(chosen < self.hue, 360 * turns, 0)
-        flips = (rng.random(number) < self.flip) & ((sides & (Sides.LEFT | Sides.RIGHT)) == 0)
-        return Variants(flips, np.where(sides == 0, rotations, 0), hues, sides)
+        # Mirrored ones could go to the other border, but mirroring may be undone later, to keep texts true.
+        flips = (rng.random(number) < self.flip) & ((cut_sides & (Sides.LEFT | Sides.RIGHT)) == 0)
+        return Variants(flips, np.where(cut_sides == 0, rotations, 0), hues, cut_sides)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,13 +169,13 @@ class Variants:
         flips: (N,) bool, whether it is mirrored.
         rotations: (N,) float64 degrees.
         hues: (N,) float64 degrees.
-        sides: (N,) int64, the `Sides` on which it is cut off.
+        cut_sides: (N,) int64, the `Sides` on which it is cut off.
     """
 
     flips: np.ndarray
     rotations: np.ndarray
     hues: np.ndarray
-    sides: np.ndarray
+    cut_sides: np.ndarray
 
     def place(self, index: int, box: np.ndarray, limited: bool, depth: float | None = None) -> Placement:
         """Returns the placement of one object in a box (4,) int64."""
@@ -194,6 +197,7 @@ class OcclusionOptions(PriorOptions):
     A box is accepted if the visible share of every box is then at least ``min_visible``, and at least
     ``min_mean_visible`` on average. Shares are computed for the segments' bounding boxes; the occluded area is summed
     up over the boxes in front, which never underestimates it. The compositor computes the visibility of the masks.
+    There is less room for objects that must be at a border: many large ones, or two in one corner, may not fit.
 
     Args:
         min_mean_visible: Least mean visible share of the boxes, in [0, 1].

@@ -80,7 +80,7 @@ class RandomLayout(PriorOptions):
         else:
             corners = np.floor(draws * (size - extents + 1)).astype(np.int64)
         boxes = np.concatenate([corners, corners + extents], axis=1)
-        boxes = moved_to_borders(boxes, rotated, variants.sides, canvas)
+        boxes = moved_to_borders(boxes, rotated, variants.cut_sides, canvas)
         placements = (variants.place(index, *each) for index, each in enumerate(zip(boxes, limited, strict=True)))
         return Layout(canvas, tuple(placements))
 

@@ -40,8 +40,7 @@ class StructuredLayout(OcclusionOptions):
 
     Every object gets a size class; boxes are placed from large to small, each one in front of those before, at a
     uniform position inside the canvas, under the rules of `OcclusionOptions`. Large boxes are assigned to segments that
-    can fill them within ``max_enlargement``. An object that the border of its image cut off is placed at the same
-    border of the canvas.
+    can fill them within ``max_enlargement``.
 
     Args:
         shares: Share of each size class.
@@ -110,7 +109,7 @@ class StructuredLayout(OcclusionOptions):
             areas = self.areas[SIZE_CLASSES[classes[index]]]
             for _ in range(-(-self.attempts // _BATCH)):
                 boxes, limited = shrink_boxes(self._draw_boxes(rng, areas, canvas), sizes[index], self.limit)
-                boxes = moved_to_borders(boxes, sizes[index], variants.sides[index], canvas)
+                boxes = moved_to_borders(boxes, sizes[index], variants.cut_sides[index], canvas)
                 chosen = taken.add_first(fit_boxes(boxes, sizes[index])) if len(boxes) else None
                 if chosen is not None:
                     placements.append(variants.place(index, boxes[chosen], limited[chosen]))
