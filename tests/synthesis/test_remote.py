@@ -90,6 +90,13 @@ def test_the_bytes_of_a_folder(address, whole, tmp_path, workers):
     assert neighbour.sizes() == {"other.txt": 4}
 
 
+@pytest.mark.slow
+def test_made_by_ray(address, whole, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'sos_mm[ray]'")
+    assert make(address, workers=2, executor="ray").made == NUM
+    assert hash_of(address, tmp_path / "copy") == whole
+
+
 def test_not_merged(address, tmp_path):
     make(tmp_path / "folder", merge="none")
     make(address, merge="none")
@@ -267,8 +274,6 @@ def test_refusals(address, tmp_path, monkeypatch):
     for wrong in ("s3://bucket", "s3://", "s3:///x", "s3://bucket//x"):
         with pytest.raises(ValueError, match="must be as s3://bucket/prefix"):
             make(wrong)
-    with pytest.raises(ValueError, match="`executor` must be 'processes' where the data set is on object storage"):
-        make(address, executor="ray")
     with pytest.raises(ValueError, match="`changed_sources` must be 'error'"):
         make(address, changed_sources="continue")
     with pytest.raises(FileNotFoundError, match=r"s3://missing/x refuses: .*bucket does not exist"):
