@@ -102,7 +102,8 @@ def log(tmp_path, monkeypatch):
 
 def noted(log: Path, event: str) -> list[tuple[str, str]]:
     """Nodes and shards of an event."""
-    return [tuple(path.name.split(".")[1:]) for path in log.glob(f"{event}.*")]
+    parts = (path.name.split(".") for path in log.glob(f"{event}.*"))
+    return [(node, shard) for _, node, shard in parts]
 
 
 def wait_for(condition, seconds=120) -> None:
