@@ -41,6 +41,9 @@ class CompactODVGDataset(ODVGDataset):
         ValueError: If there is no image.
     """
 
+    ann_file: str
+    backend_args: dict[str, Any] | None
+    _fully_initialized: bool
     _shared: SharedBytes | None = None
 
     def __init__(self, *args: Any, **kwargs: Any):
