@@ -217,6 +217,27 @@ class IndexedRecords(Sequence):
             offset += length
         return None
 
+    def rows(self, start: int, stop: int) -> Iterator[Any]:
+        """Yields the Arrow record batches of a range of rows."""
+        while start < stop:
+            number, first = divmod(start, self._batch_rows)
+            length = min(self._batch_rows - first, stop - start)
+            yield self._file.get_batch(number).slice(first, length)
+            start += length
+
+    def copies_start(self, row: int) -> int:
+        """Returns where the copies of a row begin in their file; for the number of rows, where the file ends."""
+        assert self._pack is not None, "only an index with a file of copies has any"
+        if row == self._length:
+            return self._pack.length
+        get, position = self._at(row)
+        return get["copy_offset"](position)
+
+    def read_packed(self, start: int, length: int) -> bytes:
+        """Reads bytes of the file of the copies."""
+        assert self._pack is not None, "only an index with a file of copies has any"
+        return self._pack.read_packed(start, length)
+
     def measured(self, faults: ErrorCollector) -> "IndexedRecords":
         """Returns itself: an index holds the measurements of all segments."""
         return self
