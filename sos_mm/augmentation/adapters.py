@@ -88,7 +88,8 @@ def plain_boxes(boxes: Any) -> np.ndarray:
     upright = isinstance(boxes, np.ndarray) or type(boxes).__name__ == "HorizontalBoxes"
     if found is None or not upright or found.ndim != 2 or found.shape[1] != 4:
         raise ValueError(f"`gt_bboxes` must be HorizontalBoxes or an (N, 4) array, but got {type(boxes).__name__}.")
-    plain = np.array(found, np.float32)
+    # numpy converts tensors by a detour.
+    plain = np.array(found if isinstance(found, np.ndarray) else found.numpy(), np.float32)
     if not np.isfinite(plain).all():
         raise ValueError(f"`gt_bboxes` must be finite, but got {plain[~np.isfinite(plain).all(axis=1)][0].tolist()}.")
     return plain
@@ -98,7 +99,8 @@ def boxes_like(boxes: Any, values: np.ndarray) -> Any:
     """Returns boxes of the same type with other values, (N, 4) float32 xyxy."""
     if isinstance(boxes, np.ndarray):
         return values.astype(boxes.dtype)
-    return type(boxes)(boxes.tensor.new_tensor(values), in_mode="xyxy", clone=False)
+    old = boxes.tensor
+    return type(boxes)(values, dtype=old.dtype, device=old.device, in_mode="xyxy", clone=False)
 
 
 def cover(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionResult:
