@@ -115,7 +115,7 @@ def _refcoco(entry: Entry, image: AnnotatedImage, line: Record, expressions: lis
 
 
 def _mdetr(path: str, expressions: Sequence[Expression], common: Mapping[str, str] | None = None) -> dict:
-    images = [image_record(each) | (common or {}) for each in expressions]
+    images = [{**image_record(each), **(common or {})} for each in expressions]
     annotations = [record for each in expressions for record in target_records(each)]
     return {(path, "images"): images, (path, "annotations"): annotations}
 
