@@ -7,6 +7,7 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.segments import build_index, join_indices, read_folder
 from sos_mm.segments.index import arrow, joining, writer
 from sos_mm.segments.index.arrow import IndexedRecords
+from sos_mm.segments.record import SegmentRecord
 from tests.conftest import make_rgba, write_rgba
 from tests.helpers.commands import run
 
@@ -55,6 +56,25 @@ def test_the_bytes_of_one_build(folders, tmp_path, monkeypatch, copies, rows):
     assert joined.categories == ("apple", "cat", "dog", "mouse", "zebra")
     assert list(joined) == list(whole)
     assert contents(tmp_path / "joined") == contents(tmp_path / "out" / "whole")
+
+
+def test_texts_of_any_kind(tmp_path):
+    """What separates rows that are hashed at once stays apart from what texts hold."""
+    texts = ['{"": 0}', ', {"": 0}, ', '"', "], [", "\n", "\\", "é", "", ', {"": 0}]']
+    rgba, records = make_rgba(np.random.default_rng(0), 20, 20), []
+    for number, text in enumerate(texts):
+        path = tmp_path / "files" / f"{number}.png"
+        write_rgba(path, rgba)
+        words = (text, text[::-1], f"{text},", (text, "red"), text + str(number))
+        records.append(SegmentRecord(str(path), f"category {number % 2}{text}", *words))
+    (tmp_path / "whole").mkdir()
+    build_index(records, tmp_path / "whole" / "bank.arrow", progress=False)
+    parts = [tmp_path / f"{number}.arrow" for number in range(3)]
+    for number, part in enumerate(parts):
+        build_index(records[3 * number : 3 * number + 3], part, progress=False)
+    (tmp_path / "joined").mkdir()
+    join_indices(parts, tmp_path / "joined" / "bank.arrow", progress=False)
+    assert contents(tmp_path / "joined") == contents(tmp_path / "whole")
 
 
 def test_by_several_processes_and_from_the_command_line(folders, tmp_path):
