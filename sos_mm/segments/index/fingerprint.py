@@ -58,7 +58,7 @@ class Fingerprint:
 
 
 def encoded_rows(rows: Any, root: str) -> bytes:
-    """Encodes rows of an index as `Fingerprint` hashes their records, in a third of the time.
+    """Encodes rows of an index as `Fingerprint` hashes their records, without building these.
 
     Args:
         rows: The Arrow record batch.
