@@ -17,7 +17,7 @@ from sos_mm.segments.quality import ANNOTATED, Measurements
 from sos_mm.segments.record import SegmentInfo, SegmentRecord
 from sos_mm.segments.selection import SelectedRecords, Selection
 
-_VERSION = 3
+_VERSION = 4
 _KEY = b"sos_mm.segments"
 BATCH_ROWS = 2**16
 WORDS = ("category", "sub_category", "phrase", "description")
@@ -39,6 +39,7 @@ _TYPES = {
     "source_id": "string",
     "source_height": "int32",
     "source_width": "int32",
+    "cut_sides": "uint8",
     "copy_offset": "int64",
 }
 
@@ -179,6 +180,7 @@ class IndexedRecords(Sequence):
             _source_size(get, position),
             get["decontaminate"](position),
             _known(get["bordering"](position)),
+            get["cut_sides"](position),
         )
 
     def kind(self, row: int) -> tuple[str, tuple[str, ...]]:
@@ -195,7 +197,7 @@ class IndexedRecords(Sequence):
         """Returns the size and category of a row in a tenth of the time that its record takes."""
         get, position = self._at(row)
         size = get["box_height"](position), get["box_width"](position)
-        return SegmentInfo(size, get["category"](position), _source_size(get, position))
+        return SegmentInfo(size, get["category"](position), _source_size(get, position), get["cut_sides"](position))
 
     def copy(self, row: int, at_least: tuple[int, int]) -> PackedCopy | None:
         """Finds the smallest copy of a row that is large enough to be scaled down to a height and width.

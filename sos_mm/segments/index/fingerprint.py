@@ -23,9 +23,9 @@ _HASHED = (
 class Fingerprint:
     """A content hash of records, updated one by one.
 
-    It depends on their order, texts, annotated flags, outlines and source sizes, on the names of their files relative
-    to a folder, and on the files' sizes or their offsets in a shard. It reads no pixels: a change of a file that keeps
-    its size is not detected.
+    It depends on their order, texts, annotated flags, outlines, source sizes and cut-off sides, on the names of their
+    files relative to a folder, and on the files' sizes or their offsets in a shard. It reads no pixels: a change of a
+    file that keeps its size is not detected.
 
     Args:
         root: The folder.
@@ -44,7 +44,8 @@ class Fingerprint:
         words = (record.category, record.sub_category, record.phrase, record.description, record.attributes)
         name = Path(os.path.relpath(record.file, self._root)).as_posix()
         position = (record.source_id, name, record.offset, size, record.outline, record.soften, record.flags)
-        self._hash.update(_encoded((*words, *position, record.source_size, record.decontaminate)))
+        sides = (record.cut_sides,) if record.cut_sides else ()
+        self._hash.update(_encoded((*words, *position, record.source_size, record.decontaminate, *sides)))
 
     def add_encoded(self, rows: bytes) -> None:
         """Adds rows of an index as `encoded_rows` encodes them."""

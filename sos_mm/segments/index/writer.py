@@ -304,4 +304,5 @@ def _row(record: SegmentRecord, root: str) -> tuple:
         *(record.flags or (None, None, None)),
         record.source_id,
         *(record.source_size or (0, 0)),
+        record.cut_sides,
     )
