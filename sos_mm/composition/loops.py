@@ -11,6 +11,8 @@ from numba import config, njit
 # The four channels of a pixel at once: numba leaves this pass of its compiler out unless asked.
 config.SLP_VECTORIZE = True
 _u, _w, _f = np.uint64, np.uint32, np.float32
+# Side in pixels of the tiles of a sprite that are blurred or left as they are.
+_TILE = 8
 
 
 @njit(cache=True)
@@ -194,20 +196,81 @@ def add_grain(packed, noise, over, under):
 
 
 @njit(cache=True)
-def _blur_rows(packed, weights):
-    """Blurs along the rows, in 8.8 fixed point: red and blue, and green and alpha, as halves of (h, w) uint32."""
+def _softened_tiles(packed, reach, inside):
+    """Finds the tiles of `_TILE` x `_TILE` pixels that a blur changes, (rows, columns) bool.
+
+    A blur changes nothing where all alphas within its reach are 0, nor, unless colours inside are blurred too, where
+    all are 255.
+    """
     height, width = packed.shape
-    first, second = np.zeros((height, width), np.uint32), np.zeros((height, width), np.uint32)
-    reach = len(weights) // 2
-    line = np.empty(width + 2 * reach, np.uint32)
+    kinds = np.zeros((-(-height // _TILE), -(-width // _TILE)), np.uint8)
     for y in range(height):
-        source, one, other = packed[y], first[y], second[y]
-        line[:reach], line[reach : reach + width], line[reach + width :] = source[0], source, source[width - 1]
-        for tap in range(len(weights)):
-            weight, shifted = _w(weights[tap]), line[tap : tap + width]
-            for x in range(width):
-                one[x] += _w(weight * (shifted[x] & _w(0xFF00FF)))
-                other[x] += _w(weight * ((shifted[x] >> _w(8)) & _w(0xFF00FF)))
+        source, found = packed[y], kinds[y // _TILE]
+        for column in range(kinds.shape[1]):
+            least, most = _w(255), _w(0)
+            for x in range(_TILE * column, min(_TILE * column + _TILE, width)):
+                least, most = min(least, source[_u(x)] >> _w(24)), max(most, source[_u(x)] >> _w(24))
+            found[column] |= np.uint8((1 if least < 255 else 0) + (2 if most > 0 else 0))
+    result, ring = np.empty(kinds.shape, np.bool_), -(-reach // _TILE)
+    for row in range(kinds.shape[0]):
+        for column in range(kinds.shape[1]):
+            kind = np.uint8(1 if inside else 0)
+            for y in range(max(row - ring, 0), min(row + ring + 1, kinds.shape[0])):
+                for x in range(max(column - ring, 0), min(column + ring + 1, kinds.shape[1])):
+                    kind |= kinds[y, x]
+            result[row, column] = kind == 3
+    return result
+
+
+@njit(inline="always")
+def _run(tiles, column):
+    """Returns the end of the run of true tiles that begins at a column; the column itself if there is none."""
+    while column < len(tiles) and tiles[column]:
+        column += 1
+    return column
+
+
+@njit(cache=True)
+def _blur_rows(packed, weights, tiles):
+    """Blurs along the rows, in 8.8 fixed point: red and blue, and green and alpha, as halves of (h, w) uint32. Pixels
+    outside the tiles, or further from them than the blur reaches, are not set.
+    """
+    height, width = packed.shape
+    first, second = np.empty((height, width), np.uint32), np.empty((height, width), np.uint32)
+    reach = len(weights) // 2
+    ring = -(-reach // _TILE)
+    line = np.empty(width + 2 * reach, np.uint32)
+    for row in range(tiles.shape[0]):
+        # Columns of which a tile within the reach, up or down, is blurred.
+        wanted = np.zeros(tiles.shape[1], np.bool_)
+        for other in range(max(row - ring, 0), min(row + ring + 1, tiles.shape[0])):
+            wanted |= tiles[other]
+        if not wanted.any():
+            continue
+        for y in range(_TILE * row, min(_TILE * row + _TILE, height)):
+            source = packed[y]
+            line[:reach], line[reach : reach + width], line[reach + width :] = source[0], source, source[width - 1]
+            column = 0
+            while column < len(wanted):
+                end = _run(wanted, column)
+                start, stop = _TILE * column, min(_TILE * end, width)
+                if start < stop:
+                    one, two, middle = first[y, start:stop], second[y, start:stop], line[start + reach : stop + reach]
+                    weight = _w(weights[reach])
+                    for x in range(stop - start):
+                        one[x] = _w(weight * (middle[x] & _w(0xFF00FF)))
+                        two[x] = _w(weight * ((middle[x] >> _w(8)) & _w(0xFF00FF)))
+                    # The kernel is symmetric.
+                    for tap in range(reach):
+                        weight, before = _w(weights[tap]), line[start + tap : stop + tap]
+                        after = line[start + 2 * reach - tap : stop + 2 * reach - tap]
+                        for x in range(stop - start):
+                            one[x] += _w(weight * _w((before[x] & _w(0xFF00FF)) + (after[x] & _w(0xFF00FF))))
+                            two[x] += _w(
+                                weight
+                                * _w(((before[x] >> _w(8)) & _w(0xFF00FF)) + ((after[x] >> _w(8)) & _w(0xFF00FF)))
+                            )
+                column = end + 1
     return first, second
 
 
@@ -226,33 +289,54 @@ def soften(packed, weights, inside):
         inside: Whether the colours of pixels with an alpha of at least 128 are blurred too.
     """
     height, width = packed.shape
-    first, second = _blur_rows(packed, weights)
-    result, sums = np.empty((height, width), np.uint32), np.empty((4, width), np.uint32)
-    reds, greens, blues, alphas = sums[0], sums[1], sums[2], sums[3]
+    reach = len(weights) // 2
+    tiles = _softened_tiles(packed, reach, inside)
+    first, second = _blur_rows(packed, weights, tiles)
+    result, sums = packed.copy(), np.empty((4, width), np.uint32)
     for y in range(height):
-        sums[:] = 1 << 15
-        for tap in range(len(weights)):
-            row = min(max(y + tap - len(weights) // 2, 0), height - 1)
-            weight, one, other = _w(weights[tap]), first[row], second[row]
-            for x in range(width):
-                reds[x] += _w(weight * (one[x] & _w(0xFFFF)))
-                blues[x] += _w(weight * (one[x] >> _w(16)))
-                greens[x] += _w(weight * (other[x] & _w(0xFFFF)))
-                alphas[x] += _w(weight * (other[x] >> _w(16)))
-        source, target = packed[y], result[y]
-        for x in range(width):
-            pixel, alpha = source[x], alphas[x] >> _w(16)
-            own = pixel >> _w(24)
-            held = max(alpha, _w(128)) if own >= 128 else min(alpha, _w(127))
-            if own >= 128 and not inside:
-                red, green, blue, alpha = pixel & _w(255), (pixel >> _w(8)) & _w(255), (pixel >> _w(16)) & _w(255), own
-            else:
-                red, green, blue = reds[x] >> _w(16), greens[x] >> _w(16), blues[x] >> _w(16)
-            if held != alpha:
-                ratio = _f(held) / _f(max(alpha, _w(1)))
-                red, green = _recolored(red, ratio, held), _recolored(green, ratio, held)
-                blue = _recolored(blue, ratio, held)
-            target[x] = red | green << _w(8) | blue << _w(16) | held << _w(24)
+        column, changed = 0, tiles[y // _TILE]
+        while column < len(changed):
+            end = _run(changed, column)
+            start, stop = _TILE * column, min(_TILE * end, width)
+            column = end + 1
+            if start >= stop:
+                continue
+            number = stop - start
+            reds, greens, blues, alphas = sums[0, :number], sums[1, :number], sums[2, :number], sums[3, :number]
+            weight, one, two = _w(weights[reach]), first[y, start:stop], second[y, start:stop]
+            for x in range(number):
+                reds[x] = _w(weight * (one[x] & _w(0xFFFF)) + _w(1 << 15))
+                blues[x] = _w(weight * (one[x] >> _w(16)) + _w(1 << 15))
+                greens[x] = _w(weight * (two[x] & _w(0xFFFF)) + _w(1 << 15))
+                alphas[x] = _w(weight * (two[x] >> _w(16)) + _w(1 << 15))
+            for tap in range(reach):
+                above, below = max(y + tap - reach, 0), min(y + reach - tap, height - 1)
+                weight, one, two = _w(weights[tap]), first[above, start:stop], second[above, start:stop]
+                one_below, two_below = first[below, start:stop], second[below, start:stop]
+                for x in range(number):
+                    reds[x] += _w(weight * _w((one[x] & _w(0xFFFF)) + (one_below[x] & _w(0xFFFF))))
+                    blues[x] += _w(weight * _w((one[x] >> _w(16)) + (one_below[x] >> _w(16))))
+                    greens[x] += _w(weight * _w((two[x] & _w(0xFFFF)) + (two_below[x] & _w(0xFFFF))))
+                    alphas[x] += _w(weight * _w((two[x] >> _w(16)) + (two_below[x] >> _w(16))))
+            source, target = packed[y, start:stop], result[y, start:stop]
+            for x in range(number):
+                pixel, alpha = source[x], alphas[x] >> _w(16)
+                own = pixel >> _w(24)
+                held = max(alpha, _w(128)) if own >= 128 else min(alpha, _w(127))
+                if own >= 128 and not inside:
+                    red, green, blue, alpha = (
+                        pixel & _w(255),
+                        (pixel >> _w(8)) & _w(255),
+                        (pixel >> _w(16)) & _w(255),
+                        own,
+                    )
+                else:
+                    red, green, blue = reds[x] >> _w(16), greens[x] >> _w(16), blues[x] >> _w(16)
+                if held != alpha:
+                    ratio = _f(held) / _f(max(alpha, _w(1)))
+                    red, green = _recolored(red, ratio, held), _recolored(green, ratio, held)
+                    blue = _recolored(blue, ratio, held)
+                target[x] = red | green << _w(8) | blue << _w(16) | held << _w(24)
     return result
 
 
@@ -297,6 +381,66 @@ def paint(window, packed, red, blue):
                 window[y, x, red] = _over(pixel & _w(255), window[y, x, red], alpha)
                 window[y, x, green] = _over((pixel >> _w(8)) & _w(255), window[y, x, green], alpha)
                 window[y, x, blue] = _over((pixel >> _w(16)) & _w(255), window[y, x, blue], alpha)
+
+
+@njit(cache=True)
+def _linear_weights(length, target):
+    """Computes, for each new pixel, the old one before it and the weights of that and the next, in 2048ths, as
+    `cv2.resize` with INTER_LINEAR does for 8 bits.
+    """
+    scale = 1 / (target / length)
+    firsts, weights = np.empty(target, np.int64), np.empty((target, 2), np.int32)
+    for place in range(target):
+        at = _f((place + 0.5) * scale - 0.5)
+        first = np.floor(at)
+        share = _f(at - first)
+        firsts[place] = int(first)
+        weights[place, 0] = np.int32(np.rint(_f(_f(1) - share) * _f(2048)))
+        weights[place, 1] = np.int32(np.rint(share * _f(2048)))
+    return firsts, weights
+
+
+@njit(cache=True)
+def darken(image, box, shadow, strength):
+    """Multiplies a box, xyxy, of a C-contiguous (H, W, 3) uint8 image in place by 1 - strength * shadow / 255, rounded
+    to levels and enlarged bilinearly from the (h, w) float32 shadow, which is in [0, 255].
+    """
+    x0, y0, x1, y1 = box
+    height, width, flat = y1 - y0, x1 - x0, image.reshape(image.shape[0], 3 * image.shape[1])
+    left, across = _linear_weights(shadow.shape[1], width)
+    top, down = _linear_weights(shadow.shape[0], height)
+    rows, columns = shadow.shape
+    # Enlarged along the rows, each value once for every channel; rows without shadow are not.
+    wide, through = np.empty((rows, 3 * width), np.int32), np.empty(columns, np.int32)
+    shaded, first, last = np.zeros(rows, np.bool_), width, 0
+    for row in range(rows):
+        begin, end = columns, 0
+        for column in range(columns):
+            through[column] = np.int32(np.rint(_f(255) - strength * shadow[row, column]))
+            if through[column] < 255:
+                begin, end = min(begin, column), column + 1
+        if begin >= end:
+            wide[row] = 255 * 2048
+            continue
+        shaded[row] = True
+        for x in range(width):
+            one, two = max(left[x], 0), min(left[x] + 1, columns - 1)
+            value = through[_u(one)] * across[x, 0] + through[_u(two)] * across[x, 1]
+            if left[x] < 0 or left[x] >= columns - 1:
+                value = through[_u(one)] * np.int32(2048)
+            place = _u(3 * x)
+            wide[row, place], wide[row, place + _u(1)], wide[row, place + _u(2)] = value, value, value
+            if begin - 1 <= left[x] < end:
+                first, last = min(first, x), max(last, x + 1)
+    first, last = 3 * first, 3 * last
+    for y in range(height):
+        above, below = min(max(top[y], 0), rows - 1), min(max(top[y] + 1, 0), rows - 1)
+        if shaded[above] or shaded[below]:
+            one, two, line = wide[above, first:last], wide[below, first:last], flat[y0 + y][3 * x0 :][first:last]
+            upper, lower = down[y, 0], down[y, 1]
+            for place in range(last - first):
+                value = ((upper * (one[place] >> 4)) >> 16) + ((lower * (two[place] >> 4)) >> 16)
+                line[place] = np.uint8(_share(_w(line[place]), _w((value + 2) >> 2)))
 
 
 @njit(cache=True)

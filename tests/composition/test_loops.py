@@ -13,6 +13,7 @@ from sos_mm.composition.compositor import _paint
 from sos_mm.composition.effects.edges import soften
 from sos_mm.composition.effects.grain import GrainMatch, noise_level
 from sos_mm.composition.effects.light import DirectionalShading, Harmonize
+from sos_mm.composition.effects.shadows import paint_shadow
 from sos_mm.composition.effects.step import Frame, build_steps
 from sos_mm.composition.layouts.prior import Layout
 from sos_mm.composition.place import Sprite, resize_premultiplied
@@ -72,6 +73,37 @@ def test_softening(seed, height, width, sigma, inside):
     fast, plain = with_and_without(lambda: soften(sprite, sigma, (76, 73), inside))
     assert fast.offset == plain.offset
     np.testing.assert_array_equal(fast.rgba, plain.rgba)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds, sides, sides, st.floats(0.25, 4), st.booleans())
+def test_softening_of_flat_parts(seed, height, width, sigma, inside):
+    """Large opaque and transparent parts, most of which a blur of the edge leaves as they are."""
+    rng = np.random.default_rng(seed)
+    rgba = np.zeros((height, width, 4), np.uint8)
+    rgba[int(rng.integers(height)) :, int(rng.integers(width)) :] = [*rng.integers(0, 256, 3), 255]
+    sprite = Sprite(rgba, (3, 2), 0, (3, 2, 3 + width, 2 + height))
+    fast, plain = with_and_without(lambda: soften(sprite, sigma, (76, 73), inside))
+    np.testing.assert_array_equal(fast.rgba, plain.rgba)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, sides, sides, st.floats(0, 1), st.sampled_from([0.0, 0.1, 1.0]))
+def test_shadows(seed, height, width, strength, share):
+    """Sheared and flattened; of some only few rows cast a shadow, or none."""
+    rng = np.random.default_rng(seed)
+    frame, sprite = frame_of(rng, 90, 80), sprite_on(rng, height, width, (90, 80))
+    fading = (rng.random(height) < share).astype(np.float32)
+    matrix = np.array([[1, rng.uniform(-1, 1), rng.uniform(-9, 9)], [0, rng.uniform(0.1, 1), rng.uniform(0, 40)]])
+
+    sigma = float(rng.uniform(0.5, 5))
+
+    def run() -> np.ndarray:
+        image = frame.image.copy()
+        paint_shadow(image, sprite, matrix, fading, sigma, strength)
+        return image
+
+    np.testing.assert_array_equal(*with_and_without(run))
 
 
 @settings(max_examples=40, deadline=None)

@@ -99,7 +99,9 @@ def soften(sprite: Sprite, sigma: float, canvas: tuple[int, int], inside: bool) 
 
 @lru_cache(maxsize=64)
 def _fixed_point_kernel(sigma: float) -> np.ndarray:
-    """Computes the Gaussian kernel by which OpenCV blurs 8-bit images: (n,) int64 in 256ths, which add up to 256."""
+    """Computes the Gaussian kernel by which OpenCV blurs 8-bit images: (n,) int64 in 256ths, which add up to 256; n is
+    odd, and weights of 0 at the ends are left out.
+    """
     size = round(6 * sigma + 1) | 1
     weights, error = np.zeros(size, np.int64), 0.0
     # Each weight takes over the rounding error of the one before, and the middle one what is left.
@@ -107,7 +109,8 @@ def _fixed_point_kernel(sigma: float) -> np.ndarray:
         weights[[place, -1 - place]] = round(weight + error)
         error = weight + error - round(weight + error)
     weights[size // 2] = 256 - weights.sum()
-    return weights
+    first = int(np.flatnonzero(weights)[0])
+    return weights[first : size - first].copy()
 
 
 def _with_alpha(rgba: np.ndarray, alpha: np.ndarray) -> np.ndarray:

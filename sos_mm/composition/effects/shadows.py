@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import check_range
+from sos_mm.compiled import loops
 from sos_mm.composition.effects.step import Frame, Step, check_shares, register_step, small_alpha
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import Box, Light
@@ -116,6 +117,10 @@ def paint_shadow(
     if x0 >= x1 or y0 >= y1:
         return
     shadow = _soft_silhouette(sprite, matrix, fading, sigma, box)
+    fast = loops("sos_mm.composition.loops")
+    if fast and image.flags.c_contiguous:
+        fast.darken(image, box, shadow, np.float32(strength))
+        return
     small = np.rint(255 - strength * shadow).astype(np.uint8)
     through = cv2.resize(small, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
     part = _enlarged(cv2.boundingRect(cv2.bitwise_not(small)), small.shape, through.shape)

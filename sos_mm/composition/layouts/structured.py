@@ -7,6 +7,7 @@ import numpy as np
 
 from sos_mm.checks import check_choice, check_pair
 from sos_mm.compiled import loops
+from sos_mm.composition.layouts.borders import moved_to_borders
 from sos_mm.composition.layouts.enlargement import assign_boxes
 from sos_mm.composition.layouts.occlusion import TakenBoxes
 from sos_mm.composition.layouts.prior import (
@@ -99,7 +100,7 @@ class StructuredLayout(OcclusionOptions):
         self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int], draft: Draft
     ) -> list[Placement]:
         """Places the drafted objects once, by size class; leaves out objects for which no box was found."""
-        variants = self.draw_variants(rng, len(segments))
+        variants = self.draw_variants(rng, segments)
         sizes = sizes_of(segments)
         if self.rotation:
             sizes = rotated_bounds(sizes, variants.rotations)
@@ -109,6 +110,9 @@ class StructuredLayout(OcclusionOptions):
             areas = self.areas[SIZE_CLASSES[classes[index]]]
             for _ in range(-(-self.attempts // _BATCH)):
                 boxes, fitted, limited = self._candidates(rng.random((4, _BATCH)), areas, canvas, sizes[index])
+                if variants.cut_sides[index]:
+                    boxes = moved_to_borders(boxes, sizes[index], variants.cut_sides[index], canvas)
+                    fitted = fit_boxes(boxes, sizes[index])
                 chosen = taken.add_first(fitted) if len(boxes) else None
                 if chosen is not None:
                     placements.append(variants.place(index, boxes[chosen], limited[chosen]))
