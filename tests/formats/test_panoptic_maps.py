@@ -1,4 +1,4 @@
-"""Label maps as PNG files: with the compiled loops and without, the same bytes, which OpenCV decodes to the same ids."""
+"""Label maps as PNG files: the same bytes with the compiled loops and without, which OpenCV decodes to the ids."""
 
 import cv2
 import numpy as np
