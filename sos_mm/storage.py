@@ -7,7 +7,7 @@ those of AWS's variables, files and instances: ``AWS_ACCESS_KEY_ID``, ``AWS_PROF
 import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -107,20 +107,25 @@ class ObjectStore:
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Adds the address and the remedy to errors of the service."""
-        from botocore.exceptions import BotoCoreError
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(self.address)
 
-        try:
-            yield
-        except BotoCoreError as error:
-            raise ConnectionError(
-                f"{self.address} cannot be reached ({error}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or "
-                "AWS_PROFILE, and AWS_ENDPOINT_URL for another service than Amazon's."
-            ) from error
-        except FileExistsError:
+
+@contextmanager
+def explained(address: str) -> Iterator[None]:
+    """Adds the address and the remedy to errors of the service."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except (FileNotFoundError, PermissionError) as error:
+        kind: Any = type(error)
+        raise kind(f"{address} refuses: {error}") from error
+    except Exception as error:
+        # Those of AWS's client have no common base in Python's own.
+        if not type(error).__module__.startswith("botocore."):
             raise
-        except (FileNotFoundError, PermissionError) as error:
-            kind: Any = type(error)
-            raise kind(f"{self.address} refuses: {error}") from error
+        raise ConnectionError(
+            f"{address} cannot be reached ({error}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or "
+            "AWS_PROFILE, and AWS_ENDPOINT_URL for another service than Amazon's."
+        ) from error

@@ -58,6 +58,7 @@ LEAVES = {
     "errors",
     "image_header",
     "images",
+    "local_copies",
     "locks",
     "page",
     "registry",

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from sos_mm.augmentation.bitmaps import occlude
 from sos_mm.composition.outlines import outlines
 from sos_mm.composition.scene import Scene
 
@@ -39,15 +40,6 @@ class Pasted:
     def boxes(self) -> np.ndarray:
         """Tight half-open xyxy boxes, (N, 4) float32."""
         return np.array([each.box for each in self.scene.objects], np.float32).reshape(-1, 4)
-
-    def draw_masks(self, masks: np.ndarray) -> None:
-        """Writes the modal masks of the objects into (N, H, W) zeros."""
-        for index, each in enumerate(self.scene.objects):
-            x0, y0, x1, y1 = each.box
-            here = masks[index, y0:y1, x0:x1]
-            # In place, at half the cost of a copy.
-            out = here.view(bool) if here.dtype.itemsize == 1 else here
-            np.equal(self.scene.owner[y0:y1, x0:x1], index + 1, out=out, casting="unsafe")
 
 
 @dataclass(frozen=True)
@@ -96,7 +88,8 @@ def plain_boxes(boxes: Any) -> np.ndarray:
     upright = isinstance(boxes, np.ndarray) or type(boxes).__name__ == "HorizontalBoxes"
     if found is None or not upright or found.ndim != 2 or found.shape[1] != 4:
         raise ValueError(f"`gt_bboxes` must be HorizontalBoxes or an (N, 4) array, but got {type(boxes).__name__}.")
-    plain = np.array(found, np.float32)
+    # numpy converts tensors by a detour.
+    plain = np.array(found if isinstance(found, np.ndarray) else found.numpy(), np.float32)
     if not np.isfinite(plain).all():
         raise ValueError(f"`gt_bboxes` must be finite, but got {plain[~np.isfinite(plain).all(axis=1)][0].tolist()}.")
     return plain
@@ -106,7 +99,8 @@ def boxes_like(boxes: Any, values: np.ndarray) -> Any:
     """Returns boxes of the same type with other values, (N, 4) float32 xyxy."""
     if isinstance(boxes, np.ndarray):
         return values.astype(boxes.dtype)
-    return type(boxes)(boxes.tensor.new_tensor(values), in_mode="xyxy", clone=False)
+    old = boxes.tensor
+    return type(boxes)(values, dtype=old.dtype, device=old.device, in_mode="xyxy", clone=False)
 
 
 def cover(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionResult:
@@ -150,22 +144,8 @@ def cover_boxes(boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionRes
 def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionResult:
     """Removes covered pixels from masks; the boxes of affected objects become tight."""
     plain = isinstance(masks, np.ndarray)
-    old, owner = masks if plain else masks.masks, pasted.scene.owner
-    # Masks are mostly empty: only the part inside the box is written.
-    found = [_find(mask, box) for mask, box in zip(old, boxes, strict=True)]
-    before, corners = np.array([area for area, _ in found], np.int64), [corner for _, corner in found]
-    parts = [np.s_[y0:y1, x0:x1] for x0, y0, x1, y1 in corners]
-    left = [mask[part] * (owner[part] == 0) for mask, part in zip(old, parts, strict=True)]
-    after = np.array([_area(mask) for mask in left], np.int64)
-    kept = rules.keep(before, after)
-    positions = np.flatnonzero(kept)
-    new = np.zeros((len(positions) + len(pasted.labels), *pasted.scene.size), old.dtype if len(old) else np.uint8)
-    boxes = boxes.copy()
-    for row, position in enumerate(positions):
-        new[row][parts[position]] = left[position]
-        if after[position] < before[position]:
-            boxes[position] = np.array(_tight_box(left[position])) + np.tile(corners[position][:2], 2)
-    pasted.draw_masks(new[len(positions) :])
+    old, corners = masks if plain else masks.masks, pasted.boxes.astype(np.int64)
+    kept, boxes, new = occlude(old, boxes, pasted.scene.owner, corners, rules.keep)
     return OcclusionResult(kept, boxes, new if plain else type(masks)(new, masks.height, masks.width))
 
 
@@ -232,21 +212,6 @@ def _common(mask: np.ndarray, other: np.ndarray) -> int:
     return cv2.countNonZero(cv2.multiply(mask, other))
 
 
-def _area(mask: np.ndarray) -> int:
-    """Counts the pixels of a mask or of a view of one; faster than numpy."""
-    return cv2.countNonZero(mask) if mask.dtype == np.uint8 and mask.size else int(np.count_nonzero(mask))
-
-
-def _find(mask: np.ndarray, box: np.ndarray) -> tuple[int, tuple[int, int, int, int]]:
-    """Computes the area of a mask and an xyxy box that contains it: the given box with a margin of a pixel, or else the
-    tight one.
-    """
-    (height, width), area = mask.shape, _area(mask)
-    x0, y0, x1, y1 = np.clip(np.add(box, (-1, -1, 2, 2)), 0, (width, height, width, height)).astype(int).tolist()
-    # Counting pixels is faster than searching for them.
-    return area, (x0, y0, x1, y1) if _area(mask[y0:y1, x0:x1]) == area else _tight_box(mask)
-
-
 def _tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    x, y, width, height = cv2.boundingRect(mask if mask.dtype == np.uint8 else (mask > 0).view(np.uint8))
+    x, y, width, height = cv2.boundingRect(mask)
     return x, y, x + width, y + height

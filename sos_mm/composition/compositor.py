@@ -257,6 +257,7 @@ def _describe(
         amodal_box=box if area == sprite.area else _tight_box(sprite.opaque, sprite.offset),
         amodal_area=sprite.area,
         truncation=1 - sprite.area / (sprite.area + sprite.area_outside),
+        cut_off=bool(segment.cut_sides),
     )
 
 

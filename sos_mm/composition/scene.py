@@ -96,7 +96,8 @@ class SceneObject:
         area: Number of pixels of its modal mask, at least 1.
         amodal_box: Tight half-open xyxy box of its amodal mask.
         amodal_area: Number of pixels of its amodal mask, inside the canvas.
-        truncation: Share of the object's pixels outside the canvas, in [0, 1).
+        truncation: Share of the segment's pixels outside the canvas, in [0, 1).
+        cut_off: Whether the border of its source image cut the segment off, so that an unknown part is missing too.
     """
 
     segment_id: str
@@ -114,6 +115,7 @@ class SceneObject:
     amodal_box: Box
     amodal_area: int
     truncation: float
+    cut_off: bool = False
 
     @property
     def visible_share(self) -> float:

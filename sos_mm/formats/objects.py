@@ -2,7 +2,8 @@
 
 Objects are listed from back to front; their boxes are half-open xyxy. ``light`` is null without effects. ``placement``
 is that of the layout; its ``segment`` is an index into the segments drawn for the image. ``modal`` and ``amodal`` are
-masks in COCO's compressed run lengths.
+masks in COCO's compressed run lengths. ``cut_off`` is true for objects that the border of their source image cut off,
+and left out for others.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,7 @@ _CANVAS = Field(
 )
 _NUMBER = Field("a finite number", lambda value: are_finite([value]))
 _AREA = Field("a finite number, at least 0,", lambda value: are_finite([value]) and value >= 0)
+_FLAG = Field("true or false", lambda value: isinstance(value, bool))
 _LIMITED = Field("a JSON object whose `limited` is true or false", lambda value: _has_flag(value, "limited"))
 _IMAGE = {"file_name": FILE, "canvas": _CANVAS, "objects": OBJECTS, "ignored": optional(OBJECTS)}
 _REGION = {"category": WORDS, "box": XYXY, "modal": optional(OBJECT)}
@@ -52,6 +54,7 @@ _OBJECT = _REGION | {
     "segment_id": optional(TEXT),
     "visible_share": optional(_NUMBER),
     "truncation": optional(_NUMBER),
+    "cut_off": optional(_FLAG),
 }
 
 
@@ -115,6 +118,8 @@ def object_record(described: Any, category_id: int, masks: tuple[Record, Record]
         "visible_share": described.visible_share,
         "truncation": described.truncation,
     }
+    if described.cut_off:
+        record["cut_off"] = True
     return record | ({"modal": masks[0], "amodal": masks[1]} if masks else {})
 
 

@@ -1,6 +1,7 @@
 """Category names and the phrases for objects in captions."""
 
 import re
+from functools import lru_cache
 
 
 def category_key(name: str) -> str:
@@ -8,6 +9,7 @@ def category_key(name: str) -> str:
     return " ".join(name.replace("_", " ").lower().split())
 
 
+@lru_cache(maxsize=2**12)
 def clean_phrase(phrase: str) -> str:
     """Normalises a phrase for use in a caption: single spaces, no full stop at the end.
 

@@ -97,10 +97,16 @@ def expressions_of(line: Record, name: str, dataset_name: str | None = None) -> 
         ValueError: If a member is missing.
     """
     check_record(line, {"file_name": FILE, "height": SIZE, "width": SIZE}, f"{name} the line")
-    image = {key: line[key] for key in ("file_name", "height", "width")}
-    found = []
     for position, each in enumerate(line["expressions"]):
         check_record(each, _FULL, f"{name} expression {position}")
+    return unchecked_expressions(line, dataset_name)
+
+
+def unchecked_expressions(line: Record, dataset_name: str | None = None) -> list[Expression]:
+    """Converts as `expressions_of` a line that certainly has all members, such as one that was just made."""
+    image = {key: line[key] for key in ("file_name", "height", "width")}
+    found = []
+    for each in line["expressions"]:
         text, ids = each["text"], each.get("ids") or [None] * len(each["boxes"])
         parts = zip(each["boxes"], each["category_ids"], ids, strict=True)
         targets = [Target(box, category, [[0, len(text)]], id) for box, category, id in parts]

@@ -4,6 +4,8 @@ from functools import cached_property
 
 import numpy as np
 
+from sos_mm.compiled import loops
+
 # MATLAB's eps, which the published implementations add to denominators.
 EPS = np.spacing(1.0)
 
@@ -35,9 +37,12 @@ class SaliencyPair:
 
     def pred_in(self, box: tuple[slice, ...]) -> np.ndarray:
         """Computes a part of the stretched map, (h, w) float64 in [0, 1]."""
+        return self.values_of(self.levels[box])
+
+    def values_of(self, levels: np.ndarray) -> np.ndarray:
+        """Returns the stretched values of levels, (h, w) float64 in [0, 1]."""
         import cv2
 
-        levels = self.levels[box]
         # Equals indexing in numpy, which is several times slower.
         return cv2.LUT(levels, self.values) if levels.dtype == np.uint8 else self.values[levels]
 
@@ -70,6 +75,9 @@ class SaliencyPair:
         """
         row, column = self.split
         width = len(self.values)
+        fast = loops("sos_mm.metrics.loops")
+        if fast:
+            return fast.count_blocks(self.levels, self.gt, width, row, column)
         codes: np.ndarray = self.levels.astype(np.uint16 if width <= 256 else np.int64)
         codes += self.gt * codes.dtype.type(width)
         codes[:, column:] += codes.dtype.type(2 * width)

@@ -5,6 +5,7 @@ Margolin et al., "How to Evaluate Foreground Maps?", CVPR 2014.
 
 import numpy as np
 
+from sos_mm.compiled import loops
 from sos_mm.images import bands
 from sos_mm.metrics.pairs import EPS, SaliencyPair, box_of
 
@@ -14,8 +15,9 @@ _KERNEL = np.exp(-(np.arange(-_REACH, _REACH + 1) ** 2) / 50)
 _KERNEL /= _KERNEL.sum()
 
 # Weights of errors by squared distance from the object, an integer: 1 at the edge, half of the way to 2 at 5 pixels,
-# and in 64 bits equal to 2 from 270 pixels on. On the object itself this weight is 0.
-_WEIGHTS = 2 - np.exp(np.log(0.5) / 5 * np.sqrt(np.arange(270**2 + 1)))
+# and in 64 bits equal to 2 from `_FAR` pixels on. On the object itself this weight is 0.
+_FAR = 270
+_WEIGHTS = 2 - np.exp(np.log(0.5) / 5 * np.sqrt(np.arange(_FAR**2 + 1)))
 _WEIGHTS[0] = 0
 
 # The nearest salient pixel of a pixel within the Gaussian's radius is at most so many rows and columns from it.
@@ -59,16 +61,24 @@ def _false(pair: SaliencyPair) -> float:
     """Sums the weighted errors outside the object, where the error is the map itself."""
     # Neither error nor the nearest salient pixel is outside this box.
     box = box_of((pair.levels >= int(np.searchsorted(pair.values, 0, side="right"))) | pair.gt)
-    outside = ~pair.gt[box]
-    distance = _distance(outside)
+    gt, levels, fast = pair.gt[box], pair.levels[box], loops("sos_mm.metrics.loops")
+    distance = fast.column_distances(gt, _FAR) if fast else _distance(~gt)
     total = 0.0
-    for rows in bands(outside.shape):
-        # The last bit of OpenCV's float32 distances depends on the memory alignment: squares are rounded.
-        squared = np.square(distance[rows])
-        weighted = _WEIGHTS.take(np.rint(squared, out=squared).astype(np.intp), mode="clip")
-        weighted *= pair.pred_in((slice(box[0].start + rows.start, box[0].start + rows.stop), box[1]))
+    for rows in bands(gt.shape):
+        if fast:
+            weighted = fast.weigh(distance[rows], _FAR, levels[rows], pair.values, _WEIGHTS)
+        else:
+            weighted = _weights_at(distance[rows])
+            weighted *= pair.values_of(levels[rows])
         total += weighted.sum()
     return float(total)
+
+
+def _weights_at(distance: np.ndarray) -> np.ndarray:
+    """Returns the weights of errors at distances from `_distance`."""
+    # The last bit of OpenCV's float32 distances depends on the memory alignment: squares are rounded.
+    squared = np.square(distance)
+    return _WEIGHTS.take(np.rint(squared, out=squared).astype(np.intp), mode="clip")
 
 
 def _distance(outside: np.ndarray) -> np.ndarray:
@@ -104,6 +114,9 @@ def _spread(error: np.ndarray, gt: np.ndarray) -> np.ndarray:
     """
     import cv2
 
+    fast = loops("sos_mm.metrics.loops")
+    if fast:
+        return fast.spread(error, gt, _REACH, _MARGIN)
     salient, stride = _padded(gt.view(np.uint8)), gt.shape[1] + 2 * _MARGIN
     near = cv2.dilate(salient, np.ones((2 * _REACH + 1,) * 2, np.uint8)) > salient
     near[:_MARGIN] = near[-_MARGIN:] = near[:, :_MARGIN] = near[:, -_MARGIN:] = False

@@ -41,11 +41,17 @@ class Concepts:
         self._parents = dict(parents)
         self._terms = frozenset(broader)
         self.names = tuple(dict.fromkeys((*broader, *parents)))
-        self._similar = frozenset(frozenset(pair) for pair in similar)
+        self._similar: dict[str, set[str]] = defaultdict(set)
+        for one, other in similar:
+            self._similar[one].add(other)
+            self._similar[other].add(one)
         self.exclusive = {word: frozenset(group) - {word} for group in exclusive for word in group}
         self._wordnet = _wordnet() if wordnet else None
         self.ancestors = lru_cache(maxsize=2**14)(self._find_ancestors)
         self.siblings = lru_cache(maxsize=2**14)(self._find_siblings)
+        self._similar_to = lru_cache(maxsize=2**14)(self._find_similar)
+        self._words = lru_cache(maxsize=2**14)(_words)
+        self._index = lru_cache(maxsize=64)(partial(_Index, self))
         self.is_a = lru_cache(maxsize=2**16)(self._is_a)
         self.concept = lru_cache(maxsize=2**14)(self._concept)
         self.all_concepts = lru_cache(maxsize=64)(self._all_concepts)
@@ -65,8 +71,11 @@ class Concepts:
         return frozenset(map(self.concept, categories))
 
     def _confusable(self, concept: str, terms: frozenset[str]) -> frozenset[str]:
-        """Returns the terms that an object of a concept has or may have."""
-        return frozenset(term for term in terms if self.is_among(concept, term, terms) is not False)
+        """Returns the terms that an object of a concept has or may have, those that `is_among` does not deny."""
+        # What `is_among` may not deny is looked up, since there may be thousands of terms.
+        return frozenset(
+            term for term in self._index(terms).near(concept) if self.is_among(concept, term, terms) is not False
+        )
 
     def _broader_terms(self, concept: str) -> tuple[str, ...]:
         """Returns all broader terms of a concept, sorted, then 'object'."""
@@ -79,7 +88,7 @@ class Concepts:
         """
         answer = self.is_a(concept, term)
         if answer is None and term in vocabulary and not (self.knows(concept) and self.knows(term)):
-            return None if {*concept.split()} & {*term.split()} else False
+            return False if self._words(concept).isdisjoint(self._words(term)) else None
         return answer
 
     def knows(self, concept: str) -> bool:
@@ -124,9 +133,40 @@ class Concepts:
         return None
 
     def _alike(self, one: str, other: str) -> bool:
-        if any(frozenset((name, other)) in self._similar for name in (one, *self.ancestors(one))):
-            return True
-        return bool({*one.split()} & {*other.split()})
+        return other in self._similar_to(one) or not self._words(one).isdisjoint(self._words(other))
+
+    def _find_similar(self, concept: str) -> frozenset[str]:
+        """Returns what a viewer may confuse with a concept or with one of its broader terms."""
+        return frozenset().union(*(self._similar.get(name, ()) for name in (concept, *self.ancestors(concept))))
+
+
+class _Index:
+    """Finds which terms of a set are related to a concept, without a look at each.
+
+    Args:
+        concepts: The relations.
+        terms: The terms.
+    """
+
+    def __init__(self, concepts: Concepts, terms: frozenset[str]):
+        self._concepts, self._terms = concepts, terms
+        self._by_word: dict[str, list[str]] = defaultdict(list)
+        self._narrower: dict[str, list[str]] = defaultdict(list)
+        for term in terms:
+            for word in concepts._words(term):
+                self._by_word[word].append(term)
+            for broader in concepts.ancestors(term):
+                self._narrower[broader].append(term)
+
+    def near(self, concept: str) -> set[str]:
+        """Returns the terms that may apply to an object of a concept: no others may."""
+        above, similar = self._concepts.ancestors(concept), self._concepts._similar_to(concept)
+        found = {concept, OBJECT, *above, *similar, *self._narrower.get(concept, ())} & self._terms
+        return found.union(*(self._by_word.get(word, ()) for word in self._concepts._words(concept)))
+
+
+def _words(name: str) -> frozenset[str]:
+    return frozenset(name.split())
 
 
 class Answers(dict):

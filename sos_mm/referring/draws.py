@@ -23,25 +23,23 @@ class Draws:
         self._generator = generator
         self._numbers: list[int] = []
 
-    def _refill(self) -> None:
+    def _number(self) -> int:
+        """Draws an integer in [0, 2**31)."""
         self._numbers += self._generator.integers(0, 2**31, 512).tolist()
+        return self._numbers.pop()
 
     def below(self, limit: int) -> int:
         """Draws an integer in [0, limit)."""
-        if not self._numbers:
-            self._refill()
-        return self._numbers.pop() % limit
+        return (self._numbers.pop() if self._numbers else self._number()) % limit
 
     def one(self, items: Sequence[T]) -> T:
         """Draws one item of a sequence."""
-        if not self._numbers:
-            self._refill()
-        return items[self._numbers.pop() % len(items)]
+        return items[(self._numbers.pop() if self._numbers else self._number()) % len(items)]
 
     def many(self, count: int) -> list[int]:
         """Draws ``count`` integers in [0, 2**31)."""
         while len(self._numbers) < count:
-            self._refill()
+            self._numbers.append(self._number())
         chosen = self._numbers[-count:]
         del self._numbers[-count:]
         return chosen
@@ -49,11 +47,11 @@ class Draws:
     def shuffled(self, items: Sequence[T]) -> list[T]:
         """Returns a new list of the items in random order."""
         if len(items) <= _FEW:
+            if len(items) < 2:
+                return list(items)
             return [items[position] for position in self.one(_ORDERS[len(items)])]
         items = list(items)
         for last in range(len(items) - 1, 0, -1):
-            if not self._numbers:
-                self._refill()
-            other = self._numbers.pop() % (last + 1)
+            other = self.below(last + 1)
             items[last], items[other] = items[other], items[last]
         return items

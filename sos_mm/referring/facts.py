@@ -14,12 +14,10 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.claims import claims
 from sos_mm.referring.concepts import OBJECT, Concepts, concepts
-from sos_mm.referring.geometry import CONTACTS, POSITIONS, SIDES, Geometry, bits
+from sos_mm.referring.geometry import POSITIONS, SIDES, Geometry, both_ways
 from sos_mm.referring.measured_colors import measured_colors
 from sos_mm.referring.thresholds import Thresholds
 from sos_mm.segments.colors import COLOR_NAMES
@@ -92,9 +90,8 @@ class Facts:
         self._heads: dict[Any, Fact] = {}
         self._attributes: dict[Any, Fact] = {}
         self._sizes: dict[Fact, dict[str, Fact]] = {}
-        self._relations: dict[str, list[Fact]] = {}
         self._among: dict[tuple[str, Fact, int], Fact] = {}
-        self._contacts: dict[tuple[str, int], Fact] = {}
+        self._relations: dict[tuple[str, int], Fact] = {}
         self._shared: dict[tuple[str, int], int] = {}
         self._orders: dict[str, Order] = {}
         self._nearer: dict[int, dict[str, Order]] = {}
@@ -119,12 +116,29 @@ class Facts:
         found = self._complete.difference(*(self.concepts.confusable(each, self._complete) for each in present))
         return sorted(found - {OBJECT})
 
+    def broader_terms(self, category: str) -> tuple[str, ...]:
+        """Returns the broader terms that surely apply to an object of a category, the most general one last."""
+        *terms, last = self.concepts.broader_terms(category)
+        return (*terms, last) if self.concepts.is_a(category, last) else tuple(terms)
+
+    @cached_property
+    def members(self) -> dict[str, int]:
+        """For each category and broader term in the image, the bit set of the instances that surely are of it."""
+        found = dict(self._kinds)
+        for category, members in self._kinds.items():
+            for term in self.broader_terms(category):
+                found[term] = found.get(term, 0) | members
+        return found
+
     def head(self, term: str) -> Fact:
         """Finds the objects of a concept."""
         if term not in self._heads:
             sure = may = 0
-            answers = self.concepts.answers(term, self.vocabulary)
+            answers, listed = self.concepts.answers(term, self.vocabulary), term in self.vocabulary
             for category, members in self._kinds.items():
+                # What surely is something else is found fast, in a set for each category.
+                if listed and term not in self.concepts.confusable(category, self.vocabulary):
+                    continue
                 answer = answers[category]
                 if answer is not False:
                     may |= members
@@ -193,14 +207,17 @@ class Facts:
         inside = list(indices(among.sure))
         if among.may != among.sure or len(inside) < 2:
             return dict.fromkeys(("large", "small"), Fact(0, self.everything))
-        low, high = (each[inside] for each in self.geometry.log_areas)
-        other_low, other_high = ((each.sum() - each) / (len(inside) - 1) for each in (low, high))
-        # Logarithms of ratios to the geometric mean of the others: at least, and at most.
-        larger, maybe_larger = low - other_high, high - other_low
+        low, high = (each[inside].tolist() for each in self.geometry.log_areas)
+        all_low, all_high, others = sum(low), sum(high), len(inside) - 1
         sure, maybe = math.log(self.thresholds.much_larger), math.log(self.thresholds.not_larger)
-        found = np.zeros((4, self.size), bool)
-        found[:, inside] = larger >= sure, maybe_larger > maybe, -maybe_larger >= sure, -larger > maybe
-        large, maybe_large, small, maybe_small = bits(found)
+        large = maybe_large = small = maybe_small = 0
+        for index, least, most in zip(inside, low, high, strict=True):
+            # Logarithms of the ratio to the geometric mean of the others: at least, and at most.
+            larger, maybe_larger = least - (all_high - most) / others, most - (all_low - least) / others
+            large |= (larger >= sure) << index
+            maybe_large |= (maybe_larger > maybe) << index
+            small |= (-maybe_larger >= sure) << index
+            maybe_small |= (-larger > maybe) << index
         return {"large": Fact(large, maybe_large), "small": Fact(small, maybe_small)}
 
     def position(self, name: str) -> Fact:
@@ -255,27 +272,27 @@ class Facts:
 
     def relation(self, name: str, to: int) -> Fact:
         """Finds the objects with a relation to object ``to``; see `sos_mm.referring.geometry.RELATIONS`."""
-        if name not in CONTACTS:
-            return self.relations(name)[to]
         key = name, to
-        if key not in self._contacts:
-            self._contacts[key] = Fact(*self.geometry.relation(name, to))
-        return self._contacts[key]
+        if key not in self._relations:
+            self._relations[key] = Fact(*self.geometry.relation(name, to))
+        return self._relations[key]
 
-    def relations(self, name: str) -> list[Fact]:
-        """Finds for each object those next to it, or in one of `sos_mm.referring.geometry.DIRECTIONS` from it."""
-        if name not in self._relations:
-            self._relations[name] = list(map(Fact, *self.geometry.relations(name)))
-        return self._relations[name]
+    def relations(self, name: str) -> tuple[list[int], list[int]]:
+        """Finds for each object those next to it, or in one of `sos_mm.referring.geometry.DIRECTIONS` from it.
+
+        Returns:
+            For each object two bit sets: those for which it surely holds, and may hold.
+        """
+        return self.geometry.relations(name)
 
     def related_to_several(self, name: str, objects: int) -> int:
         """Finds what may be in a relation of `relations` to two or more objects of a bit set."""
         key = name, objects
         if key not in self._shared:
             once = twice = 0
-            facts = self.relations(name)
+            of_each = self.relations(name)[1]
             for index in indices(objects):
-                may = facts[index].may
+                may = of_each[index]
                 twice |= once & may
                 once |= may
             self._shared[key] = twice
@@ -298,8 +315,7 @@ class Facts:
     def nearer(self, by: str, landmark: int) -> Order:
         """Orders the objects by their distance from a landmark, from 'near' or from 'far'."""
         if landmark not in self._nearer:
-            sure = self.geometry.nearer(landmark)
-            before, after = bits(sure.T), bits(sure)
+            before, after = both_ways(self.geometry.nearer(landmark))
             self._nearer[landmark] = {"near": Order(before, after), "far": Order(after, before)}
         return self._nearer[landmark][by]
 

@@ -47,7 +47,7 @@ def _instance(scene: Scene, index: int) -> Instance:
         z_order=each.z_order,
         depth=each.placement.depth,
         visible_share=each.visible_share,
-        truncated=each.truncation > _CUT_OFF,
+        truncated=each.cut_off or each.truncation > _CUT_OFF,
     )
 
 

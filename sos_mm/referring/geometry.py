@@ -65,8 +65,8 @@ class Geometry:
         low, high = low / length - 0.5, high / length - 0.5
         found[0, number] = (np.maximum(abs(low), abs(high)) <= limits.middle).all(axis=0)
         found[1, number] = ((low <= limits.not_middle) & (high >= -limits.not_middle)).all(axis=0)
-        sure, may = found
-        return list(zip(bits(sure), bits(may), strict=True))
+        sets = bits(found.reshape(-1, len(self.boxes)))
+        return list(zip(sets[: len(POSITIONS)], sets[len(POSITIONS) :], strict=True))
 
     def relation(self, name: str, to: int) -> tuple[int, int]:
         """Returns two bit sets: the objects for which a relation to object ``to`` surely holds, and perhaps."""
@@ -137,11 +137,11 @@ class Geometry:
     def _size_order(self) -> tuple[list[int], list[int]]:
         low, high = self.log_areas
         larger = low[:, None] - high[None] >= np.log(self.limits.larger)
-        return bits(larger.T), bits(larger)
+        return both_ways(larger)
 
     @cached_property
     def _depth_order(self) -> tuple[list[int], list[int]]:
-        return bits(self._closer.T), bits(self._closer)
+        return both_ways(self._closer)
 
     @cached_property
     def _closer(self) -> np.ndarray:
@@ -346,6 +346,12 @@ def _part(each, box: tuple[int, int, int, int]) -> np.ndarray:
     if c > a and d > b:
         part[b - y0 : d - y0, a - x0 : c - x0] = each.mask[b - top : d - top, a - left : c - left]
     return part
+
+
+def both_ways(precedes: np.ndarray) -> tuple[list[int], list[int]]:
+    """Converts an (M, M) bool array to bit sets: for each column the rows that hold, for each row the columns."""
+    found = bits(np.concatenate([precedes.T, precedes]))
+    return found[: len(precedes)], found[len(precedes) :]
 
 
 def bits(rows: np.ndarray) -> list[int]:

@@ -62,6 +62,7 @@ class Language:
         self._undeclined = frozenset(self.words["undeclined"])
         self._nouns: dict[str, tuple[Noun, ...]] = {}
         self._noun_kinds: dict[str, str] = {}
+        self.marked = lru_cache(maxsize=64)(self._marked)
         self.the = lru_cache(maxsize=2**12)(self._the)
         self.adjective = lru_cache(maxsize=2**14)(self._adjective)
         # By sorted names, the phrases for a position.
@@ -100,6 +101,10 @@ class Language:
             nouns = self.nouns(concept)
             self._noun_kinds[concept] = "" if not nouns else "unmarked" if nouns[0].unmarked else "marked"
         return self._noun_kinds[concept]
+
+    def _marked(self, concepts: frozenset[str]) -> frozenset[str]:
+        """Returns the concepts whose noun shows its number."""
+        return frozenset(each for each in concepts if self.noun_kind(each) == "marked")
 
     def noun_entries(self, concept: str) -> Iterator[tuple[str, str, tuple[str, str, str]]]:
         """Yields the lexicon's entries of a concept: form, tag 'noun', and (concept, number, gender)."""

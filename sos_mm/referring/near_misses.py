@@ -55,7 +55,8 @@ class NearMisses:
 
     @cached_property
     def _absent(self) -> list[str]:
-        return [each for each in self._facts.absent if self._language.noun_kind(each) == "marked"]
+        marked = self._language.marked(self._facts.vocabulary)
+        return [each for each in self._facts.absent if each in marked]
 
     def _absent_like(self, concept: str, only_like: bool = False) -> str | None:
         """Draws a concept that is surely absent, preferably one similar to ``concept``; None if there is none."""

@@ -113,13 +113,18 @@ def _matches(tries: Sequence[dict[str, Any]], template: Template, start: int) ->
         tag, place, form = first
         return {tag: [(start + 1, (place, *form) if form else place)]}
     found: Matches = {}
+    last = len(template)
     for root in tries:
-        node, end = root.get(first), start
+        node, end = root.get(first), start + 1
         while node is not None:
+            if "" in node:
+                for tag, value in node[""]:
+                    if tag in found:
+                        found[tag].append((end, value))
+                    else:
+                        found[tag] = [(end, value)]
+            node = node.get(template[end]) if end < last else None
             end += 1
-            for tag, value in node.get("", ()):
-                found.setdefault(tag, []).append((end, value))
-            node = node.get(template[end]) if end < len(template) else None
     return found
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import chain, combinations, islice, pairwise
+from itertools import chain, combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from sos_mm.referring.concepts import OBJECT
 from sos_mm.referring.draws import Draws
 from sos_mm.referring.facts import Fact, Facts, as_bits, indices
-from sos_mm.referring.geometry import CONTACTS, POSITIONS, SIDES
+from sos_mm.referring.geometry import CONTACTS, DIRECTIONS, POSITIONS, SIDES
 from sos_mm.referring.language import Language
-from sos_mm.referring.meaning import Phrase, denotation, judge
+from sos_mm.referring.meaning import Phrase
 
 _POSITIONS = (["left"], ["right"], ["top"], ["bottom"], ["middle"], ["left", "top"], ["right", "top"],
               ["bottom", "left"], ["bottom", "right"])  # fmt: skip
@@ -20,14 +20,17 @@ _DIRECTIONS = (("left of", "right of"), ("above", "below"), ("right of", "left o
 _CLOSE = ("next to", "touching", "overlapping", "in front of", "behind")
 # Largest count put into words; largest ordinal from a side; most objects among which ordinals are used.
 _MOST_WORDED, _MOST_COUNTED, _MOST_IN_ORDER = 10, 3, 6
-# Most landmarks tried for a target, and most options tried for it.
-_FEW, _MOST_OPTIONS = 2, 10
+# Most objects of which a sentence says that they are the first ones in an order.
+_MOST_FIRST = 4
+# Most landmarks tried for a target, and most failed proposals of a kind for it.
+_FEW, _MOST_FAILED = 2, 2
 Proposal = tuple[Phrase, tuple[int, ...]]
-# An extended noun phrase, and the fact for which objects the extension holds. Landmarks are indices of instances
-# until an option is chosen.
+# An extended noun phrase, and the fact for which objects the extension holds.
 Option = tuple[Phrase, Fact]
 # An attribute, a pair of its kind and value, and the fact for which objects it holds.
 Feature = tuple[list[str], Fact]
+# Attributes of a noun phrase, and the fact for which objects all of them hold.
+Attributes = tuple[list[list[str]], Fact]
 
 
 class Proposer:
@@ -52,13 +55,22 @@ class Proposer:
         self._speakable = as_bits(self._targets)
         self._landmarks: dict[int, list[Phrase]] = {}
         self._features: dict[int, list[Feature]] = {}
+        self._attributes: dict[tuple[int, str], tuple[list[Attributes], list[Attributes]]] = {}
         self._places: dict[int, list[list[str]]] = {}
+        # By kind, the targets that are left to propose, each as often as it may fail.
+        self._left: dict[str, list[int]] = {}
+        # What is left to propose of several targets: by kind noun phrases, and pairs of a target and a head noun.
+        self._left_alike: dict[str, list[Option]] = {}
+        self._left_plurals: list[tuple[int, str]] | None = None
         self._said = language.words["relations"]
         self._people = facts.people
 
     def may_mean(self, targets: tuple[int, ...]) -> bool:
         """Returns whether a reader can find so many targets, all of them large enough."""
-        return len(targets) <= self._facts.thresholds.most and not as_bits(targets) & ~self._speakable
+        return self._may_mean(as_bits(targets))
+
+    def _may_mean(self, targets: int) -> bool:
+        return targets.bit_count() <= self._facts.thresholds.most and not targets & ~self._speakable
 
     def single(self, kind: str) -> Proposal | None:
         """Proposes a meaning of a kind for one random instance; None if none was found.
@@ -66,37 +78,42 @@ class Proposer:
         Returns:
             The noun phrase and the indices of its targets.
         """
-        if not self._targets:
+        left = self._left.setdefault(kind, self._targets * _MOST_FAILED)
+        if not left:
             return None
-        target = self._draws.one(self._targets)
+        target = self._draws.one(left)
         meaning = self._start(self._head(target), "one")
+        found = self._alone(kind, meaning, target)
+        if found is None:
+            if meaning["head"] == self._facts.categories[target]:
+                left.remove(target)
+            return None
+        return found, (target,)
+
+    def _alone(self, kind: str, meaning: Phrase, target: int) -> Phrase | None:
+        """Extends a noun phrase so that it means one target alone; None if that was not found."""
         among = self._facts.head(meaning["head"])
-        own = 1 << target
         if kind == "category":
-            return (meaning, (target,)) if among == (own, own) else None
-        if kind == "mixed":
-            found = self._one_attribute(meaning, target, among)
-            if found is None:
-                return None
-            meaning, among = found
+            return meaning if among.may == among.sure == 1 << target else None
         if kind == "attribute":
-            described = self._attribute_alone(meaning, target, among)
-            return (described, (target,)) if described else None
-        for changed, fact in islice(self._by_places(meaning, target, among), _MOST_OPTIONS):
-            if among.may & fact.may == own:
-                return self._described(changed, (target,))
-        return None
+            return self._attribute_alone(meaning, target, among)
+        if kind == "mixed":
+            options = self._some_attributes(target, meaning["head"])
+            if not options:
+                return None
+            attributes, fact = self._draws.one(options)
+            meaning, among = {**meaning, "attributes": attributes}, among & fact
+        return next((changed for changed, _ in self._by_places(meaning, target, among)), None)
 
     def several(self, kind: str) -> Proposal | None:
         """Proposes a meaning of a kind for several instances; None if none was found."""
         if kind == "mixed" or (kind == "attribute" and self._draws.below(5)):
             return self._several_alike(kind)
-        if not self._plurals:
+        if self._left_plurals is None:
+            self._left_plurals = [(target, head) for target, heads in self._plurals.items() for head in heads]
+        if not self._left_plurals:
             return None
-        target = self._draws.one(list(self._plurals))
-        head, *others = self._plurals[target]
-        if others and (head != self._facts.categories[target] or not self._draws.below(3)):
-            head = self._draws.one(others)
+        target, head = pair = self._draws.one(self._left_plurals)
         meaning, among = self._start(head, "all"), self._facts.head(head)
         if kind == "category":
             return self._counted(meaning, among)
@@ -104,79 +121,83 @@ class Proposer:
             return self._first_few(meaning, ("large", "small"), among)
         if self._draws.below(4) == 0:
             return self._first_few(meaning, SIDES, among)
-        return self._several_at_place(meaning, target, among)
+        found = self._several_at_place(meaning, target, among)
+        if found is None:
+            self._left_plurals.remove(pair)
+        return found
 
     def _several_alike(self, kind: str) -> Proposal | None:
-        """Proposes several instances with common attributes, of the kind 'mixed' those at a place."""
-        alike = self._alike if kind == "mixed" else self._surely_alike
-        if not alike:
+        """Proposes several instances with common attributes, of the kind 'mixed' those at a place.
+
+        A noun phrase is proposed once, and of the kind 'mixed' until it fails.
+        """
+        left = self._left_alike.get(kind)
+        if left is None:
+            alike = self._alike
+            if kind == "attribute":
+                alike = [each for each in alike if each[1].sure == each[1].may and self._may_mean(each[1].may)]
+            left = self._left_alike[kind] = alike.copy()
+        if not left:
             return None
-        target = self._draws.one(list(alike))
-        meaning, meant = self._draws.one(alike[target])
-        return self._several_at_place(meaning, target, meant) if kind == "mixed" else self._counted(meaning, meant)
+        place = self._draws.below(len(left))
+        meaning, meant = left[place]
+        if kind == "attribute":
+            del left[place]
+            return self._counted(meaning, meant)
+        target = self._draws.one(indices(meant.sure & self._speakable))
+        found = self._several_at_place(meaning, target, meant)
+        if found is None:
+            del left[place]
+        return found
 
     def _several_at_place(self, meaning: Phrase, target: int, among: Fact) -> Proposal | None:
-        for changed, fact in islice(self._by_places(meaning, target, among, single=False), _MOST_OPTIONS):
-            counted = self._counted(changed, among & fact)
-            if counted is not None:
-                return self._described(*counted)
-        return None
+        found = next(self._by_places(meaning, target, among), None)
+        return self._counted(found[0], among & found[1]) if found else None
 
     @cached_property
     def _plurals(self) -> dict[int, list[str]]:
         """By target, the head nouns that surely mean several objects: its category, and broader terms."""
-        by_category: dict[str, list[str]] = {}
-        for target in self._targets:
-            category = self._facts.categories[target]
-            if category not in by_category:
-                by_category[category] = [
-                    head
-                    for head in (category, *self._terms(category, target))
-                    if self._facts.head(head).sure.bit_count() > 1
-                    and any(noun.many for noun in self._language.nouns(head))
-                ]
-        named = {target: by_category[self._facts.categories[target]] for target in self._targets}
+        facts, by_category = self._facts, {}
+        members = facts.members
+        for category in dict.fromkeys(facts.categories[target] for target in self._targets):
+            by_category[category] = [
+                head
+                for head in (category, *self._terms(category))
+                if members.get(head, 0).bit_count() > 1 and any(noun.many for noun in self._language.nouns(head))
+            ]
+        named = {target: by_category[facts.categories[target]] for target in self._targets}
         return {target: heads for target, heads in named.items() if heads}
 
     @cached_property
-    def _alike(self) -> dict[int, list[Option]]:
-        """By target, noun phrases with attributes that surely mean it and other objects, and what they mean."""
-        found: dict[int, list[Option]] = {}
-        shared = self._shared_attributes()
+    def _alike(self) -> list[Option]:
+        """Noun phrases with attributes that surely mean several objects, and what they mean."""
+        found: list[Option] = []
+        shared = self._shared_attributes
         for head in dict.fromkeys(chain.from_iterable(self._plurals.values())):
             meaning, among = self._start(head, "all"), self._facts.head(head)
             for attributes, fact in (*shared, *self._sizes_of(among.sure, head, among)):
-                meant = among & fact
-                if meant.sure.bit_count() > 1:
-                    option = {**meaning, "attributes": attributes}, meant
-                    for target in indices(meant.sure & self._speakable):
-                        found.setdefault(target, []).append(option)
+                sure = among.sure & fact.sure
+                # More than one object, one of them large enough.
+                if sure & (sure - 1) and sure & self._speakable:
+                    found.append(({**meaning, "attributes": attributes}, Fact(sure, among.may & fact.may)))
         return found
 
     @cached_property
-    def _surely_alike(self) -> dict[int, list[Option]]:
-        """As `_alike`, of the noun phrases that may mean nothing else."""
-        sure = {
-            target: [option for option in options if option[1].sure == option[1].may]
-            for target, options in self._alike.items()
-        }
-        return {target: options for target, options in sure.items() if options}
-
-    def _shared_attributes(self) -> list[tuple[list[list[str]], Fact]]:
-        """Returns the attributes that several objects surely have, and pairs of them, and who has them."""
+    def _shared_attributes(self) -> list[Attributes]:
+        """The attributes that several objects surely have, and pairs of them, and who has them."""
         features = {tuple(each): (each, fact) for target in self._targets for each, fact in self._features_of(target)}
         shared = [(each, fact) for each, fact in features.values() if fact.sure.bit_count() > 1]
         pairs = [
             (sorted([one, other]), fact & other_fact)
             for (one, fact), (other, other_fact) in combinations(shared, 2)
-            if one[0] != other[0]
+            if one[0] != other[0] and (fact.sure & other_fact.sure).bit_count() > 1
         ]
         return _colors_twice([([each], fact) for each, fact in shared]) + pairs
 
     def _counted(self, meaning: Phrase, meant: Fact) -> Proposal | None:
         """Proposes all objects of a fact, with or without their count; None if they are fewer than two or unsure."""
         count = meant.sure.bit_count()
-        if meant.sure != meant.may or count < 2:
+        if meant.sure != meant.may or count < 2 or not self._may_mean(meant.sure):
             return None
         if count == 2 or (count <= _MOST_WORDED and self._draws.below(2)):
             meaning = {"number": "count", "count": count, **{key: meaning[key] for key in meaning if key != "number"}}
@@ -184,18 +205,32 @@ class Proposer:
 
     def _first_few(self, meaning: Phrase, orders: Sequence[str], among: Fact) -> Proposal | None:
         """Proposes the first few objects in an order, such as "the leftmost two dogs"."""
+        head = meaning["head"]
         if among.sure != among.may:
             return None
-        for count in self._draws.shuffled(range(2, min(among.sure.bit_count(), 5))):
-            for by in self._draws.shuffled(orders):
-                if by in ("large", "small") and self._facts.concepts.is_a(meaning["head"], "person") is not False:
-                    continue
+        if "large" in orders and self._facts.concepts.is_a(head, "person") is not False:
+            return None
+        for by in self._draws.shuffled(orders):
+            firsts = [each for each in self._firsts(by, among.sure) if self._may_mean(each)]
+            if firsts:
+                meant = self._draws.one(firsts)
                 rank = {"by": by, "n": 1}
-                changed = {"number": "count", "count": count, "head": meaning["head"], "rank": rank}
-                meant = denotation(changed, self._facts)
-                if meant.sure == meant.may:
-                    return changed, indices(meant.sure)
+                return {"number": "count", "count": meant.bit_count(), "head": head, "rank": rank}, indices(meant)
         return None
+
+    def _firsts(self, by: str, among: int) -> list[int]:
+        """Returns the bit sets of the first two, three and four of some objects in an order, where these are clear."""
+        order, found = self._facts.order(by), []
+        # For each object, how many of the others precede it at least, and at most.
+        places = [
+            (1 << index, (among & order.before[index]).bit_count(), (among & ~order.after[index]).bit_count() - 1)
+            for index in indices(among)
+        ]
+        for count in range(2, min(len(places), _MOST_FIRST + 1)):
+            sure = sum(own for own, _, most in places if most < count)
+            if sure == sum(own for own, least, _ in places if least < count):
+                found.append(sure)
+        return found
 
     def _start(self, head: str, number: str) -> Phrase:
         # "The sheep" does not say how many.
@@ -208,21 +243,19 @@ class Proposer:
         category = self._facts.categories[target]
         if self._draws.below(6):
             return category
-        terms = self._terms(category, target)
+        terms = self._terms(category)
         # 'object' is used if there is no better term, or sometimes.
         if terms and (terms[0] != OBJECT or not self._draws.below(3)):
             return self._draws.one(terms)
         return category
 
-    def _terms(self, category: str, target: int) -> list[str]:
-        """Returns the broader terms of a target that the language can say and whose objects are all annotated."""
+    def _terms(self, category: str) -> list[str]:
+        """Returns the broader terms of a category that the language can say and whose objects are all annotated."""
         if category not in self._broader:
             self._broader[category] = [
                 term
-                for term in self._facts.concepts.broader_terms(category)
-                if self._facts.is_complete(term)
-                and self._facts.head(term).sure >> target & 1
-                and self._language.noun_kind(term)
+                for term in self._facts.broader_terms(category)
+                if self._facts.is_complete(term) and self._language.noun_kind(term)
             ]
         return self._broader[category]
 
@@ -236,19 +269,15 @@ class Proposer:
             self._features[target] = [(each, fact) for each, fact in found if fact.sure >> target & 1]
         return self._features[target]
 
-    def _one_attribute(self, meaning: Phrase, target: int, among: Fact) -> Option | None:
-        """Draws a noun phrase extended by attributes of the target; None if there is none."""
-        options = self._attributes(meaning, target, among)
-        if not options:
-            return None
-        attributes, fact = self._draws.one(options)
-        return {**meaning, "attributes": attributes}, among & fact
-
     def _attribute_alone(self, meaning: Phrase, target: int, among: Fact) -> Phrase | None:
         """Draws a noun phrase whose attributes or rank by size nothing else may have; None if none was found."""
-        draws, own = self._draws, 1 << target
-        options = self._attributes(meaning, target, among)
+        draws, own, head = self._draws, 1 << target, meaning["head"]
+        options = self._some_attributes(target, head)
         fits = [attributes for attributes, fact in options if among.may & fact.may == own]
+        if not fits:
+            fits = [
+                attributes for attributes, fact in self._attributes_of(target, head)[1] if among.may & fact.may == own
+            ]
         found = {**meaning, "attributes": draws.one(fits)} if fits else None
         if among.sure.bit_count() < 2 or self._is_person(target) or (found and draws.below(3)):
             return found
@@ -259,18 +288,27 @@ class Proposer:
             kinds.append(({**meaning, "attributes": attributes}, among & fact))
         return self._by_size(kinds, target) or found
 
-    def _attributes(self, meaning: Phrase, target: int, among: Fact) -> list[tuple[list[list[str]], Fact]]:
-        """Returns lists of attributes of the target and the facts that an object has them."""
-        draws, features = self._draws, self._features_of(target)
-        options = _colors_twice([([each], fact) for each, fact in features])
-        if len(features) > 1:
-            (one, fact), (other, other_fact) = draws.one(features), draws.one(features)
-            if one[0] != other[0]:
-                options.append((sorted([one, other]), fact & other_fact))
-        return options + self._sizes_of(1 << target, meaning["head"], among)
+    def _some_attributes(self, target: int, head: str) -> list[Attributes]:
+        """Returns lists of attributes of the target, among them sometimes one pair."""
+        single, pairs = self._attributes_of(target, head)
+        return [*single, self._draws.one(pairs)] if pairs and self._draws.below(2) else single
 
-    def _sizes_of(self, objects: int, head: str, among: Fact) -> list[tuple[list[list[str]], Fact]]:
-        """Returns 'large' or 'small' as `_attributes` returns attributes, if they fit any object of a bit set."""
+    def _attributes_of(self, target: int, head: str) -> tuple[list[Attributes], list[Attributes]]:
+        """Returns single attributes of the target, its size among a head noun's objects included, and pairs."""
+        key = target, head
+        if key not in self._attributes:
+            features = self._features_of(target)
+            single = _colors_twice([([each], fact) for each, fact in features])
+            pairs = [
+                (sorted([one, other]), fact & other_fact)
+                for (one, fact), (other, other_fact) in combinations(features, 2)
+                if one[0] != other[0]
+            ]
+            self._attributes[key] = single + self._sizes_of(1 << target, head, self._facts.head(head)), pairs
+        return self._attributes[key]
+
+    def _sizes_of(self, objects: int, head: str, among: Fact) -> list[Attributes]:
+        """Returns 'large' or 'small' and who is, if they fit any object of a bit set."""
         # Sizes are compared within one category: "all small objects" says little. People are not described by area.
         if among.sure.bit_count() < 2 or head not in self._facts.categories or objects & self._people:
             return []
@@ -303,63 +341,76 @@ class Proposer:
         number = "one" if meaning["number"] == "unmarked" else meaning["number"]
         return {**meaning, "number": number, "rank": rank}
 
-    def _by_places(self, meaning: Phrase, target: int, among: Fact, single: bool = True) -> Iterator[Option]:
-        """Yields noun phrases extended by the target's location, in random order.
+    def _by_places(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
+        """Yields noun phrases extended by the target's location that mean nothing unsure, in random order.
 
-        Ranks, and of landmarks those that tell the target apart, are for a ``single`` target.
+        They mean the target alone, or where ``meaning`` is of several objects, it and others.
         """
-        ways = [self._positions, self._relations_alone, self._ranks] if single else [self._positions, self._relations]
+        single = meaning["number"] != "all"
+        ways = [self._positions, self._relations]
         # What takes longer is looked at less often.
         rare = self._draws.below(8)
         if rare == 0:
             ways.append(self._relations_close)
-        elif single and rare < 3:
-            ways.append((self._between, self._nearest)[rare - 1])
+        if single:
+            ways.append(self._ranks)
+            if 0 < rare < 3:
+                ways.append((self._between, self._nearest)[rare - 1])
         for way in self._draws.shuffled(ways):
-            yield from way(meaning, target, among)
+            yield from way(meaning, target, among, single)
 
-    def _positions(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
+    def _is_meant(self, sure: int, may: int, target: int, single: bool) -> bool:
+        """Returns whether a noun phrase that means ``sure`` and may mean ``may`` means what is to be proposed."""
+        return sure == may and (sure == 1 << target if single else sure & (sure - 1) != 0 and self._may_mean(sure))
+
+    def _positions(self, meaning: Phrase, target: int, among: Fact, single: bool) -> Iterator[Option]:
         if target not in self._places:
             here = {name for name in POSITIONS if self._facts.position(name).sure >> target & 1}
             self._places[target] = [each for each in _POSITIONS if here.issuperset(each)] if here else []
-        least = 2 if meaning["number"] == "all" else 1
         for names in self._draws.shuffled(self._places[target]):
-            sure = among.sure
+            sure, may = among
             for name in names:
-                sure &= self._facts.position(name).sure
-            if sure.bit_count() >= least:
+                there = self._facts.position(name)
+                sure, may = sure & there.sure, may & there.may
+            if self._is_meant(sure, may, target, single):
                 fact = among
                 for name in names:
                     fact = fact & self._facts.position_among(name, among)
-                yield {**meaning, "positions": names}, fact
+                if fact.may == sure:
+                    yield {**meaning, "positions": names}, fact
 
     def _directions(self) -> Sequence[tuple[str, str]]:
         """Returns the directions that the language can say and their opposites, from a random one on."""
         first = self._draws.below(4)
         return [pair for pair in (*_DIRECTIONS[first:], *_DIRECTIONS[:first]) if pair[0] in self._said]
 
-    def _relations(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
-        """Yields noun phrases of the target and other objects in the same direction from a landmark."""
+    def _relations(self, meaning: Phrase, target: int, among: Fact, single: bool) -> Iterator[Option]:
+        """Yields noun phrases with a direction from a landmark."""
+        related = self._related
         for name, opposite in self._directions():
             # What is right of the target has the target to its left.
-            landmarks = indices(self._facts.relations(opposite)[target].sure & self._speakable)
-            if landmarks:
-                landmark = self._draws.one(landmarks)
-                fact = self._facts.relation(name, landmark)
-                if (among.sure & fact.sure).bit_count() > 1:
-                    yield {**meaning, "relations": [{"relation": name, "to": [landmark]}]}, fact
+            around = related[opposite][0][target] & self._speakable
+            if not around:
+                continue
+            sure, may = related[name]
+            if single:
+                landmarks = indices(around & ~self._facts.related_to_several(opposite, among.may))
+            else:
+                landmarks = tuple(
+                    index
+                    for index in indices(around)
+                    if self._is_meant(among.sure & sure[index], among.may & may[index], target, False)
+                )
+            landmark = self._landmark(landmarks)
+            if landmark:
+                index, phrase = landmark
+                yield {**meaning, "relations": [{"relation": name, "to": [phrase]}]}, Fact(sure[index], may[index])
 
-    def _relations_alone(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
-        """Yields as `_relations`, with landmarks for which the relation may hold for no other object."""
-        for name, opposite in self._directions():
-            around = self._facts.relations(opposite)[target].sure & self._speakable
-            others = self._facts.related_to_several(opposite, among.may) if around else 0
-            landmarks = indices(around & ~others)
-            if landmarks:
-                relation = {"relation": name, "to": [self._draws.one(landmarks)]}
-                yield {**meaning, "relations": [relation]}, Fact(1 << target, 1 << target)
+    @cached_property
+    def _related(self) -> dict[str, tuple[list[int], list[int]]]:
+        return {name: self._facts.relations(name) for name in DIRECTIONS}
 
-    def _relations_close(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
+    def _relations_close(self, meaning: Phrase, target: int, among: Fact, single: bool) -> Iterator[Option]:
         # These relations need masks, which is slow, so only a few landmarks are tried.
         names = [name for name in _CLOSE if name in self._said]
         if self._facts.concepts.is_a(meaning["head"], "animal") is not False:
@@ -367,13 +418,14 @@ class Proposer:
         touchable = self._facts.geometry.nearly_touching(target)
         for landmark in self._others(target):
             name = self._draws.one(names)
-            if name in CONTACTS and not touchable >> landmark & 1:
+            phrase = self._describe(landmark)
+            if phrase is None or (name in CONTACTS and not touchable >> landmark & 1):
                 continue
             fact = self._facts.relation(name, landmark)
-            if fact.sure >> target & 1:
-                yield {**meaning, "relations": [{"relation": name, "to": [landmark]}]}, fact
+            if fact.sure >> target & 1 and self._is_meant(among.sure & fact.sure, among.may & fact.may, target, single):
+                yield {**meaning, "relations": [{"relation": name, "to": [phrase]}]}, fact
 
-    def _ranks(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
+    def _ranks(self, meaning: Phrase, target: int, among: Fact, single: bool) -> Iterator[Option]:
         """Yields noun phrases with the target's rank from a side, such as "the second dog from the left"."""
         if among.sure.bit_count() < 2:
             return
@@ -387,21 +439,22 @@ class Proposer:
             if n == 1 or (by in SIDES and 1 < n <= most):
                 yield self._with_rank(meaning, {"by": by, "n": n}), Fact(1 << target, 1 << target)
 
-    def _between(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
-        others = self._others(target)
-        for one, other in pairwise(others):
+    def _between(self, meaning: Phrase, target: int, among: Fact, single: bool) -> Iterator[Option]:
+        for one, other in pairwise(self._others(target)):
             if self._facts.geometry.surely_between(one, other) >> target & 1:
-                relation = {"relation": "between", "to": [one, other]}
-                yield {**meaning, "relations": [relation]}, self._facts.between(one, other)
+                fact, to = self._facts.between(one, other), [self._describe(one), self._describe(other)]
+                if None not in to and self._is_meant(among.sure & fact.sure, among.may & fact.may, target, single):
+                    yield {**meaning, "relations": [{"relation": "between", "to": to}]}, fact
 
-    def _nearest(self, meaning: Phrase, target: int, among: Fact) -> Iterator[Option]:
+    def _nearest(self, meaning: Phrase, target: int, among: Fact, single: bool) -> Iterator[Option]:
         if among.sure.bit_count() < 2:
             return
         for landmark in self._others(target):
             rest = among.may & ~(1 << target) & ~(1 << landmark)
+            phrase = self._describe(landmark)
             for by in self._draws.shuffled(("near", "far")):
-                if rest and not rest & ~self._facts.nearer(by, landmark).after[target]:
-                    rank = {"by": by, "n": 1, "to": [landmark]}
+                if phrase and rest and not rest & ~self._facts.nearer(by, landmark).after[target]:
+                    rank = {"by": by, "n": 1, "to": [phrase]}
                     yield self._with_rank(meaning, rank), Fact(1 << target, 1 << target)
 
     def _others(self, target: int) -> list[int]:
@@ -409,15 +462,16 @@ class Proposer:
         drawn = dict.fromkeys(self._draws.one(self._targets) for _ in range(_FEW + 1))
         return [each for each in drawn if each != target][:_FEW]
 
-    def _described(self, meaning: Phrase, targets: tuple[int, ...]) -> Proposal | None:
-        """Replaces landmark indices by noun phrases; None if a landmark cannot be described."""
-        owners = [*meaning.get("relations", ()), *([meaning["rank"]] if "to" in meaning.get("rank", {}) else [])]
-        for owner in owners:
-            described = [self._describe(each) for each in owner["to"]]
-            if None in described:
-                return None
-            owner["to"] = described
-        return meaning, targets
+    def _landmark(self, choices: tuple[int, ...]) -> tuple[int, Phrase] | None:
+        """Draws one of some objects that a short noun phrase means, and such a phrase; None if there is none."""
+        if choices:
+            # A random one, or the first behind it that can be described.
+            start = self._draws.below(len(choices))
+            for index in (*choices[start:], *choices[:start]):
+                phrase = self._describe(index)
+                if phrase is not None:
+                    return index, phrase
+        return None
 
     def _describe(self, index: int) -> Phrase | None:
         """Draws a short noun phrase that surely means exactly one instance; None if there is none."""
@@ -427,17 +481,21 @@ class Proposer:
         return self._draws.one(found) if found else None
 
     def _descriptions(self, index: int) -> list[Phrase]:
-        facts = self._facts
-        start = self._start(facts.categories[index], "one")
-        drafts: list[dict[str, Any]] = [start]
-        drafts += [{**start, "attributes": [feature]} for feature, _ in self._features_of(index)]
-        single = {**start, "number": "one"}
-        if facts.head(start["head"]).sure.bit_count() > 1:
+        own, start = 1 << index, self._start(self._facts.categories[index], "one")
+        among = self._facts.head(start["head"])
+        found: list[Phrase] = [start] if among.may == own else []
+        found += [
+            {**start, "attributes": [feature]}
+            for feature, fact in self._features_of(index)
+            if among.may & fact.may == own
+        ]
+        if among.sure.bit_count() > 1:
             orders = ("left", "right") if self._is_person(index) else ("large", "small", "left", "right")
-            drafts += [{**single, "rank": {"by": by, "n": 1}} for by in orders]
-        return [each for each in drafts if judge(each, facts, (index,))[0] == "true"]
+            ranks = [{"by": by, "n": 1} for by in orders if self._rank_of(index, among, by) == 1]
+            found += [{**start, "number": "one", "rank": rank} for rank in ranks]
+        return found
 
 
-def _colors_twice(options: list[tuple[list[list[str]], Fact]]) -> list[tuple[list[list[str]], Fact]]:
+def _colors_twice(options: list[Attributes]) -> list[Attributes]:
     """Repeats the colours of a list of attributes, since people say them most."""
     return options + [each for each in options if each[0][0][0] == "color"]

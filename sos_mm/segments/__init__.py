@@ -2,6 +2,7 @@
 
 from sos_mm.segments.bank import SegmentBank
 from sos_mm.segments.factory import build_bank, check_bank
+from sos_mm.segments.index.joining import join_indices
 from sos_mm.segments.index.writer import build_index
 from sos_mm.segments.mixture import MixedBank
 from sos_mm.segments.quality import Filters
@@ -22,6 +23,7 @@ __all__ = [
     "build_bank",
     "build_index",
     "check_bank",
+    "join_indices",
     "read_annotated",
     "read_folder",
     "read_parquet",

@@ -274,7 +274,7 @@ class SegmentBank:
         if known is not None:
             return known
         segment = self.load(index)
-        return SegmentInfo(segment.size, segment.category, segment.source_size)
+        return SegmentInfo(segment.size, segment.category, segment.source_size, segment.cut_sides)
 
     def load(self, index: int, at_least: tuple[int, int] | None = None) -> Segment:
         """Decodes a segment, or takes it from the cache; transparent margins are trimmed.

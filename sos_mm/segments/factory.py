@@ -7,6 +7,7 @@ from typing import Any
 
 from sos_mm.checks import check_boolean, check_choice, check_integer, check_names
 from sos_mm.errors import BROKEN, ErrorCollector
+from sos_mm.local_copies import is_address, local_copies, local_copy
 from sos_mm.segments.bank import SegmentBank
 from sos_mm.segments.index.writer import measured
 from sos_mm.segments.mixture import MixedBank
@@ -20,7 +21,6 @@ from sos_mm.segments.readers.release import read_release_layout
 from sos_mm.segments.readers.tar import read_tar
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.vocabulary import repeat_factors
-from sos_mm.storage import is_remote
 
 READERS: dict[str, Callable[..., list[SegmentRecord]]] = {
     "release": read_release_layout,
@@ -52,10 +52,12 @@ def build_bank(config: Mapping[str, Any]) -> Bank:
             weights of categories if none are given), for the strategy 'weighted'; those of a mix replace the weights of
             its banks. Each but 'mix' may have ``cache_bytes``, and ``broken``: with 'skip' all segments without an
             index are read now, and broken ones are left out, counted in ``bank.skipped`` and described in
-            ``bank.faults``; with 'error', the default, the first broken one raises.
+            ``bank.faults``; with 'error', the default, the first broken one raises. Paths may be addresses on object
+            storage, such as ``s3://bucket/prefix``: what is there is copied to this machine, see `local_copy`.
 
     Raises:
         FileNotFoundError, ValueError: From the reader, and for an unknown type or option.
+        ConnectionError, ImportError, OSError: From `local_copy`.
     """
     check_bank(config)
     bank = _plain_bank(config)
@@ -101,10 +103,6 @@ def _check_values(config: Mapping[str, Any]) -> None:
             continue
         if key in _PATHS and not isinstance(value, str | Path):
             raise ValueError(f"`{key}` of the bank must be a path, but got {value!r}.")
-        if key in _PATHS and is_remote(value):
-            raise ValueError(
-                f"`{key}` of the bank must be on this machine's file systems, but got {value!r}: download it first."
-            )
         if key in _NAMES:
             check_names(key, value)
         if key in _BOOLEANS:
@@ -136,6 +134,7 @@ def _plain_bank(config: Mapping[str, Any]) -> Bank:
     options = {key: value for key, value in config.items() if key not in ("type", *_COMMON)}
     cache = {"cache_bytes": config["cache_bytes"]} if "cache_bytes" in config else {}
     if kind == "index":
+        options = _with_local_paths(options, beside=f"{Path(config['path']).stem}.*.copies")
         return SegmentBank(SegmentBank.from_index(**options).records, **cache)
     faults = ErrorCollector(config.get("broken", "error"))
     records = _read(kind, options, faults)
@@ -167,7 +166,21 @@ def list_records(config: Mapping[str, Any], faults: ErrorCollector) -> list[Segm
 def _read(kind: str, options: Mapping[str, Any], faults: ErrorCollector) -> list[SegmentRecord]:
     if kind == "sample":
         return list(SegmentBank.sample_bank(**options).records)
-    return READERS[kind](**options, faults=faults)
+    return READERS[kind](**_with_local_paths(options), faults=faults)
+
+
+def _with_local_paths(options: Mapping[str, Any], beside: str = "") -> dict[str, Any]:
+    """Copies what is on object storage to this machine; returns the options with the paths of the copies."""
+    local = dict(options)
+    for key in (*_PATHS, "shards"):
+        if is_address(local.get(key)):
+            local[key] = local_copy(local[key], beside if key == "path" else "")
+    shards = local.get("shards")
+    if isinstance(shards, list | tuple) and any(map(is_address, shards)):
+        if not all(map(is_address, shards)):
+            raise ValueError(f"`shards` of the bank must all be paths or all be addresses, but got {shards!r}.")
+        local["shards"] = local_copies(shards)
+    return local
 
 
 def category_weights(config: Mapping[str, Any]) -> Mapping[str, float]:

@@ -60,9 +60,8 @@ class ListedRecords(Sequence):
         record = self._records[index]
         if record.measurements is None:
             return None
-        return SegmentInfo(
-            (record.measurements.box_height, record.measurements.box_width), record.category, record.source_size
-        )
+        size = record.measurements.box_height, record.measurements.box_width
+        return SegmentInfo(size, record.category, record.source_size, record.cut_sides)
 
     def kind(self, index: int) -> tuple[str, tuple[str, ...]]:
         """Returns the sub-category and attributes of a record."""

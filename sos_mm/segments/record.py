@@ -21,11 +21,13 @@ class SegmentInfo(NamedTuple):
         size: Height and width in pixels without transparent margins, as its `Segment` has them.
         category: Its category.
         source_size: Height and width of the image that it was cut out of; None if unknown or not cut out of an image.
+        cut_sides: The `Sides` on which the border of that image cut it off; 0 if on none, or unknown.
     """
 
     size: tuple[int, int]
     category: str
     source_size: tuple[int, int] | None = None
+    cut_sides: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class SegmentRecord:
         source_size: Height and width of the image that it was cut out of; None if unknown or not cut out of an image.
         decontaminate: Whether colours of the background are replaced at the rim of that outline.
         bordering: Share of that outline that borders on other objects, in [0, 1]; None if unknown.
+        cut_sides: The `Sides` on which the border of its image cut it off; 0 if on none, or unknown.
     """
 
     file: str
@@ -63,6 +66,7 @@ class SegmentRecord:
     source_size: tuple[int, int] | None = None
     decontaminate: bool = False
     bordering: float | None = None
+    cut_sides: int = 0
 
     @property
     def path(self) -> Path:
@@ -111,7 +115,7 @@ class SegmentRecord:
         """
         words = (self.category, self.sub_category, self.phrase, self.description, self.attributes, self.source_id)
         try:
-            return Segment(rgba, *words, full_size, source_size=self.source_size).trimmed()
+            return Segment(rgba, *words, full_size, source_size=self.source_size, cut_sides=self.cut_sides).trimmed()
         except ValueError as error:
             raise self.unusable(error) from error
 

@@ -7,7 +7,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sos_mm.checks import FaultyInputError
+from sos_mm.checks import FaultyInputError, check_integer
+from sos_mm.segments.sides import Sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,7 @@ class Segment:
         full_size: Height and width of the full segment if ``rgba`` is a copy of lower resolution; else None.
         source_size: Height and width of the image that the segment was cut out of; None if unknown or not cut out of
             an image.
+        cut_sides: The `Sides` on which the border of that image cut it off; 0 if on none, or unknown.
 
     Raises:
         ValueError: If a field is invalid.
@@ -40,6 +42,7 @@ class Segment:
     source_id: str = ""
     full_size: tuple[int, int] | None = None
     source_size: tuple[int, int] | None = field(default=None, kw_only=True)
+    cut_sides: int = field(default=0, kw_only=True)
 
     def __post_init__(self):
         _check_rgba(self.rgba)
@@ -55,6 +58,7 @@ class Segment:
             raise ValueError(f"`full_size` must not be below {self.rgba.shape[:2]}, but got {self.full_size}.")
         if self.source_size is not None and not _is_size(self.source_size):
             raise ValueError(f"`source_size` must be a height and a width in pixels, but got {self.source_size!r}.")
+        check_integer("cut_sides", self.cut_sides, Sides.NONE, Sides.ALL)
         # A separate view, since banks return the same pixels repeatedly.
         rgba = self.rgba.view()
         rgba.flags.writeable = False

@@ -156,8 +156,12 @@ def synthesize(
     start = time.monotonic()
     identity = {"format": FORMAT, "recipe_sha256": recipe.sha256, "seed": seed, "num": num}
     if is_remote(out):
-        _check_remote(executor, changed_sources)
-        run = RemoteRun(ObjectStore(str(out)), recipe, identity, shard_size, workers, merge, progress)
+        if changed_sources != "error":
+            raise ValueError(
+                "`changed_sources` must be 'error' where the data set is on object storage, but got "
+                f"{changed_sources!r}."
+            )
+        run = RemoteRun(ObjectStore(str(out)), recipe, identity, shard_size, workers, merge, executor, progress)
         with explaining_full_disk(Path(tempfile.gettempdir()), kept="Uploaded shards"):
             return _report(run.complete(verify), str(out), run.made, start, run.faults)
     out = Path(out)
@@ -179,12 +183,6 @@ def synthesize(
             manifest = merge_shards(out, len(shards), noted, settings, maker.tables, maker.categories, merge)
     number = sum(len(shards[each]) * times for each, times in made.items())
     return _report(manifest, out, number, start, maker.scenes.bank.faults)
-
-
-def _check_remote(executor: str, changed_sources: str) -> None:
-    for name, value, needed in (("executor", executor, "processes"), ("changed_sources", changed_sources, "error")):
-        if value != needed:
-            raise ValueError(f"`{name}` must be {needed!r} where the data set is on object storage, but got {value!r}.")
 
 
 def _merged_to(out: Path, manifest: Mapping[str, Any], merge: str) -> Mapping[str, Any]:

@@ -3,55 +3,62 @@
 import os
 import queue
 import socket
+import tempfile
 import threading
-from collections.abc import Collection, Iterator, Mapping
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import cv2
 
+import sos_mm
 from sos_mm.checks import require
+from sos_mm.formats.composed import WORK
 from sos_mm.synthesis.environment import code_hash, differences, library_facts
 from sos_mm.synthesis.making import ShardMaker
+from sos_mm.synthesis.packed_shard import PackedShard
 from sos_mm.synthesis.recipe import Recipe
-from sos_mm.synthesis.shards import shard_folder
-from sos_mm.synthesis.workspace import join_run
 
-# How often Ray retries a shard when its worker dies.
-_RETRIES = 2
+# How often a shard is made again when its worker or its machine dies.
+_RETRIES = 3
 # Time limits in seconds to reach the cluster; Ray's own limit is a quarter of an hour.
 _PORT_S, _JOIN_S = 5.0, 25.0
+# Set in the jobs that `ray job submit` starts, which have their own runtime environment.
+_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 
 def run_ray(maker: ShardMaker, out: Path, shards: Mapping[int, range], workers: int) -> Iterator[int]:
     """Generates shards as tasks of a Ray cluster: the one that ``RAY_ADDRESS`` names, or one started on this machine.
 
-    Workers read the sources and write the shards by the same paths as this process, relative ones from this process's
-    working directory: on a cluster they must be on a file system that all its machines share. They must run the same
-    code. A worker that dies is replaced.
+    A task makes one shard in a temporary folder of its machine and returns its files, which this process writes: only
+    this process needs ``out``. At most ``workers`` shards are made or wait to be written at a time, and a shard whose
+    worker or machine dies is made again on another one. The code of this process is sent to the cluster that
+    ``RAY_ADDRESS`` names; its libraries must have the same versions. Segments and backgrounds are read by the same
+    paths as here, and must be the same on all machines; relative paths begin in this process's working directory.
 
     Raises:
         ImportError: If Ray is not installed.
         ConnectionError: If ``RAY_ADDRESS`` names a cluster that does not respond.
-        RuntimeError: If workers keep dying, or run other code than this process.
+        RuntimeError: If workers keep dying, run other code or libraries than this process, or have other segments or
+            backgrounds.
     """
     ray = require("ray", "`executor='ray'`", "pip install 'sos_mm[ray]'")
     if not shards:
         return
     started = _join_cluster(ray, workers)
-    actor = ray.remote(num_cpus=1, max_restarts=_RETRIES, max_task_retries=_RETRIES)(_RayWorker)
-    driver = {"folder": os.getcwd(), "code": code_hash(), "libraries": library_facts()}
+    task = ray.remote(num_cpus=1, max_retries=_RETRIES)(_make_shard)
     try:
-        team = [
-            actor.remote(maker.recipe, maker.seed, maker.left_out, out.absolute(), driver)
-            for _ in range(min(workers, len(shards)))
-        ]
-        yield from _hand_out(ray, team, dict(shards))
+        run = ray.put(_Run.of(maker))
+        for shard in _results(ray, lambda number: task.remote(run, number, shards[number]), shards, workers):
+            yield shard.write(out)
     except ray.exceptions.RayTaskError as error:
         # Ray wraps the original error class.
         raise error.cause from None
-    except ray.exceptions.RayActorError as error:
+    except ray.exceptions.RayError as error:
         raise RuntimeError(
             f"Workers of the Ray cluster keep dying: {_reason(error)}. Finished shards are kept in {out}: run the same "
             "command again, with fewer workers if memory is short."
@@ -59,6 +66,28 @@ def run_ray(maker: ShardMaker, out: Path, shards: Mapping[int, range], workers: 
     finally:
         if started:
             ray.shutdown()
+
+
+def _results(ray, start: Callable[[int], Any], numbers: Iterable[int], in_flight: int) -> Iterator[PackedShard]:
+    """Starts a task for each number, at most so many at a time; yields the results as they are there.
+
+    The next task is started before a result is handed out, and the result is not fetched to this machine before. Tasks
+    that nobody waits for any more are cancelled.
+    """
+    waiting = iter(numbers)
+    busy: list[Any] = []
+    try:
+        while True:
+            busy += [start(number) for number in islice(waiting, in_flight - len(busy))]
+            if not busy:
+                return
+            (done,), busy = ray.wait(busy, fetch_local=False)
+            busy += [start(number) for number in islice(waiting, 1)]
+            yield ray.get(done)
+    finally:
+        if ray.is_initialized():
+            for task in busy:
+                ray.cancel(task, force=True)
 
 
 def _reason(error: Exception) -> str:
@@ -93,11 +122,18 @@ def _initialize(ray, **options: Any) -> None:
 
 def _try_initialize(ray, outcome: "queue.Queue[Exception | None]") -> None:
     try:
-        _initialize(ray)
+        _initialize(ray, **_carrying_code())
     except Exception as error:
         outcome.put(error)
     else:
         outcome.put(None)
+
+
+def _carrying_code() -> dict[str, Any]:
+    """Returns the options by which Ray sends this process's code to all machines, unless its job has its own."""
+    if _JOB in os.environ:
+        return {}
+    return {"runtime_env": {"py_modules": [str(Path(sos_mm.__file__).parent)], "excludes": ["__pycache__"]}}
 
 
 def _check_port(address: str) -> None:
@@ -126,45 +162,77 @@ def _unreachable(address: str, reason: str) -> ConnectionError:
     )
 
 
-def _hand_out(ray, team: list, shards: dict[int, range]) -> Iterator[int]:
-    """Assigns one shard at a time to each idle worker; yields the number of images of each finished shard."""
-    busy: dict[Any, Any] = {}  # Worker by the task that it works at.
-    idle = list(team)
-    while shards or busy:
-        while shards and idle:
-            number = next(iter(shards))
-            worker = idle.pop()
-            busy[worker.make.remote(number, shards.pop(number))] = worker
-        done, _ = ray.wait(list(busy))
-        idle.append(busy.pop(done[0]))
-        yield ray.get(done[0])
+@dataclass(frozen=True)
+class _Run:
+    """What a worker must know of a run, and what must be the same there as in the main process.
 
-
-class _RayWorker:
-    """A worker process of a Ray cluster, which generates shards.
-
-    It opens its sources at its first shard, so that an error there reaches the main process unchanged.
+    Args:
+        name: Another one for each run.
+        recipe: The recipe.
+        seed: The seed of the data set.
+        left_out: Names of photographs of the backgrounds that are not used.
+        folder: Working directory of the main process.
+        code: Its `code_hash`.
+        libraries: Its `library_facts`.
+        sources: Content hashes of its segments, backgrounds and vocabulary.
     """
 
-    def __init__(self, recipe: Recipe, seed: int, left_out: Collection[str], out: Path, driver: Mapping[str, Any]):
-        self._arguments, self._out, self._driver = (recipe, seed, left_out), out, driver
-        self._maker: ShardMaker | None = None
+    name: str
+    recipe: Recipe
+    seed: int
+    left_out: Collection[str]
+    folder: str
+    code: str
+    libraries: Mapping[str, Any]
+    sources: Mapping[str, str]
 
-    def make(self, number: int, indices: range) -> int:
-        """Generates a shard, unless a worker that died has already completed it."""
-        if self._maker is None:
-            self._maker = self._open()
-        if shard_folder(self._out, number).exists():
-            return len(indices)
-        return self._maker.make(self._out, number, indices)
+    @classmethod
+    def of(cls, maker: ShardMaker) -> "_Run":
+        """Describes a run of this process."""
+        settings = maker.recipe, maker.seed, maker.left_out, os.getcwd(), code_hash(), library_facts(), maker.sources
+        return cls(uuid.uuid4().hex, *settings)
 
-    def _open(self) -> ShardMaker:
-        check_same_code(self._driver, code_hash(), library_facts())
-        if os.path.isdir(self._driver["folder"]):
-            os.chdir(self._driver["folder"])
-        join_run(self._out)
+    def open(self) -> ShardMaker:
+        """Opens the sources in a worker process.
+
+        Raises:
+            RuntimeError: If code, libraries, segments or backgrounds are not those of the main process.
+        """
+        check_same_code({"code": self.code, "libraries": self.libraries}, code_hash(), library_facts())
+        if os.path.isdir(self.folder):
+            os.chdir(self.folder)
         cv2.setNumThreads(1)
-        return ShardMaker(*self._arguments)
+        try:
+            maker = ShardMaker(self.recipe, self.seed, self.left_out)
+            different = [name for name, value in self.sources.items() if maker.sources[name] != value]
+        except (OSError, ValueError) as error:
+            raise RuntimeError(_other_sources(f"cannot be opened ({error})")) from error
+        if different:
+            raise RuntimeError(_other_sources(f"are others than here ({', '.join(different)})"))
+        return maker
+
+
+def _other_sources(told: str) -> str:
+    return (
+        f"The segments and backgrounds of the recipe {told} on {socket.gethostname()}, a machine of the Ray cluster: "
+        "all its machines must have the same files at the same paths, on a shared file system or copied."
+    )
+
+
+# The maker of this worker process, with the name of its run.
+_opened: tuple[str, ShardMaker] | None = None
+
+
+def _make_shard(run: _Run, number: int, indices: range) -> PackedShard:
+    """Makes a shard in a worker process, which opens the sources at its first one."""
+    global _opened
+    if _opened is None or _opened[0] != run.name:
+        _opened = run.name, run.open()
+    with tempfile.TemporaryDirectory(prefix="sos_mm-") as folder:
+        out = Path(folder)
+        (out / WORK).mkdir()
+        _opened[1].make(out, number, indices)
+        return PackedShard.read(out, number)
 
 
 def check_same_code(driver: Mapping[str, Any], code: str, libraries: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ from sos_mm.formats.json_writer import readable_json
 from sos_mm.storage import ObjectStore
 from sos_mm.synthesis.complete import check_contents, read_manifest
 from sos_mm.synthesis.environment import code_hash, differences, library_facts
-from sos_mm.synthesis.executors import run_processes
+from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.merging import merge_shards
 from sos_mm.synthesis.photographs import unusable_photographs
@@ -50,6 +50,7 @@ class RemoteRun:
         shard_size: Number of images in a shard.
         workers: Number of processes.
         merge: Which annotation files are merged.
+        executor: 'processes' of this machine, or 'ray' for a Ray cluster.
         progress: Whether to show progress bars.
 
     Attributes:
@@ -63,6 +64,7 @@ class RemoteRun:
     shard_size: int
     workers: int
     merge: str
+    executor: str
     progress: bool
     made: int = field(default=0, init=False)
     faults: tuple[str, ...] = field(default=(), init=False)
@@ -143,7 +145,7 @@ class RemoteRun:
             there = self.store.sizes(WORK)
             pending = {n: each for n, each in enumerate(shards) if f"{_key(n)}/{_SUMMARY}" not in there}
             with progress_bar(total=sum(map(len, pending.values())), unit="images", shown=self.progress) as bar:
-                for written in run_processes(maker, local, pending, self.workers):
+                for written in EXECUTORS[self.executor](maker, local, pending, self.workers):
                     bar.update(written)
                     self.made += written
                     self._upload_shards(local)

@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -151,28 +151,34 @@ def write_shard(out: Path, number: int, images: Iterable[ShardImage]) -> int:
     Raises:
         OSError: If the disk is full or fails; the shard then does not exist, and the others are kept.
     """
+    with new_shard(out, number) as partial:
+        with ExitStack() as opened:
+            writer = _ShardWriter(partial, number, opened)
+            for image in images:
+                writer.add(image)
+            summary = writer.finish()
+        _write(partial / _SUMMARY, readable_json({**summary, "sha256": _sum_of(summary)}))
+    return summary["images"]
+
+
+@contextmanager
+def new_shard(out: Path, number: int) -> Iterator[Path]:
+    """Yields an empty folder for the files of a shard, which gets its final name when the block ends without an error.
+
+    Raises:
+        OSError: As `write_shard`.
+    """
     folder = shard_folder(out, number)
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     # Exists if this process failed here before and goes on with other shards.
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    written = _fill(partial, number, images)
-    partial.rename(folder)
-    sync(folder.parent)
-    return written
-
-
-def _fill(partial: Path, number: int, images: Iterable[ShardImage]) -> int:
-    with ExitStack() as opened:
-        writer = _ShardWriter(partial, number, opened)
-        for image in images:
-            writer.add(image)
-        summary = writer.finish()
-    _write(partial / _SUMMARY, readable_json({**summary, "sha256": _sum_of(summary)}))
+    yield partial
     # All at once, since syncing many files takes hardly longer than syncing one.
     with ThreadPoolExecutor(_SYNC_THREADS) as pool:
         list(pool.map(sync, partial.rglob("*")))
-    return summary["images"]
+    partial.rename(folder)
+    sync(folder.parent)
 
 
 def _sum_of(summary: Mapping[str, Any]) -> str:

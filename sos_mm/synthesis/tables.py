@@ -9,11 +9,13 @@ from typing import Any
 from sos_mm.synthesis.writers.format import Table, Totals
 
 Stream = tuple[str, str]
+# `json.dumps` would build an encoder for each record.
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def encode_record(record: Mapping[str, Any]) -> bytes:
     """Encodes a record as one line of JSON, without the line break."""
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
+    return _encode(record).encode()
 
 
 def table_parts(

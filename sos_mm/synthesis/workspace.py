@@ -32,7 +32,7 @@ SOURCES, CHECKED = "sources.json", "checked.json"
 # Folder in which files are written before they get their final names.
 _SCRATCH = "scratch"
 _SHARD, _PARTIAL = re.compile(r"\d{6,}"), re.compile(r"\d{6,}\.partial-\d+")
-# Workers notice the end of their main process within a second, those of a cluster later.
+# Workers notice the end of their main process within a second, unless the machine is very busy.
 _WORKERS_END_S = 60.0
 
 

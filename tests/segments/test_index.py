@@ -61,7 +61,7 @@ def test_the_smallest_copy_that_is_large_enough_is_read(index):
     bank = SegmentBank.from_index(index)
     for place in range(len(bank)):
         whole, outline = bank.load(place), bank.info(place)
-        assert outline == (whole.size, whole.category, None)
+        assert outline == (whole.size, whole.category, None, 0)
         assert bank.load(place, (1, 1)).size == whole.size
         for part in np.linspace(0.05, 1, 20):
             wanted = tuple(max(round(side * part), 1) for side in whole.size)
@@ -81,7 +81,7 @@ def test_without_an_index_there_are_no_copies_to_read(bank):
     assert bank.load(0, (5, 5)) is bank.load(0)
     measured_bank = SegmentBank(measured(bank.records, progress=False))
     for place in range(len(bank)):
-        expected = bank.load(place).size, bank.load(place).category, None
+        expected = bank.load(place).size, bank.load(place).category, None, 0
         assert bank.info(place) == measured_bank.info(place) == expected
 
 
@@ -290,7 +290,7 @@ def test_other_files_are_refused(tmp_path):
     table = pa.table({"category": ["a"]})
     with pa.ipc.new_file(str(tmp_path / "other.arrow"), table.schema) as writer:
         writer.write_table(table)
-    with pytest.raises(ValueError, match=r"other\.arrow must be an index of version 3"):
+    with pytest.raises(ValueError, match=r"other\.arrow must be an index of version 4"):
         IndexedRecords(tmp_path / "other.arrow")
 
 

@@ -1,13 +1,16 @@
 """What a run on a Ray cluster says of its workers and of clusters that are not there."""
 
+import shutil
 import socket
 import threading
 from dataclasses import replace
 
 import pytest
 
+from sos_mm.segments.sample import SAMPLE_FOLDER
 from sos_mm.synthesis import Recipe, ray_executor, synthesize
 from sos_mm.synthesis.environment import code_hash, library_facts
+from sos_mm.synthesis.making import ShardMaker
 from tests.synthesis.test_synthesis import folder_hash
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'sos_mm[ray]'")
@@ -45,7 +48,7 @@ def test_something_else_at_an_address(tmp_path, monkeypatch):
         server.listen()
         monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
         monkeypatch.setattr(ray_executor, "_JOIN_S", 0.5)
-        monkeypatch.setattr(ray_executor, "_initialize", lambda ray: joined.wait())
+        monkeypatch.setattr(ray_executor, "_initialize", lambda ray, **_: joined.wait())
         with pytest.raises(ConnectionError, match=r"does not respond \(no answer within 0 s\)"):
             synthesize(RECIPE, tmp_path / "out", 2, executor="ray", progress=False)
         joined.set()
@@ -69,6 +72,20 @@ def test_workers_run_the_same_code(change, told):
         ray_executor.check_same_code(driver, code_hash(), library_facts())
 
 
+def test_workers_have_the_same_segments(tmp_path):
+    shutil.copytree(SAMPLE_FOLDER / "segments" / "apple", tmp_path / "segments" / "apple")
+    recipe = replace(RECIPE, segments={"type": "folder", "root": str(tmp_path / "segments")})
+    run = ray_executor._Run.of(ShardMaker(recipe, 0))
+    assert run.open().sources == run.sources
+    added = next((tmp_path / "segments" / "apple").rglob("*.webp"))
+    shutil.copy(added, added.with_name("another.webp"))
+    with pytest.raises(RuntimeError, match=r"are others than here .segments. on .* machine of the Ray cluster"):
+        run.open()
+    shutil.rmtree(tmp_path / "segments")
+    with pytest.raises(RuntimeError, match=r"cannot be opened .*segments.* the same files at the same paths"):
+        run.open()
+
+
 def test_errors_from_a_cluster_are_those_of_the_fault(tmp_path):
     """A fault in a worker arrives as it would without a cluster; the run starts one, and ends it."""
     recipe = replace(RECIPE, layout={"type": "StructuredLayout"}, min_area=64 * 64)
@@ -76,6 +93,48 @@ def test_errors_from_a_cluster_are_those_of_the_fault(tmp_path):
         with pytest.raises(RuntimeError, match=r"Image \d came out without an object .* lower `min_area`"):
             synthesize(recipe, tmp_path / executor, 4, shard_size=2, workers=2, executor=executor, progress=False)
     assert not ray.is_initialized()
+
+
+class Wished:
+    """Stands for Ray: tasks end in the order of their starts, and are counted."""
+
+    def __init__(self):
+        self.started, self.cancelled, self.waiting = [], [], []
+
+    def start(self, number):
+        self.started.append(number)
+        return number
+
+    def wait(self, tasks, fetch_local):
+        self.waiting.append(len(tasks))
+        return tasks[:1], tasks[1:]
+
+    def get(self, task):
+        return f"shard {task}"
+
+    def is_initialized(self):
+        return True
+
+    def cancel(self, task, force):
+        self.cancelled.append(task)
+
+
+def test_no_more_shards_than_workers_are_on_their_way():
+    ray = Wished()
+    results = ray_executor._results(ray, ray.start, range(7), 3)
+    assert next(results) == "shard 0"
+    # The first one is being written, and three are made meanwhile.
+    assert ray.started == [0, 1, 2, 3]
+    assert list(results) == [f"shard {number}" for number in range(1, 7)]
+    assert (max(ray.waiting), ray.cancelled) == (3, [])
+
+
+def test_shards_that_nobody_waits_for_are_cancelled():
+    ray = Wished()
+    results = ray_executor._results(ray, ray.start, range(7), 3)
+    next(results)
+    results.close()
+    assert ray.cancelled == [1, 2, 3]
 
 
 @pytest.fixture(scope="module")

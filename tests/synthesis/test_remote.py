@@ -13,10 +13,8 @@ import pytest
 from sos_mm.storage import ObjectStore
 from sos_mm.synthesis import Recipe, remote, synthesize
 from tests.helpers.commands import run
+from tests.helpers.object_storage import s3_server
 from tests.synthesis.test_synthesis import folder_hash
-
-pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'sos_mm[s3]'")
-moto_server = pytest.importorskip("moto.server", reason="moto is not installed: pip install 'moto[server]'")
 
 RECIPE = {
     "canvas": (48, 64),
@@ -29,28 +27,8 @@ NUM, SHARD = 3, 2
 
 @pytest.fixture(scope="module")
 def server():
-    """The address of a server with a bucket, whose name is `bucket`."""
-    patch = pytest.MonkeyPatch()
-    server = moto_server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    told = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    for name, value in told.items():
-        patch.setenv(name, value)
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
-    s3fs.S3FileSystem().call_s3("create_bucket", Bucket="bucket")
-    yield
-    server.stop()
-    patch.undo()
-    s3fs.S3FileSystem.clear_instance_cache()
+    with s3_server():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +66,13 @@ def test_the_bytes_of_a_folder(address, whole, tmp_path, workers):
     assert hash_of(address, tmp_path / "copy") == whole
     assert make(address, verify=True).made == 0
     assert neighbour.sizes() == {"other.txt": 4}
+
+
+@pytest.mark.slow
+def test_made_by_ray(address, whole, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'sos_mm[ray]'")
+    assert make(address, workers=2, executor="ray").made == NUM
+    assert hash_of(address, tmp_path / "copy") == whole
 
 
 def test_not_merged(address, tmp_path):
@@ -267,14 +252,10 @@ def test_refusals(address, tmp_path, monkeypatch):
     for wrong in ("s3://bucket", "s3://", "s3:///x", "s3://bucket//x"):
         with pytest.raises(ValueError, match="must be as s3://bucket/prefix"):
             make(wrong)
-    with pytest.raises(ValueError, match="`executor` must be 'processes' where the data set is on object storage"):
-        make(address, executor="ray")
     with pytest.raises(ValueError, match="`changed_sources` must be 'error'"):
         make(address, changed_sources="continue")
     with pytest.raises(FileNotFoundError, match=r"s3://missing/x refuses: .*bucket does not exist"):
         make("s3://missing/x")
-    with pytest.raises(ValueError, match="`root` of the bank must be on this machine's file systems"):
-        Recipe.from_dict({**RECIPE, "segments": {"type": "folder", "root": "s3://bucket/segments"}})
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(ImportError, match=r"pip install 'sos_mm\[s3\]'"):
         make(address)

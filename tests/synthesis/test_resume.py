@@ -113,7 +113,7 @@ class Run:
 
 
 # As Python spawns them, and as Ray names them.
-WORKER = re.compile(r"spawn_main|ray::_RayWorker")
+WORKER = re.compile(r"spawn_main|ray::(_make_shard|IDLE)")
 
 
 def descendants(process: int) -> list[int]:

@@ -51,12 +51,15 @@ ARMS: dict[str, tuple[Stage, ...]] = {
     "paste_effects": (Stage(paste=DEFAULT),),
     "composed": (Stage("composed"),),
     "composed_then_real": (Stage("composed", 0.5), Stage(share=0.5)),
-    # Changes of the defaults: fewer objects; never enlarged; sizes as in the source; all objects, not only complete
-    # ones; always pasted; pasted at first, and real photographs alone at the end.
-    "paste_few": (Stage(paste=dict(layout=dict(type="SourceSizeLayout", counts=(1, 3)))),),
+    # Changes of the defaults. Of the bank: also objects that the image's border cuts off; those and occluded ones.
+    "paste_cut_off": (Stage(paste={}, bank=dict(truncated=True)),),
+    "paste_all_objects": (Stage(paste={}, bank=dict(truncated=True, max_bordering=1.0)),),
+    # Of sizes: in three classes of area; never enlarged; close to those in the source.
+    "paste_structured": (Stage(paste=dict(layout=dict(type="StructuredLayout", counts=(1, 10), crowded="fewer"))),),
     "paste_shrink": (Stage(paste=dict(max_enlargement=1.0)),),
     "paste_source_size": (Stage(paste=dict(layout=dict(type="SourceSizeLayout", jitter=(0.8, 1.25)))),),
-    "paste_all_objects": (Stage(paste={}, bank=dict(truncated=True, max_bordering=1.0)),),
+    # Of numbers: fewer objects; in every photograph; at first, and photographs alone at the end.
+    "paste_few": (Stage(paste=dict(layout=dict(type="SourceSizeLayout", counts=(1, 3)))),),
     "paste_always": (Stage(paste=dict(prob=1.0)),),
     "paste_then_real": (Stage(share=0.7, paste={}), Stage(share=0.3)),
 }

@@ -11,6 +11,7 @@ import numpy as np
 
 from sos_mm.checks import check_integer, check_pair
 from sos_mm.composition.backgrounds.photographs import PhotoBackgrounds, sample_backgrounds
+from sos_mm.local_copies import is_address, local_copy
 from sos_mm.registry import Registry
 
 Color = tuple[int, int, int]
@@ -151,13 +152,17 @@ def build_backgrounds(config: Mapping[str, Any]) -> Backgrounds:
 
     Args:
         config: ``type`` is 'folder' (with ``root``), 'sample' (with ``group``), each with the options of
-            `PhotoBackgrounds`; 'plain', 'gradient' or 'texture' with those of their classes; or 'none'.
+            `PhotoBackgrounds`; 'plain', 'gradient' or 'texture' with those of their classes; or 'none'. ``root`` may be
+            an address on object storage: what is there is copied to this machine, see `local_copy`.
 
     Raises:
         ValueError: From `check_backgrounds`, and for a value out of its range.
         FileNotFoundError: If there is no such folder.
+        ConnectionError, ImportError, OSError: From `local_copy`.
     """
     check_backgrounds(config)
+    if is_address(config.get("root")):
+        config = {**config, "root": local_copy(config["root"])}
     return _MAKERS.build(config)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sos_mm.checks import check_choice
+from sos_mm.composition.layouts.borders import moved_to_borders
 from sos_mm.composition.layouts.enlargement import assign_boxes
 from sos_mm.composition.layouts.prior import (
     Draft,
@@ -124,11 +125,12 @@ class CocoLayout(PriorOptions):
         if not segments:
             return Layout(canvas, ())
         draft = self.draft(rng, segments, canvas) if draft is None else draft
-        variants = self.draw_variants(rng, len(segments))
+        variants = self.draw_variants(rng, segments)
         order = np.argsort(draft.columns["orders"], kind="stable")
         order = order[draft.boxes[order].all(axis=1)]
         turned = rotated_bounds(sizes_of(segments), variants.rotations)
         boxes, limited = shrink_boxes(draft.columns["boxes"][order], turned[order], self.limit)
+        boxes = moved_to_borders(boxes, turned[order], variants.cut_sides[order], canvas)
         placements = (variants.place(*each) for each in zip(order.tolist(), boxes, limited, strict=True))
         return Layout(canvas, tuple(placements))
 

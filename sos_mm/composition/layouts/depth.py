@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sos_mm.checks import check_pair, check_range
+from sos_mm.composition.layouts.borders import in_corner, moved_to_borders
 from sos_mm.composition.layouts.occlusion import TakenBoxes
 from sos_mm.composition.layouts.prior import (
     Draft,
@@ -113,7 +114,7 @@ class DepthLayout(OcclusionOptions):
         self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int], draft: Draft
     ) -> list[Placement]:
         """Places the drafted objects once, from far to near; leaves out objects for which no box was found."""
-        variants = self.draw_variants(rng, len(segments))
+        variants = self.draw_variants(rng, segments)
         shapes = rotated_bounds(sizes_of(segments), variants.rotations)
         depths = draft.columns["depths"]
         horizon = _between(self.horizon, rng.random())
@@ -125,8 +126,9 @@ class DepthLayout(OcclusionOptions):
             square, limited = shrink_boxes(square, shapes[index], self.limit)
             fitted = fit_boxes(square, shapes[index])
             extent = np.minimum(fitted[0, 2:] - fitted[0, :2], canvas[::-1])
-            for _ in range(-(-self.attempts // _BATCH)):
+            for _ in range(1 if in_corner(variants.cut_sides[index]) else -(-self.attempts // _BATCH)):
                 boxes = _draw_boxes(rng, extent, ground, canvas)
+                boxes = moved_to_borders(boxes, shapes[index], variants.cut_sides[index], canvas)
                 chosen = taken.add_first(boxes)
                 if chosen is not None:
                     placements.append(variants.place(index, boxes[chosen], limited[0], float(depths[index])))

@@ -25,10 +25,14 @@ def assign_boxes(rng: np.random.Generator, boxes: np.ndarray, sizes: np.ndarray,
     factors = enlargements(boxes[:, None], sizes[None])
     if factors.max(initial=0) <= limit:
         return left[: len(boxes)]
-    chosen = np.empty(len(boxes), np.int64)
-    for box in np.argsort(-boxes.prod(axis=1), kind="stable"):
-        fits = factors[box, left] <= limit
-        position = int(fits.argmax() if fits.any() else factors[box, left].argmin())
-        chosen[box] = left[position]
-        left = np.delete(left, position)
+    # Lists: most images have few objects, and small arrays are slow to create.
+    chosen, remaining = np.empty(len(boxes), np.int64), left.tolist()
+    for box in np.argsort(-boxes.prod(axis=1), kind="stable").tolist():
+        of_segment = factors[box].tolist()
+        fits = (segment for segment in remaining if of_segment[segment] <= limit)
+        segment = next(fits, -1)
+        if segment < 0:
+            segment = min(remaining, key=of_segment.__getitem__)
+        chosen[box] = segment
+        remaining.remove(segment)
     return chosen

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from sos_mm.compiled import loops
+
 
 class TakenBoxes:
     """The boxes taken so far, with an upper bound of the occluded area of each."""
@@ -15,6 +17,12 @@ class TakenBoxes:
 
     def add_first(self, candidates: np.ndarray) -> int | None:
         """Adds the first of (N, 4) boxes that keeps the rules, in front of all others; returns its index, or None."""
+        fast = loops("sos_mm.composition.layouts.box_loops")
+        if fast and self.number <= fast.MOST_BOXES:
+            taken = self.boxes, self.areas, self.hidden, self.number
+            found = fast.add_first(*taken, candidates, float(self.min_visible), float(self.min_mean_visible))
+            self.number += found >= 0
+            return found if found >= 0 else None
         boxes = self.boxes[: self.number]
         # Width and height separately: numpy is slow over a last axis of two.
         wide, high = (

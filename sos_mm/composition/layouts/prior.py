@@ -10,6 +10,7 @@ import numpy as np
 from sos_mm.checks import check_choice, check_integer, check_pair, check_range
 from sos_mm.composition.scene import Placement
 from sos_mm.registry import Registry
+from sos_mm.segments.sides import Sides
 
 
 class LayoutError(RuntimeError):
@@ -54,6 +55,10 @@ class SizedSegment(Protocol):
     @property
     def source_size(self) -> tuple[int, int] | None:
         """Height and width of the image that it was cut out of; None if it was not."""
+
+    @property
+    def cut_sides(self) -> int:
+        """The `Sides` on which the border of that image cut it off; 0 if on none, or unknown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +107,10 @@ class LayoutPrior(Protocol):
 class PriorOptions:
     """The options that all priors share.
 
+    An object that the border of its image cut off is placed at the same border of the canvas, so that no cut is seen,
+    and is neither mirrored nor rotated. One that was cut off on opposite sides goes to the left or lower border, and
+    its other cut is seen, unless it is as large as the canvas (see `SourceSizeLayout`).
+
     Args:
         counts: Least and largest number of objects in an image.
         flip: Probability of mirroring a segment. It is not mirrored if that could make its texts false.
@@ -137,8 +146,9 @@ class PriorOptions:
         """Draws the number of objects of the next image, uniform over ``counts``."""
         return int(rng.integers(self.counts[0], self.counts[1] + 1))
 
-    def draw_variants(self, rng: np.random.Generator, number: int) -> "Variants":
+    def draw_variants(self, rng: np.random.Generator, segments: Sequence[SizedSegment]) -> "Variants":
         """Draws which objects are mirrored, and the rotation angles of objects and of hues."""
+        number, cut_sides = len(segments), cut_sides_of(segments)
         rotations: np.ndarray = np.zeros(number)
         hues: np.ndarray = np.zeros(number)
         if self.rotation:
@@ -146,7 +156,9 @@ class PriorOptions:
         if self.hue:
             chosen, turns = rng.random((2, number))
             hues = np.where(chosen < self.hue, 360 * turns, 0)
-        return Variants(rng.random(number) < self.flip, rotations, hues)
+        # Mirrored ones could go to the other border, but mirroring may be undone later, to keep texts true.
+        flips = (rng.random(number) < self.flip) & ((cut_sides & (Sides.LEFT | Sides.RIGHT)) == 0)
+        return Variants(flips, np.where(cut_sides == 0, rotations, 0), hues, cut_sides)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,11 +169,13 @@ class Variants:
         flips: (N,) bool, whether it is mirrored.
         rotations: (N,) float64 degrees.
         hues: (N,) float64 degrees.
+        cut_sides: (N,) int64, the `Sides` on which it is cut off.
     """
 
     flips: np.ndarray
     rotations: np.ndarray
     hues: np.ndarray
+    cut_sides: np.ndarray
 
     def place(self, index: int, box: np.ndarray, limited: bool, depth: float | None = None) -> Placement:
         """Returns the placement of one object in a box (4,) int64."""
@@ -183,6 +197,7 @@ class OcclusionOptions(PriorOptions):
     A box is accepted if the visible share of every box is then at least ``min_visible``, and at least
     ``min_mean_visible`` on average. Shares are computed for the segments' bounding boxes; the occluded area is summed
     up over the boxes in front, which never underestimates it. The compositor computes the visibility of the masks.
+    There is less room for objects that must be at a border: many large ones, or two in one corner, may not fit.
 
     Args:
         min_mean_visible: Least mean visible share of the boxes, in [0, 1].
@@ -258,6 +273,11 @@ class OcclusionOptions(PriorOptions):
 def sizes_of(segments: Sequence[SizedSegment]) -> np.ndarray:
     """Returns the heights and widths of segments, (N, 2) float64."""
     return np.array([segment.size for segment in segments], float).reshape(-1, 2)
+
+
+def cut_sides_of(segments: Sequence[SizedSegment]) -> np.ndarray:
+    """Returns the sides on which each segment is cut off, (N,) int64 values of `Sides`."""
+    return np.array([segment.cut_sides for segment in segments], np.int64)
 
 
 _PRIORS: Registry["LayoutPrior"] = Registry("layout.type", "key of layout")

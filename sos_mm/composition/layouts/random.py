@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sos_mm.checks import check_choice, check_pair
+from sos_mm.composition.layouts.borders import moved_to_borders
 from sos_mm.composition.layouts.enlargement import assign_boxes
 from sos_mm.composition.layouts.prior import (
     Draft,
@@ -69,15 +70,17 @@ class RandomLayout(PriorOptions):
             draft: The result of `draft` for these segments; drawn here if None.
         """
         draft = self.draft(rng, segments, canvas) if draft is None else draft
-        variants = self.draw_variants(rng, len(segments))
+        variants = self.draw_variants(rng, segments)
         draws = rng.random((2, len(segments))).T
         size = np.array(canvas[::-1])
-        extents, limited = self._extents(draft.boxes, rotated_bounds(sizes_of(segments), variants.rotations))
+        rotated = rotated_bounds(sizes_of(segments), variants.rotations)
+        extents, limited = self._extents(draft.boxes, rotated)
         if self.sizes == "own":
             corners = np.floor(draws * size).astype(np.int64) - extents // 2
         else:
             corners = np.floor(draws * (size - extents + 1)).astype(np.int64)
         boxes = np.concatenate([corners, corners + extents], axis=1)
+        boxes = moved_to_borders(boxes, rotated, variants.cut_sides, canvas)
         placements = (variants.place(index, *each) for index, each in enumerate(zip(boxes, limited, strict=True)))
         return Layout(canvas, tuple(placements))
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sos_mm.checks import check_pair
+from sos_mm.composition.layouts.borders import in_corner, moved_to_borders, spanning_scales
 from sos_mm.composition.layouts.occlusion import TakenBoxes
 from sos_mm.composition.layouts.prior import (
     Draft,
     OcclusionOptions,
     SizedSegment,
+    cut_sides_of,
     register_layout,
     sizes_of,
 )
@@ -26,7 +28,9 @@ class SourceSizeLayout(OcclusionOptions):
     """A prior with objects at their size relative to their source image, times a jitter; larger ones behind.
 
     An object gets the size that it has when its source image is scaled to fit into the canvas, times a factor as in
-    large-scale jittering. Positions are uniform, under the rules of `OcclusionOptions`.
+    large-scale jittering. Positions are uniform, under the rules of `OcclusionOptions`. An object that was cut
+    off on opposite sides of its image is as large as the canvas between them, and what does not fit into the canvas is
+    cut off, unless ``max_enlargement`` keeps it smaller.
 
     Args:
         jitter: Range of the factor on each object's size, uniform in its logarithm.
@@ -60,16 +64,19 @@ class SourceSizeLayout(OcclusionOptions):
         sources = np.array([segment.source_size for segment in segments], float).reshape(-1, 2)
         low, high = self.jitter
         factors = low * (high / low) ** rng.random(len(segments))
-        scales = (np.array(canvas) / sources).min(axis=1) * factors
-        return Draft(np.clip(sizes_of(segments) * scales[:, None], 1, canvas))
+        sizes = sizes_of(segments)
+        spanning = spanning_scales(sizes, cut_sides_of(segments), canvas)
+        scales = np.where(spanning, spanning, (np.array(canvas) / sources).min(axis=1) * factors)
+        return Draft(np.maximum(_within(canvas, sizes * scales[:, None], spanning), 1))
 
     def try_once(
         self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int], draft: Draft
     ) -> list[Placement]:
         """Tries one layout; returns the placements of the objects for which a box was found."""
-        variants = self.draw_variants(rng, len(segments))
-        rotated = rotated_bounds(sizes_of(segments), variants.rotations)
-        rooms = np.minimum(rotated_bounds(draft.boxes, variants.rotations), canvas)
+        variants, sizes = self.draw_variants(rng, segments), sizes_of(segments)
+        rotated = rotated_bounds(sizes, variants.rotations)
+        spanning = spanning_scales(sizes, variants.cut_sides, canvas)
+        rooms = _within(canvas, rotated_bounds(draft.boxes, variants.rotations), spanning)
         boxes = np.zeros((len(segments), 4), np.int64)
         boxes[:, 2:] = np.maximum(np.rint(rooms[:, ::-1]), 1)
         boxes, limited = shrink_boxes(boxes, rotated, self.limit)
@@ -78,11 +85,17 @@ class SourceSizeLayout(OcclusionOptions):
         placements = []
         for index in np.argsort(-draft.boxes.prod(axis=1), kind="stable").tolist():
             extent = fitted[index, 2:] - fitted[index, :2]
-            for _ in range(-(-self.attempts // _BATCH)):
+            for _ in range(1 if in_corner(variants.cut_sides[index]) else -(-self.attempts // _BATCH)):
                 corners = np.floor(rng.random((_BATCH, 2)) * (np.array(canvas[::-1]) - extent + 1)).astype(np.int64)
                 tried = np.concatenate([corners, corners + extent], axis=1)
+                tried = moved_to_borders(tried, rotated[index], variants.cut_sides[index], canvas)
                 chosen = taken.add_first(tried)
                 if chosen is not None:
                     placements.append(variants.place(index, tried[chosen], limited[index]))
                     break
         return placements
+
+
+def _within(canvas: tuple[int, int], sizes: np.ndarray, spanning: np.ndarray) -> np.ndarray:
+    """Limits heights and widths (N, 2) to those of the canvas, except where an object spans it."""
+    return np.where(spanning[:, None] > 0, sizes, np.minimum(sizes, canvas))

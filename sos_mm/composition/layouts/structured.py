@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sos_mm.checks import check_choice, check_pair
+from sos_mm.compiled import loops
+from sos_mm.composition.layouts.borders import moved_to_borders
 from sos_mm.composition.layouts.enlargement import assign_boxes
 from sos_mm.composition.layouts.occlusion import TakenBoxes
 from sos_mm.composition.layouts.prior import (
@@ -98,7 +100,7 @@ class StructuredLayout(OcclusionOptions):
         self, rng: np.random.Generator, segments: Sequence[SizedSegment], canvas: tuple[int, int], draft: Draft
     ) -> list[Placement]:
         """Places the drafted objects once, by size class; leaves out objects for which no box was found."""
-        variants = self.draw_variants(rng, len(segments))
+        variants = self.draw_variants(rng, segments)
         sizes = sizes_of(segments)
         if self.rotation:
             sizes = rotated_bounds(sizes, variants.rotations)
@@ -107,23 +109,38 @@ class StructuredLayout(OcclusionOptions):
         for index in np.argsort(classes, kind="stable").tolist():
             areas = self.areas[SIZE_CLASSES[classes[index]]]
             for _ in range(-(-self.attempts // _BATCH)):
-                boxes, limited = shrink_boxes(self._draw_boxes(rng, areas, canvas), sizes[index], self.limit)
-                chosen = taken.add_first(fit_boxes(boxes, sizes[index])) if len(boxes) else None
+                boxes, fitted, limited = self._candidates(rng.random((4, _BATCH)), areas, canvas, sizes[index])
+                if variants.cut_sides[index]:
+                    boxes = moved_to_borders(boxes, sizes[index], variants.cut_sides[index], canvas)
+                    fitted = fit_boxes(boxes, sizes[index])
+                chosen = taken.add_first(fitted) if len(boxes) else None
                 if chosen is not None:
                     placements.append(variants.place(index, boxes[chosen], limited[chosen]))
                     break
         return placements
 
-    def _draw_boxes(self, rng: np.random.Generator, areas: tuple[float, float], canvas: tuple[int, int]) -> np.ndarray:
-        """Draws (N, 4) int64 boxes inside the canvas; boxes that would not fit are dropped."""
+    def _candidates(
+        self, draws: np.ndarray, areas: tuple[float, float], canvas: tuple[int, int], size: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Computes boxes for a segment from draws of area, aspect, x and y, (4, N).
+
+        Returns:
+            (M, 4) int64 boxes inside the canvas, without those that would not fit; the boxes of the segment fitted into
+            them; and (M,) bool, whether a box was shrunk for ``max_enlargement``.
+        """
+        fast = loops("sos_mm.composition.layouts.box_loops")
+        if fast:
+            ranges = ((float(low), float(high)) for low, high in (areas, self.aspect))
+            return fast.candidates(draws, *ranges, tuple(map(int, canvas)), size, float(self.limit))
         height, width = canvas
-        draws = rng.random((4, _BATCH))
         area = (areas[0] + draws[0] * (areas[1] - areas[0])) * height * width
         aspect = self.aspect[0] + draws[1] * (self.aspect[1] - self.aspect[0])
         extent = np.maximum(np.rint(np.sqrt([area * aspect, area / aspect])), 1).astype(np.int64)
         room = np.array([[width], [height]]) - extent
         corner = np.floor(draws[2:] * (room + 1)).astype(np.int64)
-        return np.concatenate([corner, corner + extent]).T[(room >= 0).all(axis=0)]
+        inside = np.concatenate([corner, corner + extent]).T[(room >= 0).all(axis=0)]
+        boxes, limited = shrink_boxes(inside, size, self.limit)
+        return boxes, fit_boxes(boxes, size), limited
 
 
 def rounded_counts(number: int, shares: Sequence[float]) -> list[int]:

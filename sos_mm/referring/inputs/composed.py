@@ -87,10 +87,17 @@ class ComposedInput:
                 each.get("z_order"),
                 (each.get("placement") or {}).get("depth"),
                 each.get("visible_share"),
-                None if each.get("truncation") is None else each["truncation"] > 0,
+                _truncated(each),
             )
         except ValueError as error:
             raise ValueError(f"{name} {error}") from error
+
+
+def _truncated(each: Record) -> bool | None:
+    """Returns whether a part of the object is missing, or None if unknown."""
+    if each.get("cut_off"):
+        return True
+    return None if each.get("truncation") is None else each["truncation"] > 0
 
 
 def _vocabulary(folder: Path) -> dict[str, int]:

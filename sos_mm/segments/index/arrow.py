@@ -17,7 +17,7 @@ from sos_mm.segments.quality import ANNOTATED, Measurements
 from sos_mm.segments.record import SegmentInfo, SegmentRecord
 from sos_mm.segments.selection import SelectedRecords, Selection
 
-_VERSION = 3
+_VERSION = 4
 _KEY = b"sos_mm.segments"
 BATCH_ROWS = 2**16
 WORDS = ("category", "sub_category", "phrase", "description")
@@ -39,6 +39,7 @@ _TYPES = {
     "source_id": "string",
     "source_height": "int32",
     "source_width": "int32",
+    "cut_sides": "uint8",
     "copy_offset": "int64",
 }
 
@@ -179,6 +180,7 @@ class IndexedRecords(Sequence):
             _source_size(get, position),
             get["decontaminate"](position),
             _known(get["bordering"](position)),
+            get["cut_sides"](position),
         )
 
     def kind(self, row: int) -> tuple[str, tuple[str, ...]]:
@@ -195,7 +197,7 @@ class IndexedRecords(Sequence):
         """Returns the size and category of a row in a tenth of the time that its record takes."""
         get, position = self._at(row)
         size = get["box_height"](position), get["box_width"](position)
-        return SegmentInfo(size, get["category"](position), _source_size(get, position))
+        return SegmentInfo(size, get["category"](position), _source_size(get, position), get["cut_sides"](position))
 
     def copy(self, row: int, at_least: tuple[int, int]) -> PackedCopy | None:
         """Finds the smallest copy of a row that is large enough to be scaled down to a height and width.
@@ -214,6 +216,27 @@ class IndexedRecords(Sequence):
                 return PackedCopy(offset, length, own, size)
             offset += length
         return None
+
+    def rows(self, start: int, stop: int) -> Iterator[Any]:
+        """Yields the Arrow record batches of a range of rows."""
+        while start < stop:
+            number, first = divmod(start, self._batch_rows)
+            length = min(self._batch_rows - first, stop - start)
+            yield self._file.get_batch(number).slice(first, length)
+            start += length
+
+    def copies_start(self, row: int) -> int:
+        """Returns where the copies of a row begin in their file; for the number of rows, where the file ends."""
+        assert self._pack is not None, "only an index with a file of copies has any"
+        if row == self._length:
+            return self._pack.length
+        get, position = self._at(row)
+        return get["copy_offset"](position)
+
+    def read_packed(self, start: int, length: int) -> bytes:
+        """Reads bytes of the file of the copies."""
+        assert self._pack is not None, "only an index with a file of copies has any"
+        return self._pack.read_packed(start, length)
 
     def measured(self, faults: ErrorCollector) -> "IndexedRecords":
         """Returns itself: an index holds the measurements of all segments."""

@@ -138,7 +138,7 @@ class CopiesFile:
 
     def __init__(self, path: Path, length: int):
         require_posix("Reading multi-resolution copies of segments")
-        self.path = path
+        self.path, self.length = path, length
         if not path.is_file():
             text = f"The multi-resolution copies {path} do not exist: move them along with their index."
             raise FileNotFoundError(text)
@@ -156,10 +156,14 @@ class CopiesFile:
             ValueError: If its bytes are damaged; names the file.
         """
         height, width = copy.size
-        packed = os.pread(self._file.fileno(), copy.length, copy.offset)
+        packed = self.read_packed(copy.offset, copy.length)
         try:
             pixels = np.frombuffer(_CODEC.decompress(packed, height * width * 4), np.uint8)
         except (OSError, ValueError) as error:
             text = f"The copy at byte {copy.offset} of {self.path} is damaged ({error}): make the index anew."
             raise FaultyInputError("cannot be decoded", text) from error
         return pixels.reshape(height, width, 4)
+
+    def read_packed(self, start: int, length: int) -> bytes:
+        """Reads bytes of the file."""
+        return os.pread(self._file.fileno(), length, start)

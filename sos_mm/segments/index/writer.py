@@ -162,6 +162,10 @@ class IndexWriter:
         root: Folder to which the file names are relative.
         copies: Longest sides of the multi-resolution copies in pixels, ascending.
 
+    Attributes:
+        counts: Number of rows by category.
+        packed: Size in bytes of the file of the copies so far.
+
     Raises:
         OSError: If the files cannot be written.
     """
@@ -172,7 +176,7 @@ class IndexWriter:
         self._rows: list[tuple] = []
         self._has_source_sizes = True
         self._fingerprint = Fingerprint(root)
-        self._digest, self._packed = hashlib.sha256(), 0
+        self._digest, self.packed = hashlib.sha256(), 0
         self._plain = schema(make_header({}, root, "", self.copies))
         with ExitStack() as stack:
             rows, pack, self._whole, self._moves = stack.enter_context(
@@ -193,25 +197,43 @@ class IndexWriter:
     def add(self, record: SegmentRecord, copies: Sequence[bytes] = ()) -> None:
         """Adds a measured record and its copies; records must come sorted by category."""
         lengths = [len(packed) for packed in copies] + [0] * (len(self.copies) - len(copies))
-        self._rows.append((*_row(record, self.root), self._packed, *lengths))
+        self._rows.append((*_row(record, self.root), self.packed, *lengths))
         for packed in copies:
-            self._pack.write(packed)
-            self._digest.update(packed)
-            self._packed += len(packed)
+            self.add_copies(packed)
         self._fingerprint.add(record)
         self._has_source_sizes &= record.source_size is not None
         self.counts[record.category] = self.counts.get(record.category, 0) + 1
         if len(self._rows) == BATCH_ROWS:
             self._flush()
 
-    def finish(self, skipped: Mapping[str, int]) -> None:
-        """Moves the index to its final path; stores in it how many segments were left out, by reason."""
+    def add_rows(self, rows: pa.RecordBatch, fingerprinted: bytes) -> None:
+        """Adds a batch of rows of an index, of `BATCH_ROWS` but for the last one, and what is hashed of them.
+
+        Their copies are added by `add_copies`, and their numbers to ``counts``.
+        """
+        self._writer.write_batch(rows.replace_schema_metadata(self._plain.metadata))
+        self._fingerprint.add_encoded(fingerprinted)
+
+    def add_copies(self, packed: bytes) -> None:
+        """Appends to the file of the copies."""
+        self._pack.write(packed)
+        self._digest.update(packed)
+        self.packed += len(packed)
+
+    def finish(self, skipped: Mapping[str, int], has_source_sizes: bool = True) -> None:
+        """Moves the index to its final path.
+
+        Args:
+            skipped: Number of segments that were left out, by reason.
+            has_source_sizes: Whether the size of the source image is known for all rows of `add_rows`.
+        """
         self._flush()
+        self._has_source_sizes &= has_source_sizes
         self._writer.close()
         self._pack.close()
         name = self._digest.hexdigest()[:16]
         fingerprint = self._fingerprint.hexdigest(list(self.copies))
-        pack = name, self._packed
+        pack = name, self.packed
         header = make_header(self.counts, self.root, fingerprint, self.copies, pack, skipped, self._has_source_sizes)
         self._copy_rows(header)
         new = pack_path(self.path, name) if self.copies else None
@@ -282,4 +304,5 @@ def _row(record: SegmentRecord, root: str) -> tuple:
         *(record.flags or (None, None, None)),
         record.source_id,
         *(record.source_size or (0, 0)),
+        record.cut_sides,
     )

@@ -18,6 +18,7 @@ from sos_mm.images import check_image_size, image_size
 from sos_mm.segments.bordering import PanopticMaps, bordering_shares
 from sos_mm.segments.readers.common import without_duplicates
 from sos_mm.segments.record import SegmentRecord
+from sos_mm.segments.sides import sides_at_border
 from sos_mm.segments.vocabulary import category_key
 
 BORDERING = "bordering on other objects"
@@ -45,7 +46,8 @@ def read_annotated(
         images: Folder of the images, found by ``file_name`` or by the end of ``coco_url``.
         include: Names of the categories to list; all if None.
         crowd: Whether to list groups, ``iscrowd``.
-        truncated: Whether to list objects whose box comes within a pixel of the image's border.
+        truncated: Whether to list objects whose box comes within a pixel of the image's border. Layouts place them at
+            the same border of the canvas.
         max_bordering: Largest share of an object's outline that may border on other objects of its image
             (within 2 pixels of any of them, listed or not, groups included), in [0, 1]. The order in depth is unknown:
             most objects above the limit are occluded, but some are complete. 1 lists all and only measures; None does
@@ -118,7 +120,9 @@ class _Source:
             try:
                 image = _photograph(entry, self.file)
                 unwanted = entry["category_id"] not in wanted or (entry.get("iscrowd") and not crowd)
-                if unwanted or (_is_truncated(entry, image) and not truncated):
+                size = (image["height"], image["width"])
+                cut = sides_at_border(entry["bbox"], size)
+                if unwanted or (cut and not truncated):
                     continue
                 if image["id"] not in paths:
                     paths[image["id"]] = _path_or_error(self.images, image)
@@ -126,7 +130,7 @@ class _Source:
                 if isinstance(path, Exception):
                     raise path
                 record = _record(entry, wanted[entry["category_id"]], path, self.file.path.stem)
-                yield entry, replace(record, source_size=(image["height"], image["width"]))
+                yield entry, replace(record, source_size=size, cut_sides=int(cut))
             except (OSError, ValueError) as error:
                 self._meet(entry, error)
 
@@ -184,11 +188,6 @@ def _photograph(entry: Record, file: CocoFile) -> dict[str, Any]:
     image = file.image_of(entry)
     check_size(image, f"its image {image['id']!r}")
     return image
-
-
-def _is_truncated(entry: Mapping[str, Any], image: Mapping[str, Any]) -> bool:
-    x, y, width, height = entry["bbox"]
-    return min(x, y) < 1 or x + width > image["width"] - 1 or y + height > image["height"] - 1
 
 
 def _path_or_error(images: Path, image: Record) -> Path | Exception:

@@ -1,13 +1,13 @@
 """Referring expressions: proved true and unique of each scene, in the formats that mmdet trains on and evaluates by."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from sos_mm.checks import check_choice
 from sos_mm.formats.coco import category_records, json_head
 from sos_mm.formats.mdetr import Expression, image_record, target_records
-from sos_mm.formats.referring import expressions_of
+from sos_mm.formats.referring import unchecked_expressions
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
 from sos_mm.referring.concepts import OBJECT
 from sos_mm.referring.from_scene import annotated
@@ -26,8 +26,8 @@ GREFCOCO = "annotations/grefcoco.json"
 REFCOCO = "annotations/refcoco.json"
 INTRA_CLASS = "annotations/intra_class.json"
 _LISTS = ("images", "annotations")
-# What each output holds of an image: (entry, image, line) -> records by stream.
-_Part = Callable[[Entry, AnnotatedImage, Record], dict[tuple[str, str], list[Record]]]
+# What each output holds of an image: (entry, image, line, its expressions) -> records by stream.
+_Part = Callable[[Entry, AnnotatedImage, Record, list[Expression]], dict[tuple[str, str], list[Record]]]
 
 
 def referring_format(
@@ -74,9 +74,9 @@ def _encode(parts: Sequence[_Part], language: str, entry: Entry) -> Encoded:
     image = annotated_scene(entry)
     found = write(image, generator(entry.seed, Purpose.REFERRING, entry.index), language=language)
     line = image_line(image, found, entry.categories.id_of_name, entry.index, with_ids=False)
-    records = {(PATH, ""): [line]}
+    records, expressions = {(PATH, ""): [line]}, unchecked_expressions(line)
     for part in parts:
-        records |= part(entry, image, line)
+        records |= part(entry, image, line, expressions)
     return Encoded(records=records)
 
 
@@ -101,25 +101,26 @@ def _named(instance: Instance, category: str) -> Instance:
     return instance if instance.category == category else replace(instance, category=category)
 
 
-def _captions(captions: CaptionWriter, entry: Entry, image: AnnotatedImage, line: Record) -> dict:
+def _captions(captions: CaptionWriter, entry: Entry, image: AnnotatedImage, line: Record, _) -> dict:
     rng = generator(entry.seed, Purpose.REFERRING_CAPTION, entry.index)
     return {(CAPTIONS, ""): list(captions.lines(line, rng)), (SINGLE, ""): list(single_lines(line))}
 
 
-def _grefcoco(entry: Entry, image: AnnotatedImage, line: Record) -> dict:
-    return _mdetr(GREFCOCO, expressions_of(line, entry.name, "grefcoco"))
+def _grefcoco(entry: Entry, image: AnnotatedImage, line: Record, expressions: list[Expression]) -> dict:
+    return _mdetr(GREFCOCO, expressions, {"dataset_name": "grefcoco"})
 
 
-def _refcoco(entry: Entry, image: AnnotatedImage, line: Record) -> dict:
-    return _mdetr(REFCOCO, [each for each in expressions_of(line, entry.name) if len(each.targets) == 1])
+def _refcoco(entry: Entry, image: AnnotatedImage, line: Record, expressions: list[Expression]) -> dict:
+    return _mdetr(REFCOCO, [each for each in expressions if len(each.targets) == 1])
 
 
-def _mdetr(path: str, expressions: Sequence[Expression]) -> dict:
+def _mdetr(path: str, expressions: Sequence[Expression], common: Mapping[str, str] | None = None) -> dict:
+    images = [{**image_record(each), **(common or {})} for each in expressions]
     annotations = [record for each in expressions for record in target_records(each)]
-    return {(path, "images"): list(map(image_record, expressions)), (path, "annotations"): annotations}
+    return {(path, "images"): images, (path, "annotations"): annotations}
 
 
-def _intra_class(entry: Entry, image: AnnotatedImage, line: Record) -> dict:
+def _intra_class(entry: Entry, image: AnnotatedImage, line: Record, _) -> dict:
     return _mdetr(INTRA_CLASS, list(intra_class_samples(image, line)))
 
 

@@ -1,0 +1,102 @@
+"""Bitmaps after pasting: as computed pixel by pixel, with compiled loops and without."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mmcv")
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sos_mm.augmentation import bitmaps
+from sos_mm.augmentation.adapters import Rules
+from sos_mm.augmentation.bitmaps import occlude
+from tests.helpers.numba import needs_numba, with_and_without, without_numba
+
+RULES = Rules(0.5, 3)
+
+
+def random_masks(seed: int, dtype: type) -> tuple[np.ndarray, ...]:
+    """Masks with boxes, some of which do not contain them, and pasted rectangles: masks, boxes, owner, their boxes."""
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(1, 40, 2)
+    masks = np.zeros((rng.integers(0, 5), height, width), dtype)
+    boxes = rng.uniform(-5, 45, (len(masks), 4)).astype(np.float32)
+    for mask, box in zip(masks, boxes, strict=True):
+        x0, y0, x1, y1 = random_window(rng, height, width)
+        density = rng.choice([0.0, 0.05, 0.9])
+        mask[y0:y1, x0:x1] = (rng.random((y1 - y0, x1 - x0)) < density) * rng.integers(1, 256)
+        if rng.random() < 0.6:
+            box[:] = x0, y0, x1, y1
+    owner, pasted = np.zeros((height, width), np.int32), np.zeros((rng.integers(0, 4), 4), np.int64)
+    for number, window in enumerate(pasted):
+        window[:] = x0, y0, x1, y1 = random_window(rng, height, width)
+        owner[y0:y1, x0:x1] = number + 1
+    return masks, boxes, owner, pasted
+
+
+def random_window(rng: np.random.Generator, height: int, width: int) -> tuple[int, int, int, int]:
+    (y0, y1), (x0, x1) = (np.sort(rng.integers(0, side + 1, 2)) for side in (height, width))
+    return x0, y0, x1, y1
+
+
+def pixel_by_pixel(masks: np.ndarray, boxes: np.ndarray, owner: np.ndarray, pasted: np.ndarray) -> tuple:
+    """What `occlude` returns, by full masks."""
+    kept, new_boxes, new = [], boxes.copy(), []
+    for mask, box in zip(masks, new_boxes, strict=True):
+        left = np.where(owner == 0, mask, 0)
+        before, after = np.count_nonzero(mask), np.count_nonzero(left)
+        kept.append(before == after or after >= max(0.5 * before, 3))
+        if kept[-1]:
+            new.append(left)
+        if kept[-1] and after < before:
+            rows, columns = np.nonzero(left)
+            box[:] = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    new += [owner == number + 1 for number in range(len(pasted))]
+    return np.array(kept, bool), new_boxes, np.array(new).reshape(-1, *owner.shape)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([np.uint8, np.bool_, np.int64, np.float32]))
+def check_occlusion(seed, dtype):
+    given_arrays = random_masks(seed, dtype)
+    before = [each.copy() for each in given_arrays]
+    found = occlude(*given_arrays, RULES.keep)
+    for each, truth in zip(found, pixel_by_pixel(*given_arrays), strict=True):
+        np.testing.assert_array_equal(each, truth)
+    assert found[1].dtype == np.float32
+    assert found[2].dtype == (dtype if len(given_arrays[0]) else np.uint8)
+    for each, old in zip(given_arrays, before, strict=True):
+        np.testing.assert_array_equal(each, old)
+
+
+def test_occlusion():
+    """With numba, if it is installed."""
+    check_occlusion()
+
+
+def test_occlusion_without_numba():
+    with without_numba():
+        check_occlusion()
+
+
+@needs_numba
+def test_compiled_loops_are_used_for_masks_of_one_byte():
+    for dtype, expected in ((np.uint8, True), (np.bool_, True), (np.int64, False)):
+        fast, plain = with_and_without(lambda dtype=dtype: bitmaps._loops_for(np.zeros((1, 2, 2), dtype)))
+        assert (fast is not None) is expected
+        assert plain is None
+
+
+@needs_numba
+@pytest.mark.parametrize("order", ["F", "reversed", "read-only"])
+def test_any_layout_in_memory(order):
+    """Masks as other transforms leave them: flipped views, transposed ones, and those of shared memory."""
+    masks, boxes, owner, pasted = random_masks(7, np.uint8)
+    assert len(masks)
+    changed = {"F": np.asfortranarray, "reversed": lambda each: np.ascontiguousarray(each[..., ::-1])[..., ::-1]}
+    masks = changed.get(order, np.copy)(masks)
+    masks.flags.writeable = order != "read-only"
+    for each, truth in zip(
+        occlude(masks, boxes, owner, pasted, RULES.keep), pixel_by_pixel(masks, boxes, owner, pasted), strict=True
+    ):
+        np.testing.assert_array_equal(each, truth)
