@@ -24,7 +24,7 @@ REFUSED = r"needs Linux or macOS, but this is Windows: .*\(WSL\)"
 TOOLS = Path(__file__).parents[1] / "tools"
 ON_WINDOWS = """
 import concurrent.futures.process, multiprocessing.popen_spawn_posix, subprocess, sys
-import cv2, numpy, pyarrow, pycocotools.mask, tqdm
+import cv2, numpy, pyarrow.compute, pycocotools.mask, tqdm
 for name in ("fcntl", "resource", "pwd", "grp", "termios"):
     sys.modules[name] = None
 sys.platform = "win32"

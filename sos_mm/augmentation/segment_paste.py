@@ -26,6 +26,7 @@ from sos_mm.augmentation.adapters import (
 from sos_mm.augmentation.captions import caption_holds, estimated_tokens, possible_phrases, within_tokens
 from sos_mm.augmentation.label_mapper import UNKNOWN, Caption, class_names, names_of_labels
 from sos_mm.augmentation.paste_source import PasteSource
+from sos_mm.augmentation.sample_checks import check_sample
 from sos_mm.augmentation.schedules import at_epoch, turning_epochs
 from sos_mm.augmentation.word_safe import collect_words
 from sos_mm.checks import check_boolean, check_choice, check_integer, check_names, check_range, one_name, require
@@ -43,9 +44,6 @@ from sos_mm.segments.factory import check_bank
 from sos_mm.segments.protocol import Bank
 from sos_mm.segments.sampler import STRATEGIES
 from sos_mm.segments.words import ENDANGERED
-
-# Annotations of a sample that are updated. (Raw `instances` and `seg_map_path` stay as the data set gave them.)
-_UPDATED = ("gt_bboxes", "gt_bboxes_labels", "gt_ignore_flags", "gt_masks", "gt_seg_map", "gt_saliency")
 
 
 @TRANSFORMS.register_module()
@@ -214,7 +212,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             RuntimeError: If an option depends on the epoch and `VisitHook` is missing.
             LayoutError: If not all objects can be placed and the layout has ``crowded='raise'``.
         """
-        self._check(results)
+        check_sample(results, self.with_mask)
         if self.is_scheduled and self._epoch != (epoch := self._current_epoch("Schedules")):
             self._set_options(epoch)
         rng = self._generator(results)
@@ -229,32 +227,6 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         self._annotate(results, Pasted(scene, np.array(named.labels, np.int64)))
         results["img"] = self._to_pipeline(results["img"], image, scene.image)
         return results
-
-    def _check(self, results: dict) -> None:
-        image = results["img"]
-        if image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(f"`img` must be of shape (H, W, 3), but got {image.shape}.")
-        if image.dtype != np.uint8 and image.size:
-            least, most = image.min(), image.max()
-            # Written so that NaN is refused too.
-            if not (least >= 0 and (most == 0 or 1 < most <= 255)):
-                text = f"`img` must hold values in [0, 255], but got {least:g} to {most:g}: paste before normalising."
-                raise ValueError(text)
-        _check_keys(results)
-        if "tokens_positive" in results:
-            raise ValueError(
-                "`text` must be the data set's own, but phrases were chosen from it already: put SegmentPaste before "
-                "RandomSamplingNegPos."
-            )
-        if "gt_bboxes" not in results and ({"gt_masks", "gt_bboxes_labels"} & results.keys()):
-            raise ValueError(
-                "`gt_bboxes` must be in the sample where masks or labels of objects are, but is not: load annotations "
-                "with boxes."
-            )
-        if self.with_mask and "gt_masks" not in results:
-            raise ValueError(
-                "`gt_masks` must be in the sample (`with_mask=True`), but is not: load annotations with masks."
-            )
 
     def _image(self, image: np.ndarray) -> np.ndarray:
         """Returns a copy of the image, (H, W, 3) uint8, in the channel order for composition."""
@@ -416,26 +388,6 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             return image
         changed = (before != after).any(axis=2, keepdims=True)
         return np.where(changed, image.astype(original.dtype), original)
-
-
-def _check_keys(results: Mapping[str, Any]) -> None:
-    """Raises ValueError if a sample has annotations that pasting cannot update, or lists of different lengths."""
-    unknown = [key for key in results if key not in _UPDATED and (key.startswith("gt_") or "keypoints" in key)]
-    if unknown:
-        raise ValueError(
-            f"`{unknown[0]}` is an annotation of objects that SegmentPaste cannot make for pasted ones: leave it out "
-            f"of the sample, or SegmentPaste out of the pipeline. It updates {', '.join(_UPDATED)}."
-        )
-    if "gt_bboxes" not in results:
-        return
-    number = len(results["gt_bboxes"])
-    # Masks are checked where they are read.
-    for key in ("gt_bboxes_labels", "gt_ignore_flags"):
-        if key in results and len(results[key]) != number:
-            raise ValueError(f"`{key}` must be {number}, one for each of `gt_bboxes`, but is {len(results[key])}.")
-    labels = results.get("gt_bboxes_labels")
-    if labels is not None and len(labels) and np.min(labels) < 0:
-        raise ValueError(f"`gt_bboxes_labels` must be at least 0, but got {np.min(labels)}.")
 
 
 def _build_layout(config: Mapping[str, Any], max_enlargement: float | None) -> LayoutPrior:

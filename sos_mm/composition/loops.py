@@ -97,10 +97,26 @@ def _share(value, alpha):
 
 
 @njit(cache=True)
-def color_curves(shift, contrast, middle, up, down):
-    """Computes the curves of `Harmonize`, (256, 3) uint8, from the shift of each channel; ``up`` and ``down`` are its
-    weights at each level.
+def color_curves(own, wanted, limit, contrast, up, down):
+    """Computes the curves of `Harmonize`, (256, 3) uint8.
+
+    Args:
+        own: (n, 3) uint8 colours of the object.
+        wanted: (3,) float64, the shift of the mean of each channel.
+        limit, contrast: The largest shift of a curve, and how far levels move from the middle one.
+        up, down: (256,) float64, the weights of a shift at each level.
     """
+    shift, total = np.empty(3, np.float64), 0
+    for channel in range(3):
+        brighter, darker = 0, 0
+        for index in range(len(own)):
+            level = np.int64(own[index, channel])
+            total += level
+            brighter += level * (255 - level)
+            darker += level * (510 - level)
+        share = (darker if wanted[channel] < 0 else 4 * brighter) / np.float64(255**2 * len(own))
+        shift[channel] = min(max(wanted[channel] / max(share, 0.05), -limit), limit)
+    middle = total / (3 * len(own))
     curves = np.empty((256, 3), np.uint8)
     for level in range(256):
         stretched = up[level] * min(max(contrast * (level - middle), -25.0), 25.0)
@@ -150,14 +166,47 @@ def _scaled(value, factor, alpha):
 
 
 @njit(cache=True)
+def shading_gain(cushion, margin, steepness, right, downwards, strength):
+    """Computes the gain of `DirectionalShading`, (h, w) uint8, 128 for no change, from its cushion, (h + 2 margin,
+    w + 2 margin) float32, and the direction of the light in the image.
+    """
+    gain = np.empty((cushion.shape[0] - 2 * margin, cushion.shape[1] - 2 * margin), np.uint8)
+    for y in range(gain.shape[0]):
+        above, here, below = cushion[y + margin - 1], cushion[y + margin], cushion[y + margin + 1]
+        for x in range(gain.shape[1]):
+            column = x + margin
+            slope_x = _f(_f(here[column + 1] - here[column - 1]) / _f(2))
+            slope_y = _f(_f(below[column] - above[column]) / _f(2))
+            facing = steepness * (np.float64(slope_x) * right + np.float64(slope_y) * downwards)
+            facing = min(max(facing, -1.0), 1.0)
+            facing = min(facing, 0.4 * facing)
+            gain[y, x] = np.uint8(np.rint(128.0 * (1.0 + strength * facing)))
+    return gain
+
+
+@njit(cache=True)
 def scale_colors(packed, gain):
-    """Multiplies the colours of packed pixels by an (h, w) uint8 gain, 128 for no change, up to their alpha."""
+    """Multiplies the colours of packed pixels by a gain, 128 for no change, up to their alpha; the (h, w) uint8 gain is
+    enlarged bilinearly.
+    """
     height, width = packed.shape
-    result = np.empty((height, width), np.uint32)
-    for y in range(height):
-        source, factors, target = packed[y], gain[y], result[y]
+    result, rows, columns = np.empty((height, width), np.uint32), gain.shape[0], gain.shape[1]
+    left, across = _linear_weights(columns, width)
+    top, down = _linear_weights(rows, height)
+    wide = np.empty((rows, width), np.int32)
+    for row in range(rows):
         for x in range(width):
-            pixel, factor = source[x], _w(factors[x])
+            one, two = max(left[x], 0), min(left[x] + 1, columns - 1)
+            if left[x] < 0 or left[x] >= columns - 1:
+                wide[row, x] = np.int32(gain[row, _u(one)]) * np.int32(2048)
+            else:
+                wide[row, x] = gain[row, _u(one)] * across[x, 0] + gain[row, _u(two)] * across[x, 1]
+    for y in range(height):
+        above, below = wide[min(max(top[y], 0), rows - 1)], wide[min(max(top[y] + 1, 0), rows - 1)]
+        upper, lower, source, target = down[y, 0], down[y, 1], packed[y], result[y]
+        for x in range(width):
+            value = ((upper * (above[x] >> 4)) >> 16) + ((lower * (below[x] >> 4)) >> 16)
+            pixel, factor = source[x], _w((value + 2) >> 2)
             alpha = pixel >> _w(24)
             red = _scaled(pixel & _w(255), factor, alpha)
             green = _scaled((pixel >> _w(8)) & _w(255), factor, alpha)
@@ -341,8 +390,10 @@ def soften(packed, weights, inside):
 
 
 @njit(cache=True)
-def noise_sizes(image):
-    """Counts the magnitudes, up to 255, of the response of an image's green channel to [1 -2 1] along both axes."""
+def median_noise(image):
+    """Returns the median magnitude, up to 255, of the response of an image's green channel to [1 -2 1] along both axes:
+    the least one that at least half of the pixels do not exceed.
+    """
     height, width = image.shape[:2]
     counts = np.zeros(256, np.int64)
     line = np.empty(width, np.int32)
@@ -356,7 +407,11 @@ def noise_sizes(image):
             left, right = (x - 1 if x else min(1, width - 1)), (x + 1 if x + 1 < width else max(width - 2, 0))
             size = abs(line[_u(left)] - 2 * line[_u(x)] + line[_u(right)])
             counts[_u(min(size, 255))] += 1
-    return counts
+    size, number = 0, counts[0]
+    while 2 * number < height * width:
+        size += 1
+        number += counts[size]
+    return size
 
 
 @njit(inline="always")

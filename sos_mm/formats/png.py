@@ -9,7 +9,7 @@ from isal import isal_zlib
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPES = {1: 0, 3: 2}
 # The PNG filter "up": each row is stored as its difference to the row above, which is mostly zeros in label maps.
-_FILTER_UP = 2
+FILTER_UP = 2
 # On data that is mostly zeros this fast level compresses nearly as well as the slowest.
 _LEVEL = 1
 
@@ -27,12 +27,19 @@ def encode_png(pixels: np.ndarray) -> bytes:
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or channels not in _COLOR_TYPES or not pixels.size:
         raise ValueError(f"`pixels` must be uint8 (H, W) or (H, W, 3), but got {pixels.dtype} {pixels.shape}.")
     height, width = pixels.shape[:2]
-    header = struct.pack(">IIBBBBB", width, height, 8, _COLOR_TYPES[channels], 0, 0, 0)
     rows = pixels.reshape(height, width * channels)
     lines = np.empty((height, 1 + rows.shape[1]), np.uint8)
-    lines[:, 0] = _FILTER_UP
+    lines[:, 0] = FILTER_UP
     lines[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=lines[1:, 1:])
+    return encode_lines(lines, width, channels)
+
+
+def encode_lines(lines: np.ndarray, width: int, channels: int) -> bytes:
+    """Encodes the lines of an 8-bit PNG file: (H, 1 + width * channels) uint8, the number of a row's filter and its
+    filtered pixels.
+    """
+    header = struct.pack(">IIBBBBB", width, len(lines), 8, _COLOR_TYPES[channels], 0, 0, 0)
     body = isal_zlib.compress(lines, _LEVEL)
     return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
 

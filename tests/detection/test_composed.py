@@ -1,6 +1,7 @@
 """CompactODVGDataset: the samples of mmdet's, in less memory."""
 
 import copy
+import gc
 import json
 import multiprocessing
 import os
@@ -94,6 +95,7 @@ def test_a_file_of_several_parts(many):
     assert ours[-1]["sample_idx"] == 24
     assert ours.ann_file == theirs.ann_file
     assert not ours.data_bytes.flags.writeable
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Indices joined: the bytes of an index that was built of all segments at once."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.segments import build_index, join_indices, read_folder
 from sos_mm.segments.index import arrow, joining, writer
 from sos_mm.segments.index.arrow import IndexedRecords
+from sos_mm.segments.quality import measure
+from sos_mm.segments.record import SegmentRecord
 from tests.conftest import make_rgba, write_rgba
 from tests.helpers.commands import run
 
@@ -55,6 +59,30 @@ def test_the_bytes_of_one_build(folders, tmp_path, monkeypatch, copies, rows):
     assert joined.categories == ("apple", "cat", "dog", "mouse", "zebra")
     assert list(joined) == list(whole)
     assert contents(tmp_path / "joined") == contents(tmp_path / "out" / "whole")
+
+
+def test_records_of_any_kind(tmp_path):
+    rgba, records = make_rgba(np.random.default_rng(0), 20, 20), []
+    values = [(text, None, 0) for text in ("], [", '"', "\n", "\\", "é", "", "\u2028")]
+    values += [("x", 0.5, 5), ("y", 0.0, 15), ("z", None, 1)]
+    for number, (text, soften, sides) in enumerate(values):
+        path = tmp_path / "files" / f"{number}.png"
+        write_rgba(path, rgba)
+        more = {}
+        if number % 2:
+            flags, outline = (True, None, False), json.dumps([[1, 2, 3, 4.5, 6, 7]])
+            more = dict(flags=flags, outline=outline, source_size=(40, 50), bordering=0.25, decontaminate=True)
+        words = (text, text[::-1], f"{text},", (text, "red"), text + str(number))
+        position = dict(soften=soften, cut_sides=sides, measurements=measure(rgba), length=number // 3)
+        records.append(SegmentRecord(str(path), f"category {number % 2}{text}", *words, **position, **more))
+    (tmp_path / "whole").mkdir()
+    build_index(records, tmp_path / "whole" / "bank.arrow", progress=False)
+    parts = [tmp_path / f"{number}.arrow" for number in range(5)]
+    for number, part in enumerate(parts):
+        build_index(records[2 * number : 2 * number + 2], part, progress=False)
+    (tmp_path / "joined").mkdir()
+    join_indices(parts, tmp_path / "joined" / "bank.arrow", progress=False)
+    assert contents(tmp_path / "joined") == contents(tmp_path / "whole")
 
 
 def test_by_several_processes_and_from_the_command_line(folders, tmp_path):

@@ -44,8 +44,8 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def write_made_up_index(path: Path, rows: int, categories: int) -> None:
-    """Writes generated rows that differ only in category and id, batch by batch."""
+def write_made_up_index(path: Path, rows: int, categories: int, first: int = 0) -> None:
+    """Writes generated rows that differ only in category and id, batch by batch; ids begin at ``first``."""
     counts = np.diff(np.linspace(0, rows, categories + 1).astype(np.int64))
     names = np.array([f"category_{place:06d}" for place in range(categories)])
     kind = index_module.schema(index_module.make_header(dict(zip(names.tolist(), counts, strict=True)), "/data", ""))
@@ -64,7 +64,7 @@ def write_made_up_index(path: Path, rows: int, categories: int) -> None:
             number = min(batch_rows, rows - start)
             place = np.searchsorted(edges, np.arange(start, start + number), side="right")
             own = {"category": pa.array(names[place], pa.string())}
-            own["source_id"] = pa.array(np.arange(start, start + number)).cast(pa.string())
+            own["source_id"] = pa.array(first + np.arange(start, start + number)).cast(pa.string())
             columns = [_column(field, own, fixed, number) for field in kind]
             writer.write_batch(pa.record_batch(columns, schema=kind))
 

@@ -59,6 +59,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--enlarge", type=int, default=0, help="make so many distinct ones with a side of 1000 pixels")
     parser.add_argument("--images", type=int, default=40, help="images of ours in each of the five rounds")
     parser.add_argument("--memory", type=int, default=0, help="make so many images and say how memory grows")
+    parser.add_argument("--only-rounds", action="store_true", help="compare with the peer, and time nothing else")
+    parser.add_argument("--prepared", help="folder that keeps the cut-outs and their index for the next run")
     return parser.parse_args()
 
 
@@ -78,6 +80,17 @@ def lay_out(source: Path, root: Path, enlarge: int) -> Path:
     metadata = root.parent / "metadata.json"
     metadata.write_text(json.dumps(words))
     return metadata
+
+
+def prepare(args: argparse.Namespace, folder: Path) -> tuple[Path, Path]:
+    """Lays out the cut-outs and their index, unless an earlier run did; returns the index and the metadata file."""
+    bank, metadata = folder / "bank.arrow", folder / "metadata.json"
+    if not bank.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        lay_out(Path(args.segments), folder / "segments", args.enlarge)
+        config = {"type": "release", "root": str(folder / "segments"), "metadata": str(metadata)}
+        build_index(list_records(config, ErrorCollector()), bank, copies=COPIES, workers=2)
+    return bank, metadata
 
 
 def write_cutout(source: Path, target: Path, side: int, turn: int) -> None:
@@ -206,13 +219,12 @@ def main() -> None:
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
-        metadata = lay_out(Path(args.segments), folder / "segments", args.enlarge)
-        config = {"type": "release", "root": str(folder / "segments"), "metadata": str(metadata)}
-        build_index(list_records(config, ErrorCollector()), folder / "bank.arrow", copies=COPIES, workers=2)
-        print(f"{len(SegmentBank.from_index(folder / 'bank.arrow'))} cut-outs, {CANVAS[1]}x{CANVAS[0]}, one process")
+        prepared = Path(args.prepared) if args.prepared else folder
+        bank, metadata = prepare(args, prepared)
+        print(f"{len(SegmentBank.from_index(bank))} cut-outs, {CANVAS[1]}x{CANVAS[0]}, one process")
         plain = Recipe(
             canvas=CANVAS,
-            segments={"type": "index", "path": str(folder / "bank.arrow")},
+            segments={"type": "index", "path": str(bank)},
             backgrounds={"type": "folder", "root": str(Path(args.backgrounds).resolve())},
             layout={"type": "StructuredLayout", "counts": COUNTS, "crowded": "fewer"},
             formats=("panoptic", "objects"),
@@ -221,14 +233,15 @@ def main() -> None:
         contestants = {}
         if args.peer:
             (folder / "peer").mkdir()
-            peer = Peer(Path(args.peer).resolve(), folder / "segments", metadata, folder / "peer")
+            peer = Peer(Path(args.peer).resolve(), prepared / "segments", metadata, folder / "peer")
             contestants["released generator"] = (peer.make, max(args.images // 5, 1))
         for what, recipe in (("sos_mm, light off", plain), ("sos_mm, default light", lit)):
             (folder / what).mkdir()
             contestants[what] = (Ours(recipe, folder / what).make, args.images)
         compare(contestants)
-        time_parts(plain)
-        time_workers(plain, folder, 40 * args.images)
+        if not args.only_rounds:
+            time_parts(plain)
+            time_workers(plain, folder, 40 * args.images)
         if args.memory:
             (folder / "memory").mkdir()
             watch_memory(Ours(plain, folder / "memory"), args.memory)

@@ -91,15 +91,15 @@ def noise_level(image: np.ndarray) -> float:
     top, left = (max(side - 128, 0) // 2 for side in image.shape[:2])
     middle = image[top : top + 128, left : left + 128]
     fast = loops("sos_mm.composition.loops")
-    counts = np.cumsum(fast.noise_sizes(middle) if fast else _noise_sizes(middle))
-    return float(np.searchsorted(counts, counts[-1] / 2) / 0.6745 / 6)
+    return (fast.median_noise(middle) if fast else _median_noise(middle)) / 0.6745 / 6
 
 
-def _noise_sizes(image: np.ndarray) -> np.ndarray:
-    """Counts the magnitudes, up to 255, of the response of the green channel to [1 -2 1] along both axes."""
+def _median_noise(image: np.ndarray) -> int:
+    """Computes the median magnitude, up to 255, of the response of the green channel to [1 -2 1] along both axes."""
     # The second derivative along both axes is the outer product of two such kernels.
     response = cv2.Sobel(np.ascontiguousarray(image[..., 1]), cv2.CV_16S, 2, 2, ksize=3)
-    return np.bincount(cv2.convertScaleAbs(response).ravel(), minlength=256)
+    counts = np.cumsum(np.bincount(cv2.convertScaleAbs(response).ravel(), minlength=256))
+    return int(np.searchsorted(counts, counts[-1] / 2))
 
 
 @register_step

@@ -78,15 +78,15 @@ class Harmonize(Step):
         mean, spread = before[0], goal[1][0] / max(before[1][0], 1)
         target = mean + (self.strength, self.chroma, self.chroma) * (goal[0] - mean)
         shift = np.subtract(*_rgb(np.stack([target, mean])))
+        contrast, fast = self.strength * (min(max(spread, 0.7), 1.4) - 1), loops("sos_mm.composition.loops")
+        if fast:
+            return fast.color_curves(own, shift, float(self.limit), contrast, _UP[:, 0], _DOWN[:, 0])
         # Sums of integers are exact in any order.
         levels = own.astype(np.int64)
         up, down = (levels * (255 - levels)).sum(axis=0) * 4, (levels * (510 - levels)).sum(axis=0)
         share = np.where(shift < 0, down, up) / (255**2 * len(own))
         shift = np.minimum(np.maximum(shift / np.maximum(share, 0.05), -self.limit), self.limit)
-        contrast, middle = self.strength * (min(max(spread, 0.7), 1.4) - 1), levels.sum() / levels.size
-        fast = loops("sos_mm.composition.loops")
-        if fast:
-            return fast.color_curves(shift, contrast, middle, _UP[:, 0], _DOWN[:, 0])
+        middle = levels.sum() / levels.size
         stretched = np.minimum(np.maximum(contrast * (_LEVELS - middle), -25), 25)
         # With the largest shift, 36, this stays below 64, from which on a curve would not be monotonic.
         moved = _LEVELS + np.where(shift < 0, _DOWN, _UP) * shift + _UP * stretched
@@ -161,31 +161,33 @@ class DirectionalShading(Step):
         alpha = small_alpha(sprite, _SMALL)
         light = np.array(frame.light.direction)
         towards = light[:2] / max(np.linalg.norm(light[:2]), 1e-6)
-        facing = self._facing(alpha.astype(np.float32) / 255, towards)
-        # An 8-bit gain, 128 for no change, keeps the computation at full size in 8 bits.
+        cushion, sigma, margin = _cushion(alpha.astype(np.float32) / 255)
         # The gain is smaller than the loss, since white cannot become brighter.
-        facing = np.minimum(facing, 0.4 * facing)
-        gain = np.rint(128 * (1 + self.strength * np.linalg.norm(light[:2]) * facing))
-        gain = cv2.resize(gain.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
-        fast = loops("sos_mm.composition.loops")
+        # An 8-bit gain, 128 for no change, keeps the computation at full size in 8 bits.
+        strength, fast = float(self.strength * np.linalg.norm(light[:2])), loops("sos_mm.composition.loops")
         if fast:
+            gain = fast.shading_gain(cushion, margin, -2.5 * sigma, *towards.tolist(), strength)
             return sprite.recolored(fast.scale_colors(sprite.packed, gain))
+        facing = _facing(cushion, sigma, margin, towards)
+        gain = np.rint(128 * (1 + strength * np.minimum(facing, 0.4 * facing)))
+        gain = cv2.resize(gain.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
         lit = cv2.multiply(sprite.rgba, cv2.merge([gain, gain, gain, np.full_like(gain, 128)]), scale=1 / 128)
         return replace(sprite, rgba=cv2.min(lit, cv2.merge([cv2.extractChannel(sprite.rgba, 3)] * 4)))
 
-    def _facing(self, alpha: np.ndarray, towards: np.ndarray) -> np.ndarray:
-        """Computes how far each pixel of the cushion faces a direction, in [-1, 1]."""
-        sigma = max(alpha.shape) / 8
-        # The margin of zeros lets the cushion fall off at the image's edges.
-        margin = math.ceil(2 * sigma)
-        padded = cv2.copyMakeBorder(alpha, *[margin] * 4, cv2.BORDER_CONSTANT, value=0)
-        cushion = cv2.GaussianBlur(padded, (0, 0), sigma)
-        inner, before, after = (
-            slice(margin, -margin),
-            slice(margin - 1, -margin - 1),
-            slice(margin + 1, 1 - margin or None),
-        )
-        slope_x = (cushion[inner, after] - cushion[inner, before]) / 2
-        slope_y = (cushion[after, inner] - cushion[before, inner]) / 2
-        facing = -2.5 * sigma * (slope_x * towards[0] + slope_y * towards[1])
-        return np.minimum(np.maximum(facing, -1), 1)
+
+def _cushion(alpha: np.ndarray) -> tuple[np.ndarray, float, int]:
+    """Blurs a (h, w) float32 alpha; returns it with a margin, the standard deviation of the blur, and the margin."""
+    sigma = max(alpha.shape) / 8
+    # The margin of zeros lets the cushion fall off at the image's edges.
+    margin = math.ceil(2 * sigma)
+    padded = cv2.copyMakeBorder(alpha, *[margin] * 4, cv2.BORDER_CONSTANT, value=0)
+    return cv2.GaussianBlur(padded, (0, 0), sigma), sigma, margin
+
+
+def _facing(cushion: np.ndarray, sigma: float, margin: int, towards: np.ndarray) -> np.ndarray:
+    """Computes how far each pixel of a cushion without its margin faces a direction, in [-1, 1]."""
+    inner, before, after = slice(margin, -margin), slice(margin - 1, -margin - 1), slice(margin + 1, 1 - margin or None)
+    slope_x = (cushion[inner, after] - cushion[inner, before]) / 2
+    slope_y = (cushion[after, inner] - cushion[before, inner]) / 2
+    facing = -2.5 * sigma * (slope_x * towards[0] + slope_y * towards[1])
+    return np.minimum(np.maximum(facing, -1), 1)

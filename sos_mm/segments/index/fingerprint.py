@@ -16,7 +16,7 @@ from sos_mm.segments.record import SegmentRecord
 # Columns of an index, in the order of what is hashed.
 _HASHED = (
     *("category", "sub_category", "phrase", "description", "features", "source_id", "file", "offset", "length"),
-    *("outline", "soften", *ANNOTATED, "source_height", "source_width", "decontaminate"),
+    *("outline", "soften", *ANNOTATED, "source_height", "source_width", "decontaminate", "cut_sides"),
 )
 
 
@@ -44,8 +44,7 @@ class Fingerprint:
         words = (record.category, record.sub_category, record.phrase, record.description, record.attributes)
         name = Path(os.path.relpath(record.file, self._root)).as_posix()
         position = (record.source_id, name, record.offset, size, record.outline, record.soften, record.flags)
-        sides = (record.cut_sides,) if record.cut_sides else ()
-        self._hash.update(_encoded((*words, *position, record.source_size, record.decontaminate, *sides)))
+        self._hash.update(_encoded_row(words, position, record.source_size, record.decontaminate, record.cut_sides))
 
     def add_encoded(self, rows: bytes) -> None:
         """Adds rows of an index as `encoded_rows` encodes them."""
@@ -59,7 +58,7 @@ class Fingerprint:
 
 
 def encoded_rows(rows: Any, root: str) -> bytes:
-    """Encodes rows of an index as `Fingerprint` hashes their records, in a third of the time.
+    """Encodes rows of an index as `Fingerprint` hashes their records, without building these.
 
     Args:
         rows: The Arrow record batch.
@@ -70,13 +69,21 @@ def encoded_rows(rows: Any, root: str) -> bytes:
     """
     lines = []
     for row in zip(*(rows.column(name).to_pylist() for name in _HASHED), strict=True):
-        *words, source_id, name, offset, length, outline, soften, sole, whole, real, height, width, cleaned = row
+        *words, source_id, name, offset, length, outline, soften, sole, whole, real, height, width, cleaned, sides = row
         size = length or _file_size(os.path.join(root, name))
         flags = None if sole is None else (sole, whole, real)
         source_size = (height, width) if height else None
         position = (source_id, name, offset, size, outline, None if isnan(soften) else soften, flags)
-        lines.append(_encoded((*words, *position, source_size, cleaned)))
+        lines.append(_encoded_row(words, position, source_size, cleaned, sides))
     return b"".join(lines)
+
+
+def _encoded_row(
+    words: Iterable[Any], position: tuple, source_size: tuple[int, int] | None, decontaminate: bool, cut_sides: int
+) -> bytes:
+    # Segments that are not cut off are hashed as before cut-off sides were known.
+    sides = (cut_sides,) if cut_sides else ()
+    return _encoded((*words, *position, source_size, decontaminate, *sides))
 
 
 def _file_size(file: str) -> int:

@@ -4,7 +4,6 @@ import os
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path, PurePath
 from typing import Any
@@ -91,18 +90,11 @@ def _counts(parts: Sequence[IndexedRecords]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-@dataclass(frozen=True)
-class _Range:
-    """Rows of one part, and by how much their copies are farther back in the joined file of copies."""
+def _ranges(parts: Sequence[IndexedRecords]) -> Iterator[tuple[int, int, int]]:
+    """Yields the rows of all parts sorted by category, as the number of a part, its first row, and the row after.
 
-    part: int
-    start: int
-    stop: int
-    shift: int = 0
-
-
-def _ranges(parts: Sequence[IndexedRecords]) -> Iterator[_Range]:
-    """Yields the rows of all parts sorted by category; those of a category in the order of the parts."""
+    Those of a category come in the order of the parts.
+    """
     starts = [np.cumsum(part.counts) - part.counts for part in parts]
     positions = [{name: place for place, name in enumerate(part.categories)} for part in parts]
     for name in _counts(parts):
@@ -110,47 +102,46 @@ def _ranges(parts: Sequence[IndexedRecords]) -> Iterator[_Range]:
             place = positions[number].get(name)
             if place is not None:
                 start = int(starts[number][place])
-                yield _Range(number, start, start + int(part.counts[place]))
+                yield number, start, start + int(part.counts[place])
 
 
-def _batches(parts: Sequence[IndexedRecords]) -> Iterator[list[_Range]]:
-    """Divides the rows into batches."""
-    batch: list[_Range] = []
+def _batches(parts: Sequence[IndexedRecords]) -> Iterator[np.ndarray]:
+    """Divides the rows into batches: (R, 3) int64, the ranges of each."""
+    batch: list[tuple[int, int, int]] = []
     space = BATCH_ROWS
-    for each in _ranges(parts):
-        start = each.start
-        while start < each.stop:
-            stop = min(each.stop, start + space)
-            batch.append(_Range(each.part, start, stop))
-            space -= stop - start
-            start = stop
+    for number, start, stop in _ranges(parts):
+        while start < stop:
+            end = min(stop, start + space)
+            batch.append((number, start, end))
+            space -= end - start
+            start = end
             if not space:
-                yield batch
+                yield np.array(batch, np.int64)
                 batch, space = [], BATCH_ROWS
     if batch:
-        yield batch
+        yield np.array(batch, np.int64)
 
 
 def _with_copies(
-    batches: Iterator[list[_Range]], parts: Sequence[IndexedRecords], writer: IndexWriter
-) -> Iterator[list[_Range]]:
-    """Appends the copies of each batch to those of the joined index; yields it with their places."""
+    batches: Iterator[np.ndarray], parts: Sequence[IndexedRecords], writer: IndexWriter
+) -> Iterator[np.ndarray]:
+    """Appends the copies of each batch to those of the joined index.
+
+    Yields:
+        (R, 4) int64: the ranges, and by how many bytes the copies of each are farther back than in their part.
+    """
     for batch in batches:
-        if not writer.copies:
-            yield batch
-            continue
-        moved = []
-        for each in batch:
-            part = parts[each.part]
-            start, stop = part.copies_start(each.start), part.copies_start(each.stop)
-            moved.append(_Range(each.part, each.start, each.stop, writer.packed - start))
-            for place in range(start, stop, _BLOCK):
-                writer.add_copies(part.read_packed(place, min(stop - place, _BLOCK)))
-        yield moved
+        shifts = np.zeros((len(batch), 1), np.int64)
+        for place, (number, *rows) in enumerate(batch.tolist() if writer.copies else ()):
+            start, stop = map(parts[number].copies_start, rows)
+            shifts[place] = writer.packed - start
+            for position in range(start, stop, _BLOCK):
+                writer.add_copies(parts[number].read_packed(position, min(stop - position, _BLOCK)))
+        yield np.hstack([batch, shifts])
 
 
 def _in_order(
-    parts: Sequence[IndexedRecords], root: str, batches: Iterator[list[_Range]], workers: int
+    parts: Sequence[IndexedRecords], root: str, batches: Iterator[np.ndarray], workers: int
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yields the batches in their order, made by several processes, of which each is at most one ahead."""
     if workers == 1:
@@ -175,24 +166,49 @@ def _open_in_worker(parts: Sequence[IndexedRecords]) -> None:
     _parts = parts
 
 
-def _make_in_worker(root: str, ranges: Sequence[_Range]) -> tuple[bytes, bytes]:
+def _make_in_worker(root: str, ranges: np.ndarray) -> tuple[bytes, bytes]:
     return _make_batch(_parts, root, ranges)
 
 
-def _make_batch(parts: Sequence[IndexedRecords], root: str, ranges: Sequence[_Range]) -> tuple[bytes, bytes]:
-    """Returns a batch of the joined index as an Arrow stream, and what its fingerprint hashes of the rows."""
-    slices = [piece for each in ranges for piece in parts[each.part].rows(each.start, each.stop)]
-    lengths = [each.stop - each.start for each in ranges]
-    table = pa.Table.from_batches([piece.replace_schema_metadata(None) for piece in slices]).combine_chunks()
-    prefixes = [_below(parts[each.part].root, root) for each in ranges]
-    table = _replaced(table, "file", pc.binary_join_element_wise(_repeated(prefixes, lengths), table["file"], ""))
-    shifts = np.repeat(np.array([each.shift for each in ranges], np.int64), lengths)
-    table = _replaced(table, "copy_offset", pc.add(table["copy_offset"], pa.array(shifts)))
+def _make_batch(parts: Sequence[IndexedRecords], root: str, ranges: np.ndarray) -> tuple[bytes, bytes]:
+    """Returns a batch of the joined index as an Arrow stream, and what its fingerprint hashes of the rows.
+
+    Args:
+        parts: The parts.
+        root: The root of the joined index.
+        ranges: (R, 4) int64, from `_with_copies`.
+    """
+    numbers, starts, stops, shifts = ranges.T
+    lengths = stops - starts
+    table, begins = _rows_of_parts(parts, numbers, starts, stops)
+    # A range begins there in the table, and here in the batch.
+    moves = begins[numbers] + starts - (np.cumsum(lengths) - lengths)
+    table = table.take(pa.array(np.arange(lengths.sum()) + np.repeat(moves, lengths)))
+    prefixes = _repeated([_below(parts[number].root, root) for number in numbers], lengths)
+    table = _replaced(table, "file", pc.binary_join_element_wise(prefixes, table["file"], ""))
+    table = _replaced(table, "copy_offset", pc.add(table["copy_offset"], pa.array(np.repeat(shifts, lengths))))
     batch = table.combine_chunks().to_batches()[0]
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as stream:
         stream.write_batch(batch)
     return sink.getvalue().to_pybytes(), encoded_rows(batch, root)
+
+
+def _rows_of_parts(
+    parts: Sequence[IndexedRecords], numbers: np.ndarray, starts: np.ndarray, stops: np.ndarray
+) -> tuple[pa.Table, np.ndarray]:
+    """Reads the rows of a batch, part by part: those of one part are next to each other, as its categories are.
+
+    Returns:
+        The rows, and (P,) int64: where a part's row 0 would be among them.
+    """
+    slices, begins, number_of_rows = [], np.zeros(len(parts), np.int64), 0
+    for number in np.unique(numbers).tolist():
+        first, last = starts[numbers == number].min(), stops[numbers == number].max()
+        slices += [piece.replace_schema_metadata(None) for piece in parts[number].rows(int(first), int(last))]
+        begins[number] = number_of_rows - first
+        number_of_rows += last - first
+    return pa.Table.from_batches(slices).combine_chunks(), begins
 
 
 def _below(folder: Path, root: str) -> str:
@@ -201,9 +217,9 @@ def _below(folder: Path, root: str) -> str:
     return "" if relative == "." else f"{PurePath(relative).as_posix()}/"
 
 
-def _repeated(texts: Sequence[str], times: Sequence[int]) -> pa.Array:
-    names = sorted(set(texts))
-    places = np.repeat(np.array([names.index(text) for text in texts], np.int32), times)
+def _repeated(texts: Sequence[str], times: np.ndarray) -> pa.Array:
+    names, places = np.unique(texts, return_inverse=True)
+    places = np.repeat(places.astype(np.int32), times)
     return pa.DictionaryArray.from_arrays(pa.array(places), pa.array(names, pa.string())).cast(pa.string())
 
 
