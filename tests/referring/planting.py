@@ -55,9 +55,19 @@ PATTERNS = {
 }
 
 
+# The fruit, not the colour: without it "the orange below the cup" would become "the pink below the cup".
+FRUIT = re.compile(
+    r"(?<!is )(?<!are )\borange(?= (?:above|at|below|behind|closest|farthest|from|frontmost|higher|in|lower|"
+    r"nearest|on|partly|that|to|touching|with)\b|$)"
+)
+
+
 def planted(text: str, kind: str, rng: np.random.Generator) -> Iterator[str]:
     """Yields the text with one detail exchanged, for each detail of a kind."""
+    fruit = {found.start() for found in FRUIT.finditer(text)}
     for place in PATTERNS[kind].finditer(text):
+        if place.start() in fruit:
+            continue
         others = OTHERS[kind][place[0]]
         yield text[: place.start()] + others[rng.integers(len(others))] + text[place.end() :]
 
