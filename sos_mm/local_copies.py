@@ -23,15 +23,9 @@ from sos_mm.space import check_space
 from sos_mm.storage import explained
 from sos_mm.terminal import progress_bar
 
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://.+")
 # What stores call the digest, the version or the time of an object, which changes with its content.
 _MARKS = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "updated", "last_modified", "mtime", "created")
 _BATCH = 64
-
-
-def is_address(path: Any) -> bool:
-    """Tells whether a path is an address of object storage, such as ``s3://bucket/prefix``."""
-    return isinstance(path, str) and _ADDRESS.fullmatch(path) is not None
 
 
 def cache_folder() -> Path:
@@ -62,11 +56,16 @@ def local_copy(address: str, beside: str = "") -> Path:
     """
     parent, _, name = address.rstrip("/").rpartition("/")
     if any(sign in name for sign in "*?["):
-        return _Mirror(parent).update(lambda key: fnmatch(key, name)) / name
+        return _Mirror(parent).update(lambda key: _fits(key, name)) / name
     store = _Mirror(address)
     if store.is_folder():
         return store.update()
-    return _Mirror(parent).update(lambda key: key == name or fnmatch(key, beside)) / name
+    return _Mirror(parent).update(lambda key: key == name or _fits(key, beside)) / name
+
+
+def _fits(key: str, pattern: str) -> bool:
+    """Returns whether a key is a name in the folder itself that fits a pattern; its `*` stands for no slash."""
+    return "/" not in key and fnmatch(key, pattern)
 
 
 def local_copies(addresses: Sequence[str]) -> list[Path]:
@@ -127,8 +126,8 @@ class _Mirror:
         """Copies the objects that are not there as they are in the store; returns the folder of the copies.
 
         Args:
-            wanted: Returns whether an object is wanted, by its key below the folder; all are if None. Then what the
-                store does not have any more is removed.
+            wanted: Returns whether an object is wanted, by its key below the folder; all are if None. Copies of wanted
+                objects that the store does not have any more are removed.
             needed: Keys that must be there.
         """
         require_posix("Copying what is on object storage")
@@ -142,8 +141,7 @@ class _Mirror:
         with explaining_full_disk(self._own, kept="Copied objects"), one_at_a_time(self._own / ".lock"):
             have = self._copied()
             new = {key: each for key, each in found.items() if have.get(key) != (each.size, each.mark)}
-            if wanted is None:
-                self._remove(found)
+            self._remove(found, wanted)
             if new:
                 self._copy(new)
                 if self._listed(wanted) != found:
@@ -161,10 +159,19 @@ class _Mirror:
             key = path[start:]
             # Consoles keep an empty object in place of a folder.
             if key and not key.endswith("/") and (wanted is None or wanted(key)):
-                objects[key] = _Object(path, int(facts["size"]), _mark(facts))
-                if ".." in key.split("/"):
-                    raise ValueError(f"`..` is no name of a file, but {self.address} has {key}.")
+                objects[key] = self._object(path, key, facts)
         return objects
+
+    def _object(self, path: str, key: str, facts: Mapping[str, Any]) -> _Object:
+        """Describes a listed object, whose key must be a path below a folder."""
+        if {"", ".", ".."} & set(key.split("/")):
+            raise ValueError(f"{self.address} has an object {key!r}, which cannot be the path of a file: rename it.")
+        if facts.get("size") is None or not _mark(facts):
+            raise ValueError(
+                f"{self.address} tells no size or no version of its objects, so that changes would not be seen: copy "
+                "them to a folder, and name that."
+            )
+        return _Object(path, int(facts["size"]), _mark(facts))
 
     def _copied(self) -> dict[str, tuple[int, str]]:
         """Reads size and mark of the objects that were copied; without files that are gone or have another size."""
@@ -178,9 +185,11 @@ class _Mirror:
                 noted[key] = size, mark
         return {key: each for key, each in noted.items() if _size(self._folder / key) == each[0]}
 
-    def _remove(self, found: Mapping[str, _Object]) -> None:
+    def _remove(self, found: Mapping[str, _Object], wanted: Callable[[str], bool] | None) -> None:
+        """Removes copies of wanted objects that are not in the store."""
         for path in sorted(self._folder.rglob("*")):
-            if path.is_file() and path.relative_to(self._folder).as_posix() not in found:
+            key = path.relative_to(self._folder).as_posix()
+            if path.is_file() and key not in found and (wanted is None or wanted(key)):
                 path.unlink()
 
     def _copy(self, objects: Mapping[str, _Object]) -> None:

@@ -14,14 +14,15 @@ from typing import Any
 from sos_mm.checks import require
 
 SCHEME = "s3://"
-_ADDRESS = re.compile(r"s3://[^/]+(/[^/]+)+/?")
+_S3_ADDRESS = re.compile(r"s3://[^/]+(/[^/]+)+/?")
+_ANY_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://.*")
 # Bytes that are read at once.
 _BLOCK = 2**23
 
 
-def is_remote(path: str | Path | None) -> bool:
-    """Tells whether a path is an address of object storage."""
-    return isinstance(path, str) and path.startswith(SCHEME)
+def is_address(path: Any) -> bool:
+    """Tells whether a path is an address of object storage, such as ``s3://bucket/prefix``, of any kind."""
+    return isinstance(path, str) and _ANY_ADDRESS.fullmatch(path) is not None
 
 
 class ObjectStore:
@@ -36,7 +37,7 @@ class ObjectStore:
     """
 
     def __init__(self, address: str):
-        if not _ADDRESS.fullmatch(address):
+        if not _S3_ADDRESS.fullmatch(address):
             raise ValueError(f"An address of object storage must be as s3://bucket/prefix, but got {address!r}.")
         s3fs = require("s3fs", f"Object storage ({address})", "pip install 'sos_mm[s3]'")
         self.address = address.rstrip("/")

@@ -170,6 +170,34 @@ def test_killed_copies_go_on(server, segments, copied, monkeypatch):
         assert not (root.parent / "scratch").exists()
 
 
+def test_a_pattern_stands_for_names_in_its_folder_that_are_there(server, tmp_path):
+    folder = tmp_path / "parts"
+    (folder / "part-old").mkdir(parents=True)
+    for name in ("part-1.tar", "part-2.tar", "part-old/x.tar", "other.tar"):
+        (folder / name).write_bytes(name.encode())
+    address = uploaded(folder, "parts")
+    pattern = local_copy(f"{address}/part-*.tar")
+    assert sorted(content(pattern.parent)) == ["part-1.tar", "part-2.tar"]
+    local_copy(f"{address}/other.tar")
+    ObjectStore(address).remove(["part-2.tar"])
+    assert local_copy(f"{address}/part-*.tar") == pattern
+    assert sorted(content(pattern.parent)) == ["other.tar", "part-1.tar"]
+
+
+@pytest.mark.parametrize("key", ["../x.png", "a//x.png", "/x.png", "a/./x.png"])
+def test_objects_outside_their_folder_are_refused(key, tmp_path):
+    mirror = local_copies._Mirror("memory://bucket/segments")
+    with pytest.raises(ValueError, match="cannot be the path of a file: rename it"):
+        mirror._object(f"/bucket/segments/{key}", key, {"size": 1, "created": "now"})
+
+
+@pytest.mark.parametrize("facts", [{"size": None, "ETag": "1"}, {"size": 3}])
+def test_objects_whose_changes_cannot_be_seen_are_refused(facts):
+    mirror = local_copies._Mirror("memory://bucket/segments")
+    with pytest.raises(ValueError, match="changes would not be seen: copy them to a folder"):
+        mirror._object("/bucket/segments/x.png", "x.png", facts)
+
+
 def test_changes_meanwhile_are_told(server, segments, monkeypatch):
     address, keep = uploaded(segments, "segments"), local_copies._Mirror._keep
 

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sos_mm.augmentation.bitmaps import occlude
+from sos_mm.augmentation.bitmaps import occlude, tight_box
 from sos_mm.composition.outlines import outlines
 from sos_mm.composition.scene import Scene
 
@@ -166,7 +166,7 @@ def cover_polygons(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) 
         kept[position] = len(polygons) > 0 and rules.keep(np.array(before), np.array(before - hidden))
         if hidden and kept[position]:
             bitmap = bitmap & (1 - pasted.cover)
-            boxes[position], polygons = _tight_box(bitmap), outlines(bitmap)
+            boxes[position], polygons = tight_box(bitmap), outlines(bitmap)
         if kept[position]:
             new.append(polygons)
     for index, each in enumerate(pasted.scene.objects):
@@ -210,8 +210,3 @@ def _check_map(name: str, found: np.ndarray, pasted: Pasted) -> None:
 def _common(mask: np.ndarray, other: np.ndarray) -> int:
     """Counts the pixels of the intersection of two masks."""
     return cv2.countNonZero(cv2.multiply(mask, other))
-
-
-def _tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    x, y, width, height = cv2.boundingRect(mask)
-    return x, y, x + width, y + height

@@ -76,12 +76,12 @@ def _count_visible(masks: np.ndarray, owner: np.ndarray, windows: np.ndarray) ->
         before = _area(mask)
         # Counting pixels is faster than searching for them.
         if _area(mask[_part(windows[index])]) < before:
-            windows[index] = _tight_box(mask)
+            windows[index] = tight_box(mask)
         part = _part(windows[index])
         left = mask[part] * (owner[part] == 0)
         areas[index] = before, after = before, _area(left)
         if 0 < after < before:
-            boxes[index] = np.array(_tight_box(left)) + np.tile(windows[index, :2], 2)
+            boxes[index] = np.array(tight_box(left)) + np.tile(windows[index, :2], 2)
     return areas, boxes
 
 
@@ -112,6 +112,7 @@ def _area(mask: np.ndarray) -> int:
     return cv2.countNonZero(mask) if mask.dtype == np.uint8 and mask.size else int(np.count_nonzero(mask))
 
 
-def _tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+def tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Returns the half-open xyxy box of the pixels of a mask (h, w)."""
     x, y, width, height = cv2.boundingRect(mask if mask.dtype == np.uint8 else (mask > 0).view(np.uint8))
     return x, y, x + width, y + height

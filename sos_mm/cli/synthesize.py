@@ -7,7 +7,7 @@ from pathlib import Path
 from sos_mm.browse import page_folder, write_report
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_recipe, new_parser
-from sos_mm.storage import is_remote
+from sos_mm.storage import is_address
 from sos_mm.synthesis import Recipe, estimate, load_recipe, synthesize
 from sos_mm.synthesis.executors import EXECUTORS
 from sos_mm.synthesis.sources import ON_CHANGE
@@ -94,9 +94,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     recipe = load_recipe(args.recipe, args.cfg_options)
     if args.estimate:
         chosen = {name: getattr(args, name) for name in ("workers", "seed", "shard_size", "merge")}
-        print(estimate(recipe, args.num, **chosen).describe(None if is_remote(args.out) else args.out))
+        print(estimate(recipe, args.num, **chosen).describe(None if is_address(args.out) else args.out))
         return
-    if args.report and is_remote(args.out):
+    if args.report and is_address(args.out):
         raise ValueError(f"`--report` needs the data set in a folder, but `--out` is {args.out}: leave `--report` out.")
     if args.report:
         check_apart(args.out, args.report)

@@ -78,6 +78,9 @@ class CompactODVGDataset(ODVGDataset):
         state = dict(self.__dict__)
         if self._shares:
             del state["data_bytes"]
+        else:
+            # A subset needs nothing of the file.
+            state["_shared"] = None
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

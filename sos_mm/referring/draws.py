@@ -24,7 +24,7 @@ class Draws:
         self._numbers: list[int] = []
 
     def _number(self) -> int:
-        """Draws an integer in [0, 2**31)."""
+        """Draws 512 integers in [0, 2**31) when none are left, and returns one of them."""
         self._numbers += self._generator.integers(0, 2**31, 512).tolist()
         return self._numbers.pop()
 

@@ -208,7 +208,8 @@ class Facts:
         if among.may != among.sure or len(inside) < 2:
             return dict.fromkeys(("large", "small"), Fact(0, self.everything))
         low, high = (each[inside].tolist() for each in self.geometry.log_areas)
-        all_low, all_high, others = sum(low), sum(high), len(inside) - 1
+        # Not `sum`, whose rounding depends on the version of Python.
+        all_low, all_high, others = math.fsum(low), math.fsum(high), len(inside) - 1
         sure, maybe = math.log(self.thresholds.much_larger), math.log(self.thresholds.not_larger)
         large = maybe_large = small = maybe_small = 0
         for index, least, most in zip(inside, low, high, strict=True):

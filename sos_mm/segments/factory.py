@@ -7,7 +7,7 @@ from typing import Any
 
 from sos_mm.checks import check_boolean, check_choice, check_integer, check_names
 from sos_mm.errors import BROKEN, ErrorCollector
-from sos_mm.local_copies import is_address, local_copies, local_copy
+from sos_mm.local_copies import local_copies, local_copy
 from sos_mm.segments.bank import SegmentBank
 from sos_mm.segments.index.writer import measured
 from sos_mm.segments.mixture import MixedBank
@@ -21,6 +21,7 @@ from sos_mm.segments.readers.release import read_release_layout
 from sos_mm.segments.readers.tar import read_tar
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.vocabulary import repeat_factors
+from sos_mm.storage import is_address
 
 READERS: dict[str, Callable[..., list[SegmentRecord]]] = {
     "release": read_release_layout,

@@ -14,7 +14,7 @@ from sos_mm.atomic import explaining_full_disk
 from sos_mm.checks import check_choice, check_integer, require_posix
 from sos_mm.formats.checksums import CHECKSUMS
 from sos_mm.formats.shards import SHARDS_INDEX
-from sos_mm.storage import ObjectStore, is_remote
+from sos_mm.storage import ObjectStore, is_address
 from sos_mm.synthesis.complete import open_complete, read_manifest
 from sos_mm.synthesis.environment import library_facts
 from sos_mm.synthesis.executors import EXECUTORS
@@ -155,7 +155,7 @@ def synthesize(
     check_choice("merge", merge, MERGE)
     start = time.monotonic()
     identity = {"format": FORMAT, "recipe_sha256": recipe.sha256, "seed": seed, "num": num}
-    if is_remote(out):
+    if is_address(out):
         if changed_sources != "error":
             raise ValueError(
                 "`changed_sources` must be 'error' where the data set is on object storage, but got "

@@ -58,6 +58,8 @@ def run_ray(maker: ShardMaker, out: Path, shards: Mapping[int, range], workers: 
     except ray.exceptions.RayTaskError as error:
         # Ray wraps the original error class.
         raise error.cause from None
+    except ray.exceptions.RuntimeEnvSetupError as error:
+        raise RuntimeError(f"The code of sos_mm could not be sent to the Ray cluster: {_reason(error)}.") from error
     except ray.exceptions.RayError as error:
         raise RuntimeError(
             f"Workers of the Ray cluster keep dying: {_reason(error)}. Finished shards are kept in {out}: run the same "
@@ -158,7 +160,8 @@ def _check_port(address: str) -> None:
 def _unreachable(address: str, reason: str) -> ConnectionError:
     return ConnectionError(
         f"`RAY_ADDRESS` names the Ray cluster {address!r}, which does not respond ({reason}): start it with `ray start "
-        "--head`, correct the address, or unset RAY_ADDRESS to use this machine alone."
+        "--head`, join it from this machine with `ray start --address`, correct the address, or unset RAY_ADDRESS to "
+        "use this machine alone."
     )
 
 
@@ -205,7 +208,7 @@ class _Run:
         try:
             maker = ShardMaker(self.recipe, self.seed, self.left_out)
             different = [name for name, value in self.sources.items() if maker.sources[name] != value]
-        except (OSError, ValueError) as error:
+        except (ImportError, OSError, ValueError) as error:
             raise RuntimeError(_other_sources(f"cannot be opened ({error})")) from error
         if different:
             raise RuntimeError(_other_sources(f"are others than here ({', '.join(different)})"))
@@ -215,7 +218,8 @@ class _Run:
 def _other_sources(told: str) -> str:
     return (
         f"The segments and backgrounds of the recipe {told} on {socket.gethostname()}, a machine of the Ray cluster: "
-        "all its machines must have the same files at the same paths, on a shared file system or copied."
+        "all its machines must have the same files at the same paths, on a shared file system or copied; or, on object "
+        "storage, its package and the credentials."
     )
 
 

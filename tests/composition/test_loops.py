@@ -87,12 +87,15 @@ def test_softening_of_flat_parts(seed, height, width, sigma, inside):
     np.testing.assert_array_equal(fast.rgba, plain.rgba)
 
 
+canvases = st.sampled_from([(90, 80), (90, 80), (300, 700), (900, 160)])
+
+
 @settings(max_examples=60, deadline=None)
-@given(seeds, sides, sides, st.floats(0, 1), st.sampled_from([0.0, 0.1, 1.0]))
-def test_shadows(seed, height, width, strength, share):
-    """Sheared and flattened; of some only few rows cast a shadow, or none."""
-    rng = np.random.default_rng(seed)
-    frame, sprite = frame_of(rng, 90, 80), sprite_on(rng, height, width, (90, 80))
+@given(seeds, sides, sides, st.floats(0, 1), st.sampled_from([0.0, 0.1, 1.0]), canvases)
+def test_shadows(seed, height, width, strength, share, canvas):
+    """Sheared and flattened; of some only few rows cast a shadow, or none; on large canvases they are enlarged."""
+    rng, (height, width) = np.random.default_rng(seed), (height * canvas[0] // 90, width * canvas[1] // 80)
+    frame, sprite = frame_of(rng, *canvas), sprite_on(rng, height, width, canvas)
     fading = (rng.random(height) < share).astype(np.float32)
     matrix = np.array([[1, rng.uniform(-1, 1), rng.uniform(-9, 9)], [0, rng.uniform(0.1, 1), rng.uniform(0, 40)]])
 

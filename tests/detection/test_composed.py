@@ -115,6 +115,12 @@ def test_subsets_and_copies(many):
     assert samples(pickle.loads(pickle.dumps(ours))) == samples(ours) == samples(theirs)
 
 
+def test_a_pickled_subset_is_small(many):
+    ours = CompactODVGDataset(**many)
+    whole = ours.data_bytes.nbytes
+    assert len(pickle.dumps(ours.get_subset([4]))) < whole / 2
+
+
 def test_an_empty_file(many, tmp_path):
     (tmp_path / "many.jsonl").write_text("")
     with pytest.raises(ValueError, match=r"many\.jsonl must hold at least one image"):

@@ -249,7 +249,7 @@ def test_refusals(address, tmp_path, monkeypatch):
     ObjectStore(address).create("notes.txt", b"mine")
     with pytest.raises(FileExistsError, match=r"must be a new address.* but holds notes.txt"):
         make(address)
-    for wrong in ("s3://bucket", "s3://", "s3:///x", "s3://bucket//x"):
+    for wrong in ("s3://bucket", "s3://", "s3:///x", "s3://bucket//x", "gs://bucket/x"):
         with pytest.raises(ValueError, match="must be as s3://bucket/prefix"):
             make(wrong)
     with pytest.raises(ValueError, match="`changed_sources` must be 'error'"):

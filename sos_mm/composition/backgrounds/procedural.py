@@ -11,8 +11,9 @@ import numpy as np
 
 from sos_mm.checks import check_integer, check_pair
 from sos_mm.composition.backgrounds.photographs import PhotoBackgrounds, sample_backgrounds
-from sos_mm.local_copies import is_address, local_copy
+from sos_mm.local_copies import local_copy
 from sos_mm.registry import Registry
+from sos_mm.storage import is_address
 
 Color = tuple[int, int, int]
 

@@ -187,7 +187,8 @@ def _cushion(alpha: np.ndarray) -> tuple[np.ndarray, float, int]:
 def _facing(cushion: np.ndarray, sigma: float, margin: int, towards: np.ndarray) -> np.ndarray:
     """Computes how far each pixel of a cushion without its margin faces a direction, in [-1, 1]."""
     inner, before, after = slice(margin, -margin), slice(margin - 1, -margin - 1), slice(margin + 1, 1 - margin or None)
-    slope_x = (cushion[inner, after] - cushion[inner, before]) / 2
-    slope_y = (cushion[after, inner] - cushion[before, inner]) / 2
+    # In float64 with any version of numpy, as the compiled loop computes.
+    slope_x = ((cushion[inner, after] - cushion[inner, before]) / 2).astype(np.float64)
+    slope_y = ((cushion[after, inner] - cushion[before, inner]) / 2).astype(np.float64)
     facing = -2.5 * sigma * (slope_x * towards[0] + slope_y * towards[1])
     return np.minimum(np.maximum(facing, -1), 1)

@@ -117,11 +117,11 @@ def paint_shadow(
     if x0 >= x1 or y0 >= y1:
         return
     shadow = _soft_silhouette(sprite, matrix, fading, sigma, box)
-    fast = loops("sos_mm.composition.loops")
+    fast, factor = loops("sos_mm.composition.loops"), np.float32(strength)
     if fast and image.flags.c_contiguous:
-        fast.darken(image, box, shadow, np.float32(strength))
+        fast.darken(image, box, shadow, factor)
         return
-    small = np.rint(255 - strength * shadow).astype(np.uint8)
+    small = np.rint(255 - factor * shadow).astype(np.uint8)
     through = cv2.resize(small, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
     part = _enlarged(cv2.boundingRect(cv2.bitwise_not(small)), small.shape, through.shape)
     window = image[y0:y1, x0:x1][part]

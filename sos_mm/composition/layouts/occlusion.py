@@ -18,7 +18,8 @@ class TakenBoxes:
     def add_first(self, candidates: np.ndarray) -> int | None:
         """Adds the first of (N, 4) boxes that keeps the rules, in front of all others; returns its index, or None."""
         fast = loops("sos_mm.composition.layouts.box_loops")
-        if fast and self.number <= fast.MOST_BOXES:
+        # Compiled loops check no bounds.
+        if fast and self.number < len(self.boxes) and self.number <= fast.MOST_BOXES:
             taken = self.boxes, self.areas, self.hidden, self.number
             found = fast.add_first(*taken, candidates, float(self.min_visible), float(self.min_mean_visible))
             self.number += found >= 0
