@@ -25,6 +25,7 @@ class Annotation:
         mask: COCO's polygons or run lengths; an integer, its value in the image's label map; or None.
         visible_share: Share of it that is not occluded, in [0, 1]; None if the data set does not record it.
         truncation: Share of it outside the image, in [0, 1]; None if the data set does not record it.
+        cut_off: Whether the border of its cut-out's source image cut it off.
         segment_id: Identifier of its cut-out, if the data set records it.
         limited: Whether a limit of enlargement reduced it; None if the data set does not record it.
 
@@ -40,6 +41,7 @@ class Annotation:
     mask: Any = None
     visible_share: float | None = None
     truncation: float | None = None
+    cut_off: bool = False
     segment_id: str = ""
     limited: bool | None = None
 

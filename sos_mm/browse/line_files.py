@@ -71,7 +71,7 @@ def _numbers(box: Box) -> tuple[float, ...]:
 
 
 def _joined(annotation: Annotation, known: Annotation) -> Annotation:
-    keys = ("phrase", "visible_share", "truncation", "segment_id", "limited")
+    keys = ("phrase", "visible_share", "truncation", "cut_off", "segment_id", "limited")
     return replace(annotation, **{key: getattr(known, key) for key in keys})
 
 
@@ -118,6 +118,7 @@ def _objects(record: Mapping[str, Any]) -> AnnotatedImage:
             mask=each.get("modal"),
             visible_share=each.get("visible_share"),
             truncation=each.get("truncation"),
+            cut_off=bool(each.get("cut_off")),
             segment_id=each.get("segment_id") or "",
             limited=(each.get("placement") or {}).get("limited"),
         )

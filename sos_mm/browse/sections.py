@@ -220,7 +220,7 @@ def _visibility(stats: Figures) -> Markup:
     edges = np.linspace(0, 1, 21)
     names = [f"{low:.0%} to {high:.0%}" for low, high in pairwise(edges)]
     ticks = [(position, f"{position / 20:.0%}") for position in range(0, 21, 4)]
-    cut = np.count_nonzero(stats.truncation > 0)
+    cut = np.count_nonzero((stats.truncation > 0) | stats.cut_off)
     about = (
         f"Share of an object that is not occluded. {_count(cut, 'object')} truncated by the image's border. "
         "COCO's annotations do not record it."

@@ -29,6 +29,7 @@ class Figures:
         area: (N,) float64, number of pixels of its mask, or of its box if there are no masks.
         size: (I, 2) float64, height and width of each image.
         visible_share, truncation: (N,) float64, in [0, 1]; NaN if the data set does not record it.
+        cut_off: (N,) bool, whether the border of a source image cut it off.
         limited: (N,) float64, 1 if a limit of enlargement reduced the object, else 0; NaN if not recorded.
         segment_id: Identifiers of the objects' cut-outs; '' if not recorded.
         stuff, ignored: Numbers of stuff and ignore regions.
@@ -42,6 +43,7 @@ class Figures:
     size: np.ndarray
     visible_share: np.ndarray
     truncation: np.ndarray
+    cut_off: np.ndarray
     limited: np.ndarray
     segment_id: tuple[str, ...]
     stuff: int
@@ -67,6 +69,7 @@ def figures(data_set: DataSet) -> Figures:
         np.array([image.size for image in data_set.images], float).reshape(-1, 2),
         column(each.visible_share for _, each in objects),
         column(each.truncation for _, each in objects),
+        np.array([each.cut_off for _, each in objects], bool),
         column(each.limited for _, each in objects),
         tuple(each.segment_id for _, each in objects),
         roles["stuff"],

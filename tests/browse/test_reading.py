@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from sos_mm.browse import read_annotations, read_dataset
+from sos_mm.browse.sections import _visibility
+from sos_mm.browse.statistics import figures
 from sos_mm.formats.phrases import clean_phrase
 from sos_mm.formats.rle import decode_mask
 from tests.helpers.composed import VOCABULARY, Composed, tight_box
@@ -53,6 +55,16 @@ def test_formats_with_masks(composed, name, kind):
             assert told.category.lower().replace("_", " ") == truth.category.lower().replace("_", " ")
             assert (told.phrase, told.segment_id) == (truth.phrase, truth.segment_id)
             assert (told.visible_share, told.truncation) == (truth.visible_share, truth.truncation)
+
+
+def test_objects_that_a_source_image_cut_off_count_as_truncated(tmp_path):
+    each = dict(category="person", box=[0, 0, 9, 9], area=81, truncation=0.0, visible_share=1.0)
+    line = dict(file_name="0.jpg", canvas=[9, 20], objects=[each, each | {"cut_off": True}], ignored=[])
+    (tmp_path / "objects.jsonl").write_text(json.dumps(line) + "\n")
+    cv2.imwrite(str(tmp_path / "0.jpg"), np.zeros((9, 20, 3), np.uint8))
+    stats = figures(read_dataset(tmp_path / "objects.jsonl"))
+    assert stats.cut_off.tolist() == [False, True]
+    assert "1 object is truncated" in _visibility(stats)
 
 
 def test_regions_to_ignore_and_stuff(composed):
