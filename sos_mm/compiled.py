@@ -26,8 +26,12 @@ def loops(module: str) -> ModuleType | None:
     Raises:
         RuntimeError: If neither folder can be written; names the remedy.
     """
+    if not numba_version():
+        return None
+    # Such as the four channels of a pixel at once: numba leaves this pass of its compiler out unless asked.
+    import_module("numba").config.SLP_VECTORIZE = True
     try:
-        return import_module(module) if numba_version() else None
+        return import_module(module)
     except RuntimeError as error:
         raise RuntimeError(
             f"numba cannot store compiled loops ({error}): set NUMBA_CACHE_DIR to a folder that can be written, or "

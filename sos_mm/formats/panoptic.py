@@ -12,7 +12,7 @@ from sos_mm.compiled import loops
 from sos_mm.formats.boxes import XYWH, Box, clip, xywh_to_xyxy
 from sos_mm.formats.coco import CATEGORY, IMAGE
 from sos_mm.formats.json_reader import check_lists, read_json_object, read_lists
-from sos_mm.formats.png import FILTER_UP, encode_lines, encode_png
+from sos_mm.formats.png import encode_lines, encode_png
 from sos_mm.formats.records import (
     FILE,
     FLAG,
@@ -50,9 +50,9 @@ def ids_to_rgb(ids: np.ndarray) -> np.ndarray:
 
 def encode_map(ids: np.ndarray) -> bytes:
     """Encodes (H, W) segment ids in [0, 2**24) as a PNG file."""
-    fast = loops("sos_mm.formats.run_loops")
+    fast = loops("sos_mm.formats.png_loops")
     if fast and ids.dtype == np.int32 and ids.size:
-        return encode_lines(fast.map_lines(ids, FILTER_UP), ids.shape[1], 3)
+        return encode_lines(fast.map_lines(ids), ids.shape[1], 3)
     return encode_png(ids_to_rgb(ids))
 
 

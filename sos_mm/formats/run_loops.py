@@ -1,6 +1,6 @@
-"""Run lengths of masks and lines of label maps, compiled by numba.
+"""Run lengths of masks, compiled by numba.
 
-Without numba nothing imports this file; results equal those of the numpy code in `rle` and `panoptic`.
+Without numba nothing imports this file; results equal those of the numpy code in `rle`.
 """
 
 import numpy as np
@@ -59,30 +59,3 @@ def characters(positions, size):
                 break
         last, two_before, before = end, before, run
     return found[:count]
-
-
-@njit(cache=True)
-def map_lines(ids, filter_up):
-    """Returns the lines of a PNG file of (H, W) int32 segment ids, (H, 1 + 3 W) uint8: the number of the filter "up",
-    and the difference of each row's colours to those above.
-    """
-    height, width = ids.shape
-    # Most differences are zeros, which memory holds from the start.
-    lines = np.zeros((height, 1 + 3 * width), np.uint8)
-    none = np.zeros(width, np.int32)
-    for y in range(height):
-        line = lines[y]
-        line[0] = filter_up
-        here, above = ids[y], ids[y - 1] if y else none
-        for start in range(0, width, 16):
-            stop = min(start + 16, width)
-            different = np.int32(0)
-            for x in range(start, stop):
-                different |= here[x] ^ above[x]
-            if different:
-                for x in range(start, stop):
-                    one, other, place = here[x], above[x], 1 + 3 * x
-                    line[place] = np.uint8(one) - np.uint8(other)
-                    line[place + 1] = np.uint8(one >> 8) - np.uint8(other >> 8)
-                    line[place + 2] = np.uint8(one >> 16) - np.uint8(other >> 16)
-    return lines

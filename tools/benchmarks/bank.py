@@ -220,8 +220,13 @@ def measure_rows(path: Path, args: argparse.Namespace) -> None:
     """Writes the index and prints the measurements of a fresh process on it."""
     rows = args.rows or 1_000_000
     write_made_up_index(path, rows, args.categories)
-    print(f"{rows} rows, {args.categories} categories, {path.stat().st_size / 2**20:.0f} MiB")
-    command = [sys.executable, __file__, "--measure", str(path), "--draws", str(args.draws)]
+    print_measurements(path, rows, args.categories, "--draws", str(args.draws))
+
+
+def print_measurements(path: Path, rows: int, categories: int, *options: str) -> None:
+    """Prints the size of an index, and what a fresh process measures on it."""
+    print(f"{rows} rows, {categories} categories, {path.stat().st_size / 2**20:.0f} MiB")
+    command = [sys.executable, __file__, "--measure", str(path), *options]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     for name, figure in json.loads(done.stdout).items():
         shown = f"{figure:.0f} B" if "bytes" in name else f"{figure * 1e6:.1f} us"

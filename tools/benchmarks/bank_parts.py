@@ -8,17 +8,14 @@ that the system keeps for all of them.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
-from bank import measure, write_made_up_index
+from bank import print_measurements, write_made_up_index
 
 from sos_mm.segments import join_indices
 
@@ -33,7 +30,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--parts", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--folder", help="where to write (default: a temporary folder)")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -98,9 +94,6 @@ def timed(peak: Peak, name: str, start: float, before: os.times_result) -> None:
 def main() -> None:
     """Writes the parts, joins them, and measures the bank in a fresh process."""
     args = parse_args()
-    if args.measure:
-        print(json.dumps(measure(Path(args.measure), 10_000)))
-        return
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder, rows = Path(name), args.rows // args.parts
         parts = [folder / f"part-{number}.arrow" for number in range(args.parts)]
@@ -115,12 +108,7 @@ def main() -> None:
         peak, start, before = Peak(), time.perf_counter(), os.times()
         join_indices(parts, bank, workers=args.workers)
         timed(peak, "joined", start, before)
-        print(f"{rows * args.parts} rows, {args.categories} categories, {bank.stat().st_size / 2**20:.0f} MiB")
-        command = [sys.executable, __file__, "--measure", str(bank)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        for step, figure in json.loads(done.stdout).items():
-            shown = f"{figure:.0f} B" if "bytes" in step else f"{figure * 1e6:.1f} us"
-            print(f"{step:26s} {shown:>14s}")
+        print_measurements(bank, rows * args.parts, args.categories)
 
 
 if __name__ == "__main__":

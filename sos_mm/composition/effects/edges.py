@@ -85,7 +85,7 @@ def soften(sprite: Sprite, sigma: float, canvas: tuple[int, int], inside: bool) 
     room = (y, canvas[0] - y - height, x, canvas[1] - x - width)
     top, bottom, left, right = (min(margin, side) for side in room)
     sharp = cv2.copyMakeBorder(sprite.rgba, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
-    fast, offset = loops("sos_mm.composition.loops"), (x - left, y - top)
+    fast, offset = loops("sos_mm.composition.effects.edge_loops"), (x - left, y - top)
     if fast:
         packed = fast.soften(sharp.view("<u4")[..., 0], _fixed_point_kernel(sigma), inside)
         return replace(sprite, rgba=unpacked(packed), offset=offset)

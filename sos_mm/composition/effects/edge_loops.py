@@ -1,0 +1,156 @@
+"""The loop that softens the edges of a sprite, compiled by numba. Without numba nothing imports this file.
+
+The result equals, bit by bit, that of the OpenCV code in `edges`. Pixels are packed as in `sos_mm.composition.loops`.
+"""
+
+import numpy as np
+from numba import njit
+
+_u, _w, _f = np.uint64, np.uint32, np.float32
+# Side in pixels of the tiles of a sprite that are blurred or left as they are.
+_TILE = 8
+
+
+@njit(cache=True)
+def _softened_tiles(packed, reach, inside):
+    """Finds the tiles of `_TILE` x `_TILE` pixels that a blur changes, (rows, columns) bool.
+
+    A blur changes nothing where all alphas within its reach are 0, nor, unless colours inside are blurred too, where
+    all are 255.
+    """
+    height, width = packed.shape
+    kinds = np.zeros((-(-height // _TILE), -(-width // _TILE)), np.uint8)
+    for y in range(height):
+        source, found = packed[y], kinds[y // _TILE]
+        for column in range(kinds.shape[1]):
+            least, most = _w(255), _w(0)
+            for x in range(_TILE * column, min(_TILE * column + _TILE, width)):
+                least, most = min(least, source[_u(x)] >> _w(24)), max(most, source[_u(x)] >> _w(24))
+            found[column] |= np.uint8((1 if least < 255 else 0) + (2 if most > 0 else 0))
+    result, ring = np.empty(kinds.shape, np.bool_), -(-reach // _TILE)
+    for row in range(kinds.shape[0]):
+        for column in range(kinds.shape[1]):
+            kind = np.uint8(1 if inside else 0)
+            for y in range(max(row - ring, 0), min(row + ring + 1, kinds.shape[0])):
+                for x in range(max(column - ring, 0), min(column + ring + 1, kinds.shape[1])):
+                    kind |= kinds[y, x]
+            result[row, column] = kind == 3
+    return result
+
+
+@njit(inline="always")
+def _run(tiles, column):
+    """Returns the end of the run of true tiles that begins at a column; the column itself if there is none."""
+    while column < len(tiles) and tiles[column]:
+        column += 1
+    return column
+
+
+@njit(cache=True)
+def _blur_rows(packed, weights, tiles):
+    """Blurs along the rows, in 8.8 fixed point: red and blue, and green and alpha, as halves of (h, w) uint32. Pixels
+    outside the tiles, or further from them than the blur reaches, are not set.
+    """
+    height, width = packed.shape
+    first, second = np.empty((height, width), np.uint32), np.empty((height, width), np.uint32)
+    reach = len(weights) // 2
+    ring = -(-reach // _TILE)
+    line = np.empty(width + 2 * reach, np.uint32)
+    for row in range(tiles.shape[0]):
+        # Columns of which a tile within the reach, up or down, is blurred.
+        wanted = np.zeros(tiles.shape[1], np.bool_)
+        for other in range(max(row - ring, 0), min(row + ring + 1, tiles.shape[0])):
+            wanted |= tiles[other]
+        if not wanted.any():
+            continue
+        for y in range(_TILE * row, min(_TILE * row + _TILE, height)):
+            source = packed[y]
+            line[:reach], line[reach : reach + width], line[reach + width :] = source[0], source, source[width - 1]
+            column = 0
+            while column < len(wanted):
+                end = _run(wanted, column)
+                start, stop = _TILE * column, min(_TILE * end, width)
+                if start < stop:
+                    one, two, middle = first[y, start:stop], second[y, start:stop], line[start + reach : stop + reach]
+                    weight = _w(weights[reach])
+                    for x in range(stop - start):
+                        one[x] = _w(weight * (middle[x] & _w(0xFF00FF)))
+                        two[x] = _w(weight * ((middle[x] >> _w(8)) & _w(0xFF00FF)))
+                    # The kernel is symmetric.
+                    for tap in range(reach):
+                        weight, before = _w(weights[tap]), line[start + tap : stop + tap]
+                        after = line[start + 2 * reach - tap : stop + 2 * reach - tap]
+                        for x in range(stop - start):
+                            one[x] += _w(weight * _w((before[x] & _w(0xFF00FF)) + (after[x] & _w(0xFF00FF))))
+                            two[x] += _w(
+                                weight
+                                * _w(((before[x] >> _w(8)) & _w(0xFF00FF)) + ((after[x] >> _w(8)) & _w(0xFF00FF)))
+                            )
+                column = end + 1
+    return first, second
+
+
+@njit(inline="always")
+def _recolored(value, ratio, alpha):
+    return min(_w(np.rint(_f(value) * ratio)), alpha)
+
+
+@njit(cache=True)
+def soften(packed, weights, inside):
+    """Blurs packed pixels, or only their edge, and keeps alphas of at least 128 at 128 or more, the others below.
+
+    Args:
+        packed: (h, w) uint32, with a margin for the blur.
+        weights: (n,) int64, the Gaussian kernel in 256ths.
+        inside: Whether the colours of pixels with an alpha of at least 128 are blurred too.
+    """
+    height, width = packed.shape
+    reach = len(weights) // 2
+    tiles = _softened_tiles(packed, reach, inside)
+    first, second = _blur_rows(packed, weights, tiles)
+    result, sums = packed.copy(), np.empty((4, width), np.uint32)
+    for y in range(height):
+        column, changed = 0, tiles[y // _TILE]
+        while column < len(changed):
+            end = _run(changed, column)
+            start, stop = _TILE * column, min(_TILE * end, width)
+            column = end + 1
+            if start >= stop:
+                continue
+            number = stop - start
+            reds, greens, blues, alphas = sums[0, :number], sums[1, :number], sums[2, :number], sums[3, :number]
+            weight, one, two = _w(weights[reach]), first[y, start:stop], second[y, start:stop]
+            for x in range(number):
+                reds[x] = _w(weight * (one[x] & _w(0xFFFF)) + _w(1 << 15))
+                blues[x] = _w(weight * (one[x] >> _w(16)) + _w(1 << 15))
+                greens[x] = _w(weight * (two[x] & _w(0xFFFF)) + _w(1 << 15))
+                alphas[x] = _w(weight * (two[x] >> _w(16)) + _w(1 << 15))
+            for tap in range(reach):
+                above, below = max(y + tap - reach, 0), min(y + reach - tap, height - 1)
+                weight, one, two = _w(weights[tap]), first[above, start:stop], second[above, start:stop]
+                one_below, two_below = first[below, start:stop], second[below, start:stop]
+                for x in range(number):
+                    reds[x] += _w(weight * _w((one[x] & _w(0xFFFF)) + (one_below[x] & _w(0xFFFF))))
+                    blues[x] += _w(weight * _w((one[x] >> _w(16)) + (one_below[x] >> _w(16))))
+                    greens[x] += _w(weight * _w((two[x] & _w(0xFFFF)) + (two_below[x] & _w(0xFFFF))))
+                    alphas[x] += _w(weight * _w((two[x] >> _w(16)) + (two_below[x] >> _w(16))))
+            source, target = packed[y, start:stop], result[y, start:stop]
+            for x in range(number):
+                pixel, alpha = source[x], alphas[x] >> _w(16)
+                own = pixel >> _w(24)
+                held = max(alpha, _w(128)) if own >= 128 else min(alpha, _w(127))
+                if own >= 128 and not inside:
+                    red, green, blue, alpha = (
+                        pixel & _w(255),
+                        (pixel >> _w(8)) & _w(255),
+                        (pixel >> _w(16)) & _w(255),
+                        own,
+                    )
+                else:
+                    red, green, blue = reds[x] >> _w(16), greens[x] >> _w(16), blues[x] >> _w(16)
+                if held != alpha:
+                    ratio = _f(held) / _f(max(alpha, _w(1)))
+                    red, green = _recolored(red, ratio, held), _recolored(green, ratio, held)
+                    blue = _recolored(blue, ratio, held)
+                target[x] = red | green << _w(8) | blue << _w(16) | held << _w(24)
+    return result
