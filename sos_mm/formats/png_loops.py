@@ -8,6 +8,20 @@ from numba import njit
 
 from sos_mm.formats.png import FILTER_UP
 
+_u = np.uint64
+# Pixels that are compared at once with those above.
+_CHUNK = 32
+
+
+@njit(inline="always")
+def _subtract(line, here, above, start, stop):
+    """Sets the differences of the colours of some pixels to those above."""
+    for x in range(start, stop):
+        one, other, place = here[_u(x)], above[_u(x)], 1 + 3 * x
+        line[_u(place)] = np.uint8(one) - np.uint8(other)
+        line[_u(place + 1)] = np.uint8(one >> 8) - np.uint8(other >> 8)
+        line[_u(place + 2)] = np.uint8(one >> 16) - np.uint8(other >> 16)
+
 
 @njit(cache=True)
 def map_lines(ids):
@@ -22,15 +36,13 @@ def map_lines(ids):
         line = lines[y]
         line[0] = FILTER_UP
         here, above = ids[y], ids[y - 1] if y else none
-        for start in range(0, width, 16):
-            stop = min(start + 16, width)
+        rest = width - width % _CHUNK
+        for start in range(0, rest, _CHUNK):
+            # Compilers turn a loop of constant length into vector instructions.
             different = np.int32(0)
-            for x in range(start, stop):
-                different |= here[x] ^ above[x]
+            for x in range(_CHUNK):
+                different |= here[_u(start + x)] ^ above[_u(start + x)]
             if different:
-                for x in range(start, stop):
-                    one, other, place = here[x], above[x], 1 + 3 * x
-                    line[place] = np.uint8(one) - np.uint8(other)
-                    line[place + 1] = np.uint8(one >> 8) - np.uint8(other >> 8)
-                    line[place + 2] = np.uint8(one >> 16) - np.uint8(other >> 16)
+                _subtract(line, here, above, start, start + _CHUNK)
+        _subtract(line, here, above, rest, width)
     return lines

@@ -51,7 +51,7 @@ def encode_masks(
 
 def _encode_window(fast: ModuleType, mask: np.ndarray, offset: tuple[int, int], canvas: tuple[int, int]) -> str:
     """Encodes a mask in its window by compiled loops."""
-    positions = fast.changes(cv2.transpose(mask.view(np.uint8)), *offset, canvas[0])
+    positions = fast.changes(np.ascontiguousarray(mask).view(np.uint8), *offset, canvas[0])
     return fast.characters(positions, canvas[0] * canvas[1]).tobytes().decode()
 
 

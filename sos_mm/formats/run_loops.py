@@ -6,34 +6,57 @@ Without numba nothing imports this file; results equal those of the numpy code i
 import numpy as np
 from numba import njit
 
+_u = np.uint64
+
 
 @njit(cache=True)
-def changes(columns, x, y, height):
+def changes(mask, x, y, height):
     """Finds where a mask changes between 0 and 1, in the order of the columns of the full mask: (n,) int64 positions.
 
     Args:
-        columns: (w, h) uint8 of 0 and 1, the transposed window that holds the mask, C-contiguous.
+        mask: (h, w) uint8 of 0 and 1, the window that holds the mask.
         x: The window's first column in the full mask.
         y: Its first row.
         height: Height of the full mask.
     """
-    width, length = columns.shape
-    # Untouched memory costs nothing.
-    found, number, before = np.empty(width * (length + 1) + 1, np.int64), 0, np.uint8(0)
+    length, width = mask.shape
+    none, different = np.zeros(width, np.uint8), np.zeros(-(-width // 8) * 8, np.uint8)
+    eights = different.view(np.uint64)
+    # In the order of the rows, which memory has; untouched memory costs nothing.
+    rows, columns = np.empty((length + 1) * width, np.int32), np.empty((length + 1) * width, np.int32)
+    number, starts = 0, np.zeros(width + 1, np.int64)
+    for row in range(length + 1):
+        here, above = mask[row] if row < length else none, mask[row - 1] if row else none
+        for column in range(width):
+            different[column] = here[column] ^ above[column]
+        for eight in range(len(eights)):
+            if eights[_u(eight)]:
+                for column in range(8 * eight, 8 * eight + 8):
+                    if different[_u(column)]:
+                        rows[_u(number)], columns[_u(number)] = row, column
+                        starts[_u(column + 1)] += 1
+                        number += 1
     for column in range(width):
-        line, start = columns[column], (x + column) * height + y
-        for row in range(length):
-            value = line[row]
-            if value != before:
-                found[number] = start + row
-                number += 1
-                before = value
-        # Below the window there are zeros, unless the next column follows directly.
-        if before and (length < height or column == width - 1):
-            found[number] = start + length
-            number += 1
-            before = np.uint8(0)
-    return found[:number]
+        starts[column + 1] += starts[column]
+    found = np.empty(number, np.int64)
+    for index in range(number):
+        column = columns[index]
+        found[starts[column]] = (x + column) * height + y + rows[index]
+        starts[column] += 1
+    return _without_pairs(found) if length == height else found
+
+
+@njit(cache=True)
+def _without_pairs(positions):
+    """Removes pairs of equal positions: the end of a column of the full mask, and the start of the next."""
+    kept = 0
+    for position in positions:
+        if kept and positions[kept - 1] == position:
+            kept -= 1
+        else:
+            positions[kept] = position
+            kept += 1
+    return positions[:kept]
 
 
 @njit(cache=True)

@@ -147,7 +147,13 @@ class Entry:
     @cached_property
     def amodal_rles(self) -> tuple[dict[str, Any], ...]:
         """Amodal mask of each object inside the canvas, in COCO's compressed run lengths."""
-        return tuple(encode_masks([(each.alpha >= OPAQUE, each.offset) for each in self.scene.objects], self.size))
+        hidden = [each for each in self.scene.objects if each.area < each.amodal_area]
+        encoded = iter(encode_masks([(each.alpha >= OPAQUE, each.offset) for each in hidden], self.size))
+        # The modal mask of an object that nothing occludes is its amodal mask.
+        return tuple(
+            next(encoded) if each.area < each.amodal_area else modal
+            for each, modal in zip(self.scene.objects, self.modal_rles, strict=True)
+        )
 
 
 @dataclass(frozen=True)
