@@ -96,14 +96,14 @@ def test_shadows(seed, height, width, strength, share, canvas):
     """Sheared and flattened; of some only few rows cast a shadow, or none; on large canvases they are enlarged."""
     rng, (height, width) = np.random.default_rng(seed), (height * canvas[0] // 90, width * canvas[1] // 80)
     frame, sprite = frame_of(rng, *canvas), sprite_on(rng, height, width, canvas)
-    fading = (rng.random(height) < share).astype(np.float32)
-    matrix = np.array([[1, rng.uniform(-1, 1), rng.uniform(-9, 9)], [0, rng.uniform(0.1, 1), rng.uniform(0, 40)]])
-
+    low = sprite.extent[3] - 0.5
+    ramp = low - max(share * height, 1), low
+    lean = float(rng.uniform(-1, 1)), float(rng.choice([-1, 1]) * rng.uniform(0.1, 1))
     sigma = float(rng.uniform(0.5, 5))
 
     def run() -> np.ndarray:
         image = frame.image.copy()
-        paint_shadow(image, sprite, matrix, fading, sigma, strength)
+        paint_shadow(image, sprite, lean, ramp, sigma, strength)
         return image
 
     np.testing.assert_array_equal(*with_and_without(run))

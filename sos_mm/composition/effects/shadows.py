@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -17,6 +18,8 @@ from sos_mm.composition.scene import Box, Light
 _SMALL = 64
 # Thickness, in heights of the object: a flat card seen edge on would cast a line.
 _DEPTH = 0.12
+# Standard deviations of blurs are rounded to this part of a pixel of the reduced image, so that kernels are reused.
+_STEPS = 64
 
 
 @register_step
@@ -49,13 +52,8 @@ class CastShadow(Step):
     def underlay(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> None:
         """Darkens the pixels behind the object."""
         left, top, right, bottom = sprite.extent
-        drift, rise = self.lean(frame.light)
-        # Canvas coordinates: a point at height h over the base is projected to (x + drift h, base - rise h).
-        matrix = np.array([[1, -drift, drift * bottom], [0, rise, bottom * (1 - rise)]])
-        # Feathering may have grown the sprite beyond its extent.
-        fading = np.clip((_rows(sprite) + 0.5 - top) / (bottom - top), 0, 1)
         sigma = self.softness * max(bottom - top, right - left)
-        paint_shadow(frame.image, sprite, matrix, fading, sigma, self.strength)
+        paint_shadow(frame.image, sprite, self.lean(frame.light), (top, bottom), sigma, self.strength)
 
     def lean(self, light: Light) -> tuple[float, float]:
         """Computes how far a shadow reaches to the right and upwards in the image, in heights of the object."""
@@ -88,35 +86,37 @@ class ContactShadow(Step):
     def underlay(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> None:
         """Darkens the pixels behind the object's lowest part."""
         left, top, right, bottom = sprite.extent
-        height = bottom - top
-        nearness = np.clip(1 - (bottom - 1 - _rows(sprite)) / max(self.share * height, 1), 0, 1)
-        matrix = np.array([[1, 0, 0], [0, 0.5, bottom * 0.5]])
-        paint_shadow(frame.image, sprite, matrix, nearness, self.softness * max(height, right - left), self.strength)
-
-
-def _rows(sprite: Sprite) -> np.ndarray:
-    """Returns the canvas rows of a sprite, (h,) float32."""
-    return np.arange(sprite.offset[1], sprite.offset[1] + sprite.rgba.shape[0], dtype=np.float32)
+        sigma = self.softness * max(bottom - top, right - left)
+        # The weight of the lowest row is 1 at its centre.
+        low = bottom - 0.5
+        near = low - max(self.share * (bottom - top), 1), low
+        paint_shadow(frame.image, sprite, (0.0, 0.5), near, sigma, self.strength)
 
 
 def paint_shadow(
-    image: np.ndarray, sprite: Sprite, matrix: np.ndarray, fading: np.ndarray, sigma: float, strength: float
+    image: np.ndarray,
+    sprite: Sprite,
+    lean: tuple[float, float],
+    ramp: tuple[float, float],
+    sigma: float,
+    strength: float,
 ) -> None:
-    """Darkens an image by the blurred, affinely transformed silhouette of a sprite.
+    """Darkens an image by the blurred silhouette of a sprite, projected from a card that stands on its lowest row.
 
     Args:
-        image: (H, W, 3) uint8 RGB, changed in place, only inside the bounding box of the transformed
+        image: (H, W, 3) uint8 RGB, changed in place, only inside the bounding box of the projected
             silhouette, widened by three standard deviations.
         sprite: The object that casts it.
-        matrix: (2, 3) affine transform from the canvas to the canvas.
-        fading: (h,) float32 in [0, 1], the weight of each row of the sprite.
+        lean: How far the shadow of a point reaches to the right and upwards in the image, in heights of the point over
+            the lowest row; upwards must not be 0.
+        ramp: Rows of the canvas at whose upper edges the weight of the sprite's rows begins to rise from 0, and is 1.
         sigma: Standard deviation of the blur in pixels.
         strength: Share of the brightness that is removed in full shadow, in [0, 1].
     """
-    x0, y0, x1, y1 = box = shadow_box(sprite, matrix, sigma, image.shape[:2])
+    x0, y0, x1, y1 = box = shadow_box(sprite, lean, sigma, image.shape[:2])
     if x0 >= x1 or y0 >= y1:
         return
-    shadow = _soft_silhouette(sprite, matrix, fading, sigma, box)
+    shadow = _soft_silhouette(sprite, lean, ramp, sigma, box)
     fast, factor = loops("sos_mm.composition.loops"), np.float32(strength)
     if fast and image.flags.c_contiguous:
         fast.darken(image, box, shadow, factor)
@@ -139,36 +139,97 @@ def _enlarged(box: Sequence[int], small: tuple[int, ...], size: tuple[int, ...])
     return parts[0], parts[1]
 
 
-def shadow_box(sprite: Sprite, matrix: np.ndarray, sigma: float, canvas: tuple[int, int]) -> Box:
+def shadow_box(sprite: Sprite, lean: tuple[float, float], sigma: float, canvas: tuple[int, int]) -> Box:
     """Computes the half-open xyxy box on the canvas outside which a shadow darkens nothing; empty if it misses the
     canvas.
     """
     rows, columns = sprite.window
-    corners = [(x, y) for x in (columns.start, columns.stop) for y in (rows.start, rows.stop)]
-    # In plain numbers: small arrays are slow to create.
-    low, high = [], []
-    for by_x, by_y, shift in np.asarray(matrix).tolist():
-        moved = [by_x * x + by_y * y + shift for x, y in corners]
-        low.append(max(math.floor(min(moved) - 3 * sigma - 1), 0))
-        high.append(math.ceil(max(moved) + 3 * sigma + 1))
-    return low[0], low[1], min(high[0], canvas[1]), min(high[1], canvas[0])
+    bottom = sprite.extent[3]
+    above, below = bottom - rows.start, bottom - rows.stop
+    left, right = sorted((lean[0] * above, lean[0] * below))
+    top, low = sorted((bottom - lean[1] * above, bottom - lean[1] * below))
+    margin = 3 * sigma + 1
+    return (
+        max(math.floor(columns.start + left - margin), 0),
+        max(math.floor(top - margin), 0),
+        min(math.ceil(columns.stop + right + margin), canvas[1]),
+        min(math.ceil(low + margin), canvas[0]),
+    )
 
 
-def _soft_silhouette(sprite: Sprite, matrix: np.ndarray, fading: np.ndarray, sigma: float, box: Box) -> np.ndarray:
-    """Computes the transformed and blurred alpha, float32 in [0, 255], on a reduced copy of a box."""
+def _soft_silhouette(
+    sprite: Sprite, lean: tuple[float, float], ramp: tuple[float, float], sigma: float, box: Box
+) -> np.ndarray:
+    """Computes the projected and blurred alpha, float32 in [0, 255], on a reduced copy of a box."""
     x0, y0, x1, y1 = box
-    small = small_alpha(sprite, _SMALL).astype(np.float32)
-    size = small.shape[1::-1]
-    small *= cv2.resize(fading[:, None], (1, size[1]), interpolation=cv2.INTER_AREA)
+    alpha = small_alpha(sprite, _SMALL)
+    rows, columns = alpha.shape
     step = max(max(x1 - x0, y1 - y0) / _SMALL, 1)
     width, height = max(math.ceil((x1 - x0) / step), 1), max(math.ceil((y1 - y0) / step), 1)
-    # Pixel centres: reduced sprite -> canvas -> transformed -> reduced box.
-    across, down = sprite.rgba.shape[1] / size[0], sprite.rgba.shape[0] / size[1]
-    x, y = sprite.offset[0] + across / 2, sprite.offset[1] + down / 2
-    whole = []
-    for (by_x, by_y, shift), start, scale in zip(
-        np.asarray(matrix).tolist(), (x0, y0), ((x1 - x0) / width, (y1 - y0) / height), strict=True
-    ):
-        whole.append([by_x * across / scale, by_y * down / scale, (by_x * x + by_y * y + shift - start) / scale - 0.5])
-    moved = cv2.warpAffine(small, np.array(whole), (width, height), flags=cv2.INTER_LINEAR)
-    return cv2.GaussianBlur(moved, (0, 0), max(sigma / step, 0.5), borderType=cv2.BORDER_REPLICATE)
+    # Pixel centres: reduced box -> canvas -> the sprite before projection -> reduced sprite.
+    (left, top), bottom = sprite.offset, sprite.extent[3]
+    wide, high = columns / sprite.rgba.shape[1], rows / sprite.rgba.shape[0]
+    by_y = (y1 - y0) / height / lean[1]
+    start = bottom - (bottom - y0 - (y1 - y0) / height / 2) / lean[1]
+    down = by_y * high, (start - top) * high - 0.5
+    by_x = (x1 - x0) / width
+    across = by_x * wide, lean[0] * by_y * wide, (x0 + by_x / 2 - lean[0] * (bottom - start) - left) * wide - 0.5
+    # The top of the reduced sprite, and the height of its rows, on the way up the ramp.
+    rise = (top - ramp[0]) / (ramp[1] - ramp[0]), 1 / high / (ramp[1] - ramp[0])
+    kernel, fast = (
+        _kernel(max(round(_STEPS * sigma / step), _STEPS // 2)),
+        loops("sos_mm.composition.effects.shadow_loops"),
+    )
+    if fast:
+        return fast.soft_silhouette(alpha, rise, down, across, kernel, height, width)
+    moved = _project(alpha.astype(np.float32) * _weights(rise, rows)[:, None], down, across, (height, width))
+    return _blur(_blur(moved, kernel).T, kernel).T
+
+
+def _weights(rise: tuple[float, float], rows: int) -> np.ndarray:
+    """Computes the mean weight of each row of a reduced sprite, (rows,) float32; see `soft_silhouette`."""
+    edges = rise[0] + rise[1] * np.arange(rows + 1)
+    # The integral of the weight.
+    within = np.minimum(np.maximum(edges, 0), 1)
+    integral = within * within / 2 + np.maximum(edges - 1, 0)
+    return ((integral[1:] - integral[:-1]) / rise[1]).astype(np.float32)
+
+
+def _project(
+    values: np.ndarray, down: tuple[float, float], across: tuple[float, float, float], size: tuple[int, int]
+) -> np.ndarray:
+    """Samples (h, w) float32 values, 0 outside, bilinearly at the rows and columns of `soft_silhouette`."""
+    at, padded = down[0] * np.arange(size[0]) + down[1], np.pad(values, ((1, 2), (1, 2)))
+    places, shares = _neighbours(at, len(values))
+    mixed = (1 - shares[:, None]) * padded[places] + shares[:, None] * padded[places + 1]
+    y, x = np.indices(size, sparse=True)
+    places, shares = _neighbours(across[0] * x + across[1] * y + across[2], values.shape[1])
+    return (1 - shares) * np.take_along_axis(mixed, places, 1) + shares * np.take_along_axis(mixed, places + 1, 1)
+
+
+def _neighbours(at: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the place before each position in values with a 0 before and two after them, and the share of the next
+    one, float32.
+    """
+    first = np.floor(at)
+    inside = (first >= -1) & (first < length)
+    return np.where(inside, first + 1, length + 1).astype(np.int64), np.where(inside, at - first, 0).astype(np.float32)
+
+
+@lru_cache(maxsize=1024)
+def _kernel(steps: int) -> np.ndarray:
+    """Returns a Gaussian kernel that reaches four standard deviations, of which one is so many `_STEPS` of a pixel:
+    (n,) float32; n is odd.
+    """
+    sigma = steps / _STEPS
+    return cv2.getGaussianKernel(round(8 * sigma + 1) | 1, sigma, cv2.CV_32F)[:, 0]
+
+
+def _blur(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Blurs rows of float32 by a symmetric kernel; their first and last values are repeated at the ends."""
+    reach, width = len(kernel) // 2, values.shape[1]
+    line = np.pad(values, ((0, 0), (reach, reach)), mode="edge")
+    total = kernel[reach] * values
+    for tap, weight in enumerate(kernel[:reach]):
+        total += weight * (line[:, tap : tap + width] + line[:, 2 * reach - tap : 2 * reach - tap + width])
+    return total
