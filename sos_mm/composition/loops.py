@@ -92,37 +92,6 @@ def _share(value, alpha):
     return _w(_w(product + (product >> _w(8))) >> _w(8))
 
 
-@njit(cache=True)
-def color_curves(own, wanted, limit, contrast, up, down):
-    """Computes the curves of `Harmonize`, (256, 3) uint8.
-
-    Args:
-        own: (n, 3) uint8 colours of the object.
-        wanted: (3,) float64, the shift of the mean of each channel.
-        limit, contrast: The largest shift of a curve, and how far levels move from the middle one.
-        up, down: (256,) float64, the weights of a shift at each level.
-    """
-    shift, total = np.empty(3, np.float64), 0
-    for channel in range(3):
-        brighter, darker = 0, 0
-        for index in range(len(own)):
-            level = np.int64(own[index, channel])
-            total += level
-            brighter += level * (255 - level)
-            darker += level * (510 - level)
-        share = (darker if wanted[channel] < 0 else 4 * brighter) / np.float64(255**2 * len(own))
-        shift[channel] = min(max(wanted[channel] / max(share, 0.05), -limit), limit)
-    middle = total / (3 * len(own))
-    curves = np.empty((256, 3), np.uint8)
-    for level in range(256):
-        stretched = up[level] * min(max(contrast * (level - middle), -25.0), 25.0)
-        for channel in range(3):
-            room = down[level] if shift[channel] < 0 else up[level]
-            moved = level + room * shift[channel] + stretched
-            curves[level, channel] = np.uint8(min(max(np.rint(moved), 0.0), 255.0))
-    return curves
-
-
 @njit(inline="always")
 def _curved(curve, value, alpha):
     """Maps a premultiplied value by the curve of its straight one."""
@@ -159,25 +128,6 @@ def _scaled(value, factor, alpha):
     """Returns value * factor / 128 up to alpha; half a level is rounded to the even one."""
     product = _w(value * factor)
     return min(_w(_w(product + _w(63) + ((product >> _w(7)) & _w(1))) >> _w(7)), alpha)
-
-
-@njit(cache=True)
-def shading_gain(cushion, margin, steepness, right, downwards, strength):
-    """Computes the gain of `DirectionalShading`, (h, w) uint8, 128 for no change, from its cushion, (h + 2 margin,
-    w + 2 margin) float32, and the direction of the light in the image.
-    """
-    gain = np.empty((cushion.shape[0] - 2 * margin, cushion.shape[1] - 2 * margin), np.uint8)
-    for y in range(gain.shape[0]):
-        above, here, below = cushion[y + margin - 1], cushion[y + margin], cushion[y + margin + 1]
-        for x in range(gain.shape[1]):
-            column = x + margin
-            slope_x = _f(_f(here[column + 1] - here[column - 1]) / _f(2))
-            slope_y = _f(_f(below[column] - above[column]) / _f(2))
-            facing = steepness * (np.float64(slope_x) * right + np.float64(slope_y) * downwards)
-            facing = min(max(facing, -1.0), 1.0)
-            facing = min(facing, 0.4 * facing)
-            gain[y, x] = np.uint8(np.rint(128.0 * (1.0 + strength * facing)))
-    return gain
 
 
 @njit(cache=True)
@@ -347,23 +297,6 @@ def darken(image, box, shadow, strength):
             for place in range(last - first):
                 value = ((upper * (one[place] >> 4)) >> 16) + ((lower * (two[place] >> 4)) >> 16)
                 line[place] = np.uint8(_share(_w(line[place]), _w((value + 2) >> 2)))
-
-
-@njit(cache=True)
-def sample_colors(pixels, row, column):
-    """Samples every so many rows and columns of (h, w, 4) uint8 pixels: the straight colours of those with an alpha of
-    at least 128, (n, 3) uint8.
-    """
-    height, width = pixels.shape[:2]
-    found, number = np.empty(((height // row + 1) * (width // column + 1), 3), np.uint8), 0
-    for y in range(0, height, row):
-        for x in range(0, width, column):
-            if pixels[y, x, 3] >= 128:
-                ratio = _f(255) / _f(pixels[y, x, 3])
-                for channel in range(3):
-                    found[number, channel] = np.uint8(np.rint(_f(pixels[y, x, channel]) * ratio))
-                number += 1
-    return found[:number]
 
 
 @njit(cache=True)

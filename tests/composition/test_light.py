@@ -11,7 +11,8 @@ from sos_mm.composition.compositor import _paint
 from sos_mm.composition.effects import step as steps_module
 from sos_mm.composition.effects.edges import soften
 from sos_mm.composition.effects.grain import noise_level
-from sos_mm.composition.effects.light import DirectionalShading, Harmonize, _statistics, neighbourhood
+from sos_mm.composition.effects.lab import level_shift, statistics
+from sos_mm.composition.effects.light import DirectionalShading, Harmonize, neighbourhood
 from sos_mm.composition.effects.shadows import CastShadow, ContactShadow
 from sos_mm.composition.effects.step import Frame, Lighting
 from sos_mm.composition.place import place
@@ -226,6 +227,25 @@ def lab_gaps(sprite, ground) -> np.ndarray:
     return np.abs(own.mean(axis=0) - around.mean(axis=0))
 
 
+@settings(max_examples=60)
+@given(seeds, st.integers(1, 400), st.integers(2, 256))
+def test_statistics_are_those_of_opencv_in_lab(seed, number, levels):
+    rgb = np.random.default_rng(seed).integers(0, levels, (number, 3)).astype(np.uint8)
+    mean, spread = cv2.meanStdDev(cv2.cvtColor(rgb[None] / np.float32(255), cv2.COLOR_RGB2Lab))
+    x, y, z, found = statistics(rgb)
+    np.testing.assert_allclose([116 * y - 16, 500 * (x - y), 200 * (y - z)], mean[:, 0], atol=0.6)
+    assert abs(found - spread[0, 0]) < 0.2
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 255), min_size=6, max_size=6))
+def test_shifts_of_levels_lead_from_one_color_to_another(levels):
+    one, other = (statistics(np.array([part], np.uint8)) for part in (levels[:3], levels[3:]))
+    wanted = np.subtract(levels[3:], levels[:3])
+    np.testing.assert_allclose(level_shift(one, other, 1, 1), wanted, atol=2)
+    np.testing.assert_array_equal(level_shift(one, other, 0, 0), [0, 0, 0])
+
+
 def test_harmonisation_holds_black_and_lights_no_white():
     for level, ground in ((0, 255), (255, 255), (0, 0)):
         tile = place(Segment(np.full((40, 40, 4), (level, level, level, 255), np.uint8), "tile"), BOX, (100, 100))
@@ -240,7 +260,7 @@ def test_harmonisation_keeps_the_order_of_levels(seed, strength, chroma, limit):
     """Curves rise everywhere: no banding, nothing is inverted."""
     rng = np.random.default_rng(seed)
     own, around = rng.integers(0, 256, (2, 50, 3)).astype(np.uint8) // rng.integers(1, 20, (2, 1, 3)).astype(np.uint8)
-    curves = Harmonize(strength, chroma, limit)._curves(own, _statistics(own), _statistics(around)).astype(int)
+    curves = Harmonize(strength, chroma, limit)._curves(own, statistics(own), statistics(around)).astype(int)
     assert (np.diff(curves, axis=0) >= 0).all()
     assert np.diff(curves, axis=0).max() <= 3
     assert (curves[0] == 0).all()

@@ -1,7 +1,6 @@
 """Classical light effects on objects: colour harmonisation with the background, and directional shading."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -9,6 +8,8 @@ import numpy as np
 
 from sos_mm.checks import check_range
 from sos_mm.compiled import loops
+from sos_mm.composition.effects.lab import Statistics, level_shift, squared_distance, statistics
+from sos_mm.composition.effects.silhouettes import blur, gaussian_kernel
 from sos_mm.composition.effects.step import Frame, Step, check_shares, register_step, small_alpha
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import OPAQUE
@@ -51,14 +52,8 @@ class Harmonize(Step):
         """Moves the object's colours; without a background it is not changed."""
         if frame.bare:
             return sprite
-        own, around = neighbourhood(sprite, frame.image, self.reach)
-        if len(own) < 8 or len(around) < 8:
-            return sprite
-        before, goal = _statistics(own), _statistics(around)
-        curves = self._curves(own, before, goal)
-        after = _statistics(cv2.LUT(own[None], curves[None])[0])
-        # Channels at 0 or 255 may not move: if the result is further from the goal, the object is not changed.
-        if math.dist(after[0], goal[0]) >= math.dist(before[0], goal[0]):
+        curves = self._curves_for(sprite, frame.image)
+        if not len(curves):
             return sprite
         fast = loops("sos_mm.composition.loops")
         if fast:
@@ -67,20 +62,36 @@ class Harmonize(Step):
         straight = cv2.cvtColor(sprite.rgba, cv2.COLOR_mRGBA2RGBA)
         return replace(sprite, rgba=cv2.cvtColor(cv2.LUT(straight, curves), cv2.COLOR_RGBA2mRGBA))
 
-    def _curves(self, own: np.ndarray, before: Sequence[np.ndarray], goal: Sequence[np.ndarray]) -> np.ndarray:
+    def _curves_for(self, sprite: Sprite, image: np.ndarray) -> np.ndarray:
+        """Computes the curves of an object, (256, 3) uint8; (0, 3) if it does not change."""
+        fast = loops("sos_mm.composition.effects.harmony_loops")
+        if fast:
+            margin = neighbourhood_width(sprite, self.reach)
+            settings = float(self.strength), float(self.chroma), float(self.limit)
+            return fast.harmonized(
+                sprite.rgba, image, sprite.offset, margin, _SAMPLES, settings, _UP[:, 0], _DOWN[:, 0]
+            )
+        own, around = neighbourhood(sprite, image, self.reach)
+        if len(own) < 8 or len(around) < 8:
+            return np.empty((0, 3), np.uint8)
+        before, goal = statistics(own), statistics(around)
+        curves = self._curves(own, before, goal)
+        after = statistics(cv2.LUT(own[None], curves[None])[0])
+        # Channels at 0 or 255 may not move: if the result is further from the goal, the object is not changed.
+        if squared_distance(after, goal) >= squared_distance(before, goal):
+            return np.empty((0, 3), np.uint8)
+        return curves
+
+    def _curves(self, own: np.ndarray, before: Statistics, goal: Statistics) -> np.ndarray:
         """Computes the curves, (256, 3) uint8: the new levels of each channel.
 
         Args:
             own: (N, 3) uint8 RGB of the object.
-            before: Its mean and spread in Lab; see `_statistics`.
+            before: Its statistics.
             goal: Those of its neighbourhood.
         """
-        mean, spread = before[0], goal[1][0] / max(before[1][0], 1)
-        target = mean + (self.strength, self.chroma, self.chroma) * (goal[0] - mean)
-        shift = np.subtract(*_rgb(np.stack([target, mean])))
-        contrast, fast = self.strength * (min(max(spread, 0.7), 1.4) - 1), loops("sos_mm.composition.loops")
-        if fast:
-            return fast.color_curves(own, shift, float(self.limit), contrast, _UP[:, 0], _DOWN[:, 0])
+        shift = level_shift(before, goal, self.strength, self.chroma)
+        contrast = self.strength * (min(max(goal[3] / max(before[3], 1), 0.7), 1.4) - 1)
         # Sums of integers are exact in any order.
         levels = own.astype(np.int64)
         up, down = (levels * (255 - levels)).sum(axis=0) * 4, (levels * (510 - levels)).sum(axis=0)
@@ -91,6 +102,11 @@ class Harmonize(Step):
         # With the largest shift, 36, this stays below 64, from which on a curve would not be monotonic.
         moved = _LEVELS + np.where(shift < 0, _DOWN, _UP) * shift + _UP * stretched
         return np.minimum(np.maximum(np.rint(moved), 0), 255).astype(np.uint8)
+
+
+def neighbourhood_width(sprite: Sprite, reach: float) -> int:
+    """Returns the width of an object's neighbourhood, ``reach`` times its longer side, in pixels."""
+    return math.ceil(reach * max(sprite.rgba.shape[:2]))
 
 
 def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +122,7 @@ def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.n
         where it is transparent; either may be empty.
     """
     height, width = sprite.rgba.shape[:2]
-    margin = math.ceil(reach * max(height, width))
+    margin = neighbourhood_width(sprite, reach)
     x, y = sprite.offset
     left, top = max(x - margin, 0), max(y - margin, 0)
     behind = image[top : y + height + margin, left : x + width + margin]
@@ -119,24 +135,11 @@ def neighbourhood(sprite: Sprite, image: np.ndarray, reach: float) -> tuple[np.n
     alpha = sprite.rgba[row * step - (y - top) :: step, column * step - (x - left) :: step, 3]
     alpha = alpha[: part.shape[0], : part.shape[1]]
     np.equal(alpha, 0, out=part[: alpha.shape[0], : alpha.shape[1]])
-    steps, fast = (max(height // _SAMPLES, 1), max(width // _SAMPLES, 1)), loops("sos_mm.composition.loops")
-    if fast:
-        return fast.sample_colors(sprite.rgba, *steps), behind[free]
-    small = sprite.rgba[:: steps[0], :: steps[1]]
+    small = sprite.rgba[:: max(height // _SAMPLES, 1), :: max(width // _SAMPLES, 1)]
     own = small[small[..., 3] >= OPAQUE].astype(np.float32)
     # No colour exceeds its alpha.
     own = np.rint(own[:, :3] * (255 / own[:, 3:])).astype(np.uint8)
     return own, behind[free]
-
-
-def _statistics(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Computes the mean and the standard deviation in Lab, (3,) float64 each, of (N, 3) uint8 RGB."""
-    mean, spread = cv2.meanStdDev(cv2.cvtColor(rgb[None] / np.float32(255), cv2.COLOR_RGB2Lab))
-    return mean[:, 0], spread[:, 0]
-
-
-def _rgb(lab: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(lab[None].astype(np.float32), cv2.COLOR_Lab2RGB)[0] * 255.0
 
 
 @register_step
@@ -157,38 +160,31 @@ class DirectionalShading(Step):
 
     def retouch(self, sprite: Sprite, frame: Frame, rng: np.random.Generator) -> Sprite:
         """Scales the object's colours by a smooth gain."""
-        height, width = sprite.rgba.shape[:2]
-        alpha = small_alpha(sprite, _SMALL)
-        light = np.array(frame.light.direction)
-        towards = light[:2] / max(np.linalg.norm(light[:2]), 1e-6)
-        cushion, sigma, margin = _cushion(alpha.astype(np.float32) / 255)
+        alpha, (right, down, _) = small_alpha(sprite, _SMALL), frame.light.direction
+        flat, sigma = math.hypot(right, down), max(alpha.shape) / 8
+        towards = right / max(flat, 1e-6), down / max(flat, 1e-6)
         # The gain is smaller than the loss, since white cannot become brighter.
         # An 8-bit gain, 128 for no change, keeps the computation at full size in 8 bits.
-        strength, fast = float(self.strength * np.linalg.norm(light[:2])), loops("sos_mm.composition.loops")
-        if fast:
-            gain = fast.shading_gain(cushion, margin, -2.5 * sigma, *towards.tolist(), strength)
+        strength, kernel = self.strength * flat, gaussian_kernel(sigma)
+        silhouettes, fast = loops("sos_mm.composition.effects.silhouette_loops"), loops("sos_mm.composition.loops")
+        if silhouettes and fast:
+            gain = silhouettes.shading_gain(alpha, kernel, -2.5 * sigma, *towards, strength)
             return sprite.recolored(fast.scale_colors(sprite.packed, gain))
-        facing = _facing(cushion, sigma, margin, towards)
+        facing = _facing(alpha, kernel, -2.5 * sigma, towards)
         gain = np.rint(128 * (1 + strength * np.minimum(facing, 0.4 * facing)))
-        gain = cv2.resize(gain.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+        gain = cv2.resize(gain.astype(np.uint8), sprite.rgba.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         lit = cv2.multiply(sprite.rgba, cv2.merge([gain, gain, gain, np.full_like(gain, 128)]), scale=1 / 128)
         return replace(sprite, rgba=cv2.min(lit, cv2.merge([cv2.extractChannel(sprite.rgba, 3)] * 4)))
 
 
-def _cushion(alpha: np.ndarray) -> tuple[np.ndarray, float, int]:
-    """Blurs a (h, w) float32 alpha; returns it with a margin, the standard deviation of the blur, and the margin."""
-    sigma = max(alpha.shape) / 8
+def _facing(alpha: np.ndarray, kernel: np.ndarray, steepness: float, towards: tuple[float, float]) -> np.ndarray:
+    """Computes how far each pixel of the cushion of a (h, w) uint8 alpha faces a direction, in [-1, 1]."""
+    margin = len(kernel) // 2 + 1
     # The margin of zeros lets the cushion fall off at the image's edges.
-    margin = math.ceil(2 * sigma)
-    padded = cv2.copyMakeBorder(alpha, *[margin] * 4, cv2.BORDER_CONSTANT, value=0)
-    return cv2.GaussianBlur(padded, (0, 0), sigma), sigma, margin
-
-
-def _facing(cushion: np.ndarray, sigma: float, margin: int, towards: np.ndarray) -> np.ndarray:
-    """Computes how far each pixel of a cushion without its margin faces a direction, in [-1, 1]."""
+    cushion = blur(np.pad(alpha.astype(np.float32) / 255, margin), kernel)
     inner, before, after = slice(margin, -margin), slice(margin - 1, -margin - 1), slice(margin + 1, 1 - margin or None)
     # In float64 with any version of numpy, as the compiled loop computes.
     slope_x = ((cushion[inner, after] - cushion[inner, before]) / 2).astype(np.float64)
     slope_y = ((cushion[after, inner] - cushion[before, inner]) / 2).astype(np.float64)
-    facing = -2.5 * sigma * (slope_x * towards[0] + slope_y * towards[1])
+    facing = steepness * (slope_x * towards[0] + slope_y * towards[1])
     return np.minimum(np.maximum(facing, -1), 1)

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from sos_mm.checks import check_range
 from sos_mm.compiled import loops
+from sos_mm.composition.effects.silhouettes import blur, gaussian_kernel
 from sos_mm.composition.effects.step import Frame, Step, check_shares, register_step, small_alpha
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import Box, Light
@@ -18,8 +18,6 @@ from sos_mm.composition.scene import Box, Light
 _SMALL = 64
 # Thickness, in heights of the object: a flat card seen edge on would cast a line.
 _DEPTH = 0.12
-# Standard deviations of blurs are rounded to this part of a pixel of the reduced image, so that kernels are reused.
-_STEPS = 64
 
 
 @register_step
@@ -176,14 +174,12 @@ def _soft_silhouette(
     across = by_x * wide, lean[0] * by_y * wide, (x0 + by_x / 2 - lean[0] * (bottom - start) - left) * wide - 0.5
     # The top of the reduced sprite, and the height of its rows, on the way up the ramp.
     rise = (top - ramp[0]) / (ramp[1] - ramp[0]), 1 / high / (ramp[1] - ramp[0])
-    kernel, fast = (
-        _kernel(max(round(_STEPS * sigma / step), _STEPS // 2)),
-        loops("sos_mm.composition.effects.shadow_loops"),
-    )
+    kernel = gaussian_kernel(max(sigma / step, 0.5))
+    fast = loops("sos_mm.composition.effects.silhouette_loops")
     if fast:
         return fast.soft_silhouette(alpha, rise, down, across, kernel, height, width)
     moved = _project(alpha.astype(np.float32) * _weights(rise, rows)[:, None], down, across, (height, width))
-    return _blur(_blur(moved, kernel).T, kernel).T
+    return blur(moved, kernel)
 
 
 def _weights(rise: tuple[float, float], rows: int) -> np.ndarray:
@@ -214,22 +210,3 @@ def _neighbours(at: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     first = np.floor(at)
     inside = (first >= -1) & (first < length)
     return np.where(inside, first + 1, length + 1).astype(np.int64), np.where(inside, at - first, 0).astype(np.float32)
-
-
-@lru_cache(maxsize=1024)
-def _kernel(steps: int) -> np.ndarray:
-    """Returns a Gaussian kernel that reaches four standard deviations, of which one is so many `_STEPS` of a pixel:
-    (n,) float32; n is odd.
-    """
-    sigma = steps / _STEPS
-    return cv2.getGaussianKernel(round(8 * sigma + 1) | 1, sigma, cv2.CV_32F)[:, 0]
-
-
-def _blur(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Blurs rows of float32 by a symmetric kernel; their first and last values are repeated at the ends."""
-    reach, width = len(kernel) // 2, values.shape[1]
-    line = np.pad(values, ((0, 0), (reach, reach)), mode="edge")
-    total = kernel[reach] * values
-    for tap, weight in enumerate(kernel[:reach]):
-        total += weight * (line[:, tap : tap + width] + line[:, 2 * reach - tap : 2 * reach - tap + width])
-    return total
