@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,16 @@ class Stage:
         share: Of the iterations.
         copy_paste: Whether mmdet's `CopyPaste` is applied.
         paste: Options of `SegmentPaste`; None if it is not applied.
-        bank: Of its segments: a dict for `build_bank`, or None for the training photographs' own objects.
+        bank: Options of its bank of the training photographs' own objects.
+        others: Another bank in that one's place: 'sample', the bundled segments, or 'stamps', photographic cut-outs.
     """
 
     source: str = "real"
     share: float = 1.0
     copy_paste: bool = False
     paste: dict[str, Any] | None = None
-    bank: dict[str, Any] | None = None
+    bank: dict[str, Any] = field(default_factory=dict)
+    others: str | None = None
 
 
 DEFAULT = dict(effects="default")
@@ -62,13 +64,24 @@ ARMS: dict[str, tuple[Stage, ...]] = {
     "paste_few": (Stage(paste=dict(layout=dict(type="SourceSizeLayout", counts=(1, 3)))),),
     "paste_always": (Stage(paste=dict(prob=1.0)),),
     "paste_then_real": (Stage(share=0.7, paste={}), Stage(share=0.3)),
+    # Of objects from elsewhere.
+    "paste_sample": (Stage(paste={}, others="sample"),),
+    "paste_stamps": (Stage(paste={}, others="stamps"),),
 }
 
 
-def own_objects(args: argparse.Namespace, options: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Returns the bank of the training photographs' own objects."""
+def arms_of(task: str, stamps: Path | None) -> list[str]:
+    """Lists the arms that can be trained: other banks have no persons, and the stamps must be there."""
+    missing = {"sample", "stamps"} if task == "person" else set() if stamps is not None else {"stamps"}
+    return [name for name, stages in ARMS.items() if not missing & {stage.others for stage in stages}]
+
+
+def bank_of(stage: Stage, args: argparse.Namespace) -> dict[str, Any]:
+    """Returns the bank that a stage pastes from."""
     data, photos = args.work_dir.absolute() / "data", args.photos.absolute()
-    return dict(type="coco", annotations=str(data / "train.json"), images=str(photos / "train"), **(options or {}))
+    if stage.others is not None:
+        return dict(type="folder", root=str(data / "banks" / stage.others))
+    return dict(type="coco", annotations=str(data / "train.json"), images=str(photos / "train"), **stage.bank)
 
 
 def composed_set(stage: Stage, args: argparse.Namespace, seed: int) -> None:
@@ -77,7 +90,7 @@ def composed_set(stage: Stage, args: argparse.Namespace, seed: int) -> None:
         return
     recipe = {
         "canvas": (480, 640),
-        "segments": own_objects(args),
+        "segments": bank_of(stage, args),
         "backgrounds": dict(type="folder", root=str(args.work_dir.absolute() / "data/backgrounds")),
         "layout": dict(type="SourceSizeLayout", counts=(1, 8)),
         "effects": "default",
@@ -103,7 +116,7 @@ def batch_of(stage: Stage, args: argparse.Namespace, seed: int, scale: tuple[int
     """
     load = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", with_bbox=True, with_mask=True)]
     if stage.paste is not None:
-        load.append(dict(type="sos_mm.SegmentPaste", bank=own_objects(args, stage.bank), **stage.paste))
+        load.append(dict(type="sos_mm.SegmentPaste", bank=bank_of(stage, args), **stage.paste))
     load += [
         dict(type="RandomResize", scale=scale, ratio_range=(0.6, 1.6), keep_ratio=True),
         dict(type="RandomCrop", crop_size=(size, size), allow_negative_crop=True),

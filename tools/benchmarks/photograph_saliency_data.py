@@ -7,14 +7,15 @@ object covers 4 % or more of it, which would be salient, too.
 """
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from photograph_links import link, photographic_stamps
 from saliency_study_data import paste_among
 
 from sos_mm.atomic import write_atomic
@@ -167,22 +168,9 @@ def write_test(images: Path, folder: Path, labels: Mapping[str, Any], objects: M
         cv2.imwrite(str(folder / "masks" / f"{Path(name).stem}.png"), 255 * np.ascontiguousarray(mask, np.uint8))
 
 
-def link(path: Path, place: Path) -> None:
-    """Makes a symbolic link to a file, unless it is there."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if not place.exists():
-        os.symlink(path.absolute(), place)
-
-
 def link_stamps(stamps: Path, folder: Path) -> None:
     """Links the stamps that are photographs, in folders of their categories."""
-    chosen = [path for name in STAMPS for path in sorted((stamps / name).rglob("*.png")) if "cartoon" not in path.parts]
-    if not chosen:
-        raise FileNotFoundError(
-            f"{stamps} holds no stamps: --stamps must name the folder usr/share/tuxpaint/stamps of Debian's package "
-            "(`apt-get download tuxpaint-stamps-default` and `dpkg -x tuxpaint-stamps-default_*.deb FOLDER`)."
-        )
-    for path in chosen:
+    for path in chain.from_iterable(photographic_stamps(stamps, STAMPS).values()):
         link(path, folder / path.parent.name / path.name)
 
 
