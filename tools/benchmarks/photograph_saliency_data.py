@@ -20,6 +20,7 @@ from saliency_study_data import paste_among
 
 from sos_mm.atomic import write_atomic
 from sos_mm.augmentation import SegmentPaste
+from sos_mm.cutouts.writing import save_png
 from sos_mm.engine.randomness import RunRandomness
 from sos_mm.formats.rle import decode_mask
 from sos_mm.synthesis import synthesize
@@ -45,14 +46,16 @@ MAIN_OBJECTS = {
 }
 # Folders of tuxpaint-stamps-default whose PNG files are photographs.
 STAMPS = ("animals", "food", "hobbies", "household", "plants", "sports", "vehicles")
-CANVAS = (240, 320)
+CANVAS = (280, 374)
+# Of the crops: the border cuts off many main objects of photographs.
+SIZE = (240, 320)
 SEED = 0
 # Sizes are of boxes, of which an object fills about 60 %.
 MAIN = dict(
     type="StructuredLayout",
     counts=(1, 1),
     shares=dict(large=1.0, medium=0.0, small=0.0),
-    areas=dict(large=(0.15, 0.95), medium=(0.15, 0.95), small=(0.15, 0.95)),
+    areas=dict(large=(0.25, 0.95), medium=(0.25, 0.95), small=(0.25, 0.95)),
     aspect=(0.5, 2.0),
     flip=0.5,
     max_enlargement=4.0,
@@ -205,8 +208,19 @@ def compose(photos: Path, folder: Path, number: int) -> None:
         "image_format": "png",
     }
     plain = folder / "without_distractors"
-    synthesize(Recipe.from_dict(recipe), plain, number, seed=SEED, progress=False)
+    synthesize(Recipe.from_dict(recipe), folder / "whole", number, seed=SEED, progress=False)
+    crop_all(folder / "whole", plain)
     distractors = bank(photos, folder, 400)
     paste = SegmentPaste(distractors, prob=1.0, layout=DISTRACTORS, sampling="uniform", effects="default", saliency=0.0)
     paste.draws = RunRandomness(SEED)
     paste_among(plain, folder / "train", {"masks": paste})
+
+
+def crop_all(whole: Path, folder: Path) -> None:
+    """Crops images and their masks at random to `SIZE`."""
+    for index, path in enumerate(sorted((whole / "images").iterdir())):
+        rng = np.random.default_rng((SEED, index))
+        top, left = (int(rng.integers(side - size + 1)) for side, size in zip(CANVAS, SIZE, strict=True))
+        for kind in ("images", "masks"):
+            pixels = cv2.imread(str(whole / kind / path.name), cv2.IMREAD_UNCHANGED)
+            save_png(folder / kind / path.name, pixels[top : top + SIZE[0], left : left + SIZE[1]])
