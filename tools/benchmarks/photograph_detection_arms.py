@@ -45,6 +45,7 @@ class Stage:
 
 
 DEFAULT = dict(effects="default")
+COMPLETE = dict(truncated=False)  # The bank's default when the study began.
 # The first four are compared; the others look for what helps.
 ARMS: dict[str, tuple[Stage, ...]] = {
     "real": (Stage(),),
@@ -53,13 +54,15 @@ ARMS: dict[str, tuple[Stage, ...]] = {
     "paste_effects": (Stage(paste=DEFAULT),),
     "composed": (Stage("composed"),),
     "composed_then_real": (Stage("composed", 0.5), Stage(share=0.5)),
-    # Changes of the defaults. Of the bank: also objects that the image's border cuts off; those and occluded ones.
-    "paste_cut_off": (Stage(paste={}, bank=dict(truncated=True)),),
-    "paste_all_objects": (Stage(paste={}, bank=dict(truncated=True, max_bordering=1.0)),),
-    # Of sizes: in three classes of area; never enlarged; close to those in the source.
-    "paste_structured": (Stage(paste=dict(layout=dict(type="StructuredLayout", counts=(1, 10), crowded="fewer"))),),
-    "paste_shrink": (Stage(paste=dict(max_enlargement=1.0)),),
-    "paste_source_size": (Stage(paste=dict(layout=dict(type="SourceSizeLayout", jitter=(0.8, 1.25)))),),
+    # Other banks of the photographs' own objects: complete ones alone; also those that others occlude.
+    "paste_complete": (Stage(paste={}, bank=COMPLETE),),
+    "paste_complete_effects": (Stage(paste=DEFAULT, bank=COMPLETE),),
+    "composed_complete": (Stage("composed", bank=COMPLETE),),
+    "paste_all_objects": (Stage(paste={}, bank=dict(max_bordering=1.0)),),
+    # Of sizes: closer to those in the source.
+    "paste_complete_own_sizes": (
+        Stage(paste=dict(layout=dict(type="SourceSizeLayout", jitter=(0.8, 1.25))), bank=COMPLETE),
+    ),
     # Of numbers: fewer objects; in every photograph; at first, and photographs alone at the end.
     "paste_few": (Stage(paste=dict(layout=dict(type="SourceSizeLayout", counts=(1, 3)))),),
     "paste_always": (Stage(paste=dict(prob=1.0)),),
@@ -96,12 +99,12 @@ def composed_set(stage: Stage, args: argparse.Namespace, seed: int) -> None:
         "effects": "default",
         "formats": ["coco"],
     }
-    synthesize(Recipe.from_dict(recipe), composed_folder(args, seed), args.composed, seed=seed, progress=False)
+    synthesize(Recipe.from_dict(recipe), composed_folder(stage, args, seed), args.composed, seed=seed, progress=False)
 
 
-def composed_folder(args: argparse.Namespace, seed: int) -> Path:
-    """Returns the folder of a seed's composed images."""
-    return args.work_dir.absolute() / f"composed-{seed}"
+def composed_folder(stage: Stage, args: argparse.Namespace, seed: int) -> Path:
+    """Returns the folder of a stage's composed images."""
+    return args.work_dir.absolute() / f"data/composed{'_complete' if stage.bank == COMPLETE else ''}-{seed}"
 
 
 def batch_of(stage: Stage, args: argparse.Namespace, seed: int, scale: tuple[int, int], size: int) -> dict[str, Any]:
@@ -149,7 +152,7 @@ def batch_of(stage: Stage, args: argparse.Namespace, seed: int, scale: tuple[int
 def files(stage: Stage, args: argparse.Namespace, seed: int) -> dict[str, Any]:
     """Returns the annotation file and the image folder of a stage."""
     if stage.source == "composed":
-        folder = composed_folder(args, seed)
+        folder = composed_folder(stage, args, seed)
         return dict(ann_file=str(folder / "annotations/instances.json"), data_prefix=dict(img=f"{folder}/images/"))
     images = str(args.photos.absolute() / "train") + os.sep
     return dict(ann_file=str(args.work_dir.absolute() / "data/train.json"), data_prefix=dict(img=images))

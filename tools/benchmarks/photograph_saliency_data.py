@@ -183,6 +183,7 @@ def bank(photos: Path, folder: Path, least: int) -> dict[str, Any]:
         type="coco",
         annotations=str(folder / "cutouts.json"),
         images=str(photos / "train"),
+        truncated=False,
         max_bordering=0.3,
         filters=dict(area=(least, 1e9)),
     )
