@@ -45,6 +45,7 @@ class Stage:
 
 
 DEFAULT = dict(effects="default")
+OWN_SIZES = dict(layout=dict(type="SourceSizeLayout", jitter=(0.8, 1.25)))
 COMPLETE = dict(truncated=False)  # The bank's default when the study began.
 # The first four are compared; the others look for what helps.
 ARMS: dict[str, tuple[Stage, ...]] = {
@@ -60,9 +61,8 @@ ARMS: dict[str, tuple[Stage, ...]] = {
     "composed_complete": (Stage("composed", bank=COMPLETE),),
     "paste_all_objects": (Stage(paste={}, bank=dict(max_bordering=1.0)),),
     # Of sizes: closer to those in the source.
-    "paste_complete_own_sizes": (
-        Stage(paste=dict(layout=dict(type="SourceSizeLayout", jitter=(0.8, 1.25))), bank=COMPLETE),
-    ),
+    "paste_own_sizes": (Stage(paste=OWN_SIZES),),
+    "paste_complete_own_sizes": (Stage(paste=OWN_SIZES, bank=COMPLETE),),
     # Of numbers: fewer objects; in every photograph; at first, and photographs alone at the end.
     "paste_few": (Stage(paste=dict(layout=dict(type="SourceSizeLayout", counts=(1, 3)))),),
     "paste_always": (Stage(paste=dict(prob=1.0)),),
