@@ -65,7 +65,7 @@ def annotated(tmp_path_factory):
 
 def test_records_bank_and_index_know_the_sides(annotated, tmp_path):
     expected = [int(sides) for sides in BOXES]
-    records = read_annotated(*annotated, truncated=True, max_bordering=None)
+    records = read_annotated(*annotated, max_bordering=None)
     assert [record.cut_sides for record in records] == expected
     build_index(records, tmp_path / "bank.arrow", copies=(10,), progress=False)
     for bank in (SegmentBank(records), SegmentBank.from_index(tmp_path / "bank.arrow")):
@@ -74,7 +74,7 @@ def test_records_bank_and_index_know_the_sides(annotated, tmp_path):
         assert [bank.load(index, (2, 2)).cut_sides for index in range(len(bank))] == expected
     changed = [replace(record, cut_sides=0) for record in records]
     assert SegmentBank(changed).fingerprint != SegmentBank(records).fingerprint
-    assert [record.cut_sides for record in read_annotated(*annotated, max_bordering=None)] == [0]
+    assert [record.cut_sides for record in read_annotated(*annotated, truncated=False, max_bordering=None)] == [0]
 
 
 @given(
@@ -107,7 +107,7 @@ def test_scales_span_the_canvas_between_opposite_sides():
 def test_every_layout_puts_them_at_the_border(kind, annotated, seed):
     options = dict(annotations=str(annotated[0])) if kind == "CocoLayout" else {}
     layout = build_layout(dict(type=kind, counts=(1, 7), rotation=30, **options))
-    bank = SegmentBank(read_annotated(*annotated, truncated=True, max_bordering=None))
+    bank = SegmentBank(read_annotated(*annotated, max_bordering=None))
     infos = [bank.info(index) for index in range(len(bank))]
     planned = layout.plan(np.random.default_rng(seed), infos, CANVAS)
     for each in planned.placements:

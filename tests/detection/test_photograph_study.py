@@ -11,6 +11,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools/benchmarks"))
+import photograph_detection_arms as arms
 import photograph_detection_data as data
 import photograph_detection_report as study
 import pretrained_encoder
@@ -76,7 +77,7 @@ def test_the_report_names_what_is_done(found):
         (found / run).mkdir()
     text = study.report(found, False, [("real", 0), ("paste", 0)])
     assert "| real | 1 |" in text
-    assert "paste" not in text
+    assert "| paste |" not in text
     assert "No run" in study.report(found, False, [("paste", 0)])
 
 
@@ -99,3 +100,24 @@ def test_other_weights_and_missing_files_are_refused(tmp_path):
         pretrained_encoder.encoder_weights(tmp_path / "other.pth", tmp_path / "out.pth")
     with pytest.raises(FileNotFoundError, match="--photos must name"):
         data.prepare(tmp_path, tmp_path / "data", data.TASKS["person"])
+
+
+def test_cut_outs_from_elsewhere_are_linked_by_supercategory(tmp_path):
+    categories = [{"id": 1, "name": "dog", "supercategory": "animal"}]
+    categories += [{"id": 2, "name": "sports ball", "supercategory": "sports"}]
+    labels = {"images": [], "annotations": [], "categories": categories}
+    (tmp_path / "instances_train.json").write_text(json.dumps(labels))
+    for name in ("animals/birds/owl.png", "animals/mammals/cartoon/cat.png", "vehicles/wheel.png"):
+        (tmp_path / "stamps" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "stamps" / name).write_bytes(b"")
+    data.link_banks(tmp_path, tmp_path / "stamps", tmp_path / "banks")
+    linked = {path.relative_to(tmp_path / "banks") for path in (tmp_path / "banks").rglob("*.*")}
+    assert {path.parts[1] for path in linked if path.parts[0] == "sample"} == {"animal", "sports"}
+    assert {path.parts[2] for path in linked if path.parts[0] == "sample"} == {"dog", "sports_ball"}
+    assert [str(path) for path in linked if path.parts[0] == "stamps"] == ["stamps/animal/birds/owl.png"]
+
+
+def test_other_banks_have_no_persons(tmp_path):
+    assert not {"paste_sample", "paste_stamps"} & set(arms.arms_of("person", tmp_path))
+    assert "paste_stamps" in arms.arms_of("supercategories", tmp_path)
+    assert "paste_stamps" not in arms.arms_of("supercategories", None)

@@ -84,7 +84,7 @@ def test_polygons_and_both_run_lengths_are_the_same(photograph):
     assert [record.source_id for record in records] == ["instances/0", "instances/1", "instances/2"]
 
 
-def test_crowds_and_truncated_objects_are_left_out(photograph):
+def test_crowds_are_left_out_and_truncated_objects_can_be(photograph):
     _, folder, write = photograph
     entries = [annotation(1), annotation(2, iscrowd=1), annotation(3, bbox=[0.5, 10, 20, 14])]
     entries += [annotation(4, bbox=[60, 10, 20, 14]), annotation(5, category_id=77)]
@@ -94,9 +94,9 @@ def test_crowds_and_truncated_objects_are_left_out(photograph):
         records = read_annotated(path, folder, max_bordering=None, **options)
         return [int(record.source_id.split("/")[1]) for record in records]
 
-    assert ids() == [1, 5]
-    assert ids(crowd=True) == [1, 2, 5]
-    assert ids(truncated=True) == [1, 3, 4, 5]
+    assert ids() == [1, 3, 4, 5]
+    assert ids(crowd=True) == [1, 2, 3, 4, 5]
+    assert ids(truncated=False) == [1, 5]
     assert ids(include=["cell_phone"]) == [5]
     with pytest.raises(ValueError, match=r"'cat', but .*instances\.json has no categories"):
         ids(include=["cat"])

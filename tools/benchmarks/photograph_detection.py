@@ -23,8 +23,8 @@ import os
 from pathlib import Path
 from time import process_time
 
-from photograph_detection_arms import ARMS, Stage, batch_of, composed_set
-from photograph_detection_data import TASKS, prepare
+from photograph_detection_arms import ARMS, Stage, arms_of, batch_of, composed_set
+from photograph_detection_data import TASKS, link_banks, prepare
 from photograph_detection_report import report
 from pretrained_encoder import FrozenStages, encoder_weights
 from study_settings import same_settings
@@ -61,12 +61,18 @@ SETTINGS = ("task", "masks", "iterations", "batch_size", "frozen", "composed")
 def main() -> None:
     """Runs what is not done yet, or prints the report."""
     args = parse_args()
+    possible = list(ARMS) if args.report else arms_of(args.task, args.stamps)
+    for arm in set(args.arms or ()) - set(possible):
+        raise SystemExit(f"--arms {arm} needs --task supercategories, and that of stamps --stamps: see --help.")
+    args.arms = args.arms or possible
     runs = [(arm, seed) for seed in range(args.seeds) for arm in args.arms]
     if not args.report:
         if args.photos is None or args.encoder is None:
             raise SystemExit("--photos and --encoder must be given, unless with --report: see --help.")
         same_settings(args.work_dir, {name: getattr(args, name) for name in SETTINGS})
         prepare(args.photos, args.work_dir / "data", TASKS[args.task])
+        if args.task == "supercategories":
+            link_banks(args.photos, args.stamps, args.work_dir / "data/banks")
         for arm, seed in runs:
             path = run(args, arm, seed)
             print(f"{path}: {json.dumps(json.loads(path.read_text()))}", flush=True)
@@ -78,6 +84,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, help="folder of the photographs")
     parser.add_argument("--encoder", type=Path, help="file of the encoder's weights")
+    parser.add_argument("--stamps", type=Path, help="folder of Tux Paint's stamps, which are cut-outs (none)")
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/photograph_detection"), help="where all goes")
     parser.add_argument("--task", choices=TASKS, default="person", help="classes (person)")
     parser.add_argument("--masks", action="store_true", help="train and evaluate masks too")
@@ -86,7 +93,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--frozen", type=int, default=3, help="stages of the encoder that are not trained (3)")
     parser.add_argument("--composed", type=int, default=400, help="composed images of the arms that need them (400)")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each arm (3)")
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="arms to train (all)")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, help="arms to train (all that can be)")
     parser.add_argument("--report", action="store_true", help="only print the tables of the runs that are done")
     return parser.parse_args()
 
@@ -100,9 +107,11 @@ def run(args: argparse.Namespace, arm: str, seed: int) -> Path:
     weights = args.work_dir / "encoder.pth"
     if not weights.exists():
         encoder_weights(args.encoder, weights)
+    done = 0.0
     for index, stage in enumerate(ARMS[arm]):
         composed_set(stage, args, seed)
-        weights = trained(args, folder / f"stage_{index}", stage, seed, weights)
+        done += stage.share
+        weights = trained(args, folder / f"stage_{index}", stage, seed, weights, round(done * args.iterations))
     detect(args, folder, weights)
     seconds = round(process_time() - start)
     result = {"arm": arm, "seed": seed, "iterations": args.iterations, "processor_seconds": seconds}
@@ -110,28 +119,37 @@ def run(args: argparse.Namespace, arm: str, seed: int) -> Path:
     return folder / "result.json"
 
 
-def trained(args: argparse.Namespace, folder: Path, stage: Stage, seed: int, start: Path) -> Path:
-    """Trains one stage from weights, or goes on with it; returns the path of its weights."""
+def trained(args: argparse.Namespace, folder: Path, stage: Stage, seed: int, start: Path, end: int) -> Path:
+    """Trains one stage, or goes on with it; returns the path of its checkpoint.
+
+    Args:
+        args: The command line.
+        folder: Of the stage.
+        stage: The stage.
+        seed: Of the run.
+        start: Checkpoint of the stage before, whose schedule and optimizer go on, or weights for the first one.
+        end: Iteration of the whole training at which the stage ends.
+    """
     import torch
     from mmengine.runner import Runner
 
-    steps = round(stage.share * args.iterations)
-    done = folder / f"iter_{steps}.pth"
+    done = folder / f"iter_{end}.pth"
     if done.exists():
         return done
     config = base_config(args, folder)
     config.train_dataloader = batch_of(stage, args, seed, SCALE, SIZE)
-    config.train_cfg = dict(type="IterBasedTrainLoop", max_iters=steps, val_interval=steps + 1)
+    config.train_cfg = dict(type="IterBasedTrainLoop", max_iters=end, val_interval=end + 1)
     config.param_scheduler = [
         dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=WARM_UP),
-        dict(type="CosineAnnealingLR", eta_min=1e-4, by_epoch=False, begin=0, T_max=steps, end=steps),
+        dict(type="CosineAnnealingLR", eta_min=1e-4, by_epoch=False, begin=0, T_max=args.iterations),
     ]
     config.default_hooks.checkpoint = dict(
-        type="CheckpointHook", by_epoch=False, interval=min(SAVED_EVERY, steps), max_keep_ckpts=1
+        type="CheckpointHook", by_epoch=False, interval=min(SAVED_EVERY, end), max_keep_ckpts=1
     )
     config.randomness = dict(seed=seed)
-    config.resume = (folder / "last_checkpoint").exists()
-    config.load_from = None if config.resume else str(start)
+    begun = (folder / "last_checkpoint").exists()
+    config.resume = begun or start.name.startswith("iter_")
+    config.load_from = None if begun else str(start)
     without(config, "val", "test")
     runner = Runner.from_cfg(config)
     # A third less time of a processor, and the same sums.

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,21 @@ class Stage:
         share: Of the iterations.
         copy_paste: Whether mmdet's `CopyPaste` is applied.
         paste: Options of `SegmentPaste`; None if it is not applied.
-        bank: Of its segments: a dict for `build_bank`, or None for the training photographs' own objects.
+        bank: Options of its bank of the training photographs' own objects.
+        others: Another bank in that one's place: 'sample', the bundled segments, or 'stamps', photographic cut-outs.
     """
 
     source: str = "real"
     share: float = 1.0
     copy_paste: bool = False
     paste: dict[str, Any] | None = None
-    bank: dict[str, Any] | None = None
+    bank: dict[str, Any] = field(default_factory=dict)
+    others: str | None = None
 
 
 DEFAULT = dict(effects="default")
+OWN_SIZES = dict(layout=dict(type="SourceSizeLayout", jitter=(0.8, 1.25)))
+COMPLETE = dict(truncated=False)  # The bank's default when the study began.
 # The first four are compared; the others look for what helps.
 ARMS: dict[str, tuple[Stage, ...]] = {
     "real": (Stage(),),
@@ -51,24 +55,36 @@ ARMS: dict[str, tuple[Stage, ...]] = {
     "paste_effects": (Stage(paste=DEFAULT),),
     "composed": (Stage("composed"),),
     "composed_then_real": (Stage("composed", 0.5), Stage(share=0.5)),
-    # Changes of the defaults. Of the bank: also objects that the image's border cuts off; those and occluded ones.
-    "paste_cut_off": (Stage(paste={}, bank=dict(truncated=True)),),
-    "paste_all_objects": (Stage(paste={}, bank=dict(truncated=True, max_bordering=1.0)),),
-    # Of sizes: in three classes of area; never enlarged; close to those in the source.
-    "paste_structured": (Stage(paste=dict(layout=dict(type="StructuredLayout", counts=(1, 10), crowded="fewer"))),),
-    "paste_shrink": (Stage(paste=dict(max_enlargement=1.0)),),
-    "paste_source_size": (Stage(paste=dict(layout=dict(type="SourceSizeLayout", jitter=(0.8, 1.25)))),),
+    # Other banks of the photographs' own objects: complete ones alone; also those that others occlude.
+    "paste_complete": (Stage(paste={}, bank=COMPLETE),),
+    "paste_complete_effects": (Stage(paste=DEFAULT, bank=COMPLETE),),
+    "composed_complete": (Stage("composed", bank=COMPLETE),),
+    "paste_all_objects": (Stage(paste={}, bank=dict(max_bordering=1.0)),),
+    # Of sizes: closer to those in the source.
+    "paste_own_sizes": (Stage(paste=OWN_SIZES),),
+    "paste_complete_own_sizes": (Stage(paste=OWN_SIZES, bank=COMPLETE),),
     # Of numbers: fewer objects; in every photograph; at first, and photographs alone at the end.
     "paste_few": (Stage(paste=dict(layout=dict(type="SourceSizeLayout", counts=(1, 3)))),),
     "paste_always": (Stage(paste=dict(prob=1.0)),),
     "paste_then_real": (Stage(share=0.7, paste={}), Stage(share=0.3)),
+    # Of objects from elsewhere.
+    "paste_sample": (Stage(paste={}, others="sample"),),
+    "paste_stamps": (Stage(paste={}, others="stamps"),),
 }
 
 
-def own_objects(args: argparse.Namespace, options: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Returns the bank of the training photographs' own objects."""
+def arms_of(task: str, stamps: Path | None) -> list[str]:
+    """Lists the arms that can be trained: other banks have no persons, and the stamps must be there."""
+    missing = {"sample", "stamps"} if task == "person" else set() if stamps is not None else {"stamps"}
+    return [name for name, stages in ARMS.items() if not missing & {stage.others for stage in stages}]
+
+
+def bank_of(stage: Stage, args: argparse.Namespace) -> dict[str, Any]:
+    """Returns the bank that a stage pastes from."""
     data, photos = args.work_dir.absolute() / "data", args.photos.absolute()
-    return dict(type="coco", annotations=str(data / "train.json"), images=str(photos / "train"), **(options or {}))
+    if stage.others is not None:
+        return dict(type="folder", root=str(data / "banks" / stage.others))
+    return dict(type="coco", annotations=str(data / "train.json"), images=str(photos / "train"), **stage.bank)
 
 
 def composed_set(stage: Stage, args: argparse.Namespace, seed: int) -> None:
@@ -77,18 +93,18 @@ def composed_set(stage: Stage, args: argparse.Namespace, seed: int) -> None:
         return
     recipe = {
         "canvas": (480, 640),
-        "segments": own_objects(args),
+        "segments": bank_of(stage, args),
         "backgrounds": dict(type="folder", root=str(args.work_dir.absolute() / "data/backgrounds")),
         "layout": dict(type="SourceSizeLayout", counts=(1, 8)),
         "effects": "default",
         "formats": ["coco"],
     }
-    synthesize(Recipe.from_dict(recipe), composed_folder(args, seed), args.composed, seed=seed, progress=False)
+    synthesize(Recipe.from_dict(recipe), composed_folder(stage, args, seed), args.composed, seed=seed, progress=False)
 
 
-def composed_folder(args: argparse.Namespace, seed: int) -> Path:
-    """Returns the folder of a seed's composed images."""
-    return args.work_dir.absolute() / f"composed-{seed}"
+def composed_folder(stage: Stage, args: argparse.Namespace, seed: int) -> Path:
+    """Returns the folder of a stage's composed images."""
+    return args.work_dir.absolute() / f"data/composed{'_complete' if stage.bank == COMPLETE else ''}-{seed}"
 
 
 def batch_of(stage: Stage, args: argparse.Namespace, seed: int, scale: tuple[int, int], size: int) -> dict[str, Any]:
@@ -103,7 +119,7 @@ def batch_of(stage: Stage, args: argparse.Namespace, seed: int, scale: tuple[int
     """
     load = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", with_bbox=True, with_mask=True)]
     if stage.paste is not None:
-        load.append(dict(type="sos_mm.SegmentPaste", bank=own_objects(args, stage.bank), **stage.paste))
+        load.append(dict(type="sos_mm.SegmentPaste", bank=bank_of(stage, args), **stage.paste))
     load += [
         dict(type="RandomResize", scale=scale, ratio_range=(0.6, 1.6), keep_ratio=True),
         dict(type="RandomCrop", crop_size=(size, size), allow_negative_crop=True),
@@ -136,7 +152,7 @@ def batch_of(stage: Stage, args: argparse.Namespace, seed: int, scale: tuple[int
 def files(stage: Stage, args: argparse.Namespace, seed: int) -> dict[str, Any]:
     """Returns the annotation file and the image folder of a stage."""
     if stage.source == "composed":
-        folder = composed_folder(args, seed)
+        folder = composed_folder(stage, args, seed)
         return dict(ann_file=str(folder / "annotations/instances.json"), data_prefix=dict(img=f"{folder}/images/"))
     images = str(args.photos.absolute() / "train") + os.sep
     return dict(ann_file=str(args.work_dir.absolute() / "data/train.json"), data_prefix=dict(img=images))

@@ -1,13 +1,15 @@
-"""The photographs' annotations by task, for `photograph_detection.py`."""
+"""The photographs' annotations by task, and other banks of the task's classes, for `photograph_detection.py`."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from photograph_links import link, photographic_stamps
 
 from sos_mm.atomic import write_atomic
 from sos_mm.formats.coco import LISTS
 from sos_mm.formats.json_reader import read_lists
+from sos_mm.segments.sample import SAMPLE_FOLDER
 
 PARTS = ("train", "val")
 
@@ -24,6 +26,14 @@ SUPERCATEGORIES = (
     "person", "vehicle", "outdoor", "animal", "accessory", "sports", "kitchen", "food", "furniture", "electronic",
     "appliance", "indoor",
 )  # fmt: skip
+# Folders of tuxpaint-stamps-default whose PNG files are photographs of a supercategory.
+STAMPS = {
+    **{f"animals/{kind}": "animal" for kind in ("amphibians", "birds", "fish", "insects", "mammals", "marsupials")},
+    **{f"food/{kind}": "food" for kind in ("fruit", "nuts", "vegetables")},
+    **{f"vehicles/{kind}": "vehicle" for kind in ("auto", "construction", "cycle", "emergency", "flight", "ship")},
+    "household/dishes": "kitchen",
+    "sports": "sports",
+}
 TASKS = {"person": Task(("person",), "name"), "supercategories": Task(SUPERCATEGORIES, "supercategory")}
 
 
@@ -50,14 +60,11 @@ def prepare(photos: Path, folder: Path, task: Task) -> None:
     for part in PARTS:
         labels = with_classes(read_lists(photos / f"instances_{part}.json", *LISTS), task)
         write_atomic(folder / f"{part}.json", json.dumps(labels).encode())
-    backgrounds = folder / "backgrounds"
-    backgrounds.mkdir(exist_ok=True)
     labels = read_lists(folder / "train.json", *LISTS)
     shown = {each["image_id"] for each in labels["annotations"]}
     free = [photos / "train" / each["file_name"] for each in labels["images"] if each["id"] not in shown]
     for path in (*free, *sorted((photos / "train_unlabelled").iterdir())):
-        if not (backgrounds / path.name).exists():
-            os.symlink(path.absolute(), backgrounds / path.name)
+        link(path, folder / "backgrounds" / path.name)
 
 
 def with_classes(labels: dict, task: Task) -> dict:
@@ -78,3 +85,26 @@ def with_classes(labels: dict, task: Task) -> dict:
         "annotations": [{**each, "category_id": new[each["category_id"]]} for each in kept],
         "categories": [{"id": place, "name": name} for name, place in number.items()],
     }
+
+
+def link_banks(photos: Path, stamps: Path | None, folder: Path) -> None:
+    """Links cut-outs from elsewhere, in folders of COCO's supercategories.
+
+    Args:
+        photos: The photographs, whose annotations say the supercategory of each category.
+        stamps: Folder of Tux Paint's stamps; None for none.
+        folder: Gets `sample/`, what the bundled segments show of COCO's categories, and `stamps/`.
+
+    Raises:
+        FileNotFoundError: If the stamps are not there.
+    """
+    categories = read_lists(photos / "instances_train.json", *LISTS)["categories"]
+    known = {each["name"].replace(" ", "_"): each["supercategory"] for each in categories}
+    segments = SAMPLE_FOLDER / "segments"
+    for path in sorted(segments.glob("*/*/*.webp")):
+        name = path.relative_to(segments).parts[0]
+        if name in known:
+            link(path, folder / "sample" / known[name] / name / path.name)
+    for name, paths in photographic_stamps(stamps, STAMPS).items() if stamps is not None else ():
+        for path in paths:
+            link(path, folder / "stamps" / STAMPS[name] / path.parent.name / path.name)

@@ -12,6 +12,7 @@ from saliency_study_report import figure, interval
 from sos_mm.formats.detections import read_detections
 
 RESAMPLES = 500
+BESIDE = ("real", "copy_paste")
 # Numbers of the last axis of pycocotools' precision: objects of all sizes, 100 detections.
 ALL, MOST = 0, -1
 
@@ -34,16 +35,18 @@ def report(work: Path, masks: bool, runs: Sequence[tuple[str, int]]) -> str:
 
 
 def table(work: Path, kind: str, done: Mapping[str, Sequence[int]]) -> str:
-    """Formats AP50 and AP of each arm, and the differences from real photographs alone."""
+    """Formats AP50 and AP of each arm, and its differences in AP50 from the arms in `BESIDE`."""
     name = {"bbox": "box", "segm": "mask"}[kind]
-    lines = [f"| trained on | runs | {name} AP50 | {name} AP | AP50 beyond real | of them, other photographs |"]
-    lines.append("| --- |" + " ---: |" * 5)
+    beyond = " | ".join(f"AP50 beyond {other} | of other photographs" for other in BESIDE)
+    lines = [f"| trained on | runs | {name} AP50 | {name} AP | {beyond} |"]
+    lines.append("| --- |" + " ---: |" * (3 + 2 * len(BESIDE)))
     read = {arm: [Precision(work, f"{arm}-{seed}", kind) for seed in seeds] for arm, seeds in done.items()}
     for arm, runs in read.items():
         all_photographs = np.arange(len(runs[0].images))
         values = np.array([each.of(all_photographs) for each in runs])
         cells = [figure(*interval(list(column)), digits=1) for column in values.T]
-        cells += differences(runs, read["real"]) if arm != "real" and "real" in read else ["", ""]
+        for other in BESIDE:
+            cells += differences(runs, read[other]) if arm != other and other in read else ["", ""]
         lines.append(f"| {arm} | {len(runs)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -7,18 +7,20 @@ object covers 4 % or more of it, which would be salient, too.
 """
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from photograph_links import link, photographic_stamps
 from saliency_study_data import paste_among
 
 from sos_mm.atomic import write_atomic
 from sos_mm.augmentation import SegmentPaste
+from sos_mm.cutouts.writing import save_png
 from sos_mm.engine.randomness import RunRandomness
 from sos_mm.formats.rle import decode_mask
 from sos_mm.synthesis import synthesize
@@ -44,14 +46,16 @@ MAIN_OBJECTS = {
 }
 # Folders of tuxpaint-stamps-default whose PNG files are photographs.
 STAMPS = ("animals", "food", "hobbies", "household", "plants", "sports", "vehicles")
-CANVAS = (240, 320)
+CANVAS = (280, 374)
+# Of the crops: the border cuts off many main objects of photographs.
+SIZE = (240, 320)
 SEED = 0
 # Sizes are of boxes, of which an object fills about 60 %.
 MAIN = dict(
     type="StructuredLayout",
     counts=(1, 1),
     shares=dict(large=1.0, medium=0.0, small=0.0),
-    areas=dict(large=(0.15, 0.95), medium=(0.15, 0.95), small=(0.15, 0.95)),
+    areas=dict(large=(0.25, 0.95), medium=(0.25, 0.95), small=(0.25, 0.95)),
     aspect=(0.5, 2.0),
     flip=0.5,
     max_enlargement=4.0,
@@ -167,22 +171,9 @@ def write_test(images: Path, folder: Path, labels: Mapping[str, Any], objects: M
         cv2.imwrite(str(folder / "masks" / f"{Path(name).stem}.png"), 255 * np.ascontiguousarray(mask, np.uint8))
 
 
-def link(path: Path, place: Path) -> None:
-    """Makes a symbolic link to a file, unless it is there."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if not place.exists():
-        os.symlink(path.absolute(), place)
-
-
 def link_stamps(stamps: Path, folder: Path) -> None:
     """Links the stamps that are photographs, in folders of their categories."""
-    chosen = [path for name in STAMPS for path in sorted((stamps / name).rglob("*.png")) if "cartoon" not in path.parts]
-    if not chosen:
-        raise FileNotFoundError(
-            f"{stamps} holds no stamps: --stamps must name the folder usr/share/tuxpaint/stamps of Debian's package "
-            "(`apt-get download tuxpaint-stamps-default` and `dpkg -x tuxpaint-stamps-default_*.deb FOLDER`)."
-        )
-    for path in chosen:
+    for path in chain.from_iterable(photographic_stamps(stamps, STAMPS).values()):
         link(path, folder / path.parent.name / path.name)
 
 
@@ -192,6 +183,7 @@ def bank(photos: Path, folder: Path, least: int) -> dict[str, Any]:
         type="coco",
         annotations=str(folder / "cutouts.json"),
         images=str(photos / "train"),
+        truncated=False,
         max_bordering=0.3,
         filters=dict(area=(least, 1e9)),
     )
@@ -217,8 +209,19 @@ def compose(photos: Path, folder: Path, number: int) -> None:
         "image_format": "png",
     }
     plain = folder / "without_distractors"
-    synthesize(Recipe.from_dict(recipe), plain, number, seed=SEED, progress=False)
+    synthesize(Recipe.from_dict(recipe), folder / "whole", number, seed=SEED, progress=False)
+    crop_all(folder / "whole", plain)
     distractors = bank(photos, folder, 400)
     paste = SegmentPaste(distractors, prob=1.0, layout=DISTRACTORS, sampling="uniform", effects="default", saliency=0.0)
     paste.draws = RunRandomness(SEED)
     paste_among(plain, folder / "train", {"masks": paste})
+
+
+def crop_all(whole: Path, folder: Path) -> None:
+    """Crops images and their masks at random to `SIZE`."""
+    for index, path in enumerate(sorted((whole / "images").iterdir())):
+        rng = np.random.default_rng((SEED, index))
+        top, left = (int(rng.integers(side - size + 1)) for side, size in zip(CANVAS, SIZE, strict=True))
+        for kind in ("images", "masks"):
+            pixels = cv2.imread(str(whole / kind / path.name), cv2.IMREAD_UNCHANGED)
+            save_png(folder / kind / path.name, pixels[top : top + SIZE[0], left : left + SIZE[1]])
