@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from sos_mm.augmentation.bitmaps import occlude, tight_box
+from sos_mm.augmentation.rules import Rules
 from sos_mm.composition.outlines import outlines
 from sos_mm.composition.scene import Scene
 
@@ -40,27 +41,6 @@ class Pasted:
     def boxes(self) -> np.ndarray:
         """Tight half-open xyxy boxes, (N, 4) float32."""
         return np.array([each.box for each in self.scene.objects], np.float32).reshape(-1, 4)
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The visibility below which an occluded object of the image is dropped.
-
-    Attributes:
-        min_visible_share: Least visible share of its area before pasting.
-        min_area: Least number of its visible pixels.
-    """
-
-    min_visible_share: float
-    min_area: int
-
-    def keep(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """Returns which objects are kept, (N,) bool, given their areas in pixels, (N,), before and after pasting.
-
-        Objects that are not occluded are always kept.
-        """
-        enough = (after >= self.min_visible_share * before) & (after >= self.min_area)
-        return enough | (after == before)
 
 
 @dataclass(frozen=True)
@@ -145,7 +125,7 @@ def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -
     """Removes covered pixels from masks; the boxes of affected objects become tight."""
     plain = isinstance(masks, np.ndarray)
     old, corners = masks if plain else masks.masks, pasted.boxes.astype(np.int64)
-    kept, boxes, new = occlude(old, boxes, pasted.scene.owner, corners, rules.keep)
+    kept, boxes, new = occlude(old, boxes, pasted.scene.owner, corners, rules)
     return OcclusionResult(kept, boxes, new if plain else type(masks)(new, masks.height, masks.width))
 
 

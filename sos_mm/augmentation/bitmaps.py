@@ -3,21 +3,17 @@
 By numba's loops where it is installed; their results equal those of the numpy code here.
 """
 
-from collections.abc import Callable
 from types import ModuleType
 
 import cv2
 import numpy as np
 
+from sos_mm.augmentation.rules import Rules
 from sos_mm.compiled import loops
 
 
 def occlude(
-    masks: np.ndarray,
-    boxes: np.ndarray,
-    owner: np.ndarray,
-    pasted: np.ndarray,
-    keep: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    masks: np.ndarray, boxes: np.ndarray, owner: np.ndarray, pasted: np.ndarray, rules: Rules
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Removes covered pixels from masks, drops those with too few left, and appends those of the pasted objects.
 
@@ -26,28 +22,27 @@ def occlude(
         boxes: (N, 4) float32 xyxy. Masks are searched there first, since they are mostly empty.
         owner: (H, W) int32, the pasted object of each pixel: 0 for none, k + 1 for the k-th.
         pasted: (K, 4) int64 half-open xyxy boxes that contain the pixels of the pasted objects.
-        keep: Returns which masks are kept, (N,) bool, from their areas before and after pasting, (N,) int64.
+        rules: The rules by which masks are kept.
 
     Returns:
         Which are kept, (N,) bool; all boxes, (N, 4) float32, tight where pixels were removed; and the masks of the kept
         and of the pasted objects, (M, H, W), of the same dtype.
     """
     windows = _windows(boxes, owner.shape)
+    new = np.empty((len(masks) + len(pasted), *owner.shape), masks.dtype if len(masks) else np.uint8)
     fast = _loops_for(masks)
-    count = fast.count_visible if fast else _count_visible
-    areas, tight = count(masks.view(np.uint8) if fast else masks, owner, windows)
-    before, after = areas.T
-    kept = keep(before, after)
-    positions = np.flatnonzero(kept)
-    new = np.empty((len(positions) + len(pasted), *owner.shape), masks.dtype if len(masks) else np.uint8)
-    old, added = new[: len(positions)], new[len(positions) :]
     if fast:
-        fast.draw_visible(masks.view(np.uint8), owner, windows, positions, old.view(np.uint8))
-        fast.draw_owned(owner, pasted, added.view(np.uint8))
+        limits = float(rules.min_visible_share), int(rules.min_area)
+        kept, lost, tight = fast.draw_visible(masks.view(np.uint8), owner, windows, *limits, new.view(np.uint8))
     else:
-        _draw_visible(masks, owner, windows, positions, old)
-        _draw_owned(owner, pasted, added)
-    return kept, np.where((kept & (after < before))[:, None], tight, boxes).astype(np.float32), new
+        kept, lost, tight = _draw_visible(masks, owner, windows, rules, new)
+    number = np.count_nonzero(kept)
+    new = new[: number + len(pasted)]
+    if fast:
+        fast.draw_owned(owner, pasted, new[number:].view(np.uint8))
+    else:
+        _draw_owned(owner, pasted, new[number:])
+    return kept, np.where((kept & lost)[:, None], tight, boxes).astype(np.float32), new
 
 
 def _loops_for(masks: np.ndarray) -> ModuleType | None:
@@ -62,16 +57,19 @@ def _windows(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return corners
 
 
-def _count_visible(masks: np.ndarray, owner: np.ndarray, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Counts the pixels of each mask, and finds those of them that have no owner.
+def _draw_visible(
+    masks: np.ndarray, owner: np.ndarray, windows: np.ndarray, rules: Rules, result: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draws the pixels of each mask that have no owner into the next row of ``result``, if they are enough.
 
-    A window that does not contain its mask is replaced, in place, by the tight box of the mask.
+    Masks are searched in their windows, or, where these do not contain them, everywhere.
 
     Returns:
-        (N, 2) int64, the number of all pixels and of those without an owner; and (N, 4), the tight boxes of the latter
-        where these are some, but not all.
+        (N,) bool, whether each is kept; (N,) bool, whether it has lost pixels; and (N, 4) int64, the tight boxes of the
+        drawn pixels of those that have lost some, but not all.
     """
-    areas, boxes = np.zeros((len(masks), 2), np.int64), np.zeros((len(masks), 4), np.int64)
+    kept, lost = np.zeros((2, len(masks)), bool)
+    boxes, row = np.zeros((len(masks), 4), np.int64), 0
     for index, mask in enumerate(masks):
         before = _area(mask)
         # Counting pixels is faster than searching for them.
@@ -79,24 +77,19 @@ def _count_visible(masks: np.ndarray, owner: np.ndarray, windows: np.ndarray) ->
             windows[index] = tight_box(mask)
         part = _part(windows[index])
         left = mask[part] * (owner[part] == 0)
-        areas[index] = before, after = before, _area(left)
+        after = _area(left)
+        lost[index], kept[index] = after < before, rules.keep(np.array(before), np.array(after))
         if 0 < after < before:
             boxes[index] = np.array(tight_box(left)) + np.tile(windows[index, :2], 2)
-    return areas, boxes
-
-
-def _draw_visible(
-    masks: np.ndarray, owner: np.ndarray, windows: np.ndarray, positions: np.ndarray, result: np.ndarray
-) -> None:
-    """Writes the masks at some positions, without the pixels that have an owner, into ``result``, in this order."""
-    result[:] = 0
-    for row, position in enumerate(positions):
-        part = _part(windows[position])
-        np.multiply(masks[position][part], owner[part] == 0, out=result[row][part])
+        if kept[index]:
+            result[row] = 0
+            result[row][part] = left
+            row += 1
+    return kept, lost, boxes
 
 
 def _draw_owned(owner: np.ndarray, boxes: np.ndarray, result: np.ndarray) -> None:
-    """Writes the pixels of each owner 1, 2, ..., which its box contains, as a mask into ``result``."""
+    """Draws the pixels of each owner 1, 2, ..., which its box contains, as a mask into ``result``."""
     result[:] = 0
     for index, box in enumerate(boxes):
         result[index][_part(box)] = owner[_part(box)] == index + 1

@@ -21,78 +21,55 @@ def _is_empty(mask, x0, y0, x1, y1):
 
 
 @njit(cache=True)
-def count_visible(masks, owner, windows):
-    """Counts the pixels of each mask, and finds those of them that have no owner.
+def draw_visible(masks, owner, windows, min_share, min_area, result):
+    """Draws the pixels of each mask that have no owner into the next row of ``result``, if they are enough.
 
-    A window that does not contain its mask is replaced, in place, by the whole canvas.
-
-    Returns:
-        (N, 2) int64, the number of all pixels and of those without an owner; and (N, 4), the tight boxes of the latter
-        where there are some.
+    Each mask is counted and drawn while it is in the processor's cache. See `bitmaps._draw_visible`.
     """
     height, width = owner.shape
-    areas, boxes = np.zeros((len(masks), 2), np.int64), np.empty((len(masks), 4), np.int64)
+    kept, lost = np.zeros(len(masks), np.bool_), np.zeros(len(masks), np.bool_)
+    boxes, row = np.empty((len(masks), 4), np.int64), 0
     for index in range(len(masks)):
-        mask = masks[index]
+        mask, target = masks[index], result[row]
         x0, y0, x1, y1 = windows[index]
         beside = _is_empty(mask, 0, y0, x0, y1) and _is_empty(mask, x1, y0, width, y1)
         if not (beside and _is_empty(mask, 0, 0, width, y0) and _is_empty(mask, 0, y1, width, height)):
             x0, y0, x1, y1 = 0, 0, width, height
-            windows[index] = x0, y0, x1, y1
         left, top, right, bottom = x1, y1, x0, y0
+        before, after = 0, 0
+        target[:] = 0
         for y in range(_u(y0), _u(y1)):
+            source, taken, line = mask[y, x0:x1], owner[y, x0:x1], target[y, x0:x1]
+            for x in range(len(line)):
+                line[x] = source[x] * _b(taken[x] == 0)
             # A row's sums have 32 bits: more of them fit into a vector.
-            before, after = _w(0), _w(0)
-            for x in range(_u(x0), _u(x1)):
-                here = _w(mask[y, x] != 0)
-                before = _w(before + here)
-                after = _w(after + (here & _w(owner[y, x] == 0)))
-            areas[index, 0] += before
-            areas[index, 1] += after
-            if after:
+            old, new = _w(0), _w(0)
+            for x in range(len(line)):
+                old += _w(source[x] != 0)
+                new += _w(line[x] != 0)
+            before, after = before + old, after + new
+            if new:
                 top, bottom = min(top, np.int64(y)), np.int64(y) + 1
                 for x in range(x0, left):
-                    if mask[y, _u(x)] and owner[y, _u(x)] == 0:
+                    if line[_u(x - x0)]:
                         left = x
                         break
                 for x in range(x1 - 1, right - 1, -1):
-                    if mask[y, _u(x)] and owner[y, _u(x)] == 0:
+                    if line[_u(x - x0)]:
                         right = x + 1
                         break
-        boxes[index] = left, top, right, bottom
-    return areas, boxes
-
-
-@njit(inline="always")
-def _clear_around(mask, x0, y0, x1, y1):
-    """Sets a mask (H, W) to zero outside a window."""
-    mask[:y0] = 0
-    for y in range(_u(y0), _u(y1)):
-        for x in range(_u(x0)):
-            mask[y, x] = 0
-        for x in range(_u(x1), _u(mask.shape[1])):
-            mask[y, x] = 0
-    mask[y1:] = 0
-
-
-@njit(cache=True)
-def draw_visible(masks, owner, windows, positions, result):
-    """Writes the masks at some positions, without the pixels that have an owner, into ``result``, in this order."""
-    for row in range(len(positions)):
-        source, target = masks[positions[row]], result[row]
-        x0, y0, x1, y1 = windows[positions[row]]
-        _clear_around(target, x0, y0, x1, y1)
-        for y in range(_u(y0), _u(y1)):
-            for x in range(_u(x0), _u(x1)):
-                target[y, x] = source[y, x] if owner[y, x] == 0 else _b(0)
+        lost[index], boxes[index] = after < before, (left, top, right, bottom)
+        kept[index] = after == before or (after >= min_share * before and after >= min_area)
+        row += kept[index]
+    return kept, lost, boxes
 
 
 @njit(cache=True)
 def draw_owned(owner, boxes, result):
-    """Writes the pixels of each owner 1, 2, ..., which its box contains, as a mask into ``result``."""
+    """Draws the pixels of each owner 1, 2, ..., which its box contains, as a mask into ``result``."""
     for index in range(len(boxes)):
         target, (x0, y0, x1, y1) = result[index], boxes[index]
-        _clear_around(target, x0, y0, x1, y1)
+        target[:] = 0
         for y in range(_u(y0), _u(y1)):
             for x in range(_u(x0), _u(x1)):
                 target[y, x] = _b(owner[y, x] == index + 1)

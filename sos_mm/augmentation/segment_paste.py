@@ -16,7 +16,6 @@ from mmengine.registry import TRANSFORMS
 
 from sos_mm.augmentation.adapters import (
     Pasted,
-    Rules,
     boxes_like,
     cover,
     paint_labels,
@@ -26,6 +25,7 @@ from sos_mm.augmentation.adapters import (
 from sos_mm.augmentation.captions import caption_holds, estimated_tokens, possible_phrases, within_tokens
 from sos_mm.augmentation.label_mapper import UNKNOWN, Caption, class_names, names_of_labels
 from sos_mm.augmentation.paste_source import PasteSource
+from sos_mm.augmentation.rules import Rules
 from sos_mm.augmentation.sample_checks import check_sample
 from sos_mm.augmentation.schedules import at_epoch, turning_epochs
 from sos_mm.augmentation.word_safe import collect_words

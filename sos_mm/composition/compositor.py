@@ -175,22 +175,16 @@ def _find_visible(
     """
     taken = np.zeros(canvas, bool)
     kept, ignored = {}, {}
+    limits = (1, 0.0) if keep_ignored else (min_area, min_visible_share)
     for index in reversed(range(len(sprites))):
         sprite = sprites[index]
         if sprite is None:
             continue
-        here = taken[sprite.window]
-        opaque = sprite.opaque
-        # ``>`` on booleans: opaque and not yet covered.
-        seen = opaque > here
-        area = np.count_nonzero(seen)
+        seen, area = sprite.uncover(taken[sprite.window], *limits)
         if area >= max(min_area, min_visible_share * sprite.area):
             kept[index] = seen
         elif keep_ignored and area:
             ignored[index] = seen
-        else:
-            continue
-        np.logical_or(here, opaque, out=here)
     return kept, ignored
 
 

@@ -311,6 +311,33 @@ def alpha_of(packed):
 
 
 @njit(cache=True)
+def uncover(alpha, taken, min_area, min_share):
+    """Finds the opaque pixels of an alpha that are not taken, and takes them if they are enough; see `Sprite.uncover`.
+
+    Returns:
+        (h, w) bool, these pixels; their number; and the number of all opaque pixels.
+    """
+    seen = np.empty(alpha.shape, np.uint8)
+    number, area = 0, 0
+    for y in range(alpha.shape[0]):
+        own, others, row = alpha[y], taken[y].view(np.uint8), seen[y]
+        for x in range(len(row)):
+            row[x] = (own[x] >> np.uint8(7)) & (others[x] ^ np.uint8(1))
+        # A row's sums have 32 bits: more of them fit into a vector.
+        free, opaque = _w(0), _w(0)
+        for x in range(len(row)):
+            free += _w(row[x])
+            opaque += _w(own[x] >> np.uint8(7))
+        number, area = number + free, area + opaque
+    if number >= max(min_area, min_share * area):
+        for y in range(alpha.shape[0]):
+            others, row = taken[y].view(np.uint8), seen[y]
+            for x in range(len(row)):
+                others[x] |= row[x]
+    return seen.view(np.bool_), number, area
+
+
+@njit(cache=True)
 def mark(window, mask, value):
     """Sets a value where an (h, w) bool mask is true, in place."""
     for y in range(mask.shape[0]):

@@ -65,6 +65,28 @@ class Sprite:
         """Number of pixels of the amodal mask."""
         return int(np.count_nonzero(self.opaque))
 
+    def uncover(self, taken: np.ndarray, min_area: int, min_share: float) -> tuple[np.ndarray, int]:
+        """Finds its opaque pixels that are not taken by other objects, and takes them if they are enough.
+
+        Args:
+            taken: (h, w) bool, in its window; changed in place.
+            min_area: Least number of pixels that are enough.
+            min_share: Least share of the amodal mask that is enough.
+
+        Returns:
+            These pixels, (h, w) bool, and their number.
+        """
+        fast = loops("sos_mm.composition.loops")
+        if fast:
+            seen, number, vars(self)["area"] = fast.uncover(self.alpha, taken, int(min_area), float(min_share))
+            return seen, number
+        # ``>`` on booleans: opaque and not yet taken.
+        seen = self.opaque > taken
+        number = int(np.count_nonzero(seen))
+        if number >= max(min_area, min_share * self.area):
+            np.logical_or(taken, seen, out=taken)
+        return seen, number
+
     @property
     def window(self) -> tuple[slice, slice]:
         """Row and column slices of the canvas that it covers."""

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sos_mm.augmentation import bitmaps
-from sos_mm.augmentation.adapters import Rules
 from sos_mm.augmentation.bitmaps import occlude
+from sos_mm.augmentation.rules import Rules
 from tests.helpers.numba import needs_numba, with_and_without, without_numba
 
 RULES = Rules(0.5, 3)
@@ -60,7 +60,7 @@ def pixel_by_pixel(masks: np.ndarray, boxes: np.ndarray, owner: np.ndarray, past
 def check_occlusion(seed, dtype):
     given_arrays = random_masks(seed, dtype)
     before = [each.copy() for each in given_arrays]
-    found = occlude(*given_arrays, RULES.keep)
+    found = occlude(*given_arrays, RULES)
     for each, truth in zip(found, pixel_by_pixel(*given_arrays), strict=True):
         np.testing.assert_array_equal(each, truth)
     assert found[1].dtype == np.float32
@@ -97,6 +97,6 @@ def test_any_layout_in_memory(order):
     masks = changed.get(order, np.copy)(masks)
     masks.flags.writeable = order != "read-only"
     for each, truth in zip(
-        occlude(masks, boxes, owner, pasted, RULES.keep), pixel_by_pixel(masks, boxes, owner, pasted), strict=True
+        occlude(masks, boxes, owner, pasted, RULES), pixel_by_pixel(masks, boxes, owner, pasted), strict=True
     ):
         np.testing.assert_array_equal(each, truth)

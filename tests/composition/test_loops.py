@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -131,6 +132,29 @@ def test_painting(order):
         return painted
 
     np.testing.assert_array_equal(*with_and_without(paint))
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, sides, sides, st.integers(1, 200), st.floats(0, 1), canvases)
+def test_visible_pixels(seed, height, width, min_area, min_share, canvas):
+    rng = np.random.default_rng(seed)
+    sprite = sprite_on(rng, min(height, canvas[0]), min(width, canvas[1]), canvas)
+    taken = rng.random(canvas) < rng.choice([0, 0.3, 0.9])
+
+    def uncover() -> tuple:
+        after, own = taken.copy(), replace(sprite)
+        seen, number = own.uncover(after[own.window], min_area, min_share)
+        return after, seen, number, own.area, seen.dtype == bool
+
+    for fast, plain in zip(*with_and_without(uncover), strict=True):
+        np.testing.assert_array_equal(fast, plain)
+    after, seen, number, area, _ = uncover()
+    opaque = np.zeros(canvas, bool)
+    opaque[sprite.window] = sprite.rgba[..., 3] >= 128
+    truth = opaque & ~taken
+    np.testing.assert_array_equal(seen, truth[sprite.window])
+    assert (number, area) == (truth.sum(), opaque.sum())
+    np.testing.assert_array_equal(after, taken | truth if number >= max(min_area, min_share * area) else taken)
 
 
 @settings(max_examples=15, deadline=None)
