@@ -7,10 +7,11 @@ import functools
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import NoReturn, ParamSpec, TypeVar
+
+from sos_mm.cli.signals import INTERRUPTED, Terminated, ended_by_signals
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -18,7 +19,6 @@ Result = TypeVar("Result")
 # Exceptions that a user's input, files and environment can cause.
 EXPECTED = (ImportError, OSError, RuntimeError, ValueError)
 REFUSED = 2
-_INTERRUPTED = 128
 
 
 class Ended(SystemExit):
@@ -33,10 +33,6 @@ class Ended(SystemExit):
         super().__init__(line)
         self.code = code
         print(line, file=sys.stderr, flush=True)
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command as Ctrl-C does."""
 
 
 def refuse(message: object) -> NoReturn:
@@ -93,44 +89,4 @@ def command(
 
 def _end(line: str, signalled: KeyboardInterrupt) -> NoReturn:
     number = signal.SIGTERM if isinstance(signalled, Terminated) else signal.SIGINT
-    raise Ended(line, _INTERRUPTED + number) from None
-
-
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Raises KeyboardInterrupt at the first Ctrl-C or SIGTERM, and ends the process at once at the second.
-
-    The second one may come after the block too, since what then ends may take its time. Child processes that inherit
-    these handlers react to signals as without them.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    own, signals, interrupted = os.getpid(), (signal.SIGINT, signal.SIGTERM), False
-
-    def end_at_once(number: int, _) -> None:
-        os._exit(_INTERRUPTED + number)
-
-    def interrupt(number: int, _) -> None:
-        nonlocal interrupted
-        if os.getpid() != own:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
-        interrupted = True
-        for each in signals:
-            signal.signal(each, end_at_once)
-        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
-
-    # An inner command keeps the handlers of an outer one; ignored signals, as under nohup, stay ignored.
-    defaults = (signal.SIG_DFL, signal.default_int_handler)
-    before = {each: signal.getsignal(each) for each in signals}
-    for each, handler in before.items():
-        if handler in defaults:
-            signal.signal(each, interrupt)
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            if handler in defaults and not interrupted:
-                signal.signal(each, handler)
+    raise Ended(line, INTERRUPTED + number) from None

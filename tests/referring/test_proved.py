@@ -126,8 +126,8 @@ def check_errors(start: int, stop: int) -> None:
     assert true["true"] >= 0.98 * true.total()
     for error in ("target", "category", *ERRORS):
         assert total[error] >= 10, error
-        # Of fewer than a hundred, one may be undecidable.
-        assert found[error, "refused"] >= min(0.99 * total[error], total[error] - 1), error
+        # Of fewer than two hundred, two may be undecidable: colours that pixels support, too.
+        assert found[error, "refused"] >= min(0.99 * total[error], total[error] - 2), error
     # What may be true is the exception.
     assert all(total[f"unclear {error}"] <= 0.2 * total[error] for error in ERRORS)
     assert not [error for error, status in found if status == "true"]

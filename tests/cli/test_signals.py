@@ -1,0 +1,62 @@
+"""A signal interrupts a command where exceptions are swallowed, too."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+SCRIPT = """
+import os, signal, sys, time
+from sos_mm.cli.signals import Terminated, ended_by_signals
+
+def send():
+    os.kill(os.getpid(), signal.SIGTERM)
+    for _ in range(100):
+        pass  # Where the handler runs.
+
+class Finalized:
+    def __del__(self):
+        send()
+
+def swallowing():
+    code = "try:\\n    send()\\nexcept BaseException:\\n    pass"
+    exec(code, {"__name__": "numba.core", "send": send})
+
+try:
+    with ended_by_signals():
+        PLACE
+        print("went on", flush=True)
+        time.sleep(60)
+except Terminated:
+    print("interrupted", flush=True)
+    time.sleep(SECONDS)
+"""
+
+
+def run(place: str, seconds: float = 0) -> subprocess.Popen:
+    script = SCRIPT.replace("PLACE", place).replace("SECONDS", str(seconds))
+    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("place", ["Finalized()", "swallowing()"])
+def test_a_swallowed_signal_comes_again(place):
+    out, told = (process := run(place)).communicate(timeout=50)
+    assert (out.split("\n")[:2], told) == (["went on", "interrupted"], "")
+    assert process.returncode == 0
+
+
+def test_the_first_signal_interrupts_at_once():
+    out, _ = run("send()").communicate(timeout=50)
+    assert out == "interrupted\n"
+
+
+@pytest.mark.parametrize("place", ["send()", "Finalized()"])
+def test_the_second_signal_ends_the_process(place):
+    process = run(place, 60)
+    while process.stdout.readline() != "interrupted\n":
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=50)
+    assert process.returncode == 128 + signal.SIGINT
