@@ -62,7 +62,8 @@ class Registry(Mapping, Generic[Built]):
                 or an integer, but is not.
         """
         if not isinstance(config, Mapping):
-            raise ValueError(f"`{self._type_name}` must be the `type` of a dict, but got {config!r}.")
+            what = self._type_name.removesuffix(".type")
+            raise ValueError(f"`{what}` must be a dict with a `type`, but got {config!r}.")
         name: Any = config.get("type")
         check_choice(self._type_name, name, self)
         for key, value in config.items():

@@ -52,8 +52,10 @@ def generator(run_seed: int, purpose: Purpose, image_index: int, visit: int = 0)
     [14, 14]
     """
     key = (int(purpose), int(image_index), int(visit))
-    if run_seed < 0 or min(key) < 0:
-        raise ValueError(f"`run_seed`, `image_index` and `visit` must be at least 0, but got {run_seed} and {key}.")
+    if run_seed < 0:
+        raise ValueError(f"`seed` must be at least 0, but got {run_seed}.")
+    if min(key) < 0:
+        raise ValueError(f"`image_index` and `visit` must be at least 0, but got {image_index} and {visit}.")
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy=run_seed, spawn_key=key)))
 
 

@@ -25,6 +25,7 @@ def test_types_are_built_by_name():
 @pytest.mark.parametrize(
     ("config", "said"),
     [
+        ("Cup", "`thing` must be a dict with a `type`, but got 'Cup'."),
         ({}, "`thing.type` must be one of 'list', 'Cup', but got None."),
         ({"type": "Cub"}, "`thing.type` must be one of 'list', 'Cup', but got 'Cub'. Did you mean 'Cup'?"),
         ({"type": "Cup", "sise": 1}, "`key of Cup` must be one of 'size', but got 'sise'. Did you mean 'size'?"),

@@ -16,7 +16,10 @@ def check_sample(results: Mapping[str, Any], with_mask: bool) -> None:
         results: The sample, as `SegmentPaste` gets it.
         with_mask: Whether it must have masks.
     """
-    image = results["img"]
+    image = results.get("img")
+    if not isinstance(image, np.ndarray):
+        got = "has none" if image is None else f"got {type(image).__name__}"
+        raise ValueError(f"`img` must be an array, but {got}: load the image before pasting.")
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"`img` must be of shape (H, W, 3), but got {image.shape}.")
     if image.dtype != np.uint8 and image.size:
@@ -55,7 +58,11 @@ def _check_keys(results: Mapping[str, Any]) -> None:
     number = len(results["gt_bboxes"])
     # Masks are checked where they are read.
     for key in ("gt_bboxes_labels", "gt_ignore_flags"):
-        if key in results and len(results[key]) != number:
+        if key not in results:
+            continue
+        if not isinstance(results[key], np.ndarray):
+            raise ValueError(f"`{key}` must be an array, but got {type(results[key]).__name__}.")
+        if len(results[key]) != number:
             raise ValueError(f"`{key}` must be {number}, one for each of `gt_bboxes`, but is {len(results[key])}.")
     labels = results.get("gt_bboxes_labels")
     if labels is not None and len(labels) and np.min(labels) < 0:

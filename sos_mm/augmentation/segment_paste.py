@@ -40,9 +40,8 @@ from sos_mm.composition.scene import Scene
 from sos_mm.composition.true_words import endangered_kinds
 from sos_mm.engine.randomness import DrawsFromRun, RepeatIndex
 from sos_mm.seeding import Purpose, generator, image_id
-from sos_mm.segments.factory import check_bank
+from sos_mm.segments.factory import check_bank, check_sampling
 from sos_mm.segments.protocol import Bank
-from sos_mm.segments.sampler import STRATEGIES
 from sos_mm.segments.words import ENDANGERED
 
 
@@ -109,8 +108,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
 
     With ``custom_hooks=[dict(type='sos_mm.VisitHook')]`` every draw depends only on (run seed; image, epoch), with any
     number of workers; images are identified by their file names, independent of their folder. Without it the epoch is
-    not
-    known: draws then also depend on the worker's torch seed, as those of other transforms do.
+    not known: draws then also depend on the worker's torch seed, as those of other transforms do.
 
     Raises:
         ValueError: If an argument is invalid, in any epoch.
@@ -141,7 +139,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
     ):
         check_bank(bank)
         check_choice("unknown", unknown, UNKNOWN)
-        check_choice("sampling", sampling, STRATEGIES)
+        check_sampling(sampling, bank)
         check_choice("channel_order", channel_order, ("bgr", "rgb"))
         check_range("saliency", saliency, 0, 1)
         check_integer("max_tokens", max_tokens, 1, 2**31)
@@ -391,7 +389,13 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
 
 
 def _build_layout(config: Mapping[str, Any], max_enlargement: float | None) -> LayoutPrior:
-    """Builds a prior that by default places fewer objects if not all fit, and limits their enlargement."""
+    """Builds a prior that by default places fewer objects if not all fit, and limits their enlargement.
+
+    Raises:
+        ValueError: From `build_layout`.
+    """
+    if not isinstance(config, Mapping):
+        raise ValueError(f"`layout` must be a dict with a `type`, as dict(type='RandomLayout'), but got {config!r}.")
     prior: Any = build_layout({"max_enlargement": max_enlargement, **config})
     return replace(prior, crowded="fewer") if hasattr(prior, "crowded") and "crowded" not in config else prior
 

@@ -110,7 +110,8 @@ def position_map(stats: Figures, cells: int) -> np.ndarray:
     boxes.
     """
     centres = (stats.box[:, :2] + stats.box[:, 2:]) / 2 / stats.size[stats.image, ::-1]
-    positions = np.clip((centres * cells).astype(np.int64), 0, cells - 1)
+    # Clipped first: a number from a file may be too large for an integer.
+    positions = np.clip(centres * cells, 0, cells - 1).astype(np.int64)
     counted = np.bincount(positions[:, 1] * cells + positions[:, 0], minlength=cells * cells)
     return counted.reshape(cells, cells) / max(len(positions), 1)
 

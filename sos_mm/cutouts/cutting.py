@@ -9,7 +9,7 @@ import numpy as np
 
 from sos_mm.checks import FaultyInputError, check_boolean, check_choice, check_pair, check_range, writable_folder
 from sos_mm.cutouts.foreground import check_image_and_alpha, cut_out
-from sos_mm.cutouts.photographs import Photograph, find_photographs
+from sos_mm.cutouts.photographs import Photograph, check_results_apart, find_photographs
 from sos_mm.cutouts.writing import save_png
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.cutter import Cutter
@@ -77,6 +77,7 @@ def cut_segments(
             known; with ``broken='error'`` also `FaultyInputError`, which names the image.
     """
     found, rules, faults = find_photographs(photographs), rules or CutRules(), ErrorCollector(broken)
+    check_results_apart(photographs, out)
     targets = [_target(photograph, category) for photograph in found]
     if rules.components == "each":
         _check_numbered(set(targets))

@@ -113,6 +113,25 @@ def find_photographs(inputs: Any, channel_order: str = "rgb") -> list[Photograph
     return found
 
 
+def check_results_apart(inputs: Any, out: str | Path) -> None:
+    """Checks that no folder of images holds the folder of their results, which the next run would take for images.
+
+    Args:
+        inputs: The images, as for `find_photographs`.
+        out: Folder of the results.
+
+    Raises:
+        ValueError: If one does; names both.
+    """
+    target = Path(out).resolve()
+    for each in inputs if isinstance(inputs, list | tuple) else [inputs]:
+        if isinstance(each, str | Path) and Path(each).is_dir() and target.is_relative_to(Path(each).resolve()):
+            raise ValueError(
+                f"The folder of results must lie outside the folders of images, but {out} is in {each}, so that the "
+                "next run would take the results for images: name another."
+            )
+
+
 def read_each(photographs: Iterable[Photograph], faults: ErrorCollector) -> Iterator[tuple[Photograph, np.ndarray]]:
     """Yields each image with its (H, W, 3) uint8 RGB pixels; ``faults`` records images that cannot be read."""
     for photograph in photographs:

@@ -43,7 +43,7 @@ def image_folder(source: Path, images: Iterable[Sequence[str]]) -> Path:
     beside, home = source.parent, source.parent.parent
     images = list(islice(images, _TRIED))
     # COCO's instances_val2017.json belongs to the folder val2017.
-    choices = (home / "images", beside / "images", home / source.stem.split("_")[-1], beside, home)
+    choices = dict.fromkeys([home / "images", beside / "images", home / source.stem.split("_")[-1], beside, home])
     for folder in choices:
         if any(find_image(folder, names) for names in images):
             return folder

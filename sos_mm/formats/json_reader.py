@@ -66,6 +66,8 @@ def read_text(path: str | Path) -> str:
         AnnotationFileError: If it is empty, not UTF-8, or has an escape that is no character.
     """
     path = Path(path)
+    if path.is_dir():
+        raise FileNotFoundError(f"The annotations must be a file, but {path} is a folder: name a file in it.")
     if not path.is_file():
         raise FileNotFoundError(f"The annotation file {path} does not exist{hint_of_missing(path) or '.'}")
     content = path.read_bytes()

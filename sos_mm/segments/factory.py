@@ -20,6 +20,7 @@ from sos_mm.segments.readers.parquet import read_parquet
 from sos_mm.segments.readers.release import read_release_layout
 from sos_mm.segments.readers.tar import read_tar
 from sos_mm.segments.record import SegmentRecord
+from sos_mm.segments.sampler import STRATEGIES
 from sos_mm.segments.vocabulary import repeat_factors
 from sos_mm.storage import is_address
 
@@ -36,7 +37,8 @@ TYPES = (*READERS, *_SPECIAL)
 _PATHS = ("annotations", "filter_annotations", "images", "metadata", "path", "root")
 _NAMES, _BOOLEANS = ("include", "attributes"), ("allow_missing", "crowd", "decontaminate", "truncated")
 # Options of every type; the further ones are not for a mix, whose banks have their own.
-_SHARED = ("filters", "vocabulary", "attributes", "category_weights", "category_pairs")
+_WEIGHTS = ("category_weights", "category_pairs")
+_SHARED = ("filters", "vocabulary", "attributes", *_WEIGHTS)
 _COMMON = (*_SHARED, "broken", "cache_bytes")
 
 
@@ -95,6 +97,38 @@ def check_bank(config: Mapping[str, Any]) -> None:
     Filters.from_dict(config.get("filters") or {})
     if config.get("category_pairs") is not None:
         CategoryPairs.from_dict(config["category_pairs"])
+
+
+def check_sampling(sampling: str, bank: Mapping[str, Any]) -> None:
+    """Checks that a bank has weights of categories exactly where the strategy of drawing segments uses them.
+
+    Args:
+        sampling: The strategy; see `SegmentBank.sample`.
+        bank: A dict that `check_bank` accepts.
+
+    Raises:
+        ValueError: If there is no such strategy, it needs weights that the bank does not have, or would ignore those
+            that the bank has.
+    """
+    check_choice("sampling", sampling, STRATEGIES)
+    if sampling == "weighted":
+        if not _has_weights(bank):
+            raise ValueError(
+                "`sampling` 'weighted' needs `category_weights` or `category_pairs` of the bank: add them."
+            )
+        return
+    ignored = [key for key in _WEIGHTS if bank.get(key)]
+    if ignored:
+        raise ValueError(
+            f"`sampling` must be 'weighted' where the bank has `{ignored[0]}`, but is {sampling!r}, which ignores "
+            "them: change it, or leave them out."
+        )
+
+
+def _has_weights(bank: Mapping[str, Any]) -> bool:
+    """Returns whether a bank, or every bank of a mix, has weights or pairs of categories."""
+    banks = bank.get("banks") or ()
+    return any(bank.get(key) is not None for key in _WEIGHTS) or (bool(banks) and all(map(_has_weights, banks)))
 
 
 def _check_values(config: Mapping[str, Any]) -> None:

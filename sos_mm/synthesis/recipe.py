@@ -15,10 +15,9 @@ from sos_mm.composition.effects.step import Step, build_steps
 from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
 from sos_mm.formats.composed import PHOTOGRAPHS, shown_by_backgrounds
 from sos_mm.segments import build_bank
-from sos_mm.segments.factory import check_bank
+from sos_mm.segments.factory import check_bank, check_sampling
 from sos_mm.segments.protocol import Bank
 from sos_mm.segments.sample import GROUPS
-from sos_mm.segments.sampler import STRATEGIES
 from sos_mm.segments.vocabulary import category_key
 from sos_mm.synthesis.writers import IMAGE_FORMATS, Categories, Format, build_formats
 
@@ -86,7 +85,7 @@ class Recipe:
             check_backgrounds(self._with_group(self.backgrounds))
         check_choice("group", self.group, GROUPS)
         self.build_layout()
-        check_choice("sampling", self.sampling, STRATEGIES)
+        check_sampling(self.sampling, self.segments)
         self.build_steps()
         check_range("min_visible_share", self.min_visible_share, 0, 1)
         check_integer("min_area", self.min_area, 1, canvas[0] * canvas[1])

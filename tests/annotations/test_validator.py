@@ -262,6 +262,8 @@ def test_tool(tmp_path):
     assert f"{wrong}:12: annotation 2: [0, 0, 90, 9] in 80x60" in said
     code, said = run(tmp_path / "none.json")
     assert (code, said) == (2, f"error: The annotation file {tmp_path / 'none.json'} does not exist.\n")
+    said = f"error: The annotations must be a file, but {tmp_path} is a folder: name a file in it.\n"
+    assert run(tmp_path) == (2, said)
     assert run(right, "--images", tmp_path / "nowhere")[0] == 2
     # What was found before is printed.
     code, said = run(wrong, tmp_path / "none.json")

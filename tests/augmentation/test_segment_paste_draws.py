@@ -142,6 +142,9 @@ def test_what_is_not_true_or_cannot_be_kept_so_is_refused(bank_config):
         ({**sample, "img": sample["img"] / 255.0}, "paste before normalising"),
         ({**sample, "img": sample["img"] - 120.0}, "paste before normalising"),
         ({**sample, "img": sample["img"][..., 0]}, "must be of shape"),
+        ({**sample, "img": None}, "`img` must be an array, but has none"),
+        ({key: value for key, value in sample.items() if key != "img"}, "`img` must be an array, but has none"),
+        ({**sample, "gt_ignore_flags": None}, "`gt_ignore_flags` must be an array, but got NoneType"),
         ({**sample, "gt_bboxes": np.array([[0, 0, np.nan, 5]], np.float32)}, "`gt_bboxes` must be finite"),
     ):
         with pytest.raises(ValueError, match=said):
@@ -177,11 +180,14 @@ def test_missing_masks_are_told(bank_config):
         ({"start_epoch": 5, "stop_epoch": 2}, "`stop_epoch`"),
         ({"min_area": 0}, "`min_area`"),
         ({"channel_order": "gbr"}, "`channel_order`"),
+        ({"layout": "RandomLayout"}, "`layout` must be a dict with a `type`.* but got 'RandomLayout'"),
         ({"sampling": "rare"}, "`sampling`"),
+        ({"sampling": "weighted"}, "'weighted' needs `category_weights`"),
+        ({"bank_config": {"type": "sample", "category_weights": {"apple": 2}}}, "which ignores them"),
     ],
 )
 def test_arguments_are_checked(bank_config, options, match):
     with pytest.raises(ValueError, match=match):
-        build(bank_config, **options)
+        build(**{"bank_config": bank_config, **options})
     with pytest.raises(ValueError, match="must be described by a dict"):
         build("sample")

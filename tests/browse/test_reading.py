@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from sos_mm.browse import read_annotations, read_dataset
 from sos_mm.browse.sections import _visibility
 from sos_mm.browse.statistics import figures
+from sos_mm.formats.folders import image_folder
 from sos_mm.formats.phrases import clean_phrase
 from sos_mm.formats.rle import decode_mask
 from tests.helpers.composed import VOCABULARY, Composed, tight_box
@@ -196,6 +198,12 @@ def test_missing_images_are_counted_and_named(coco):
     (folder / "val2017" / "ä b.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"such as ä b.png, are in none of .*give their folder as `images`"):
         read_dataset(path)
+
+
+def test_folders_that_were_searched_are_named_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"such as a\.png, are in none of images, val2017, \.: give"):
+        image_folder(Path("instances_val2017.json"), [["a.png"]])
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,13 @@ def test_centres_on_the_border_count_in_the_last_cell():
     assert np.argwhere(statistics.position_map(told, 4)).tolist() == [[0, 0], [3, 3]]
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_box_far_beyond_its_image_counts_in_the_last_cell():
+    image = AnnotatedImage("x.png", (30, 40), (Annotation("ant", (0, 0, 1e300, 1)),))
+    told = statistics.figures(DataSet(Path("x"), "made up", (image,), CATEGORIES))
+    assert np.argwhere(statistics.position_map(told, 4)).tolist() == [[0, 3]]
+
+
 def test_shares_leave_out_what_is_not_said_and_gather_what_is_beyond():
     values = np.array([np.nan, -5, 0.1, 0.5, 0.99, 1.0, 7.0])
     np.testing.assert_allclose(statistics.shares(values, np.array([0, 0.5, 1])), [2 / 6, 4 / 6])

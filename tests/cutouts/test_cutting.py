@@ -139,6 +139,16 @@ def test_parts_share_out_every_soft_pixel(rng):
     assert object_parts(np.full((4, 4), 100, np.uint8), 0) == []
 
 
+@pytest.mark.parametrize("out", ["photos", "photos/dog/cutouts", "photos/../photos"])
+def test_results_lie_outside_the_photographs(folder, tmp_path, out):
+    for inputs in (folder, [ONE, str(folder)]):
+        with pytest.raises(ValueError, match=r"must lie outside the folders of images, but .* is in .*photos"):
+            cut_segments(inputs, Redness(), tmp_path / out, category="apple", progress=False)
+    assert not (folder / "dog/cutouts").exists()
+    # A single file leaves its folder free.
+    assert cut_segments(folder / "apple/one.png", Redness(), folder / "new", category="apple", progress=False)[0] == 1
+
+
 def test_bad_settings(folder, tmp_path):
     write(tmp_path / "loose.png", ONE)
     with pytest.raises(ValueError, match=r"category of .*loose\.png must be known"):

@@ -60,6 +60,15 @@ def test_fixed_batch_axis_is_said(tmp_path, images, capsys):
     assert found["fixed"] == found["any"] == found["one"]
 
 
+def test_results_among_the_images_are_refused(tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path), str(tmp_path / "results"), "--onnx", str(file_of(tmp_path, "n"))])
+    assert ended.value.code == 2
+    assert "error: The folder of results must lie outside the folders of images" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sos_mm.segments import build_bank
+from sos_mm.segments.factory import check_sampling
 
 SAMPLE = {"type": "sample", "include": ["apple/red_apple", "dog/tan_dog", "car/blue_suv", "car/yellow_taxi"]}
 PAIRS = {"pairs": [["apple", "dog", 3], ["dog", "car", 1]], "share": 0.4}
@@ -118,3 +119,28 @@ def test_pairs_are_seen_and_kept(mixed):
 def test_faulty_pairs(pairs, match):
     with pytest.raises(ValueError, match=match):
         build_bank({**SAMPLE, "category_pairs": pairs})
+
+
+WEIGHTS = {"category_weights": {"apple": 2}}
+MIX = {"type": "mix", "banks": [{**SAMPLE, **WEIGHTS}, {**SAMPLE, **WEIGHTS}]}
+
+
+@pytest.mark.parametrize("bank", [{**SAMPLE, **WEIGHTS}, {**SAMPLE, "category_pairs": PAIRS}, MIX])
+def test_weights_that_are_used(bank):
+    check_sampling("weighted", bank)
+    assert len(build_bank(bank).sample(np.random.default_rng(0), 3, "weighted")) == 3
+
+
+@pytest.mark.parametrize("bank", [SAMPLE, {"type": "mix", "banks": [{**SAMPLE, **WEIGHTS}, SAMPLE]}])
+def test_weights_that_are_missing(bank):
+    with pytest.raises(ValueError, match="'weighted' needs `category_weights` or `category_pairs` of the bank"):
+        check_sampling("weighted", bank)
+    check_sampling("category", bank)
+
+
+@pytest.mark.parametrize("key", ["category_weights", "category_pairs"])
+@pytest.mark.parametrize("sampling", ["category", "uniform", "single_category"])
+def test_weights_that_would_be_ignored(key, sampling):
+    bank = {**SAMPLE, **WEIGHTS, "category_pairs": PAIRS}
+    with pytest.raises(ValueError, match=f"must be 'weighted' where the bank has `{key}`, but is '{sampling}'"):
+        check_sampling(sampling, {name: bank[name] for name in ("type", "include", key)})
