@@ -2,8 +2,9 @@
 
 from enum import IntFlag
 
-# Distances below it count as none, in pixels.
-_CLOSE = 1.0
+# Distances below these count as none: in pixels, and as a share of the image's longer side (2.9 of 640 pixels).
+# Outlines are drawn by hand, and often end a pixel or two before the border.
+_CLOSE, _CLOSE_SHARE = 1.0, 0.0045
 
 
 class Sides(IntFlag):
@@ -18,20 +19,22 @@ class Sides(IntFlag):
 
 
 def sides_at_border(box: tuple[float, float, float, float], size: tuple[int, int]) -> Sides:
-    """Returns the sides on which a box comes within a pixel of the border of its image.
+    """Returns the sides on which a box reaches the border of its image, but for what hand-drawn outlines leave out.
+
+    That is a pixel, or 0.45 % of the image's longer side if that is more.
 
     Args:
         box: x, y, width and height in pixels.
         size: Height and width of the image in pixels.
     """
     x, y, width, height = box
-    found = Sides.NONE
+    found, close = Sides.NONE, max(_CLOSE, _CLOSE_SHARE * max(size))
     for side, distance in (
         (Sides.LEFT, x),
         (Sides.TOP, y),
         (Sides.RIGHT, size[1] - x - width),
         (Sides.BOTTOM, size[0] - y - height),
     ):
-        if distance < _CLOSE:
+        if distance < close:
             found |= side
     return found

@@ -46,8 +46,9 @@ def read_annotated(
         images: Folder of the images, found by ``file_name`` or by the end of ``coco_url``.
         include: Names of the categories to list; all if None.
         crowd: Whether to list groups, ``iscrowd``.
-        truncated: Whether to list objects whose box comes within a pixel of the image's border, too. Layouts place
-            them at the same border of the canvas. Without them few large objects are left.
+        truncated: Whether to list objects that the image's border cuts off, too: whose box reaches it, see
+            `sides_at_border`. Layouts place them at the same border of the canvas. Without them few large objects are
+            left.
         max_bordering: Largest share of an object's outline that may border on other objects of its image
             (within 2 pixels of any of them, listed or not, groups included), in [0, 1]. The order in depth is unknown:
             most objects above the limit are occluded, but some are complete. 1 lists all and only measures; None does
