@@ -82,5 +82,5 @@ def find_set(name: str) -> ReleasedSet:
             return each
     if _REPOSITORY.fullmatch(name):
         return ReleasedSet(name, name)
-    check_choice("name", name, [each.name for each in CATALOGUE])
+    check_choice("name", name, [*(each.name for each in CATALOGUE), "OWNER/NAME"])
     raise AssertionError("no name of the catalogue gets here")

@@ -58,3 +58,31 @@ def test_the_second_signal_ends_the_process(place):
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=50)
     assert process.returncode == 128 + signal.SIGINT
+
+
+def test_a_child_process_ends_by_a_signal_as_without_the_handlers():
+    place = """
+        ready, begun = os.pipe()
+        child = os.fork()
+        if not child:
+            os.write(begun, b"1")
+            time.sleep(60)
+        os.read(ready, 1)
+        os.kill(child, signal.SIGTERM)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        sys.exit()
+    """.strip()
+    out, told = run(place).communicate(timeout=50)
+    assert (out, told) == (f"-{int(signal.SIGTERM)}\n", "")
+
+
+def test_what_a_finalizer_raises_otherwise_is_still_reported():
+    place = """
+        Finalized.__del__ = lambda self: 1 / 0
+        Finalized()
+        sys.exit()
+    """.strip()
+    out, told = run(place).communicate(timeout=50)
+    assert out == ""
+    assert "Exception ignored in" in told
+    assert "ZeroDivisionError" in told
