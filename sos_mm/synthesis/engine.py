@@ -31,7 +31,7 @@ from sos_mm.synthesis.workspace import complete_shards, sole_run
 from sos_mm.terminal import progress_bar
 
 # Increased whenever the output bytes for a given recipe and seed change.
-FORMAT = 8
+FORMAT = 9
 # How often a shard that reads back otherwise than it was written is made again.
 _REPAIRS = 2
 # Number of broken segments that the report names.
