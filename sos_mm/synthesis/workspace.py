@@ -159,13 +159,19 @@ def check_same(out: Path | str, found: Mapping[str, Any], wanted: Mapping[str, A
     """
     different = [key for key in wanted if found.get(key) != wanted[key]]
     if different:
-        told = ", ".join(
-            "of another recipe" if key == "recipe_sha256" else f"{key} {found.get(key)} instead of {wanted[key]}"
-            for key in different
-        )
+        told = ", ".join(_difference(key, found.get(key), wanted[key]) for key in different)
         raise FileExistsError(
             f"{out} belongs to another run ({told}): name another folder, or remove this one if it is not needed."
         )
+
+
+def _difference(key: str, found: Any, wanted: Any) -> str:
+    """Describes a setting in which two runs differ."""
+    if key == "recipe_sha256":
+        return "of another recipe"
+    if key == "format":
+        return f"made by another version of sos_mm: format {found} instead of {wanted}"
+    return f"{key} {found} instead of {wanted}"
 
 
 def _give_back(out: Path, workers: TextIO) -> None:

@@ -138,6 +138,10 @@ def test_other_folders_are_left_alone(recipe, recipe_dict, tmp_path):
         make(Recipe.from_dict({**recipe_dict, "min_area": 99}), out, num=4)
     with pytest.raises(NotADirectoryError, match=r"`out` must be a folder, but .*manifest\.json"):
         make(recipe, out / "manifest.json")
+    manifest = json.loads((out / "manifest.json").read_text())
+    (out / "manifest.json").write_text(json.dumps({**manifest, "format": 1}))
+    with pytest.raises(FileExistsError, match=r"another run \(made by another version of sos_mm: format 1 instead of"):
+        make(recipe, out, num=4)
 
 
 def test_a_faulty_shard_leaves_the_others(recipe, tmp_path, monkeypatch):
