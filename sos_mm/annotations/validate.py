@@ -1,5 +1,6 @@
 """Validates an annotation file of any kind; reports what is wrong, how often, and in which line first."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,18 @@ from sos_mm.formats.odvg import read_label_map
 
 _LISTS = {"coco": CocoCheck, "lvis": LvisCheck, "panoptic": PanopticCheck, "mdetr": MdetrCheck}
 KINDS = (*_LISTS, "odvg", "refs")
+# The beginnings of files that accompany annotations, each with what the file is and what checks it.
+_COMPANIONS = (
+    (
+        re.compile(r'\s*\{"index":\d+,"seed":\d+,"file_name":'),
+        "describes the objects of a composed data set, which is not validated: `sha256sum -c checksums.sha256` in the "
+        "data set's folder compares it with what was written",
+    ),
+    (
+        re.compile(r'\s*\{\s*"\d+"\s*:\s*"'),
+        "must be an annotation file, but names the labels of one: give it as `--label-map` beside an ODVG file",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,8 @@ def validate(path: str | Path, kind: str | None = None, options: Options | None 
 
     Raises:
         FileNotFoundError: If there is no such file or folder.
-        ValueError: If the kind, an option or the label map is wrong.
+        ValueError: If the kind, an option or the label map is wrong, or the kind is not given and the file is one that
+            accompanies annotations.
     """
     options = options or Options()
     try:
@@ -65,7 +79,9 @@ def validate(path: str | Path, kind: str | None = None, options: Options | None 
         findings = Findings(path, kind or "unknown", int, options.show)
         findings.add_error(error)
         return findings
-    kind = kind or find_kind(text)
+    if kind is None:
+        _refuse_companions(text, path)
+        kind = find_kind(text)
     check_choice("kind", kind, KINDS)
     findings = Findings(path, kind, _line_of(text, kind), options.show)
     if kind == "odvg":
@@ -76,6 +92,13 @@ def validate(path: str | Path, kind: str | None = None, options: Options | None 
     else:
         _check_lists(text, findings, options)
     return findings
+
+
+def _refuse_companions(text: str, path: str | Path) -> None:
+    """Raises ValueError, with the remedy, for files beside annotations that would be taken for faulty ones."""
+    for pattern, remedy in _COMPANIONS:
+        if pattern.match(text):
+            raise ValueError(f"{path} {remedy}.")
 
 
 def _line_of(text: str, kind: str) -> Callable[[int], int]:

@@ -41,6 +41,19 @@ def test_what_the_engine_writes_is_right(composed, name):
     assert found.describe().endswith(": no faults")
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("objects.jsonl", r"objects\.jsonl describes the objects of a composed data set, .*sha256sum -c"),
+        ("odvg_label_map.json", r"label_map\.json must be an annotation file, but names the labels .*--label-map"),
+    ],
+)
+def test_files_beside_annotations_are_no_faulty_ones(composed, name, said):
+    with pytest.raises(ValueError, match=said):
+        validate(composed.out / "annotations" / name)
+    assert validate(composed.out / "annotations" / name, "odvg").counts
+
+
 @pytest.mark.parametrize("kind", MAKERS)
 def test_small_right_files(tmp_path, kind):
     path = write(tmp_path, kind, MAKERS[kind]())
