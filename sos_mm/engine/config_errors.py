@@ -9,9 +9,10 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import build_from_cfg
 
-# These say themselves what is wrong.
+# These say themselves what is wrong, but for Python's own on texts that are no numbers.
 _CLEAR = (ImportError, OSError, RuntimeError, ValueError)
 _UNEXPECTED = re.compile(r"(?:(\w+)\.)?\w+\(\) got an unexpected keyword argument '(\w+)'")
+_NO_NUMBER = re.compile(r"(?:invalid literal for int\(\) with base \d+|could not convert string to float): '(.*)'$")
 _UNREGISTERED = re.compile(r"'?(\S+) is not in the (\S+(?: \S+)*?) registry")
 
 
@@ -23,19 +24,24 @@ def naming_settings(config: Config) -> Iterator[None]:
         config: The complete config.
 
     Raises:
-        ValueError: In place of TypeError, KeyError and others that Python, torch and mmengine raise.
+        ValueError: In place of TypeError, KeyError and others that Python, torch and mmengine raise, and of what Python
+            says of a text that is no number.
     """
     try:
         yield
-    except _CLEAR:
-        raise
     except Exception as error:
+        if isinstance(error, _CLEAR) and not _NO_NUMBER.match(str(error)):
+            raise
         raise ValueError(_explained(error, dict(config.items()))) from error
 
 
 def _explained(error: Exception, config: Mapping[str, Any]) -> str:
     text = str(error.args[0]) if error.args else type(error).__name__
     place, part = _place(config, _part_of(error))
+    if found := _NO_NUMBER.match(text):
+        paths = [path for path, value in _settings(config) if value == found[1]]
+        if len(paths) == 1:
+            return f"`{paths[0]}` must be a number, but got {found[1]!r}."
     if found := _UNEXPECTED.search(text):
         owner, key = found[1] or part.get("type"), found[2]
         setting = _path_of(key, config, place)

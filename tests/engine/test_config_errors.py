@@ -50,6 +50,26 @@ def test_wrong_settings_are_named(options, said):
         PARTS.build(config.tree)
 
 
+@pytest.mark.parametrize(
+    ("convert", "value", "config", "said"),
+    [
+        (
+            int,
+            "many",
+            dict(train_cfg=dict(max_epochs="many")),
+            "^`train_cfg.max_epochs` must be a number, but got 'many'.$",
+        ),
+        (float, "fast", dict(steps=[dict(lr="fast")]), "^`steps.0.lr` must be a number, but got 'fast'.$"),
+        # Which of two it is, or where it comes from, is not known.
+        (int, "x", dict(a="x", b="x"), "^The config cannot be used: ValueError: invalid literal .* 'x'. Correct"),
+        (int, "x", dict(a="y"), "^The config cannot be used: ValueError: invalid literal .* 'x'. Correct"),
+    ],
+)
+def test_a_text_that_is_no_number_is_named_by_its_setting(convert, value, config, said):
+    with pytest.raises(ValueError, match=said), naming_settings(Config(config)):
+        convert(value)
+
+
 def test_what_libraries_build_without_a_registry_is_found_by_its_key():
     config = Config(dict(loader=dict(batch=2, colour=1)))
     with pytest.raises(ValueError, match=r"sets `loader\.colour`, but Leaf takes no `colour`"), naming_settings(config):
