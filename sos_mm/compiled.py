@@ -20,8 +20,8 @@ def numba_version() -> str | None:
 def loops(module: str) -> ModuleType | None:
     """Imports a module of loops that numba compiles; returns None without numba.
 
-    The first call of each loop after an installation compiles it, which takes seconds; the result is stored beside the
-    module, or in the user's cache folder.
+    The first call of each loop after an installation compiles it, which takes seconds, and half a minute for all of a
+    composed image; the result is stored beside the module, or in the user's cache folder.
 
     Raises:
         RuntimeError: If neither folder can be written; names the remedy.
