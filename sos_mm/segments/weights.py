@@ -12,9 +12,12 @@ def category_edges(categories: Sequence[str], category_weights: Mapping[str, flo
     """Computes the cumulative distribution of categories; those without a weight have 1.
 
     Raises:
-        ValueError: As `cumulative`.
+        ValueError: As `cumulative`; names the category whose weight is negative or not finite.
     """
     _check_numbers("category_weights", category_weights.values())
+    for name, weight in category_weights.items():
+        if not 0 <= weight < np.inf:
+            raise ValueError(f"`category_weights` must be at least 0 and finite, but has {weight!r} for {name!r}.")
     by_key = {category_key(name): weight for name, weight in category_weights.items()}
     weights = np.array([by_key.get(category_key(name), 1.0) for name in categories], np.float64)
     return cumulative("category_weights", weights)

@@ -172,7 +172,7 @@ def test_repeat_factors(config, tmp_path):
     assert pickle.loads(pickle.dumps(bank)).category_weights == bank.category_weights
     with pytest.raises(ValueError, match="needs the bank's `category_weights`"):
         build_bank(config).sample(np.random.default_rng(0), 1, "weighted")
-    with pytest.raises(ValueError, match="`category_weights` must be at least 0"):
+    with pytest.raises(ValueError, match="`category_weights` must be at least 0 and finite, but has -1 for 'dog'"):
         build_bank({**config, "category_weights": {"dog": -1}})
 
 
