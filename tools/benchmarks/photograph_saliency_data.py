@@ -212,7 +212,7 @@ def compose(photos: Path, folder: Path, number: int) -> None:
     synthesize(Recipe.from_dict(recipe), folder / "whole", number, seed=SEED, progress=False)
     crop_all(folder / "whole", plain)
     distractors = bank(photos, folder, 400)
-    paste = SegmentPaste(distractors, prob=1.0, layout=DISTRACTORS, sampling="uniform", effects="default", saliency=0.0)
+    paste = SegmentPaste(distractors, prob=1.0, layout=DISTRACTORS, sampling="uniform", saliency=0.0)
     paste.draws = RunRandomness(SEED)
     paste_among(plain, folder / "train", {"masks": paste})
 

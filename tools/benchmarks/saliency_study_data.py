@@ -39,7 +39,7 @@ def distractor_paste(group: str, saliency: float = 0.0) -> SegmentPaste:
     depend on the value.
     """
     bank = dict(type="sample", group=group)
-    paste = SegmentPaste(bank, prob=1.0, layout=DISTRACTORS, saliency=saliency)
+    paste = SegmentPaste(bank, prob=1.0, layout=DISTRACTORS, effects=(), saliency=saliency)
     paste.draws = RunRandomness(GROUPS[group])
     return paste
 
