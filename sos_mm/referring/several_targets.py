@@ -153,12 +153,12 @@ class SeveralTargets:
         """Returns the bit sets of the first two, three and four of some objects in an order, where these are clear."""
         order, found = self._facts.order(by), []
         # For each object, how many of the others precede it at least, and at most.
-        places = [
+        ranks = [
             (1 << index, (among & order.before[index]).bit_count(), (among & ~order.after[index]).bit_count() - 1)
             for index in indices(among)
         ]
-        for count in range(2, min(len(places), _MOST_FIRST + 1)):
-            sure = sum(own for own, _, most in places if most < count)
-            if sure == sum(own for own, least, _ in places if least < count):
+        for count in range(2, min(len(ranks), _MOST_FIRST + 1)):
+            sure = sum(own for own, _, most in ranks if most < count)
+            if sure == sum(own for own, least, _ in ranks if least < count):
                 found.append(sure)
         return found
