@@ -12,6 +12,7 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 
 from sos_mm.images import read_image, read_mask
+from tests.helpers.photographs import BOXES, SIDE, write_photographs
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools/benchmarks"))
 import latent_memory
@@ -24,40 +25,7 @@ import taef2
 from photograph_saliency_arms import ARMS, arm_config
 
 timm = pytest.importorskip("timm")
-SIDE = 64
-# Boxes of the objects of each photograph: x, y, width, height.
-BOXES = {
-    "train": {
-        "1": [(10, 10, 30, 30)],
-        "2": [(4, 4, 24, 24), (34, 30, 24, 28)],
-        "3": [(5, 5, 25, 25), (35, 8, 25, 50)],
-        "4": [(30, 30, 8, 8)],
-    },
-    "val": {"7": [(20, 8, 30, 30), (2, 50, 10, 10)], "8": [(2, 2, 12, 12)]},
-}
 EXPECTED = {"train": ("1",), "val": ("7",)}
-
-
-def write_photographs(folder: Path) -> Path:
-    """Noise with brighter rectangles, and their annotations."""
-    rng = np.random.default_rng(0)
-    for part, photographs in BOXES.items():
-        labels = dict(images=[], annotations=[], categories=[dict(id=1, name="cat", supercategory="animal")])
-        for name, boxes in photographs.items():
-            image = rng.integers(0, 100, (SIDE, SIDE, 3), dtype=np.uint8)
-            labels["images"].append(dict(id=int(name), file_name=f"{name}.png", width=SIDE, height=SIDE))
-            for x, y, width, height in boxes:
-                image[y : y + height, x : x + width] += 150
-                corners = [x, y, x + width, y, x + width, y + height, x, y + height]
-                entry = dict(id=len(labels["annotations"]) + 1, image_id=int(name), category_id=1, iscrowd=0)
-                entry |= dict(bbox=[x, y, width, height], area=width * height, segmentation=[corners])
-                labels["annotations"].append(entry)
-            (folder / part).mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(folder / part / f"{name}.png"), image)
-        (folder / f"instances_{part}.json").write_text(json.dumps(labels))
-    (folder / "train_unlabelled").mkdir()
-    cv2.imwrite(str(folder / "train_unlabelled/9.png"), rng.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8))
-    return folder
 
 
 def write_weights(folder: Path, seed: int = 0) -> Path:

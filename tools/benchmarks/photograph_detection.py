@@ -141,7 +141,10 @@ def trained(args: argparse.Namespace, folder: Path, stage: Stage, seed: int, sta
     config.train_cfg = dict(type="IterBasedTrainLoop", max_iters=end, val_interval=end + 1)
     config.param_scheduler = [
         dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=WARM_UP),
-        dict(type="CosineAnnealingLR", eta_min=1e-4, by_epoch=False, begin=0, T_max=args.iterations),
+        # By default it would end with the stage, and later stages take that end over from the checkpoint.
+        dict(
+            type="CosineAnnealingLR", eta_min=1e-4, by_epoch=False, begin=0, end=args.iterations, T_max=args.iterations
+        ),
     ]
     config.default_hooks.checkpoint = dict(
         type="CheckpointHook", by_epoch=False, interval=min(SAVED_EVERY, end), max_keep_ckpts=1
