@@ -58,14 +58,19 @@ def args(photos, weights, tmp_path_factory) -> Namespace:
         photos=photos, taef2=weights, encoder=work / "theirs.pth", stamps=None, work_dir=work / "work",
         iterations=2, batch_size=2, composed=4, pixels=64, frozen=4, arms=["branch"], seeds=1,
     )  # fmt: skip
+    begin(args)
+    return args
+
+
+def begin(args: Namespace) -> None:
+    """Begins a study of the few photographs, or goes on with it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "prepare", lambda *paths: study_data.prepare(*paths, EXPECTED))
         patch.setattr(study_data, "bank", loose_bank)
         study.begin(args)
-    return args
 
 
-def loose_bank(photos: Path, folder: Path, least: int) -> dict:
+def loose_bank(photos: Path, folder: Path, least: int, stamps: bool) -> dict:
     return dict(type="coco", annotations=str(folder / "cutouts.json"), images=str(photos / "train"))
 
 
@@ -112,6 +117,28 @@ def test_composed_images_have_a_salient_object_and_are_composed_once(args, photo
     assert all(0.03 < (mask > 0).mean() < 0.85 for mask in masks)
     monkeypatch.setattr(study_data, "synthesize", lambda *_: pytest.fail("composed again"))
     study_data.compose(photos, args.work_dir / "data", 4)
+
+
+def test_a_study_goes_on_with_images_of_the_same_recipe_only(args, monkeypatch):
+    kept, composed = args.work_dir / "recipes.json", (args.work_dir / "data/train/done").stat().st_mtime_ns
+    first = kept.read_bytes()
+    # Versions before did not keep recipes.
+    kept.unlink()
+    begin(args)
+    assert kept.read_bytes() == first
+    assert (args.work_dir / "data/train/done").stat().st_mtime_ns == composed
+    monkeypatch.setattr(study_data, "SIZE", (200, 320))
+    with pytest.raises(ValueError, match="other values of crop for `train`: go on with the version that composed"):
+        begin(args)
+    assert kept.read_bytes() == first
+
+
+def test_stamps_are_part_of_the_recipe():
+    without, stamped = study_data.recipes(False), study_data.recipes(True)
+    assert {key for key in without["train"] if without["train"][key] != stamped["train"][key]} == {
+        "main",
+        "distractors",
+    }
 
 
 def test_other_photographs_and_missing_ones_are_refused(photos, tmp_path):
