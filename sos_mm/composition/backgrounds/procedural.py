@@ -154,9 +154,12 @@ def build_backgrounds(config: Mapping[str, Any]) -> Backgrounds:
         ConnectionError, ImportError, OSError: From `local_copy`.
     """
     check_backgrounds(config)
-    if is_address(config.get("root")):
-        config = {**config, "root": local_copy(config["root"])}
-    return _MAKERS.build(config)
+    return _MAKERS.build(with_local_root(config))
+
+
+def with_local_root(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Copies a ``root`` on object storage to this machine; returns the dict with the path of the copy."""
+    return {**config, "root": local_copy(config["root"])} if is_address(config.get("root")) else config
 
 
 def check_backgrounds(config: Mapping[str, Any]) -> None:
