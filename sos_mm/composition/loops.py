@@ -85,6 +85,36 @@ def reduce_area(pixels, height, width):
     return result.reshape(height, width, 4)
 
 
+@njit(cache=True)
+def reduce_plane(values, height, width):
+    """Averages (h, w) uint8 values by area, as `reduce_area` does for pixels."""
+    rows, columns = values.shape
+    left, across, share = _area_weights(columns, width)
+    top, down, weight = _area_weights(rows, height)
+    taps, result = _u(across.max()), np.empty((height, width), np.uint8)
+    line = np.zeros(columns + share.shape[1], np.float32)
+    reduced, total = np.empty(width, np.float32), np.empty(width, np.float32)
+    known = -1
+    for y in range(height):
+        for number in range(down[y]):
+            if top[y] + number != known:
+                known = top[y] + number
+                row = values[known]
+                for x in range(columns):
+                    line[x] = _f(row[x])
+                for x in range(width):
+                    mean, start = _f(0), _u(left[x])
+                    for step in range(taps):
+                        mean += line[start + _u(step)] * share[_u(x), step]
+                    reduced[x] = mean
+            factor = weight[y, number]
+            for x in range(width):
+                total[x] = factor * reduced[x] if number == 0 else total[x] + factor * reduced[x]
+        for x in range(width):
+            result[y, x] = np.uint8(np.int32(np.rint(total[x])))
+    return result
+
+
 @njit(inline="always")
 def _share(value, alpha):
     """Returns value * alpha / 255, rounded, for integers in [0, 255]."""
@@ -167,11 +197,15 @@ def _moved(value, over, under, alpha):
 
 
 @njit(cache=True)
-def add_grain(packed, noise, over, under):
-    """Adds a level of an (h, w) uint8 noise, times alpha, to the colours of packed pixels, and subtracts another; both
-    levels are (256,) uint8. Colours stay in [0, alpha].
+def add_grain(packed, noise, factor):
+    """Adds an (h, w) uint8 noise around 128, times a factor and alpha, to the colours of packed pixels. Colours stay in
+    [0, alpha].
     """
     height, width = packed.shape
+    over, under = np.empty(256, np.uint32), np.empty(256, np.uint32)
+    for level in range(256):
+        change = np.rint((level - 128) * factor)
+        over[level], under[level] = _w(min(max(change, 0.0), 255.0)), _w(min(max(-change, 0.0), 255.0))
     result = np.empty((height, width), np.uint32)
     more, less = np.empty(width, np.uint32), np.empty(width, np.uint32)
     for y in range(height):

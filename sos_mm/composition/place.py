@@ -50,9 +50,13 @@ class Sprite:
 
     def recolored(self, packed: np.ndarray) -> "Sprite":
         """Returns the sprite with other colours and the same alpha, from pixels in the form of `packed`."""
-        sprite = replace(self, rgba=unpacked(packed))
+        # Faster than `replace`.
+        sprite = Sprite(unpacked(packed), self.offset, self.area_outside, self.extent, self.depth)
+        known, kept = vars(self), vars(sprite)
         # What was computed from the alpha stays.
-        vars(sprite).update({name: vars(self)[name] for name in ("alpha", "opaque", "area") if name in vars(self)})
+        for name in ("alpha", "opaque", "area"):
+            if name in known:
+                kept[name] = known[name]
         return sprite
 
     @cached_property

@@ -15,7 +15,7 @@ from sos_mm.composition.effects.edges import soften
 from sos_mm.composition.effects.grain import GrainMatch, noise_level
 from sos_mm.composition.effects.light import DirectionalShading, Harmonize
 from sos_mm.composition.effects.shadows import paint_shadow
-from sos_mm.composition.effects.step import Frame, build_steps
+from sos_mm.composition.effects.step import Frame, build_steps, small_alpha
 from sos_mm.composition.layouts.prior import Layout
 from sos_mm.composition.place import Sprite, resize_premultiplied
 from sos_mm.composition.scene import Light, Placement
@@ -86,6 +86,15 @@ def test_softening_of_flat_parts(seed, height, width, sigma, inside):
     sprite = Sprite(rgba, (3, 2), 0, (3, 2, 3 + width, 2 + height))
     fast, plain = with_and_without(lambda: soften(sprite, sigma, (76, 73), inside))
     np.testing.assert_array_equal(fast.rgba, plain.rgba)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, st.integers(1, 400), st.integers(1, 400), st.sampled_from([32, 64]))
+def test_reduced_silhouettes(seed, height, width, side):
+    """Of rows and columns that are subsampled, averaged or enlarged; without the result that is kept."""
+    alpha = np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
+    sprite = Sprite(np.dstack([alpha] * 4), (0, 0), 0, (0, 0, width, height))
+    np.testing.assert_array_equal(*with_and_without(lambda: small_alpha.__wrapped__(sprite, side)))
 
 
 canvases = st.sampled_from([(90, 80), (90, 80), (300, 700), (900, 160)])

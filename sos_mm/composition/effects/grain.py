@@ -1,5 +1,6 @@
 """Grain and compression: adapts objects without noise to the background photograph."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -37,18 +38,19 @@ class GrainMatch(Step):
         if frame.bare:
             return sprite
         wanted, own = noise_level(frame.image[sprite.window]), noise_level(sprite.rgba)
-        sigma = min(np.sqrt(max(wanted**2 - own**2, 0)), self.limit)
-        corner = rng.integers(_FIELD, size=2)
+        sigma = min(math.sqrt(max(wanted**2 - own**2, 0)), self.limit)
+        # One by one: an array of two is slower to draw.
+        y, x = int(rng.integers(_FIELD)), int(rng.integers(_FIELD))
         if sigma < 0.5:
             return sprite
-        (y, x), (height, width) = corner, sprite.rgba.shape[:2]
+        height, width = sprite.rgba.shape[:2]
         repeats = -(-(y + height) // _FIELD), -(-(x + width) // _FIELD)
         noise = _tiled_noise(repeats)[y : y + height, x : x + width]
-        levels = np.rint((np.arange(256) - 128) * (sigma / _SCALE))
-        over, under = (np.clip(sign * levels, 0, 255).astype(np.uint8) for sign in (1, -1))
         fast = loops("sos_mm.composition.loops")
         if fast:
-            return sprite.recolored(fast.add_grain(sprite.packed, noise, over, under))
+            return sprite.recolored(fast.add_grain(sprite.packed, noise, sigma / _SCALE))
+        levels = np.rint((np.arange(256) - 128) * (sigma / _SCALE))
+        over, under = (np.clip(sign * levels, 0, 255).astype(np.uint8) for sign in (1, -1))
         return replace(sprite, rgba=_add_grain(sprite.rgba, np.ascontiguousarray(noise), over, under))
 
 

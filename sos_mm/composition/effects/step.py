@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import check_boolean, check_choice, check_range
+from sos_mm.compiled import loops
 from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import Light
 from sos_mm.registry import Registry
@@ -146,13 +147,16 @@ def small_alpha(sprite: Sprite, side: int) -> np.ndarray:
 
     For smooth effects only: of large sprites pixels are subsampled, at least two for each pixel of the result.
     """
-    step = max(max(sprite.rgba.shape[:2]) // (2 * side), 1)
+    size = sprite.rgba.shape[:2]
+    step, scale = max(max(size) // (2 * side), 1), min(side / max(size), 1)
     # Sprites thinner than half a step keep their last row or column.
-    top, left = (min(step // 2, length - 1) for length in sprite.rgba.shape[:2])
-    alpha = np.ascontiguousarray(sprite.alpha[top::step, left::step])
-    scale = min(side / max(sprite.rgba.shape[:2]), 1)
-    height, width = (max(round(length * scale), 2) for length in sprite.rgba.shape[:2])
-    return cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA)
+    alpha = sprite.alpha[min(step // 2, size[0] - 1) :: step, min(step // 2, size[1] - 1) :: step]
+    (rows, columns), (height, width) = alpha.shape, (max(round(length * scale), 2) for length in size)
+    fast = loops("sos_mm.composition.loops")
+    # Whole blocks are OpenCV's own fast case, and enlarging a side another one.
+    if fast and height <= rows and width <= columns and (rows % height or columns % width):
+        return fast.reduce_plane(alpha, height, width)
+    return cv2.resize(np.ascontiguousarray(alpha), (width, height), interpolation=cv2.INTER_AREA)
 
 
 def check_shares(step: Step, *names: str) -> None:
