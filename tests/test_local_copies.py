@@ -72,7 +72,8 @@ def fingerprint(**bank) -> str:
     return build_bank(bank).fingerprint
 
 
-def test_a_data_set_of_both(server, segments, tmp_path):
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_data_set_of_both(server, segments, tmp_path, workers):
     """From segments and backgrounds on object storage; its files are those of a data set from folders."""
     photos = shutil.copytree(segments, tmp_path / "photos")
     sources = {"local": (str(segments), str(photos)), "remote": (uploaded(segments, "a"), uploaded(photos, "b"))}
@@ -84,7 +85,7 @@ def test_a_data_set_of_both(server, segments, tmp_path):
             backgrounds={"type": "folder", "root": backgrounds},
             formats=["coco"],
         )
-        synthesize(recipe, tmp_path / name, 3, progress=False)
+        synthesize(recipe, tmp_path / name, 3, workers=workers, shard_size=2, progress=False)
         files = content(tmp_path / name)
         manifests.append(json.loads(files.pop("manifest.json")))
         made.append(files)

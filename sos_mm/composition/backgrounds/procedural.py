@@ -157,9 +157,9 @@ def build_backgrounds(config: Mapping[str, Any]) -> Backgrounds:
     return _MAKERS.build(with_local_root(config))
 
 
-def with_local_root(config: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_local_root(config: Mapping[str, Any]) -> dict[str, Any]:
     """Copies a ``root`` on object storage to this machine; returns the dict with the path of the copy."""
-    return {**config, "root": local_copy(config["root"])} if is_address(config.get("root")) else config
+    return {**config, "root": local_copy(config["root"])} if is_address(config.get("root")) else dict(config)
 
 
 def check_backgrounds(config: Mapping[str, Any]) -> None:
