@@ -89,9 +89,14 @@ def bank_of(stage: Stage, args: argparse.Namespace) -> dict[str, Any]:
 
 def composed_set(stage: Stage, args: argparse.Namespace, seed: int) -> None:
     """Composes the images of a stage, unless that is done or it needs none."""
-    if stage.source != "composed":
-        return
-    recipe = {
+    if stage.source == "composed":
+        folder = composed_folder(stage, args, seed)
+        synthesize(Recipe.from_dict(recipe_of(stage, args)), folder, args.composed, seed=seed, progress=False)
+
+
+def recipe_of(stage: Stage, args: argparse.Namespace) -> dict[str, Any]:
+    """Returns the recipe of a stage's composed images."""
+    return {
         "canvas": (480, 640),
         "segments": bank_of(stage, args),
         "backgrounds": dict(type="folder", root=str(args.work_dir.absolute() / "data/backgrounds")),
@@ -99,12 +104,23 @@ def composed_set(stage: Stage, args: argparse.Namespace, seed: int) -> None:
         "effects": "default",
         "formats": ["coco"],
     }
-    synthesize(Recipe.from_dict(recipe), composed_folder(stage, args, seed), args.composed, seed=seed, progress=False)
+
+
+def recipes() -> dict[str, dict[str, Any]]:
+    """Returns the recipes of all composed images, as `same_recipes` takes them: their folders are the same for all."""
+    args = argparse.Namespace(photos=Path("/photos"), work_dir=Path("/work"))
+    stages = [stage for stages in ARMS.values() for stage in stages if stage.source == "composed"]
+    return {set_of(stage): recipe_of(stage, args) for stage in stages}
 
 
 def composed_folder(stage: Stage, args: argparse.Namespace, seed: int) -> Path:
     """Returns the folder of a stage's composed images."""
-    return args.work_dir.absolute() / f"data/composed{'_complete' if stage.bank == COMPLETE else ''}-{seed}"
+    return args.work_dir.absolute() / f"data/{set_of(stage)}-{seed}"
+
+
+def set_of(stage: Stage) -> str:
+    """Names the set of a stage's composed images."""
+    return "composed_complete" if stage.bank == COMPLETE else "composed"
 
 
 def batch_of(stage: Stage, args: argparse.Namespace, seed: int, scale: tuple[int, int], size: int) -> dict[str, Any]:
