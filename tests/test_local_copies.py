@@ -1,11 +1,13 @@
 """Segments and backgrounds on object storage, of a local S3 server: as in a folder, also after kills and changes."""
 
 import json
+import pickle
 import shutil
 import sys
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sos_mm import local_copies
@@ -15,7 +17,8 @@ from sos_mm.segments import build_index
 from sos_mm.segments.factory import build_bank
 from sos_mm.segments.sample import SAMPLE_FOLDER
 from sos_mm.storage import ObjectStore
-from sos_mm.synthesis import Recipe, synthesize
+from sos_mm.synthesis import Recipe, executors, synthesize
+from sos_mm.synthesis.making import ShardMaker
 from tests.helpers.object_storage import s3_server
 
 NAMES = ("apple", "banana", "cat")
@@ -69,7 +72,8 @@ def fingerprint(**bank) -> str:
     return build_bank(bank).fingerprint
 
 
-def test_a_data_set_of_both(server, segments, tmp_path):
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_data_set_of_both(server, segments, tmp_path, workers):
     """From segments and backgrounds on object storage; its files are those of a data set from folders."""
     photos = shutil.copytree(segments, tmp_path / "photos")
     sources = {"local": (str(segments), str(photos)), "remote": (uploaded(segments, "a"), uploaded(photos, "b"))}
@@ -81,7 +85,7 @@ def test_a_data_set_of_both(server, segments, tmp_path):
             backgrounds={"type": "folder", "root": backgrounds},
             formats=["coco"],
         )
-        synthesize(recipe, tmp_path / name, 3, progress=False)
+        synthesize(recipe, tmp_path / name, 3, workers=workers, shard_size=2, progress=False)
         files = content(tmp_path / name)
         manifests.append(json.loads(files.pop("manifest.json")))
         made.append(files)
@@ -89,6 +93,28 @@ def test_a_data_set_of_both(server, segments, tmp_path):
     assert len(made[0]) > 3
     assert manifests[0]["sources"] == manifests[1]["sources"]
     assert manifests[1]["recipe"]["segments"]["root"] == sources["remote"][0]
+
+
+def test_other_processes_open_the_copies(server, segments, tmp_path, monkeypatch):
+    """They get a recipe with the paths of the copies, and do not ask the store again."""
+    address = uploaded(segments, "segments")
+    bank = {"type": "mix", "banks": [{"type": "folder", "root": address}, {"type": "sample"}]}
+    recipe = Recipe(canvas=(64, 64), segments=bank, backgrounds={"type": "folder", "root": address})
+    maker = ShardMaker(recipe, 0)
+    assert maker.recipe is recipe
+    monkeypatch.setattr(local_copies, "_Mirror", lambda address: pytest.fail(f"asks for {address} again"))
+    given = []
+
+    def pool(workers, context, start, initial):
+        given.extend(initial)
+        raise InterruptedError
+
+    monkeypatch.setattr(executors, "ProcessPoolExecutor", pool)
+    with pytest.raises(InterruptedError):
+        next(executors.run_processes(maker, tmp_path / "out", {0: range(1), 1: range(1, 2)}, workers=2))
+    other = ShardMaker(*pickle.loads(pickle.dumps(given[:3])))
+    assert other.sources == maker.sources
+    np.testing.assert_array_equal(other.scenes.make(0).image, maker.scenes.make(0).image)
 
 
 def test_other_types_of_banks(server, segments, tmp_path):

@@ -33,7 +33,7 @@ class SegmentPasteForAlbumentations(DualTransform):
         visibility_field: The label field of ``KeypointParams`` that holds visibilities.
         hidden: Visibility of covered keypoints. By default 1, which in COCO's annotations is "labelled, but not
             visible"; smaller values, such as COCO's 0 of keypoints that are not labelled, stay.
-        options: Further options of `SegmentPaste`, such as ``dict(layout=..., effects='default')``. Its ``prob`` is 1
+        options: Further options of `SegmentPaste`, such as ``dict(layout=..., effects=())``. Its ``prob`` is 1
             by default, since ``p`` decides.
         p: Probability that the transform is applied.
 

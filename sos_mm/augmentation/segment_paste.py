@@ -86,7 +86,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         max_enlargement: Largest factor by which the pixels of a segment are enlarged, unless ``layout`` sets another;
             None for no limit.
         sampling: How segments are drawn: 'category', 'uniform', 'weighted' or 'single_category'.
-        effects: Light, shadows, edges and other effects: a list for `build_steps`, or 'default'. Empty by default.
+        effects: Light, shadows, edges and other effects: a list for `build_steps`, or 'default'; () for none.
             The old name ``light`` is accepted.
         min_visible_share: Least visible share of an object, pasted or original.
         min_area: Least number of its visible pixels.
@@ -123,7 +123,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         layout: Mapping[str, Any] | None = None,
         max_enlargement: float | Mapping[str, Any] | None = 1.5,
         sampling: str = "category",
-        effects: str | Sequence[Mapping[str, Any]] = (),
+        effects: str | Sequence[Mapping[str, Any]] | None = "default",
         min_visible_share: float | Mapping[str, Any] = 0.5,
         min_area: int | Mapping[str, Any] = 16,
         start_epoch: int = 0,
@@ -152,7 +152,9 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             check_names("classes", classes)
         self.bank, self.classes, self.unknown = bank, classes, unknown
         self.sampling = sampling
-        effects = one_name("effects", effects, "light", light)
+        # The old name is no second one beside the default.
+        default = light is not None and effects == "default"
+        effects = one_name("effects", None if default else effects, "light", light)
         self.steps = build_steps([effects] if isinstance(effects, str) else effects)
         self._kinds = endangered_kinds(self.steps) | ENDANGERED["see_through"]
         self._schedulable = {

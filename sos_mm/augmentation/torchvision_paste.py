@@ -37,7 +37,7 @@ class SegmentPasteForTorchvision(v2.Transform):
         first_label: Label of the first class. torchvision's detection models take 0 as background: 1.
         hidden: Visibility of covered keypoints; smaller values stay. By default 1, which in COCO's annotations is
             "labelled, but not visible"; 0 leaves them out of the losses of torchvision's models.
-        options: Further options of `SegmentPaste`, such as ``dict(prob=0.5, effects='default')``.
+        options: Further options of `SegmentPaste`, such as ``dict(prob=0.5, effects=())``.
 
     Raises:
         ImportError: If torchvision is missing or older than 0.16.

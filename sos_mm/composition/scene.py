@@ -192,11 +192,11 @@ class Scene:
 
     def modal_mask(self, index: int) -> np.ndarray:
         """Returns the visible pixels of ``objects[index]``, (H, W) bool."""
-        return self.owner == self._place(index) + 1
+        return self.owner == self._checked(index) + 1
 
     def amodal_mask(self, index: int) -> np.ndarray:
         """Returns all pixels of ``objects[index]`` inside the canvas, visible or occluded, (H, W) bool."""
-        scene_object = self.objects[self._place(index)]
+        scene_object = self.objects[self._checked(index)]
         mask = np.zeros(self.size, bool)
         mask[scene_object.window] = scene_object.alpha >= OPAQUE
         return mask
@@ -205,7 +205,7 @@ class Scene:
         """Returns (H, W) uint8: 255 on the pixels of objects, 0 elsewhere."""
         return (self.owner > 0).view(np.uint8) * np.uint8(255)
 
-    def _place(self, index: int) -> int:
+    def _checked(self, index: int) -> int:
         # A negative index would otherwise match no owner.
         if not 0 <= index < len(self.objects):
             raise IndexError(f"`index` must be in [0, {len(self.objects)}), but got {index}.")

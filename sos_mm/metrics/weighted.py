@@ -34,7 +34,7 @@ def _nearest_of_column(dx: int, code: int) -> int:
         dx: Offset of the column.
         code: Its salient pixels.
     """
-    rows = [dy for place, dy in enumerate(_OFFSETS) if code >> place & 1] or [2 * _MARGIN]
+    rows = [dy for bit, dy in enumerate(_OFFSETS) if code >> bit & 1] or [2 * _MARGIN]
     return min((dx**2 + dy**2) << 8 | (dx + _MARGIN) << 4 | (dy + _MARGIN) for dy in rows)
 
 
@@ -121,11 +121,11 @@ def _spread(error: np.ndarray, gt: np.ndarray) -> np.ndarray:
     near = cv2.dilate(salient, np.ones((2 * _REACH + 1,) * 2, np.uint8)) > salient
     near[:_MARGIN] = near[-_MARGIN:] = near[:, :_MARGIN] = near[:, -_MARGIN:] = False
     codes = cv2.filter2D(salient, cv2.CV_16S, _BITS, borderType=cv2.BORDER_CONSTANT).ravel()
-    places, columns = np.flatnonzero(near), np.arange(len(_OFFSETS))[:, None]
-    nearest = _NEAREST.take(codes.take(places + columns - _MARGIN) + columns * _NEAREST.shape[1]).min(axis=0)
+    indices, columns = np.flatnonzero(near), np.arange(len(_OFFSETS))[:, None]
+    nearest = _NEAREST.take(codes.take(indices + columns - _MARGIN) + columns * _NEAREST.shape[1]).min(axis=0)
     spread = _padded(error)
-    sources = places + ((nearest >> 4 & 15) - _MARGIN) + ((nearest & 15) - _MARGIN) * stride
-    spread.ravel()[places] = spread.ravel().take(sources)
+    sources = indices + ((nearest >> 4 & 15) - _MARGIN) + ((nearest & 15) - _MARGIN) * stride
+    spread.ravel()[indices] = spread.ravel().take(sources)
     return spread[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
 
 

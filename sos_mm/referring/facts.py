@@ -18,12 +18,11 @@ from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.claims import claims
 from sos_mm.referring.concepts import OBJECT, Concepts, concepts
 from sos_mm.referring.geometry import POSITIONS, SIDES, Geometry, both_ways
-from sos_mm.referring.measured_colors import measured_colors
+from sos_mm.referring.measured_colors import COLOR_INDICES, measured_colors
 from sos_mm.referring.thresholds import Thresholds
 from sos_mm.segments.colors import COLOR_NAMES
 
 _THRESHOLDS = Thresholds()
-_COLORS = {name: place for place, name in enumerate(COLOR_NAMES)}
 
 
 class Fact(NamedTuple):
@@ -168,7 +167,7 @@ class Facts:
         return Fact(sure, may)
 
     def _color(self, name: str) -> Fact:
-        index = _COLORS[name]
+        index = COLOR_INDICES[name]
         phantoms = self.everything & ~self.real
         sure, may = self._colors
         return Fact(sure[index], may[index] | phantoms)

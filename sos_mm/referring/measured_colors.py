@@ -9,6 +9,8 @@ from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.thresholds import Thresholds
 from sos_mm.segments.colors import COLOR_NAMES, hue_and_tone, name_tables, saturation_and_value
 
+# Index of each name in `COLOR_NAMES`.
+COLOR_INDICES = {name: index for index, name in enumerate(COLOR_NAMES)}
 # Number of pixels of an object's window, approximately, on which colours are measured; of a sparse mask's own pixels.
 _SAMPLE = 800
 # Colours that people confuse, or that shade and light turn into each other.
@@ -19,7 +21,6 @@ _NEAR_COLORS = {
     "white": "grey",
 }  # fmt: skip
 _COLORS, _BLACK, _GREY = range(len(COLOR_NAMES)), COLOR_NAMES.index("black"), COLOR_NAMES.index("grey")
-_PLACES = {name: place for place, name in enumerate(COLOR_NAMES)}
 _NEAR = np.array([[other in _NEAR_COLORS[name].split() for other in COLOR_NAMES] for name in COLOR_NAMES], float).T
 # For each colour, those that are confused with it.
 _CONFUSED = [frozenset(np.flatnonzero(column).tolist()) for column in _NEAR]
@@ -40,7 +41,7 @@ def measured_colors(
     """
     sure, may = [0] * len(COLOR_NAMES), [0] * len(COLOR_NAMES)
     for index, (shares, names) in enumerate(zip(_shares(image, limits), claimed, strict=True)):
-        said = frozenset(map(_PLACES.__getitem__, names))
+        said = frozenset(map(COLOR_INDICES.__getitem__, names))
         shown, absent = _decided(*shares, said, limits) if shares else (said, _not_said(said))
         for color in shown:
             sure[color] |= 1 << index

@@ -110,8 +110,8 @@ def _matches(tries: Sequence[dict[str, Any]], template: Template, start: int) ->
     """Finds the lexicon's phrases that start at a token index."""
     first = template[start]
     if isinstance(first, tuple):
-        tag, place, form = first
-        return {tag: [(start + 1, (place, *form) if form else place)]}
+        tag, placeholder, form = first
+        return {tag: [(start + 1, (placeholder, *form) if form else placeholder)]}
     found: Matches = {}
     last = len(template)
     for root in tries:
@@ -248,8 +248,8 @@ class _Sentence:
         if start == self._length:
             return
         here = self._matches[start]
-        for place in self._skipped(start) if start in self._skips else (start,):
-            for end, addition in self._additions(place, depth):
+        for index in self._skipped(start) if start in self._skips else (start,):
+            for end, addition in self._additions(index, depth):
                 changed = _with_addition(draft, *addition)
                 if changed is not None:
                     yield from self._behind(end, changed, depth)
@@ -267,7 +267,7 @@ class _Sentence:
             if not front:
                 break
             reached |= front
-            front = {end for place in front for end in self._skips.get(place, ())} - reached
+            front = {end for index in front for end in self._skips.get(index, ())} - reached
         return sorted(reached)
 
     def _additions(self, start: int, depth: int) -> list[tuple[int, Addition]]:
@@ -293,8 +293,8 @@ class _Sentence:
             for end, value in here.get(tag, ()):
                 tail = next((stop for stop, _ in self._matches[end].get("color tail", ())), end)
                 yield tail, ("attribute", (tag, value))
-        for place in (start, *(end for end, _ in here.get("definite", ()))):
-            for end, by in self._matches[place].get("superlative", ()):
+        for index in (start, *(end for end, _ in here.get("definite", ()))):
+            for end, by in self._matches[index].get("superlative", ()):
                 yield end, ("rank", by)
 
     def _landmarks(self, here: Matches, depth: int) -> Iterator[tuple[int, Addition]]:

@@ -14,11 +14,14 @@ from sos_mm.checks import check_integer
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.draws import Draws
 from sos_mm.referring.expression import ReferringExpression
-from sos_mm.referring.facts import Facts
+from sos_mm.referring.facts import Facts, as_bits
 from sos_mm.referring.language import language as read_language
+from sos_mm.referring.locations import Locations
 from sos_mm.referring.meaning import Phrase, judge, kind_of
 from sos_mm.referring.near_misses import NearMisses, twins
-from sos_mm.referring.proposals import Proposer
+from sos_mm.referring.noun_phrases import NounPhrases
+from sos_mm.referring.one_target import OneTarget
+from sos_mm.referring.several_targets import SeveralTargets
 from sos_mm.referring.verify import facts_of, judge_readings, parser_of
 from sos_mm.referring.wording import Unsayable, Worded, Wording
 
@@ -90,7 +93,10 @@ class _Writer:
     def __init__(self, image: AnnotatedImage, generator, language: str, amounts: Amounts, facts: Facts):
         self._language, self._amounts, self._facts = read_language(language), amounts, facts
         self._draws = Draws(generator)
-        self._proposer = Proposer(facts, self._language, self._draws)
+        self._phrases = NounPhrases(facts, self._language, self._draws)
+        locations = Locations(self._phrases)
+        self._one_target = OneTarget(self._phrases, locations)
+        self._several_targets = SeveralTargets(self._phrases, locations)
         self._near_misses = NearMisses(facts, self._language, self._draws)
         self._parser = parser_of(facts, language)
         self._written: dict[str, ReferringExpression] = {}
@@ -142,10 +148,10 @@ class _Writer:
         return int(number) + (self._draws.below(1000) < 1000 * (number % 1))
 
     def _single(self, kind: str) -> bool:
-        return self._propose(self._proposer.single, kind)
+        return self._propose(self._one_target.propose, kind)
 
     def _several(self, kind: str) -> bool:
-        return self._propose(self._proposer.several, kind)
+        return self._propose(self._several_targets.propose, kind)
 
     def _propose(self, propose: Callable, kind: str) -> bool:
         """Writes the first proposal that is true; returns whether there was one. A failed kind is not tried again."""
@@ -176,7 +182,7 @@ class _Writer:
         """Writes a meaning as an expression if it is true, new and has words; returns whether it was written."""
         if (
             meaning in self._said
-            or not self._proposer.may_mean(targets)
+            or not self._phrases.may_mean(as_bits(targets))
             or judge(meaning, self._facts, targets)[0] != "true"
         ):
             return False

@@ -17,7 +17,7 @@ Lexicon = Mapping[tuple[str, ...], list[tuple[str, Any]]]
 _TAGS = ("noun", "color", "word")
 
 
-class Place(str):
+class Placeholder(str):
     """Stands in a template, and in what it means, for the value of a slot."""
 
     __slots__ = ()
@@ -39,9 +39,9 @@ class Slot(NamedTuple):
     beside: frozenset[str] = frozenset()
 
 
-# A sentence as its tokens; an open one is its tag, its place and its form.
-Template = tuple[str | tuple[str, Place, tuple[str, ...]], ...]
-_PLACES = [Place(f"\0{number}") for number in range(100)]
+# A sentence as its tokens; an open one is its tag, its placeholder and its form.
+Template = tuple[str | tuple[str, Placeholder, tuple[str, ...]], ...]
+_PLACEHOLDERS = [Placeholder(f"\0{number}") for number in range(100)]
 
 
 def slots_of(lexicon: Lexicon) -> dict[str, Slot]:
@@ -62,7 +62,7 @@ def slots_of(lexicon: Lexicon) -> dict[str, Slot]:
 
 def abstracted(
     words: tuple[str, ...], own: Mapping[str, Slot | None], general: Mapping[str, Slot]
-) -> tuple[Template, dict[Place, str]]:
+) -> tuple[Template, dict[Placeholder, str]]:
     """Replaces words of a sentence by slots.
 
     Args:
@@ -71,22 +71,22 @@ def abstracted(
         general: The other slots.
 
     Returns:
-        The template, and the values of its places.
+        The template, and the values of its placeholders.
     """
     template: list[str | tuple] = []
-    places: dict[tuple[str, str], Place] = {}
+    placeholders: dict[tuple[str, str], Placeholder] = {}
     for index, word in enumerate(words):
         slot = own[word] if word in own else general.get(word)
         if slot is None or (slot.beside and not slot.beside.isdisjoint(words[max(index - 1, 0) : index + 2])):
             template.append(word)
         else:
             tag, value, form, _ = slot
-            template.append((tag, places.setdefault((tag, value), _PLACES[len(places)]), form))
-    return tuple(template), {place: value for (_, value), place in places.items()}
+            template.append((tag, placeholders.setdefault((tag, value), _PLACEHOLDERS[len(placeholders)]), form))
+    return tuple(template), {placeholder: value for (_, value), placeholder in placeholders.items()}
 
 
-def filled(meaning: Phrase, values: Mapping[Place, str]) -> Phrase:
-    """Returns a copy of the meaning of a template with the values of its places."""
+def filled(meaning: Phrase, values: Mapping[Placeholder, str]) -> Phrase:
+    """Returns a copy of the meaning of a template with the values of its placeholders."""
     found = dict(meaning)
     found["head"] = _value(meaning["head"], values)
     if "attributes" in found:
@@ -100,9 +100,9 @@ def filled(meaning: Phrase, values: Mapping[Place, str]) -> Phrase:
     return found
 
 
-def _with_filled(owner: dict[str, Any], values: Mapping[Place, str]) -> dict[str, Any]:
+def _with_filled(owner: dict[str, Any], values: Mapping[Placeholder, str]) -> dict[str, Any]:
     return {**owner, "to": [filled(each, values) for each in owner["to"]]} if "to" in owner else dict(owner)
 
 
-def _value(value: str, values: Mapping[Place, str]) -> str:
-    return values[value] if isinstance(value, Place) else value
+def _value(value: str, values: Mapping[Placeholder, str]) -> str:
+    return values[value] if isinstance(value, Placeholder) else value

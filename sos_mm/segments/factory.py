@@ -63,6 +63,7 @@ def build_bank(config: Mapping[str, Any]) -> Bank:
         ConnectionError, ImportError, OSError: From `local_copy`.
     """
     check_bank(config)
+    config = with_local_copies(config)
     bank = _plain_bank(config)
     chosen = {key: config[key] for key in ("vocabulary", "attributes") if config.get(key) is not None}
     if config.get("filters"):
@@ -169,7 +170,6 @@ def _plain_bank(config: Mapping[str, Any]) -> Bank:
     options = {key: value for key, value in config.items() if key not in ("type", *_COMMON)}
     cache = {"cache_bytes": config["cache_bytes"]} if "cache_bytes" in config else {}
     if kind == "index":
-        options = _with_local_paths(options, beside=f"{Path(config['path']).stem}.*.copies")
         return SegmentBank(SegmentBank.from_index(**options).records, **cache)
     faults = ErrorCollector(config.get("broken", "error"))
     records = _read(kind, options, faults)
@@ -191,25 +191,34 @@ def list_records(config: Mapping[str, Any], faults: ErrorCollector) -> list[Segm
     """
     check_bank(config)
     check_choice("type of the segments to index", config["type"], (*READERS, "sample"))
-    options = {key: value for key, value in config.items() if key != "type"}
-    for key in options:
+    for key in config:
         if key in _COMMON:
             raise ValueError(f"`{key}` is not for making an index, which holds all segments: give it when opening one.")
+    options = {key: value for key, value in with_local_copies(config).items() if key != "type"}
     return _read(config["type"], options, faults)
 
 
 def _read(kind: str, options: Mapping[str, Any], faults: ErrorCollector) -> list[SegmentRecord]:
     if kind == "sample":
         return list(SegmentBank.sample_bank(**options).records)
-    return READERS[kind](**_with_local_paths(options), faults=faults)
+    return READERS[kind](**options, faults=faults)
 
 
-def _with_local_paths(options: Mapping[str, Any], beside: str = "") -> dict[str, Any]:
-    """Copies what is on object storage to this machine; returns the options with the paths of the copies."""
-    local = dict(options)
+def with_local_copies(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Copies what a bank's dict names on object storage to this machine; returns the dict with the paths of the copies.
+
+    Raises:
+        ConnectionError, FileNotFoundError, ImportError, OSError: From `local_copy`.
+        ValueError: If some shards are paths, and others addresses.
+    """
+    local = dict(config)
+    if config["type"] == "mix":
+        return {**local, "banks": [with_local_copies(each) for each in config["banks"]]}
     for key in (*_PATHS, "shards"):
         if is_address(local.get(key)):
-            local[key] = local_copy(local[key], beside if key == "path" else "")
+            # Beside an index lie its copies of the segments.
+            indexed = key == "path" and config["type"] == "index"
+            local[key] = local_copy(local[key], f"{Path(local[key]).stem}.*.copies" if indexed else "")
     shards = local.get("shards")
     if isinstance(shards, list | tuple) and any(map(is_address, shards)):
         if not all(map(is_address, shards)):

@@ -85,12 +85,12 @@ def _passes(alpha: np.ndarray, tile: tuple[slice, slice], radii: tuple[int, ...]
     weight /= 255
     weights = (weight, np.subtract(1, weight, out=planes("complement", weight.shape)))
     passes = []
-    for place, radius in enumerate(radii, 1):
-        inner = _widened(tile, sum(radii[place:]), alpha.shape)
+    for number, radius in enumerate(radii, 1):
+        inner = _widened(tile, sum(radii[number:]), alpha.shape)
         rows, columns = (slice(to.start - at.start, to.stop - at.start) for to, at in zip(inner, box, strict=True))
         cut = rows, columns
         front, back = (
-            np.maximum(_blur(each, radius, planes)[cut], 1e-5, out=planes(f"total {place} {side}", each[cut].shape))
+            np.maximum(_blur(each, radius, planes)[cut], 1e-5, out=planes(f"total {number} {side}", each[cut].shape))
             for side, each in enumerate(weights)
         )
         passes.append(_Pass(box, cut, weights, (front, back), radius))

@@ -36,7 +36,7 @@ def run_processes(maker: ShardMaker, out: Path, shards: Mapping[int, range], wor
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
-        workers, context, _start_worker, (maker.recipe, maker.seed, maker.left_out, out, os.getpid())
+        workers, context, _start_worker, (maker.local_recipe, maker.seed, maker.left_out, out, os.getpid())
     )
     try:
         futures = [pool.submit(_make_in_worker, out, number, indices) for number, indices in shards.items()]

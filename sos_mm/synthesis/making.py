@@ -25,6 +25,8 @@ class ShardMaker:
         left_out: Names of photographs of the backgrounds that are not used.
 
     Attributes:
+        local_recipe: The recipe with the paths of copies on this machine for what is on object storage: other
+            processes here open these, rather than list the objects anew.
         categories: Categories of the data set.
         tables: Annotation files that collect the records.
 
@@ -34,7 +36,8 @@ class ShardMaker:
 
     def __init__(self, recipe: Recipe, seed: int, left_out: Collection[str] = ()):
         self.recipe, self.seed, self.left_out = recipe, seed, tuple(left_out)
-        self.scenes = SceneMaker(recipe, seed, left_out)
+        self.local_recipe = recipe.with_local_copies()
+        self.scenes = SceneMaker(self.local_recipe, seed, left_out)
         self.categories = Categories.of(self.scenes.bank.categories, recipe.vocabulary)
         self.background_ids = recipe.background_ids(self.categories)
         self.formats = recipe.build_formats()

@@ -4,18 +4,18 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import InitVar, asdict, dataclass, field, fields
+from dataclasses import InitVar, asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from sos_mm.checks import check_boolean, check_choice, check_integer, check_range, one_name, require
-from sos_mm.composition.backgrounds.procedural import Backgrounds, build_backgrounds, check_backgrounds
+from sos_mm.composition.backgrounds.procedural import Backgrounds, build_backgrounds, check_backgrounds, with_local_root
 from sos_mm.composition.effects.step import Step, build_steps
 from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
 from sos_mm.formats.composed import PHOTOGRAPHS, shown_by_backgrounds
 from sos_mm.segments import build_bank
-from sos_mm.segments.factory import check_bank, check_sampling
+from sos_mm.segments.factory import check_bank, check_sampling, with_local_copies
 from sos_mm.segments.protocol import Bank
 from sos_mm.segments.sample import GROUPS
 from sos_mm.segments.vocabulary import category_key
@@ -127,6 +127,15 @@ class Recipe:
         """Opens the backgrounds; raises the errors of their reader."""
         with _naming("backgrounds", self.backgrounds):
             return build_backgrounds(self._with_group(self.backgrounds))
+
+    def with_local_copies(self) -> "Recipe":
+        """Copies segments and backgrounds on object storage to this machine; returns the recipe with their paths.
+
+        It composes the same images, but on this machine alone.
+        """
+        segments, backgrounds = with_local_copies(self.segments), with_local_root(self.backgrounds)
+        same = segments == self.segments and backgrounds == self.backgrounds
+        return self if same else replace(self, segments=segments, backgrounds=backgrounds)
 
     def build_layout(self) -> LayoutPrior:
         """Builds the layout prior."""

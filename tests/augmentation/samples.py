@@ -19,7 +19,8 @@ LAYOUT = {
 
 
 def build(bank_config, **options) -> SegmentPaste:
-    given = {"classes": CLASSES, "prob": 1.0, "layout": LAYOUT, **options}
+    """Builds the transform without effects, unless they are given: pasted pixels are then known."""
+    given = {"classes": CLASSES, "prob": 1.0, "layout": LAYOUT, "effects": (), **options}
     paste = TRANSFORMS.build(dict(type="sos_mm.SegmentPaste", bank=bank_config, **given))
     paste.draws = RunRandomness(0)
     return paste

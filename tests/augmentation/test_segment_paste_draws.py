@@ -10,8 +10,10 @@ import pytest
 pytest.importorskip("mmcv")
 import torch
 
+from sos_mm.augmentation import SegmentPaste
 from sos_mm.augmentation.label_mapper import class_names, find_labels
 from sos_mm.augmentation.paste_source import PasteSource
+from sos_mm.composition.effects.step import build_steps
 from sos_mm.composition.layouts.prior import LayoutError
 from sos_mm.engine.randomness import RepeatIndex
 from tests.augmentation.samples import LAYOUT, SIZE, Bitmaps, build, random_sample
@@ -191,3 +193,14 @@ def test_arguments_are_checked(bank_config, options, match):
         build(**{"bank_config": bank_config, **options})
     with pytest.raises(ValueError, match="must be described by a dict"):
         build("sample")
+
+
+def test_default_effects(bank_config):
+    """Those of the engine, unless others or none are given, also by their old name."""
+    default, none = build_steps(["default"]), ()
+    assert SegmentPaste(bank_config).steps == SegmentPaste(bank_config, effects="default").steps == default
+    for without in (dict(effects=()), dict(effects=None), dict(light=())):
+        assert SegmentPaste(bank_config, **without).steps == none
+    assert SegmentPaste(bank_config, light=[dict(type="CastShadow")]).steps == build_steps([dict(type="CastShadow")])
+    with pytest.raises(ValueError, match="`light` is the old name of `effects`"):
+        SegmentPaste(bank_config, effects=[dict(type="CastShadow")], light="default")

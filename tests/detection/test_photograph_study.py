@@ -11,10 +11,13 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools/benchmarks"))
+import photograph_detection
 import photograph_detection_arms as arms
 import photograph_detection_data as data
 import photograph_detection_report as study
 import pretrained_encoder
+
+from tests.helpers.photographs import write_photographs
 
 timm = pytest.importorskip("timm")
 
@@ -121,3 +124,44 @@ def test_other_banks_have_no_persons(tmp_path):
     assert not {"paste_sample", "paste_stamps"} & set(arms.arms_of("person", tmp_path))
     assert "paste_stamps" in arms.arms_of("supercategories", tmp_path)
     assert "paste_stamps" not in arms.arms_of("supercategories", None)
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch) -> Path:
+    """The command line of a study whose only run is done; returns its folder, of a version that kept no recipes."""
+    work = tmp_path / "work"
+    given = dict(
+        photos=write_photographs(tmp_path / "photographs"), encoder=tmp_path / "none", work_dir=work,
+        task="supercategories", arms="composed", seeds=1,
+    )  # fmt: skip
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    monkeypatch.setattr(sys, "argv", ["photograph_detection.py", *options])
+    (work / "composed-0").mkdir(parents=True)
+    result = {"arm": "composed", "seed": 0, "iterations": 600, "processor_seconds": 5}
+    (work / "composed-0/result.json").write_text(json.dumps(result))
+    (work / "composed-0/found.bbox.json").write_text("[]")
+    settings = dict(task="supercategories", masks=False, iterations=600, batch_size=8, frozen=3, composed=400)
+    (work / "settings.json").write_text(json.dumps(settings))
+    return work
+
+
+def test_a_study_goes_on_with_images_of_the_same_recipe_only(command, monkeypatch, capsys):
+    for _ in range(2):
+        photograph_detection.main()
+        assert "| composed | 1 |" in capsys.readouterr().out
+        kept = json.loads((command / "recipes.json").read_text())
+        assert kept.keys() == {"composed", "composed_complete"}
+        assert kept["composed"]["layout"] == {"type": "SourceSizeLayout", "counts": [1, 8]}
+    recipe_of = arms.recipe_of
+    monkeypatch.setattr(arms, "recipe_of", lambda *given: recipe_of(*given) | dict(canvas=(240, 320)))
+    with pytest.raises(SystemExit) as ended:
+        photograph_detection.main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {command} must hold images that are composed as this version does it")
+    assert said.endswith("go on with the version that composed them, or name another folder.\n")
+    assert "values of canvas for `composed" in said
+    # What is done can be reported all the same.
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--report"])
+    photograph_detection.main()
+    assert "| composed | 1 |" in capsys.readouterr().out

@@ -12,6 +12,7 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 
 from sos_mm.images import read_image, read_mask
+from tests.helpers.photographs import BOXES, SIDE, write_photographs
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools/benchmarks"))
 import latent_memory
@@ -24,40 +25,7 @@ import taef2
 from photograph_saliency_arms import ARMS, arm_config
 
 timm = pytest.importorskip("timm")
-SIDE = 64
-# Boxes of the objects of each photograph: x, y, width, height.
-BOXES = {
-    "train": {
-        "1": [(10, 10, 30, 30)],
-        "2": [(4, 4, 24, 24), (34, 30, 24, 28)],
-        "3": [(5, 5, 25, 25), (35, 8, 25, 50)],
-        "4": [(30, 30, 8, 8)],
-    },
-    "val": {"7": [(20, 8, 30, 30), (2, 50, 10, 10)], "8": [(2, 2, 12, 12)]},
-}
 EXPECTED = {"train": ("1",), "val": ("7",)}
-
-
-def write_photographs(folder: Path) -> Path:
-    """Noise with brighter rectangles, and their annotations."""
-    rng = np.random.default_rng(0)
-    for part, photographs in BOXES.items():
-        labels = dict(images=[], annotations=[], categories=[dict(id=1, name="cat", supercategory="animal")])
-        for name, boxes in photographs.items():
-            image = rng.integers(0, 100, (SIDE, SIDE, 3), dtype=np.uint8)
-            labels["images"].append(dict(id=int(name), file_name=f"{name}.png", width=SIDE, height=SIDE))
-            for x, y, width, height in boxes:
-                image[y : y + height, x : x + width] += 150
-                corners = [x, y, x + width, y, x + width, y + height, x, y + height]
-                entry = dict(id=len(labels["annotations"]) + 1, image_id=int(name), category_id=1, iscrowd=0)
-                entry |= dict(bbox=[x, y, width, height], area=width * height, segmentation=[corners])
-                labels["annotations"].append(entry)
-            (folder / part).mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(folder / part / f"{name}.png"), image)
-        (folder / f"instances_{part}.json").write_text(json.dumps(labels))
-    (folder / "train_unlabelled").mkdir()
-    cv2.imwrite(str(folder / "train_unlabelled/9.png"), rng.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8))
-    return folder
 
 
 def write_weights(folder: Path, seed: int = 0) -> Path:
@@ -90,14 +58,19 @@ def args(photos, weights, tmp_path_factory) -> Namespace:
         photos=photos, taef2=weights, encoder=work / "theirs.pth", stamps=None, work_dir=work / "work",
         iterations=2, batch_size=2, composed=4, pixels=64, frozen=4, arms=["branch"], seeds=1,
     )  # fmt: skip
+    begin(args)
+    return args
+
+
+def begin(args: Namespace) -> None:
+    """Begins a study of the few photographs, or goes on with it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "prepare", lambda *paths: study_data.prepare(*paths, EXPECTED))
         patch.setattr(study_data, "bank", loose_bank)
         study.begin(args)
-    return args
 
 
-def loose_bank(photos: Path, folder: Path, least: int) -> dict:
+def loose_bank(photos: Path, folder: Path, least: int, stamps: bool) -> dict:
     return dict(type="coco", annotations=str(folder / "cutouts.json"), images=str(photos / "train"))
 
 
@@ -144,6 +117,28 @@ def test_composed_images_have_a_salient_object_and_are_composed_once(args, photo
     assert all(0.03 < (mask > 0).mean() < 0.85 for mask in masks)
     monkeypatch.setattr(study_data, "synthesize", lambda *_: pytest.fail("composed again"))
     study_data.compose(photos, args.work_dir / "data", 4)
+
+
+def test_a_study_goes_on_with_images_of_the_same_recipe_only(args, monkeypatch):
+    kept, composed = args.work_dir / "recipes.json", (args.work_dir / "data/train/done").stat().st_mtime_ns
+    first = kept.read_bytes()
+    # Versions before did not keep recipes.
+    kept.unlink()
+    begin(args)
+    assert kept.read_bytes() == first
+    assert (args.work_dir / "data/train/done").stat().st_mtime_ns == composed
+    monkeypatch.setattr(study_data, "SIZE", (200, 320))
+    with pytest.raises(ValueError, match="other values of crop for `train`: go on with the version that composed"):
+        begin(args)
+    assert kept.read_bytes() == first
+
+
+def test_stamps_are_part_of_the_recipe():
+    without, stamped = study_data.recipes(False), study_data.recipes(True)
+    assert {key for key in without["train"] if without["train"][key] != stamped["train"][key]} == {
+        "main",
+        "distractors",
+    }
 
 
 def test_other_photographs_and_missing_ones_are_refused(photos, tmp_path):

@@ -20,6 +20,7 @@ import saliency_study as study
 import saliency_study_data as study_data
 import saliency_study_report as study_report
 import saliency_study_ways as study_ways
+import study_settings
 
 IMAGES = 12
 
@@ -182,3 +183,24 @@ def test_other_settings_are_refused(tmp_path):
     study.same_settings(tmp_path, dict(seconds=1))
     with pytest.raises(ValueError, match="name another folder"):
         study.same_settings(tmp_path, dict(seconds=2))
+
+
+def test_images_of_other_recipes_are_refused(tmp_path, monkeypatch):
+    """A folder of a version that kept no recipes is gone on with."""
+    study.same_settings(tmp_path, dict(seconds=1))
+    study.same_recipes(tmp_path, study_data.recipes())
+    kept = (tmp_path / "recipes.json").read_bytes()
+    study.same_recipes(tmp_path, study_data.recipes())
+    assert (tmp_path / "recipes.json").read_bytes() == kept
+    # Another set of images is no other recipe of those that are there.
+    study.same_recipes(tmp_path, {"more": dict(canvas=(2, 3))})
+    study.same_recipes(tmp_path, {"more": dict(canvas=(2, 3))})
+    with pytest.raises(ValueError, match=r"recipes\.json has other values of area, canvas for `more`: go on with"):
+        study.same_recipes(tmp_path, {"more": dict(canvas=(3, 2), area=6)})
+    with monkeypatch.context() as patch:
+        patch.setitem(study_data.DISTRACTORS, "counts", (2, 7))
+        with pytest.raises(ValueError, match="other values of distractors for `"):
+            study.same_recipes(tmp_path, study_data.recipes())
+    monkeypatch.setattr(study_settings, "FORMAT", study_settings.FORMAT + 1)
+    with pytest.raises(ValueError, match="other values of format for `"):
+        study.same_recipes(tmp_path, study_data.recipes())

@@ -14,7 +14,8 @@ beginning training, and 60 test photographs judge them. Two intervals are given:
 paired bootstrap over the test photographs, which says how far other photographs might change a difference.
 
 One seed of every arm comes before the second of any. Each run keeps `result.json` and the detections; what is there is
-not done again, and a run that was killed goes on from its last checkpoint.
+not done again, and a run that was killed goes on from its last checkpoint. A folder whose images another version of the
+study composed is refused.
 """
 
 import argparse
@@ -23,13 +24,14 @@ import os
 from pathlib import Path
 from time import process_time
 
-from photograph_detection_arms import ARMS, Stage, arms_of, batch_of, composed_set
+from photograph_detection_arms import ARMS, Stage, arms_of, batch_of, composed_set, recipes
 from photograph_detection_data import TASKS, link_banks, prepare
 from photograph_detection_report import report
 from pretrained_encoder import FrozenStages, encoder_weights
-from study_settings import same_settings
+from study_settings import same_recipes, same_settings
 
 from sos_mm.atomic import write_atomic
+from sos_mm.cli.ending import command
 
 SIZE = 288  # Of the square crops, and the shorter side of a 4:3 test image.
 SCALE = (SIZE * 4 // 3, SIZE)
@@ -58,18 +60,20 @@ CHANGES = {
 SETTINGS = ("task", "masks", "iterations", "batch_size", "frozen", "composed")
 
 
+@command("interrupted: the same command goes on")
 def main() -> None:
     """Runs what is not done yet, or prints the report."""
     args = parse_args()
     possible = list(ARMS) if args.report else arms_of(args.task, args.stamps)
     for arm in set(args.arms or ()) - set(possible):
-        raise SystemExit(f"--arms {arm} needs --task supercategories, and that of stamps --stamps: see --help.")
+        raise ValueError(f"--arms {arm} needs --task supercategories, and that of stamps --stamps: see --help.")
     args.arms = args.arms or possible
     runs = [(arm, seed) for seed in range(args.seeds) for arm in args.arms]
     if not args.report:
         if args.photos is None or args.encoder is None:
-            raise SystemExit("--photos and --encoder must be given, unless with --report: see --help.")
+            raise ValueError("--photos and --encoder must be given, unless with --report: see --help.")
         same_settings(args.work_dir, {name: getattr(args, name) for name in SETTINGS})
+        same_recipes(args.work_dir, recipes())
         prepare(args.photos, args.work_dir / "data", TASKS[args.task])
         if args.task == "supercategories":
             link_banks(args.photos, args.stamps, args.work_dir / "data/banks")
@@ -141,7 +145,10 @@ def trained(args: argparse.Namespace, folder: Path, stage: Stage, seed: int, sta
     config.train_cfg = dict(type="IterBasedTrainLoop", max_iters=end, val_interval=end + 1)
     config.param_scheduler = [
         dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=WARM_UP),
-        dict(type="CosineAnnealingLR", eta_min=1e-4, by_epoch=False, begin=0, T_max=args.iterations),
+        # By default it would end with the stage, and later stages take that end over from the checkpoint.
+        dict(
+            type="CosineAnnealingLR", eta_min=1e-4, by_epoch=False, begin=0, end=args.iterations, T_max=args.iterations
+        ),
     ]
     config.default_hooks.checkpoint = dict(
         type="CheckpointHook", by_epoch=False, interval=min(SAVED_EVERY, end), max_keep_ckpts=1

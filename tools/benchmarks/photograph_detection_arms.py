@@ -44,32 +44,32 @@ class Stage:
     others: str | None = None
 
 
-DEFAULT = dict(effects="default")
-OWN_SIZES = dict(layout=dict(type="SourceSizeLayout", jitter=(0.8, 1.25)))
-COMPLETE = dict(truncated=False)  # The bank's default when the study began.
+PLAIN: dict[str, Any] = dict(effects=())  # The default when the study began.
+OWN_SIZES = dict(PLAIN, layout=dict(type="SourceSizeLayout", jitter=(0.8, 1.25)))
+COMPLETE = dict(truncated=False)  # The same of the bank.
 # The first four are compared; the others look for what helps.
 ARMS: dict[str, tuple[Stage, ...]] = {
     "real": (Stage(),),
     "copy_paste": (Stage(copy_paste=True),),
-    "paste": (Stage(paste={}),),
-    "paste_effects": (Stage(paste=DEFAULT),),
+    "paste": (Stage(paste=PLAIN),),
+    "paste_effects": (Stage(paste={}),),
     "composed": (Stage("composed"),),
     "composed_then_real": (Stage("composed", 0.5), Stage(share=0.5)),
     # Other banks of the photographs' own objects: complete ones alone; also those that others occlude.
-    "paste_complete": (Stage(paste={}, bank=COMPLETE),),
-    "paste_complete_effects": (Stage(paste=DEFAULT, bank=COMPLETE),),
+    "paste_complete": (Stage(paste=PLAIN, bank=COMPLETE),),
+    "paste_complete_effects": (Stage(paste={}, bank=COMPLETE),),
     "composed_complete": (Stage("composed", bank=COMPLETE),),
-    "paste_all_objects": (Stage(paste={}, bank=dict(max_bordering=1.0)),),
+    "paste_all_objects": (Stage(paste=PLAIN, bank=dict(max_bordering=1.0)),),
     # Of sizes: closer to those in the source.
     "paste_own_sizes": (Stage(paste=OWN_SIZES),),
     "paste_complete_own_sizes": (Stage(paste=OWN_SIZES, bank=COMPLETE),),
     # Of numbers: fewer objects; in every photograph; at first, and photographs alone at the end.
-    "paste_few": (Stage(paste=dict(layout=dict(type="SourceSizeLayout", counts=(1, 3)))),),
-    "paste_always": (Stage(paste=dict(prob=1.0)),),
-    "paste_then_real": (Stage(share=0.7, paste={}), Stage(share=0.3)),
+    "paste_few": (Stage(paste=dict(PLAIN, layout=dict(type="SourceSizeLayout", counts=(1, 3)))),),
+    "paste_always": (Stage(paste=dict(PLAIN, prob=1.0)),),
+    "paste_then_real": (Stage(share=0.7, paste=PLAIN), Stage(share=0.3)),
     # Of objects from elsewhere.
-    "paste_sample": (Stage(paste={}, others="sample"),),
-    "paste_stamps": (Stage(paste={}, others="stamps"),),
+    "paste_sample": (Stage(paste=PLAIN, others="sample"),),
+    "paste_stamps": (Stage(paste=PLAIN, others="stamps"),),
 }
 
 
@@ -89,9 +89,14 @@ def bank_of(stage: Stage, args: argparse.Namespace) -> dict[str, Any]:
 
 def composed_set(stage: Stage, args: argparse.Namespace, seed: int) -> None:
     """Composes the images of a stage, unless that is done or it needs none."""
-    if stage.source != "composed":
-        return
-    recipe = {
+    if stage.source == "composed":
+        folder = composed_folder(stage, args, seed)
+        synthesize(Recipe.from_dict(recipe_of(stage, args)), folder, args.composed, seed=seed, progress=False)
+
+
+def recipe_of(stage: Stage, args: argparse.Namespace) -> dict[str, Any]:
+    """Returns the recipe of a stage's composed images."""
+    return {
         "canvas": (480, 640),
         "segments": bank_of(stage, args),
         "backgrounds": dict(type="folder", root=str(args.work_dir.absolute() / "data/backgrounds")),
@@ -99,12 +104,23 @@ def composed_set(stage: Stage, args: argparse.Namespace, seed: int) -> None:
         "effects": "default",
         "formats": ["coco"],
     }
-    synthesize(Recipe.from_dict(recipe), composed_folder(stage, args, seed), args.composed, seed=seed, progress=False)
+
+
+def recipes() -> dict[str, dict[str, Any]]:
+    """Returns the recipes of all composed images, as `same_recipes` takes them: their folders are the same for all."""
+    args = argparse.Namespace(photos=Path("/photos"), work_dir=Path("/work"))
+    stages = [stage for stages in ARMS.values() for stage in stages if stage.source == "composed"]
+    return {set_of(stage): recipe_of(stage, args) for stage in stages}
 
 
 def composed_folder(stage: Stage, args: argparse.Namespace, seed: int) -> Path:
     """Returns the folder of a stage's composed images."""
-    return args.work_dir.absolute() / f"data/composed{'_complete' if stage.bank == COMPLETE else ''}-{seed}"
+    return args.work_dir.absolute() / f"data/{set_of(stage)}-{seed}"
+
+
+def set_of(stage: Stage) -> str:
+    """Names the set of a stage's composed images."""
+    return "composed_complete" if stage.bank == COMPLETE else "composed"
 
 
 def batch_of(stage: Stage, args: argparse.Namespace, seed: int, scale: tuple[int, int], size: int) -> dict[str, Any]:

@@ -19,7 +19,8 @@ people would call salient. All arms are trained for as many iterations, on the s
 intervals are given: over seeds (Student's t), and of a paired bootstrap over the test photographs.
 
 One seed of every arm comes before the second of any. Each run keeps `result.json` and its maps; what is there is not
-done again, and a run that was killed goes on from its last checkpoint.
+done again, and a run that was killed goes on from its last checkpoint. A folder whose images another version of the
+study composed is refused.
 """
 
 import argparse
@@ -35,12 +36,12 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from photograph_saliency_arms import ARMS, arm_config
-from photograph_saliency_data import compose, prepare
+from photograph_saliency_data import compose, prepare, recipes
 from photograph_saliency_report import REFERENCES, report
 from photograph_saliency_sheet import write_sheet
 from pretrained_encoder import FrozenStages, encoder_weights
 from saliency_study import tiny_configs
-from study_settings import same_settings
+from study_settings import same_recipes, same_settings
 from taef2 import Taef2Codec
 
 import sos_mm.saliency  # noqa: F401
@@ -123,6 +124,7 @@ def begin(args: argparse.Namespace) -> None:
     Taef2Codec(args.taef2)
     settings = {name: getattr(args, name) for name in SETTINGS} | {"stamps": args.stamps is not None}
     same_settings(args.work_dir, settings)
+    same_recipes(args.work_dir, recipes(args.stamps is not None))
     if not (args.work_dir / "encoder.pth").exists():
         encoder_weights(args.encoder, args.work_dir / "encoder.pth")
     prepare(args.photos, args.work_dir / "data", args.stamps)

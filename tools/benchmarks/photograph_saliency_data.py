@@ -177,7 +177,7 @@ def link_stamps(stamps: Path, folder: Path) -> None:
         link(path, folder / path.parent.name / path.name)
 
 
-def bank(photos: Path, folder: Path, least: int) -> dict[str, Any]:
+def bank(photos: Path, folder: Path, least: int, stamps: bool) -> dict[str, Any]:
     """Returns the bank of cut-outs of at least so many pixels: the photographs' objects, and the stamps as often."""
     own = dict(
         type="coco",
@@ -187,7 +187,7 @@ def bank(photos: Path, folder: Path, least: int) -> dict[str, Any]:
         max_bordering=0.3,
         filters=dict(area=(least, 1e9)),
     )
-    if not (folder / "stamps").exists():
+    if not stamps:
         return own
     return dict(type="mix", banks=[own, dict(type="folder", root=str(folder / "stamps"))], weights=[1, 1])
 
@@ -198,9 +198,20 @@ def compose(photos: Path, folder: Path, number: int) -> None:
     """
     if (folder / "train/done").exists():
         return
-    recipe = {
+    stamps, plain = (folder / "stamps").exists(), folder / "without_distractors"
+    recipe = Recipe.from_dict(main_recipe(photos, folder, stamps))
+    synthesize(recipe, folder / "whole", number, seed=SEED, progress=False)
+    crop_all(folder / "whole", plain)
+    paste = SegmentPaste(**distractor_options(photos, folder, stamps))
+    paste.draws = RunRandomness(SEED)
+    paste_among(plain, folder / "train", {"masks": paste})
+
+
+def main_recipe(photos: Path, folder: Path, stamps: bool) -> dict[str, Any]:
+    """Returns the recipe of images with one large object."""
+    return {
         "canvas": CANVAS,
-        "segments": bank(photos, folder, 4000),
+        "segments": bank(photos, folder, 4000, stamps),
         "backgrounds": dict(type="folder", root=str(folder / "backgrounds")),
         "layout": MAIN,
         "sampling": "uniform",
@@ -208,13 +219,25 @@ def compose(photos: Path, folder: Path, number: int) -> None:
         "formats": ["saliency"],
         "image_format": "png",
     }
-    plain = folder / "without_distractors"
-    synthesize(Recipe.from_dict(recipe), folder / "whole", number, seed=SEED, progress=False)
-    crop_all(folder / "whole", plain)
-    distractors = bank(photos, folder, 400)
-    paste = SegmentPaste(distractors, prob=1.0, layout=DISTRACTORS, sampling="uniform", effects="default", saliency=0.0)
-    paste.draws = RunRandomness(SEED)
-    paste_among(plain, folder / "train", {"masks": paste})
+
+
+def distractor_options(photos: Path, folder: Path, stamps: bool) -> dict[str, Any]:
+    """Returns the options of `SegmentPaste` that add small objects."""
+    return dict(
+        bank=bank(photos, folder, 400, stamps),
+        prob=1.0,
+        layout=DISTRACTORS,
+        sampling="uniform",
+        effects="default",
+        saliency=0.0,
+    )
+
+
+def recipes(stamps: bool) -> dict[str, dict[str, Any]]:
+    """Returns what the training images depend on, as `same_recipes` takes it: their folders are the same for all."""
+    photos, folder = Path("/photos"), Path("/data")
+    made_of = dict(main=main_recipe(photos, folder, stamps), distractors=distractor_options(photos, folder, stamps))
+    return {"train": dict(**made_of, crop=SIZE, seed=SEED, covered=COVERED, times_the_next=TIMES_THE_NEXT)}
 
 
 def crop_all(whole: Path, folder: Path) -> None:

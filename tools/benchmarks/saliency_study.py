@@ -25,10 +25,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATA_SAMPLERS, init_default_scope
 from mmengine.runner import Runner
-from saliency_study_data import compose_data, reference_scores
+from saliency_study_data import compose_data, recipes, reference_scores
 from saliency_study_report import SHOWN, STEPS, T_95, write_report
 from saliency_study_ways import DISTURBANCES, disturbed, drift, learned
-from study_settings import same_settings
+from study_settings import same_recipes, same_settings
 from torch.utils.data import Sampler
 
 import sos_mm.saliency  # noqa: F401
@@ -268,6 +268,7 @@ def main() -> None:
     # A name may have stood for another model once: what is there must not be taken for this one's.
     settings["configs"] = {name: variant.config for name, variant in VARIANTS.items()}
     same_settings(out, settings)
+    same_recipes(out, recipes())
     init_default_scope("mmseg")
     for group, number in (("train", args.train_images), ("held_out", args.test_images)):
         compose_data(out / "data" / group, group, number)

@@ -5,6 +5,7 @@ Both kinds come from one bank. Small objects are pasted by `SegmentPaste` with `
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from sos_mm.metrics import score_image, summarize
 from sos_mm.saliency.data.datasets import SaliencyDataset
 from sos_mm.saliency.evaluation.baselines import centre_prior
 from sos_mm.synthesis import Recipe, load_recipe, synthesize
+from sos_mm.synthesis.recipe import read_config
 
 RECIPE = Path(__file__).resolve().parents[2] / "configs/synthesis/sample_study.py"
 GROUPS = {"train": 0, "held_out": 1}  # With the seed of each.
@@ -34,12 +36,20 @@ def recipe(group: str) -> Recipe:
     return load_recipe(RECIPE, {"group": group})
 
 
+def recipes() -> dict[str, dict[str, Any]]:
+    """Returns what the images of each group depend on, as `same_recipes` takes it."""
+    return {
+        group: dict(recipe=read_config(RECIPE, {"group": group}), distractors=DISTRACTORS, seed=seed)
+        for group, seed in GROUPS.items()
+    }
+
+
 def distractor_paste(group: str, saliency: float = 0.0) -> SegmentPaste:
     """Returns a transform that pastes small objects of one group; the objects of an image do not
     depend on the value.
     """
     bank = dict(type="sample", group=group)
-    paste = SegmentPaste(bank, prob=1.0, layout=DISTRACTORS, saliency=saliency)
+    paste = SegmentPaste(bank, prob=1.0, layout=DISTRACTORS, effects=(), saliency=saliency)
     paste.draws = RunRandomness(GROUPS[group])
     return paste
 

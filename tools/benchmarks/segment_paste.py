@@ -65,7 +65,8 @@ def beside_copy_paste(rounds: int, bank: dict) -> dict[str, list[float]]:
     names = list(build_bank(bank).categories)
     times = defaultdict(list)
     with timed_decoding() as decoding:
-        paste = SegmentPaste(bank=bank, classes=names, prob=1.0, layout=TEN)
+        # As `CopyPaste`, which has none.
+        paste = SegmentPaste(bank=bank, classes=names, prob=1.0, layout=TEN, effects=())
         paste.draws = RunRandomness(0)  # As `VisitHook` shares them.
         copy_paste = CopyPaste(selected=False)
         for index in range(rounds + 3):
@@ -106,7 +107,7 @@ def beside_a_detector(rounds: int, data: Path) -> dict[str, list[float]]:
     synthesize(recipe, data, 64, progress=False)
     dataset = config.train_dataloader.dataset
     line = dict(type="sos_mm.SegmentPaste", bank=recipe.segments, classes=config.classes, layout=recipe.layout)
-    dataset.pipeline.insert(2, dict(line, prob=1.0, effects="default"))
+    dataset.pipeline.insert(2, dict(line, prob=1.0))
     dataset.data_root = str(data)
     dataset = DATASETS.build(dataset)
     times, batches, size = defaultdict(list), [], config.train_dataloader.batch_size

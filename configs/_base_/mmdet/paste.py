@@ -7,5 +7,4 @@ paste = dict(
     bank=dict(type="index", path=_base_.composed_root + "FC.arrow"),
     classes="coco",
     unknown="skip",
-    effects="default",
 )

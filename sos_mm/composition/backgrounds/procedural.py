@@ -39,8 +39,8 @@ class Procedural:
 
 
 @dataclass(frozen=True)
-class PlainBackgrounds(Procedural):
-    """Backgrounds of one colour.
+class Colored(Procedural):
+    """Procedural backgrounds of colours that are drawn.
 
     Args:
         colors: RGB colours to draw from; any colour, uniform, if empty.
@@ -53,6 +53,11 @@ class PlainBackgrounds(Procedural):
 
     def __post_init__(self):
         _check_colors(self.colors)
+
+
+@dataclass(frozen=True)
+class PlainBackgrounds(Colored):
+    """Backgrounds of one colour."""
 
     def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
         """Draws a colour; returns (height, width, 3) uint8 RGB."""
@@ -60,38 +65,26 @@ class PlainBackgrounds(Procedural):
 
 
 @dataclass(frozen=True)
-class GradientBackgrounds(Procedural):
-    """Linear gradients between two colours, along a direction drawn uniformly.
-
-    Args:
-        colors: RGB colours to draw from; any colour, uniform, if empty.
-
-    Raises:
-        ValueError: If a colour is not three numbers in [0, 255].
-    """
-
-    colors: tuple[Color, ...] = ()
-
-    def __post_init__(self):
-        _check_colors(self.colors)
+class GradientBackgrounds(Colored):
+    """Linear gradients between two colours, along a direction drawn uniformly."""
 
     def sample(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
         """Draws a gradient, (height, width, 3) uint8 RGB; its two colours are at opposite corners."""
         start, end = _draw_color(rng, self.colors), _draw_color(rng, self.colors)
         angle, dither = rng.uniform(0, 2 * np.pi), rng.random(size, np.float32)
         rows, columns = np.linspace(-1, 1, size[0]) * np.sin(angle), np.linspace(-1, 1, size[1]) * np.cos(angle)
-        place = (rows[:, None] + columns) / (2 * max(abs(np.sin(angle)) + abs(np.cos(angle)), 1e-6)) + 0.5
+        share = (rows[:, None] + columns) / (2 * max(abs(np.sin(angle)) + abs(np.cos(angle)), 1e-6)) + 0.5
         # Dithered: 8-bit steps would show as bands.
-        colors = start + place[..., None] * (end - start) + dither[..., None]
+        colors = start + share[..., None] * (end - start) + dither[..., None]
         return np.clip(np.floor(colors), 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)
-class TextureBackgrounds(Procedural):
+class TextureBackgrounds(Colored):
     """Smooth noise of several scales between two colours, as of clouds or plaster.
 
     Args:
-        colors: RGB colours to draw from; any colour, uniform, if empty.
+        colors: As in `Colored`.
         cells: Number of coarsest cells along the longer side, drawn from this range.
         octaves: Number of scales, each half as coarse and half as strong as the one before.
 
@@ -99,12 +92,11 @@ class TextureBackgrounds(Procedural):
         ValueError: If an argument is invalid.
     """
 
-    colors: tuple[Color, ...] = ()
     cells: tuple[int, int] = (2, 12)
     octaves: int = 5
 
     def __post_init__(self):
-        _check_colors(self.colors)
+        super().__post_init__()
         check_pair("cells", self.cells, 1, 1024)
         for each in self.cells:
             check_integer("cells", each, 1, 1024)
@@ -162,9 +154,12 @@ def build_backgrounds(config: Mapping[str, Any]) -> Backgrounds:
         ConnectionError, ImportError, OSError: From `local_copy`.
     """
     check_backgrounds(config)
-    if is_address(config.get("root")):
-        config = {**config, "root": local_copy(config["root"])}
-    return _MAKERS.build(config)
+    return _MAKERS.build(with_local_root(config))
+
+
+def with_local_root(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Copies a ``root`` on object storage to this machine; returns the dict with the path of the copy."""
+    return {**config, "root": local_copy(config["root"])} if is_address(config.get("root")) else dict(config)
 
 
 def check_backgrounds(config: Mapping[str, Any]) -> None:

@@ -91,8 +91,50 @@ def _blur_rows(packed, weights, tiles):
 
 
 @njit(inline="always")
+def _blur_column(first, second, weights, y, start, stop, sums):
+    """Blurs a run of a row of `_blur_rows` along the columns: red, green, blue and alpha, (4, n) uint32, in 16.16."""
+    reach, number = len(weights) // 2, stop - start
+    reds, greens, blues, alphas = sums[0, :number], sums[1, :number], sums[2, :number], sums[3, :number]
+    weight, one, two = _w(weights[reach]), first[y, start:stop], second[y, start:stop]
+    for x in range(number):
+        reds[x] = _w(weight * (one[x] & _w(0xFFFF)) + _w(1 << 15))
+        blues[x] = _w(weight * (one[x] >> _w(16)) + _w(1 << 15))
+        greens[x] = _w(weight * (two[x] & _w(0xFFFF)) + _w(1 << 15))
+        alphas[x] = _w(weight * (two[x] >> _w(16)) + _w(1 << 15))
+    for tap in range(reach):
+        above, below = max(y + tap - reach, 0), min(y + reach - tap, first.shape[0] - 1)
+        weight, one, two = _w(weights[tap]), first[above, start:stop], second[above, start:stop]
+        one_below, two_below = first[below, start:stop], second[below, start:stop]
+        for x in range(number):
+            reds[x] += _w(weight * _w((one[x] & _w(0xFFFF)) + (one_below[x] & _w(0xFFFF))))
+            blues[x] += _w(weight * _w((one[x] >> _w(16)) + (one_below[x] >> _w(16))))
+            greens[x] += _w(weight * _w((two[x] & _w(0xFFFF)) + (two_below[x] & _w(0xFFFF))))
+            alphas[x] += _w(weight * _w((two[x] >> _w(16)) + (two_below[x] >> _w(16))))
+
+
+@njit(inline="always")
 def _recolored(value, ratio, alpha):
     return min(_w(np.rint(_f(value) * ratio)), alpha)
+
+
+@njit(inline="always")
+def _recolor(source, sums, inside, target):
+    """Sets pixels from their blurred values, and keeps the side of 128 that their alphas are on."""
+    number = len(source)
+    reds, greens, blues, alphas = sums[0, :number], sums[1, :number], sums[2, :number], sums[3, :number]
+    for x in range(number):
+        pixel, alpha = source[x], alphas[x] >> _w(16)
+        own = pixel >> _w(24)
+        held = max(alpha, _w(128)) if own >= 128 else min(alpha, _w(127))
+        if own >= 128 and not inside:
+            red, green, blue, alpha = pixel & _w(255), (pixel >> _w(8)) & _w(255), (pixel >> _w(16)) & _w(255), own
+        else:
+            red, green, blue = reds[x] >> _w(16), greens[x] >> _w(16), blues[x] >> _w(16)
+        if held != alpha:
+            ratio = _f(held) / _f(max(alpha, _w(1)))
+            red, green = _recolored(red, ratio, held), _recolored(green, ratio, held)
+            blue = _recolored(blue, ratio, held)
+        target[x] = red | green << _w(8) | blue << _w(16) | held << _w(24)
 
 
 @njit(cache=True)
@@ -105,8 +147,7 @@ def soften(packed, weights, inside):
         inside: Whether the colours of pixels with an alpha of at least 128 are blurred too.
     """
     height, width = packed.shape
-    reach = len(weights) // 2
-    tiles = _softened_tiles(packed, reach, inside)
+    tiles = _softened_tiles(packed, len(weights) // 2, inside)
     first, second = _blur_rows(packed, weights, tiles)
     result, sums = packed.copy(), np.empty((4, width), np.uint32)
     for y in range(height):
@@ -114,43 +155,8 @@ def soften(packed, weights, inside):
         while column < len(changed):
             end = _run(changed, column)
             start, stop = _TILE * column, min(_TILE * end, width)
+            if start < stop:
+                _blur_column(first, second, weights, y, start, stop, sums)
+                _recolor(packed[y, start:stop], sums, inside, result[y, start:stop])
             column = end + 1
-            if start >= stop:
-                continue
-            number = stop - start
-            reds, greens, blues, alphas = sums[0, :number], sums[1, :number], sums[2, :number], sums[3, :number]
-            weight, one, two = _w(weights[reach]), first[y, start:stop], second[y, start:stop]
-            for x in range(number):
-                reds[x] = _w(weight * (one[x] & _w(0xFFFF)) + _w(1 << 15))
-                blues[x] = _w(weight * (one[x] >> _w(16)) + _w(1 << 15))
-                greens[x] = _w(weight * (two[x] & _w(0xFFFF)) + _w(1 << 15))
-                alphas[x] = _w(weight * (two[x] >> _w(16)) + _w(1 << 15))
-            for tap in range(reach):
-                above, below = max(y + tap - reach, 0), min(y + reach - tap, height - 1)
-                weight, one, two = _w(weights[tap]), first[above, start:stop], second[above, start:stop]
-                one_below, two_below = first[below, start:stop], second[below, start:stop]
-                for x in range(number):
-                    reds[x] += _w(weight * _w((one[x] & _w(0xFFFF)) + (one_below[x] & _w(0xFFFF))))
-                    blues[x] += _w(weight * _w((one[x] >> _w(16)) + (one_below[x] >> _w(16))))
-                    greens[x] += _w(weight * _w((two[x] & _w(0xFFFF)) + (two_below[x] & _w(0xFFFF))))
-                    alphas[x] += _w(weight * _w((two[x] >> _w(16)) + (two_below[x] >> _w(16))))
-            source, target = packed[y, start:stop], result[y, start:stop]
-            for x in range(number):
-                pixel, alpha = source[x], alphas[x] >> _w(16)
-                own = pixel >> _w(24)
-                held = max(alpha, _w(128)) if own >= 128 else min(alpha, _w(127))
-                if own >= 128 and not inside:
-                    red, green, blue, alpha = (
-                        pixel & _w(255),
-                        (pixel >> _w(8)) & _w(255),
-                        (pixel >> _w(16)) & _w(255),
-                        own,
-                    )
-                else:
-                    red, green, blue = reds[x] >> _w(16), greens[x] >> _w(16), blues[x] >> _w(16)
-                if held != alpha:
-                    ratio = _f(held) / _f(max(alpha, _w(1)))
-                    red, green = _recolored(red, ratio, held), _recolored(green, ratio, held)
-                    blue = _recolored(blue, ratio, held)
-                target[x] = red | green << _w(8) | blue << _w(16) | held << _w(24)
     return result

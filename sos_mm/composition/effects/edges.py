@@ -105,8 +105,8 @@ def _fixed_point_kernel(sigma: float) -> np.ndarray:
     size = round(6 * sigma + 1) | 1
     weights, error = np.zeros(size, np.int64), 0.0
     # Each weight takes over the rounding error of the one before, and the middle one what is left.
-    for place, weight in enumerate((cv2.getGaussianKernel(size, sigma) * 256).ravel()[: size // 2].tolist()):
-        weights[[place, -1 - place]] = round(weight + error)
+    for index, weight in enumerate((cv2.getGaussianKernel(size, sigma) * 256).ravel()[: size // 2].tolist()):
+        weights[[index, -1 - index]] = round(weight + error)
         error = weight + error - round(weight + error)
     weights[size // 2] = 256 - weights.sum()
     first = int(np.flatnonzero(weights)[0])
@@ -116,9 +116,9 @@ def _fixed_point_kernel(sigma: float) -> np.ndarray:
 def _with_alpha(rgba: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Replaces the alpha of premultiplied pixels and keeps their straight colours; changes ``rgba`` in place."""
     # Only the few pixels of the edge change.
-    places = np.flatnonzero(cv2.extractChannel(rgba, 3) != alpha)
+    changed = np.flatnonzero(cv2.extractChannel(rgba, 3) != alpha)
     pixels = rgba.reshape(-1, 4)
-    source, new = pixels[places].astype(np.float32), alpha.reshape(-1, 1)[places]
+    source, new = pixels[changed].astype(np.float32), alpha.reshape(-1, 1)[changed]
     colors = np.rint(source[:, :3] * (new / np.maximum(source[:, 3:], 1)))
-    pixels[places] = np.concatenate([np.minimum(colors, new), new], axis=1).astype(np.uint8)
+    pixels[changed] = np.concatenate([np.minimum(colors, new), new], axis=1).astype(np.uint8)
     return rgba

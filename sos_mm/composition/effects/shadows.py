@@ -196,15 +196,15 @@ def _project(
 ) -> np.ndarray:
     """Samples (h, w) float32 values, 0 outside, bilinearly at the rows and columns of `soft_silhouette`."""
     at, padded = down[0] * np.arange(size[0]) + down[1], np.pad(values, ((1, 2), (1, 2)))
-    places, shares = _neighbours(at, len(values))
-    mixed = (1 - shares[:, None]) * padded[places] + shares[:, None] * padded[places + 1]
+    indices, shares = _neighbours(at, len(values))
+    mixed = (1 - shares[:, None]) * padded[indices] + shares[:, None] * padded[indices + 1]
     y, x = np.indices(size, sparse=True)
-    places, shares = _neighbours(across[0] * x + across[1] * y + across[2], values.shape[1])
-    return (1 - shares) * np.take_along_axis(mixed, places, 1) + shares * np.take_along_axis(mixed, places + 1, 1)
+    indices, shares = _neighbours(across[0] * x + across[1] * y + across[2], values.shape[1])
+    return (1 - shares) * np.take_along_axis(mixed, indices, 1) + shares * np.take_along_axis(mixed, indices + 1, 1)
 
 
 def _neighbours(at: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the place before each position in values with a 0 before and two after them, and the share of the next
+    """Returns the index before each position in values with a 0 before and two after them, and the share of the next
     one, float32.
     """
     first = np.floor(at)

@@ -96,13 +96,13 @@ def _ranges(parts: Sequence[IndexedRecords]) -> Iterator[tuple[int, int, int]]:
     Those of a category come in the order of the parts.
     """
     starts = [np.cumsum(part.counts) - part.counts for part in parts]
-    positions = [{name: place for place, name in enumerate(part.categories)} for part in parts]
+    indices = [{name: index for index, name in enumerate(part.categories)} for part in parts]
     for name in _counts(parts):
         for number, part in enumerate(parts):
-            place = positions[number].get(name)
-            if place is not None:
-                start = int(starts[number][place])
-                yield number, start, start + int(part.counts[place])
+            index = indices[number].get(name)
+            if index is not None:
+                start = int(starts[number][index])
+                yield number, start, start + int(part.counts[index])
 
 
 def _batches(parts: Sequence[IndexedRecords]) -> Iterator[np.ndarray]:
@@ -132,9 +132,9 @@ def _with_copies(
     """
     for batch in batches:
         shifts = np.zeros((len(batch), 1), np.int64)
-        for place, (number, *rows) in enumerate(batch.tolist() if writer.copies else ()):
+        for index, (number, *rows) in enumerate(batch.tolist() if writer.copies else ()):
             start, stop = map(parts[number].copies_start, rows)
-            shifts[place] = writer.packed - start
+            shifts[index] = writer.packed - start
             for position in range(start, stop, _BLOCK):
                 writer.add_copies(parts[number].read_packed(position, min(stop - position, _BLOCK)))
         yield np.hstack([batch, shifts])
@@ -218,11 +218,11 @@ def _below(folder: Path, root: str) -> str:
 
 
 def _repeated(texts: Sequence[str], times: np.ndarray) -> pa.Array:
-    names, places = np.unique(texts, return_inverse=True)
-    places = np.repeat(places.astype(np.int32), times)
-    return pa.DictionaryArray.from_arrays(pa.array(places), pa.array(names, pa.string())).cast(pa.string())
+    names, indices = np.unique(texts, return_inverse=True)
+    indices = np.repeat(indices.astype(np.int32), times)
+    return pa.DictionaryArray.from_arrays(pa.array(indices), pa.array(names, pa.string())).cast(pa.string())
 
 
 def _replaced(table: pa.Table, name: str, column: Any) -> pa.Table:
-    place = table.schema.get_field_index(name)
-    return table.set_column(place, table.schema.field(place), column)
+    index = table.schema.get_field_index(name)
+    return table.set_column(index, table.schema.field(index), column)
