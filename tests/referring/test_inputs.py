@@ -132,6 +132,34 @@ def test_odvg_has_boxes_alone(save, tmp_path):
     assert image.complete == frozenset()
 
 
+def test_objects_at_the_border_may_be_cut_off(save, tmp_path):
+    """In every format without their own word on it: the size of such objects is less certain."""
+    boxes = [[0, 3, 10, 8], [20, 3, 10, 8], [49.5, 20, 10, 19.5]]
+    expected = [True, False, True]
+    listed = [annotation(number, 3, box) for number, box in enumerate(boxes, 1)]
+    corners = [[x, y, x + width, y + height] for x, y, width, height in boxes]
+    ids = np.zeros((40, 60), np.int32)
+    for number, (x0, y0, x1, y1) in enumerate(np.array(corners).round().astype(int), 1):
+        ids[y0:y1, x0:x1] = number
+    (tmp_path / "panoptic").mkdir()
+    (tmp_path / "panoptic/1.png").write_bytes(encode_map(ids))
+    segments = [{"id": each["id"], "category_id": 3, "bbox": each["bbox"], "iscrowd": 0} for each in listed]
+    panoptic = {"images": [IMAGE], "categories": [{**each, "isthing": 1} for each in CATEGORIES]}
+    panoptic["annotations"] = [{"image_id": 1, "file_name": "1.png", "segments_info": segments}]
+    line = {"filename": "1.jpg", "height": 40, "width": 60}
+    instances = [{"bbox": box, "label": 0, "category": "cup"} for box in corners]
+    region = {"bbox": corners, "phrase": "three cups", "tokens_positive": [[0, 10]]}
+    files = [
+        save(coco(listed)),
+        save(coco(listed, {**IMAGE, "neg_category_ids": [], "not_exhaustive_category_ids": []}), "lvis_v1.json"),
+        save(panoptic, "panoptic.json"),
+        save([line | {"detection": {"instances": instances}}], "odvg_detection.jsonl"),
+        save([line | {"grounding": {"caption": "three cups", "regions": [region]}}], "grounding.jsonl"),
+    ]
+    for path in files:
+        assert [each.truncated for each in only(path).instances] == expected, path.name
+
+
 @pytest.fixture(scope="module")
 def composed(tmp_path_factory):
     formats = ["coco", "objects", "odvg", "panoptic", "lvis"]

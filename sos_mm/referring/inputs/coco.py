@@ -24,7 +24,7 @@ from sos_mm.formats.records import (
 )
 from sos_mm.formats.rle import decode_near
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
-from sos_mm.referring.inputs.source import ImageSource, InputOptions, clip_or_widen, image_choices
+from sos_mm.referring.inputs.source import ImageSource, InputOptions, clip_or_widen, image_choices, reaches_border
 
 _OF_IMAGE = {"image_id": ID}
 
@@ -93,7 +93,8 @@ class CocoInput:
             box, small = clip_or_widen(xywh_to_xyxy(entry["bbox"]), empty)
             if box is None:
                 continue
-            instance = Instance(entry["id"], self._category(entry, name), box, *self._mask(entry, empty, name, small))
+            mask, cut = self._mask(entry, empty, name, small), reaches_border(box, empty)
+            instance = Instance(entry["id"], self._category(entry, name), box, *mask, truncated=cut)
             (ignored if small or entry.get("iscrowd") or entry.get("ignore") else instances).append(instance)
         complete = self._complete(image, instances)
         return replace(empty, instances=tuple(instances), ignored=tuple(ignored), complete=complete)
@@ -175,7 +176,8 @@ class PanopticInput(CocoInput):
                 continue
             mask, offset = (None, (0, 0)) if ids is None or small else _mask_in(ids, segment["id"], box, name)
             phrase = segment.get("phrase") or segment.get("short_phrase") or ""
-            instance = Instance(segment["id"], category, box, mask, offset, phrase)
+            cut = reaches_border(box, empty)
+            instance = Instance(segment["id"], category, box, mask, offset, phrase, truncated=cut)
             (ignored if small or segment.get("iscrowd") else instances).append(instance)
         complete = frozenset(name for name, id in self.categories.items() if id in self._things)
         return replace(empty, instances=tuple(instances), ignored=tuple(ignored), complete=complete)

@@ -9,7 +9,7 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.formats.odvg import INSTANCE, REGION, read_detection, read_grounding, region_boxes
 from sos_mm.formats.records import Record, check_record
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
-from sos_mm.referring.inputs.source import ImageSource, InputOptions, clip_or_widen
+from sos_mm.referring.inputs.source import ImageSource, InputOptions, clip_or_widen, reaches_border
 
 
 class DetectionInput:
@@ -57,7 +57,8 @@ class DetectionInput:
                 )
             box, small = clip_or_widen(each["bbox"], empty)
             if box is not None:
-                (ignored if small else instances).append(Instance(position, category, box))
+                instance = Instance(position, category, box, truncated=reaches_border(box, empty))
+                (ignored if small else instances).append(instance)
         complete = frozenset(self.categories)
         return replace(empty, instances=tuple(instances), ignored=tuple(ignored), complete=complete)
 
@@ -93,5 +94,6 @@ def _load_regions(line: Record, name: str, empty: AnnotatedImage) -> AnnotatedIm
         for box in region_boxes(region):
             inside, small = clip_or_widen(box, empty)
             if inside is not None and not small:
-                instances.append(Instance(len(instances), phrase, inside, phrase=phrase))
+                cut = reaches_border(inside, empty)
+                instances.append(Instance(len(instances), phrase, inside, phrase=phrase, truncated=cut))
     return replace(empty, instances=tuple(instances))

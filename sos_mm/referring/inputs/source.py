@@ -8,6 +8,7 @@ from typing import Protocol
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.boxes import clip
 from sos_mm.referring.annotated_image import AnnotatedImage, Box
+from sos_mm.segments.sides import sides_at_border
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,12 @@ def clip_or_widen(box: Sequence[float], image: AnnotatedImage) -> tuple[Box | No
         return None, False
     x, y = min(max(x0, 0.0), image.width - 1.0), min(max(y0, 0.0), image.height - 1.0)
     return (x, y, min(max(x1, x + 1), float(image.width)), min(max(y1, y + 1), float(image.height))), True
+
+
+def reaches_border(box: Box, image: AnnotatedImage) -> bool:
+    """Returns whether the border of the image may cut off the object of an xyxy box; see `sides_at_border`."""
+    x0, y0, x1, y1 = box
+    return bool(sides_at_border((x0, y0, x1 - x0, y1 - y0), (image.height, image.width)))
 
 
 def image_choices(names: Sequence[str]) -> tuple[str, ...]:
