@@ -29,8 +29,10 @@ def instance(annotation: dict, name: str, size: tuple[int, int]) -> Instance | N
     if w <= 0 or h <= 0:
         return None
     shape = annotation.get("segmentation")
+    close = max(1, 0.0045 * max(size))
+    cut = min(x, y, size[1] - x - w, size[0] - y - h) < close
     if not shape:
-        return Instance(annotation["id"], name, (x, y, x + w, y + h))
+        return Instance(annotation["id"], name, (x, y, x + w, y + h), truncated=cut)
     if isinstance(shape, list):
         shape = rle.merge(rle.frPyObjects(shape, *size))
     elif isinstance(shape["counts"], list):
@@ -41,7 +43,7 @@ def instance(annotation: dict, name: str, size: tuple[int, int]) -> Instance | N
         return None
     box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
     part = mask[box[1] : box[3], box[0] : box[2]]
-    return Instance(annotation["id"], name, tuple(map(float, box)), part, box[:2])
+    return Instance(annotation["id"], name, tuple(map(float, box)), part, box[:2], truncated=cut)
 
 
 def photographs(annotations: Path, folder: Path):
