@@ -38,7 +38,7 @@ def table(work: Path, kind: str, done: Mapping[str, Sequence[int]]) -> str:
     """Formats AP50 and AP of each arm, and its differences in AP50 from the arms in `BESIDE`."""
     name = {"bbox": "box", "segm": "mask"}[kind]
     beyond = " | ".join(f"AP50 beyond {other} | of other photographs" for other in BESIDE)
-    lines = [f"| trained on | runs | {name} AP50 | {name} AP | {beyond} |"]
+    lines = [f"| arm | {name} AP50 of each seed | {name} AP50 | {name} AP | {beyond} |"]
     lines.append("| --- |" + " ---: |" * (3 + 2 * len(BESIDE)))
     read = {arm: [Precision(work, f"{arm}-{seed}", kind) for seed in seeds] for arm, seeds in done.items()}
     for arm, runs in read.items():
@@ -47,7 +47,8 @@ def table(work: Path, kind: str, done: Mapping[str, Sequence[int]]) -> str:
         cells = [figure(*interval(list(column)), digits=1) for column in values.T]
         for other in BESIDE:
             cells += differences(runs, read[other]) if arm != other and other in read else ["", ""]
-        lines.append(f"| {arm} | {len(runs)} | {' | '.join(cells)} |")
+        each_seed = ", ".join(f"{value:.1f}" for value in values[:, 0])
+        lines.append(f"| {arm} | {each_seed} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
