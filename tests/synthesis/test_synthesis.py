@@ -292,7 +292,7 @@ def test_scenes_without_objects_are_told(recipe_dict):
         ({"backgrounds": {"type": "none"}}, "`image_format` must be 'png'"),
         ({"backgrounds": "white"}, "dict with a `type`"),
         ({"image_format": "jpeg"}, "Did you mean 'jpg'"),
-        ({"layout": 5}, r"`layout\.type` must be .* but got 5"),
+        ({"layout": 5}, "`layout` must be a dict with a `type`, but got 5"),
         ({"effects": 5}, "`effects` must be a list of dicts.* but got 5"),
         ({"formats": [5]}, "`formats` cannot be"),
         ({"segments": {"type": "sample", "filters": 5}}, "`filters` of the bank must be a dict, but got 5"),
