@@ -233,7 +233,7 @@ def test_statistics_are_those_of_opencv_in_lab(seed, number, levels):
     rgb = np.random.default_rng(seed).integers(0, levels, (number, 3)).astype(np.uint8)
     mean, spread = cv2.meanStdDev(cv2.cvtColor(rgb[None] / np.float32(255), cv2.COLOR_RGB2Lab))
     x, y, z, found = statistics(rgb)
-    # Single colours differ by up to 0.22, 1.1 and 0.56, as found among all dark ones and 20,000 of all: the tables' steps.
+    # Single colours differ by up to 0.22, 1.1 and 0.56, all dark ones and 20,000 others: the steps of the tables.
     gaps = np.abs(np.subtract([116 * y - 16, 500 * (x - y), 200 * (y - z)], mean[:, 0]))
     assert (gaps < [0.25, 1.25, 0.65]).all()
     assert abs(found - spread[0, 0]) < 0.2
