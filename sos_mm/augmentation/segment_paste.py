@@ -152,7 +152,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             check_names("classes", classes)
         self.bank, self.classes, self.unknown = bank, classes, unknown
         self.sampling = sampling
-        # The old name is no second one beside the default.
+        # `light` alone replaces the default; beside other effects it is refused.
         default = light is not None and effects == "default"
         effects = one_name("effects", None if default else effects, "light", light)
         self.steps = build_steps([effects] if isinstance(effects, str) else effects)

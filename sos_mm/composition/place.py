@@ -173,13 +173,19 @@ def resize_premultiplied(rgba: np.ndarray, height: int, width: int) -> np.ndarra
     if pixels.shape[:2] == (height, width):
         return pixels
     if height * width < pixels.shape[0] * pixels.shape[1]:
-        fast, (rows, columns) = loops("sos_mm.composition.loops"), pixels.shape[:2]
-        # Whole blocks are OpenCV's own fast case, and enlarging one side another one.
-        if fast and height <= rows and width <= columns and (rows % height or columns % width):
-            return fast.reduce_area(pixels, height, width)
-        return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+        return reduce_by_area(pixels, height, width)
     pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC)
     return _below_alpha(pixels)
+
+
+def reduce_by_area(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scales (H, W) or (H, W, 4) uint8 pixels by area averaging, as `cv2.resize` with INTER_AREA does."""
+    fast, (rows, columns) = loops("sos_mm.composition.loops"), pixels.shape[:2]
+    # Whole blocks are OpenCV's own fast case, and enlarging one side another one.
+    if fast and height <= rows and width <= columns and (rows % height or columns % width):
+        reduce = fast.reduce_plane if pixels.ndim == 2 else fast.reduce_area
+        return reduce(pixels, height, width)
+    return cv2.resize(np.ascontiguousarray(pixels), (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _below_alpha(pixels: np.ndarray) -> np.ndarray:

@@ -65,9 +65,11 @@ def beside_copy_paste(rounds: int, bank: dict) -> dict[str, list[float]]:
     names = list(build_bank(bank).categories)
     times = defaultdict(list)
     with timed_decoding() as decoding:
-        # As `CopyPaste`, which has none.
-        paste = SegmentPaste(bank=bank, classes=names, prob=1.0, layout=TEN, effects=())
-        paste.draws = RunRandomness(0)  # As `VisitHook` shares them.
+        # Without effects, as `CopyPaste` has none, and with the default ones.
+        paste, lit = (
+            SegmentPaste(bank=bank, classes=names, prob=1.0, layout=TEN, effects=effects) for effects in ((), "default")
+        )
+        paste.draws = lit.draws = RunRandomness(0)  # As `VisitHook` shares them.
         copy_paste = CopyPaste(selected=False)
         for index in range(rounds + 3):
             # Both modify the lists of a sample, and CopyPaste its arrays.
@@ -76,12 +78,14 @@ def beside_copy_paste(rounds: int, bank: dict) -> dict[str, list[float]]:
             seconds, _ = timed(paste, {**image, "img_path": f"{index}.jpg"})
             both = copy.deepcopy(image) | {"mix_results": [copy.deepcopy(other)]}
             seconds_copy, _ = timed(copy_paste.transform, both)
+            seconds_lit, _ = timed(lit, {**image, "img_path": f"{index}.jpg"})
             if index < 3:
                 continue
             times["SegmentPaste"].append(seconds)
             times["  of that, decoding its segments"].append(decoding[0])
             times["  beside it"].append(seconds - decoding[0])
             times["CopyPaste, nothing decoded"].append(seconds_copy)
+            times["SegmentPaste, default effects"].append(seconds_lit)
     return times
 
 

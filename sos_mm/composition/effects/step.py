@@ -7,12 +7,10 @@ from itertools import chain
 from typing import Any
 from zlib import crc32
 
-import cv2
 import numpy as np
 
 from sos_mm.checks import check_boolean, check_choice, check_range
-from sos_mm.compiled import loops
-from sos_mm.composition.place import Sprite
+from sos_mm.composition.place import Sprite, reduce_by_area
 from sos_mm.composition.scene import Light
 from sos_mm.registry import Registry
 
@@ -151,12 +149,8 @@ def small_alpha(sprite: Sprite, side: int) -> np.ndarray:
     step, scale = max(max(size) // (2 * side), 1), min(side / max(size), 1)
     # Sprites thinner than half a step keep their last row or column.
     alpha = sprite.alpha[min(step // 2, size[0] - 1) :: step, min(step // 2, size[1] - 1) :: step]
-    (rows, columns), (height, width) = alpha.shape, (max(round(length * scale), 2) for length in size)
-    fast = loops("sos_mm.composition.loops")
-    # Whole blocks are OpenCV's own fast case, and enlarging a side another one.
-    if fast and height <= rows and width <= columns and (rows % height or columns % width):
-        return fast.reduce_plane(alpha, height, width)
-    return cv2.resize(np.ascontiguousarray(alpha), (width, height), interpolation=cv2.INTER_AREA)
+    height, width = (max(round(length * scale), 2) for length in size)
+    return reduce_by_area(alpha, height, width)
 
 
 def check_shares(step: Step, *names: str) -> None:
