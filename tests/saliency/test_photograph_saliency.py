@@ -231,7 +231,7 @@ def test_arms_keep_what_makes_them_that(args):
     assert heads["one_step"].loss_diffusion is None
     assert models["full"].test_cfg.num_inference_steps == 4
     unets = {name: head.unet.architecture for name, head in heads.items() if "unet" in head}
-    assert models.keys() - unets.keys() == {"branch"}
+    assert models.keys() - unets.keys() == {"branch", "branch_from_branch"}
     assert len({str(unet) for unet in unets.values()}) == 1
     for name, model in models.items():
         assert model.backbone is None or model.backbone.model_name == "tf_efficientnet_lite0"
@@ -243,7 +243,8 @@ def test_one_seed_of_every_arm_comes_first():
     runs = study.planned_runs(list(ARMS), 3)
     assert runs[: len(ARMS)] == [(arm, 0) for arm in ARMS]
     assert runs[len(ARMS) :] == [(arm, seed) for seed in (1, 2) for arm in ARMS if ARMS[arm].compared]
-    assert [arm for arm in ARMS if ARMS[arm].compared] == ["branch", "one_step", "full", "plain_attention"]
+    compared = ["branch", "one_step", "full", "plain_attention", "one_step_from_branch", "branch_from_branch"]
+    assert [arm for arm in ARMS if ARMS[arm].compared] == compared
 
 
 @pytest.mark.slow

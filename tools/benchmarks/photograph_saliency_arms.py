@@ -46,9 +46,21 @@ ARMS = {
     "no_encoder": Arm("full without a second encoder", "sod_diffusion_swinb_no_swin.py"),
     # Remedies: what may keep the diffusion below the branch.
     "one_step_from_branch": Arm(
-        "one step, from the branch's encoder and fusion", "sod_diffusion_swinb_1step.py", LIGHT, start="branch"
+        "one step, from the branch's encoder and fusion",
+        "sod_diffusion_swinb_1step.py",
+        LIGHT,
+        compared=True,
+        start="branch",
     ),
     "full_from_branch": Arm("full, from the branch's encoder and fusion", start="branch"),
+    # Encoder and fusion have been trained as long as those of the remedies.
+    "branch_from_branch": Arm(
+        "branch alone, trained on",
+        "sod_diffusion_swinb_branch.py",
+        BRANCH | PIXEL_LOSS,
+        compared=True,
+        start="branch",
+    ),
 }
 
 ENCODER = dict(
