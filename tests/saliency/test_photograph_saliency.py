@@ -290,7 +290,7 @@ def test_arms_train_on_and_are_reported_and_drawn(args, monkeypatch, tmp_path):
     assert "| branch alone | 1 |" in text
     assert "from the branch's encoder and fusion | 1 |" in text
     assert "runs | processor s" in text
-    assert "beyond the branch alone" in text
+    assert "beyond branch alone" in text
     study_sheet.write_sheet(args.work_dir, tmp_path / "sheet.png")
     assert cv2.imread(str(tmp_path / "sheet.png")) is not None
     monkeypatch.setattr(study.Runner, "train", lambda runner: pytest.fail("trained again"))
@@ -302,8 +302,11 @@ def test_differences_are_paired_by_seed_and_photograph():
         return {"scores": {str(place): dict.fromkeys(study_report.SHOWN, value) for place, value in enumerate(values)}}
 
     done = {"branch": {0: result(0.1, 0.5), 1: result(0.2, 0.4)}, "full": {0: result(0.2, 0.6), 2: result(0.9, 0.9)}}
-    row = study_report.difference_table(done, {}).splitlines()[-1]
+    row = study_report.difference_table(done, {}, "branch").splitlines()[-1]
     assert row.startswith("| full, 4 steps | 1 | +0.100 [+0.100, +0.100] |")
+    head, _, row = study_report.difference_table(done, {}, "full").splitlines()
+    assert head.startswith("| beyond full, 4 steps |")
+    assert row.startswith("| branch alone | 1 | -0.100 [-0.100, -0.100] |")
     low, high = study_report.bounds(np.array([0.0, 1.0]))
     assert (low, high) == (0, 1)
     many = np.random.default_rng(0).normal(1, 2, 400)

@@ -72,8 +72,8 @@ def main() -> None:
     if not args.report:
         for arm, seed in runs:
             run(args, arm, seed)
-            print(report(args.work_dir, runs), flush=True)
-    print(report(args.work_dir, runs))
+            print(report(args.work_dir, runs, args.beyond), flush=True)
+    print(report(args.work_dir, runs, args.beyond))
     if args.sheet:
         write_sheet(args.work_dir, args.sheet)
 
@@ -94,6 +94,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--frozen", type=int, default=4, help="stages of the encoder that are not trained (4)")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each compared arm (3)")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="arms to train (all)")
+    parser.add_argument("--beyond", choices=ARMS, default="branch", help="arm that others are compared with (branch)")
     parser.add_argument("--report", action="store_true", help="only print the tables of the runs that are done")
     parser.add_argument("--sheet", type=Path, help="PNG file for the maps of all test photographs")
     return parser.parse_args()

@@ -9,14 +9,19 @@ from photograph_saliency_arms import ARMS
 from saliency_study_report import figure, interval
 
 REFERENCES = "references"
-BASELINE = "branch"
 # All are means over photographs.
 SHOWN = ("Smeasure", "wFmeasure", "MAE", "meanEm")
 RESAMPLES = 10000
 
 
-def report(work: Path, runs: Sequence[tuple[str, int]]) -> str:
-    """Formats the figures of all runs that are done as Markdown."""
+def report(work: Path, runs: Sequence[tuple[str, int]], baseline: str = "branch") -> str:
+    """Formats the figures of all runs that are done as Markdown.
+
+    Args:
+        work: Folder of the study.
+        runs: Arm and seed of each run.
+        baseline: The arm from which differences are given.
+    """
     done: dict[str, dict[int, dict]] = {}
     for arm, seed in runs:
         path = work / f"{arm}-{seed}/result.json"
@@ -29,8 +34,8 @@ def report(work: Path, runs: Sequence[tuple[str, int]]) -> str:
     if not done and not others:
         return f"No run in {work} is done."
     text = score_table(done, others)
-    if BASELINE in done and len(done) + len(others) > 1:
-        text += "\n\n" + difference_table(done, others)
+    if baseline in done and len(done) + len(others) > 1:
+        text += "\n\n" + difference_table(done, others, baseline)
     return text
 
 
@@ -49,14 +54,17 @@ def score_table(done: Mapping[str, Mapping[int, dict]], others: Mapping[str, Map
     return "\n".join(lines)
 
 
-def difference_table(done: Mapping[str, Mapping[int, dict]], others: Mapping[str, Mapping[int, dict]]) -> str:
-    """Formats the differences from the branch alone, paired by seed and photograph, with intervals over photographs."""
-    lines = [f"| beyond the branch alone | runs | {' | '.join(SHOWN)} |", "| --- |" + " ---: |" * (1 + len(SHOWN))]
+def difference_table(
+    done: Mapping[str, Mapping[int, dict]], others: Mapping[str, Mapping[int, dict]], baseline: str
+) -> str:
+    """Formats the differences from an arm, paired by seed and photograph, with intervals over photographs."""
+    head = f"| beyond {ARMS[baseline].about} | runs | {' | '.join(SHOWN)} |"
+    lines = [head, "| --- |" + " ---: |" * (1 + len(SHOWN))]
     for name, results in {**others, **done}.items():
-        seeds = sorted(results.keys() & done[BASELINE].keys())
-        if name == BASELINE or not seeds:
+        seeds = sorted(results.keys() & done[baseline].keys())
+        if name == baseline or not seeds:
             continue
-        gains = np.mean([table(results[seed]) - table(done[BASELINE][seed]) for seed in seeds], axis=0)
+        gains = np.mean([table(results[seed]) - table(done[baseline][seed]) for seed in seeds], axis=0)
         cells = [f"{gain.mean():+.3f} [{low:+.3f}, {high:+.3f}]" for gain in gains.T for low, high in [bounds(gain)]]
         about = ARMS[name].about if name in done else name
         lines.append(f"| {about} | {len(seeds)} | {' | '.join(cells)} |")
