@@ -73,6 +73,13 @@ class Light:
         if not 0 < self.elevation <= 90:
             raise ValueError(f"`elevation` must be in (0, 90], but got {self.elevation}.")
 
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> "Light":
+        """Draws the light of a scene: it comes over a shoulder of the photographer."""
+        # Light from behind the objects would cast shadows to the front, and light from the side casts them along the
+        # ground, detached from objects that are round or hang in the air.
+        return cls(azimuth=float(rng.uniform(30, 150)), elevation=float(rng.uniform(35, 65)))
+
     @property
     def direction(self) -> tuple[float, float, float]:
         """Unit vector towards the light, with components to the right, downwards, and to the viewer."""

@@ -93,8 +93,8 @@ def default_light() -> list[dict[str, Any]]:
 class Lighting:
     """The steps of one scene with their light and their random streams.
 
-    The light, over a shoulder of the photographer, is drawn first. Each step has its own random stream, keyed by its
-    name, so that disabling one step does not change the draws of the others.
+    The light is drawn first. Each step has its own random stream, keyed by its name, so that disabling one step does
+    not change the draws of the others.
 
     Args:
         steps: The steps.
@@ -102,9 +102,7 @@ class Lighting:
     """
 
     def __init__(self, steps: Sequence[Step], rng: np.random.Generator):
-        # From the photographer's side: light from behind would cast shadows to the front, and light from the side
-        # casts them along the ground, detached from objects that are round or hang in the air.
-        self.light = Light(azimuth=float(rng.uniform(30, 150)), elevation=float(rng.uniform(35, 65)))
+        self.light = Light.drawn(rng)
         self._focus = float(rng.random())
         key = int(rng.integers(2**63))
         names = [type(step).__name__ for step in steps]

@@ -205,7 +205,8 @@ class _Worker:
         lights, plans = {}, {}
         for image in pending:
             rng = generator(self._settings.seed, Purpose.RELIGHTING, image_id(image.name), attempt)
-            drawn = Light(azimuth=float(rng.uniform(30, 150)), elevation=float(rng.uniform(35, 65)))
+            # Drawn in any case, so that the further draws do not depend on whether the light is known.
+            drawn = Light.drawn(rng)
             lights[image] = image.light or drawn
             plans[image] = self._relighter.plan(lights[image], rng)
         relit = self._in_batches(list(pending.values()), list(plans.values()))
