@@ -290,6 +290,7 @@ def _copies_of(index: Path) -> Path | None:
 
 
 def _row(record: SegmentRecord, root: str) -> tuple:
+    """Returns the values of a row in the order of `column_types`, without those of the copies."""
     return (
         *(getattr(record, name) for name in WORDS),
         list(record.attributes),
