@@ -14,6 +14,8 @@ _EXIF_ORIENTATION, _TIFF_HEIGHT, _TIFF_WIDTH, _TIFF_BITS = 274, 257, 256, 258
 _FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 # More entries than any program writes into the first directory of a TIFF file or into EXIF data.
 _MOST_ENTRIES = 512
+# Bytes of EXIF data that are read at most: more than any program writes before the orientation.
+_MOST_EXIF = 2**20
 # Integer types of BigTIFF.
 _FORMS = {3: "H", 4: "I", 16: "Q"}
 # The size of an AVIF image is in a box near the beginning of the file.
@@ -82,8 +84,10 @@ def _read_png(file: BinaryIO) -> ImageHeader:
             size = height, width
             file.seek(length - 9 + 4, 1)
         elif name == b"eXIf":
-            orientation = _orientation(file.read(length))
-            file.seek(4, 1)
+            # A length that the file claims must not size an allocation.
+            exif = file.read(min(length, _MOST_EXIF))
+            orientation = _orientation(exif)
+            file.seek(length - len(exif) + 4, 1)
         elif name in (b"IDAT", b"IEND"):
             return ImageHeader("PNG", size, bits, orientation)
         else:
@@ -133,7 +137,7 @@ def _read_webp(file: BinaryIO) -> ImageHeader | None:
             packed = int.from_bytes(content[1:5], "little")
             size = ((packed >> 14) & 0x3FFF) + 1, (packed & 0x3FFF) + 1
         elif name == b"EXIF":
-            exif = file.read(length)
+            exif = file.read(min(length, _MOST_EXIF))
             orientation, read = _orientation(exif.removeprefix(b"Exif\0\0")), len(exif)
         file.seek(length + length % 2 - read, 1)
     return ImageHeader("WebP", size, 8, orientation)

@@ -1,6 +1,7 @@
 """Headers of image files agree with what OpenCV and Pillow decode, for every kind, orientation and bit depth."""
 
 import io
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -68,6 +69,23 @@ def test_an_enormous_header_is_read_and_not_allocated():
     data = bytearray(encoded("PNG"))
     data[16:24] = (900_000).to_bytes(4, "big") * 2
     assert read_header(bytes(data)).size == (900_000, 900_000)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("PNG", b"eXIf"), ("WEBP", b"EXIF")])
+def test_exif_data_of_an_enormous_length_are_not_allocated(kind, name, tmp_path):
+    data = bytearray(encoded(kind, 6))
+    at = data.index(name)
+    # The length is before the name in PNG files, and after it in WebP files.
+    part, order = (slice(at - 4, at), "big") if kind == "PNG" else (slice(at + 4, at + 8), "little")
+    data[part] = (2**30).to_bytes(4, order)
+    path = tmp_path / "image"
+    path.write_bytes(data)
+    tracemalloc.start()
+    header = read_header(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert header is None or header.orientation == 6
+    assert peak < 2**24
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "BMP"])

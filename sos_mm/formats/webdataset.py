@@ -3,7 +3,7 @@
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +67,29 @@ def read_members(folder: Path, index: int, names: Iterable[str]) -> dict[str, by
     path = folder / tar_of(folder, index)
     try:
         with tarfile.open(path, "r:") as tar:
-            found = {member.name: member for member in tar}
+            found = {member.name: member for member in tar_members(tar, path)}
             files = {name: tar.extractfile(found[name]) for name in names if name in found}
             return {name: file.read() for name, file in files.items() if file is not None}
     except tarfile.TarError as error:
         raise ValueError(f"{path} must be a tar file, but cannot be read: {error}.") from error
+
+
+def tar_members(tar: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
+    """Yields the members of a tar file; the last one may be cut short.
+
+    Args:
+        tar: The file, opened without compression.
+        path: Its path.
+
+    Raises:
+        tarfile.ReadError: After a member that claims to reach beyond the file's end: the system may refuse to look for
+            the next one there, with an error that names no file.
+    """
+    end = path.stat().st_size
+    for member in tar:
+        yield member
+        if member.offset_data + member.size > end:
+            raise tarfile.ReadError("unexpected end of data")
 
 
 def tar_of(folder: Path, index: int) -> str:

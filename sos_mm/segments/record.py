@@ -128,4 +128,6 @@ class SegmentRecord:
 def _read_part(path: Path, offset: int, length: int) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f"The file {path} does not exist.")
-    return np.fromfile(path, np.uint8, count=length, offset=offset)
+    # A length that a shard or an index claims must not size an allocation.
+    there = max(path.stat().st_size - offset, 0)
+    return np.fromfile(path, np.uint8, count=min(length, there), offset=offset)

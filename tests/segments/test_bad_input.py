@@ -297,6 +297,22 @@ def test_a_shard_cut_short(tmp_path):
         read_tar(tmp_path / "s.tar")
 
 
+@pytest.mark.parametrize("size", [2**40, 2**60])
+def test_a_member_of_a_shard_that_claims_to_be_enormous(tmp_path, size):
+    """Its size is neither allocated nor sought; a file cannot even be as long as the larger one."""
+    with tarfile.open(tmp_path / "s.tar", "w") as shard:
+        info = tarfile.TarInfo("a/1.png")
+        info.size = len(PNG)
+        shard.addfile(info, io.BytesIO(PNG))
+    liar = tarfile.TarInfo("a/2.png")
+    liar.size = size
+    good = (tmp_path / "s.tar").read_bytes()[: 2 * tarfile.BLOCKSIZE]
+    (tmp_path / "s.tar").write_bytes(good + liar.tobuf(tarfile.GNU_FORMAT) + PNG[:40])
+    bank = build_bank({"type": "tar", "shards": str(tmp_path / "s.tar"), "broken": "skip"})
+    assert (len(bank), bank.skipped) == (1, {"damaged shard": 1, "cannot be decoded": 1})
+    assert bank.load(0).size == (4, 4)
+
+
 def jpeg(thumbnail=False):
     """A JPEG file of 60x80 pixels; with another one in its header, as cameras write them."""
     image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sos_mm.checks import FaultyInputError
 from sos_mm.errors import ErrorCollector
+from sos_mm.formats.webdataset import tar_members
 from sos_mm.images import check_read, is_listed
 from sos_mm.segments.readers.common import SEGMENT_SUFFIXES, keyed_record, without_duplicates
 from sos_mm.segments.record import SegmentRecord
@@ -53,7 +54,7 @@ def _shard(path: Path, faults: ErrorCollector) -> Iterator[SegmentRecord]:
     images, words, damage = [], {}, None
     try:
         with tarfile.open(path, "r:") as shard:
-            for member in shard:
+            for member in tar_members(shard, path):
                 name = PurePosixPath(member.name)
                 if not is_listed(name):
                     continue
