@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from sos_mm.compiled import loops
-from sos_mm.composition.scene import OPAQUE, Box, Placement
-from sos_mm.segments.segment import Segment
+from sos_mm.composition.scene import Box, Placement
+from sos_mm.segments.segment import OPAQUE, Segment
 
 
 def scaled_size(size: tuple[int, int], box: Box) -> tuple[int, int]:

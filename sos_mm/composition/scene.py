@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-OPAQUE = 128
+from sos_mm.segments.segment import OPAQUE
+
 Box = tuple[int, int, int, int]
 
 

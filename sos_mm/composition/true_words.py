@@ -9,9 +9,9 @@ import numpy as np
 
 from sos_mm.composition.effects.step import Step
 from sos_mm.composition.place import Sprite
-from sos_mm.composition.scene import OPAQUE, Placement
+from sos_mm.composition.scene import Placement
 from sos_mm.segments.colors import vary_hue
-from sos_mm.segments.segment import Segment
+from sos_mm.segments.segment import OPAQUE, Segment
 from sos_mm.segments.truth import claims, measure, still_true
 from sos_mm.segments.words import ENDANGERED, Words, endangered, kinds_of
 

@@ -13,6 +13,7 @@ from sos_mm.cutouts.photographs import Photograph, check_results_apart, find_pho
 from sos_mm.cutouts.writing import save_png
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.cutter import Cutter
+from sos_mm.segments.segment import OPAQUE
 from sos_mm.terminal import progress_bar
 
 COMPONENTS = ("all", "largest", "each", "one")
@@ -144,7 +145,7 @@ def cut_photograph(photograph: Photograph, cutter: Cutter, rules: CutRules) -> I
 
 
 def _segment(photograph: Photograph, image: np.ndarray, alpha: np.ndarray, rules: CutRules) -> np.ndarray:
-    solid = alpha >= 128
+    solid = alpha >= OPAQUE
     share = np.count_nonzero(solid) / solid.size
     if not rules.share[0] <= share <= rules.share[1]:
         what = "too small" if share < rules.share[0] else "too large"
@@ -175,7 +176,7 @@ def object_parts(alpha: np.ndarray, specks: float) -> list[np.ndarray]:
     Returns:
         A list of (H, W) uint8; empty if no pixel is opaque.
     """
-    solid = (alpha >= 128).astype(np.uint8)
+    solid = (alpha >= OPAQUE).astype(np.uint8)
     number, labels, facts, _ = cv2.connectedComponentsWithStats(solid, connectivity=8)
     areas = facts[1:, cv2.CC_STAT_AREA]
     order = 1 + np.argsort(-areas, kind="stable")

@@ -13,6 +13,7 @@ from sos_mm.cutouts.foreground import cut_out
 from sos_mm.cutouts.hypotheses import Hypothesis
 from sos_mm.cutouts.photographs import Video
 from sos_mm.images import bands
+from sos_mm.segments.segment import OPAQUE
 
 KINDS = ("saliency", "cutout", "overlay", "uncertainty")
 _TINT = np.array([255, 64, 64], np.float32)
@@ -97,7 +98,7 @@ def overlay(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         grey *= 1 - weight
         for channel in range(3):
             mixed[rows, :, channel] = np.rint(image[rows, :, channel] * weight + grey)
-    contours, _ = cv2.findContours((alpha >= 128).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    contours, _ = cv2.findContours((alpha >= OPAQUE).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     thickness = max(1, round(max(alpha.shape) / 400))
     return cv2.drawContours(mixed, contours, -1, _TINT.tolist(), thickness, cv2.LINE_AA)
 

@@ -12,6 +12,7 @@ from sos_mm.segments.colors import COLOR_WORD, color_meaning, color_names
 from sos_mm.segments.cutter import Cutter
 from sos_mm.segments.foreground import check_image_and_alpha, cut_out
 from sos_mm.segments.quality import drop_duplicates, measure
+from sos_mm.segments.segment import OPAQUE
 
 # Reasons to reject an image, in the order in which they are counted: the first that applies.
 UNREADABLE, FLAGGED, NOTHING = "unreadable", "flagged by the model", "nothing salient"
@@ -125,13 +126,13 @@ def judge(
     check_image_and_alpha(image, alpha)
     scores: dict[str, Any] = {}
     if second_cutter is not None:
-        scores["agreement"] = round(mask_iou(alpha >= 128, second_cutter.cut(image) >= 128), 4)
+        scores["agreement"] = round(mask_iou(alpha >= OPAQUE, second_cutter.cut(image) >= OPAQUE), 4)
     parts = object_parts(alpha, filters.specks)
     if not parts:
         return Judged(None, scores, (NOTHING,))
     alpha = np.maximum.reduce(parts)
     rgba, box = _trimmed(image, alpha)
-    solid = alpha >= 128
+    solid = alpha >= OPAQUE
     facts = measure(rgba)
     scores |= {
         "components": len(parts),
@@ -185,7 +186,7 @@ def color_share(rgba: np.ndarray, phrase: str) -> float | None:
     meant = {color_meaning(found[0]) for found in COLOR_WORD.finditer(phrase)}
     if len(meant) != 1 or not (name := meant.pop()):
         return None
-    return float(np.mean(color_names(rgba[rgba[..., 3] >= 128][:, :3]) == name))
+    return float(np.mean(color_names(rgba[rgba[..., 3] >= OPAQUE][:, :3]) == name))
 
 
 def duplicate_positions(categories: list[str], hashes: list[int], distance: int) -> set[int]:

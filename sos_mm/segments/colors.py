@@ -7,7 +7,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from sos_mm.segments.segment import Segment
+from sos_mm.segments.segment import OPAQUE, Segment
 
 # Chromatic names by their upper limit of hue, in degrees; above the last limit it is red again.
 _HUES = (("red", 14), ("orange", 42), ("yellow", 68), ("green", 165), ("cyan", 195), ("blue", 255), ("purple", 310))
@@ -118,7 +118,7 @@ def is_achromatic(indices: np.ndarray) -> np.ndarray:
 
 def dominant_color(segment: Segment) -> tuple[str, float]:
     """Finds the most frequent colour name of a segment's opaque pixels, and its share of them in (0, 1]."""
-    opaque = segment.rgba[segment.rgba[..., 3] >= 128][:, :3]
+    opaque = segment.rgba[segment.rgba[..., 3] >= OPAQUE][:, :3]
     names, counts = np.unique(color_names(opaque[:: -(-len(opaque) // _PIXELS)]), return_counts=True)
     return str(names[counts.argmax()]), float(counts.max() / counts.sum())
 

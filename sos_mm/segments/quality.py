@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import check_boolean, check_choice, check_fields, check_integer, check_names, check_pair, check_range
+from sos_mm.segments.segment import OPAQUE
 
 ANNOTATED = ("IsInstance", "Integrity", "QualityAndRegularity")
 _HASH_BITS = 64
@@ -45,7 +46,7 @@ class Measurements:
 def measure(rgba: np.ndarray) -> Measurements:
     """Measures the pixels of a segment: (H, W, 4) uint8, some alpha at least 128."""
     alpha = rgba[..., 3]
-    solid = (alpha >= 128).view(np.uint8)
+    solid = (alpha >= OPAQUE).view(np.uint8)
     area = int(np.count_nonzero(solid))
     visible = int(np.count_nonzero(alpha >= 16))
     height, width = alpha.shape

@@ -12,6 +12,7 @@ import numpy as np
 
 from sos_mm.formats.rle import decode_window
 from sos_mm.segments.foreground import unmix
+from sos_mm.segments.segment import OPAQUE
 
 # Standard deviation of the edge and width of the rim, as shares of the square root of the object's area, and their
 # limits in pixels. However small an object is, its annotated outline is off by a pixel or two.
@@ -63,7 +64,7 @@ def soft_alpha(mask: np.ndarray, sigma: float) -> np.ndarray:
     if not sigma:
         return alpha
     blurred = cv2.GaussianBlur(alpha, (0, 0), sigma)
-    return np.where(mask == 1, np.maximum(blurred, 128), np.minimum(blurred, 127))
+    return np.where(mask == 1, np.maximum(blurred, OPAQUE), np.minimum(blurred, OPAQUE - 1))
 
 
 def own_colors(image: np.ndarray, mask: np.ndarray, alpha: np.ndarray, rim: float) -> np.ndarray:

@@ -10,6 +10,9 @@ import numpy as np
 from sos_mm.checks import FaultyInputError, check_integer
 from sos_mm.segments.sides import Sides
 
+# Alpha, of 255, from which a pixel counts as the object's.
+OPAQUE = 128
+
 
 @dataclass(frozen=True, eq=False)
 class Segment:
@@ -95,7 +98,7 @@ def _check_rgba(rgba: np.ndarray) -> None:
     if not rgba.size:
         raise ValueError(f"`rgba` must hold pixels, but got shape {rgba.shape}.")
     strongest = rgba[..., 3].max()
-    if strongest < 128:
+    if strongest < OPAQUE:
         what = "a fully transparent image" if strongest == 0 else f"an alpha of at most {strongest}"
-        text = f"`rgba` must show an object (an alpha of at least 128 somewhere), but got {what}."
+        text = f"`rgba` must show an object (an alpha of at least {OPAQUE} somewhere), but got {what}."
         raise FaultyInputError("nothing opaque in it", text)

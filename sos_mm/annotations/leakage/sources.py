@@ -19,6 +19,7 @@ from sos_mm.formats.records import Record
 from sos_mm.formats.rle import decode_window
 from sos_mm.images import check_image_size, list_images, read_image, read_with_alpha
 from sos_mm.segments import SegmentBank
+from sos_mm.segments.segment import OPAQUE
 from sos_mm.terminal import progress_bar
 
 KINDS = ("image", "cut-out")
@@ -172,7 +173,7 @@ class FolderSource:
 
     def _image(self, path: Path, name: str) -> ComparedImage:
         rgb, alpha = read_with_alpha(path)
-        mask = None if alpha is None else alpha >= 128
+        mask = None if alpha is None else alpha >= OPAQUE
         if mask is None or mask.all() or not mask.any():
             return ComparedImage("image", Name(name), rgb)
         x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
@@ -200,7 +201,7 @@ class BankSource:
         segment = self.bank.record(group).read()
         name = Name(self.bank.file(group), group, segment.category)
         rgb = np.ascontiguousarray(segment.rgba[:, :, :3])
-        yield ComparedImage("cut-out", name, rgb, segment.rgba[:, :, 3] >= 128)
+        yield ComparedImage("cut-out", name, rgb, segment.rgba[:, :, 3] >= OPAQUE)
 
     def image(self, kind: str, name: Name) -> ComparedImage:
         """Decodes a cut-out again, by its name."""

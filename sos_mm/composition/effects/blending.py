@@ -11,7 +11,7 @@ from sos_mm.checks import check_choice, check_range
 from sos_mm.composition.effects.relighting import Relighter, build_relighter
 from sos_mm.composition.effects.step import Frame, Step, check_shares, register_step
 from sos_mm.composition.place import Sprite
-from sos_mm.composition.scene import OPAQUE
+from sos_mm.segments.segment import OPAQUE
 
 _SMALL = 32
 

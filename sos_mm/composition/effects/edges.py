@@ -11,7 +11,7 @@ from sos_mm.checks import check_range
 from sos_mm.compiled import loops
 from sos_mm.composition.effects.step import Frame, Step, register_step
 from sos_mm.composition.place import Sprite, unpacked
-from sos_mm.composition.scene import OPAQUE
+from sos_mm.segments.segment import OPAQUE
 
 
 @register_step

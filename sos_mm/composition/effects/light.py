@@ -12,7 +12,7 @@ from sos_mm.composition.effects.lab import Statistics, level_shift, squared_dist
 from sos_mm.composition.effects.silhouettes import blur, gaussian_kernel
 from sos_mm.composition.effects.step import Frame, Step, check_shares, register_step, small_alpha
 from sos_mm.composition.place import Sprite
-from sos_mm.composition.scene import OPAQUE
+from sos_mm.segments.segment import OPAQUE
 
 # Shading is computed on images of at most so many pixels a side, statistics on about so many pixels.
 _SMALL = 32

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from sos_mm.checks import FaultyInputError, require_posix
+from sos_mm.segments.segment import OPAQUE
 
 # A copy is used if its sides are at least so many times the wanted sides. Reducing twice blurs twice: from 1.25 to 1
 # three tenths of the fine detail are lost, from 2 to 1 less than a tenth.
@@ -102,7 +103,7 @@ def pack(rgba: np.ndarray, sides: Sequence[int]) -> list[bytes]:
         source = source if min(np.divide(source.shape[:2], size)) >= OVERSAMPLING else rgba
         small = shrink(source, size)
         source = small if small.shape != rgba.shape else rgba
-        packed.append(_CODEC.compress(small.tobytes(), asbytes=True) if small[..., 3].max() >= 128 else b"")
+        packed.append(_CODEC.compress(small.tobytes(), asbytes=True) if small[..., 3].max() >= OPAQUE else b"")
     return packed[::-1]
 
 

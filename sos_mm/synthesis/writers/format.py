@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from sos_mm.composition.scene import OPAQUE, Scene
+from sos_mm.composition.scene import Scene
 from sos_mm.formats.rle import encode_masks
+from sos_mm.segments.segment import OPAQUE
 from sos_mm.segments.vocabulary import category_ids, category_key, vocabulary_entries
 
 Record = dict[str, Any]

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sos_mm.composition.scene import OPAQUE
 from sos_mm.formats.panoptic import ids_to_rgb
 from sos_mm.formats.phrases import category_phrase, clean_phrase
 from sos_mm.formats.png import encode_png
+from sos_mm.segments.segment import OPAQUE
 from sos_mm.synthesis import Recipe, synthesize
 from sos_mm.synthesis.writers import Categories, Entry, build_formats
 from tests.composition.test_scenes import random_scene
