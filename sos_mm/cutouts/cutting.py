@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 
 from sos_mm.checks import FaultyInputError, check_boolean, check_choice, check_pair, check_range, writable_folder
-from sos_mm.cutouts.foreground import check_image_and_alpha, cut_out
 from sos_mm.cutouts.photographs import Photograph, check_results_apart, find_photographs
 from sos_mm.cutouts.writing import save_png
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments.cutter import Cutter
+from sos_mm.segments.foreground import check_image_and_alpha, cut_out
 from sos_mm.segments.segment import OPAQUE
 from sos_mm.terminal import progress_bar
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from sos_mm.atomic import write_atomic
 from sos_mm.checks import check_choice, writable_folder
-from sos_mm.cutouts.foreground import cut_out
 from sos_mm.cutouts.hypotheses import Hypothesis
 from sos_mm.cutouts.photographs import Video
 from sos_mm.images import bands
+from sos_mm.segments.foreground import cut_out
 from sos_mm.segments.segment import OPAQUE
 
 KINDS = ("saliency", "cutout", "overlay", "uncertainty")

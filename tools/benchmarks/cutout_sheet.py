@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from sos_mm.cutouts import OnnxCutter, Photograph, cut_out, find_photographs
-from sos_mm.cutouts.foreground import put_on
 from sos_mm.cutouts.writing import save_png
 from sos_mm.segments.cutter import Cutter
+from sos_mm.segments.foreground import put_on
 
 GROUNDS = ((255, 255, 255), (0, 0, 0), (0, 177, 64))
 SKIMAGE = ("astronaut", "chelsea", "coffee", "rocket", "camera", "coins", "stereo_motorcycle")

@@ -18,7 +18,6 @@ from mmengine.registry import MODELS, DefaultScope
 from mmseg.structures import SegDataSample
 
 from sos_mm.checks import RENAMED_TEST_CFG, present_names
-from sos_mm.cutouts.foreground import cut_out
 from sos_mm.cutouts.hypotheses import Hypothesis
 from sos_mm.cutouts.photographs import Photograph, chunks, find_photographs, read_each
 from sos_mm.cutouts.writing import KINDS, CutoutWriter
@@ -27,6 +26,7 @@ from sos_mm.engine.config_errors import naming_settings
 from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.errors import ErrorCollector
 from sos_mm.saliency.data.transforms import LoadAuxiliaryImage, LoadSaliencyImage, LoadSaliencyMask
+from sos_mm.segments.foreground import cut_out
 from sos_mm.terminal import progress_bar
 
 # Transforms of a test pipeline whose work is done here, or that need a ground truth.

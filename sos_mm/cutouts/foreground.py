@@ -1,5 +1,0 @@
-"""Foreground colours of cut-outs: the public names of `sos_mm.segments.foreground`."""
-
-from sos_mm.segments.foreground import check_image_and_alpha, cut_out, estimate_foreground, put_on
-
-__all__ = ["check_image_and_alpha", "cut_out", "estimate_foreground", "put_on"]
