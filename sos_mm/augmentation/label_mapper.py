@@ -5,15 +5,14 @@ All functions here are pure: they take values of a sample and return new ones, w
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from sos_mm.checks import check_choice, few
 from sos_mm.composition.scene import SceneObject
-from sos_mm.formats.phrases import caption_phrase
+from sos_mm.formats.phrases import caption_phrase, category_key
 from sos_mm.segments.record import SegmentRecord
-from sos_mm.segments.vocabulary import category_key, read_vocabulary
+from sos_mm.segments.vocabulary import nearest_category, read_vocabulary
 
 UNKNOWN = ("error", "skip", "append")
 
@@ -157,11 +156,10 @@ def find_labels(categories: Iterable[str], classes: Sequence[str], unknown: str 
     known = {category_key(name): label for label, name in enumerate(classes)}
     unmatched = sorted({name for name in categories if category_key(name) not in known}, key=category_key)
     if unmatched and unknown == "error":
-        near = get_close_matches(category_key(unmatched[0]), known, n=1, cutoff=0.5)
-        hint = f" The nearest to {unmatched[0]!r} is {near[0]!r}." if near else ""
         raise ValueError(
-            f"The bank holds {few(unmatched)}, which the data set's classes do not name.{hint} Leave them out with "
-            "`unknown='skip'`, or give them labels of their own with `unknown='append'`."
+            f"The bank holds {few(unmatched)}, which the data set's classes do not name."
+            f"{nearest_category(unmatched[0], known)} Leave them out with `unknown='skip'`, or give them labels of "
+            "their own with `unknown='append'`."
         )
     if unknown == "append":
         for name in unmatched:

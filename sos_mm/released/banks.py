@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sos_mm.formats.json_reader import read_json_object
-from sos_mm.segments.vocabulary import category_key
+from sos_mm.formats.phrases import category_key
 
 _SEGMENTS = (".png", ".webp")
 

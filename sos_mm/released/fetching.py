@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sos_mm.checks import few, writable_folder
+from sos_mm.formats.phrases import category_key
 from sos_mm.locks import sole_run
 from sos_mm.released.archives import ProgramArchive, PythonArchive, choose_unpacker
 from sos_mm.released.banks import BankFinder
@@ -15,7 +16,6 @@ from sos_mm.released.hub import HubRepository, RemoteFile
 from sos_mm.released.state import LOCK, State, read_state
 from sos_mm.released.unpacking import Archive, check_members, unpack
 from sos_mm.released.volumes import VolumeFile, group_volumes, is_volume
-from sos_mm.segments.vocabulary import category_key
 from sos_mm.space import check_space, format_size
 from sos_mm.terminal import progress_bar
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from sos_mm.formats.phrases import category_key
 from sos_mm.segments.index.fingerprint import combined
 from sos_mm.segments.pairs import CategoryPairs
 from sos_mm.segments.protocol import Bank
 from sos_mm.segments.quality import Filters
 from sos_mm.segments.record import SegmentInfo, SegmentRecord
 from sos_mm.segments.segment import Segment
-from sos_mm.segments.vocabulary import category_ids, category_key, wanted_categories
+from sos_mm.segments.vocabulary import category_ids, wanted_categories
 from sos_mm.segments.weights import cumulative
 
 

@@ -8,10 +8,10 @@ from itertools import chain, zip_longest
 import numpy as np
 
 from sos_mm.checks import check_choice
+from sos_mm.formats.phrases import category_key
 from sos_mm.segments.enlargement import enlargement
 from sos_mm.segments.pairs import CategoryPairs
 from sos_mm.segments.table import RecordTable
-from sos_mm.segments.vocabulary import category_key
 from sos_mm.segments.weights import category_edges
 
 STRATEGIES = ("category", "uniform", "weighted", "single_category")

@@ -106,11 +106,20 @@ def find_categories(names: Iterable[str], categories: Sequence[str]) -> list[int
     keys = [category_key(category) for category in categories]
     absent = sorted(set(wanted) - set(keys))
     if absent:
-        near = get_close_matches(absent[0], keys, n=1, cutoff=0.5)
-        hint = f" The nearest to {wanted[absent[0]]!r} is {categories[keys.index(near[0])]!r}." if near else ""
-        names = few([wanted[key] for key in absent])
+        names, hint = few([wanted[key] for key in absent]), nearest_category(wanted[absent[0]], categories)
         raise ValueError(f"`vocabulary` names {names}, but the bank has no such category.{hint}")
     return [position for position, key in enumerate(keys) if key in wanted]
+
+
+def nearest_category(name: str, categories: Iterable[str]) -> str:
+    """Returns the end of an error message about an unknown category, which names the nearest one; '' if none is near.
+
+    >>> nearest_category("Dogg", ["cat", "dog"]), nearest_category("dog", ["umbrella"])
+    (" The nearest to 'Dogg' is 'dog'.", '')
+    """
+    by_key = {category_key(each): each for each in categories}
+    near = get_close_matches(category_key(name), by_key, n=1, cutoff=0.5)
+    return f" The nearest to {name!r} is {by_key[near[0]]!r}." if near else ""
 
 
 def category_ids(categories: Iterable[str], vocabulary: Any = None) -> dict[str, int]:
@@ -125,8 +134,7 @@ def category_ids(categories: Iterable[str], vocabulary: Any = None) -> dict[str,
     ids = {category_key(name): id for name, id in read_vocabulary(vocabulary).items()}
     unknown = sorted(name for name in categories if category_key(name) not in ids)
     if unknown:
-        near = get_close_matches(category_key(unknown[0]), ids, n=1, cutoff=0.5)
-        hint = f" The nearest to {unknown[0]!r} is {near[0]!r}." if near else ""
+        hint = nearest_category(unknown[0], ids)
         raise ValueError(f"The bank holds {few(unknown)}, but the vocabulary has no such category.{hint}")
     return {name: ids[category_key(name)] for name in categories}
 

@@ -5,7 +5,7 @@ from numbers import Real
 
 import numpy as np
 
-from sos_mm.segments.vocabulary import category_key
+from sos_mm.formats.phrases import category_key
 
 
 def category_edges(categories: Sequence[str], category_weights: Mapping[str, float]) -> np.ndarray:

@@ -7,9 +7,9 @@ from typing import Any
 from sos_mm.checks import check_integer, check_range
 from sos_mm.composition.layouts.prior import LayoutPrior, OcclusionOptions
 from sos_mm.composition.layouts.structured import SIZE_CLASSES, StructuredLayout
+from sos_mm.formats.phrases import category_key
 from sos_mm.segments.factory import category_weights
 from sos_mm.segments.protocol import Bank
-from sos_mm.segments.vocabulary import category_key
 from sos_mm.steering.failures import Failures, Tally
 from sos_mm.synthesis.recipe import Recipe
 

@@ -14,11 +14,11 @@ from sos_mm.composition.backgrounds.procedural import Backgrounds, build_backgro
 from sos_mm.composition.effects.step import Step, build_steps
 from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
 from sos_mm.formats.composed import PHOTOGRAPHS, shown_by_backgrounds
+from sos_mm.formats.phrases import category_key
 from sos_mm.segments import build_bank
 from sos_mm.segments.factory import check_bank, check_sampling, with_local_copies
 from sos_mm.segments.protocol import Bank
 from sos_mm.segments.sample import GROUPS
-from sos_mm.segments.vocabulary import category_key
 from sos_mm.synthesis.writers import IMAGE_FORMATS, Categories, Format, build_formats
 
 

@@ -13,13 +13,13 @@ from sos_mm.errors import ErrorCollector
 from sos_mm.formats.boxes import is_xywh
 from sos_mm.formats.coco import ANNOTATION, CocoFile, file_names
 from sos_mm.formats.json_reader import read_json_object
+from sos_mm.formats.phrases import category_key
 from sos_mm.formats.records import ID, Record, check_record, check_size
 from sos_mm.images import check_image_size, image_size
 from sos_mm.segments.bordering import PanopticMaps, bordering_shares
 from sos_mm.segments.readers.common import without_duplicates
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.sides import sides_at_border
-from sos_mm.segments.vocabulary import category_key
 
 BORDERING = "bordering on other objects"
 # A listed object: its annotation and its record.

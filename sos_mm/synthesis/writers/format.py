@@ -6,9 +6,10 @@ from functools import cached_property
 from typing import Any
 
 from sos_mm.composition.scene import Scene
+from sos_mm.formats.phrases import category_key
 from sos_mm.formats.rle import encode_masks
 from sos_mm.segments.segment import OPAQUE
-from sos_mm.segments.vocabulary import category_ids, category_key, vocabulary_entries
+from sos_mm.segments.vocabulary import category_ids, vocabulary_entries
 
 Record = dict[str, Any]
 

@@ -8,7 +8,7 @@ import numpy as np
 from sos_mm.formats.boxes import xyxy_to_xywh
 from sos_mm.formats.coco import category_records, image_record, json_head
 from sos_mm.formats.panoptic import annotation_record, encode_map, segment_record
-from sos_mm.segments.vocabulary import category_key
+from sos_mm.formats.phrases import category_key
 from sos_mm.synthesis.writers.format import Categories, Encoded, Entry, Format, Record, Table, Totals
 
 PATH = "annotations/panoptic.json"

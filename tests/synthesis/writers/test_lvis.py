@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sos_mm.compat import restore_numpy_aliases
-from sos_mm.segments.vocabulary import category_key
+from sos_mm.formats.phrases import category_key
 from sos_mm.synthesis import Recipe
 from sos_mm.synthesis.making import ShardMaker
 from sos_mm.synthesis.writers import Categories, Entry, build_formats
