@@ -15,7 +15,8 @@ from sos_mm.composition.effects.edges import soften
 from sos_mm.composition.effects.grain import GrainMatch, noise_level
 from sos_mm.composition.effects.light import DirectionalShading, Harmonize
 from sos_mm.composition.effects.shadows import paint_shadow
-from sos_mm.composition.effects.step import Frame, build_steps, small_alpha
+from sos_mm.composition.effects.silhouettes import small_alpha
+from sos_mm.composition.effects.step import Frame, build_steps
 from sos_mm.composition.layouts.prior import Layout
 from sos_mm.composition.place import Sprite, resize_premultiplied
 from sos_mm.composition.scene import Light, Placement

@@ -9,8 +9,8 @@ import numpy as np
 from sos_mm.checks import check_range
 from sos_mm.compiled import loops
 from sos_mm.composition.effects.lab import Statistics, level_shift, squared_distance, statistics
-from sos_mm.composition.effects.silhouettes import blur, gaussian_kernel
-from sos_mm.composition.effects.step import Frame, Step, check_shares, register_step, small_alpha
+from sos_mm.composition.effects.silhouettes import blur, gaussian_kernel, small_alpha
+from sos_mm.composition.effects.step import Frame, Step, check_shares, register_step
 from sos_mm.composition.place import Sprite
 from sos_mm.segments.segment import OPAQUE
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain
 from typing import Any
 from zlib import crc32
@@ -10,7 +9,7 @@ from zlib import crc32
 import numpy as np
 
 from sos_mm.checks import check_boolean, check_choice, check_range
-from sos_mm.composition.place import Sprite, reduce_by_area
+from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import Light
 from sos_mm.registry import Registry
 
@@ -133,22 +132,6 @@ class Lighting:
 
 def _stream(key: int, name: str, occurrence: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.array([key, crc32(f"{name}/{occurrence}".encode())], np.uint64)))
-
-
-@lru_cache(maxsize=1)
-def small_alpha(sprite: Sprite, side: int) -> np.ndarray:
-    """Reduces a sprite's alpha until its longer side is at most ``side``; returns (h, w) uint8, each at least 2.
-
-    The last result is kept, since several steps ask for the same: do not change it.
-
-    For smooth effects only: of large sprites pixels are subsampled, at least two for each pixel of the result.
-    """
-    size = sprite.rgba.shape[:2]
-    step, scale = max(max(size) // (2 * side), 1), min(side / max(size), 1)
-    # Sprites thinner than half a step keep their last row or column.
-    alpha = sprite.alpha[min(step // 2, size[0] - 1) :: step, min(step // 2, size[1] - 1) :: step]
-    height, width = (max(round(length * scale), 2) for length in size)
-    return reduce_by_area(alpha, height, width)
 
 
 def check_shares(step: Step, *names: str) -> None:
