@@ -13,6 +13,7 @@ from sos_mm.composition.layouts.prior import (
     Draft,
     OcclusionOptions,
     SizedSegment,
+    check_classes,
     register_layout,
     sizes_of,
 )
@@ -88,11 +89,7 @@ class DepthLayout(OcclusionOptions):
 
     def __post_init__(self):
         super().__post_init__()
-        for name, value in (("shares", self.shares), ("depths", self.depths)):
-            if set(value) != set(ZONES):
-                raise ValueError(f"`{name}` must have the keys {ZONES}, but got {tuple(value)}.")
-        if min(self.shares.values()) < 0 or abs(sum(self.shares.values()) - 1) > 1e-6:
-            raise ValueError(f"`shares` must be at least 0 and add up to 1, but got {dict(self.shares)}.")
+        check_classes(ZONES, self.shares, "depths", self.depths)
         for zone in ZONES:
             check_pair(f"depths[{zone!r}]", self.depths[zone], 0.01, 1000)
         for category, size in self.sizes.items():

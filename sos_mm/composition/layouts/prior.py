@@ -299,3 +299,22 @@ def check_counts(counts: Sequence[int]) -> None:
     check_pair("counts", counts, 1, 10_000)
     for each in counts:
         check_integer("counts", each, 1, 10_000)
+
+
+def check_classes(classes: Sequence[str], shares: Mapping[str, float], name: str, ranges: Mapping[str, Any]) -> None:
+    """Checks the shares of classes of objects, such as sizes, and that each class has a range.
+
+    Args:
+        classes: Names of the classes.
+        shares: Share of each class.
+        name: Name of the option with the ranges.
+        ranges: Range of each class; only the names are checked.
+
+    Raises:
+        ValueError: If one of them has other names, or shares are negative or do not add up to 1.
+    """
+    for option, value in (("shares", shares), (name, ranges)):
+        if set(value) != set(classes):
+            raise ValueError(f"`{option}` must have the keys {classes}, but got {tuple(value)}.")
+    if min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-6:
+        raise ValueError(f"`shares` must be at least 0 and add up to 1, but got {dict(shares)}.")

@@ -14,6 +14,7 @@ from sos_mm.composition.layouts.prior import (
     Draft,
     OcclusionOptions,
     SizedSegment,
+    check_classes,
     register_layout,
     sizes_of,
 )
@@ -66,11 +67,7 @@ class StructuredLayout(OcclusionOptions):
 
     def __post_init__(self):
         super().__post_init__()
-        for name, value in (("shares", self.shares), ("areas", self.areas)):
-            if set(value) != set(SIZE_CLASSES):
-                raise ValueError(f"`{name}` must have the keys {SIZE_CLASSES}, but got {tuple(value)}.")
-        if min(self.shares.values()) < 0 or abs(sum(self.shares.values()) - 1) > 1e-6:
-            raise ValueError(f"`shares` must be at least 0 and add up to 1, but got {dict(self.shares)}.")
+        check_classes(SIZE_CLASSES, self.shares, "areas", self.areas)
         check_choice("classes", self.classes, ("rounded", "independent"))
         for name in SIZE_CLASSES:
             check_pair(f"areas[{name!r}]", self.areas[name], 0, 1)
