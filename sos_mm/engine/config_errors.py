@@ -39,7 +39,7 @@ def _explained(error: Exception, config: Mapping[str, Any]) -> str:
     text = str(error.args[0]) if error.args else type(error).__name__
     place, part = _place(config, _part_of(error))
     if found := _NO_NUMBER.match(text):
-        paths = [path for path, value in _settings(config) if value == found[1]]
+        paths = [path for path, value in settings_in(config) if value == found[1]]
         if len(paths) == 1:
             return f"`{paths[0]}` must be a number, but got {found[1]!r}."
     if found := _UNEXPECTED.search(text):
@@ -72,7 +72,7 @@ def _place(config: Mapping[str, Any], part: Mapping[str, Any]) -> tuple[str, Map
     Returns:
         Its dotted path, empty if it is not found, and itself.
     """
-    parts = [(path, each) for path, each in _settings(config) if isinstance(each, Mapping) and "type" in each]
+    parts = [(path, each) for path, each in settings_in(config) if isinstance(each, Mapping) and "type" in each]
     same = [path for path, each in parts if each == part] or [path for path, each in parts if _holds(part, each)]
     return (same[0] if same else ""), part
 
@@ -84,13 +84,18 @@ def _holds(part: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def _path_of(key: str, config: Mapping[str, Any], place: str) -> str:
     """Returns the dotted path of the setting with a key: below a place, or else the first one in the config."""
-    paths = [path for path, _ in _settings(config) if path.rsplit(".", 1)[-1] == key]
+    paths = [path for path, _ in settings_in(config) if path.rsplit(".", 1)[-1] == key]
     return next((path for path in paths if path.startswith(f"{place}.")), paths[0] if paths and not place else key)
 
 
-def _settings(part: Any, above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields dotted path and value of each setting, outer ones first."""
+def settings_in(part: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields dotted path and value of each setting in a part of a config, outer ones first.
+
+    Args:
+        part: The part; anything but a mapping or a list has no settings.
+        above: Path of the part, with a dot at its end.
+    """
     pairs = part.items() if isinstance(part, Mapping) else enumerate(part) if isinstance(part, list | tuple) else ()
     for key, value in pairs:
         yield f"{above}{key}", value
-        yield from _settings(value, f"{above}{key}.")
+        yield from settings_in(value, f"{above}{key}.")

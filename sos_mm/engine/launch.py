@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from sos_mm.checks import RENAMED_TEST_CFG, present_names, writable_folder
 from sos_mm.compat import check_openmmlab
 from sos_mm.engine.checkpoints import safe_loading
-from sos_mm.engine.config_errors import naming_settings
+from sos_mm.engine.config_errors import naming_settings, settings_in
 from sos_mm.engine.hooks import DropTokenPositions
 from sos_mm.terminal import log_prints
 
@@ -130,21 +130,10 @@ def settings_made_of(config: Config, name: str) -> list[str]:
         Dotted names: those that end in the variable's name, or else all of them, unless the value is a plain number.
     """
     plain = config.to_dict()
-    found = [path for path, value in _settings(plain, RUNNER_KEYS) if value == plain[name]]
+    read = {key: plain[key] for key in RUNNER_KEYS if key in plain}
+    found = [path for path, value in settings_in(read) if value == plain[name]]
     same = [path for path in found if path.rsplit(".", 1)[-1] == name]
     return same or ([] if isinstance(plain[name], int | float | None) else found)
-
-
-def _settings(part: Mapping | Sequence, keys: Iterable) -> Iterator[tuple[str, Any]]:
-    """Yields dotted name and value of each setting in a part of a config, outer ones first."""
-    for key in keys:
-        if isinstance(part, Mapping) and key not in part:
-            continue
-        value = part[key]
-        yield str(key), value
-        if isinstance(value, Mapping | list | tuple):
-            inner = value if isinstance(value, Mapping) else range(len(value))
-            yield from ((f"{key}.{path}", each) for path, each in _settings(value, inner))
 
 
 def start_processes(config: Config) -> None:
