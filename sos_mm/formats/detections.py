@@ -4,12 +4,12 @@ from pathlib import Path
 
 from sos_mm.formats.boxes import XYWH
 from sos_mm.formats.json_reader import read_json
-from sos_mm.formats.records import ID, INTEGER, OBJECT, Field, Record, are_finite, check_record, optional
+from sos_mm.formats.records import ID, INTEGER, NUMBER, OBJECT, Record, check_record, optional
 
 _DETECTION = {
     "image_id": ID,
     "category_id": INTEGER,
-    "score": Field("a finite number", lambda value: are_finite([value])),
+    "score": NUMBER,
     "bbox": optional(XYWH),
     # Run lengths; mmdet writes them beside the box.
     "segmentation": optional(OBJECT),

@@ -17,6 +17,7 @@ from sos_mm.formats.records import (
     FILE,
     INTEGER,
     MOST_PIXELS,
+    NUMBER,
     OBJECT,
     OBJECTS,
     SIZE,
@@ -38,7 +39,6 @@ _CANVAS = Field(
     "a height and a width, of at most 2**30 pixels together,",
     lambda value: _SIZES(value) and len(value) == 2 and value[0] * value[1] <= MOST_PIXELS,
 )
-_NUMBER = Field("a finite number", lambda value: are_finite([value]))
 _AREA = Field("a finite number, at least 0,", lambda value: are_finite([value]) and value >= 0)
 _FLAG = Field("true or false", lambda value: isinstance(value, bool))
 _LIMITED = Field("a JSON object whose `limited` is true or false", lambda value: _has_flag(value, "limited"))
@@ -52,8 +52,8 @@ _OBJECT = _REGION | {
     "placement": optional(_LIMITED),
     "area": _AREA,
     "segment_id": optional(TEXT),
-    "visible_share": optional(_NUMBER),
-    "truncation": optional(_NUMBER),
+    "visible_share": optional(NUMBER),
+    "truncation": optional(NUMBER),
     "cut_off": optional(_FLAG),
 }
 

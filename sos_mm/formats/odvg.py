@@ -19,6 +19,7 @@ from sos_mm.formats.records import (
     Field,
     Fields,
     Record,
+    as_list,
     check_record,
     is_integer,
     optional,
@@ -33,7 +34,7 @@ _LINE |= {"expression_id": optional(ID), "image_id": optional(ID), "dataset_name
 GROUNDING = {"caption": WORDS, "regions": OBJECTS}
 LABEL = Field("an integer from 0", lambda value: is_integer(value) and value >= 0)
 INSTANCE = {"bbox": XYXY, "label": LABEL, "category": optional(WORDS)}
-_PHRASE = Field("words, or a list of them", lambda value: bool(value) and all(map(WORDS.holds, _listed(value))))
+_PHRASE = Field("words, or a list of them", lambda value: bool(value) and all(map(WORDS.holds, as_list(value))))
 _BOX_OR_BOXES = Field(
     "a box of four finite numbers, left, top, right and bottom, or a list of boxes",
     lambda value: XYXY.holds(value) or (bool(value) and XYXYS.holds(value)),
@@ -102,10 +103,19 @@ def grounding_record(groups: Iterable[tuple[str, list]]) -> Record:
     for phrase, boxes in groups:
         start = len(caption)
         caption += phrase + _SEPARATOR
-        # A single box is not put into a list, as in the files of mmdet's converters.
-        box = boxes if len(boxes) > 1 else boxes[0]
-        regions.append({"bbox": box, "phrase": phrase, "tokens_positive": [[start, start + len(phrase)]]})
+        regions.append(region_record(caption, [(start, start + len(phrase))], boxes))
     return {"caption": caption.rstrip(), "regions": regions}
+
+
+def region_record(caption: str, spans: Sequence[Sequence[int]], boxes: list) -> Record:
+    """Encodes the boxes that half-open character spans of a caption mean, of which there is at least one."""
+    phrases = [caption[start:end] for start, end in spans]
+    return {
+        # A single box is not put into a list, as in the files of mmdet's converters; nor is a single phrase.
+        "bbox": boxes if len(boxes) > 1 else boxes[0],
+        "phrase": phrases if len(phrases) > 1 else phrases[0],
+        "tokens_positive": [list(span) for span in spans],
+    }
 
 
 def chunks(groups: list[tuple[str, list]], max_characters: int | None) -> Iterator[list[tuple[str, list]]]:
@@ -146,16 +156,7 @@ def joined_record(expressions: Sequence[tuple[str, Mapping[Any, Sequence[float]]
     for key, spans in spans_of.items():
         groups.setdefault(tuple(spans), []).append(boxes[key])
     caption = caption.rstrip()
-    return {"caption": caption, "regions": [_region(caption, spans, group) for spans, group in groups.items()]}
-
-
-def _region(caption: str, spans: Sequence[tuple[int, int]], boxes: list[list[float]]) -> Record:
-    phrases = [caption[start:end] for start, end in spans]
-    return {
-        "bbox": boxes if len(boxes) > 1 else boxes[0],
-        "phrase": phrases if len(phrases) > 1 else phrases[0],
-        "tokens_positive": [list(span) for span in spans],
-    }
+    return {"caption": caption, "regions": [region_record(caption, spans, group) for spans, group in groups.items()]}
 
 
 def parts_by_tokens(
@@ -262,7 +263,3 @@ def phrase_complaint(phrase: Any, spans: Sequence[Sequence[int]], text: str) -> 
     if given != " ".join(words):
         return "spans must give back their phrase", f"{spans} give {given!r}, the phrase is {phrase!r}"
     return None
-
-
-def _listed(value: Any) -> list:
-    return value if isinstance(value, list) else [value]

@@ -6,12 +6,12 @@ without target, which here keep a line without regions.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from sos_mm.formats.boxes import clip
+from sos_mm.formats.boxes import Box, clip
 from sos_mm.formats.mdetr import Expression, Target
-from sos_mm.formats.odvg import REGION, check_spans, image_part, read_grounding, region_boxes
+from sos_mm.formats.odvg import REGION, check_spans, image_part, read_grounding, region_boxes, region_record
 from sos_mm.formats.records import INTEGERS, Record, check_record, optional
 
 
@@ -31,18 +31,14 @@ def to_odvg(expressions: Iterable[Expression], left_out: Counter | None = None) 
             if left_out is not None:
                 left_out["expression with a target that has no box of a pixel or more inside the image"] += 1
             continue
-        regions: dict[tuple, Record] = {}
+        meant: dict[tuple, list[tuple[Box | None, int]]] = {}
         for target, box in zip(each.targets, boxes, strict=True):
-            region = regions.setdefault(_key(target.spans), _region(each.text, target.spans))
-            region["bbox"].append(box)
-            region["category_ids"].append(target.category_id)
-        for region in regions.values():
-            region["bbox"] = region["bbox"] if len(region["bbox"]) > 1 else region["bbox"][0]
+            meant.setdefault(tuple(map(tuple, target.spans)), []).append((box, target.category_id))
         yield image_part(each.image["file_name"], (each.image["height"], each.image["width"])) | {
             "expression_id": each.id,
             "image_id": each.image_id,
             "dataset_name": each.dataset_name,
-            "grounding": {"caption": each.text, "regions": list(regions.values())},
+            "grounding": {"caption": each.text, "regions": [_region(each.text, *pair) for pair in meant.items()]},
         }
 
 
@@ -79,14 +75,10 @@ def read_odvg(path: str | Path, dataset_name: str = "refcoco") -> Iterator[Expre
             yield Expression(found, phrase, image, line.get("image_id"), dataset_name, targets)
 
 
-def _key(spans: list[list[int]]) -> tuple:
-    return tuple(tuple(span) for span in spans)
-
-
-def _region(text: str, spans: list[list[int]]) -> Record:
-    phrases = [text[start:end] for start, end in spans]
-    phrase = phrases[0] if len(phrases) == 1 else phrases
-    return {"bbox": [], "phrase": phrase, "tokens_positive": spans, "category_ids": []}
+def _region(text: str, spans: tuple, meant: Sequence[tuple[Box | None, int]]) -> Record:
+    """Encodes the boxes that some spans mean, with the category of each."""
+    boxes, categories = map(list, zip(*meant, strict=True))
+    return region_record(text, spans, boxes) | {"category_ids": categories}
 
 
 def _targets(region: Record, spans: list[list[int]], name: str) -> list[Target]:

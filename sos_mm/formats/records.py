@@ -65,6 +65,11 @@ class Field:
 Fields = Mapping[str, Field]
 
 
+def as_list(value: Any) -> list:
+    """Returns a list of one value, or the list itself, of a member that files write in both ways."""
+    return value if isinstance(value, list) else [value]
+
+
 def list_of(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
     """Builds the check of a list from the check of its elements."""
     return lambda value: isinstance(value, list) and all(map(holds, value))
@@ -73,6 +78,7 @@ def list_of(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
 ID = Field("an integer or text", lambda value: is_integer(value) or isinstance(value, str))
 INTEGER = Field("an integer", is_integer)
 INTEGERS = Field("a list of integers", list_of(is_integer))
+NUMBER = Field("a finite number", lambda value: are_finite([value]))
 SIZE = Field("an integer over 0, below 2**31", is_size)
 TEXT = Field("text", lambda value: isinstance(value, str))
 WORDS = Field("text that is not blank", lambda value: isinstance(value, str) and bool(value.strip()))

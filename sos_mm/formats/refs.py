@@ -6,19 +6,14 @@ entry has the sentences that mean one set of annotations, and the ids of these; 
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from sos_mm.formats.boxes import XYWH, xywh_to_xyxy
 from sos_mm.formats.coco import IMAGE
 from sos_mm.formats.json_reader import read_json, read_lists
 from sos_mm.formats.mdetr import NO_TARGET, Expression, Target, check_none
-from sos_mm.formats.records import ID, INTEGER, INTEGERS, OBJECTS, WORDS, Field, Record, by_id, check_record
+from sos_mm.formats.records import ID, INTEGER, INTEGERS, OBJECTS, WORDS, Field, Record, as_list, by_id, check_record
 
-_IDS = Field("an integer, or a list of them", lambda value: INTEGERS.holds(_listed(value)))
-
-
-def _listed(value: Any) -> list:
-    return value if isinstance(value, list) else [value]
+_IDS = Field("an integer, or a list of them", lambda value: INTEGERS.holds(as_list(value)))
 
 
 def read_refs(
@@ -68,7 +63,7 @@ def read_refs(
 
 def _meant(ref: Record, annotations: dict[int, Record], name: str, instances: str | Path) -> list[Record]:
     """Returns the annotations that an entry refers to; none for an expression without target."""
-    ids = [None if id == NO_TARGET else id for id in _listed(ref["ann_id"])]
+    ids = [None if id == NO_TARGET else id for id in as_list(ref["ann_id"])]
     if ref.get("no_target") and None not in ids:
         ids.append(None)
     check_none(ids, f"{name} the entry", "`ann_id` [-1]")
