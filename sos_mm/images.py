@@ -31,8 +31,8 @@ _OPAQUE = ("no alpha channel", "not 8-bit")
 _UNREAD_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".jp2", ".jxl")
 # Folder of an archive made on macOS that holds no images, but resource forks of the same names.
 _RESOURCE_FORKS = "__MACOSX"
-# Masks whose values do not exceed this hold numbers of labels, not shades.
-_LABELS = 32
+# A mask with values over 0, but none above this, holds numbers of labels, not shades.
+MOST_LABELS = 32
 
 
 def bands(shape: tuple[int, ...]) -> Iterator[slice]:
@@ -171,7 +171,7 @@ def read_mask(path: str | Path) -> np.ndarray:
             "salient object is."
         )
         raise FaultyInputError("mask in colour", text)
-    if 0 < mask.max() <= _LABELS:
+    if 0 < mask.max() <= MOST_LABELS:
         text = (
             f"The mask {path} holds values up to {mask.max()}, like the numbers of labels, but must hold 0 "
             "(background) to 255 (salient): write 255 where the salient object is."

@@ -16,8 +16,9 @@ from sos_mm.formats.records import MOST_PIXELS, NO_LIMIT, Complaint, are_finite,
 Totals = tuple[int, int, int]
 # A polygon may reach so far beyond an image that is smaller, in pixels.
 _LEAST_MARGIN = 256
-# Each character holds five bits and a continuation bit, and is shifted into printable ASCII.
-_BITS, _SIGN, _MORE, _SHIFT = 5, 16, 32, 48
+# Each character holds five bits, of which the highest of the last character is the sign, and a continuation bit; it is
+# shifted into printable ASCII.
+_BITS, _LOW, _SIGN, _MORE, _SHIFT = 5, 31, 16, 32, 48
 
 
 def encode_mask(mask: np.ndarray, offset: tuple[int, int], canvas: tuple[int, int]) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def _encode_signed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     while len(positions):
         # Only the sign is left once the rest fits into the five bits of the character.
         more = (values < -_SIGN) | (values >= _SIGN)
-        groups.append((positions, (values & 31) + _SHIFT + more * _MORE))
+        groups.append((positions, (values & _LOW) + _SHIFT + more * _MORE))
         positions, values = positions[more], values[more] >> _BITS
         sizes[positions] += 1
     starts = np.cumsum(sizes) - sizes
@@ -218,7 +219,7 @@ def packed_mask(segmentation: Any, size: tuple[int, int], name: str) -> dict[str
         )
     counts: Any = segmentation.get("counts")
     try:
-        covered, _, least = _totals_of_list(counts) if isinstance(counts, list) else rle_totals([counts])[0]
+        covered, _, least = _totals_of(counts)
     except (TypeError, ValueError, OverflowError) as error:
         raise _faulty(f"The outline of {name} cannot be read: `counts` must be run lengths, but {error}") from error
     # Pycocotools would leave pixels that no run covers uninitialised.
@@ -286,7 +287,7 @@ def rle_complaint(mask: dict[str, Any], size: tuple[int, int], area: Any, totals
     counts: Any = mask.get("counts")
     try:
         if totals is None:
-            totals = _totals_of_list(counts) if isinstance(counts, list) else rle_totals([counts])[0]
+            totals = _totals_of(counts)
     except (TypeError, ValueError, OverflowError):
         return "run lengths must be numbers, or COCO's string of them", repr(counts)[:80]
     covered, pixels, least = totals
@@ -297,7 +298,10 @@ def rle_complaint(mask: dict[str, Any], size: tuple[int, int], area: Any, totals
     return None
 
 
-def _totals_of_list(counts: list) -> Totals:
+def _totals_of(counts: Any) -> Totals:
+    """Computes the totals of run lengths, a list or a compressed string; raises TypeError, ValueError if neither."""
+    if not isinstance(counts, list):
+        return rle_totals([counts])[0]
     if not all(map(is_integer, counts)):
         raise ValueError("they must be integers.")
     return sum(counts), sum(counts[1::2]), min(counts, default=0)
@@ -328,18 +332,19 @@ def decompress(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         TypeError: If one is not a string.
         ValueError: If one is not a string of run lengths.
     """
-    values = np.frombuffer("".join(strings).encode("ascii"), np.uint8).astype(np.int64) - 48
+    values = np.frombuffer("".join(strings).encode("ascii"), np.uint8).astype(np.int64) - _SHIFT
     last = np.cumsum([len(each) for each in strings]) - 1
-    if not all(strings) or values.min() < 0 or values.max() > 63 or values[last].max() > 31:
+    if not all(strings) or values.min() < 0 or values.max() > (_MORE | _LOW) or values[last].max() > _LOW:
         raise ValueError("Run lengths must be a string as COCO writes it.")
-    ends = np.flatnonzero(values < 32)
+    ends = np.flatnonzero(values < _MORE)
     starts = np.concatenate([[0], ends[:-1] + 1])
     sizes = ends - starts + 1
     if sizes.max() > 12:
         raise ValueError("A run length has too many characters.")
     # Five bits a character, lowest first; the highest bit of the last is the sign.
-    shifts = 5 * (np.arange(len(values)) - starts.repeat(sizes))
-    changes = np.add.reduceat((values & 31) << shifts, starts) - ((values[ends] & 16) << (5 * sizes - 4))
+    shifts = _BITS * (np.arange(len(values)) - starts.repeat(sizes))
+    signs = (values[ends] & _SIGN) << (_BITS * (sizes - 1) + 1)
+    changes = np.add.reduceat((values & _LOW) << shifts, starts) - signs
     firsts = np.searchsorted(ends, np.concatenate([[0], last[:-1] + 1]))
     return _summed(changes, firsts), firsts
 

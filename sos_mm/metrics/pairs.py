@@ -5,12 +5,10 @@ from functools import cached_property
 import numpy as np
 
 from sos_mm.compiled import loops
+from sos_mm.images import MOST_LABELS
 
 # MATLAB's eps, which the published implementations add to denominators.
 EPS = np.spacing(1.0)
-
-# A mask with values over 0 but none above this holds label indices, not grey levels.
-_LABELS = 32
 
 
 class SaliencyPair:
@@ -175,7 +173,7 @@ def _binary(name: str, mask: np.ndarray) -> np.ndarray:
         return mask
     if mask.dtype != np.uint8:
         raise ValueError(f"`{name}` must be bool or uint8, but got {mask.dtype}.")
-    if 0 < (largest := mask.max()) <= _LABELS:
+    if 0 < (largest := mask.max()) <= MOST_LABELS:
         raise ValueError(
             f"`{name}` must hold 0 (background) and 255 (salient), but got values up to {largest}, like the numbers of "
             "labels: write 255 where the salient object is."

@@ -6,8 +6,7 @@ from typing import Any
 
 from sos_mm.formats.json_reader import read_json_object
 from sos_mm.formats.phrases import category_key
-
-_SEGMENTS = (".png", ".webp")
+from sos_mm.segments.readers.common import SEGMENT_SUFFIXES
 
 
 class BankFinder:
@@ -45,7 +44,7 @@ class BankFinder:
             wanted: Keys of the wanted categories; all if None. Files that are no segments are always wanted.
         """
         parts = PurePosixPath(path).parts
-        if PurePosixPath(path).suffix.lower() not in _SEGMENTS:
+        if not is_segment(path):
             if path.endswith(".json") and path not in self._metadata:
                 self._metadata.append(path)
             return True
@@ -85,3 +84,8 @@ class BankFinder:
         except ValueError:
             return False
         return any(isinstance(words.get(key), dict) for key in keys)
+
+
+def is_segment(path: str) -> bool:
+    """Returns whether a file of a data set is named as a segment."""
+    return PurePosixPath(path).suffix.lower() in SEGMENT_SUFFIXES

@@ -10,7 +10,7 @@ from sos_mm.checks import few, writable_folder
 from sos_mm.formats.phrases import category_key
 from sos_mm.locks import sole_run
 from sos_mm.released.archives import ProgramArchive, PythonArchive, choose_unpacker
-from sos_mm.released.banks import BankFinder
+from sos_mm.released.banks import BankFinder, is_segment
 from sos_mm.released.catalogue import ReleasedSet
 from sos_mm.released.hub import HubRepository, RemoteFile
 from sos_mm.released.state import LOCK, State, read_state
@@ -176,7 +176,7 @@ class _Job:
         """Returns the other files to download: of segments in folders by category, those of the wanted ones."""
         if self.wanted is None:
             return files
-        return [file for file in files if not _is_segment(file.path) or self._is_of_wanted(file.path)]
+        return [file for file in files if not is_segment(file.path) or self._is_of_wanted(file.path)]
 
     def _is_of_wanted(self, path: str) -> bool:
         """Returns whether a folder in a path, or its name, is a wanted category."""
@@ -269,10 +269,6 @@ class _Job:
                 f"`categories` names {few(names)}, but {self.repository.repository} has no segments of that name; it "
                 f"has {few(finder.categories_there)}."
             )
-
-
-def _is_segment(path: str) -> bool:
-    return PurePosixPath(path).suffix.lower() in (".png", ".webp")
 
 
 def _place(bank: dict[str, Any]) -> Any:

@@ -14,9 +14,9 @@ T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 
 
 def interval(values: list[float]) -> tuple[float, float | None]:
-    """Computes the mean and half the width of its 95 % interval; None for a single value."""
+    """Computes the mean and half the width of its 95 % interval; None for a single value, or more than five."""
     mean = statistics.fmean(values)
-    if len(values) == 1:
+    if len(values) not in T_95:
         return mean, None
     return mean, T_95[len(values)] * statistics.stdev(values) / len(values) ** 0.5
 

@@ -20,8 +20,10 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
+
+from saliency_study_report import figure, interval
 
 from sos_mm.atomic import write_atomic
 from sos_mm.cli.steer import main as steer
@@ -33,8 +35,6 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 RECIPE, HELD_OUT = (CONFIGS / f"synthesis/{name}.py" for name in ("sample_ten", "sample_ten_held_out"))
 WAYS = ("unsteered", "steered")
 WORST = 3
-# Quantiles of Student's t distribution for 95 % intervals of the mean of two to five values.
-_QUANTILES = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 
 
 def main() -> None:
@@ -181,7 +181,10 @@ def report(work: Path) -> str:
         for seed, values, worst in zip(seeds, rows, names, strict=True):
             lines.append(f"| {seed} | " + " | ".join(f"{value:.1f}" for value in values) + f" | {', '.join(worst)} |")
         by_column = enumerate(zip(*rows, strict=True))
-        cells = [interval(values) if place % 4 == 3 else f"{mean(values):.1f}" for place, values in by_column]
+        cells = [
+            figure(*interval(values), digits=1) if place % 4 == 3 else f"{mean(values):.1f}"
+            for place, values in by_column
+        ]
         lines += [f"| mean | {' | '.join(cells)} | |", ""]
     lines += [by_weight([work / f"seed_{seed}" for seed in seeds]), ""]
     spent = [json.loads(path.read_text())["processor_seconds"] for path in work.glob("seed_*/*_training.json")]
@@ -221,18 +224,6 @@ def by_weight(folders: Sequence[Path]) -> str:
         if each
     )
     return "mean gain in mask AP of classes by their weight: " + "; ".join(told)
-
-
-def interval(values: Sequence[float]) -> str:
-    """Formats a mean and its 95 % interval by Student's t.
-
-    >>> interval([1.0, 2.0, 3.0])
-    '2.0 ± 2.5'
-    """
-    number = len(values)
-    if number not in _QUANTILES:
-        return f"{mean(values):.1f}"
-    return f"{mean(values):.1f} ± {_QUANTILES[number] * stdev(values) / number**0.5:.1f}"
 
 
 if __name__ == "__main__":
