@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sos_mm import local_copies
-from sos_mm.composition.backgrounds.procedural import build_backgrounds
+from sos_mm.composition.backgrounds.factory import build_backgrounds
 from sos_mm.local_copies import cache_folder, local_copy
 from sos_mm.segments import build_index
 from sos_mm.segments.factory import build_bank

@@ -1,13 +1,12 @@
 """Composition of images with exact masks from backgrounds, layouts and segments."""
 
+from sos_mm.composition.backgrounds.factory import Backgrounds, build_backgrounds
 from sos_mm.composition.backgrounds.photographs import Photo, PhotoBackgrounds, sample_backgrounds
 from sos_mm.composition.backgrounds.procedural import (
-    Backgrounds,
     GradientBackgrounds,
     NoBackgrounds,
     PlainBackgrounds,
     TextureBackgrounds,
-    build_backgrounds,
 )
 from sos_mm.composition.compositor import Visibility, compose, render, resolve_visibility
 from sos_mm.composition.effects.blending import AreaWeightedBlend, PoissonBlend, Relight

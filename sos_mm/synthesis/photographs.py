@@ -9,8 +9,8 @@ from os import cpu_count
 from pathlib import Path
 
 from sos_mm.checks import FaultyInputError
+from sos_mm.composition.backgrounds.factory import Backgrounds
 from sos_mm.composition.backgrounds.photographs import PhotoBackgrounds
-from sos_mm.composition.backgrounds.procedural import Backgrounds
 from sos_mm.formats.composed import WORK
 from sos_mm.formats.json_reader import read_json_object
 from sos_mm.formats.json_writer import readable_json

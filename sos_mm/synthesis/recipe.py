@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sos_mm.checks import check_boolean, check_choice, check_integer, check_range, one_name, require
-from sos_mm.composition.backgrounds.procedural import Backgrounds, build_backgrounds, check_backgrounds, with_local_root
+from sos_mm.composition.backgrounds.factory import Backgrounds, build_backgrounds, check_backgrounds, with_local_root
 from sos_mm.composition.effects.step import Step, build_steps
 from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
 from sos_mm.formats.composed import PHOTOGRAPHS, shown_by_backgrounds
