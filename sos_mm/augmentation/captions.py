@@ -1,7 +1,7 @@
 """Limits that a caption sets for pasting: the token limit, and words that pasting must not make false."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from math import ceil, isqrt
+from math import ceil
 
 import numpy as np
 
@@ -10,14 +10,12 @@ from sos_mm.composition.scene import Scene
 from sos_mm.formats.phrases import caption_phrase
 from sos_mm.segments.colors import recolored
 from sos_mm.segments.record import SegmentRecord
-from sos_mm.segments.truth import claims, measure, still_true
+from sos_mm.segments.truth import claims, measure, sampling_step, still_true
 from sos_mm.segments.words import Words, find
 
 _LETTERS_A_TOKEN = 4
 # BERT's [CLS] and [SEP].
 _END_TOKENS = 2
-# Number of pixels of an object of the image that are sampled.
-_PIXELS = 600
 
 
 def possible_phrases(record: SegmentRecord, kinds: Collection[str], recolors: bool) -> tuple[str, ...]:
@@ -56,7 +54,7 @@ def caption_holds(
     height, width = scene.size
     boxes = boxes if len(boxes) else np.array([[0, 0, width, height]])
     for x0, y0, x1, y1 in np.rint(boxes).clip(0, (width, height) * 2).astype(int).tolist():
-        step = max(isqrt((y1 - y0) * (x1 - x0) // _PIXELS), 1)
+        step = sampling_step((y1 - y0) * (x1 - x0))
         part = np.s_[y0:y1:step, x0:x1:step]
         own = scene.owner[part] == 0
         if own.any() and still_true(words, measure(before[part][own], scene.image[part][own]), kinds) != words:

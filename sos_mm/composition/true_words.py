@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
-from math import isqrt
 
 import cv2
 import numpy as np
@@ -12,15 +11,13 @@ from sos_mm.composition.place import Sprite
 from sos_mm.composition.scene import Placement
 from sos_mm.segments.colors import vary_hue
 from sos_mm.segments.segment import OPAQUE, Segment
-from sos_mm.segments.truth import claims, measure, still_true
+from sos_mm.segments.truth import claims, measure, sampling_step, still_true
 from sos_mm.segments.words import ENDANGERED, Words, endangered, kinds_of
 
 # Field of a placement -> the operation on the segment that it requests. The other fields change none of its pixels.
 OPERATIONS = {"flipped": "mirror", "rotation": "rotate", "hue": "hue"}
 # Degrees. After so small a rotation a standing object still stands, and an arrow still points to the left.
 SLIGHT_TURN = 5.0
-# Number of pixels of an object's window that are sampled; those of its modal mask are compared.
-_PIXELS = 600
 # Alpha from which a pixel counts as opaque, and the share of other pixels from which the background changes colours.
 _NEARLY_OPAQUE, _SEE_THROUGH = 230, 0.1
 
@@ -98,10 +95,10 @@ class WordCheck:
         return self._kinds.intersection(claimed)
 
     def _sample(self, sprite: Sprite, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Samples pixels: (n, 4) uint8 premultiplied RGBA before, and (n, 3 or 4) uint8 after, with alpha if there is
-        no background.
+        """Samples pixels of the modal mask: (n, 4) uint8 premultiplied RGBA before, and (n, 3 or 4) uint8 after, with
+        alpha if there is no background.
         """
-        step = max(isqrt(mask.size // _PIXELS), 1)
+        step = sampling_step(mask.size)
         chosen = mask[::step, ::step]
         # An object thinner than the sampling step may have no sampled pixel.
         if not chosen.any():
@@ -113,7 +110,7 @@ class WordCheck:
 
 
 def _is_see_through(sprite: Sprite) -> bool:
-    step = max(isqrt(sprite.alpha.size // _PIXELS), 1)
+    step = sampling_step(sprite.alpha.size)
     alpha = sprite.alpha[::step, ::step]
     inside = np.count_nonzero(alpha >= OPAQUE)
     return inside - np.count_nonzero(alpha >= _NEARLY_OPAQUE) > _SEE_THROUGH * inside

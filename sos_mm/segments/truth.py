@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from math import isqrt
 from typing import NamedTuple
 
 import cv2
@@ -23,6 +24,13 @@ _FEWEST, _LEAST_SHARE = 3, 0.02
 TONE_LIMIT = 12.0
 # Words of text and focus cannot be measured: they hold if at most this share of the pixels moved.
 _MOVED_SHARE = 0.05
+# Number of pixels in an object's window, or box, that are compared.
+_PIXELS = 600
+
+
+def sampling_step(pixels: int) -> int:
+    """Returns of how many rows, and of how many columns, of a window of so many pixels one is compared."""
+    return max(isqrt(pixels // _PIXELS), 1)
 
 
 @lru_cache(maxsize=2**14)
