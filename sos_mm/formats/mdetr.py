@@ -29,6 +29,8 @@ from sos_mm.formats.records import (
 )
 
 NO_TARGET = -1
+# `dataset_name` of expressions for which a file names none: mmdet's `RefExpMetric` knows it.
+UNNAMED = "refcoco"
 _EXPRESSION = IMAGE | {"caption": WORDS, "original_id": optional(ID), "dataset_name": optional(TEXT)}
 
 
@@ -67,7 +69,7 @@ class Expression:
     text: str
     image: Record
     image_id: int | str | None = None
-    dataset_name: str = "refcoco"
+    dataset_name: str = UNNAMED
     targets: list[Target] = field(default_factory=list)
     distractors: Sequence[Box] | None = None
 
@@ -96,7 +98,7 @@ def read_mdetr(path: str | Path) -> Iterator[Expression]:
             image["caption"],
             {key: image[key] for key in ("file_name", "height", "width")},
             image.get("original_id"),
-            image.get("dataset_name") or "refcoco",
+            image.get("dataset_name") or UNNAMED,
             [target for target in found if target is not None],
         )
 

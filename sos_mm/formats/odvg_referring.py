@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from sos_mm.formats.boxes import Box, clip
-from sos_mm.formats.mdetr import Expression, Target
+from sos_mm.formats.mdetr import UNNAMED, Expression, Target
 from sos_mm.formats.odvg import REGION, check_spans, image_part, read_grounding, region_boxes, region_record
 from sos_mm.formats.records import INTEGERS, Record, check_record, optional
 
@@ -42,14 +42,13 @@ def to_odvg(expressions: Iterable[Expression], left_out: Counter | None = None) 
         }
 
 
-def read_odvg(path: str | Path, dataset_name: str = "refcoco") -> Iterator[Expression]:
+def read_odvg(path: str | Path) -> Iterator[Expression]:
     """Reads the expressions of ODVG lines for grounding.
 
     A line that `to_odvg` wrote yields its expression. In other lines each region is an expression: its phrase.
 
     Args:
         path: The JSON lines.
-        dataset_name: The ``dataset_name`` of expressions without one.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -64,7 +63,7 @@ def read_odvg(path: str | Path, dataset_name: str = "refcoco") -> Iterator[Expre
             for region in regions:
                 check_spans(region.get("tokens_positive"), caption, f"{name} a region")
                 targets += _targets(region, region["tokens_positive"], f"{name} a region")
-            belongs = line.get("dataset_name") or dataset_name
+            belongs = line.get("dataset_name") or UNNAMED
             yield Expression(line["expression_id"], caption, image, line.get("image_id"), belongs, targets)
             continue
         for region in regions:
@@ -72,7 +71,7 @@ def read_odvg(path: str | Path, dataset_name: str = "refcoco") -> Iterator[Expre
             check_record(region, REGION, f"{name} a region")
             phrase = region["phrase"] if isinstance(region["phrase"], str) else " ".join(region["phrase"])
             targets = _targets(region, [[0, len(phrase)]], f"{name} a region")
-            yield Expression(found, phrase, image, line.get("image_id"), dataset_name, targets)
+            yield Expression(found, phrase, image, line.get("image_id"), UNNAMED, targets)
 
 
 def _region(text: str, spans: tuple, meant: Sequence[tuple[Box | None, int]]) -> Record:

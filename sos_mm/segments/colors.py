@@ -31,7 +31,10 @@ _MEANINGS = {**{name: name for name in COLOR_NAMES}, **_SYNONYMS}
 COLOR_WORD = re.compile(
     rf"(?<![a-zA-Z])(?:({'|'.join(_MEANINGS)})(?:ish)?|[a-z]+-colou?red)(?![a-zA-Z])", re.IGNORECASE
 )
+# Pixels of a segment whose colours are counted, at most.
 _PIXELS = 4096
+# Least share of the opaque pixels that must have the colour which the texts name, before and after a rotation of hues.
+_LEAST_SHARE = 0.5
 
 
 def color_meaning(word: str) -> str:
@@ -123,7 +126,7 @@ def dominant_color(segment: Segment) -> tuple[str, float]:
     return str(names[counts.argmax()]), float(counts.max() / counts.sum())
 
 
-def vary_hue(segment: Segment, degrees: float, min_share: float = 0.5) -> Segment:
+def vary_hue(segment: Segment, degrees: float) -> Segment:
     """Rotates the hues of a segment and changes the colour word in its texts accordingly.
 
     The segment is returned unchanged unless all its texts name one colour, most of its pixels have that colour, and
@@ -133,7 +136,6 @@ def vary_hue(segment: Segment, degrees: float, min_share: float = 0.5) -> Segmen
     Args:
         segment: The segment to vary.
         degrees: Rotation of the hue; rounded to steps of two degrees, the resolution of OpenCV's 8-bit hue.
-        min_share: Least share of the opaque pixels that must have the colour, before and after.
     """
     steps = round(degrees / 2) % 180
     if steps == 0:
@@ -142,11 +144,11 @@ def vary_hue(segment: Segment, degrees: float, min_share: float = 0.5) -> Segmen
     if len(words) != 1 or COLOR_WORD.search(segment.category.replace("_", " ")):
         return segment
     name, share = dominant_color(segment)
-    if name in _ACHROMATIC or words != {name} or share < min_share:
+    if name in _ACHROMATIC or words != {name} or share < _LEAST_SHARE:
         return segment
     turned = replace(segment, rgba=_turn(segment.rgba, steps))
     new, share = dominant_color(turned)
-    if new in _ACHROMATIC or share < min_share:
+    if new in _ACHROMATIC or share < _LEAST_SHARE:
         return segment
     return turned if new == name else _renamed(turned, new)
 

@@ -19,6 +19,8 @@ from sos_mm.cutouts.onnx_cutter import METADATA
 INPUT, OUTPUT = "image", "saliency"
 # Has every operator that the models need, and recent onnxruntime versions support it.
 OPSET = 17
+# Number of images on which a model and its ONNX file are compared.
+_COMPARED = 3
 
 
 class FixedShapes(TorchFunctionMode):
@@ -114,13 +116,12 @@ def _trace(model: OneStepModel, image: Tensor, path: Path) -> None:
         torch.onnx.export(model, (image,), str(path), **options)
 
 
-def parity(model: nn.Module, path: str | Path, images: int = 3) -> float:
+def parity(model: nn.Module, path: str | Path) -> float:
     """Computes the largest difference between a model and its ONNX file on images of noise.
 
     Args:
         model: The model; see `OneStepModel`.
         path: The ONNX file.
-        images: Number of images.
 
     Raises:
         ImportError: If onnxruntime is not installed.
@@ -130,7 +131,7 @@ def parity(model: nn.Module, path: str | Path, images: int = 3) -> float:
     rng = np.random.default_rng(0)
     exported, device = OneStepModel(model), next(model.parameters()).device
     largest = 0.0
-    for _ in range(images):
+    for _ in range(_COMPARED):
         image = rng.random(session.get_inputs()[0].shape, dtype=np.float32)
         with torch.no_grad():
             wanted = exported(torch.from_numpy(image).to(device)).cpu().numpy()

@@ -18,6 +18,9 @@ from sos_mm.saliency.evaluation.attention import attention_maps, on_image
 from sos_mm.saliency.evaluation.visualization import false_colors, grey_image, side_by_side
 from sos_mm.saliency.models.segmentor import LatentDiffusionSegmentor
 
+# Height of the images in a figure, in pixels.
+_HEIGHT = 150
+
 
 @dataclass
 class Section:
@@ -63,20 +66,18 @@ def text_table(scores: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def data_pairs(dataset: BaseDataset, number: int, height: int = 150) -> list[Markup]:
+def data_pairs(dataset: BaseDataset, number: int) -> list[Markup]:
     """Renders the first images of a saliency data set beside their masks, as figures."""
     figures = []
     for index in range(min(number, len(dataset))):
         paths = dataset.get_data_info(index)
         pair = [read_image(paths["img_path"], 3), cv2.cvtColor(read_mask(paths["mask_path"]), cv2.COLOR_GRAY2RGB)]
-        figures.append(figure(side_by_side(pair, height), Path(paths["img_path"]).stem))
+        figures.append(figure(side_by_side(pair, _HEIGHT), Path(paths["img_path"]).stem))
     return figures
 
 
 @torch.no_grad()
-def sampling_strip(
-    model: LatentDiffusionSegmentor, batch: dict, index: int, num_inference_steps: int, height: int = 150
-) -> Markup:
+def sampling_strip(model: LatentDiffusionSegmentor, batch: dict, index: int, num_inference_steps: int) -> Markup:
     """Renders image, ground truth and the estimate of the mask after each sampling step, as a figure.
 
     Args:
@@ -84,7 +85,6 @@ def sampling_strip(
         batch: A batch of a test data loader.
         index: Index of the image in the batch.
         num_inference_steps: Number of sampling steps.
-        height: The strip's height in pixels.
     """
     data = model.data_preprocessor(batch, training=False)
     inputs, sample = data["inputs"][index : index + 1], data["data_samples"][index]
@@ -92,19 +92,18 @@ def sampling_strip(
     process = model.sample_latents(model.encode_conditions(inputs), [sample], test_cfg=settings)
     image = (inputs[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
     estimates = [grey_image(model.decode_mask(step.clean)[0]) for step in process]
-    strip = side_by_side([image, grey_image(sample.gt_saliency.data), *estimates], height)
+    strip = side_by_side([image, grey_image(sample.gt_saliency.data), *estimates], _HEIGHT)
     timesteps = ", ".join(str(int(step.timestep)) for step in process)
     return figure(strip, f"{Path(sample.img_path).stem}: image, ground truth, estimates at timesteps {timesteps}")
 
 
-def attention_row(model: LatentDiffusionSegmentor, batch: dict, index: int, height: int = 150) -> Markup:
+def attention_row(model: LatentDiffusionSegmentor, batch: dict, index: int) -> Markup:
     """Renders image, prediction, and the attention of salient positions at each level of the U-Net, as a figure.
 
     Args:
         model: The model.
         batch: A batch of a test data loader.
         index: Index of the image in the batch.
-        height: The row's height in pixels.
     """
     data = model.data_preprocessor(batch, training=False)
     inputs, sample = data["inputs"][index : index + 1], data["data_samples"][index]
@@ -117,7 +116,7 @@ def attention_row(model: LatentDiffusionSegmentor, batch: dict, index: int, heig
         predicted = model.predict(inputs, [sample.clone()])[0].pred_saliency.data
     sizes = ", ".join(f"{each.shape[0]}x{each.shape[1]}" for each in maps.values())
     text = f"{Path(sample.img_path).stem}: image, prediction, attention at {sizes}"
-    return figure(side_by_side([image, grey_image(predicted), *overlays], height), text)
+    return figure(side_by_side([image, grey_image(predicted), *overlays], _HEIGHT), text)
 
 
 def loss_curve(logs: list[Path]) -> Markup:

@@ -11,6 +11,9 @@ from mmengine.registry import HOOKS
 
 from sos_mm.images import read_image
 
+# Width between images side by side, in pixels.
+_GAP = 4
+
 
 class ResultImageHook(Hook):
     """Base of hooks that save images; with several data sets each has a folder, since their file names are alike."""
@@ -126,13 +129,13 @@ def false_colors(values: np.ndarray) -> np.ndarray:
     return cv2.applyColorMap(np.rint(values * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
 
 
-def side_by_side(images: list[np.ndarray], height: int, gap: int = 4) -> np.ndarray:
+def side_by_side(images: list[np.ndarray], height: int) -> np.ndarray:
     """Joins images (h, w, 3) uint8 to one row of a common height, with white gaps."""
     cells = []
     for image in images:
         width = max(1, round(image.shape[1] * height / image.shape[0]))
         cells += [
             mmcv.imresize(image, (width, height), interpolation="area"),
-            np.full((height, gap, 3), 255, np.uint8),
+            np.full((height, _GAP, 3), 255, np.uint8),
         ]
     return np.concatenate(cells[:-1], axis=1)
