@@ -241,23 +241,32 @@ class Geometry:
         known = np.array([each is not None for each in orders], bool)
         return np.array([each or 0 for each in orders]), known, np.array([each or 0.0 for each in shares])
 
+    def _above_and_under(self, to: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns which objects are surely above, and which under, an object in z-order, two (M,) arrays."""
+        orders, known, _ = self._stack
+        known = known & known[to]
+        return known & (orders > orders[to]), known & (orders < orders[to])
+
     def _in_front(self, to: int) -> tuple[np.ndarray, np.ndarray]:
         """Computes "in front of" from z-order, where one object hides a part of the other, or from depth."""
-        orders, known, shares = self._stack
-        known = known & known[to]
-        above, under = known & (orders > orders[to]), known & (orders < orders[to])
+        (above, under), (_, _, shares) = self._above_and_under(to), self._stack
         hides = above if shares[to] <= self.limits.seen else np.zeros_like(above)
-        return self._ordered(to, hides, above, under, self._closer[:, to], self._closer[to])
+        return self._ordered(to, hides, under, self._closer[:, to], self._closer[to])
 
     def _behind(self, to: int) -> tuple[np.ndarray, np.ndarray]:
-        orders, known, shares = self._stack
-        known = known & known[to]
-        above, under = known & (orders > orders[to]), known & (orders < orders[to])
+        (above, under), (_, _, shares) = self._above_and_under(to), self._stack
         hidden = under & (shares <= self.limits.seen)
-        return self._ordered(to, hidden, under, above, self._closer[to], self._closer[:, to])
+        return self._ordered(to, hidden, above, self._closer[to], self._closer[:, to])
 
-    def _ordered(self, to: int, hides, ordered, contrary, by_depth, against_depth) -> tuple[np.ndarray, np.ndarray]:
-        """Combines the evidence from z-order and depth for and against "in front of" or "behind" an object."""
+    def _ordered(self, to: int, hides, contrary, by_depth, against_depth) -> tuple[np.ndarray, np.ndarray]:
+        """Combines the evidence from z-order and depth for and against "in front of" or "behind" an object.
+
+        Args:
+            to: The object.
+            hides: (M,) which objects have the z-order in question, where one of the two may hide a part of the other.
+            contrary: (M,) which objects have the contrary z-order.
+            by_depth, against_depth: (M,) of which objects the depth surely says the same, and the contrary.
+        """
         meets, may_meet = self._overlapping(to)
         widths = self.boxes[:, 2] - self.boxes[:, 0]
         in_line = (self._shared[0, to] >= _LEVEL * np.minimum(widths, widths[to])) & may_meet

@@ -19,6 +19,9 @@ _MOST_CHARACTERS = 600
 # Most readings of a phrase, and most ways that are tried to parse it.
 _MOST_READINGS, _MOST_WAYS = 64, 4096
 _DEEPEST = 2
+# Most determiners and numbers before a noun, most adjectives there, and most phrases without a meaning of their own
+# behind it: no sentence has more, and sentences of such words alone are not tried in all ways.
+_MOST_DETERMINERS, _MOST_ADJECTIVES, _MOST_SKIPPED = 4, 6, 4
 _DETERMINERS = ("definite", "indefinite", "other", "of")
 _SKIPPED = ("clause", "filler", "comma", "and")
 # What may open a clause, and its most tokens.
@@ -178,7 +181,7 @@ class _Sentence:
     def _determiners(self, start: int, draft: Draft, depth: int) -> list[tuple[int, Draft]]:
         """Parses determiners, the words before a noun, and the noun."""
         found = self._adjectives(start, draft, 0)
-        if depth == 4:
+        if depth == _MOST_DETERMINERS:
             return found
         here = self._matches[start]
         for tag in _DETERMINERS:
@@ -197,7 +200,7 @@ class _Sentence:
         here = self._matches[start]
         if "noun" in here:
             found += [(end, _with_noun(draft, *noun)) for end, noun in here["noun"]]
-        if depth == 6:
+        if depth == _MOST_ADJECTIVES:
             return found
         for tag in ("color", "word", "size"):
             if tag in here:
@@ -261,9 +264,9 @@ class _Sentence:
                 yield end, draft
 
     def _skipped(self, start: int) -> Iterable[int]:
-        """Returns the token indices that are reached by skipping up to four phrases without a meaning of their own."""
+        """Returns the token indices that are reached by skipping some phrases without a meaning of their own."""
         reached, front = {start}, self._skips[start]
-        for _ in range(4):
+        for _ in range(_MOST_SKIPPED):
             if not front:
                 break
             reached |= front

@@ -86,11 +86,11 @@ def write(
     Raises:
         ValueError: If the language is unknown.
     """
-    return _Writer(image, generator, language, amounts or Amounts(), facts or facts_of(image)).write()
+    return _Writer(generator, language, amounts or Amounts(), facts or facts_of(image)).write()
 
 
 class _Writer:
-    def __init__(self, image: AnnotatedImage, generator, language: str, amounts: Amounts, facts: Facts):
+    def __init__(self, generator, language: str, amounts: Amounts, facts: Facts):
         self._language, self._amounts, self._facts = read_language(language), amounts, facts
         self._draws = Draws(generator)
         self._phrases = NounPhrases(facts, self._language, self._draws)

@@ -72,7 +72,7 @@ class Wording:
         adjectives = self._adjectives(meaning, case, noun, number)
         head = " ".join([*adjectives, form])
         behind += self._behind(meaning, number)
-        template = self._quantity(meaning, number, role, noun, bool(ranked))
+        template = self._quantity(meaning, role, noun)
         text = template.replace("{the}", self._language.the(case, noun, number))
         start = text.index("{np}") + len(ranked) + bool(ranked)
         inside = " ".join(filter(None, [ranked, head, *behind]))
@@ -95,7 +95,7 @@ class Wording:
             raise Unsayable
         return "one" if number in ("one", "some") else "many"
 
-    def _quantity(self, meaning: Phrase, number: str, role: str, noun: Noun, ranked: bool) -> str:
+    def _quantity(self, meaning: Phrase, role: str, noun: Noun) -> str:
         quantity = self._words["quantity"]
         if role == "landmark":
             return self._pick(quantity["landmark"])

@@ -106,7 +106,9 @@ class CocoSource:
         self._images = list(self.labels.images.values())
         self._of_image = defaultdict(list)
         for each in self.labels.annotations:
-            self.labels.image_of(each), self.labels.category_of(each)
+            # Both raise an error where the file lacks what the annotation names.
+            self.labels.image_of(each)
+            self.labels.category_of(each)
             if not each.get("iscrowd"):
                 self._of_image[each["image_id"]].append(each)
         self._group = {str(each["file_name"]): group for group, each in enumerate(self._images)}

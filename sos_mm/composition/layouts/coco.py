@@ -145,7 +145,12 @@ def _to_pixels(boxes: np.ndarray, canvas: tuple[int, int]) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _read_boxes(path: Path, modified: int) -> dict[int, list[np.ndarray]]:
-    """Reads the (N, 4) xyxy boxes of each image as fractions of it, from large to small; groups them by N."""
+    """Reads the (N, 4) xyxy boxes of each image as fractions of it, from large to small; groups them by N.
+
+    Args:
+        path: The file.
+        modified: Time of its last change, so that a changed file is not taken from the cache.
+    """
     file, found = CocoFile(read_json(path), path, ("images", "annotations")), defaultdict(list)
     for image in file.images.values():
         check_size(image, f"{path}, image {image['id']!r}: it")
