@@ -106,7 +106,8 @@ def find_categories(names: Iterable[str], categories: Sequence[str]) -> list[int
     keys = [category_key(category) for category in categories]
     absent = sorted(set(wanted) - set(keys))
     if absent:
-        names, hint = few([wanted[key] for key in absent]), nearest_category(wanted[absent[0]], categories)
+        hint = nearest_category(wanted[absent[0]], categories)
+        names = few([wanted[key] for key in absent])
         raise ValueError(f"`vocabulary` names {names}, but the bank has no such category.{hint}")
     return [position for position, key in enumerate(keys) if key in wanted]
 
