@@ -96,10 +96,11 @@ def _read_file(path: Path, faults: ErrorCollector) -> DataSet:
     content = _json(path)
     if is_coco(content):
         data_set = read_coco(path, content, faults)
-    elif isinstance(content, list) and (not content or line_kind(content[0])):
+    elif isinstance(content, list) and (line_kind(content[0]) if content else _has_no_lines(path)):
         data_set = read_lines(path, content, faults)
     else:
-        raise ValueError(f"{path} must hold annotations of a known kind ({_KNOWN}), but does not.")
+        found = "does not" if content else "holds nothing"
+        raise ValueError(f"{path} must hold annotations of a known kind ({_KNOWN}), but {found}.")
     sidecar = path.parent / OBJECTS_FILE
     if path.name in _COMPOSED[:3] and sidecar.is_file():
         return with_sidecar(data_set, read_lines(sidecar, _json(sidecar), faults))
@@ -108,13 +109,18 @@ def _read_file(path: Path, faults: ErrorCollector) -> DataSet:
 
 def _json(path: Path) -> Any:
     """Reads a JSON file; returns a list if it holds JSON lines."""
-    if path.suffix == ".jsonl" and not path.read_bytes().strip():
+    if _has_no_lines(path):
         return []
     try:
         content = read_json_or_lines(path)
     except AnnotationFileError as error:
         raise ValueError(f"{path} must be a JSON file, but is not: {error}") from error
     return [content] if line_kind(content) and not is_coco(content) else content
+
+
+def _has_no_lines(path: Path) -> bool:
+    """Returns whether a file is one of JSON lines, but of none, as that of a data set without images."""
+    return path.suffix == ".jsonl" and not path.read_bytes().strip()
 
 
 def _with_images(data_set: DataSet, images: Path | None, faults: ErrorCollector) -> DataSet:

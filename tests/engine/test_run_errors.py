@@ -1,4 +1,4 @@
-"""Wrong data and settings that are found while a model is trained end the command with a line, faults of code do not."""
+"""Wrong data that are found while a model is trained end the command with a line; faults of code do not."""
 
 import json
 import re
