@@ -127,7 +127,7 @@ def _with_images(data_set: DataSet, images: Path | None, faults: ErrorCollector)
     found = data_set.images
     if data_set.source.is_file():
         choices = (image.choices for image in found)
-        folder = check_folder(images, "`images`") if images else image_folder(data_set.source, choices)
+        folder = check_folder(images, "The folder of images") if images else image_folder(data_set.source, choices)
         found = tuple(replace(image, path=find_image(folder, image.choices)) for image in found)
     missing = tuple(image.file_name for image in found if image.path is None)
     if missing and faults.broken == "error":

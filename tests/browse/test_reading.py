@@ -196,7 +196,7 @@ def test_missing_images_are_counted_and_named(coco):
         read_dataset(path)
     assert read_dataset(path, broken="skip").missing == ("gone.png",)
     (folder / "val2017" / "ä b.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"such as ä b.png, are in none of .*give their folder as `images`"):
+    with pytest.raises(FileNotFoundError, match=r"such as ä b.png, are in none of .*give the folder of images"):
         read_dataset(path)
 
 
