@@ -96,8 +96,13 @@ def _coco_entries() -> list[dict[str, Any]]:
     ]
 
 
-def find_categories(names: Iterable[str], categories: Sequence[str]) -> list[int]:
+def find_categories(names: Iterable[str], categories: Sequence[str], option: str = "vocabulary") -> list[int]:
     """Finds the indices of the categories that the names stand for, in the order of the categories.
+
+    Args:
+        names: The names.
+        categories: Categories of a bank.
+        option: The bank's option that has the names, for errors.
 
     Raises:
         ValueError: If a name matches none of them; names it and the nearest category.
@@ -109,7 +114,7 @@ def find_categories(names: Iterable[str], categories: Sequence[str]) -> list[int
         near = get_close_matches(absent[0], keys, n=1, cutoff=0.5)
         hint = f" The nearest to {wanted[absent[0]]!r} is {categories[keys.index(near[0])]!r}." if near else ""
         names = few([wanted[key] for key in absent])
-        raise ValueError(f"`vocabulary` names {names}, but the bank has no such category.{hint}")
+        raise ValueError(f"`{option}` names {names}, but the bank has no such category.{hint}")
     return [position for position, key in enumerate(keys) if key in wanted]
 
 
