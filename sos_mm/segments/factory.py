@@ -252,5 +252,17 @@ def _weights_for(config: Mapping[str, Any], categories: Sequence[str]) -> Mappin
 
 
 def category_weights(config: Mapping[str, Any]) -> Mapping[str, float]:
-    """Returns weights by category from a recipe's ``category_weights``: themselves, or by `repeat_factors`."""
-    return repeat_factors(**config) if "annotations" in config else config
+    """Returns weights by category from a recipe's ``category_weights``: themselves, or by `repeat_factors`.
+
+    Raises:
+        ValueError: If a name is no text, or an argument of `repeat_factors` is unknown or no file or counts.
+    """
+    if "annotations" not in config:
+        check_names("names of category_weights", list(config))
+        return config
+    for key in config:
+        check_choice("key of category_weights", key, signature(repeat_factors).parameters)
+    if not isinstance(config["annotations"], str | Path | Mapping):
+        got = repr(config["annotations"])
+        raise ValueError(f"`annotations` of `category_weights` must be a file or counts by name, but got {got}.")
+    return repeat_factors(**config)

@@ -168,8 +168,27 @@ def test_weights_by_hand_of_what_the_bank_lacks_are_refused(mixed):
         build_bank({**bank, "category_weights": {"zebra": 2, "aardvark": 3}})
 
 
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ({5: 1}, r"`names of category_weights` must be a list of names, .* but got \[5\]"),
+        ({"annotations": 4}, "`annotations` of `category_weights` must be a file or counts by name, but got 4"),
+        (
+            {"annotations": {"dog": 1}, "thresold": 1},
+            "`key of category_weights` must be one of .* Did you mean 'threshold'",
+        ),
+    ],
+)
+def test_weights_of_another_form_are_refused(weights, said):
+    with pytest.raises(ValueError, match=said):
+        build_bank({**SAMPLE, "category_weights": weights})
+
+
 def test_weights_of_one_bank_of_a_mix_are_of_its_own_categories():
-    banks = [{"type": "sample", "include": [each], "category_weights": {"dog": 1}} for each in ("dog/tan_dog", "apple/red_apple")]
+    banks = [
+        {"type": "sample", "include": [each], "category_weights": {"dog": 1}}
+        for each in ("dog/tan_dog", "apple/red_apple")
+    ]
     with pytest.raises(ValueError, match="`category_weights` names 'dog', but the bank has no such category"):
         build_bank({"type": "mix", "banks": banks})
     whole = [{"type": "sample", "include": [each]} for each in ("dog/tan_dog", "apple/red_apple")]
