@@ -1,4 +1,4 @@
-"""Locks of files: one run at a time in a folder, however the earlier ones have ended.
+"""One run at a time in a folder, by locks of files, and only one that began there, by what it notes of itself.
 
 The lock of a process ends with it, so that a killed one leaves a file, but no lock. A file that exists is locked, not a
 folder: network file systems lock only what is opened for writing.
@@ -6,10 +6,10 @@ folder: network file systems lock only what is opened for writing.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 if sys.platform != "win32":  # Callers raise an error there.
     import fcntl
@@ -99,3 +99,31 @@ def _removed_at_end(lock: TextIO) -> Iterator[None]:
             yield
         finally:
             Path(lock.name).unlink(missing_ok=True)
+
+
+def check_same_run(made: Path | str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Checks that a folder, a file or an address of object storage belongs to this run.
+
+    Args:
+        made: What the earlier run made or began.
+        found: The identity of that run, as it noted it.
+        wanted: The identity of this run: settings and hashes by name.
+
+    Raises:
+        FileExistsError: If they differ; the message names the differences.
+    """
+    different = [key for key in wanted if found.get(key) != wanted[key]]
+    if different:
+        told = ", ".join(_difference(key, found.get(key), wanted[key]) for key in different)
+        raise FileExistsError(
+            f"{made} belongs to another run ({told}): name another folder, or remove this one if it is not needed."
+        )
+
+
+def _difference(key: str, found: Any, wanted: Any) -> str:
+    """Describes a setting in which two runs differ."""
+    if key.endswith("_sha256"):
+        return f"of another {key.removesuffix('_sha256').replace('_', ' ')}"
+    if key == "format":
+        return f"made by another version of sos_mm: format {found} instead of {wanted}"
+    return f"{key} {found} instead of {wanted}"

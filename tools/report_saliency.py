@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_renamed_argument
 from sos_mm.engine.launch import add_common_arguments, build_trained, load_config
+from sos_mm.engine.run_errors import explaining_run
 from sos_mm.images import read_image
 from sos_mm.saliency.evaluation import baselines, report
 from sos_mm.saliency.evaluation.visualization import grey_image, side_by_side
@@ -87,7 +88,8 @@ def main() -> None:
         raise ValueError(f"The report is made in one process, but got `--launcher {config.launcher}`.")
     runner = build_trained(config, args.checkpoint)
     model = runner.model.eval()
-    scores = baselines.evaluate(model, runner.test_dataloader, baselines.predictors(model))
+    with explaining_run(runner):
+        scores = baselines.evaluate(model, runner.test_dataloader, baselines.predictors(model))
     print(report.text_table(scores))
     page = Path(args.out or Path(config.work_dir, "report.html"))
     about = f"{args.config}, {args.checkpoint}"

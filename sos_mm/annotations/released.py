@@ -73,7 +73,7 @@ def repaired_panoptic(
         ValueError: If the file is not of that kind.
     """
     content = read_panoptic(path)
-    folder = check_folder(masks, "`masks`")
+    folder = check_folder(masks, "The folder of masks")
     left_out = Counter() if left_out is None else left_out
     for annotation in content["annotations"]:
         shown = _shown(read_map(folder / annotation["file_name"]))

@@ -51,7 +51,7 @@ class Options:
         check_integer("show", self.show, 1, 2**31)
         for name in ("images", "masks"):
             if getattr(self, name) is not None:
-                check_folder(getattr(self, name), f"`{name}`")
+                check_folder(getattr(self, name), f"The folder of {name}")
 
 
 def validate(path: str | Path, kind: str | None = None, options: Options | None = None) -> Findings:

@@ -130,6 +130,8 @@ def check_refs(text: str, findings: Findings) -> None:
                 _check_reference(member.value, seen, findings, member.offset)
             else:
                 findings.add(member.offset, "the list must hold JSON objects", repr(member.value)[:80])
+        if not findings.records["references"]:
+            findings.add(0, "the list must hold references, but is empty")
     except AnnotationFileError as error:
         findings.add_error(error)
 

@@ -8,11 +8,11 @@ A schedule is a dict in the place of a number or of a list of numbers, at any de
   it on, and so on.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from sos_mm.checks import check_integer
+from sos_mm.checks import check_choice, check_integer
 
 _LAST = 2**31
 
@@ -35,29 +35,41 @@ def at_epoch(option: Any, epoch: int) -> Any:
 
 def is_schedule(option: Any) -> bool:
     """Returns whether an option is a schedule itself."""
-    return isinstance(option, Mapping) and option.get("type") in _SCHEDULES
+    return isinstance(option, Mapping) and option.get("type") in tuple(_SCHEDULES)
 
 
-def turning_epochs(option: Any) -> set[int]:
-    """Returns the epochs at which schedules of an option begin, end or step; empty if it has no schedules.
+def turning_epochs(options: Mapping[str, Any], typed: Collection[str] = ()) -> set[int]:
+    """Returns the epochs at which schedules of options begin, end or step; empty if they have no schedules.
+
+    Args:
+        options: The options by name.
+        typed: Names of those that are dicts with a ``type`` of another kind, such as a layout's.
 
     Raises:
-        ValueError: If a schedule lacks a key, has an unknown one, or a wrong value.
+        ValueError: If a schedule is of an unknown type, lacks a key, has an unknown one, or a wrong value. Names it.
     """
     found: set[int] = set()
-    for schedule in _schedules_in(option):
-        _check(schedule)
+    for name, schedule in _schedules_in(options, typed):
+        try:
+            _check(schedule)
+        except ValueError as error:
+            raise ValueError(f"The schedule `{name}`: {error}") from error
         linear = schedule["type"] == "Linear"
         found |= {schedule.get("start", 0), schedule["stop"]} if linear else {0, *schedule["epochs"]}
     return found
 
 
-def _schedules_in(option: Any) -> Iterator[Mapping[str, Any]]:
-    if is_schedule(option):
-        yield option
-    elif isinstance(option, Mapping | list | tuple):
-        for value in option.values() if isinstance(option, Mapping) else option:
-            yield from _schedules_in(value)
+def _schedules_in(part: Any, typed: Collection[str], above: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yields dotted name and value of each schedule in a part of the options; refuses what is meant as one."""
+    pairs = part.items() if isinstance(part, Mapping) else enumerate(part) if isinstance(part, list | tuple) else ()
+    for key, value in pairs:
+        name = f"{above}{key}"
+        if is_schedule(value):
+            yield name, value
+            continue
+        if isinstance(value, Mapping) and name not in typed and value.keys() & _MARKS:
+            check_choice(f"{name}.type", value.get("type"), _SCHEDULES)
+        yield from _schedules_in(value, typed, f"{name}.")
 
 
 def _check(schedule: Mapping[str, Any]) -> None:
@@ -96,6 +108,8 @@ def _steps(schedule: Mapping[str, Any], epoch: int) -> Any:
 _SCHEDULES: dict[Any, Callable[[Mapping[str, Any], int], Any]] = {"Linear": _linear, "Steps": _steps}
 # Keys that must be given, and keys that may be.
 _KEYS = {"Linear": (("begin", "end", "stop"), ("start",)), "Steps": (("values", "epochs"), ())}
+# A dict with one of them is meant as a schedule.
+_MARKS = {"type", *(key for needed, _ in _KEYS.values() for key in needed)}
 
 
 def _between(begin: Any, end: Any, share: float) -> Any:

@@ -164,7 +164,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
             "min_visible_share": min_visible_share,
             "min_area": min_area,
         }
-        epochs = turning_epochs(self._schedulable)
+        epochs = turning_epochs(self._schedulable, typed=("layout",))
         self.is_scheduled = bool(epochs)
         # All of them, so that a wrong value is not found hours later.
         for epoch in sorted(epochs | {0}, reverse=True):

@@ -96,10 +96,11 @@ def _read_file(path: Path, faults: ErrorCollector) -> DataSet:
     content = _json(path)
     if is_coco(content):
         data_set = read_coco(path, content, faults)
-    elif isinstance(content, list) and (not content or line_kind(content[0])):
+    elif isinstance(content, list) and (line_kind(content[0]) if content else _has_no_lines(path)):
         data_set = read_lines(path, content, faults)
     else:
-        raise ValueError(f"{path} must hold annotations of a known kind ({_KNOWN}), but does not.")
+        found = "does not" if content else "holds nothing"
+        raise ValueError(f"{path} must hold annotations of a known kind ({_KNOWN}), but {found}.")
     sidecar = path.parent / OBJECTS_FILE
     if path.name in _COMPOSED[:3] and sidecar.is_file():
         return with_sidecar(data_set, read_lines(sidecar, _json(sidecar), faults))
@@ -108,7 +109,7 @@ def _read_file(path: Path, faults: ErrorCollector) -> DataSet:
 
 def _json(path: Path) -> Any:
     """Reads a JSON file; returns a list if it holds JSON lines."""
-    if path.suffix == ".jsonl" and not path.read_bytes().strip():
+    if _has_no_lines(path):
         return []
     try:
         content = read_json_or_lines(path)
@@ -117,11 +118,16 @@ def _json(path: Path) -> Any:
     return [content] if line_kind(content) and not is_coco(content) else content
 
 
+def _has_no_lines(path: Path) -> bool:
+    """Returns whether a file is one of JSON lines, but of none, as that of a data set without images."""
+    return path.suffix == ".jsonl" and not path.read_bytes().strip()
+
+
 def _with_images(data_set: DataSet, images: Path | None, faults: ErrorCollector) -> DataSet:
     found = data_set.images
     if data_set.source.is_file():
         choices = (image.choices for image in found)
-        folder = check_folder(images, "`images`") if images else image_folder(data_set.source, choices)
+        folder = check_folder(images, "The folder of images") if images else image_folder(data_set.source, choices)
         found = tuple(replace(image, path=find_image(folder, image.choices)) for image in found)
     missing = tuple(image.file_name for image in found if image.path is None)
     if missing and faults.broken == "error":

@@ -38,9 +38,10 @@ def read_saliency(images: Path, masks: Path, faults: ErrorCollector, progress: b
         FileNotFoundError: If a folder is missing.
         ValueError: If there is no mask.
     """
-    sources, drawn = _by_stem(check_folder(images, "`images`")), _by_stem(check_folder(masks, "`masks`"))
+    sources = _by_stem(check_folder(images, "The folder of images"))
+    drawn = _by_stem(check_folder(masks, "The folder of masks"))
     if not drawn:
-        raise ValueError(f"`masks` must hold image files, but {masks} holds none.")
+        raise ValueError(f"The folder of masks must hold image files, but {masks} holds none.")
     for stem in sorted(sources.keys() - drawn.keys()):
         faults.record(FileNotFoundError(f"The image {sources[stem]} must have a mask of its name in {masks}."))
     found = []

@@ -57,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int | None:
     return run(verb, given[1:], prog=f"sos-mm {verb}")
 
 
-@command()
+# Each verb decides what it refuses: while a model is trained, not every ValueError is a user's.
+@command(refusing=False)
 def run(verb: str, argv: Sequence[str] | None = None, prog: str | None = None) -> int | None:
     """Imports a verb's module and calls its ``main``.
 

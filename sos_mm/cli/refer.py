@@ -29,16 +29,18 @@ from sos_mm.atomic import explaining_full_disk, write_atomic
 from sos_mm.checks import check_choice, writable_folder
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
+from sos_mm.digest import sha256_of
 from sos_mm.errors import BROKEN
 from sos_mm.formats.composed import recipe_has
+from sos_mm.formats.json_reader import read_json_object
 from sos_mm.formats.records import Record
-from sos_mm.locks import sole_run
+from sos_mm.locks import check_same_run, sole_run
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.checking import Report, check_expressions, keep_true
 from sos_mm.referring.exporting import OUTPUTS, Exporter, summarize
 from sos_mm.referring.expression import ReferringExpression
 from sos_mm.referring.language import LANGUAGES
-from sos_mm.referring.lines import forget_run, write_resumable
+from sos_mm.referring.lines import forget_run, stored_run, write_resumable
 from sos_mm.referring.matching import ClaimsByImage, read_claims
 from sos_mm.referring.outputs import CAPTION_TOKENS, CaptionWriter, image_line
 from sos_mm.referring.phrasing import write
@@ -97,7 +99,8 @@ def refer(args: argparse.Namespace) -> None:
     """Writes the expressions, the files of ``--outputs`` and a summary.
 
     Raises:
-        FileExistsError: If another run is writing to the folder, or the file of expressions is part of a data set.
+        FileExistsError: If another run is writing to the folder or has written it, or the file of expressions is part
+            of a data set.
         OSError: If the disk is full; finished lines are kept.
     """
     for each in args.outputs:
@@ -112,11 +115,33 @@ def refer(args: argparse.Namespace) -> None:
         )
     folder = writable_folder(args.out, f"The folder of {LINES}")
     with explaining_full_disk(folder, kept="Finished lines"), sole_run(folder, f".{LINES}.lock"):
-        _write_all(args, images, captions, report, express)
+        run = identity(args, images)
+        check_own(path, run)
+        _write_all(args, run, images, captions, report, express)
+
+
+def check_own(path: Path, run: Record) -> None:
+    """Checks that a file of expressions, complete or begun, is of this run, which would replace it.
+
+    Raises:
+        FileExistsError: If it is not, or no run is noted beside it.
+    """
+    found = stored_run(path)
+    if found is None and path.exists():
+        try:
+            found = read_json_object(path.with_name(SUMMARY), "The summary of the expressions")["run"]
+        except (FileNotFoundError, KeyError, ValueError):
+            raise FileExistsError(
+                f"{path} belongs to no run that {SUMMARY} beside it names: name another folder, or remove it if it is "
+                "not needed."
+            ) from None
+    if found is not None:
+        check_same_run(path, found, run)
 
 
 def _write_all(
     args: argparse.Namespace,
+    run: Record,
     images: AnnotatedImages,
     captions: CaptionWriter,
     report: Report,
@@ -130,9 +155,9 @@ def _write_all(
             for index, image in bar:
                 yield image_line(image, express(index, image), images.categories, index)
 
-    write_resumable(path, identity(args, images), make)
+    write_resumable(path, run, make)
     exporter = Exporter(path, images, captions, args.seed, args.split or "train")
-    summary = summarize(path) | {"left out": dict(images.faults.counts)}
+    summary = {"run": run, **summarize(path), "left out": dict(images.faults.counts)}
     if args.expressions:
         summary["checked"] = report.to_json()
         print(f"{args.expressions}: {report.describe()}")
@@ -155,14 +180,11 @@ def expresser(
 
 
 def identity(args: argparse.Namespace, images: AnnotatedImages) -> Record:
-    """Returns the settings that determine the expressions, by which a resumed run is recognised."""
-    about = images.source.stat()
-    keys = ("language", "seed", "complete", "no_pixels", "images", "label_map")
-    told = {key: getattr(args, key) for key in keys}
-    if args.expressions:
-        given = Path(args.expressions).stat()
-        told["expressions"] = [args.expressions, given.st_size, given.st_mtime_ns, args.split]
-    return told | {"data": str(images.source.resolve()), "size": about.st_size, "modified": about.st_mtime_ns}
+    """Returns the settings and files that determine the expressions, by which a run is recognised later."""
+    run = {key: getattr(args, key) for key in ("language", "seed", "complete", "no_pixels", "images")}
+    files = {"annotation_file": images.source, "label_map": args.label_map, "expressions_file": args.expressions}
+    run |= {f"{name}_sha256": None if path is None else sha256_of(path) for name, path in files.items()}
+    return run | {"split": args.split if args.expressions else None}
 
 
 def describe(out: Path, summary: Record) -> str:

@@ -17,6 +17,7 @@ from mmengine.config import Config
 from sos_mm.cli.ending import command, refusals
 from sos_mm.cli.parsing import new_parser
 from sos_mm.engine.launch import add_common_arguments, around_building, build_trained, load_config, start_processes
+from sos_mm.engine.run_errors import RunError, explaining_run
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
@@ -64,4 +65,5 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         start_processes(config)
         runner = build_trained(config, args.checkpoint)
     around_building(runner, refusals())
-    runner.test()
+    with refusals((RunError,)), explaining_run(runner):
+        runner.test()

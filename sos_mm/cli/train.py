@@ -12,9 +12,10 @@ import torch
 
 from sos_mm.cli.ending import command, refusals
 from sos_mm.cli.parsing import new_parser
-from sos_mm.engine.checkpoints import CheckpointError, safe_loading
+from sos_mm.engine.checkpoints import safe_loading
 from sos_mm.engine.hooks import MatchingCheckpointHook
 from sos_mm.engine.launch import add_common_arguments, around_building, build_runner, load_config, start_processes
+from sos_mm.engine.run_errors import RunError, explaining_run
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
@@ -68,6 +69,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         runner.register_hook(MatchingCheckpointHook())
         around_building(runner, refusals())
         runner.load_or_resume = refusals()(runner.load_or_resume)
-        # Those of `init_cfg` are read earlier, and a teacher's later.
-        with refusals((CheckpointError,)):
+        # Data are read here, and checkpoints of `init_cfg` or of a teacher.
+        with refusals((RunError,)), explaining_run(runner):
             runner.train()

@@ -50,8 +50,8 @@ def image_folder(source: Path, images: Iterable[Sequence[str]]) -> Path:
     if not images:
         return beside
     raise FileNotFoundError(
-        f"The images of {source}, such as {images[0][0]}, are in none of {', '.join(map(str, choices))}: give their "
-        "folder as `images`."
+        f"The images of {source}, such as {images[0][0]}, are in none of {', '.join(map(str, choices))}: give the "
+        "folder of images."
     )
 
 

@@ -36,6 +36,8 @@ def read_refs(
     content = read_lists(instances, images=IMAGE, annotations=fields)
     if not isinstance(refs, list) or not all(isinstance(ref, dict) and "sentences" in ref for ref in refs):
         raise ValueError(f"{path} must be a list of entries with `sentences`, but is not.")
+    if not refs:
+        raise ValueError(f"{path} must be a list of entries with `sentences`, but is empty.")
     images = by_id(content["images"], f"Images of {instances}")
     annotations = by_id(content["annotations"], f"Annotations of {instances}")
     kept = [ref for ref in refs if split is None or ref.get("split") == split]

@@ -20,6 +20,7 @@ from sos_mm.checks import writable_folder
 from sos_mm.digest import sha256_of
 from sos_mm.formats.json_reader import read_json_object
 from sos_mm.formats.json_writer import readable_json
+from sos_mm.locks import check_same_run
 
 WORK, MANIFEST = ".drawing", "manifest.json"
 SOURCES = "sources.json"
@@ -65,7 +66,7 @@ def begin(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
     writable_folder(out, "`out`")
     if (out / MANIFEST).exists():
         manifest = read_json_object(out / MANIFEST, "The manifest of the bank")
-        _check_same(out, manifest, identity)
+        check_same_run(out, manifest, identity)
         remove_work(out / WORK, OWN)
         return manifest
     strangers = sorted(path.name for path in out.iterdir() if path.name != WORK)
@@ -78,19 +79,10 @@ def begin(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
     with locked(out, "run"):
         if (out / WORK / _RUN).exists():
             found = read_json_object(out / WORK / _RUN, "The identity of an unfinished bank")
-            _check_same(out, found, identity)
+            check_same_run(out, found, identity)
         else:
             write_atomic(out / WORK / _RUN, readable_json(identity, ascii_only=False))
     return None
-
-
-def _check_same(out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    different = [key for key in wanted if found.get(key) != wanted[key]]
-    if different:
-        raise FileExistsError(
-            f"{out} belongs to another run, which differs in {', '.join(different)}: name another folder, or remove "
-            "this one if it is not needed."
-        )
 
 
 @contextmanager

@@ -67,6 +67,18 @@ def write_resumable(path: Path, identity: Mapping[str, Any], make: Callable[[int
     return written
 
 
+def stored_run(path: Path) -> dict[str, Any] | None:
+    """Returns the identity of the run that began or wrote a file and is not forgotten; None if it left no line."""
+    part, noted = (path.with_name(f".{path.name}.{what}") for what in ("part", _NOTES[0]))
+    if not noted.exists() or not (path.exists() or (part.exists() and part.stat().st_size)):
+        return None
+    try:
+        identity = json.loads(noted.read_bytes())
+    except ValueError:
+        return None  # Cut off; the run begins anew.
+    return identity if isinstance(identity, dict) else None
+
+
 def forget_run(path: Path) -> None:
     """Deletes what is stored of a run, so that the next run writes the file again."""
     for what in _NOTES:

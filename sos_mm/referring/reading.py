@@ -72,7 +72,7 @@ class AnnotatedImages:
         check_choice("complete", complete, COMPLETE)
         self.source, self.faults = _find_source(Path(data)), ErrorCollector(broken)
         self._pixels, self._complete, self._label_map = pixels, complete, label_map
-        self._folder = None if images is None else check_folder(images, "`images`")
+        self._folder = None if images is None else check_folder(images, "The folder of images")
         names = None if label_map is None else read_label_map(label_map)
         self._input = _open(self.source, InputOptions(masks, names))
         # The COCO and ODVG files of a composed data set do not say what its backgrounds may show.

@@ -1,12 +1,13 @@
 """Builds banks from dicts, as recipes hold them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import check_boolean, check_choice, check_integer, check_names
+from sos_mm.checks import check_boolean, check_choice, check_integer, check_names, few
 from sos_mm.errors import BROKEN, ErrorCollector
+from sos_mm.formats.phrases import category_key
 from sos_mm.local_copies import local_copies, local_copy
 from sos_mm.segments.bank import SegmentBank
 from sos_mm.segments.index.writer import measured
@@ -21,7 +22,7 @@ from sos_mm.segments.readers.release import read_release_layout
 from sos_mm.segments.readers.tar import read_tar
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.sampler import STRATEGIES
-from sos_mm.segments.vocabulary import repeat_factors
+from sos_mm.segments.vocabulary import find_categories, repeat_factors
 from sos_mm.storage import is_address
 
 READERS: dict[str, Callable[..., list[SegmentRecord]]] = {
@@ -59,21 +60,24 @@ def build_bank(config: Mapping[str, Any]) -> Bank:
             storage, such as ``s3://bucket/prefix``: what is there is copied to this machine, see `local_copy`.
 
     Raises:
-        FileNotFoundError, ValueError: From the reader, and for an unknown type or option.
+        FileNotFoundError, ValueError: From the reader, for an unknown type or option, and for weights of categories
+            that it lacks.
         ConnectionError, ImportError, OSError: From `local_copy`.
     """
     check_bank(config)
     config = with_local_copies(config)
     bank = _plain_bank(config)
+    weights, pairs = config.get("category_weights"), config.get("category_pairs")
+    if weights is not None:
+        weights = _weights_for(weights, bank.categories)
     chosen = {key: config[key] for key in ("vocabulary", "attributes") if config.get(key) is not None}
     if config.get("filters"):
         chosen["filters"] = Filters.from_dict(config["filters"])
     if chosen:
         bank = bank.select(**chosen, broken=config.get("broken", "error"))
-    weights, pairs = config.get("category_weights"), config.get("category_pairs")
     if weights is None and pairs is None:
         return bank
-    return bank.weighted(category_weights(weights or {}), None if pairs is None else CategoryPairs.from_dict(pairs))
+    return bank.weighted(weights or {}, None if pairs is None else CategoryPairs.from_dict(pairs))
 
 
 def check_bank(config: Mapping[str, Any]) -> None:
@@ -227,6 +231,38 @@ def with_local_copies(config: Mapping[str, Any]) -> dict[str, Any]:
     return local
 
 
+def _weights_for(config: Mapping[str, Any], categories: Sequence[str]) -> Mapping[str, float]:
+    """Returns weights by category for a bank of these categories, before any of them are selected.
+
+    A name that the bank lacks changes nothing. Written by hand it is a mistake; a data set's annotation file names all
+    categories of its vocabulary, whatever the bank has.
+
+    Raises:
+        ValueError: If the bank lacks a name that is written by hand (names the nearest), or all of a data set.
+    """
+    weights = category_weights(config)
+    if "annotations" not in config:
+        find_categories(weights, categories, "category_weights")
+    elif not {category_key(name) for name in weights} & {category_key(name) for name in categories}:
+        raise ValueError(
+            f"`category_weights` must share a category with the bank, but none of {few(weights)} is in it: give those "
+            "of another data set, or leave them out."
+        )
+    return weights
+
+
 def category_weights(config: Mapping[str, Any]) -> Mapping[str, float]:
-    """Returns weights by category from a recipe's ``category_weights``: themselves, or by `repeat_factors`."""
-    return repeat_factors(**config) if "annotations" in config else config
+    """Returns weights by category from a recipe's ``category_weights``: themselves, or by `repeat_factors`.
+
+    Raises:
+        ValueError: If a name is no text, or an argument of `repeat_factors` is unknown or no file or counts.
+    """
+    if "annotations" not in config:
+        check_names("names of category_weights", list(config))
+        return config
+    for key in config:
+        check_choice("key of category_weights", key, signature(repeat_factors).parameters)
+    if not isinstance(config["annotations"], str | Path | Mapping):
+        got = repr(config["annotations"])
+        raise ValueError(f"`annotations` of `category_weights` must be a file or counts by name, but got {got}.")
+    return repeat_factors(**config)

@@ -1,14 +1,14 @@
 """Pairs of categories that are put into one image, such as those that a detector confuses."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from sos_mm.checks import check_choice, check_range
 from sos_mm.formats.phrases import category_key
+from sos_mm.segments.vocabulary import find_categories
 
 KEYS = ("pairs", "share")
 
@@ -51,14 +51,9 @@ class CategoryPairs:
             check_choice("key of category_pairs", key, KEYS)
         return cls(tuple(config["pairs"]), config.get("share", cls.share))
 
-    def check_categories(self, categories: Iterable[str]) -> None:
+    def check_categories(self, categories: Sequence[str]) -> None:
         """Raises ValueError, with the nearest name, unless both categories of each pair are among those of a bank."""
-        keys = {category_key(name) for name in categories}
-        for name in (name for pair in self.pairs for name in pair[:2]):
-            if category_key(name) not in keys:
-                near = get_close_matches(category_key(name), keys, n=1, cutoff=0.5)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"`category_pairs` names {name!r}, but the bank has no such category.{hint}")
+        find_categories((name for pair in self.pairs for name in pair[:2]), categories, "category_pairs")
 
     def within(self, categories: Iterable[str]) -> "CategoryPairs | None":
         """Returns the pairs with a weight whose categories are both among these; None if there is none."""

@@ -96,8 +96,13 @@ def _coco_entries() -> list[dict[str, Any]]:
     ]
 
 
-def find_categories(names: Iterable[str], categories: Sequence[str]) -> list[int]:
+def find_categories(names: Iterable[str], categories: Sequence[str], option: str = "vocabulary") -> list[int]:
     """Finds the indices of the categories that the names stand for, in the order of the categories.
+
+    Args:
+        names: The names.
+        categories: Categories of a bank.
+        option: The bank's option that has the names, for errors.
 
     Raises:
         ValueError: If a name matches none of them; names it and the nearest category.
@@ -108,7 +113,7 @@ def find_categories(names: Iterable[str], categories: Sequence[str]) -> list[int
     if absent:
         hint = nearest_category(wanted[absent[0]], categories)
         names = few([wanted[key] for key in absent])
-        raise ValueError(f"`vocabulary` names {names}, but the bank has no such category.{hint}")
+        raise ValueError(f"`{option}` names {names}, but the bank has no such category.{hint}")
     return [position for position, key in enumerate(keys) if key in wanted]
 
 

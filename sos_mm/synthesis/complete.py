@@ -11,7 +11,7 @@ from sos_mm.formats.checksums import CHECKSUMS, read_checksums
 from sos_mm.formats.composed import MANIFEST
 from sos_mm.formats.json_reader import read_json_object
 from sos_mm.formats.records import INTEGER, OBJECT, TEXT, check_record, optional
-from sos_mm.synthesis.workspace import check_same
+from sos_mm.locks import check_same_run
 
 Value = TypeVar("Value")
 Result = TypeVar("Result")
@@ -58,7 +58,7 @@ def open_complete(out: Path, identity: Mapping[str, Any], verify: bool = False) 
     if not (out / MANIFEST).exists():
         return None
     manifest = read_manifest(out)
-    check_same(out, manifest, identity)
+    check_same_run(out, manifest, identity)
     _check_files(out)
     if verify:
         check_contents(out, {CHECKSUMS: manifest[CHECKSUMS], **read_checksums(out)})

@@ -19,6 +19,7 @@ from sos_mm.digest import sha256_of
 from sos_mm.formats.checksums import CHECKSUMS, read_checksums
 from sos_mm.formats.composed import MANIFEST, WORK
 from sos_mm.formats.json_writer import readable_json
+from sos_mm.locks import check_same_run
 from sos_mm.storage import ObjectStore
 from sos_mm.synthesis.complete import check_contents, read_manifest
 from sos_mm.synthesis.environment import code_hash, differences, library_facts
@@ -29,7 +30,7 @@ from sos_mm.synthesis.photographs import unusable_photographs
 from sos_mm.synthesis.recipe import Recipe
 from sos_mm.synthesis.shards import is_intact, read_summary, shard_folder
 from sos_mm.synthesis.sources import SourceStates
-from sos_mm.synthesis.workspace import check_same, complete_shards, sole_run
+from sos_mm.synthesis.workspace import complete_shards, sole_run
 from sos_mm.terminal import progress_bar
 
 _RUN, _SUMMARY = f"{WORK}/run.json", "shard.json"
@@ -124,7 +125,7 @@ class RemoteRun:
         if self.store.create(_RUN, readable_json(run)):
             return
         found = json.loads(self.store.read(_RUN))
-        check_same(self.store.address, found, identity)
+        check_same_run(self.store.address, found, identity)
         changed = [name for name in present if found.get(name) != present[name]]
         if changed:
             raise FileExistsError(
@@ -206,7 +207,7 @@ class RemoteRun:
             local = Path(folder)
             store.download({name: local / name for name in (MANIFEST, CHECKSUMS)})
             manifest = read_manifest(local)
-            check_same(store.address, manifest, self.identity)
+            check_same_run(store.address, manifest, self.identity)
             wanted = {CHECKSUMS: manifest[CHECKSUMS], **read_checksums(local)}
         there = store.sizes()
         store.remove([key for key in there if _OWN.fullmatch(key)])

@@ -21,7 +21,7 @@ from sos_mm.formats.checksums import CHECKSUMS
 from sos_mm.formats.composed import MANIFEST, WORK
 from sos_mm.formats.json_reader import read_json_object
 from sos_mm.formats.json_writer import readable_json
-from sos_mm.locks import lock_file
+from sos_mm.locks import check_same_run, lock_file
 
 if sys.platform != "win32":  # `synthesize` raises an error there; composing in memory needs no lock.
     import fcntl
@@ -136,7 +136,7 @@ def _claim(out: Path, run: Mapping[str, Any]) -> None:
     """Stores the identity of the run in the folder, or checks it; removes incomplete shards."""
     names = sorted(path.name for path in (out / WORK).iterdir())
     if _RUN in names:
-        check_same(out, read_json_object(out / WORK / _RUN, "The identity of an unfinished data set"), run)
+        check_same_run(out, read_json_object(out / WORK / _RUN, "The identity of an unfinished data set"), run)
     else:
         unknown = [name for name in names if name not in (_RUN_LOCK, _WORKERS_LOCK, _SCRATCH)]
         if unknown:
@@ -149,29 +149,6 @@ def _claim(out: Path, run: Mapping[str, Any]) -> None:
     for name in names:
         if _PARTIAL.fullmatch(name):
             shutil.rmtree(out / WORK / name)
-
-
-def check_same(out: Path | str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Checks that a folder, or an address of object storage, belongs to this run.
-
-    Raises:
-        FileExistsError: If it does not; the message names the differences.
-    """
-    different = [key for key in wanted if found.get(key) != wanted[key]]
-    if different:
-        told = ", ".join(_difference(key, found.get(key), wanted[key]) for key in different)
-        raise FileExistsError(
-            f"{out} belongs to another run ({told}): name another folder, or remove this one if it is not needed."
-        )
-
-
-def _difference(key: str, found: Any, wanted: Any) -> str:
-    """Describes a setting in which two runs differ."""
-    if key == "recipe_sha256":
-        return "of another recipe"
-    if key == "format":
-        return f"made by another version of sos_mm: format {found} instead of {wanted}"
-    return f"{key} {found} instead of {wanted}"
 
 
 def _give_back(out: Path, workers: TextIO) -> None:

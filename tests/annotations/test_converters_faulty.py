@@ -110,12 +110,13 @@ REFS_FAULTS = [
     ("1 annotations 0 image_id", 8, "ref_id 0: it is of the image 7, but names the annotation 1, which is of 8"),
     ("1 annotations 1 id", 1, "Annotations of .*instances.json must have ids of their own, but two have the id 1"),
     ("1 annotations 1 bbox", ["a"] * 4, "instances.json, line 7: .* must have a box of four finite numbers"),
+    ("0", [], "refs.json must be a list of entries with `sentences`, but is empty"),
 ]
 
 
 @pytest.mark.parametrize(("keys", "value", "said"), REFS_FAULTS)
 def test_faulty_references(tmp_path, keys, value, said):
-    content = refs_and_instances()
+    content = list(refs_and_instances())
     mutate(content, keys, value)
     paths = [write(tmp_path / name, each) for name, each in zip(("refs.json", "instances.json"), content, strict=True)]
     with pytest.raises(ValueError, match=said):

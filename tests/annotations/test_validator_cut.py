@@ -5,7 +5,7 @@ from copy import deepcopy
 
 import pytest
 
-from sos_mm.annotations.validate import find_kind, validate
+from sos_mm.annotations.validate import KINDS, find_kind, validate
 from sos_mm.formats.json_reader import is_json_lines
 from tests.annotations.samples import MAKERS, coco, lvis, mdetr, mutate, odvg, write
 from tests.annotations.test_validator import FAULTS
@@ -179,3 +179,17 @@ def test_text_that_is_not_json(tmp_path, content, said):
     found = validate(path)
     assert found.counts.total() >= 1
     assert any(part in found.describe() for part in said.split("|"))
+
+
+@pytest.mark.parametrize("kind", [None, *KINDS])
+@pytest.mark.parametrize("content", ["[]", " [\n]\n", '{"images": [], "annotations": [], "categories": []}', "{}"])
+def test_a_file_without_records_is_faulty(tmp_path, content, kind):
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    assert validate(path, kind).counts.total() >= 1
+
+
+def test_an_empty_list_is_told(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text("[]")
+    assert validate(path).counts == {"the list must hold references, but is empty": 1}

@@ -71,13 +71,57 @@ def test_linear_goes_one_way_between_its_ends(begin, end, start, length, whole):
         (dict(type="Steps", values=[0, 1], epochs=3), "must be a list"),
         (dict(type="Steps", values=[0, 1], epochs=[0]), "epochs"),
         (dict(type="Linear", begin=0.5, end=1.5, stop=2), "`prob` must be"),
-        (dict(type="Linaer", begin=0.5, end=1, stop=2), "`prob` must be"),
+        (
+            dict(type="Linaer", begin=0.5, end=1, stop=2),
+            r"^`prob\.type` must be one of 'Linear', 'Steps', but got 'Linaer'",
+        ),
+        (
+            dict(type="step", values=[0, 1], epochs=[3]),
+            r"^`prob\.type` must be one of .*'step'\. Did you mean 'Steps'\?",
+        ),
+        (dict(begin=0.5, end=1, stop=2), r"^`prob\.type` must be one of .* but got None"),
+        (dict(type=["Linear"], begin=0.5, end=1, stop=2), r"^`prob\.type` must be one of"),
         (dict(type="Steps", values=[0.5, "often"], epochs=[7]), "`prob` must be"),
     ],
 )
 def test_wrong_schedules(bank_config, schedule, said):
     with pytest.raises(ValueError, match=said):
         SegmentPaste(bank_config, prob=schedule)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            dict(layout={**LAYOUT, "counts": dict(type="Lin", begin=1, end=2, stop=3)}),
+            r"`layout\.counts\.type` must be one of",
+        ),
+        (dict(layout={**LAYOUT, "counts": dict(begin=1, end=2, stop=3)}), r"`layout\.counts\.type` must be one of"),
+        (
+            dict(layout={**LAYOUT, "counts": [1, dict(type="Step", values=[2, 3], epochs=[1])]}),
+            r"`layout\.counts\.1\.type` must be one of .* Did you mean 'Steps'\?",
+        ),
+        (
+            dict(
+                layout={**LAYOUT, "shares": {**LAYOUT["shares"], "small": dict(type="linear", begin=0, end=1, stop=1)}}
+            ),
+            r"`layout\.shares\.small\.type` must be one of .* Did you mean 'Linear'\?",
+        ),
+        (dict(min_area=dict(type="linear", begin=4, end=9, stop=9)), r"`min_area\.type` must be one of"),
+        (dict(max_enlargement=dict(type=None)), r"`max_enlargement\.type` must be one of"),
+        # What else is wrong with a schedule is told with its place too.
+        (
+            dict(layout={**LAYOUT, "counts": dict(type="Linear", begin=[1, 2], end=[3, 4])}),
+            r"schedule `layout\.counts`: .*must have `stop`",
+        ),
+        (dict(min_area=dict(type="Linear", begin=4, end=9, stop=0)), r"schedule `min_area`: `stop` must be an integer"),
+        # A layout of an unknown type is no schedule.
+        (dict(layout={**LAYOUT, "type": "StructuredLayuot"}), r"`layout\.type` must be one of .*'StructuredLayout'\?"),
+    ],
+)
+def test_wrong_schedules_are_named_by_their_place(bank_config, options, said):
+    with pytest.raises(ValueError, match=said):
+        SegmentPaste(bank_config, **options)
 
 
 def test_values_of_later_epochs_are_checked_at_once(bank_config):

@@ -196,7 +196,7 @@ def test_missing_images_are_counted_and_named(coco):
         read_dataset(path)
     assert read_dataset(path, broken="skip").missing == ("gone.png",)
     (folder / "val2017" / "ä b.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"such as ä b.png, are in none of .*give their folder as `images`"):
+    with pytest.raises(FileNotFoundError, match=r"such as ä b.png, are in none of .*give the folder of images"):
         read_dataset(path)
 
 
@@ -213,6 +213,8 @@ def test_folders_that_were_searched_are_named_once(tmp_path, monkeypatch):
         ('{"images": [', "instances_val2017.json must be a JSON file"),
         ('{"a": 1}', "instances_val2017.json must hold annotations of a known kind"),
         ("[1, 2]", "instances_val2017.json must hold annotations of a known kind"),
+        ("[]", "instances_val2017.json must hold annotations of a known kind .* but holds nothing"),
+        ("{}", "instances_val2017.json must hold annotations of a known kind"),
         ('{"filename": "a", "detection": {}}\n{"filename"', "instances_val2017.json must be a JSON file"),
         (
             '{"filename": "a", "height": 1, "width": 1, "detection": {}}',

@@ -1,5 +1,6 @@
 """The command `sos-mm`: its verbs, their parsers, and the files of tools/ that call the same functions."""
 
+import json
 import runpy
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 import sos_mm
 from sos_mm.cli import VERBS, main
+from tests.helpers import commands
 
 TOOLS = Path(__file__).parents[2] / "tools"
 TOOL_OF = {
@@ -128,3 +130,34 @@ def test_renamed_options_are_read_under_either_name_but_not_both(capsys):
         with pytest.raises(SystemExit):
             parse_args(["in.jpg", "out", "--onnx", "x.onnx", old_name, "3"], "sos-mm cutout")
         assert "are for --checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("verb", "option"),
+    [("validate", "images"), ("validate", "masks"), ("browse", "images"), ("browse", "masks"), ("refer", "images")],
+)
+def test_a_folder_that_is_not_there_is_told_by_what_it_holds(verb, option, tmp_path):
+    """Not by the name of an argument in Python, which the command line lacks."""
+    data = tmp_path / "instances.json"
+    data.write_text('{"images": [], "annotations": [], "categories": []}')
+    words = [data, f"--{option}", tmp_path / "none"]
+    words += ["--images", tmp_path] if (verb, option) == ("browse", "masks") else []
+    done = commands.run([verb, *words, *(["--out", tmp_path / "out"] if verb != "validate" else [])])
+    assert done.code == 2
+    assert (
+        done.line
+        == f"error: The folder of {option} must be an existing folder, but {tmp_path / 'none'} does not exist."
+    )
+
+
+@pytest.mark.parametrize("verb", ["browse", "refer", "audit"])
+def test_images_that_are_not_found_are_told(verb, tmp_path):
+    """The option is `--images` for some verbs, `--train-images` for others."""
+    images = [{"id": 1, "file_name": "a.png", "height": 2, "width": 2}]
+    content = {"images": images, "annotations": [], "categories": [{"id": 1, "name": "dog"}]}
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    data = tmp_path / "instances.json"
+    done = commands.run([verb, data, *([data] if verb == "audit" else ["--out", tmp_path / "out"])])
+    assert done.code == 2
+    assert "a.png, are in none of " in done.line
+    assert done.line.endswith(": give the folder of images.")

@@ -1,6 +1,7 @@
 """`sos-mm refer`: what it writes is true, what it checks is told, and a killed run goes on."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -178,19 +179,88 @@ def test_expressions_of_others_are_taken_if_they_are_proved(data, written, tmp_p
     assert "not understood" in capsys.readouterr().out
 
 
-def test_a_killed_run_goes_on(data, written, tmp_path):
-    """The bytes of a run that nobody disturbed, and no stray files."""
-    out = tmp_path / "out"
-    command = [sys.executable, "-W", "ignore", "-m", "sos_mm", "refer", str(data), "--out", str(out), "--outputs", *ALL]
+def killed_after(number: int, out: Path, command: list[str]) -> None:
+    """Runs a command, and kills it when it has written so many lines."""
     part = out / ".referring.jsonl.part"
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (part.exists() and part.read_bytes().count(b"\n") >= 2):
+    whole = [sys.executable, "-W", "ignore", "-m", "sos_mm", *command]
+    process = subprocess.Popen(whole, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (part.exists() and part.read_bytes().count(b"\n") >= number):
         assert process.poll() is None
         time.sleep(0.001)
     process.kill()
     process.wait()
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_a_killed_run_goes_on(data, written, tmp_path):
+    """The bytes of a run that nobody disturbed, and no stray files."""
+    out = tmp_path / "out"
+    command = ["refer", str(data), "--out", str(out), "--outputs", *ALL]
+    killed_after(2, out, command)
+    assert main(command[1:]) == 0
     assert contents(out) == contents(written)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--seed", "1"], r"seed 0 instead of 1"),
+        (["--no-pixels"], r"no_pixels False instead of True"),
+        (["--expressions", "{written}/grefcoco.json"], "of another expressions file"),
+    ],
+)
+def test_what_another_run_made_is_not_overwritten(data, written, tmp_path, options, said):
+    out = tmp_path / "out"
+    shutil.copytree(written, out)
+    options = [each.format(written=written) for each in options]
+    with pytest.raises(SystemExit, match=rf"referring\.jsonl belongs to another run \({said}\): name another folder"):
+        main([str(data), "--out", str(out), "--outputs", *options])
+    assert contents(out) == contents(written)
+
+
+def test_what_other_annotations_gave_is_not_overwritten(data, written, tmp_path):
+    out, other = tmp_path / "out", tmp_path / "set"
+    shutil.copytree(written, out)
+    shutil.copytree(data, other)
+    # The same content at another place is the same run.
+    assert main([str(other), "--out", str(out), "--outputs", *ALL]) == 0
+    assert contents(out) == contents(written)
+    with open(other / "annotations/objects.jsonl", "r+") as file:
+        first, *_ = file.readlines()
+        file.seek(0)
+        file.truncate()
+        file.write(first)
+    with pytest.raises(SystemExit, match=r"another run \(of another annotation file\): name"):
+        main([str(other), "--out", str(out), "--outputs"])
+    assert contents(out) == contents(written)
+
+
+def test_a_file_that_no_run_noted_is_not_overwritten(data, tmp_path):
+    (tmp_path / "referring.jsonl").write_text("mine\n")
+    for noted in (None, "{}", "[]"):
+        if noted is not None:
+            (tmp_path / "referring_summary.json").write_text(noted)
+        before = contents(tmp_path)
+        with pytest.raises(SystemExit, match=r"referring\.jsonl .*belongs to no run"):
+            main([str(data), "--out", str(tmp_path), "--outputs"])
+        assert contents(tmp_path) == before
+
+
+def test_other_outputs_of_the_same_run_are_added(data, written, tmp_path):
+    out = tmp_path / "out"
+    assert main([str(data), "--out", str(out), "--outputs"]) == 0
+    assert main([str(data), "--out", str(out), "--outputs", *ALL]) == 0
+    assert contents(out) == contents(written)
+
+
+def test_what_another_run_began_is_not_overwritten(data, written, tmp_path):
+    """Unless it has nothing yet."""
+    out = tmp_path / "out"
+    command = ["refer", str(data), "--out", str(out), "--outputs"]
+    killed_after(3, out, command)
+    with pytest.raises(SystemExit, match=r"another run \(seed 0 instead of 1\): name"):
+        main([*command[1:], "--seed", "1"])
+    assert main(command[1:]) == 0
+    assert (out / "referring.jsonl").read_bytes() == (written / "referring.jsonl").read_bytes()
 
 
 def test_what_a_recipe_made_is_not_overwritten(tmp_path):

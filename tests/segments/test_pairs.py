@@ -1,5 +1,6 @@
 """Pairs of categories in one image, and weights of categories for mixes of banks."""
 
+import json
 import pickle
 from collections import Counter
 
@@ -105,7 +106,10 @@ def test_pairs_are_seen_and_kept(mixed):
 @pytest.mark.parametrize(
     ("pairs", "match"),
     [
-        ({"pairs": [["apple", "dgo", 1]]}, "names 'dgo', but the bank has no such category. Did you mean 'dog'"),
+        (
+            {"pairs": [["apple", "dgo", 1]]},
+            "names 'dgo', but the bank has no such category. The nearest to 'dgo' is 'dog'",
+        ),
         ({"pairs": []}, "must hold a pair with a weight over 0"),
         ({"pairs": [["apple", "dog", 0]]}, "must hold a pair with a weight over 0"),
         ({"pairs": [["apple", "dog", -1]]}, r"must be in \[0"),
@@ -144,3 +148,65 @@ def test_weights_that_would_be_ignored(key, sampling):
     bank = {**SAMPLE, **WEIGHTS, "category_pairs": PAIRS}
     with pytest.raises(ValueError, match=f"must be 'weighted' where the bank has `{key}`, but is '{sampling}'"):
         check_sampling(sampling, {name: bank[name] for name in ("type", "include", key)})
+
+
+def categories_file(path, *names):
+    """An annotation file that counts the images of categories, as LVIS's does."""
+    entries = [{"id": id, "name": name, "image_count": 1} for id, name in enumerate(names, 1)]
+    path.write_text(json.dumps({"images": [{}] * 100, "categories": entries}))
+    return {"annotations": str(path)}
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_weights_by_hand_of_what_the_bank_lacks_are_refused(mixed):
+    """They would change nothing: a misspelt name has the weight of one that is not named."""
+    bank = {"type": "mix", "banks": [SAMPLE, SAMPLE]} if mixed else SAMPLE
+    said = r"`category_weights` names 'Dgo', but the bank has no such category\. The nearest to 'Dgo' is 'dog'\."
+    with pytest.raises(ValueError, match=said):
+        build_bank({**bank, "category_weights": {"apple": 2, "Dgo": 3}})
+    with pytest.raises(ValueError, match="`category_weights` names 'aardvark', 'zebra', but the bank has no such"):
+        build_bank({**bank, "category_weights": {"zebra": 2, "aardvark": 3}})
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ({5: 1}, r"`names of category_weights` must be a list of names, .* but got \[5\]"),
+        ({"annotations": 4}, "`annotations` of `category_weights` must be a file or counts by name, but got 4"),
+        (
+            {"annotations": {"dog": 1}, "thresold": 1},
+            "`key of category_weights` must be one of .* Did you mean 'threshold'",
+        ),
+    ],
+)
+def test_weights_of_another_form_are_refused(weights, said):
+    with pytest.raises(ValueError, match=said):
+        build_bank({**SAMPLE, "category_weights": weights})
+
+
+def test_weights_of_one_bank_of_a_mix_are_of_its_own_categories():
+    banks = [
+        {"type": "sample", "include": [each], "category_weights": {"dog": 1}}
+        for each in ("dog/tan_dog", "apple/red_apple")
+    ]
+    with pytest.raises(ValueError, match="`category_weights` names 'dog', but the bank has no such category"):
+        build_bank({"type": "mix", "banks": banks})
+    whole = [{"type": "sample", "include": [each]} for each in ("dog/tan_dog", "apple/red_apple")]
+    assert build_bank({"type": "mix", "banks": whole, "category_weights": {"dog": 2}}).categories == ("apple", "dog")
+
+
+def test_weights_of_what_was_selected_away_are_taken():
+    """One recipe with weights serves several selections."""
+    bank = build_bank({**SAMPLE, "vocabulary": ["car"], "category_weights": {"Dog": 2, "car": 3}})
+    assert bank.categories == ("car",)
+    assert set(drawn_categories(bank, 1, 5)) == {("car",)}
+
+
+def test_weights_of_a_data_set_may_name_what_the_bank_lacks(tmp_path):
+    """Those of LVIS's repeat factors do: the file names 1203 categories, whatever the bank has."""
+    weights = categories_file(tmp_path / "lvis.json", "dog", "zebra")
+    assert "dog" in build_bank({**SAMPLE, "category_weights": weights}).categories
+    with pytest.raises(
+        ValueError, match="must share a category with the bank, but none of 'aardvark', 'zebra' is in it"
+    ):
+        build_bank({**SAMPLE, "category_weights": categories_file(tmp_path / "other.json", "zebra", "aardvark")})

@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
 def write_made_up_index(path: Path, rows: int, categories: int, first: int = 0) -> None:
     """Writes generated rows that differ only in category and id, batch by batch; ids begin at ``first``."""
     counts = np.diff(np.linspace(0, rows, categories + 1).astype(np.int64))
-    names = np.array([f"category_{place:06d}" for place in range(categories)])
+    names = np.array([f"category_{index:06d}" for index in range(categories)])
     kind = index_module.schema(index_module.make_header(dict(zip(names.tolist(), counts, strict=True)), "/data", ""))
     batch_rows = index_module.BATCH_ROWS
     edges = np.cumsum(counts)
@@ -62,8 +62,8 @@ def write_made_up_index(path: Path, rows: int, categories: int, first: int = 0) 
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, kind) as writer:
         for start in range(0, rows, batch_rows):
             number = min(batch_rows, rows - start)
-            place = np.searchsorted(edges, np.arange(start, start + number), side="right")
-            own = {"category": pa.array(names[place], pa.string())}
+            indices = np.searchsorted(edges, np.arange(start, start + number), side="right")
+            own = {"category": pa.array(names[indices], pa.string())}
             own["source_id"] = pa.array(first + np.arange(start, start + number)).cast(pa.string())
             columns = [_column(field, own, fixed, number) for field in kind]
             writer.write_batch(pa.record_batch(columns, schema=kind))
@@ -89,10 +89,10 @@ def measure(path: Path, draws: int) -> dict[str, float]:
     for strategy in ("category", "uniform", "weighted"):
         figures[f"draw one, {strategy}"] = mean(draws, lambda i, strategy=strategy: bank.sample(rng, 1, strategy))
     figures["draw 12 of one category"] = mean(draws // 10, lambda i: bank.sample(rng, 12, "single_category"))
-    places = bank.sample(rng, draws).tolist()
-    figures["outline and copy of one"] = mean(draws, lambda i: look_up(bank, places[i]))
+    indices = bank.sample(rng, draws).tolist()
+    figures["outline and copy of one"] = mean(draws, lambda i: look_up(bank, indices[i]))
     figures["draw one and look it up"] = mean(draws, lambda i: look_up(bank, int(bank.sample(rng, 1)[0])))
-    figures["make a whole record"] = mean(draws, lambda i: bank.records[places[i]])
+    figures["make a whole record"] = mean(draws, lambda i: bank.records[indices[i]])
     start = time.perf_counter()
     data = pickle.dumps(SegmentBank(bank.records))
     pickle.loads(data)
@@ -104,17 +104,17 @@ def measure(path: Path, draws: int) -> dict[str, float]:
     return figures
 
 
-def look_up(bank: SegmentBank, place: int) -> object:
+def look_up(bank: SegmentBank, index: int) -> object:
     """Reads the metadata that a layout needs of a segment, and the position of its pixels."""
-    bank.info(place)
-    return bank.records.copy(place, (100, 100))
+    bank.info(index)
+    return bank.records.copy(index, (100, 100))
 
 
 def write_made_up_cut_outs(folder: Path, number: int, side: int = 1000) -> None:
     """Writes PNG files of fractal noise, with as much fine detail as photographs, cut out by a wavy edge."""
     rng = np.random.default_rng(0)
     turns = np.linspace(0, 2 * np.pi, 200, endpoint=False)
-    for place in range(number):
+    for index in range(number):
         color = np.zeros((side, side, 3), np.float32)
         for cells in (4, 16, 64, 256, side):
             color += cv2.resize(rng.normal(0, 40 / cells**0.35, (cells, cells, 3)).astype(np.float32), (side, side))
@@ -122,7 +122,7 @@ def write_made_up_cut_outs(folder: Path, number: int, side: int = 1000) -> None:
         points = side / 2 + radius[:, None] * np.stack([np.cos(turns), np.sin(turns)], axis=1)
         alpha = cv2.fillPoly(np.zeros((side, side), np.uint8), [points.astype(np.int32)], 255)
         rgba = np.dstack([np.clip(color + 128, 0, 255).astype(np.uint8), cv2.GaussianBlur(alpha, (0, 0), 1.5)])
-        path = folder / f"category_{place % 8}" / f"{place}.png"
+        path = folder / f"category_{index % 8}" / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), rgba)
 
@@ -139,7 +139,7 @@ def measure_loads(folder: Path, number: int, copies: tuple[int, ...]) -> None:
     packed = bank.records.pack.stat().st_size
     print(f"{'bytes of copies over those of files':34s} {packed / files:8.2f}")
     for side in (32, 64, 100, 128, 200, 256, 400, 600, 1000, None):
-        wanted = [scaled(bank.info(place).size, side) for place in range(number)]
+        wanted = [scaled(bank.info(index).size, side) for index in range(number)]
         best = min(whole_mean(bank, wanted) for _ in range(3))
         found = max(bank.load(0, wanted[0]).rgba.shape[:2])
         name = "the file itself" if side is None else f"for {side} pixels, from {found}"
@@ -149,8 +149,8 @@ def measure_loads(folder: Path, number: int, copies: tuple[int, ...]) -> None:
 def whole_mean(bank: SegmentBank, wanted: list[tuple[int, int] | None]) -> float:
     """Returns the mean seconds to load all segments, each for its target size."""
     begun = time.perf_counter()
-    for place, size in enumerate(wanted):
-        bank.load(place, size)
+    for index, size in enumerate(wanted):
+        bank.load(index, size)
     return (time.perf_counter() - begun) / len(wanted)
 
 
@@ -165,9 +165,9 @@ def measure_building(folder: Path, number: int) -> None:
     rgba = np.zeros((8, 8, 4), np.uint8)
     rgba[2:6, 2:6] = 255
     png = cv2.imencode(".png", rgba)[1].tobytes()
-    for place in range(number):
-        path = folder / "files" / f"category_{place % 100:03d}" / "small_red_thing" / f"{place:08d}.png"
-        if place < 100:
+    for index in range(number):
+        path = folder / "files" / f"category_{index % 100:03d}" / "small_red_thing" / f"{index:08d}.png"
+        if index < 100:
             path.parent.mkdir(parents=True)
         path.write_bytes(png)
     for task in ("imports", "lists", "builds"):
@@ -188,14 +188,14 @@ def peak(folder: Path, task: str) -> int:
 
 def mean(number: int, call: Callable[[int], object]) -> float:
     """Returns the mean seconds of a call in the best of five runs, after a warm-up."""
-    for place in range(min(_WARM, number)):
-        call(place)
+    for index in range(min(_WARM, number)):
+        call(index)
     runs = []
     for start in range(0, number, max(number // 5, 1)):
         stop = min(start + max(number // 5, 1), number)
         begun = time.perf_counter()
-        for place in range(start, stop):
-            call(place)
+        for index in range(start, stop):
+            call(index)
         runs.append((time.perf_counter() - begun) / (stop - start))
     return min(runs)
 

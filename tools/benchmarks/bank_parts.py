@@ -99,7 +99,7 @@ def main() -> None:
         parts = [folder / f"part-{number}.arrow" for number in range(args.parts)]
         peak, start, before = Peak(), time.perf_counter(), os.times()
         with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
-            tasks = [(path, rows, args.categories, place * rows) for place, path in enumerate(parts)]
+            tasks = [(path, rows, args.categories, index * rows) for index, path in enumerate(parts)]
             pool.starmap(write_made_up_index, tasks, chunksize=1)
             pool.close()
             pool.join()

@@ -45,8 +45,8 @@ def parse_args() -> argparse.Namespace:
 def draw(records: Sequence[SegmentRecord], least: int, number: int, rng: np.random.Generator) -> list[tuple]:
     """Draws objects of at least so many pixels, each with its image and its window in it."""
     drawn = []
-    for place in rng.permutation(len(records)):
-        record = records[place]
+    for index in rng.permutation(len(records)):
+        record = records[index]
         image = read_image(record.file, 3)
         window = decode_window(record.segmentation, image.shape[:2], record.source_id)
         if np.count_nonzero(window.mask) >= least:
@@ -113,10 +113,10 @@ def background_share(shown: np.ndarray, rgba: np.ndarray, ground: np.ndarray, ju
 def judge(drawn: list[tuple]) -> dict[str, dict[str, list[float]]]:
     """Computes the figures of all objects by method and background."""
     figures: dict[str, dict[str, list[float]]] = {way: {} for way in _WAYS}
-    for place, (record, image, window) in enumerate(drawn):
+    for index, (record, image, window) in enumerate(drawn):
         wide = window.grown(24, image.shape[:2])
         known = references(image[wide.part], wide.mask)
-        other = cv2.resize(drawn[place - 1][1], wide.mask.shape[::-1])
+        other = cv2.resize(drawn[index - 1][1], wide.mask.shape[::-1])
         grounds = {"black": np.zeros(3), "white": np.full(3, 255.0), "photograph": other.astype(np.float32)}
         for way in _WAYS:
             rgba, took = cut(record, image, window, 24, way)
@@ -139,10 +139,10 @@ def judge(drawn: list[tuple]) -> dict[str, dict[str, list[float]]]:
 def sheet(drawn: list[tuple], side: int = 260) -> np.ndarray:
     """Draws one row for each object: the photograph, then before and after over black, white and another photograph."""
     rows = []
-    for place, (record, image, window) in enumerate(drawn):
+    for index, (record, image, window) in enumerate(drawn):
         wide = window.grown(24, image.shape[:2])
         cells = [image[wide.part]]
-        other = cv2.resize(drawn[place - 1][1], wide.mask.shape[::-1]).astype(np.float32)
+        other = cv2.resize(drawn[index - 1][1], wide.mask.shape[::-1]).astype(np.float32)
         for ground in (np.zeros(3), np.full(3, 255.0), other):
             cells += [put_on(cut(record, image, window, 24, way)[0], ground) for way in ("before", "after")]
         scale = side / max(wide.mask.shape)

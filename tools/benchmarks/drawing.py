@@ -54,7 +54,7 @@ def small_tokenizer() -> CLIPTokenizer:
     words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     with tempfile.TemporaryDirectory() as folder:
         vocabulary, merges = Path(folder, "vocab.json"), Path(folder, "merges.txt")
-        vocabulary.write_text("{" + ", ".join(f'"{word}": {place}' for place, word in enumerate(words)) + "}")
+        vocabulary.write_text("{" + ", ".join(f'"{word}": {index}' for index, word in enumerate(words)) + "}")
         merges.write_text("#version: 0.2\na b\n")
         return CLIPTokenizer(str(vocabulary), str(merges), model_max_length=77)
 
@@ -114,7 +114,7 @@ def main() -> None:
     pipeline = load_pipeline(args.model, **load) if args.model else small_pipeline()
     written = TemplatePrompts(args.prompts).write(["mug"], 0)
     texts = [prompt.text for prompt in written for _ in range(args.images)]
-    seeds = [seed_of(0, place) for place in range(len(texts))]
+    seeds = [seed_of(0, index) for index in range(len(texts))]
     sampling = {"num_inference_steps": args.steps, "guidance_scale": args.guidance}
     sampling |= {"height": args.size, "width": args.size}
     if isinstance(pipeline, StableDiffusionPipeline):

@@ -77,13 +77,13 @@ def with_classes(labels: dict, task: Task) -> dict:
     >>> with_classes(labels, TASKS["person"])["annotations"]
     []
     """
-    number = {name: place for place, name in enumerate(task.classes, start=1)}
+    number = {name: id for id, name in enumerate(task.classes, start=1)}
     new = {each["id"]: number.get(each[task.key]) for each in labels["categories"]}
     kept = [each for each in labels["annotations"] if new[each["category_id"]] is not None]
     return {
         "images": labels["images"],
         "annotations": [{**each, "category_id": new[each["category_id"]]} for each in kept],
-        "categories": [{"id": place, "name": name} for name, place in number.items()],
+        "categories": [{"id": id, "name": name} for name, id in number.items()],
     }
 
 

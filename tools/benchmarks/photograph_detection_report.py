@@ -96,15 +96,15 @@ class Precision:
         """
         if not self._any:
             return 0.0, 0.0
-        values = [self._of_class(place, chosen) for place in range(len(self._evaluation.params.catIds))]
+        values = [self._of_class(category, chosen) for category in range(len(self._evaluation.params.catIds))]
         known = [each for each in values if each is not None]
         return tuple(100 * np.mean(known, axis=0))
 
-    def _of_class(self, place: int, chosen: np.ndarray) -> tuple[float, float] | None:
+    def _of_class(self, category: int, chosen: np.ndarray) -> tuple[float, float] | None:
         """Returns AP50 and AP of one class; None if the photographs have no object of it."""
         evaluation, images = self._evaluation, len(self.images)
         areas = len(evaluation.params.areaRng)
-        start = place * areas * images
+        start = category * areas * images
         records = [evaluation.evalImgs[start + index] for index in chosen]
         records = [each for each in records if each is not None]
         number = sum(int((~np.array(each["gtIgnore"], bool)).sum()) for each in records)
@@ -132,5 +132,5 @@ def average_precision(matched: np.ndarray, ignored: np.ndarray, number: int) -> 
     misses = np.cumsum(~matched & ~ignored)
     precision = hits / np.maximum(hits + misses, np.finfo(float).eps)
     precision = np.maximum.accumulate(precision[::-1])[::-1]
-    places = np.searchsorted(hits / number, np.linspace(0, 1, 101), side="left")
-    return float(np.mean(np.append(precision, 0.0)[np.minimum(places, len(precision))]))
+    indices = np.searchsorted(hits / number, np.linspace(0, 1, 101), side="left")
+    return float(np.mean(np.append(precision, 0.0)[np.minimum(indices, len(precision))]))

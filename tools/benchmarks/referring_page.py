@@ -70,11 +70,11 @@ def make_page(sources: Sequence[str], out: Path, key: Path, number: int, seed: i
     items = [item for source in sources for item in drawn(source, number, rng)]
     (out / "images").mkdir(parents=True, exist_ok=True)
     sections, meant = [], {}
-    for place, position in enumerate(rng.permutation(len(items)).tolist(), 1):
-        image, expressions = items[position]
-        named = {f"{place}{chr(ord('a') + letter)}": each for letter, each in enumerate(expressions)}
-        write_atomic(out / f"images/{place:03}.png", cv2.imencode(".png", framed(image.image))[1].tobytes())
-        sections.append(section(place, named))
+    for ordinal, index in enumerate(rng.permutation(len(items)).tolist(), 1):
+        image, expressions = items[index]
+        named = {f"{ordinal}{chr(ord('a') + letter)}": each for letter, each in enumerate(expressions)}
+        write_atomic(out / f"images/{ordinal:03}.png", cv2.imencode(".png", framed(image.image))[1].tobytes())
+        sections.append(section(ordinal, named))
         meant |= {name: answer(image, each) for name, each in named.items()}
     page = (
         f'<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8"><title>Referring expressions</title>\n<style>{_STYLE}'
@@ -88,16 +88,16 @@ def make_page(sources: Sequence[str], out: Path, key: Path, number: int, seed: i
 def drawn(source: str, number: int, rng: np.random.Generator) -> Iterator[tuple[AnnotatedImage, list]]:
     """Draws images of a data set, each with some expressions, the first of a single target."""
     images, wanted = open_images(source)
-    places, found = set(rng.permutation(len(images)).tolist()[: 3 * wanted]), 0
+    indices, found = set(rng.permutation(len(images)).tolist()[: 3 * wanted]), 0
     for index, image in images.numbered():
-        if index not in places or found == wanted:
+        if index not in indices or found == wanted:
             continue
         chosen = choose(write(image, rng, amounts=Amounts(several=0.2, none=0.2)), number, rng)
         if chosen:
             found += 1
             yield image, chosen
     if found < wanted:
-        raise ValueError(f"{source} has expressions for {found} of the {len(places)} images drawn: ask for fewer.")
+        raise ValueError(f"{source} has expressions for {found} of the {len(indices)} images drawn: ask for fewer.")
 
 
 def open_images(source: str) -> tuple[AnnotatedImages, int]:
@@ -117,7 +117,7 @@ def choose(
     expressions: Sequence[ReferringExpression], number: int, rng: np.random.Generator
 ) -> list[ReferringExpression]:
     """Chooses expressions of an image at random, the first of a single target; none if there is no such."""
-    shuffled = [expressions[place] for place in rng.permutation(len(expressions)).tolist()]
+    shuffled = [expressions[index] for index in rng.permutation(len(expressions)).tolist()]
     first = next((each for each in shuffled if len(each.targets) == 1), None)
     return [] if first is None else [first, *(each for each in shuffled if each is not first)][:number]
 
@@ -142,10 +142,10 @@ def framed(image: np.ndarray) -> np.ndarray:
     return page
 
 
-def section(place: int, expressions: Mapping[str, ReferringExpression]) -> str:
+def section(ordinal: int, expressions: Mapping[str, ReferringExpression]) -> str:
     """Returns the HTML of an image."""
     lines = "".join(f"<li><b>{name}</b> {escape(each.text)}</li>" for name, each in expressions.items())
-    return f'<section><h2>{place}</h2>\n<img src="images/{place:03}.png" alt="">\n<ul>{lines}</ul></section>\n'
+    return f'<section><h2>{ordinal}</h2>\n<img src="images/{ordinal:03}.png" alt="">\n<ul>{lines}</ul></section>\n'
 
 
 def answer(image: AnnotatedImage, expression: ReferringExpression) -> dict:
@@ -221,7 +221,7 @@ def _hits(point: Sequence[float], target: Mapping, size: Sequence[int]) -> bool:
 
 
 def _percent(box: Sequence[float], size: Sequence[int]) -> list[int]:
-    return [round(100 * side / size[place % 2 == 0]) for place, side in enumerate(box)]
+    return [round(100 * side / size[index % 2 == 0]) for index, side in enumerate(box)]
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ def training_sentences(samples: Sequence[Sample], rng: np.random.Generator) -> d
     sentences: dict[str, list[Expression]] = {arm: [] for arm in ARMS}
     for sample in samples:
         meant = [each for each in sample.expressions if each.targets]
-        chosen = [meant[place] for place in rng.permutation(len(meant))[:MOST_SENTENCES].tolist()]
+        chosen = [meant[index] for index in rng.permutation(len(meant))[:MOST_SENTENCES].tolist()]
         parts = {
             "phrases": phrase_pairs(sample, len(chosen), rng),
             "proved": [(each.text, each.targets) for each in chosen],
@@ -140,18 +140,18 @@ def training_sentences(samples: Sequence[Sample], rng: np.random.Generator) -> d
         }
         for arm, pairs in parts.items():
             start = len(sentences[arm])
-            sentences[arm] += [_expression(start + place, sample, *pair) for place, pair in enumerate(pairs, 1)]
+            sentences[arm] += [_expression(start + index, sample, *pair) for index, pair in enumerate(pairs, 1)]
     return sentences
 
 
 def phrase_pairs(sample: Sample, number: int, rng: np.random.Generator) -> list[tuple[str, tuple[int, ...]]]:
     """Draws phrases and descriptions of objects, each with all objects that have it."""
     said: dict[str, list[int]] = {}
-    for place, each in enumerate(sample.scene.objects):
+    for index, each in enumerate(sample.scene.objects):
         for text in {clean_phrase(text).lower() for text in (each.phrase, each.description)} - {""}:
-            said.setdefault(text, []).append(place)
+            said.setdefault(text, []).append(index)
     texts = sorted(said)
-    return [(texts[place], tuple(said[texts[place]])) for place in rng.permutation(len(texts))[:number].tolist()]
+    return [(texts[index], tuple(said[texts[index]])) for index in rng.permutation(len(texts))[:number].tolist()]
 
 
 def made_false(
@@ -161,10 +161,10 @@ def made_false(
 
     None if the facts refute neither.
     """
-    others = [place for place in range(len(sample.image.instances)) if place not in expression.targets]
-    wrong = [(expression.text, (place,)) for place in others]
+    others = [index for index in range(len(sample.image.instances)) if index not in expression.targets]
+    wrong = [(expression.text, (index,)) for index in others]
     near = [(each.text, expression.targets) for each in sample.expressions if each.near == expression.text]
-    shuffled = [choices[place] for choices in (wrong, near) for place in rng.permutation(len(choices)).tolist()]
+    shuffled = [choices[index] for choices in (wrong, near) for index in rng.permutation(len(choices)).tolist()]
     if near and rng.random() < 0.5:
         shuffled.sort(key=lambda claim: claim not in near)
     return next((claim for claim in shuffled if verify(sample.image, *claim).status == "refused"), None)
@@ -177,7 +177,7 @@ def with_no_target(
     absent = [each for each in sample.expressions if not each.targets]
     wanted = len(chosen) * NO_TARGET_SHARE
     number = min(int(wanted) + (rng.random() < wanted % 1), len(absent))
-    drawn = [absent[place] for place in rng.permutation(len(absent))[:number].tolist()]
+    drawn = [absent[index] for index in rng.permutation(len(absent))[:number].tolist()]
     return [(each.text, each.targets) for each in (*chosen[: len(chosen) - number], *drawn)]
 
 
@@ -206,13 +206,13 @@ def _questions(sample: Sample, rng: np.random.Generator) -> Iterator[tuple[Refer
     groups.append(([each for each in sample.expressions if not each.targets], 2))
     for expressions, number in groups:
         found = 0
-        for place in rng.permutation(len(expressions)).tolist():
-            text = reworded(sample.image, expressions[place], rng) if found < number else None
+        for index in rng.permutation(len(expressions)).tolist():
+            text = reworded(sample.image, expressions[index], rng) if found < number else None
             if text is not None:
                 found += 1
-                yield expressions[place], text, "hand-written"
-                if len(expressions[place].targets) == 1:
-                    yield expressions[place], expressions[place].text, "grammar"
+                yield expressions[index], text, "hand-written"
+                if len(expressions[index].targets) == 1:
+                    yield expressions[index], expressions[index].text, "grammar"
 
 
 def _boxes(image: AnnotatedImage, targets: tuple[int, ...]) -> dict:
@@ -221,14 +221,14 @@ def _boxes(image: AnnotatedImage, targets: tuple[int, ...]) -> dict:
     found = {"targets": [boxes[target] for target in targets], "distractors": [], "objects": len(boxes)}
     if len(targets) == 1:
         category = image.instances[targets[0]].category
-        others = [place for place, each in enumerate(image.instances) if each.category == category]
-        found["distractors"] = [boxes[place] for place in others if place != targets[0]]
+        others = [index for index, each in enumerate(image.instances) if each.category == category]
+        found["distractors"] = [boxes[index] for index in others if index != targets[0]]
     return found
 
 
 def _expression(id: int, sample: Sample, text: str, targets: Sequence[int]) -> Expression:
     image = sample.image
     spans = [[0, len(text)]]
-    found = [Target(image.instances[place].box, 1, spans) for place in targets]
+    found = [Target(image.instances[index].box, 1, spans) for index in targets]
     part = {"file_name": image.file_name, "height": image.height, "width": image.width}
     return Expression(id, text, part, sample.id, "refcoco", found)

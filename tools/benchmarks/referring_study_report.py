@@ -185,11 +185,11 @@ def difference(runs: Sequence[dict], others: Sequence[dict], name: str) -> str:
     if not rows:
         return "-"
     images = sorted({image for image, _ in rows})
-    place = {image: number for number, image in enumerate(images)}
+    index_of = {image: number for number, image in enumerate(images)}
     sums, counts = np.zeros(len(images)), np.zeros(len(images))
     for image, value in rows:
-        sums[place[image]] += 100 * value
-        counts[place[image]] += 1
+        sums[index_of[image]] += 100 * value
+        counts[index_of[image]] += 1
     drawn = np.random.default_rng(0).integers(len(images), size=(RESAMPLES, len(images)))
     low, high = np.percentile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), [2.5, 97.5])
     return f"{sums.sum() / counts.sum():+.1f} [{low:+.1f}, {high:+.1f}]"

@@ -88,7 +88,7 @@ def statistics_of(expressions: Sequence[ReferringExpression], images: int) -> di
     rows |= {f"distinct-{n}": f"{distinct(words, n):.3f}" for n in (1, 2, 3)}
     rows |= {kind: _share(kinds[kind], len(expressions)) for kind in KINDS}
     names = ("no target", "one target", "several targets")
-    return rows | {name: _share(number[place], len(expressions)) for place, name in enumerate(names)}
+    return rows | {name: _share(number[index], len(expressions)) for index, name in enumerate(names)}
 
 
 def words_of(text: str) -> list[str]:

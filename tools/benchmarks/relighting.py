@@ -93,7 +93,7 @@ def small_weights(folder: Path) -> tuple[str, str]:
 
 def _files(folder: Path, words: list[str]) -> dict[str, str]:
     """Writes the files of a tokenizer of single letters."""
-    (folder / "vocab.json").write_text(json.dumps({word: place for place, word in enumerate(words)}))
+    (folder / "vocab.json").write_text(json.dumps({word: index for index, word in enumerate(words)}))
     (folder / "merges.txt").write_text("#version: 0.2\n")
     return {"vocab_file": str(folder / "vocab.json"), "merges_file": str(folder / "merges.txt")}
 

@@ -160,7 +160,7 @@ def precisions(labels: Path, results: str, kind: str) -> dict[str, float]:
     # (thresholds, recalls, classes, areas, numbers of detections); -1 for classes without objects.
     values = evaluation.eval["precision"][:, :, :, 0, -1]
     names = [truth.cats[id]["name"] for id in evaluation.params.catIds]
-    found = {name: 100 * values[:, :, place].mean() for place, name in enumerate(names) if values[0, 0, place] > -1}
+    found = {name: 100 * values[:, :, index].mean() for index, name in enumerate(names) if values[0, 0, index] > -1}
     return found | {"": mean(found.values())}
 
 
@@ -182,8 +182,8 @@ def report(work: Path) -> str:
             lines.append(f"| {seed} | " + " | ".join(f"{value:.1f}" for value in values) + f" | {', '.join(worst)} |")
         by_column = enumerate(zip(*rows, strict=True))
         cells = [
-            figure(*interval(values), digits=1) if place % 4 == 3 else f"{mean(values):.1f}"
-            for place, values in by_column
+            figure(*interval(values), digits=1) if index % 4 == 3 else f"{mean(values):.1f}"
+            for index, values in by_column
         ]
         lines += [f"| mean | {' | '.join(cells)} | |", ""]
     lines += [by_weight([work / f"seed_{seed}" for seed in seeds]), ""]

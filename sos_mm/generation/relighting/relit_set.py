@@ -20,7 +20,7 @@ from sos_mm.formats.composed import MANIFEST
 from sos_mm.formats.json_reader import read_json_object, record_lines
 from sos_mm.formats.records import OBJECT, TEXT, check_below, check_record, optional
 from sos_mm.generation.relighting.composed_set import ANNOTATIONS, IMAGES, ComposedSet, SetImage
-from sos_mm.locks import one_at_a_time
+from sos_mm.locks import check_same_run, one_at_a_time
 
 # Written last: a relit data set with it is complete.
 SUMMARY = "relighting.json"
@@ -114,7 +114,7 @@ class RelitSet:
                 )
             run.parent.mkdir(exist_ok=True)
             write_atomic(run, json.dumps(self._identity, indent=1).encode())
-        self._check_same(read_json_object(run, "The identity of an unfinished data set"))
+        check_same_run(self._out, read_json_object(run, "The identity of an unfinished data set"), self._identity)
 
     def place(self, image: SetImage) -> Path:
         """Returns the path of an image's file; creates its folder."""
@@ -211,19 +211,11 @@ class RelitSet:
             ValueError: If its summary cannot be read.
         """
         summary = read_json_object(self._out / SUMMARY, "The summary of a relit data set")
-        self._check_same(summary)
+        check_same_run(self._out, summary, self._identity)
         check_record(summary, {"counts": OBJECT}, f"{self._out / SUMMARY}:")
         # Also left behind when a run was ended before its last step.
         remove_work(self._out / _WORK, _OWN)
         return RelightReport(self._out, True, made, summary["counts"])
-
-    def _check_same(self, found: Mapping[str, Any]) -> None:
-        different = [key for key in self._identity if found.get(key) != self._identity[key]]
-        if different:
-            raise FileExistsError(
-                f"{self._out} belongs to a run with another {', '.join(map(repr, different))}: name another folder, or "
-                "remove this one if it is not needed."
-            )
 
     def _records(self, number: int) -> Path:
         return self._out / _WORK / f"{number:06d}.jsonl"

@@ -332,7 +332,7 @@ def test_folders_of_others_and_faulty_input(composed, tmp_path):
     with pytest.raises(FileExistsError, match=r"holds letter\.txt"):
         run(composed, tmp_path / "full")
     run(composed, tmp_path / "relit")
-    with pytest.raises(FileExistsError, match="another 'seed'"):
+    with pytest.raises(FileExistsError, match=r"belongs to another run .seed . instead of"):
         run(composed, tmp_path / "relit", settings(seed=1))
     with pytest.raises(FileNotFoundError, match="must be an existing folder"):
         run(tmp_path / "none", tmp_path / "out")
