@@ -5,6 +5,7 @@ Imports no large library, so that an interruption during the import of libraries
 
 import functools
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ Result = TypeVar("Result")
 # Exceptions that a user's input, files and environment can cause.
 EXPECTED = (ImportError, OSError, RuntimeError, ValueError)
 REFUSED = 2
+_OUTPUT = 1  # The file descriptor of the standard output.
 
 
 class Ended(SystemExit):
@@ -58,7 +60,7 @@ def refusals(expected: tuple[type[Exception], ...] = EXPECTED) -> Iterator[None]
     try:
         yield
     except expected as error:
-        if os.environ.get("SOS_MM_DEBUG") == "1":
+        if _reader_is_gone(error) or os.environ.get("SOS_MM_DEBUG") == "1":
             raise
         refuse(error)
 
@@ -77,14 +79,38 @@ def command(
         @functools.wraps(function)
         def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
             try:
-                with ended_by_signals(), refusals() if refusing else nullcontext():
-                    return function(*args, **kwargs)
+                with ended_by_signals(), _ended_by_reader(), refusals() if refusing else nullcontext():
+                    result = function(*args, **kwargs)
+                    sys.stdout.flush()
+                    return result
             except KeyboardInterrupt as signalled:
                 _end(interrupted, signalled)
 
         return run
 
     return decorate
+
+
+@contextmanager
+def _ended_by_reader() -> Iterator[None]:
+    """Ends the process without a word, as SIGPIPE does, if what reads its output has ended, such as ``head``."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        if not _reader_is_gone(error):
+            raise
+        # The interpreter writes at its end what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _OUTPUT)
+        raise SystemExit(INTERRUPTED + signal.SIGPIPE) from None
+
+
+def _reader_is_gone(error: Exception) -> bool:
+    """Returns whether an error is the broken pipe of the standard output, not that of another pipe or connection."""
+    if not isinstance(error, BrokenPipeError):
+        return False
+    poll = select.poll()
+    poll.register(_OUTPUT, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _end(line: str, signalled: KeyboardInterrupt) -> NoReturn:

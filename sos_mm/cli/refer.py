@@ -166,7 +166,7 @@ def _write_all(
     for text in images.faults.texts:
         print(f"skipped: {text}", file=sys.stderr)
     forget_run(path)
-    print(describe(args.out, summary))
+    print(describe(args.out, summary, images.unknown_backgrounds and args.complete == "stated"))
 
 
 def expresser(
@@ -187,8 +187,14 @@ def identity(args: argparse.Namespace, images: AnnotatedImages) -> Record:
     return run | {"split": args.split if args.expressions else None}
 
 
-def describe(out: Path, summary: Record) -> str:
-    """Formats a summary as a few lines of text."""
+def describe(out: Path, summary: Record, unknown_backgrounds: bool = False) -> str:
+    """Formats a summary as a few lines of text.
+
+    Args:
+        out: Folder of the expressions.
+        summary: The summary.
+        unknown_backgrounds: Whether nothing is complete, since the backgrounds of composed images may show anything.
+    """
     number, images = summary.get("expressions", 0), summary.get("images", 0)
     lines = [f"{out / LINES}: {number} expressions of {images} images, {number / max(images, 1):.1f} an image"]
     for name in ("by kind", "by number of targets", "near misses"):
@@ -196,10 +202,13 @@ def describe(out: Path, summary: Record) -> str:
             lines.append(f"{name}: " + ", ".join(f"{count} {each}" for each, count in summary[name].items()))
     silent = summary.get("images without expressions", 0)
     if silent:
-        lines.append(
-            f"{silent} images have none: nothing in them can be told apart, or is known to be annotated in full, which "
-            "`--complete all` asserts"
-        )
+        why = "nothing in them can be told apart, or is known to be annotated in full, which `--complete all` asserts"
+        if unknown_backgrounds:
+            why = (
+                "the recipe does not say by `background_categories` what its backgrounds show, so that no category is "
+                "known to be annotated in full; `--complete all` asserts that all are"
+            )
+        lines.append(f"{silent} images have none: {why}")
     lines += [f"{out / name}: {count}" for name, count in summary["records"].items()]
     return "\n".join(lines)
 

@@ -18,7 +18,7 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
     parser = new_parser("validate", __doc__, prog, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", help="annotation files")
     parser.add_argument("--kind", choices=KINDS, help="what they are (default: found out)")
-    parser.add_argument("--images", type=Path, help="folder in which the image files must be")
+    parser.add_argument("--images", type=Path, help="folder of the image files; of an LVIS file, the one above it")
     parser.add_argument("--masks", type=Path, help="folder of a panoptic file's PNGs, to compare their pixels")
     parser.add_argument("--label-map", type=Path, help="file of the names of ODVG's labels")
     parser.add_argument("--tolerance", type=float, default=0.5, help="pixels over an image's edge (default: 0.5)")

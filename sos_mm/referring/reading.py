@@ -52,6 +52,7 @@ class AnnotatedImages:
     Attributes:
         source: The annotation file.
         faults: The errors of the images left out so far.
+        unknown_backgrounds: Whether it was composed on backgrounds that may show anything, so that nothing is complete.
 
     Raises:
         FileNotFoundError: If there is no such file or folder.
@@ -77,6 +78,7 @@ class AnnotatedImages:
         self._input = _open(self.source, InputOptions(masks, names))
         # The COCO and ODVG files of a composed data set do not say what its backgrounds may show.
         shown = background_content(self.source.parent.parent)
+        self.unknown_backgrounds = shown is not None and shown.names == "unknown"
         self._known = None if shown is None else complete_categories(self.categories, shown)
 
     @property

@@ -206,6 +206,12 @@ def _naming(key: str, value: object) -> Iterator[None]:
         raise ValueError(f"`{key}` cannot be {value!r}: {error}.") from error
 
 
+_BASE_REMEDY = (
+    "A relative `_base_` begins in the folder of the file; a shipped config is inherited by "
+    '`_base_ = __import__("sos_mm").get_config("synthesis/fc_like.py")`.'
+)
+
+
 def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> Recipe:
     """Reads a recipe from an OpenMMLab config file.
 
@@ -224,16 +230,17 @@ def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> R
 def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Reads the values of an OpenMMLab config file; takes and raises what `load_recipe` does."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"The recipe must be a config file, but {path} does not exist.")
+        state = "is a folder" if Path(path).is_dir() else "does not exist"
+        raise FileNotFoundError(f"The recipe must be a config file, but {path} {state}.")
     try:
         config = config_module().Config.fromfile(str(path))
     except ImportError:
         raise
     except Exception as error:
         # A config file is a Python program, which may raise any error.
-        raise ValueError(
-            f"{path} must be a config file, but cannot be read: {error} ({type(error).__name__})."
-        ) from error
+        text = f"{path} must be a config file, but cannot be read: {error} ({type(error).__name__})."
+        hint = f" {_BASE_REMEDY}" if isinstance(error, FileNotFoundError) else ""
+        raise ValueError(text + hint) from error
     # One by one, so that an error names its option; `_delete_` first, which empties what the others fill.
     for name, value in sorted((options or {}).items(), key=lambda option: not option[0].endswith("_delete_")):
         try:

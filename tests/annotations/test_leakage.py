@@ -236,6 +236,12 @@ def test_faulty_options(composed, options, match):
         audit(**options)
 
 
+def test_test_data_are_looked_for_before_training_data_are_read(tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
+        audit(tmp_path, "nowhere")
+
+
 def test_missing_and_other_images_are_errors(composed, tmp_path):
     content = json.loads((composed / "train/annotations/instances.json").read_text())
     content["images"][5]["height"] += 1

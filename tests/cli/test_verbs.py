@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 import sos_mm
 from sos_mm.cli import VERBS, main
+from sos_mm.cli.ending import command
 from tests.helpers import commands
 
 TOOLS = Path(__file__).parents[2] / "tools"
@@ -106,6 +108,23 @@ def test_missing_library_is_named_with_the_remedy():
     assert done.stderr.startswith("error: `sos-mm train` cannot be used here: ")
     assert "torch" in done.stderr
     assert "`sos-mm env`" in done.stderr
+
+
+def test_output_whose_reader_has_ended_ends_the_command_silently():
+    listing = [sys.executable, "-m", "sos_mm", "config", "--list"]
+    process = subprocess.Popen(listing, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 128 + signal.SIGPIPE
+
+
+def test_another_broken_pipe_is_told():
+    @command()
+    def write() -> None:
+        raise BrokenPipeError("of a server")
+
+    with pytest.raises(SystemExit, match="error: of a server"):
+        write()
 
 
 def test_exit_code_of_a_verb_is_that_of_the_process(tmp_path):

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from sos_mm.annotations.validate import validate
@@ -270,6 +272,20 @@ def test_what_a_recipe_made_is_not_overwritten(tmp_path):
     with pytest.raises(SystemExit, match="is part of the data set, by its recipe"):
         main([str(tmp_path / "set"), "--out", str(tmp_path / "set/annotations"), "--outputs", "dod"])
     assert contents(tmp_path / "set") == before
+
+
+def test_images_on_unknown_backgrounds_have_none_and_the_reason_is_told(tmp_path, capsys):
+    (tmp_path / "photographs").mkdir()
+    cv2.imwrite(str(tmp_path / "photographs/a.png"), np.full((240, 240, 3), 90, np.uint8))
+    recipe = RECIPE | {"backgrounds": {"type": "folder", "root": str(tmp_path / "photographs")}}
+    synthesize(Recipe.from_dict(recipe), tmp_path / "set", 2, progress=False)
+    told = []
+    for name, options in (("stated", []), ("all", ["--complete", "all"])):
+        main([str(tmp_path / "set"), "--out", str(tmp_path / name), "--outputs", "grefcoco", *options])
+        told.append(capsys.readouterr().out)
+    assert "2 images have none: the recipe does not say by `background_categories`" in told[0]
+    assert "background_categories" not in told[1]
+    assert summary(tmp_path / "all")["expressions"] > 0
 
 
 @pytest.mark.parametrize(

@@ -339,6 +339,8 @@ def test_recipe_file(tmp_path):
     assert recipe.build_layout().counts == [2, 3]
     with pytest.raises(FileNotFoundError, match="recipe must be a config file"):
         load_recipe(tmp_path / "none.py")
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path} is a folder"):
+        load_recipe(tmp_path)
     with pytest.raises(ValueError, match="Did you mean 'group'"):
         load_recipe(SAMPLE_RECIPE, {"groups": "train"})
 
@@ -352,6 +354,17 @@ def test_recipe_files_that_cannot_be_read(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=rf"{name} must be a config file, but cannot be read: "):
         load_recipe(tmp_path / name)
+
+
+def test_the_base_of_a_recipe_that_is_not_found(tmp_path):
+    pytest.importorskip("mmengine.config")
+    (tmp_path / "a.py").write_text("_base_ = 'configs/synthesis/fc_like.py'")
+    with pytest.raises(ValueError, match=r"begins in the folder of the file; .*get_config") as told:
+        load_recipe(tmp_path / "a.py")
+    assert "fc_like.py" in str(told.value)
+    (tmp_path / "a.py").write_text("1 / 0")
+    with pytest.raises(ValueError, match=r"division by zero \(ZeroDivisionError\)\.$"):
+        load_recipe(tmp_path / "a.py")
 
 
 def test_recipe_file_without_mmengine(monkeypatch):

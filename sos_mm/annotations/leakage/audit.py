@@ -115,9 +115,11 @@ def audit(
     check_integer("workers", workers, 1, 1024)
     settings = {"limit": limit, "mirror": mirror, "crops": crops, "least_side": least_side}
     common: dict[str, Any] = dict(crops=crops, least_side=least_side, workers=workers, progress=progress)
+    # Both, before the first is read, which may take hours.
+    sources = {"train": open_source(train, train_images), "test": open_source(test, test_images)}
     sides = {
-        "train": hash_source(open_source(train, train_images), mirror=False, **common),
-        "test": hash_source(open_source(test, test_images), mirror=mirror, **common),
+        "train": hash_source(sources["train"], mirror=False, **common),
+        "test": hash_source(sources["test"], mirror=mirror, **common),
     }
     leaks = [leak for kind in KINDS for leak in _leaks(kind, sides["train"], sides["test"], limit, mirror, crops)]
     leaks.sort(key=lambda each: (each.distance, each.kind, str(each.test)))
