@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 import sys
 
 import cv2
@@ -14,6 +15,9 @@ from sos_mm.segments import Segment, SegmentBank
 # No test fails because a machine is slow.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+# A shell ignores it for what it starts in the background, and so would the commands that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def make_rgba(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
