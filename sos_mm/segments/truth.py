@@ -29,7 +29,7 @@ _PIXELS = 600
 
 
 def sampling_step(pixels: int) -> int:
-    """Returns of how many rows, and of how many columns, of a window of so many pixels one is compared."""
+    """Returns the step between the rows, and between the columns, that are compared in a window of so many pixels."""
     return max(isqrt(pixels // _PIXELS), 1)
 
 

@@ -15,6 +15,7 @@ from mmengine.registry import DATASETS, MODELS, TRANSFORMS
 
 from sos_mm.formats.boxes import xywh_to_xyxy
 from tests.helpers import commands
+from tests.helpers.registries import registering
 
 CONFIG = """
 default_scope = "mmengine"
@@ -92,14 +93,7 @@ class Wrong:
 
 PARTS = [(MODELS, Constant), (DATASETS, Pictures), (TRANSFORMS, Pack), (TRANSFORMS, Wrong)]
 
-
-@pytest.fixture(autouse=True)
-def registered():
-    for registry, part in PARTS:
-        registry.register_module(module=part)
-    yield
-    for registry, part in PARTS:
-        del registry._module_dict[part.__name__]
+registered = registering(PARTS)
 
 
 @pytest.fixture

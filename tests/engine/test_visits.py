@@ -22,6 +22,7 @@ from mmengine.runner import Runner
 from sos_mm.engine.randomness import DrawsFromRun, RepeatIndex
 from sos_mm.seeding import Purpose, generator
 from tests.helpers.processes import exit_codes
+from tests.helpers.registries import registering
 
 SEED = 5
 
@@ -76,14 +77,7 @@ class Model(BaseModel):
 
 PARTS = [(TRANSFORMS, Numbered), (TRANSFORMS, Plain), (TRANSFORMS, Still), (DATASETS, Images), (MODELS, Model)]
 
-
-@pytest.fixture(autouse=True)
-def registered():
-    for registry, part in PARTS:
-        registry.register_module(module=part)
-    yield
-    for registry, part in PARTS:
-        del registry._module_dict[part.__name__]
+registered = registering(PARTS)
 
 
 def train_once(
