@@ -47,9 +47,12 @@ class SalientEncoder(BaseModule):
                 model_name, pretrained=bool(pretrained), features_only=True, out_indices=out_indices, **model_args
             )
         except OSError as error:
+            # The hub knows them by a longer name, with the data that they were trained on.
+            known = timm.get_pretrained_cfg(model_name)
+            repository = known.hf_hub_id if known and known.hf_hub_id else f"timm/{model_name}"
             raise RuntimeError(
                 f"The weights of {model_name} could not be loaded: {error} Download them where the hub can be reached "
-                "(`hf download timm/MODEL model.safetensors`) and give the file as the backbone's `pretrained`, "
+                f"(`hf download {repository} model.safetensors`) and give the file as the backbone's `pretrained`, "
                 "or start from random weights with `pretrained=False`."
             ) from error
         if checkpoint:

@@ -56,7 +56,7 @@ def test_maps_as_high_as_they_have_channels_are_turned_too():
 
 
 def test_encoder_without_weights_says_how_to_get_them(no_hub):
-    with pytest.raises(RuntimeError, match=r"hf download.*pretrained=False"):
+    with pytest.raises(RuntimeError, match=r"hf download timm/resnet10t\.c3_in1k model.*pretrained=False"):
         SalientEncoder("resnet10t", pretrained="/nowhere/model.safetensors")
 
 
