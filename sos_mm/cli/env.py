@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import sys
 from collections.abc import Callable, Sequence
 
 import sos_mm
@@ -92,12 +93,15 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     print(f"sos_mm: {sos_mm.__version__} ({sos_mm.__file__})")
     try:
         print(f"OpenMMLab lineage: {find_lineage().name}")
+    except RuntimeError as error:
+        print(f"OpenMMLab lineage: {error}")
+    try:
         from mmengine.utils.dl_utils import collect_env
 
         for name, value in collect_env().items():
             print(f"{name}: {value}")
-    except (ImportError, RuntimeError) as error:
-        print(f"OpenMMLab lineage: {error}")
+    except ImportError as error:
+        print(f"Python: {sys.version}\nGPU and compilers: not looked at ({error})")
     print("\nPackages")
     for distribution in DISTRIBUTIONS:
         print(f"  {distribution:<22}{installed_version(distribution) or '-'}")
