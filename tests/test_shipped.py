@@ -110,6 +110,11 @@ def test_verb(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match=r"sample_ten\.py is there already"):
         main(["synthesis/sample_ten.py"])
     assert Path("sample_ten.py").read_text() == "mine"
+    (tmp_path / "folder").mkdir()
+    for no_config in ("mine", "mine.txt", "folder"):
+        with pytest.raises(SystemExit, match=r"must name a file that ends in \.py"):
+            main(["synthesis/sample_ten.py", "--out", no_config])
+    assert not Path("mine").exists()
     with pytest.raises(SystemExit, match=r"Did you mean 'sod_diffusion/sod_diffusion_tiny\.py'"):
         main(["sod_diffusion/sod_difusion_tiny.py"])
     for wrong in ([], ["--list", "sod_diffusion/sod_diffusion_tiny.py"]):

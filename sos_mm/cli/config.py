@@ -69,6 +69,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         return
     text = standalone_text(args.name)
     out = args.out or Path(PurePosixPath(args.name).name)
+    if out.suffix != ".py":
+        refuse(f"--out must name a file that ends in .py, or it is not read as a config, but got {out}")
     try:
         with open(out, "x", encoding="utf-8") as file:
             file.write(text)
