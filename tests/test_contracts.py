@@ -3,6 +3,8 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Collection
+from graphlib import TopologicalSorter
 from importlib import import_module, metadata
 from pathlib import Path
 
@@ -155,6 +157,25 @@ def test_imports_point_one_way():
     for folder, allowed in ARROWS.items():
         for path in (PACKAGE / folder).rglob("*.py"):
             assert imported_below(path, "sos_mm") <= allowed | LEAVES | {folder}, path
+
+
+def test_imports_form_no_circle():
+    """Imports inside functions, and those for types alone, count too."""
+    files = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
+    files = {name.removesuffix(".__init__"): path for name, path in files.items() if ".mim" not in path.parts}
+    # Raises CycleError, which names the files of a circle.
+    TopologicalSorter({name: imported_files(path, files) - {name} for name, path in files.items()}).prepare()
+
+
+def imported_files(path: Path, files: Collection[str]) -> set[str]:
+    """Those of the files, by their names as modules, that a file imports, inside functions too."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {member if member in files else node.module for member in members}
+    return found & set(files)
 
 
 def test_imports_within_saliency_point_one_way():

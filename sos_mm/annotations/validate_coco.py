@@ -4,11 +4,12 @@ RefCOCO.
 
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
 from sos_mm.annotations.findings import Findings
+from sos_mm.annotations.options import Options
 from sos_mm.formats.boxes import box_complaint
 from sos_mm.formats.json_reader import Member
 from sos_mm.formats.lvis import FREQUENCIES, NEGATIVE, NOT_EXHAUSTIVE, url_name
@@ -29,9 +30,6 @@ from sos_mm.formats.records import (
 )
 from sos_mm.formats.rle import mask_complaint, rle_complaint, rle_totals
 from sos_mm.images import check_image_size, image_size
-
-if TYPE_CHECKING:
-    from sos_mm.annotations.validate import Options
 
 Record = dict[str, Any]
 
@@ -71,7 +69,7 @@ class CocoCheck:
     # Whether the evaluation of such files reads `iscrowd` of each annotation.
     needs_crowd = True
 
-    def __init__(self, findings: Findings, options: "Options"):
+    def __init__(self, findings: Findings, options: Options):
         self.findings, self.options = findings, options
         self.images: dict[Any, Record] = {}
         self.positions: dict[Any, int] = {}
@@ -261,7 +259,7 @@ class LvisCheck(CocoCheck):
 
     needs_crowd = False
 
-    def __init__(self, findings: Findings, options: "Options"):
+    def __init__(self, findings: Findings, options: Options):
         super().__init__(findings, options)
         self._present: dict[Any, set[int]] = defaultdict(set)
 
@@ -380,7 +378,7 @@ class MdetrCheck(CocoCheck):
     shared_files = True
     needs_crowd = False
 
-    def __init__(self, findings: Findings, options: "Options"):
+    def __init__(self, findings: Findings, options: Options):
         super().__init__(findings, options)
         self._targets: dict[Any, list[int]] = defaultdict(list)
 
