@@ -204,6 +204,10 @@ def test_masks_are_decoded_and_segment_ids_combined_in_one_file():
     assert using("65536") == {"sos_mm/formats/panoptic.py"}
 
 
+def test_files_are_locked_in_one_file():
+    assert using("flock") == {"sos_mm/locks.py"}
+
+
 # A registry without a class of ours would mean that they were not found.
 REGISTRIES = ["MODELS", "DATASETS", "TRANSFORMS", "METRICS", "HOOKS"]
 
