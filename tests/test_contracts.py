@@ -63,6 +63,7 @@ LEAVES = {
     "local_copies",
     "locks",
     "page",
+    "pixel_cache",
     "registry",
     "seeding",
     "shipped",
