@@ -70,6 +70,7 @@ LEAVES = {
     "space",
     "storage",
     "terminal",
+    "worker_pool",
 }
 # Folder of saliency -> the others that it may import from.
 SALIENCY = {
