@@ -6,8 +6,11 @@ from pathlib import Path
 
 from sos_mm.annotations.findings import Findings
 from sos_mm.annotations.options import Options
-from sos_mm.annotations.validate_coco import CocoCheck, LvisCheck, MdetrCheck, PanopticCheck
+from sos_mm.annotations.validate_coco import CocoCheck
 from sos_mm.annotations.validate_lines import check_odvg, check_refs
+from sos_mm.annotations.validate_lvis import LvisCheck
+from sos_mm.annotations.validate_mdetr import MdetrCheck
+from sos_mm.annotations.validate_panoptic import PanopticCheck
 from sos_mm.checks import check_choice
 from sos_mm.formats.json_reader import AnnotationFileError, is_json_lines, members, position, read_text
 from sos_mm.formats.odvg import read_label_map
