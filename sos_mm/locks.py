@@ -34,7 +34,7 @@ def lock_file(path: Path, wait: bool = False) -> TextIO | None:
         # In a mode that changes nothing of a file that another process holds.
         file = open(path, "a")  # noqa: SIM115 # Who gets it holds it beyond this function.
         try:
-            if not _locked(file, wait):
+            if not take_lock(file, wait=wait):
                 file.close()
                 return None
         except BaseException:
@@ -46,15 +46,32 @@ def lock_file(path: Path, wait: bool = False) -> TextIO | None:
         file.close()
 
 
-def _locked(file: TextIO, wait: bool) -> bool:
+def take_lock(file: TextIO, *, shared: bool = False, wait: bool = False) -> bool:
+    """Locks an open file until it is closed or the process ends; a lock of this kind replaces one of the other kind.
+
+    Args:
+        file: The file.
+        shared: Whether other processes may hold shared locks of the file at the same time.
+        wait: Whether to wait while the lock of another process excludes this one, and to say so.
+
+    Returns:
+        Whether the file is locked now; it always is if ``wait`` is True.
+    """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         if not wait:
             return False
         print(f"waiting for another process that is writing in {Path(file.name).parent}", file=sys.stderr, flush=True)
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, kind)
     return True
+
+
+def share_until_end(path: Path) -> None:
+    """Shares the lock of a file with other processes until this process ends; waits for one that does not share it."""
+    # A raw descriptor, closed only by the end of the process.
+    fcntl.flock(os.open(path, os.O_WRONLY), fcntl.LOCK_SH)
 
 
 def _is_at(file: TextIO, path: Path) -> bool:

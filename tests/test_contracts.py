@@ -3,6 +3,8 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Collection
+from graphlib import TopologicalSorter
 from importlib import import_module, metadata
 from pathlib import Path
 
@@ -61,12 +63,14 @@ LEAVES = {
     "local_copies",
     "locks",
     "page",
+    "pixel_cache",
     "registry",
     "seeding",
     "shipped",
     "space",
     "storage",
     "terminal",
+    "worker_pool",
 }
 # Folder of saliency -> the others that it may import from.
 SALIENCY = {
@@ -157,6 +161,25 @@ def test_imports_point_one_way():
             assert imported_below(path, "sos_mm") <= allowed | LEAVES | {folder}, path
 
 
+def test_imports_form_no_circle():
+    """Imports inside functions, and those for types alone, count too."""
+    files = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
+    files = {name.removesuffix(".__init__"): path for name, path in files.items() if ".mim" not in path.parts}
+    # Raises CycleError, which names the files of a circle.
+    TopologicalSorter({name: imported_files(path, files) - {name} for name, path in files.items()}).prepare()
+
+
+def imported_files(path: Path, files: Collection[str]) -> set[str]:
+    """Those of the files, by their names as modules, that a file imports, inside functions too."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {member if member in files else node.module for member in members}
+    return found & set(files)
+
+
 def test_imports_within_saliency_point_one_way():
     assert {path.parent.name for path in (PACKAGE / "saliency").glob("*/*.py")} == set(SALIENCY)
     for folder, allowed in SALIENCY.items():
@@ -181,6 +204,10 @@ def test_masks_are_decoded_and_segment_ids_combined_in_one_file():
     """Polygons to run lengths; the blue channel of a panoptic PNG file."""
     assert using("frPyObjects") == {"sos_mm/formats/rle.py"}
     assert using("65536") == {"sos_mm/formats/panoptic.py"}
+
+
+def test_files_are_locked_in_one_file():
+    assert using("flock") == {"sos_mm/locks.py"}
 
 
 # A registry without a class of ours would mean that they were not found.

@@ -105,11 +105,11 @@ def test_other_processes_open_the_copies(server, segments, tmp_path, monkeypatch
     monkeypatch.setattr(local_copies, "_Mirror", lambda address: pytest.fail(f"asks for {address} again"))
     given = []
 
-    def pool(workers, context, start, initial):
+    def pool(workers, start, initial, kept):
         given.extend(initial)
         raise InterruptedError
 
-    monkeypatch.setattr(executors, "ProcessPoolExecutor", pool)
+    monkeypatch.setattr(executors, "worker_pool", pool)
     with pytest.raises(InterruptedError):
         next(executors.run_processes(maker, tmp_path / "out", {0: range(1), 1: range(1, 2)}, workers=2))
     other = ShardMaker(*pickle.loads(pickle.dumps(given[:3])))

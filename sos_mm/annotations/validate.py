@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from sos_mm.annotations.findings import Findings
-from sos_mm.annotations.validate_coco import CocoCheck, LvisCheck, MdetrCheck, PanopticCheck
+from sos_mm.annotations.options import Options
+from sos_mm.annotations.validate_coco import CocoCheck
 from sos_mm.annotations.validate_lines import check_odvg, check_refs
-from sos_mm.checks import check_choice, check_folder, check_integer, check_range
+from sos_mm.annotations.validate_lvis import LvisCheck
+from sos_mm.annotations.validate_mdetr import MdetrCheck
+from sos_mm.annotations.validate_panoptic import PanopticCheck
+from sos_mm.checks import check_choice
 from sos_mm.formats.json_reader import AnnotationFileError, is_json_lines, members, position, read_text
 from sos_mm.formats.odvg import read_label_map
 
@@ -26,32 +29,6 @@ _COMPANIONS = (
         "must be an annotation file, but names the labels of one: give it as `--label-map` beside an ODVG file",
     ),
 )
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options of a validation.
-
-    Attributes:
-        images: Folder in which the image files must exist; None skips this check.
-        masks: Folder of a panoptic file's PNG files, whose pixels are compared; None skips this check.
-        label_map: File with the names of ODVG's labels; None skips this check.
-        tolerance: How far boxes and polygons may extend beyond the image, in pixels.
-        show: Number of faults of each kind to keep.
-    """
-
-    images: Path | None = None
-    masks: Path | None = None
-    label_map: Path | None = None
-    tolerance: float = 0.5
-    show: int = 5
-
-    def __post_init__(self):
-        check_range("tolerance", self.tolerance, 0, 2**31)
-        check_integer("show", self.show, 1, 2**31)
-        for name in ("images", "masks"):
-            if getattr(self, name) is not None:
-                check_folder(getattr(self, name), f"The folder of {name}")
 
 
 def validate(path: str | Path, kind: str | None = None, options: Options | None = None) -> Findings:

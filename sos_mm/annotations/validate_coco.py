@@ -1,20 +1,12 @@
-"""Validation of COCO-style files with lists of images, annotations and categories: COCO, LVIS, panoptic, MDETR's
-RefCOCO.
-"""
+"""Validation of COCO instances files, from which the checks of other files with such lists are derived."""
 
-from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
+from typing import Any, cast
 
 from sos_mm.annotations.findings import Findings
+from sos_mm.annotations.options import Options
 from sos_mm.formats.boxes import box_complaint
 from sos_mm.formats.json_reader import Member
-from sos_mm.formats.lvis import FREQUENCIES, NEGATIVE, NOT_EXHAUSTIVE, url_name
-from sos_mm.formats.mdetr import NO_TARGET
-from sos_mm.formats.odvg import spans_complaint
-from sos_mm.formats.panoptic import read_map
 from sos_mm.formats.records import (
     FLAG,
     ID,
@@ -30,10 +22,8 @@ from sos_mm.formats.records import (
 from sos_mm.formats.rle import mask_complaint, rle_complaint, rle_totals
 from sos_mm.images import check_image_size, image_size
 
-if TYPE_CHECKING:
-    from sos_mm.annotations.validate import Options
-
 Record = dict[str, Any]
+_MASKS_AT_A_TIME = 1000
 
 
 def told(record: Record, key: str) -> str:
@@ -54,9 +44,6 @@ def image_complaint(path: Path, record: Record) -> Complaint:
     return None
 
 
-_MASKS_AT_A_TIME = 1000
-
-
 class CocoCheck:
     """Validates the members of a COCO instances file one by one, in whatever order its lists come.
 
@@ -71,7 +58,7 @@ class CocoCheck:
     # Whether the evaluation of such files reads `iscrowd` of each annotation.
     needs_crowd = True
 
-    def __init__(self, findings: Findings, options: "Options"):
+    def __init__(self, findings: Findings, options: Options):
         self.findings, self.options = findings, options
         self.images: dict[Any, Record] = {}
         self.positions: dict[Any, int] = {}
@@ -254,183 +241,3 @@ class CocoCheck:
         for (mask, position, owner, size, area), each in zip(self._masks, totals, strict=True):
             self.complain(position, rle_complaint(mask, size, area, each), owner)
         self._masks.clear()
-
-
-class LvisCheck(CocoCheck):
-    """Validates LVIS files: COCO's checks, frequencies, and negative and not exhaustively annotated categories."""
-
-    needs_crowd = False
-
-    def __init__(self, findings: Findings, options: "Options"):
-        super().__init__(findings, options)
-        self._present: dict[Any, set[int]] = defaultdict(set)
-
-    def file(self, record: Record, position: int, owner: str) -> None:
-        """Checks ``coco_url``, and ``file_name`` where there is one too: other readers prefer it."""
-        super().file(record, position, owner)
-        if record.get("file_name") and not is_below(record["file_name"]):
-            reason = "`file_name` must be a path below the folder of images"
-            self.findings.add(position, reason, f"{owner}: {told(record, 'file_name')}")
-
-    def file_name(self, record: Record) -> Any:
-        """Returns the path as mmdet's `LVISV1Dataset` does: the last two parts of ``coco_url``."""
-        return url_name(record.get("coco_url"))
-
-    def category(self, record: Record, position: int) -> None:
-        """Checks an entry of ``categories``."""
-        super().category(record, position)
-        if record.get("frequency") not in FREQUENCIES:
-            found = f"category {record.get('id')!r}: {record.get('frequency')!r}"
-            self.findings.add(position, "`frequency` must be 'r', 'c' or 'f'", found)
-
-    def category_of(self, record: Record, position: int) -> None:
-        """Notes the categories of an image."""
-        super().category_of(record, position)
-        if is_integer(record.get("category_id")) and ID.holds(record.get("image_id")):
-            self._present[record["image_id"]].add(record["category_id"])
-
-    def end(self, complete: bool) -> None:
-        """Checks the negative and not exhaustively annotated categories of the images."""
-        super().end(complete)
-        known, seen = self.complete("categories"), self.complete("annotations")
-        for id, image in self.images.items():
-            position, present = self.positions[id], self._present[id]
-            lists: list[Any] = [image.get(name) for name in (NEGATIVE, NOT_EXHAUSTIVE)]
-            if not all(isinstance(each, list) and all(map(is_integer, each)) for each in lists):
-                self.findings.add(
-                    position, "an image must list negative and not exhaustive categories", f"image {id!r}"
-                )
-                continue
-            negative, partial = (set(each) for each in lists)
-            for reason, wrong in (
-                ("listed categories must be known", known and (negative | partial) - set(self.categories)),
-                ("negative categories must not be annotated", negative & present),
-                ("not exhaustive categories must be annotated", seen and partial - present),
-            ):
-                if wrong:
-                    self.findings.add(position, reason, f"image {id!r}: {sorted(wrong)[:5]}")
-
-
-class PanopticCheck(CocoCheck):
-    """Validates COCO panoptic files, with an annotation for each image, and their PNG files if the folder is given."""
-
-    def category(self, record: Record, position: int) -> None:
-        """Checks an entry of ``categories``."""
-        super().category(record, position)
-        if not FLAG.holds(record.get("isthing")):
-            reason = "`isthing` must be 0 or 1, and be there: panopticapi and mmdet read it"
-            self.findings.add(position, reason, f"category {record.get('id')!r}: {told(record, 'isthing')}")
-
-    def annotation(self, record: Record, position: int) -> None:
-        """Checks the segments of an image."""
-        owner = f"annotation of image {record.get('image_id')!r}"
-        size = self.size_of_image(record, position, owner)
-        if ID.holds(record.get("image_id")):
-            if record["image_id"] in self._ids:
-                self.findings.add(position, "an image must have one annotation", owner)
-            self._ids.add(record["image_id"])
-        segments: Any = record.get("segments_info")
-        name: Any = record.get("file_name")
-        if not isinstance(segments, list) or not is_below(name):
-            self.findings.add(position, "an annotation must have `segments_info` and a `file_name`", owner)
-            return
-        ids: list[Any] = [each.get("id") for each in segments if isinstance(each, dict)]
-        if len(ids) < len(segments) or not all(is_integer(id) and 0 < id < 2**24 for id in ids):
-            self.findings.add(position, "ids of segments must be from 1 to 2**24 - 1", f"{owner}: {ids[:5]}")
-            return
-        if len(set(ids)) < len(ids):
-            self.findings.add(position, "ids of segments must differ in an image", owner)
-        for segment in segments:
-            self.findings.records["segments"] += 1
-            self.category_of(segment, position)
-            for key in ("phrase", "short_phrase"):
-                if not isinstance(segment.get(key), str | None):
-                    self.findings.add(position, f"`{key}` must be text", f"{owner}: {told(segment, key)}")
-            self.region(segment, position, f"{owner}, segment {segment['id']}", size)
-        if self.options.masks:
-            self._compare(Path(self.options.masks) / name, segments, size, position, owner)
-
-    def _compare(self, path: Path, segments: list[Record], size: tuple[int, int], position: int, owner: str) -> None:
-        """Compares the ids and areas of segments with the pixels of the PNG file."""
-        try:
-            pixels = read_map(path)
-        except (OSError, ValueError) as error:
-            self.findings.add(position, "the mask file must be there", f"{owner}: {error}")
-            return
-        if size[0] < NO_LIMIT and pixels.shape != size:
-            self.findings.add(position, "the mask must have its image's size", f"{owner}: {pixels.shape}, not {size}")
-        found = dict(zip(*(each.tolist() for each in np.unique(pixels, return_counts=True)), strict=True))
-        found.pop(0, None)
-        listed = {each["id"]: each.get("area") for each in segments}
-        if set(found) != set(listed):
-            odd = sorted(set(found) ^ set(listed))[:5]
-            self.findings.add(position, "the mask must show the segments that are listed", f"{owner}: {odd}")
-        for id in set(found) & set(listed):
-            if found[id] != listed[id]:
-                detail = f"{owner}, segment {id}: {listed[id]}, not {found[id]}"
-                self.findings.add(position, "`area` must be that of the mask", detail)
-
-
-class MdetrCheck(CocoCheck):
-    """Validates RefCOCO and gRefCOCO in MDETR's format, each entry of ``images`` an expression, and intra-class
-    referring.
-    """
-
-    lists = ("images", "annotations")
-    shared_files = True
-    needs_crowd = False
-
-    def __init__(self, findings: Findings, options: "Options"):
-        super().__init__(findings, options)
-        self._targets: dict[Any, list[int]] = defaultdict(list)
-
-    def image(self, record: Record, position: int) -> None:
-        """Checks an expression."""
-        super().image(record, position)
-        owner = f"expression {record.get('id')!r}"
-        if not isinstance(record.get("caption"), str) or not record["caption"].strip():
-            self.findings.add(position, "an expression must have a `caption`", f"{owner}: {record.get('caption')!r}")
-        if not ID.holds(record.get("original_id", 0)) and record["original_id"] is not None:
-            reason = "`original_id` must be an integer or a text"
-            self.findings.add(position, reason, f"{owner}: {told(record, 'original_id')}")
-        if not isinstance(record.get("dataset_name"), str):
-            self.findings.add(position, "an expression must have a `dataset_name`", owner)
-        distractors, size = record.get("distractors", []), (record.get("height"), record.get("width"))
-        if not isinstance(distractors, list):
-            self.findings.add(position, "`distractors` must be a list of boxes", f"{owner}: {distractors!r}"[:80])
-        elif all(map(is_size, size)):
-            canvas = cast(tuple[int, int], size)
-            for box in distractors:
-                self.complain(position, box_complaint(box, canvas, self.options.tolerance), f"{owner}, distractor")
-
-    def annotation(self, record: Record, position: int) -> None:
-        """Checks a target."""
-        owner = f"annotation {record.get('id')!r}"
-        self.own_id(record, position)
-        size = self.size_of_image(record, position, owner)
-        self.category_of(record, position)
-        image = record.get("image_id")
-        if ID.holds(image):
-            self._targets[image].append(cast(int, record.get("category_id")))
-        if record.get("category_id") == NO_TARGET:
-            return
-        self.region(record, position, owner, size)
-        caption = self.images.get(image, {}).get("caption") if ID.holds(image) else None
-        if "tokens_positive" in record and isinstance(caption, str):
-            self.complain(position, spans_complaint(record["tokens_positive"], caption), owner)
-
-    def end(self, complete: bool) -> None:
-        """Checks that each expression has targets, or the mark for none."""
-        super().end(complete)
-        for id, position in self.positions.items():
-            targets = self._targets[id]
-            if not targets and self.complete("annotations"):
-                detail = f"{id!r}; without target: category -1"
-                self.findings.add(position, "an expression must have an annotation", detail)
-            elif NO_TARGET in targets and len(targets) > 1:
-                self.findings.add(position, "an expression without target must have no other annotation", repr(id))
-
-    def unknown_categories(self) -> dict[int, int]:
-        """Returns nothing: MDETR's own files name categories, but mmdet needs none."""
-        unknown = super().unknown_categories() if self.categories else {}
-        return {id: position for id, position in unknown.items() if id != NO_TARGET}

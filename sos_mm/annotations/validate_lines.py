@@ -1,9 +1,10 @@
 """Validation of ODVG's JSON lines, and of the lists of RefCOCO's and gRefCOCO's authors."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sos_mm.annotations.findings import Findings
+from sos_mm.annotations.options import Options
 from sos_mm.annotations.validate_coco import image_complaint
 from sos_mm.formats.boxes import box_complaint
 from sos_mm.formats.json_reader import AnnotationFileError, members, try_json_lines
@@ -11,13 +12,10 @@ from sos_mm.formats.odvg import phrase_complaint, region_boxes
 from sos_mm.formats.odvg import spans_complaint as check_spans
 from sos_mm.formats.records import WORDS, Complaint, is_below, is_integer, size_complaint
 
-if TYPE_CHECKING:
-    from sos_mm.annotations.validate import Options
-
 Record = dict[str, Any]
 
 
-def check_odvg(text: str, findings: Findings, options: "Options", names: dict[int, str] | None) -> None:
+def check_odvg(text: str, findings: Findings, options: Options, names: dict[int, str] | None) -> None:
     """Checks each line of an ODVG file; ``names`` are the names of its labels, None if unknown."""
     check = _OdvgCheck(findings, options, names)
     for number, record in try_json_lines(text, findings.path):
@@ -29,7 +27,7 @@ def check_odvg(text: str, findings: Findings, options: "Options", names: dict[in
 
 
 class _OdvgCheck:
-    def __init__(self, findings: Findings, options: "Options", names: dict[int, str] | None):
+    def __init__(self, findings: Findings, options: Options, names: dict[int, str] | None):
         self.findings, self.options = findings, options
         self.names, self._fixed = dict(names or {}), names is not None
         self._files: set[str] = set()

@@ -9,12 +9,48 @@ A schedule is a dict in the place of a number or of a list of numbers, at any de
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from sos_mm.checks import check_choice, check_integer
 
 _LAST = 2**31
+
+
+@dataclass(frozen=True)
+class Window:
+    """The epochs in which a transform acts, and how its probability rises at their beginning.
+
+    Attributes:
+        start_epoch: The first one, from 0.
+        warmup_epochs: Number of epochs over which the probability rises linearly.
+        stop_epoch: The first one after them; None if there is no end.
+
+    Raises:
+        ValueError: If a number is out of its range.
+    """
+
+    start_epoch: int = 0
+    warmup_epochs: int = 0
+    stop_epoch: int | None = None
+
+    def __post_init__(self):
+        check_integer("start_epoch", self.start_epoch, 0, _LAST)
+        check_integer("warmup_epochs", self.warmup_epochs, 0, _LAST)
+        if self.stop_epoch is not None:
+            check_integer("stop_epoch", self.stop_epoch, self.start_epoch, _LAST)
+
+    @property
+    def is_always(self) -> bool:
+        """Whether all epochs are alike."""
+        return self == Window()
+
+    def factor(self, epoch: int) -> float:
+        """Returns the factor on the probability in an epoch."""
+        if epoch < self.start_epoch or (self.stop_epoch is not None and epoch >= self.stop_epoch):
+            return 0.0
+        return min((epoch - self.start_epoch + 1) / (self.warmup_epochs + 1), 1.0)
 
 
 def at_epoch(option: Any, epoch: int) -> Any:

@@ -27,7 +27,7 @@ from sos_mm.augmentation.label_mapper import UNKNOWN, Caption, class_names, name
 from sos_mm.augmentation.paste_source import PasteSource
 from sos_mm.augmentation.rules import Rules
 from sos_mm.augmentation.sample_checks import check_sample
-from sos_mm.augmentation.schedules import at_epoch, turning_epochs
+from sos_mm.augmentation.schedules import Window, at_epoch, turning_epochs
 from sos_mm.augmentation.word_safe import collect_words
 from sos_mm.checks import check_boolean, check_choice, check_integer, check_names, check_range, one_name, require
 from sos_mm.composition.compositor import render, resolve_visibility
@@ -143,10 +143,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         check_choice("channel_order", channel_order, ("bgr", "rgb"))
         check_range("saliency", saliency, 0, 1)
         check_integer("max_tokens", max_tokens, 1, 2**31)
-        for name, value in (("start_epoch", start_epoch), ("warmup_epochs", warmup_epochs), ("seed", seed)):
-            check_integer(name, value, 0, 2**31)
-        if stop_epoch is not None:
-            check_integer("stop_epoch", stop_epoch, start_epoch, 2**31)
+        check_integer("seed", seed, 0, 2**31)
         check_boolean("with_mask", with_mask)
         if classes is not None and not isinstance(classes, str):
             check_names("classes", classes)
@@ -169,7 +166,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         # All of them, so that a wrong value is not found hours later.
         for epoch in sorted(epochs | {0}, reverse=True):
             self._set_options(epoch)
-        self.start_epoch, self.warmup_epochs, self.stop_epoch = start_epoch, warmup_epochs, stop_epoch
+        self.window = Window(start_epoch, warmup_epochs, stop_epoch)
         self.saliency, self.with_mask = saliency, with_mask
         self.max_tokens, self.tokenizer = max_tokens, tokenizer
         self.channel_order, self.seed = channel_order, seed
@@ -261,12 +258,9 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
 
     def _progress(self) -> float:
         """Returns the factor on the probability in this epoch, from start, warm-up and stop."""
-        if not (self.start_epoch or self.warmup_epochs or self.stop_epoch is not None):
+        if self.window.is_always:
             return 1.0
-        epoch = self._current_epoch("`start_epoch`, `warmup_epochs` and `stop_epoch`")
-        if epoch < self.start_epoch or (self.stop_epoch is not None and epoch >= self.stop_epoch):
-            return 0.0
-        return min((epoch - self.start_epoch + 1) / (self.warmup_epochs + 1), 1.0)
+        return self.window.factor(self._current_epoch("`start_epoch`, `warmup_epochs` and `stop_epoch`"))
 
     def _current_epoch(self, what: str) -> int:
         if self.draws is None:

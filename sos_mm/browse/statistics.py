@@ -9,9 +9,8 @@ import numpy as np
 
 from sos_mm.browse.dataset import DataSet
 from sos_mm.digest import sha256_of
+from sos_mm.formats.coco import SIZE_LIMITS
 
-# Areas in pixels that separate small, medium and large objects in COCO's evaluation.
-SIZE_LIMITS = (32**2, 96**2)
 SIZE_NAMES = ("small", "medium", "large")
 
 

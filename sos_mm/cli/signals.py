@@ -23,8 +23,8 @@ class Terminated(KeyboardInterrupt):
 def ended_by_signals() -> Iterator[None]:
     """Raises KeyboardInterrupt at the first Ctrl-C or SIGTERM, and ends the process at once at the second.
 
-    The second one may come after the block too, since what then ends may take its time. Child processes that inherit
-    these handlers react to signals as without them.
+    The second one may come after the block too, since what then ends may take its time. Child processes do not inherit
+    these handlers: a signal ends them at once.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -57,14 +57,10 @@ class _Interruption:
 
     def __init__(self) -> None:
         self.first: int | None = None
-        self._process, self._again, self._hook = os.getpid(), False, sys.unraisablehook
+        self._again, self._hook = False, sys.unraisablehook
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Handles a signal."""
-        if os.getpid() != self._process:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
         if self.first is not None and not self._again:
             os._exit(INTERRUPTED + number)
         self.first, self._again = number, False
@@ -94,6 +90,39 @@ class _Interruption:
             signal.pthread_kill(main, self.first)
         else:
             _thread.interrupt_main(signal.Signals(self.first))
+
+
+def _handled() -> list[signal.Signals]:
+    """Returns the signals that an `_Interruption` handles now."""
+    handlers = {each: getattr(signal.getsignal(each), "__self__", None) for each in _SIGNALS}
+    return [each for each, owner in handlers.items() if isinstance(owner, _Interruption)]
+
+
+# The signals that a thread held back before it began to fork.
+_before_fork = threading.local()
+
+
+def _hold_back() -> None:
+    """Holds signals back during a fork: Python forgets those that a child process gets before the fork returns."""
+    _before_fork.mask = None
+    # Read on its own, since a signal that comes meanwhile raises an exception.
+    _before_fork.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    signal.pthread_sigmask(signal.SIG_BLOCK, _handled())
+
+
+def _let_through() -> None:
+    if _before_fork.mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _before_fork.mask)
+
+
+def _let_through_to_child() -> None:
+    for each in _handled():
+        signal.signal(each, signal.SIG_DFL)
+    _let_through()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork.
+    os.register_at_fork(before=_hold_back, after_in_parent=_let_through, after_in_child=_let_through_to_child)
 
 
 def _in_numba(frame: FrameType | None) -> bool:

@@ -8,7 +8,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from sos_mm.annotations.validate import KINDS, Options, validate
+from sos_mm.annotations.options import Options
+from sos_mm.annotations.validate import KINDS, validate
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
 

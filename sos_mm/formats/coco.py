@@ -23,6 +23,8 @@ from sos_mm.formats.records import (
 )
 
 LISTS = ("images", "annotations", "categories")
+# Areas in pixels that separate small, medium and large objects in COCO's evaluation.
+SIZE_LIMITS = (32**2, 96**2)
 # Fields that a record must have to be converted to another format.
 IMAGE = {"id": ID, "file_name": FILE, "height": SIZE, "width": SIZE}
 CATEGORY = {"id": INTEGER, "name": WORDS}

@@ -1,11 +1,10 @@
 """Makes a bank of drawn segments: prompts, images, cutting out, filters; in shards, by any number of processes."""
 
-import fcntl
 import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from sos_mm.generation.shards import (
     shard_folder,
     write_shard,
 )
+from sos_mm.locks import take_lock
 from sos_mm.terminal import progress_bar
 
 PROMPTS = "prompts.jsonl"
@@ -173,16 +173,14 @@ def _released_if_empty(out: Path) -> Iterator[None]:
     Not while another process works there, or has completed the bank.
     """
     with open(out / WORK / "users.lock", "w") as users:
-        fcntl.flock(users, fcntl.LOCK_SH)
+        take_lock(users, shared=True, wait=True)
         try:
             yield
         except BaseException:
             begun = any(path.is_dir() and path.name.isdigit() for path in (out / WORK).glob("*"))
-            if not begun and not (out / MANIFEST).exists():
-                with suppress(BlockingIOError):
-                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    (out / PROMPTS).unlink(missing_ok=True)
-                    remove_work(out / WORK, OWN)
+            if not begun and not (out / MANIFEST).exists() and take_lock(users):
+                (out / PROMPTS).unlink(missing_ok=True)
+                remove_work(out / WORK, OWN)
             raise
 
 

@@ -168,7 +168,7 @@ class DrawingRecipe(BankRecipe):
 
     def build_images(self, prompts: Sequence[DrawingPrompt], seed: int, device: str) -> SourceImages:
         """Loads the model; raises what `sos_mm.generation.loading.load_pipeline` does."""
-        return DrawnImages(self, prompts, seed, device)
+        return DrawnImages(self.model, self.sampling, self.images_per_prompt, self.batch_size, prompts, seed, device)
 
 
 @dataclass(frozen=True, kw_only=True)

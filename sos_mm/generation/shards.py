@@ -1,11 +1,9 @@
 """Shards of drawn segments: cut-outs and records, written into a temporary folder that is renamed when complete."""
 
-import fcntl
 import hashlib
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from sos_mm.checks import writable_folder
 from sos_mm.digest import sha256_of
 from sos_mm.formats.json_reader import read_json_object
 from sos_mm.formats.json_writer import readable_json
-from sos_mm.locks import check_same_run
+from sos_mm.locks import check_same_run, take_lock
 
 WORK, MANIFEST = ".drawing", "manifest.json"
 SOURCES = "sources.json"
@@ -89,11 +87,7 @@ def begin(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
 def locked(out: Path, name: str) -> Iterator[None]:
     """Holds a lock of a run; waits while another process holds it, and says so."""
     with open(out / WORK / f"{name}.lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another process that works in {out}", file=sys.stderr, flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+        take_lock(file, wait=True)
         yield
 
 
@@ -106,12 +100,7 @@ def claimed(out: Path, number: int) -> Iterator[bool]:
         yield False  # Another process has completed the bank meanwhile.
         return
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield not shard_folder(out, number).exists() and (out / WORK / _RUN).exists()
+        yield take_lock(file) and not shard_folder(out, number).exists() and (out / WORK / _RUN).exists()
 
 
 def write_shard(out: Path, number: int, entries: Iterable[ShardEntry]) -> None:

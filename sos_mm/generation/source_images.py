@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from sos_mm.generation.filters import FLAGGED
 from sos_mm.generation.prompts import DrawingPrompt
 from sos_mm.seeding import Purpose, generator
-
-if TYPE_CHECKING:
-    from sos_mm.generation.recipe import DrawingRecipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +43,11 @@ class DrawnImages:
     """Images that a text-to-image model draws.
 
     Args:
-        recipe: The recipe.
-        prompts: Its prompts.
+        model: The model; this and the next three as in `sos_mm.generation.recipe.DrawingRecipe`.
+        sampling: Arguments of the pipeline's call.
+        images_per_prompt: Number of images of each prompt.
+        batch_size: Number of images that are drawn at once.
+        prompts: The prompts.
         seed: The seed of the bank.
         device: As `sos_mm.generation.loading.find_device`.
 
@@ -55,27 +55,37 @@ class DrawnImages:
         identity: What identifies the model.
     """
 
-    def __init__(self, recipe: "DrawingRecipe", prompts: Sequence[DrawingPrompt], seed: int, device: str):
+    def __init__(
+        self,
+        model: Mapping[str, Any],
+        sampling: Mapping[str, Any],
+        images_per_prompt: int,
+        batch_size: int,
+        prompts: Sequence[DrawingPrompt],
+        seed: int,
+        device: str,
+    ):
         from sos_mm.generation.loading import load_pipeline, model_identity
         from sos_mm.generation.text_to_image import TextToImage
 
-        self._recipe, self._prompts, self._seed = recipe, prompts, seed
-        options = {key: value for key, value in recipe.model.items() if key not in ("licence", "vae_slicing")}
+        self._images_per_prompt, self._batch_size = images_per_prompt, batch_size
+        self._prompts, self._seed = prompts, seed
+        options = {key: value for key, value in model.items() if key not in ("licence", "vae_slicing")}
         pipeline = load_pipeline(**options, device=device)
-        if recipe.model.get("vae_slicing"):
+        if model.get("vae_slicing"):
             pipeline.vae.enable_slicing()
-        self._drawing = TextToImage(pipeline, recipe.sampling, recipe.batch_size)
-        model = model_identity(recipe.model["source"], recipe.model.get("revision"))
-        self._model = {**model, "pipeline": type(pipeline).__name__}
-        if recipe.model.get("licence"):
-            self._model["licence"] = recipe.model["licence"]
+        self._drawing = TextToImage(pipeline, sampling, batch_size)
+        identity = model_identity(model["source"], model.get("revision"))
+        self._model = {**identity, "pipeline": type(pipeline).__name__}
+        if model.get("licence"):
+            self._model["licence"] = model["licence"]
         self.identity = {"model": self._model}
 
     def images(self, positions: Sequence[int]) -> Iterator[SourceImage]:
         """Draws the images; raises RuntimeError if memory runs out even for one."""
         # From the full size at every shard, so that a resumed run draws the same batches.
-        self._drawing.batch_size = self._recipe.batch_size
-        texts = [self._prompts[position // self._recipe.images_per_prompt].text for position in positions]
+        self._drawing.batch_size = self._batch_size
+        texts = [self._prompts[position // self._images_per_prompt].text for position in positions]
         seeds = [seed_of(self._seed, position) for position in positions]
         for text, seed, drawn in zip(texts, seeds, self._drawing.draw(texts, seeds), strict=True):
             origin = {

@@ -4,14 +4,15 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from cachetools import LRUCache
 
 from sos_mm.checks import few
 from sos_mm.errors import ErrorCollector
+from sos_mm.pixel_cache import PixelCache
 from sos_mm.segments.index.arrow import IndexedRecords
 from sos_mm.segments.index.copies import PackedCopy
 from sos_mm.segments.index.fingerprint import combined
@@ -68,12 +69,11 @@ class SegmentBank:
         self.category_weights = None if category_weights is None else dict(category_weights)
         self.category_pairs = None if category_pairs is None else category_pairs.within(self.categories)
         self._sampler = SegmentSampler(self.records, self.category_weights, self.category_pairs)
-        self._cache: LRUCache = LRUCache(cache_bytes, lambda segment: segment.rgba.nbytes)
+        self._cache: PixelCache[Segment] = PixelCache(cache_bytes, attrgetter("rgba.nbytes"))
 
     def __reduce__(self):
-        # A process that gets a copy starts with an empty cache instead of megabytes of pixels.
         settings = self.category_weights, self._faults, self.category_pairs
-        return SegmentBank, (self.records, self._cache.maxsize, *settings)
+        return SegmentBank, (self.records, self._cache.cache_bytes, *settings)
 
     @classmethod
     def from_release_layout(
@@ -145,7 +145,7 @@ class SegmentBank:
         part = measured.select(selection)
         if not len(part):
             raise ValueError(f"The bank must keep at least one segment, but none of {len(self)} passes {selection}.")
-        return SegmentBank(part, int(self._cache.maxsize), self.category_weights, faults, self.category_pairs)
+        return SegmentBank(part, self._cache.cache_bytes, self.category_weights, faults, self.category_pairs)
 
     def weighted(
         self, category_weights: Mapping[str, float], category_pairs: CategoryPairs | None = None
@@ -157,7 +157,7 @@ class SegmentBank:
         """
         if category_pairs is not None:
             category_pairs.check_categories(self.categories)
-        return SegmentBank(self.records, int(self._cache.maxsize), category_weights, self._faults, category_pairs)
+        return SegmentBank(self.records, self._cache.cache_bytes, category_weights, self._faults, category_pairs)
 
     def category_ids(self, vocabulary: Any = None) -> dict[str, int]:
         """Returns the id of each category in a vocabulary; see `category_ids`."""
@@ -294,16 +294,7 @@ class SegmentBank:
             raise ValueError(f"`at_least` must be a height and a width of at least 1, but got {at_least}.")
         if at_least is not None and self.records.copies:
             copy = self.records.copy(index, at_least)
-        key = index, copy and copy.size
-        try:
-            return self._cache[key]
-        except KeyError:
-            pass
-        segment = self._decode(index, copy)
-        # A cache refuses what is larger than all of it.
-        if segment.rgba.nbytes <= self._cache.maxsize:
-            self._cache[key] = segment
-        return segment
+        return self._cache.get((index, copy and copy.size), lambda: self._decode(index, copy))
 
     def _checked(self, index: int) -> int:
         if not 0 <= index < len(self):

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from sos_mm.formats.coco import SIZE_LIMITS
+
 SIZES = ("large", "medium", "small")
-# COCO's limits of medium and large objects, in square pixels.
-COCO_LIMITS = (32**2, 96**2)
 # Least numbers of objects in the image of each class of crowding.
 CROWDING = {"1 object": 1, "2 to 3 objects": 2, "4 to 7 objects": 4, "8 to 15 objects": 8, "16 objects or more": 16}
 # Least visible share of each class.
@@ -26,7 +26,7 @@ def size_class(area: float, image_area: float, areas: Mapping[str, Sequence[floa
         'large', 'medium' or 'small': the largest class whose least area the object reaches.
     """
     if areas is None:
-        value, (medium, large) = area, map(float, COCO_LIMITS)
+        value, (medium, large) = area, map(float, SIZE_LIMITS)
     else:
         value, medium, large = area / image_area, areas["medium"][0], areas["large"][0]
     return "large" if value >= large else "medium" if value >= medium else "small"

@@ -5,7 +5,6 @@ holder reads or writes other files there. Only names that a run itself writes ar
 """
 
 import hashlib
-import os
 import re
 import shutil
 import sys
@@ -21,10 +20,7 @@ from sos_mm.formats.checksums import CHECKSUMS
 from sos_mm.formats.composed import MANIFEST, WORK
 from sos_mm.formats.json_reader import read_json_object
 from sos_mm.formats.json_writer import readable_json
-from sos_mm.locks import check_same_run, lock_file
-
-if sys.platform != "win32":  # `synthesize` raises an error there; composing in memory needs no lock.
-    import fcntl
+from sos_mm.locks import check_same_run, lock_file, share_until_end, take_lock
 
 _RUN, _RUN_LOCK, _WORKERS_LOCK = "run.json", "run.lock", "workers.lock"
 # What a run notes of its sources; see `sources.py`.
@@ -115,21 +111,17 @@ def lock_of_complete(out: Path) -> Iterator[bool]:
 def _wait_for_workers(out: Path, workers: TextIO) -> None:
     """Waits until the workers of an earlier run have ended: they outlive a killed main process for a moment."""
     deadline, told = time.monotonic() + _WORKERS_END_S, False
-    while True:
-        try:
-            fcntl.flock(workers, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise FileExistsError(
-                    f"Worker processes of an earlier run still write {out}: end them, then run the same command again."
-                ) from None
-            if not told:
-                print(f"waiting until the workers of an earlier run in {out} have ended", file=sys.stderr, flush=True)
-                told = True
-            time.sleep(0.05)
-        else:
-            fcntl.flock(workers, fcntl.LOCK_UN)
-            return
+    while not take_lock(workers):
+        if time.monotonic() > deadline:
+            raise FileExistsError(
+                f"Worker processes of an earlier run still write {out}: end them, then run the same command again."
+            )
+        if not told:
+            print(f"waiting until the workers of an earlier run in {out} have ended", file=sys.stderr, flush=True)
+            told = True
+        time.sleep(0.05)
+    # From now on the workers of this run may share it.
+    take_lock(workers, shared=True)
 
 
 def _claim(out: Path, run: Mapping[str, Any]) -> None:
@@ -155,11 +147,8 @@ def _give_back(out: Path, workers: TextIO) -> None:
     """Releases a folder without a complete shard, unless workers are still writing there."""
     if any(_SHARD.fullmatch(path.name) for path in (out / WORK).glob("*")):
         return
-    try:
-        fcntl.flock(workers, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return
-    clear(out)
+    if take_lock(workers):
+        clear(out)
 
 
 def clear(out: Path) -> None:
@@ -181,8 +170,7 @@ def complete_shards(out: Path) -> list[int]:
 
 def join_run(out: Path) -> None:
     """Makes later runs wait for this worker process until it has ended."""
-    # A raw descriptor, closed only by the end of the process.
-    fcntl.flock(os.open(out / WORK / _WORKERS_LOCK, os.O_WRONLY), fcntl.LOCK_SH)
+    share_until_end(out / WORK / _WORKERS_LOCK)
 
 
 def replace_file(out: Path, path: Path, parts: Iterable[bytes]) -> str:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sos_mm.annotations.validate import Options, find_kind, validate
+from sos_mm.annotations.options import Options
+from sos_mm.annotations.validate import find_kind, validate
 from sos_mm.formats.rle import decompress, rle_totals
 from tests.annotations.samples import MAKERS, MASK, coco, lvis, mdetr, mutate, odvg, write
 from tests.helpers import commands

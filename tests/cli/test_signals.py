@@ -1,5 +1,6 @@
 """A signal interrupts a command where exceptions are swallowed, too."""
 
+import ctypes
 import signal
 import subprocess
 import sys
@@ -74,6 +75,29 @@ def test_a_child_process_ends_by_a_signal_as_without_the_handlers():
     """.strip()
     out, told = run(place).communicate(timeout=50)
     assert (out, told) == (f"-{int(signal.SIGTERM)}\n", "")
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "__register_atfork"), reason="needs glibc")
+def test_a_signal_during_the_fork_of_a_child_process_is_not_lost():
+    """The child waits within the fork, before Python forgets the signals that have come until then."""
+    place = """
+        import ctypes
+        libc = ctypes.CDLL(None)
+        libc["__register_atfork"](None, None, ctypes.cast(libc.pause, ctypes.c_void_p), None)
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.kill(child, signal.SIGTERM)
+        while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+            os.kill(child, signal.SIGUSR1)  # Ends its wait, if it has begun.
+            time.sleep(0.01)
+        print(os.waitstatus_to_exitcode(ended[1]), flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    """.strip()
+    out, told = run(place).communicate(timeout=50)
+    assert (out, told) == (f"-{int(signal.SIGTERM)}\ninterrupted\n", "")
 
 
 def test_what_a_finalizer_raises_otherwise_is_still_reported():

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from sos_mm.annotations import panoptic as from_panoptic
+from sos_mm.annotations.options import Options
 from sos_mm.annotations.subsets import make_subsets
-from sos_mm.annotations.validate import Options, validate
+from sos_mm.annotations.validate import validate
 from sos_mm.browse.reading import read_dataset
 from sos_mm.browse.samples import sample_record
 from sos_mm.cli.ending import EXPECTED

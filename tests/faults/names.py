@@ -47,7 +47,8 @@ def _all_hold(name: str) -> Callable[[Path, Ending], str | None]:
 
     import yaml
 
-    from sos_mm.annotations.validate import Options, validate
+    from sos_mm.annotations.options import Options
+    from sos_mm.annotations.validate import validate
 
     key = " ".join(name.replace("_", " ").lower().split())
 

@@ -6,8 +6,10 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.helpers.local_server import LocalServer
 
 Behaviour = Callable[["Handler"], None]
 USAGE = {"prompt_tokens": 100, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 40}}
@@ -98,13 +100,15 @@ def resets(handler: Handler):
     handler.close_connection = True
 
 
-class Server:
+class Server(LocalServer):
     """Serves ``/v1/chat/completions`` on a free port until the block ends.
 
     Args:
         script: What to do with the first requests.
         then: What to do with the others: a behaviour, or a function from the request's body to one.
     """
+
+    handler = Handler
 
     def __init__(self, script: Iterable[Behaviour] = (), then: Callable[[dict], Behaviour] | None = None):
         self._script, self._then, self._lock = iter(script), then, threading.Lock()
@@ -121,23 +125,11 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}/v1"
+        return f"{self.address}/v1"
 
     def times(self) -> Counter:
         """How often each last message was asked."""
         return Counter(body["messages"][-1]["content"] for body in self.bodies)
 
-    def __enter__(self):
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads, self._http.block_on_close = True, False
-        self._http.owner = self
-        self._http.handle_error = lambda *_: None
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
+    def release(self) -> None:
         self.closing.set()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()

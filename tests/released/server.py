@@ -7,9 +7,11 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from tests.helpers.local_server import LocalServer
 
 Behaviour = Callable[["Handler", bytes], None]
 _LARGE = re.compile(r".*\.(parquet|7z|7z\.\d+|png)")
@@ -195,13 +197,15 @@ def damages(handler: Handler, content: bytes):
     handler.reply(status, body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :], headers)
 
 
-class Hub:
+class Hub(LocalServer):
     """Serves data sets on a free port until the block ends.
 
     Args:
         repositories: Data sets by ``owner/name``.
         token: The token that requests must have, if any.
     """
+
+    handler = Handler
 
     def __init__(self, repositories: dict[str, Repository], token: str | None = None):
         self.repositories, self.token = repositories, token
@@ -214,7 +218,7 @@ class Hub:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        return self.address
 
     def contents(self) -> dict[str, bytes]:
         sets = [each for main in self.repositories.values() for each in (main, *main.earlier.values())]
@@ -262,17 +266,5 @@ class Hub:
     def pass_gate(self) -> None:
         self._opened.wait(60)
 
-    def __enter__(self):
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads, self._http.block_on_close = True, False
-        self._http.owner = self
-        self._http.handle_error = lambda *_: None
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
+    def release(self) -> None:
         self.go_on()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()

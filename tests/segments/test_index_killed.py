@@ -11,7 +11,6 @@ import pytest
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments import SegmentBank, build_index
 from sos_mm.segments.factory import list_records
-from sos_mm.segments.index import temporary
 from sos_mm.segments.index.arrow import IndexedRecords
 from sos_mm.segments.index.temporary import temporary_files
 from tests.helpers.processes import waiting_processes
@@ -89,7 +88,7 @@ def test_a_lock_that_was_taken_for_an_abandoned_one_is_made_again(tmp_path, monk
         calls.append(operation)
         return lock(file, operation)
 
-    monkeypatch.setattr(temporary.fcntl, "flock", flock)
+    monkeypatch.setattr("sos_mm.locks.fcntl.flock", flock)
     with temporary_files(tmp_path / "bank.arrow", ("rows",)):
         assert len(calls) == 2
         assert hidden(tmp_path) == [f".bank.arrow.lock-{os.getpid()}"]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pycocotools.coco import COCO
 
-from sos_mm.annotations.validate import Options, validate
+from sos_mm.annotations.options import Options
+from sos_mm.annotations.validate import validate
 from sos_mm.browse import read_dataset
 from sos_mm.synthesis import Recipe, later_merging, merging, reproduce, synthesize, unmerged, workspace
 from tests.helpers.commands import run

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sos_mm.annotations.validate import Options, validate
+from sos_mm.annotations.options import Options
+from sos_mm.annotations.validate import validate
 from sos_mm.synthesis import Recipe, synthesize
 from tests.helpers.composed import recipe_dict
 

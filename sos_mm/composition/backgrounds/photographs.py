@@ -7,18 +7,16 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-from cachetools import LRUCache
 
 from sos_mm.checks import check_choice, check_folder, check_integer, check_pair, check_range, require
 from sos_mm.digest import sampled_digest
 from sos_mm.errors import BROKEN
 from sos_mm.images import IMAGE_SUFFIXES, list_images, read_image
+from sos_mm.pixel_cache import PixelCache
 from sos_mm.segments.sample import SAMPLE_FOLDER, sample_group
 
 # Weights of red, green and blue in brightness (ITU-R BT.601), and the generator of hue rotations, which keep brightness
@@ -105,7 +103,7 @@ class PhotoBackgrounds:
     cache_bytes: int = 256 * 2**20
     broken: str = "error"
     _left_out: frozenset[int] = field(init=False, repr=False, default=frozenset())
-    _cache: LRUCache = field(init=False, repr=False, compare=False)
+    _cache: PixelCache[np.ndarray] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
         if not self.photos:
@@ -117,11 +115,7 @@ class PhotoBackgrounds:
         check_range("max_enlargement", self.max_enlargement, 1, 1000)
         check_integer("cache_bytes", self.cache_bytes, 0, 2**50)
         check_choice("backgrounds.broken", self.broken, BROKEN)
-        object.__setattr__(self, "_cache", _new_cache(self.cache_bytes))
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A process that gets a copy starts with an empty cache instead of megabytes of pixels.
-        return {**self.__dict__, "_cache": _new_cache(self.cache_bytes)}
+        object.__setattr__(self, "_cache", PixelCache(self.cache_bytes))
 
     @classmethod
     def from_folder(cls, root: str | Path, **options) -> "PhotoBackgrounds":
@@ -148,7 +142,7 @@ class PhotoBackgrounds:
             (height, width, 3) uint8 RGB, not shared.
         """
         photo, place, flip, shifts = self.draw(rng)
-        image = self._crop(self._read(photo), size, place)
+        image = self._crop(self._cache.get(photo, self.photos[photo].read), size, place)
         if flip < self.flip:
             image = cv2.flip(image, 1)
         limits = (self.brightness, self.contrast, self.saturation, self.hue)
@@ -209,18 +203,6 @@ class PhotoBackgrounds:
                 digest.update(f"{Path(name).as_posix()} {content} {photo.box}\n".encode())
         return digest.hexdigest()
 
-    def _read(self, photo: int) -> np.ndarray:
-        """Reads a photograph by its index, or takes it from the cache: (H, W, 3) uint8 RGB."""
-        try:
-            return self._cache[photo]
-        except KeyError:
-            pass
-        image = self.photos[photo].read()
-        # A cache refuses what is larger than all of it.
-        if image.nbytes <= self._cache.maxsize:
-            self._cache[photo] = image
-        return image
-
     def _crop(self, image: np.ndarray, size: tuple[int, int], draws: np.ndarray) -> np.ndarray:
         scale = min(image.shape[0] / size[0], image.shape[1] / size[1])
         low = min(max(self.crop[0], 1 / (self.max_enlargement * scale)), 1)
@@ -230,11 +212,6 @@ class PhotoBackgrounds:
         y = int(draws[1] * (image.shape[0] - height + 1))
         x = int(draws[2] * (image.shape[1] - width + 1))
         return _resize(image[y : y + height, x : x + width], size)
-
-
-def _new_cache(cache_bytes: int) -> LRUCache:
-    """Makes an empty cache of images that keeps those used last, up to a number of bytes."""
-    return LRUCache(cache_bytes, attrgetter("nbytes"))
 
 
 def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -3,8 +3,6 @@
 import os
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -18,6 +16,7 @@ from sos_mm.segments.index.arrow import BATCH_ROWS, IndexedRecords, is_index
 from sos_mm.segments.index.fingerprint import encoded_rows
 from sos_mm.segments.index.writer import IndexWriter
 from sos_mm.terminal import progress_bar
+from sos_mm.worker_pool import worker_pool
 
 # Bytes of multi-resolution copies that are copied at once.
 _BLOCK = 2**23
@@ -147,7 +146,7 @@ def _in_order(
     if workers == 1:
         yield from (_make_batch(parts, root, batch) for batch in batches)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _open_in_worker, (parts,)) as pool:
+    with worker_pool(workers, _open_in_worker, (parts,)) as pool:
         waiting: deque[Any] = deque()
         for batch in batches:
             waiting.append(pool.submit(_make_in_worker, root, batch))

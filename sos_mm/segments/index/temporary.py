@@ -6,15 +6,11 @@ of those writers whose lock is free, and no others.
 
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sos_mm.locks import lock_file
-
-if sys.platform != "win32":  # `build_index` raises an error there.
-    import fcntl
+from sos_mm.locks import lock_file, take_lock
 
 _LOCK = "lock"
 
@@ -61,13 +57,11 @@ def _remove_abandoned(target: Path, names: Sequence[str], finish: Callable[[list
     for found in filter(None, map(pattern.fullmatch, os.listdir(target.parent))):
         lock_path = target.with_name(found[0])
         try:
-            lock = open(lock_path, "rb")  # noqa: SIM115 # Closed below.
+            lock = open(lock_path)  # noqa: SIM115 # Closed below.
         except OSError:
             continue  # Gone meanwhile, or of another user.
         with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not take_lock(lock):
                 continue  # Its writer is alive.
             parts = [_path(target, name, int(found[1])) for name in names]
             finish(parts)

@@ -4,12 +4,10 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import astuple, replace
 from functools import partial
 from math import nan
-from multiprocessing import get_context
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,6 +33,7 @@ from sos_mm.segments.quality import Measurements, measure
 from sos_mm.segments.record import SegmentRecord
 from sos_mm.segments.segment import Segment
 from sos_mm.terminal import progress_bar
+from sos_mm.worker_pool import worker_pool
 
 # Few enough that their pending copies take little memory.
 _BLOCK = 256
@@ -129,7 +128,7 @@ def _examined(records: Sequence[SegmentRecord], copies: Sequence[int], workers: 
     if workers == 1:
         yield from map(examine, records)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with worker_pool(workers) as pool:
         for start in range(0, len(records), _BLOCK):
             yield from pool.map(examine, records[start : start + _BLOCK], chunksize=8)
 
