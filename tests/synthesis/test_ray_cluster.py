@@ -1,5 +1,9 @@
 """Data sets made on a Ray cluster of several nodes that share no folder, also if a node is killed meanwhile."""
 
+import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -203,3 +207,39 @@ def test_a_node_that_joins_late_takes_part(nodes, log, whole, tmp_path, monkeypa
     assert make(tmp_path / "out").made == NUM
     assert folder_hash(tmp_path / "out") == whole
     assert added[0].own.name in {node for node, _ in noted(log, "end")}
+
+
+def test_a_cluster_that_asks_for_a_token(tmp_path, monkeypatch, whole):
+    """As the head does that finds ``~/.ray/auth_token``, which Ray writes when it is first used on a machine alone."""
+    secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 64}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    start = ["start", "--head", "--block", "--num-cpus", "1", "--include-dashboard", "false", "--port", str(port)]
+    # What Ray says may be more than a pipe holds.
+    head = subprocess.Popen(
+        [sys.executable, "-m", "ray.scripts.scripts", *start],
+        env={**os.environ, **secret},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(lambda: answers(port))
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+        monkeypatch.setattr(ray_executor, "_JOIN_S", 300)
+        with pytest.raises(ConnectionError, match=r"asks for a token.*export RAY_AUTH_MODE=token"):
+            make(tmp_path / "out")
+        code = "import sys; from tests.synthesis.test_ray_cluster import Path, make; make(Path(sys.argv[1]))"
+        subprocess.run([sys.executable, "-c", code, tmp_path / "out"], env={**os.environ, **secret}, check=True)
+        assert folder_hash(tmp_path / "out") == whole
+    finally:
+        head.terminate()
+        head.wait()
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
