@@ -20,7 +20,7 @@ from sos_mm.atomic import explaining_full_disk, sync
 from sos_mm.checks import require, require_posix
 from sos_mm.locks import one_at_a_time
 from sos_mm.space import check_space
-from sos_mm.storage import explained
+from sos_mm.storage import check_address, explained
 from sos_mm.terminal import progress_bar
 
 # What stores call the digest, the version or the time of an object, which changes with its content.
@@ -52,8 +52,9 @@ def local_copy(address: str, beside: str = "") -> Path:
         OSError: If the disk is too small, or objects change while they are copied.
         PermissionError: If it may not be read.
         RuntimeError: On Windows.
-        ValueError: If fsspec knows no such addresses.
+        ValueError: If it has not the form of an address, or fsspec knows no such addresses.
     """
+    check_address(address)
     parent, _, name = address.rstrip("/").rpartition("/")
     if any(sign in name for sign in "*?["):
         return _Mirror(parent).update(lambda key: _fits(key, name)) / name
@@ -70,6 +71,8 @@ def _fits(key: str, pattern: str) -> bool:
 
 def local_copies(addresses: Sequence[str]) -> list[Path]:
     """Copies single objects below one folder of all, so that the paths of the copies differ as the addresses do."""
+    for each in addresses:
+        check_address(each)
     schemes, paths = zip(*(each.split("://", 1) for each in addresses), strict=True)
     common = os.path.commonpath([os.path.dirname(path) for path in paths])
     if len(set(schemes)) > 1 or not common:

@@ -15,14 +15,26 @@ from sos_mm.checks import require
 
 SCHEME = "s3://"
 _S3_ADDRESS = re.compile(r"s3://[^/]+(/[^/]+)+/?")
-_ANY_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://.*")
+_ANY_ADDRESS = re.compile(r"s3://[^/].*|(?!s3:)[a-z][a-z0-9+.-]*://.*[^/].*")
+# What is meant as an address: also with capitals, or with a slash too few.
+_MEANT = re.compile(r"[a-z][a-z0-9+.-]*://.*|s3:/.*", re.IGNORECASE)
 # Bytes that are read at once.
 _BLOCK = 2**23
 
 
 def is_address(path: Any) -> bool:
-    """Tells whether a path is an address of object storage, such as ``s3://bucket/prefix``, of any kind."""
-    return isinstance(path, str) and _ANY_ADDRESS.fullmatch(path) is not None
+    """Tells whether a path is meant as an address of object storage, such as ``s3://bucket/prefix``, of any kind."""
+    return isinstance(path, str) and _MEANT.fullmatch(path) is not None
+
+
+def check_address(address: str) -> None:
+    """Raises ValueError unless what is meant as an address, of any kind of object storage, has the form of one."""
+    if not _ANY_ADDRESS.fullmatch(address):
+        raise _wrong_form(address)
+
+
+def _wrong_form(address: str) -> ValueError:
+    return ValueError(f"An address of object storage must be as s3://bucket/prefix, but got {address!r}.")
 
 
 class ObjectStore:
@@ -38,7 +50,7 @@ class ObjectStore:
 
     def __init__(self, address: str):
         if not _S3_ADDRESS.fullmatch(address):
-            raise ValueError(f"An address of object storage must be as s3://bucket/prefix, but got {address!r}.")
+            raise _wrong_form(address)
         s3fs = require("s3fs", f"Object storage ({address})", "pip install 'sos_mm[s3]'")
         self.address = address.rstrip("/")
         self._root = self.address.removeprefix(SCHEME)
@@ -119,12 +131,13 @@ def explained(address: str) -> Iterator[None]:
         yield
     except FileExistsError:
         raise
-    except (FileNotFoundError, PermissionError) as error:
-        kind: Any = type(error)
-        raise kind(f"{address} refuses: {error}") from error
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{address} has no such object or folder: {error}") from error
+    except PermissionError as error:
+        raise PermissionError(f"{address} refuses: {error}") from error
     except Exception as error:
-        # Those of AWS's client have no common base in Python's own.
-        if not type(error).__module__.startswith("botocore."):
+        # Those of AWS's client have no common base in Python's own, and one is a plain ValueError.
+        if not (type(error).__module__.startswith("botocore.") or "Invalid endpoint" in str(error)):
             raise
         raise ConnectionError(
             f"{address} cannot be reached ({error}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or "

@@ -249,7 +249,14 @@ def test_refusals(server, segments, tmp_path, monkeypatch):
         build_bank({"type": "tar", "shards": ["s3://one/a.tar", "s3://other/b.tar"]})
     with pytest.raises(ValueError, match="nosuch://x/y must be an address that fsspec knows"):
         build_bank({"type": "folder", "root": "nosuch://x/y"})
-    with pytest.raises(FileNotFoundError, match="s3://bucket/nothing refuses"):
+    for wrong in ("S3://bucket/segments", "s3:/bucket/segments", "s3://", "s3:///"):
+        with pytest.raises(ValueError, match="must be as s3://bucket/prefix"):
+            build_bank({"type": "folder", "root": wrong})
+        with pytest.raises(ValueError, match="must be as s3://bucket/prefix"):
+            build_bank({"type": "tar", "shards": [f"{wrong}/a.tar"]})
+        with pytest.raises(ValueError, match="must be as s3://bucket/prefix"):
+            build_backgrounds({"type": "folder", "root": wrong})
+    with pytest.raises(FileNotFoundError, match="s3://bucket/nothing has no such object or folder"):
         build_backgrounds({"type": "folder", "root": "s3://bucket/nothing"})
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 10))
@@ -263,6 +270,21 @@ def test_refusals(server, segments, tmp_path, monkeypatch):
         patch.setitem(sys.modules, "fsspec.core", None)
         with pytest.raises(ImportError, match=r"needs `fsspec.core`.*pip install 'sos_mm\[s3\]'"):
             local_copy(address)
+
+
+def test_an_address_of_the_service_that_is_none(server, segments, monkeypatch):
+    import s3fs
+
+    address = uploaded(segments, "segments")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(
+        ConnectionError, match=r"s3://.* cannot be reached \(Invalid endpoint: nonsense\).*AWS_ENDPOINT_URL"
+    ):
+        local_copy(address)
+    with pytest.raises(ConnectionError, match=r"cannot be reached \(Invalid endpoint: nonsense\)"):
+        ObjectStore(address).sizes()
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def test_without_credentials(server, segments, monkeypatch, tmp_path):

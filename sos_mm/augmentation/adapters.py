@@ -165,9 +165,7 @@ def paint_labels(seg_map: np.ndarray, pasted: Pasted) -> np.ndarray:
     _check_map("gt_seg_map", seg_map, pasted)
     if seg_map.dtype.kind not in "iu":
         raise ValueError(f"`gt_seg_map` must hold integers, but is {seg_map.dtype}.")
-    largest = pasted.labels.max(initial=0)
-    if largest > np.iinfo(seg_map.dtype).max:
-        raise ValueError(f"`gt_seg_map` must hold labels up to {largest}, but is {seg_map.dtype}.")
+    check_holds("gt_seg_map", seg_map.dtype, np.iinfo(seg_map.dtype).max, pasted.labels)
     table = np.concatenate([[0], pasted.labels]).astype(seg_map.dtype)
     return np.where(pasted.cover > 0, table[pasted.scene.owner], seg_map)
 
@@ -180,6 +178,13 @@ def paint_saliency(saliency: np.ndarray, pasted: Pasted, value: float) -> np.nda
         got = f"{saliency.dtype} from {saliency.min():g} to {saliency.max():g}"
         raise ValueError(f"`gt_saliency` must hold floats in [0, 1], but got {got}.")
     return np.where(pasted.cover > 0, saliency.dtype.type(value), saliency)
+
+
+def check_holds(name: str, kind: Any, most: int, labels: np.ndarray) -> None:
+    """Raises ValueError if a type of numbers, whose largest is ``most``, cannot hold labels."""
+    largest = labels.max(initial=0)
+    if largest > most:
+        raise ValueError(f"`{name}` must hold labels up to {largest}, but is {kind}.")
 
 
 def _check_map(name: str, found: np.ndarray, pasted: Pasted) -> None:

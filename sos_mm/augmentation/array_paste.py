@@ -3,7 +3,8 @@
 Each result is that of `SegmentPaste`, which is given the arrays as a sample.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ class PastedArrays:
     Attributes:
         image: (H, W, 3) uint8 RGB.
         boxes: (N, 4) float32 half-open xyxy, in pixels.
-        labels: (N,) int64.
+        labels: (N,) int64; 0 for the image's own objects, and, without classes, for all.
         masks: (N, H, W) of the dtype that was given; None without masks.
         label_map: (H, W) of the dtype that was given; None without one.
         kept: Indices of the image's own objects that are kept, ascending.
@@ -56,7 +57,9 @@ class PastedArrays:
         return inside & self.cover[row, column].reshape(inside.shape)
 
 
-def build_paste(bank: Mapping[str, Any], classes: Any, seed: int, options: Mapping[str, Any] | None) -> SegmentPaste:
+def build_paste(
+    bank: Mapping[str, Any], classes: Any, seed: int, options: Mapping[str, Any] | None, **defaults: Any
+) -> SegmentPaste:
     """Builds the transform behind an adapter.
 
     Args:
@@ -64,11 +67,14 @@ def build_paste(bank: Mapping[str, Any], classes: Any, seed: int, options: Mappi
         classes: As in `SegmentPaste`.
         seed: As in `SegmentPaste`.
         options: Further options of `SegmentPaste`.
+        defaults: Values of options where the adapter's differ from those of `SegmentPaste`.
 
     Raises:
         ValueError: If an option is unknown, or is one that the adapter sets or that needs mmengine's runner.
     """
-    options = dict(options or {})
+    if not isinstance(options, Mapping | None):
+        raise ValueError(f"`options` must be a dict of options of SegmentPaste, but got {options!r}.")
+    options = {**defaults, **(options or {})}
     for name in options:
         if name in _OWN + _OF_RUNS:
             raise ValueError(f"`options` must hold further options of SegmentPaste, but {name!r} is not for them.")
@@ -81,14 +87,23 @@ def build_paste(bank: Mapping[str, Any], classes: Any, seed: int, options: Mappi
     return paste
 
 
+def check_classes(paste: SegmentPaste, labelled: Iterable[str]) -> None:
+    """Raises ValueError if there are no classes, although entries of a sample need labels of pasted objects."""
+    for name in labelled if paste.classes is None else ():
+        raise ValueError(
+            f"`classes` must name the classes in the order of their labels, such as `classes='coco'`, where a sample "
+            f"has `{name}`."
+        )
+
+
 def paste_arrays(
     paste: SegmentPaste,
     image: np.ndarray,
     visit: int,
     boxes: np.ndarray | None = None,
-    labels: np.ndarray | None = None,
     masks: np.ndarray | None = None,
     label_map: np.ndarray | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> PastedArrays:
     """Pastes objects into an image and its annotations; none of the arrays is changed.
 
@@ -97,15 +112,17 @@ def paste_arrays(
         image: (H, W, 3) uint8 RGB.
         visit: Number from which, with the transform's seed, everything is drawn.
         boxes: (N, 4) float xyxy, in pixels; by default those of the masks.
-        labels: (N,) integers, indices of the transform's classes; 0 by default.
         masks: (N, H, W) bool or uint8, not 0 on the object; None without masks.
         label_map: (H, W) integers, indices of classes; None without one.
+        names: What error messages call the keys of `SegmentPaste` for which the other library has other names.
 
     Raises:
         ValueError: If arrays do not fit each other, and as `SegmentPaste.transform`.
     """
     if image.dtype != np.uint8:
         raise ValueError(f"`image` must be uint8, but got {image.dtype}: paste before converting to float.")
+    if masks is not None and masks.ndim != 3:
+        raise ValueError(f"`masks` must be (N, H, W), but got {masks.shape}.")
     if boxes is None:
         boxes = _boxes_of(masks)
     number = len(boxes)
@@ -113,26 +130,42 @@ def paste_arrays(
         "img": image,
         "sample_idx": RepeatIndex(0, visit),
         "gt_bboxes": np.array(boxes, np.float32).reshape(-1, 4),
-        "gt_bboxes_labels": np.zeros(number, np.int64) if labels is None else np.array(labels, np.int64),
         # Not flags, but the number of each object from 1: pasted ones get 0.
         "gt_ignore_flags": np.arange(1, number + 1),
         # Is 1 where something was pasted.
         "gt_saliency": np.zeros(image.shape[:2], np.float32),
     }
+    if paste.classes is not None:
+        results["gt_bboxes_labels"] = np.zeros(number, np.int64)
     for key, value in (("gt_masks", masks), ("gt_seg_map", label_map)):
         if value is not None:
             results[key] = value
-    done = paste.transform(results)
+    try:
+        done = paste.transform(results)
+    except ValueError as error:
+        told = _renamed(str(error), {"img": "image", **(names or {})})
+        if told == str(error):
+            raise
+        raise ValueError(told) from error
     numbers = done["gt_ignore_flags"]
     return PastedArrays(
         done["img"],
         done["gt_bboxes"],
-        done["gt_bboxes_labels"],
+        done.get("gt_bboxes_labels", np.zeros(len(numbers), np.int64)),
         done.get("gt_masks"),
         done.get("gt_seg_map"),
         numbers[numbers > 0] - 1,
         done["gt_saliency"] > 0,
     )
+
+
+def _renamed(message: str, names: Mapping[str, str]) -> str:
+    """Replaces the names in backticks of a message.
+
+    >>> _renamed("`img` must be ...", {"img": "image"})
+    '`image` must be ...'
+    """
+    return re.sub(r"`(\w+)`", lambda found: f"`{names.get(found[1], found[1])}`", message)
 
 
 def _boxes_of(masks: np.ndarray | None) -> np.ndarray:

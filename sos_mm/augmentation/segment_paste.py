@@ -17,6 +17,7 @@ from mmengine.registry import TRANSFORMS
 from sos_mm.augmentation.adapters import (
     Pasted,
     boxes_like,
+    check_holds,
     cover,
     paint_labels,
     paint_saliency,
@@ -371,6 +372,8 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         for key, new in (("gt_bboxes_labels", pasted.labels), ("gt_ignore_flags", np.zeros(len(pasted.labels), bool))):
             if key in results:
                 old = results[key]
+                if old.dtype.kind in "iu":
+                    check_holds(key, old.dtype, np.iinfo(old.dtype).max, new)
                 results[key] = np.concatenate([old[covered.kept], new.astype(old.dtype)])
 
     def _to_pipeline(self, original: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from sos_mm.augmentation.array_paste import PastedArrays, build_paste, paste_arrays
+from sos_mm.augmentation.adapters import check_holds
+from sos_mm.augmentation.array_paste import PastedArrays, build_paste, check_classes, paste_arrays
 from sos_mm.checks import check_integer, require
 
 require("torchvision.transforms.v2", "`SegmentPasteForTorchvision`", "get torchvision 0.16 or newer, for your torch")
@@ -14,8 +15,17 @@ require("torchvision.transforms.v2", "`SegmentPasteForTorchvision`", "get torchv
 from torchvision import tv_tensors  # noqa: E402
 from torchvision.transforms import v2  # noqa: E402
 
-# What of a target is updated; anything else with one entry an object is refused.
-_UPDATED = ("boxes", "labels", "masks", "keypoints", "area", "iscrowd")
+# What of a target is updated, with the form of each. Other tensors of torchvision's own types are refused.
+_UPDATED: dict[str, tuple[str | int, ...]] = {
+    "boxes": ("N", 4),
+    "labels": ("N",),
+    "masks": ("N", "H", "W"),
+    "keypoints": ("N", "K", 3),
+    "area": ("N",),
+    "iscrowd": ("N",),
+}
+# What torchvision calls the keys of `SegmentPaste`.
+_NAMES = {"gt_bboxes": "boxes", "gt_masks": "masks"}
 
 
 class SegmentPasteForTorchvision(v2.Transform):
@@ -75,12 +85,13 @@ class SegmentPasteForTorchvision(v2.Transform):
         Raises:
             ValueError: If image or target has another form.
         """
-        if not isinstance(image, torch.Tensor) or image.dtype != torch.uint8 or image.ndim != 3 or len(image) != 3:
-            got = f"{image.dtype} {tuple(image.shape)}" if isinstance(image, torch.Tensor) else type(image).__name__
-            raise ValueError(f"`image` must be a uint8 tensor (3, H, W), but got {got}: put v2.ToImage() before it.")
+        _check_image(image)
+        if not isinstance(target, Mapping | None):
+            raise ValueError(f"`target` must be a dict, as detection models take it, but got {type(target).__name__}.")
         visit = int(torch.randint(2**31, ()))
         given = dict(target or {})
         number = _number(given)
+        check_classes(self.paste, {"labels"} & given.keys())
         boxes, masks = given.get("boxes"), given.get("masks")
         pasted = paste_arrays(
             self.paste,
@@ -88,6 +99,7 @@ class SegmentPasteForTorchvision(v2.Transform):
             visit,
             boxes=None if boxes is None else _plain(boxes),
             masks=None if masks is None else _plain(masks),
+            names=_NAMES,
         )
         made = torch.from_numpy(np.ascontiguousarray(pasted.image.transpose(2, 0, 1))).to(image.device)
         new_image = tv_tensors.wrap(made, like=image) if isinstance(image, tv_tensors.TVTensor) else made
@@ -103,7 +115,9 @@ class SegmentPasteForTorchvision(v2.Transform):
         # What is computed anew for all objects, and what is added to the old values.
         values: dict[str, np.ndarray | None] = {"boxes": pasted.boxes, "masks": pasted.masks}
         if "labels" in given:
-            added = pasted.labels[len(kept) :] + self.first_label
+            kind, added = given["labels"].dtype, pasted.labels[len(kept) :] + self.first_label
+            if not (kind.is_floating_point or kind == torch.bool):
+                check_holds("labels", kind, torch.iinfo(kind).max, added)
             values["labels"] = np.concatenate([_plain(given["labels"])[kept], added])
         if "iscrowd" in given:
             values["iscrowd"] = np.concatenate([_plain(given["iscrowd"])[kept], np.zeros(new)])
@@ -131,18 +145,47 @@ def _number(target: Mapping[str, Any]) -> int | None:
             if key in target:
                 raise ValueError(f"`target` must have boxes or masks where it has {key!r}, but has neither.")
         return None
-    number = len(target["boxes"] if "boxes" in target else target["masks"])
-    boxes, keypoints = target.get("boxes"), target.get("keypoints")
-    if boxes is not None and getattr(boxes, "format", None) not in (None, tv_tensors.BoundingBoxFormat.XYXY):
-        raise ValueError(f"`boxes` must be in format XYXY, but are {boxes.format}: put ConvertBoundingBoxFormat first.")
-    if keypoints is not None and (keypoints.ndim != 3 or keypoints.shape[2] != 3):
-        raise ValueError(f"`keypoints` must be (N, K, 3): x, y, visibility; but got {tuple(keypoints.shape)}.")
+    boxes_format = getattr(target.get("boxes"), "format", None)
+    if boxes_format not in (None, tv_tensors.BoundingBoxFormat.XYXY):
+        raise ValueError(f"`boxes` must be in format XYXY, but are {boxes_format}: put ConvertBoundingBoxFormat first.")
     for key, value in target.items():
-        if key in _UPDATED and len(value) != number:
-            raise ValueError(f"`{key}` must be {number}, one for each object, but is {len(value)}.")
-        if key not in _UPDATED and isinstance(value, tv_tensors.TVTensor):
+        if key in _UPDATED:
+            _check_form(key, value)
+        elif isinstance(value, tv_tensors.TVTensor):
             raise ValueError(f"`{key}` cannot be updated by pasting, only {', '.join(_UPDATED)}: leave it out.")
+    number = len(target["boxes"] if "boxes" in target else target["masks"])
+    for key in _UPDATED:
+        if key in target and len(target[key]) != number:
+            raise ValueError(f"`{key}` must be {number}, one for each object, but is {len(target[key])}.")
     return number
+
+
+def _check_image(image: Any) -> None:
+    """Raises ValueError, with the remedy, if an image has another form."""
+    if isinstance(image, torch.Tensor):
+        if image.dtype == torch.uint8 and image.ndim == 3 and len(image) == 3:
+            return
+        got = f"{image.dtype} {tuple(image.shape)}"
+        remedy = "make it one image of three channels, as by v2.RGB()"
+        if image.dtype != torch.uint8:
+            remedy = "paste before converting to another type"
+    else:
+        got = type(image).__name__
+        remedy = "put v2.ToImage() before it"
+        if isinstance(image, Mapping | list | tuple):
+            remedy = "give image and target as two arguments"
+    raise ValueError(f"`image` must be a uint8 tensor (3, H, W), but got {got}: {remedy}.")
+
+
+def _check_form(key: str, value: Any) -> None:
+    """Raises ValueError if an entry of a target that is updated has another form; empty tensors may have any."""
+    if not isinstance(value, torch.Tensor):
+        got = type(value).__name__
+        raise ValueError(f"`{key}` must be a tensor, but got {got}: convert it by torch.as_tensor.")
+    form, shape = _UPDATED[key], tuple(value.shape)
+    fits = len(form) == len(shape) and all(want in (got, str(want)) for want, got in zip(form, shape, strict=True))
+    if not fits and value.numel():
+        raise ValueError(f"`{key}` must be ({', '.join(map(str, form))}), but got {shape}.")
 
 
 def _areas(pasted: PastedArrays) -> np.ndarray:

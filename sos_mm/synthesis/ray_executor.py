@@ -114,6 +114,12 @@ def _join_cluster(ray, workers: int) -> bool:
     except queue.Empty:
         raise _unreachable(address, f"no answer within {_JOIN_S:.0f} s") from None
     if error is not None:
+        # Ray tells it in the text of the cause alone.
+        if "AuthenticationError" in f"{error!r} {error.__cause__}":
+            raise ConnectionError(
+                f"`RAY_ADDRESS` names the Ray cluster {address!r}, which asks for a token: put that of the head "
+                "into ~/.ray/auth_token on all machines, and `export RAY_AUTH_MODE=token`."
+            ) from error
         raise _unreachable(address, _reason(error)) from error
     return True
 

@@ -1,5 +1,9 @@
 """Data sets made on a Ray cluster of several nodes that share no folder, also if a node is killed meanwhile."""
 
+import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -80,18 +84,29 @@ def make(out, recipe=None, **more):
 
 @pytest.fixture
 def log(tmp_path, monkeypatch):
-    """Folder in which tasks note ``EVENT.NODE.SHARD``; a task on the node that a file ``stopped`` names never ends."""
+    """Folder in which tasks note ``EVENT.NODE.SHARD``.
+
+    A task waits while its node's name is in a file ``stopped``, and, if there is a file ``together``, until two nodes
+    have started one.
+    """
     import tempfile
 
     folder = tmp_path / "log"
     folder.mkdir()
     original = ray_executor._make_shard
 
+    # Sent to the nodes, which have no module of tests.
+    def may_go_on(node):
+        stopped, together = folder / "stopped", folder / "together"
+        if stopped.exists() and stopped.read_text() == node:
+            return False
+        return not together.exists() or len({path.name.split(".")[1] for path in folder.glob("start.*")}) > 1
+
     def telling(run, number, indices):
         node = Path(tempfile.gettempdir()).name
         (folder / f"start.{node}.{number}").touch()
-        if (folder / "stopped").exists() and (folder / "stopped").read_text() == node:
-            time.sleep(600)
+        while not may_go_on(node):
+            time.sleep(0.05)
         shard = original(run, number, indices)
         (folder / f"end.{node}.{number}").touch()
         return shard
@@ -106,7 +121,7 @@ def noted(log: Path, event: str) -> list[tuple[str, str]]:
     return [(node, shard) for _, node, shard in parts]
 
 
-def wait_for(condition, seconds=120) -> None:
+def wait_for(condition, seconds=300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -115,6 +130,7 @@ def wait_for(condition, seconds=120) -> None:
 
 def test_the_bytes_of_one_machine(nodes, log, whole, tmp_path):
     """Nodes have neither the package nor the driver's folder; both make shards, and nothing is left there."""
+    (log / "together").touch()
     assert make(tmp_path / "out").made == NUM
     assert folder_hash(tmp_path / "out") == whole
     assert {node for node, _ in noted(log, "end")} == {node.own.name for node in nodes.nodes}
@@ -125,6 +141,7 @@ def test_the_bytes_of_one_machine(nodes, log, whole, tmp_path):
 def test_a_node_dies_that_makes_a_shard(nodes, log, whole, tmp_path):
     victim = nodes.nodes[0]
     (log / "stopped").write_text(victim.own.name)
+    (log / "together").touch()
     deaths = []
 
     def kill():
@@ -142,19 +159,26 @@ def test_a_node_dies_that_makes_a_shard(nodes, log, whole, tmp_path):
 
 
 def test_a_node_dies_that_holds_a_finished_shard(nodes, log, whole, tmp_path, monkeypatch):
-    original, lost = PackedShard.write, []
+    (log / "together").touch()
+    original, wait, lost, waiting = PackedShard.write, ray.wait, [], []
+
+    def watched(tasks, **options):
+        waiting[:] = tasks
+        return wait(tasks, **options)
 
     def write(self, out):
         assert self.content.nbytes > 200_000  # Ray keeps smaller results in the driver's memory.
         if not lost:
             maker = next(node for node, shard in noted(log, "end") if int(shard) == self.number)
             victim = next(node for node in nodes.nodes if node.own.name != maker)
-            wait_for(lambda: victim.own.name in {node for node, _ in noted(log, "end")})
-            time.sleep(2)  # Until its result is in the object store.
+            # Until the other result is in the object store: the first two shards are made on different nodes.
+            number = len(waiting)
+            wait_for(lambda: len(wait(waiting, num_returns=number, timeout=0, fetch_local=False)[0]) == number)
             lost.extend(shard for node, shard in noted(log, "end") if node == victim.own.name)
             nodes.kill(victim)
         return original(self, out)
 
+    monkeypatch.setattr(ray, "wait", watched)
     monkeypatch.setattr(PackedShard, "write", write)
     assert make(tmp_path / "out").made == NUM
     assert folder_hash(tmp_path / "out") == whole
@@ -164,15 +188,58 @@ def test_a_node_dies_that_holds_a_finished_shard(nodes, log, whole, tmp_path, mo
 
 
 def test_a_node_that_joins_late_takes_part(nodes, log, whole, tmp_path, monkeypatch):
+    """The first node waits until the new one has made a shard."""
     nodes.kill(nodes.nodes.pop())
     original, added = PackedShard.write, []
 
     def write(self, out):
         if not added:
+            (log / "stopped").write_text(nodes.nodes[0].own.name)
             added.append(nodes.add())
+            threading.Thread(target=release, daemon=True).start()
         return original(self, out)
+
+    def release():
+        wait_for(lambda: added[0].own.name in {node for node, _ in noted(log, "end")})
+        (log / "stopped").write_text("")
 
     monkeypatch.setattr(PackedShard, "write", write)
     assert make(tmp_path / "out").made == NUM
     assert folder_hash(tmp_path / "out") == whole
     assert added[0].own.name in {node for node, _ in noted(log, "end")}
+
+
+def test_a_cluster_that_asks_for_a_token(tmp_path, monkeypatch, whole):
+    """As the head does that finds ``~/.ray/auth_token``, which Ray writes when it is first used on a machine alone."""
+    secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 64}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    start = ["start", "--head", "--block", "--num-cpus", "1", "--include-dashboard", "false", "--port", str(port)]
+    # What Ray says may be more than a pipe holds.
+    head = subprocess.Popen(
+        [sys.executable, "-m", "ray.scripts.scripts", *start],
+        env={**os.environ, **secret},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(lambda: answers(port))
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+        monkeypatch.setattr(ray_executor, "_JOIN_S", 300)
+        with pytest.raises(ConnectionError, match=r"asks for a token.*export RAY_AUTH_MODE=token"):
+            make(tmp_path / "out")
+        code = "import sys; from tests.synthesis.test_ray_cluster import Path, make; make(Path(sys.argv[1]))"
+        subprocess.run([sys.executable, "-c", code, tmp_path / "out"], env={**os.environ, **secret}, check=True)
+        assert folder_hash(tmp_path / "out") == whole
+    finally:
+        head.terminate()
+        head.wait()
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
