@@ -5,11 +5,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import InitVar, asdict, dataclass, field, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import check_boolean, check_choice, check_integer, check_range, one_name, require
+from sos_mm.checks import check_boolean, check_choice, check_integer, check_range, did_you_mean, one_name, require
 from sos_mm.composition.backgrounds.factory import Backgrounds, build_backgrounds, check_backgrounds, with_local_root
 from sos_mm.composition.effects.step import Step, build_steps
 from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
@@ -169,8 +168,7 @@ class Recipe:
         ids = categories.id_of_key
         for name in names:
             if category_key(name) not in ids:
-                near = get_close_matches(category_key(name), ids, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(category_key(name), ids)
                 raise ValueError(f"`background_categories` must be names of the vocabulary, but got {name!r}.{hint}")
         return frozenset(ids[category_key(name)] for name in names)
 

@@ -95,6 +95,21 @@ def test_what_is_no_verb(argv, said, capsys):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("argv", "nearest"),
+    [
+        (["synthesise"], "synthesize"),
+        (["refer", "x.json", "--out", "y", "--complete", "stat"], "stated"),
+        (["convert", "panoptic-odgv", "x.json", "y.jsonl"], "panoptic-odvg"),
+    ],
+)
+def test_a_mistyped_choice_is_told_with_the_nearest_one(argv, nearest, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(f" Did you mean {nearest!r}?\n")
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit, match=r"^0$"):
         main(["--version"])
