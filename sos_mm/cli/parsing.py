@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from sos_mm.checks import did_you_mean, require_posix
 from sos_mm.cli.ending import refusals
+from sos_mm.config_file import config_module
 
 # Verbs that need a POSIX system.
 POSIX_VERBS = ("synthesize", "preview", "download", "index", "relight", "cutout", "draw", "refer", "convert", "steer")
@@ -55,8 +56,6 @@ def add_recipe(parser: argparse.ArgumentParser, example: str, flag: str | None =
     Raises:
         ImportError: If mmengine is not installed.
     """
-    from sos_mm.synthesis.recipe import config_module  # Brings all of composition, which other verbs do without.
-
     named: dict[str, Any] = {"required": True} if flag else {}
     parser.add_argument(flag or "recipe", help="config file of what to make", **named)
     parser.add_argument(

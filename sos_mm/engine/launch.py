@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from sos_mm.checks import RENAMED_TEST_CFG, did_you_mean, present_names, writable_folder
 from sos_mm.compat import check_openmmlab
+from sos_mm.config_file import open_model_config
 from sos_mm.engine.checkpoints import safe_loading
 from sos_mm.engine.config_errors import naming_settings, settings_in
 from sos_mm.engine.hooks import DropTokenPositions
@@ -59,16 +60,14 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such config.
-        ValueError: If an override is for a variable that was consumed while the config was loaded (names the setting to
-            override instead), or for a place that the config lacks, or a key of the config or of an override looks like
-            a misspelt one.
+        ValueError: If the file is not the config of a model, or an override is for a variable that was consumed while
+            the config was loaded (names the setting to override instead), or for a place that the config lacks, or a
+            key of the config or of an override looks like a misspelt one.
         PermissionError: If the work folder cannot be written.
     """
     check_openmmlab("mmengine", "mmcv")
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    if not Path(args.config).is_file():
-        raise FileNotFoundError(f"The config {args.config} does not exist.")
-    config = Config.fromfile(args.config)
+    config = open_model_config(args.config)
     for key in config:
         if key not in RUNNER_KEYS and (hint := did_you_mean(key, RUNNER_KEYS, cutoff=0.95)):
             raise ValueError(f"{args.config} sets `{key}`, which nothing reads.{hint}")
