@@ -211,8 +211,9 @@ def describe(out: Path, summary: Record, unknown_backgrounds: bool = False) -> s
         why = "nothing in them can be told apart, or is known to be annotated in full, which `--complete all` asserts"
         if unknown_backgrounds:
             why = (
-                "the recipe does not say by `background_categories` what its backgrounds show, so that no category is "
-                "known to be annotated in full; `--complete all` asserts that all are"
+                "the recipe does not say by `background_categories` what its backgrounds show, as the shipped "
+                "synthesis/sample_referring.py does, so that no category is known to be annotated in full; `--complete "
+                "all` asserts that all are"
             )
         lines.append(f"{silent} images have none: {why}")
     lines += [f"{out / name}: {count}" for name, count in summary["records"].items()]

@@ -309,6 +309,7 @@ def test_images_on_unknown_backgrounds_have_none_and_the_reason_is_told(tmp_path
         main([str(tmp_path / "set"), "--out", str(tmp_path / name), "--outputs", "grefcoco", *options])
         told.append(capsys.readouterr().out)
     assert "2 images have none: the recipe does not say by `background_categories`" in told[0]
+    assert "as the shipped synthesis/sample_referring.py does" in told[0]
     assert "background_categories" not in told[1]
     assert summary(tmp_path / "all")["expressions"] > 0
 
