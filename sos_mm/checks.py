@@ -74,9 +74,23 @@ def check_choice(name: str, value: object, choices: Iterable) -> None:
     """Raises ValueError, with the nearest choice, unless ``value`` is one of ``choices``."""
     choices = list(choices)
     if value not in choices:
-        near = get_close_matches(str(value), [str(choice) for choice in choices], n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(value, choices)
         raise ValueError(f"`{name}` must be one of {', '.join(map(repr, choices))}, but got {value!r}.{hint}")
+
+
+def did_you_mean(value: object, choices: Iterable, cutoff: float = 0.6) -> str:
+    """Returns the end of an error message about an unknown name, which asks for the nearest one; '' if none is near.
+
+    >>> did_you_mean("synthesise", ["browse", "synthesize"]), did_you_mean("compose", ["browse"])
+    (" Did you mean 'synthesize'?", '')
+
+    Args:
+        value: The unknown name.
+        choices: The known ones.
+        cutoff: Least similarity of a near one, from 0 to 1.
+    """
+    near = get_close_matches(str(value), [str(choice) for choice in choices], n=1, cutoff=cutoff)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def few(names: Collection[str]) -> str:

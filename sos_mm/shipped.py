@@ -4,8 +4,9 @@ An installed wheel holds copies of both in ``sos_mm/.mim``, the folder where Ope
 puts them there. A clone and an editable install have the originals beside the package.
 """
 
-from difflib import get_close_matches
 from pathlib import Path
+
+from sos_mm.checks import did_you_mean
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -48,10 +49,8 @@ def get_config(name: str) -> str:
     """
     names = config_names()
     if name not in names:
-        near = get_close_matches(str(name), names, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(
-            f"`name` must be the path of a shipped config relative to configs/, but got {name!r}.{hint} "
-            "`sos-mm config --list` lists them all."
+            f"`name` must be the path of a shipped config relative to configs/, but got {name!r}."
+            f"{did_you_mean(name, names)} `sos-mm config --list` lists them all."
         )
     return str(shipped_folder("configs") / name)

@@ -56,6 +56,7 @@ LEAVES = {
     "checks",
     "compat",
     "compiled",
+    "config_file",
     "digest",
     "errors",
     "image_header",

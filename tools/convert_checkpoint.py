@@ -8,10 +8,10 @@ import argparse
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from sos_mm.cli.ending import command
+from sos_mm.config_file import open_model_config
 from sos_mm.engine.checkpoints import read_checkpoint
 from sos_mm.engine.launch import leave_out_pretrained
 
@@ -45,7 +45,7 @@ def main() -> None:
         print(f"{args.unet} and {args.branch}: the authors' names")
         return
     init_default_scope("mmseg")
-    model = Config.fromfile(args.config).model
+    model = open_model_config(args.config).model
     leave_out_pretrained(model)
     checkpoint = released_checkpoint.import_released(model, args.unet, args.branch, args.base)
     torch.save(checkpoint, args.out)

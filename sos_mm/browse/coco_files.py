@@ -30,9 +30,10 @@ def read_coco(path: Path, data: Mapping[str, Any], faults: ErrorCollector) -> Da
 
     Raises:
         FileNotFoundError: If a panoptic file's folder of PNG files is not beside it.
-        ValueError: If categories or images have no ids, names or sizes.
+        ValueError: If there are no images, or categories or images have no ids, names or sizes.
     """
     file = CocoFile(data, path)
+    file.check_images()
     panoptic = file.is_panoptic
     listed: dict[Any, list[Annotation]] = defaultdict(list)
     maps: dict[Any, Path] = {}

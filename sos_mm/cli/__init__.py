@@ -12,6 +12,7 @@ from importlib import import_module
 import sos_mm
 from sos_mm.cli.ending import command, refuse
 from sos_mm.cli.hash_seed import fix_hash_seed
+from sos_mm.cli.parsing import Parser
 
 VERBS = {
     "synthesize": "compose a data set from a recipe",
@@ -85,7 +86,7 @@ def run(verb: str, argv: Sequence[str] | None = None, prog: str | None = None) -
 def _new_parser() -> argparse.ArgumentParser:
     width = max(map(len, VERBS))
     listed = "\n".join(f"  {verb:<{width}}  {what}" for verb, what in VERBS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="sos-mm",
         usage="sos-mm [-h] [--version] VERB ...",
         description=f"{sos_mm.__doc__.splitlines()[0]}\n\nverbs:\n{listed}",

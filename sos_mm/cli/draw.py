@@ -14,8 +14,14 @@ from pathlib import Path
 
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_recipe, new_parser
-from sos_mm.generation.recipe import BankRecipe, build_bank_recipe
+from sos_mm.config_file import check_settings
+from sos_mm.generation.recipe import KEYS, BankRecipe, build_bank_recipe
 from sos_mm.synthesis.recipe import read_config
+
+A_RECIPE = (
+    "a recipe of segments, a config file that sets what is drawn, such as `model`, `categories` and `cutter` "
+    "(`sos-mm config segments/sd_turbo.py` copies one out)"
+)
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
@@ -41,7 +47,9 @@ def write_prompts(recipe: BankRecipe, seed: int, out: Path) -> None:
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Makes the bank and prints its path; returns 1 if the filters kept no segment."""
     args = parse_args(argv, prog)
-    recipe = build_bank_recipe(read_config(args.recipe, args.cfg_options))
+    config = read_config(args.recipe, args.cfg_options)
+    check_settings(args.recipe, config, KEYS, A_RECIPE)
+    recipe = build_bank_recipe(config)
     if args.prompts_only:
         write_prompts(recipe, args.seed, Path(args.out))
         return 0

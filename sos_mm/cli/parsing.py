@@ -1,14 +1,28 @@
 """Functions shared by the parsers of all verbs."""
 
 import argparse
+import re
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
-from sos_mm.checks import require_posix
+from sos_mm.checks import did_you_mean, require_posix
 from sos_mm.cli.ending import refusals
+from sos_mm.config_file import config_module
 
 # Verbs that need a POSIX system.
 POSIX_VERBS = ("synthesize", "preview", "download", "index", "relight", "cutout", "draw", "refer", "convert", "steer")
+
+_NO_CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)$")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors about a choice ask for the nearest one; the parsers of its kinds are such too."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the usage and the error, and ends the process with code 2."""
+        if found := _NO_CHOICE.search(message):
+            message += did_you_mean(found[1], re.findall(r"[^\s',]+", found[2]))
+        super().error(message)
 
 
 def new_parser(verb: str, description: str, prog: str | None, **options) -> argparse.ArgumentParser:
@@ -28,7 +42,7 @@ def new_parser(verb: str, description: str, prog: str | None, **options) -> argp
             require_posix(f"`{prog or sys.argv[0]}`")
     if prog is None:
         description = description.replace(f"sos-mm {verb}", f"python {sys.argv[0]}")
-    return argparse.ArgumentParser(prog=prog, description=description, **options)
+    return Parser(prog=prog, description=description, **options)
 
 
 def add_recipe(parser: argparse.ArgumentParser, example: str, flag: str | None = None) -> None:
@@ -42,8 +56,6 @@ def add_recipe(parser: argparse.ArgumentParser, example: str, flag: str | None =
     Raises:
         ImportError: If mmengine is not installed.
     """
-    from sos_mm.synthesis.recipe import config_module  # Brings all of composition, which other verbs do without.
-
     named: dict[str, Any] = {"required": True} if flag else {}
     parser.add_argument(flag or "recipe", help="config file of what to make", **named)
     parser.add_argument(

@@ -37,7 +37,7 @@ from sos_mm.formats.records import Record
 from sos_mm.locks import check_same_run, sole_run
 from sos_mm.referring.annotated_image import AnnotatedImage
 from sos_mm.referring.checking import Report, check_expressions, keep_true
-from sos_mm.referring.exporting import OUTPUTS, Exporter, summarize
+from sos_mm.referring.exporting import FILES, OUTPUTS, Exporter, summarize
 from sos_mm.referring.expression import ReferringExpression
 from sos_mm.referring.language import LANGUAGES
 from sos_mm.referring.lines import forget_run, stored_run, write_resumable
@@ -116,23 +116,29 @@ def refer(args: argparse.Namespace) -> None:
     folder = writable_folder(args.out, f"The folder of {LINES}")
     with explaining_full_disk(folder, kept="Finished lines"), sole_run(folder, f".{LINES}.lock"):
         run = identity(args, images)
-        check_own(path, run)
+        check_own(path, [name for each in args.outputs for name in FILES[each]], run)
         _write_all(args, run, images, captions, report, express)
 
 
-def check_own(path: Path, run: Record) -> None:
-    """Checks that a file of expressions, complete or begun, is of this run, which would replace it.
+def check_own(path: Path, derived: Sequence[str], run: Record) -> None:
+    """Checks that a file of expressions, complete or begun, and those beside it are of this run, which replaces them.
+
+    Args:
+        path: The file of expressions.
+        derived: Names of the files that are derived from it.
+        run: The identity of this run.
 
     Raises:
-        FileExistsError: If it is not, or no run is noted beside it.
+        FileExistsError: If they are not, or no run is noted beside them.
     """
     found = stored_run(path)
-    if found is None and path.exists():
+    there = next((each for each in (path, *map(path.with_name, derived)) if each.exists()), None)
+    if found is None and there is not None:
         try:
             found = read_json_object(path.with_name(SUMMARY), "The summary of the expressions")["run"]
         except (FileNotFoundError, KeyError, ValueError):
             raise FileExistsError(
-                f"{path} belongs to no run that {SUMMARY} beside it names: name another folder, or remove it if it is "
+                f"{there} belongs to no run that {SUMMARY} beside it names: name another folder, or remove it if it is "
                 "not needed."
             ) from None
     if found is not None:
@@ -205,8 +211,9 @@ def describe(out: Path, summary: Record, unknown_backgrounds: bool = False) -> s
         why = "nothing in them can be told apart, or is known to be annotated in full, which `--complete all` asserts"
         if unknown_backgrounds:
             why = (
-                "the recipe does not say by `background_categories` what its backgrounds show, so that no category is "
-                "known to be annotated in full; `--complete all` asserts that all are"
+                "the recipe does not say by `background_categories` what its backgrounds show, as the shipped "
+                "synthesis/sample_referring.py does, so that no category is known to be annotated in full; `--complete "
+                "all` asserts that all are"
             )
         lines.append(f"{silent} images have none: {why}")
     lines += [f"{out / name}: {count}" for name, count in summary["records"].items()]

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_recipe, new_parser
 from sos_mm.composition.effects.blending import Relight
+from sos_mm.config_file import config_module
 from sos_mm.errors import BROKEN
 from sos_mm.generation.relighting.dataset import RelightSettings, relight_dataset
 from sos_mm.generation.relighting.guard import Guard
-from sos_mm.synthesis.recipe import Recipe, config_module, load_recipe
+from sos_mm.synthesis.recipe import Recipe, load_recipe
 
 
 def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:

@@ -3,7 +3,6 @@
 import argparse
 import os
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from sos_mm.checks import RENAMED_TEST_CFG, present_names, writable_folder
+from sos_mm.checks import RENAMED_TEST_CFG, did_you_mean, present_names, writable_folder
 from sos_mm.compat import check_openmmlab
+from sos_mm.config_file import open_model_config
 from sos_mm.engine.checkpoints import safe_loading
 from sos_mm.engine.config_errors import naming_settings, settings_in
 from sos_mm.engine.hooks import DropTokenPositions
@@ -60,19 +60,17 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such config.
-        ValueError: If an override is for a variable that was consumed while the config was loaded (names the setting to
-            override instead), or for a place that the config lacks, or a key of the config or of an override looks like
-            a misspelt one.
+        ValueError: If the file is not the config of a model, or an override is for a variable that was consumed while
+            the config was loaded (names the setting to override instead), or for a place that the config lacks, or a
+            key of the config or of an override looks like a misspelt one.
         PermissionError: If the work folder cannot be written.
     """
     check_openmmlab("mmengine", "mmcv")
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    if not Path(args.config).is_file():
-        raise FileNotFoundError(f"The config {args.config} does not exist.")
-    config = Config.fromfile(args.config)
+    config = open_model_config(args.config)
     for key in config:
-        if key not in RUNNER_KEYS and (near := get_close_matches(key, RUNNER_KEYS, n=1, cutoff=0.95)):
-            raise ValueError(f"{args.config} sets `{key}`, which nothing reads. Did you mean {near[0]!r}?")
+        if key not in RUNNER_KEYS and (hint := did_you_mean(key, RUNNER_KEYS, cutoff=0.95)):
+            raise ValueError(f"{args.config} sets `{key}`, which nothing reads.{hint}")
     options = named_as_in(config, args.cfg_options or {})
     for key in options:
         check_override(config, key)
@@ -113,8 +111,8 @@ def check_override(config: Config, key: str) -> None:
     if name in RUNNER_KEYS:
         return
     if name not in config:
-        if near := get_close_matches(name, [*RUNNER_KEYS, *config], n=1, cutoff=0.85):
-            raise ValueError(f"`--cfg-options` sets `{key}`, which nothing reads. Did you mean {near[0]!r}?")
+        if hint := did_you_mean(name, [*RUNNER_KEYS, *config], cutoff=0.85):
+            raise ValueError(f"`--cfg-options` sets `{key}`, which nothing reads.{hint}")
         return
     if effective := settings_made_of(config, name):
         raise ValueError(

@@ -4,10 +4,13 @@ import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os.path import getsize, isfile
 from pathlib import Path
 from traceback import FrameSummary, walk_tb
+from typing import Any
 
 from mmengine.runner import Runner
+from torch.utils.data import Dataset
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -17,6 +20,8 @@ _OF_WORKER = re.compile(r"Caught (\w+) in DataLoader worker process \d+\.\nOrigi
 _FRAME = re.compile(r'^  File "(.*)", line (\d+), in (.*)\n    (.*)$', re.MULTILINE)
 # mmcv asserts it.
 _NO_IMAGE = "failed to load image: "
+# OpenCV asserts it of an empty file, which mmcv hands to it; says neither.
+_EMPTY = "!buf.empty() in function 'imdecode"
 
 
 class RunError(ValueError):
@@ -41,10 +46,13 @@ def explaining_run(runner: Runner) -> Iterator[None]:
         yield
     except Exception as error:
         text, last = _told(error)
-        data = _data_set(error, runner)
-        if data and (isinstance(error, OSError) or _NO_IMAGE in text):
+        name, data = _data_set(error, runner)
+        unread = isinstance(error, OSError) or _NO_IMAGE in text
+        if data is not None and _EMPTY in text:
+            text, unread = _empty_file(data), True
+        if data is not None and unread:
             text = (
-                f"{data} cannot be read: {text.rstrip('.')}. Correct its `data_root`, `data_prefix` or annotation "
+                f"{name} cannot be read: {text.rstrip('.')}. Correct its `data_root`, `data_prefix` or annotation "
                 "file, or the image."
             )
         elif not (isinstance(error, _RAISED_BY_US) and _is_ours(last)):
@@ -68,13 +76,23 @@ def _is_ours(frame: FrameSummary | None) -> bool:
     return bool(frame and frame.line and frame.line.startswith("raise ") and _PACKAGE in Path(frame.filename).parents)
 
 
-def _data_set(error: Exception, runner: Runner) -> str | None:
-    """Returns what a message calls the data set that an exception came from; None if it came from elsewhere."""
+def _data_set(error: Exception, runner: Runner) -> tuple[str, Dataset | None]:
+    """Returns what a message calls the data set that an exception came from, and itself; None if from elsewhere."""
     for frame, _ in walk_tb(error.__traceback__):
         if frame.f_code is _BaseDataLoaderIter.__next__.__code__:
             loops = {kind: getattr(runner, f"_{kind}_loop") for kind in ("train", "val", "test")}
             loaders = {kind: getattr(loop, "dataloader", None) for kind, loop in loops.items()}
             failed = frame.f_locals["self"]._dataset
             kinds = [kind for kind, loader in loaders.items() if loader and loader.dataset is failed]
-            return f"`{kinds[0]}_dataloader.dataset`" if kinds else "A data set"
-    return None
+            return f"`{kinds[0]}_dataloader.dataset`" if kinds else "A data set", failed
+    return "", None
+
+
+def _empty_file(data: Any) -> str:
+    """Says which file of a data set is empty: the first one that its records name, if any."""
+    records = (data.get_data_info(index) for index in range(len(data))) if hasattr(data, "get_data_info") else ()
+    for record in records:
+        for key, value in record.items():
+            if key.endswith("path") and isinstance(value, str) and isfile(value) and not getsize(value):
+                return f"the file {value} is empty"
+    return "one of its files is empty"

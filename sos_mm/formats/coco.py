@@ -107,6 +107,11 @@ class CocoFile:
                     f"called {each['name']!r}: rename one."
                 )
 
+    def check_images(self) -> None:
+        """Raises ValueError if the file lists no image, so that nothing can be made of it."""
+        if not self.images:
+            raise ValueError(f"{self.path} must list images, but its `images` is empty: give another file.")
+
     @property
     def is_panoptic(self) -> bool:
         """Whether the annotations are panoptic: one for each image, with the list of its segments."""

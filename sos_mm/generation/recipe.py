@@ -4,7 +4,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from inspect import signature
 from typing import Any, TypeVar
 
@@ -216,6 +216,10 @@ class PairsRecipe(BankRecipe):
 
     def _paired(self) -> PanelImages:
         return PanelImages(self.subject_pairs(), None if self.categories is None else self.category_names())
+
+
+# Names of the settings of either recipe.
+KEYS = frozenset(each.name for kind in (DrawingRecipe, PairsRecipe) for each in fields(kind))
 
 
 def build_bank_recipe(config: Mapping[str, Any]) -> BankRecipe:

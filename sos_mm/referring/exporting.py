@@ -18,6 +18,16 @@ from sos_mm.referring.outputs import CaptionWriter, single_lines
 from sos_mm.referring.reading import AnnotatedImages
 from sos_mm.seeding import Purpose, generator
 
+# The files of each output, by the output's name.
+FILES = {
+    "odvg": ("odvg_referring.jsonl", "odvg_expressions.jsonl"),
+    "grefcoco": ("grefcoco.json",),
+    "refcoco": ("refcoco.json",),
+    "refs": ("grefs.json",),
+    "dod": ("dod.json", "dod"),
+    "intra_class": ("intra_class.json",),
+}
+
 
 class Exporter:
     """Converts our own file of expressions to other formats.
@@ -43,23 +53,23 @@ class Exporter:
         """Writes ODVG for grounding: captions of several expressions, and lines of one expression."""
         joined = (record for line in self._lines() for record in self._captions.lines(line, self._rng(line)))
         single = (record for line in self._lines() for record in single_lines(line))
-        parts = {"odvg_referring.jsonl": joined, "odvg_expressions.jsonl": single}
-        return {name: write_json_lines(out / name, records) for name, records in parts.items()}
+        parts = zip(FILES["odvg"], (joined, single), strict=True)
+        return {name: write_json_lines(out / name, records) for name, records in parts}
 
     def _rng(self, line: Record):
         return generator(self._seed, Purpose.REFERRING_CAPTION, line["index"])
 
     def grefcoco(self, out: Path) -> dict[str, int]:
         """Writes all expressions in MDETR's style."""
-        return self._write_lists(out / "grefcoco.json", lambda: self._all("grefcoco"))
+        return self._write_lists(out / FILES["grefcoco"][0], lambda: self._all("grefcoco"))
 
     def refcoco(self, out: Path) -> dict[str, int]:
         """Writes the expressions with one target in MDETR's style."""
-        return self._write_lists(out / "refcoco.json", self._of_one_object)
+        return self._write_lists(out / FILES["refcoco"][0], self._of_one_object)
 
     def intra_class(self, out: Path) -> dict[str, int]:
         """Writes the expressions that distinguish one object from others of its category."""
-        return self._write_lists(out / "intra_class.json", self._samples)
+        return self._write_lists(out / FILES["intra_class"][0], self._samples)
 
     def refs(self, out: Path) -> dict[str, int]:
         """Writes all expressions in the format of gRefCOCO's authors, with annotation ids of the source."""
@@ -68,19 +78,20 @@ class Exporter:
             for line in self._lines()
             for record in ref_records(expressions_of(line, str(self._path), "grefcoco"), self._split)
         )
-        number = 0
-        with atomic_text(out / "grefs.json") as file:
+        number, (name,) = 0, FILES["refs"]
+        with atomic_text(out / name) as file:
             for number, record in enumerate(records, 1):
                 file.write(f"{',' if number > 1 else '['}\n{json.dumps(record, ensure_ascii=False)}")
             file.write("\n]\n" if number else "[]\n")
-        return {"grefs.json": number}
+        return {name: number}
 
     def dod(self, out: Path) -> dict[str, int]:
         """Writes described object detection (DoD) files; holds all expressions in memory."""
         files = DodFiles()
         for line in self._lines():
             files.add(expressions_of(line, str(self._path), "dod"))
-        return {"dod.json": files.write(out, "dod")}
+        name, stem = FILES["dod"]
+        return {name: files.write(out, stem)}
 
     def _lines(self) -> Iterator[Record]:
         return read_lines(self._path)

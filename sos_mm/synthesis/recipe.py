@@ -5,14 +5,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import InitVar, asdict, dataclass, field, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import check_boolean, check_choice, check_integer, check_range, one_name, require
+from sos_mm.checks import check_boolean, check_choice, check_integer, check_range, did_you_mean, one_name
 from sos_mm.composition.backgrounds.factory import Backgrounds, build_backgrounds, check_backgrounds, with_local_root
 from sos_mm.composition.effects.step import Step, build_steps
 from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
+from sos_mm.config_file import check_settings, open_config
 from sos_mm.formats.composed import PHOTOGRAPHS, shown_by_backgrounds
 from sos_mm.formats.phrases import category_key
 from sos_mm.segments import build_bank
@@ -104,7 +104,7 @@ class Recipe:
             ValueError: If a key is unknown (names the nearest one) or missing, or a value is invalid.
         """
         for key in config:
-            check_choice("key of the recipe", key, [*(known.name for known in fields(cls)), "light"])
+            check_choice("key of the recipe", key, _known_keys())
         if "canvas" not in config:
             raise ValueError("The recipe must have a `canvas`, such as `canvas = (384, 384)`.")
         return cls(**config)
@@ -169,8 +169,7 @@ class Recipe:
         ids = categories.id_of_key
         for name in names:
             if category_key(name) not in ids:
-                near = get_close_matches(category_key(name), ids, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(category_key(name), ids)
                 raise ValueError(f"`background_categories` must be names of the vocabulary, but got {name!r}.{hint}")
         return frozenset(ids[category_key(name)] for name in names)
 
@@ -197,6 +196,10 @@ class Recipe:
         return source
 
 
+def _known_keys() -> list[str]:
+    return [*(known.name for known in fields(Recipe)), "light"]
+
+
 @contextmanager
 def _naming(key: str, value: object) -> Iterator[None]:
     """Names the recipe's key in an error about a value of the wrong type, such as a number instead of a list."""
@@ -206,9 +209,9 @@ def _naming(key: str, value: object) -> Iterator[None]:
         raise ValueError(f"`{key}` cannot be {value!r}: {error}.") from error
 
 
-_BASE_REMEDY = (
-    "A relative `_base_` begins in the folder of the file; a shipped config is inherited by "
-    '`_base_ = __import__("sos_mm").get_config("synthesis/fc_like.py")`.'
+_A_RECIPE = (
+    "a recipe of a data set, a config file that sets what is composed, such as `canvas` and `segments` "
+    "(`sos-mm config synthesis/sample_detection.py` copies one out)"
 )
 
 
@@ -224,23 +227,14 @@ def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> R
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not a recipe.
     """
-    return Recipe.from_dict(read_config(path, options))
+    config = read_config(path, options)
+    check_settings(path, config, _known_keys(), _A_RECIPE)
+    return Recipe.from_dict(config)
 
 
 def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Reads the values of an OpenMMLab config file; takes and raises what `load_recipe` does."""
-    if not Path(path).is_file():
-        state = "is a folder" if Path(path).is_dir() else "does not exist"
-        raise FileNotFoundError(f"The recipe must be a config file, but {path} {state}.")
-    try:
-        config = config_module().Config.fromfile(str(path))
-    except ImportError:
-        raise
-    except Exception as error:
-        # A config file is a Python program, which may raise any error.
-        text = f"{path} must be a config file, but cannot be read: {error} ({type(error).__name__})."
-        hint = f" {_BASE_REMEDY}" if isinstance(error, FileNotFoundError) else ""
-        raise ValueError(text + hint) from error
+    config = open_config(path, "The recipe")
     # One by one, so that an error names its option; `_delete_` first, which empties what the others fill.
     for name, value in sorted((options or {}).items(), key=lambda option: not option[0].endswith("_delete_")):
         try:
@@ -249,13 +243,3 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> d
             text = f"The option {name}={value!r} cannot replace a value of {path}: {error} ({type(error).__name__})."
             raise ValueError(f"{text} Give the complete value instead, such as canvas=48,48.") from error
     return config.to_dict()
-
-
-def config_module():
-    """Imports mmengine's config module, which does not import torch.
-
-    Raises:
-        ImportError: If it is not installed.
-    """
-    remedy = "pip install onedl-mmengine (or mmengine, if your other OpenMMLab packages are the original ones)"
-    return require("mmengine.config", "Reading a recipe file", remedy)

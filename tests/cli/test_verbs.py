@@ -95,6 +95,21 @@ def test_what_is_no_verb(argv, said, capsys):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("argv", "nearest"),
+    [
+        (["synthesise"], "synthesize"),
+        (["refer", "x.json", "--out", "y", "--complete", "stat"], "stated"),
+        (["convert", "panoptic-odgv", "x.json", "y.jsonl"], "panoptic-odvg"),
+    ],
+)
+def test_a_mistyped_choice_is_told_with_the_nearest_one(argv, nearest, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(f" Did you mean {nearest!r}?\n")
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit, match=r"^0$"):
         main(["--version"])
@@ -158,7 +173,8 @@ def test_renamed_options_are_read_under_either_name_but_not_both(capsys):
 def test_a_folder_that_is_not_there_is_told_by_what_it_holds(verb, option, tmp_path):
     """Not by the name of an argument in Python, which the command line lacks."""
     data = tmp_path / "instances.json"
-    data.write_text('{"images": [], "annotations": [], "categories": []}')
+    image = {"id": 1, "file_name": "a.png", "height": 2, "width": 2}
+    data.write_text(json.dumps({"images": [image], "annotations": [], "categories": []}))
     words = [data, f"--{option}", tmp_path / "none"]
     words += ["--images", tmp_path] if (verb, option) == ("browse", "masks") else []
     done = commands.run([verb, *words, *(["--out", tmp_path / "out"] if verb != "validate" else [])])
@@ -167,6 +183,21 @@ def test_a_folder_that_is_not_there_is_told_by_what_it_holds(verb, option, tmp_p
         done.line
         == f"error: The folder of {option} must be an existing folder, but {tmp_path / 'none'} does not exist."
     )
+
+
+@pytest.mark.parametrize("verb", ["browse", "refer"])
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [({}, "must be a JSON object with a list 'images', but has none."), ({"images": []}, "must list images, but")],
+)
+def test_annotations_without_images_are_refused(verb, images, said, tmp_path):
+    """They would give a page or files of nothing."""
+    data, out = tmp_path / "instances.json", tmp_path / "out"
+    data.write_text(json.dumps({**images, "annotations": [], "categories": [{"id": 1, "name": "dog"}]}))
+    done = commands.run([verb, data, "--out", out])
+    assert done.code == 2
+    assert done.line.startswith(f"error: {data} {said}")
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("verb", ["browse", "refer", "audit"])

@@ -82,6 +82,8 @@ class Wrong:
         self.kind = kind
 
     def __call__(self, results: dict) -> dict:
+        if self.kind == "empty":
+            return cv2.imdecode(np.zeros(0, np.uint8), cv2.IMREAD_COLOR)
         if self.kind == "key":
             return results["nothing"]
         if self.kind == "shapes":
@@ -143,6 +145,32 @@ def test_an_image_that_is_none_is_named(train, workers, tmp_path):
     (tmp_path / "images/0.png").write_text("no image")
     line = refused(train(PASTE.format(', unknown="skip"'), workers))
     assert re.match(r"error: `train_dataloader\.dataset` cannot be read: .*images/0\.png\. Correct", line)
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        "",
+        'type="ConcatDataset", datasets=[loader["dataset"]]',
+        'type="RepeatDataset", times=2, dataset=loader["dataset"]',
+    ],
+    ids=["alone", "concatenated", "repeated"],
+)
+def test_an_empty_image_is_named(train, workers, wrapper, tmp_path):
+    """Of which OpenCV says neither the name nor that it is empty."""
+    (tmp_path / "images/1.png").write_bytes(b"")
+    more = f"train_dataloader = dict(loader, dataset=dict({wrapper}))" if wrapper else ""
+    line = refused(train(PASTE.format(', unknown="skip"'), workers, more=more))
+    assert re.match(
+        rf"error: `train_dataloader\.dataset` cannot be read: the file {tmp_path}/images/1\.png is empty\. Correct",
+        line,
+    )
+
+
+def test_an_empty_file_that_is_not_found_is_told_as_one(train, workers, tmp_path):
+    """A transform may read files that the data set does not list."""
+    line = refused(train('dict(type="Wrong", kind="empty")', workers))
+    assert line.startswith("error: `train_dataloader.dataset` cannot be read: one of its files is empty. Correct")
 
 
 def test_a_bank_of_other_categories_is_named_with_the_remedy(train, workers):

@@ -99,6 +99,31 @@ def test_the_same_command_gives_the_same_bytes(data, written, tmp_path):
     assert (tmp_path / "other/referring.jsonl").read_bytes() != (written / "referring.jsonl").read_bytes()
 
 
+@pytest.mark.parametrize("name", ["grefcoco.json", "grefs.json", "dod.json", "odvg_expressions.jsonl"])
+def test_files_of_others_are_not_replaced(data, tmp_path, name, capsys):
+    """Such as the authors' gRefCOCO in the folder of annotations, or the file of `--expressions` itself."""
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(SystemExit, match=rf"{name} belongs to no run that referring_summary\.json beside it names"):
+        main([str(data), "--out", str(tmp_path), "--outputs", *ALL])
+    assert sorted(each.name for each in tmp_path.iterdir() if not each.name.startswith(".")) == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_only_files_that_would_be_written_count(data, tmp_path):
+    (tmp_path / "dod.json").write_text("mine")
+    assert main([str(data), "--out", str(tmp_path), "--outputs", "odvg"]) == 0
+    assert (tmp_path / "dod.json").read_text() == "mine"
+
+
+def test_the_file_of_expressions_is_not_replaced(data, written, tmp_path):
+    """Though the folder is of a run."""
+    shutil.copytree(written, tmp_path / "out")
+    given, before = tmp_path / "out/grefcoco.json", (written / "grefcoco.json").read_bytes()
+    with pytest.raises(SystemExit, match="belongs to another run"):
+        main([str(data), "--out", str(tmp_path / "out"), "--expressions", str(given), "--outputs", *ALL])
+    assert given.read_bytes() == before
+
+
 def check(data: Path, file: Path, tmp_path: Path, *options: str) -> tuple[int, dict]:
     report = tmp_path / "report.json"
     code = main([str(data), "--verify", str(file), "--report", str(report), *options])
@@ -284,6 +309,7 @@ def test_images_on_unknown_backgrounds_have_none_and_the_reason_is_told(tmp_path
         main([str(tmp_path / "set"), "--out", str(tmp_path / name), "--outputs", "grefcoco", *options])
         told.append(capsys.readouterr().out)
     assert "2 images have none: the recipe does not say by `background_categories`" in told[0]
+    assert "as the shipped synthesis/sample_referring.py does" in told[0]
     assert "background_categories" not in told[1]
     assert summary(tmp_path / "all")["expressions"] > 0
 

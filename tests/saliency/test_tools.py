@@ -126,7 +126,7 @@ def test_train_refuses_bad_arguments(arguments, words, tmp_path, run, monkeypatc
 def test_a_refusal_ends_a_process_of_its_own(tmp_path):
     done = call("python", "tools/train.py", "nowhere.py", "--work-dir", str(tmp_path))
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == "error: The config nowhere.py does not exist."
+    assert done.stderr.splitlines()[-1] == "error: The config must be a config file, but nowhere.py does not exist."
 
 
 def test_full_size_without_base_model_says_how_to_get_it(trained, tmp_path, run, no_hub):

@@ -33,9 +33,10 @@ def open_coco(path: Path, content: Record, options: InputOptions) -> "CocoInput"
     """Detects whether a file's content is COCO instances, LVIS or panoptic, and opens it.
 
     Raises:
-        ValueError: If images or categories have no ids or names.
+        ValueError: If there are no images, or images or categories have no ids or names.
     """
     file = CocoFile(content, path)
+    file.check_images()
     kind = PanopticInput if file.is_panoptic else LvisInput if file.is_lvis else CocoInput
     return kind(file, options)
 

@@ -18,6 +18,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmseg.structures import SegDataSample
 
 from sos_mm.checks import RENAMED_TEST_CFG, present_names
+from sos_mm.config_file import open_model_config
 from sos_mm.cutouts.hypotheses import Hypothesis
 from sos_mm.cutouts.photographs import Photograph, chunks, find_photographs, read_each
 from sos_mm.cutouts.writing import KINDS, CutoutWriter
@@ -233,7 +234,7 @@ def _existing(path: str | Path, what: str) -> Path:
 def _read_config(model: str | Path | Config | dict | None, weights: Path, trusted: bool) -> Config:
     """Reads the config, a copy that may be changed."""
     if isinstance(model, str | Path):
-        return Config.fromfile(_existing(model, "The config"))
+        return open_model_config(model)
     if model is not None:
         return Config(deepcopy(dict(model.items())))
     meta = read_checkpoint(weights).get("meta")

@@ -7,6 +7,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from sos_mm.checks import check_choice
+from sos_mm.config_file import open_model_config
 from sos_mm.engine.checkpoints import load_weights
 from sos_mm.engine.launch import leave_out_pretrained
 from sos_mm.saliency.models.base_segmentor import SaliencySegmentor
@@ -56,7 +57,7 @@ def load_teacher(config: str | dict, checkpoint: str) -> SaliencySegmentor:
         UnsafeCheckpointError: If the checkpoint contains anything but weights and a training's state.
         RuntimeError: If the checkpoint is of another architecture.
     """
-    model = Config.fromfile(config).model if isinstance(config, str) else Config(config)
+    model = open_model_config(config).model if isinstance(config, str) else Config(config)
     leave_out_pretrained(model)
     teacher = MODELS.build(model)
     load_weights(teacher, checkpoint)
