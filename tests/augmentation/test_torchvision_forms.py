@@ -13,6 +13,12 @@ from sos_mm.augmentation.torchvision_paste import SegmentPasteForTorchvision
 from tests.augmentation.samples import CLASSES, LAYOUT, random_sample
 
 
+@pytest.fixture(autouse=True)
+def drawn_from_a_seed():
+    """As torchvision's own transforms, it draws from torch's generator."""
+    torch.manual_seed(0)
+
+
 def build(bank, **options):
     given = {"classes": CLASSES, "options": {"layout": LAYOUT, "prob": 1.0}, **options}
     return SegmentPasteForTorchvision(bank, **given)
