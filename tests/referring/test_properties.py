@@ -5,7 +5,7 @@ from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sos_mm.referring.annotated_image import AnnotatedImage, Instance
@@ -66,6 +66,8 @@ def mirrored_meaning(meaning):
 def test_mirroring_the_image_mirrors_the_facts(found, seed):
     image = image_of(found)
     facts, other = Facts(image), Facts(mirrored(image))
+    # Colours are measured on every n-th pixel, from the left: of few visible ones the mirror image may show others.
+    assume(all(facts.colors_of(index) == other.colors_of(index) for index in range(len(image.instances))))
     for each in write(image, np.random.default_rng(seed)):
         meaning = mirrored_meaning(deepcopy(each.meaning))
         assert judge(meaning, other, each.targets)[0] == "true", each
