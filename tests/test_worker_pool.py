@@ -24,12 +24,12 @@ if __name__ == "__main__":
 else:
     os.kill(os.getpid(), signal.SIGINT)
 """
-WORKING = """
+WORKING = r"""
 import os, sys, time
 from sos_mm.worker_pool import worker_pool
 
 def work(_):
-    print(os.getpid(), flush=True)
+    os.write(1, b"%d\n" % os.getpid())  # one write: of two, as of an unbuffered print, those of both workers may mix
     time.sleep(300)
 
 if __name__ == "__main__":
