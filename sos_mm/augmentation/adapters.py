@@ -34,7 +34,7 @@ class Pasted:
         cover = np.zeros(self.scene.size, np.uint8)
         for each in self.scene.objects:
             x0, y0, x1, y1 = each.box
-            np.not_equal(self.scene.owner[y0:y1, x0:x1], 0, out=cover[y0:y1, x0:x1].view(bool))
+            cover[y0:y1, x0:x1] |= each.mask.view(np.uint8)
         return cover
 
     @cached_property
@@ -50,7 +50,8 @@ class OcclusionResult:
     Attributes:
         kept: (N,) bool, which of them are kept.
         boxes: (N, 4) float32 xyxy boxes of their visible parts.
-        masks: Masks of the same type as before, of the kept objects and then of the pasted ones; None without masks.
+        masks: Masks of the kept objects and then of the pasted ones: of the same type as before, or `WindowMasks`
+            instead of mmdet's `BitmapMasks`; None without masks.
     """
 
     kept: np.ndarray
@@ -97,7 +98,12 @@ def cover(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> Occlus
     """
     if masks is None:
         return cover_boxes(boxes, pasted, rules)
-    by_kind = {"BitmapMasks": cover_bitmaps, "PolygonMasks": cover_polygons, "ndarray": cover_bitmaps}
+    by_kind = {
+        "BitmapMasks": cover_bitmaps,
+        "WindowMasks": cover_bitmaps,
+        "PolygonMasks": cover_polygons,
+        "ndarray": cover_bitmaps,
+    }
     kind = type(masks).__name__
     if kind not in by_kind:
         raise ValueError(f"`gt_masks` must be BitmapMasks, PolygonMasks or an array, but got {kind}.")
@@ -123,10 +129,14 @@ def cover_boxes(boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionRes
 
 def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionResult:
     """Removes covered pixels from masks; the boxes of affected objects become tight."""
-    plain = isinstance(masks, np.ndarray)
-    old, corners = masks if plain else masks.masks, pasted.boxes.astype(np.int64)
-    kept, boxes, new = occlude(old, boxes, pasted.scene.owner, corners, rules)
-    return OcclusionResult(kept, boxes, new if plain else type(masks)(new, masks.height, masks.width))
+    plain, size = isinstance(masks, np.ndarray), pasted.scene.size
+    parts = [(each.box, each.mask) for each in pasted.scene.objects]
+    found = occlude(masks if plain else masks.masks, boxes, pasted.cover, parts, rules)
+    if plain:
+        return OcclusionResult(found.kept, found.boxes, found.whole(size))
+    from sos_mm.detection.window_masks import WindowMasks
+
+    return OcclusionResult(found.kept, found.boxes, WindowMasks.from_windows(found.windows, found.parts, *size))
 
 
 def cover_polygons(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -> OcclusionResult:
@@ -149,10 +159,8 @@ def cover_polygons(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) 
             boxes[position], polygons = tight_box(bitmap), outlines(bitmap)
         if kept[position]:
             new.append(polygons)
-    for index, each in enumerate(pasted.scene.objects):
-        x0, y0, x1, y1 = each.box
-        parts = outlines(pasted.scene.owner[y0:y1, x0:x1] == index + 1)
-        new.append([part + np.tile((x0, y0), len(part) // 2) for part in parts])
+    for each in pasted.scene.objects:
+        new.append([part + np.tile(each.box[:2], len(part) // 2) for part in outlines(each.mask)])
     return OcclusionResult(kept, boxes, type(masks)(new, masks.height, masks.width))
 
 
@@ -166,8 +174,11 @@ def paint_labels(seg_map: np.ndarray, pasted: Pasted) -> np.ndarray:
     if seg_map.dtype.kind not in "iu":
         raise ValueError(f"`gt_seg_map` must hold integers, but is {seg_map.dtype}.")
     check_holds("gt_seg_map", seg_map.dtype, np.iinfo(seg_map.dtype).max, pasted.labels)
-    table = np.concatenate([[0], pasted.labels]).astype(seg_map.dtype)
-    return np.where(pasted.cover > 0, table[pasted.scene.owner], seg_map)
+    painted = seg_map.copy()
+    for label, each in zip(pasted.labels.astype(seg_map.dtype), pasted.scene.objects, strict=True):
+        x0, y0, x1, y1 = each.box
+        np.copyto(painted[y0:y1, x0:x1], label, where=each.mask)
+    return painted
 
 
 def paint_saliency(saliency: np.ndarray, pasted: Pasted, value: float) -> np.ndarray:

@@ -145,19 +145,13 @@ def render(
     check = WordCheck(image if channel_order == "rgb" else image[..., ::-1], alpha, steps)
     order = sorted(seen)
     words = check.true_words([(visibility.segments[index], shown[index], seen[index]) for index in order])
-    owner = np.zeros(canvas, np.int32)
-    objects, fast = [], loops("sos_mm.composition.loops")
+    objects = []
     for z_order, index in enumerate(order):
-        if fast:
-            fast.mark(owner[shown[index].window], seen[index], z_order + 1)
-        else:
-            np.copyto(owner[shown[index].window], z_order + 1, where=seen[index])
         described = visibility.placements[index], visibility.segments[index], words[z_order]
         # Effects may widen a sprite's window: modal masks refer to the window before.
-        box = _tight_box(seen[index], shown[index].offset)
-        objects.append(_describe(painted[index], *described, z_order, seen[index], box))
+        objects.append(_describe(painted[index], *described, z_order, seen[index], shown[index].offset))
     regions = [_ignore(visibility.segments[i], mask, shown[i].offset) for i, mask in sorted(ignored.items())]
-    return Scene(image, tuple(objects), owner, tuple(regions), light, alpha)
+    return Scene(image, tuple(objects), tuple(regions), light, alpha)
 
 
 def _find_visible(
@@ -236,9 +230,15 @@ def _paint(image: np.ndarray, sprite: Sprite, channel_order: str = "rgb") -> Non
 
 
 def _describe(
-    sprite: Sprite, planned: Placement, segment: Segment, words: Words, z_order: int, seen: np.ndarray, box: Box
+    sprite: Sprite,
+    planned: Placement,
+    segment: Segment,
+    words: Words,
+    z_order: int,
+    seen: np.ndarray,
+    offset: tuple[int, int],
 ) -> SceneObject:
-    area = int(np.count_nonzero(seen))
+    box, area = _tight_box(seen, offset), int(np.count_nonzero(seen))
     return SceneObject(
         segment_id=segment.source_id,
         **words._asdict(),
@@ -246,6 +246,7 @@ def _describe(
         z_order=z_order,
         alpha=sprite.alpha,
         offset=sprite.offset,
+        mask=_cropped(seen, offset, box),
         box=box,
         area=area,
         amodal_box=box if area == sprite.area else _tight_box(sprite.opaque, sprite.offset),
@@ -257,8 +258,13 @@ def _describe(
 
 def _ignore(segment: Segment, seen: np.ndarray, offset: tuple[int, int]) -> IgnoredRegion:
     box = _tight_box(seen, offset)
-    left, top, right, bottom = (side - start for side, start in zip(box, 2 * offset, strict=True))
-    return IgnoredRegion(segment.source_id, segment.category, seen[top:bottom, left:right].copy(), box)
+    return IgnoredRegion(segment.source_id, segment.category, _cropped(seen, offset, box), box)
+
+
+def _cropped(mask: np.ndarray, offset: tuple[int, int], box: Box) -> np.ndarray:
+    """Returns the part of a mask, which begins at ``offset``, in a box of the canvas."""
+    (x, y), (x0, y0, x1, y1) = offset, box
+    return mask[y0 - y : y1 - y, x0 - x : x1 - x]
 
 
 def _tight_box(mask: np.ndarray, offset: tuple[int, int]) -> Box:

@@ -7,9 +7,11 @@ contains the pixels x0 <= x < x1, y0 <= y < y1.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from sos_mm.compiled import loops
 from sos_mm.segments.segment import OPAQUE
 
 Box = tuple[int, int, int, int]
@@ -100,6 +102,7 @@ class SceneObject:
         z_order: Its position from back (0) to front, equal to its index in the scene's objects.
         alpha: (h, w) uint8, its alpha as composited, on the part of its extent inside the canvas.
         offset: x and y of ``alpha``'s first pixel on the canvas.
+        mask: (h, w) bool, its modal mask in the window ``box``.
         box: Tight half-open xyxy box of its modal mask.
         area: Number of pixels of its modal mask, at least 1.
         amodal_box: Tight half-open xyxy box of its amodal mask.
@@ -118,6 +121,7 @@ class SceneObject:
     z_order: int
     alpha: np.ndarray
     offset: tuple[int, int]
+    mask: np.ndarray
     box: Box
     area: int
     amodal_box: Box
@@ -162,7 +166,6 @@ class Scene:
     Attributes:
         image: (H, W, 3) uint8 RGB, or BGR if its background was given in that order.
         objects: The objects from back to front.
-        owner: (H, W) int32, the owner of each pixel: 0 for the background, k + 1 for ``objects[k]``.
         ignored: Ignore regions, from back to front; their owner is 0.
         light: The light; None without effects.
         alpha: (H, W) uint8, if there is no background: the image is then premultiplied by it, and its composite over
@@ -174,7 +177,6 @@ class Scene:
 
     image: np.ndarray
     objects: tuple[SceneObject, ...]
-    owner: np.ndarray
     ignored: tuple[IgnoredRegion, ...] = ()
     light: Light | None = None
     alpha: np.ndarray | None = None
@@ -183,15 +185,31 @@ class Scene:
         if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
             got = f"{self.image.dtype} of shape {self.image.shape}"
             raise ValueError(f"`image` must be a uint8 array of shape (H, W, 3), but got {got}.")
-        if self.owner.dtype != np.int32 or self.owner.shape != self.size:
-            got = f"{self.owner.dtype} of shape {self.owner.shape}"
-            raise ValueError(f"`owner` must be an int32 array of shape {self.size}, but got {got}.")
         if self.alpha is not None and (self.alpha.dtype != np.uint8 or self.alpha.shape != self.size):
             got = f"{self.alpha.dtype} of shape {self.alpha.shape}"
             raise ValueError(f"`alpha` must be a uint8 array of shape {self.size}, but got {got}.")
         z_orders = [scene_object.z_order for scene_object in self.objects]
         if z_orders != list(range(len(self.objects))):
             raise ValueError(f"`objects` must be in their z-order 0, 1, ..., but got {z_orders}.")
+        height, width = self.size
+        for each in self.objects:
+            x0, y0, x1, y1 = each.box
+            inside = 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
+            if not inside or each.mask.dtype != np.bool_ or each.mask.shape != (y1 - y0, x1 - x0):
+                got = f"{each.mask.dtype} of shape {each.mask.shape} in the box {each.box}"
+                raise ValueError(f"`mask` of an object must be a bool array that fills its box, but got {got}.")
+
+    @cached_property
+    def owner(self) -> np.ndarray:
+        """(H, W) int32, the owner of each pixel: 0 for the background, k + 1 for ``objects[k]``."""
+        owner, fast = np.zeros(self.size, np.int32), loops("sos_mm.composition.loops")
+        for number, each in enumerate(self.objects, 1):
+            x0, y0, x1, y1 = each.box
+            if fast:
+                fast.mark(owner[y0:y1, x0:x1], each.mask, number)
+            else:
+                np.copyto(owner[y0:y1, x0:x1], number, where=each.mask)
+        return owner
 
     @property
     def size(self) -> tuple[int, int]:
@@ -200,7 +218,10 @@ class Scene:
 
     def modal_mask(self, index: int) -> np.ndarray:
         """Returns the visible pixels of ``objects[index]``, (H, W) bool."""
-        return self.owner == self._checked(index) + 1
+        scene_object = self.objects[self._checked(index)]
+        mask, (x0, y0, x1, y1) = np.zeros(self.size, bool), scene_object.box
+        mask[y0:y1, x0:x1] = scene_object.mask
+        return mask
 
     def amodal_mask(self, index: int) -> np.ndarray:
         """Returns all pixels of ``objects[index]`` inside the canvas, visible or occluded, (H, W) bool."""
@@ -214,7 +235,7 @@ class Scene:
         return (self.owner > 0).view(np.uint8) * np.uint8(255)
 
     def _checked(self, index: int) -> int:
-        # A negative index would otherwise match no owner.
+        # A negative index would otherwise count from the end.
         if not 0 <= index < len(self.objects):
             raise IndexError(f"`index` must be in [0, {len(self.objects)}), but got {index}.")
         return index

@@ -35,13 +35,12 @@ def annotated(scene: Scene, complete: Iterable[str] = (), file_name: str = "", i
 
 def _instance(scene: Scene, index: int) -> Instance:
     each = scene.objects[index]
-    x0, y0, x1, y1 = each.box
     return Instance(
         id=index,
         category=each.category,
         box=_floats(each.box),
-        mask=scene.owner[y0:y1, x0:x1] == index + 1,
-        offset=(x0, y0),
+        mask=each.mask,
+        offset=each.box[:2],
         phrase=each.phrase,
         attributes=each.attributes,
         z_order=each.z_order,

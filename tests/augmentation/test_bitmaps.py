@@ -15,8 +15,8 @@ from tests.helpers.numba import needs_numba, with_and_without, without_numba
 RULES = Rules(0.5, 3)
 
 
-def random_masks(seed: int, dtype: type) -> tuple[np.ndarray, ...]:
-    """Masks with boxes, some of which do not contain them, and pasted rectangles: masks, boxes, owner, their boxes."""
+def random_masks(seed: int, dtype: type) -> tuple[np.ndarray, np.ndarray, np.ndarray, list]:
+    """Masks with boxes, some of which do not contain them, and pasted rectangles: masks, boxes, cover, rectangles."""
     rng = np.random.default_rng(seed)
     height, width = rng.integers(1, 40, 2)
     masks = np.zeros((rng.integers(0, 5), height, width), dtype)
@@ -27,11 +27,12 @@ def random_masks(seed: int, dtype: type) -> tuple[np.ndarray, ...]:
         mask[y0:y1, x0:x1] = (rng.random((y1 - y0, x1 - x0)) < density) * rng.integers(1, 256)
         if rng.random() < 0.6:
             box[:] = x0, y0, x1, y1
-    owner, pasted = np.zeros((height, width), np.int32), np.zeros((rng.integers(0, 4), 4), np.int64)
-    for number, window in enumerate(pasted):
-        window[:] = x0, y0, x1, y1 = random_window(rng, height, width)
-        owner[y0:y1, x0:x1] = number + 1
-    return masks, boxes, owner, pasted
+    cover, pasted = np.zeros((height, width), np.uint8), []
+    for _ in range(rng.integers(0, 4)):
+        x0, y0, x1, y1 = box = random_window(rng, height, width)
+        pasted.append((box, cover[y0:y1, x0:x1] == 0))
+        cover[y0:y1, x0:x1] = 1
+    return masks, boxes, cover, pasted
 
 
 def random_window(rng: np.random.Generator, height: int, width: int) -> tuple[int, int, int, int]:
@@ -39,33 +40,47 @@ def random_window(rng: np.random.Generator, height: int, width: int) -> tuple[in
     return x0, y0, x1, y1
 
 
-def pixel_by_pixel(masks: np.ndarray, boxes: np.ndarray, owner: np.ndarray, pasted: np.ndarray) -> tuple:
-    """What `occlude` returns, by full masks."""
+def pixel_by_pixel(masks: np.ndarray, boxes: np.ndarray, cover: np.ndarray, pasted: list) -> tuple:
+    """Which are kept, their boxes, and all masks, by full masks."""
     kept, new_boxes, new = [], boxes.copy(), []
     for mask, box in zip(masks, new_boxes, strict=True):
-        left = np.where(owner == 0, mask, 0)
+        left = np.where(cover == 0, mask, 0)
         before, after = np.count_nonzero(mask), np.count_nonzero(left)
         kept.append(before == after or after >= max(0.5 * before, 3))
         if kept[-1]:
             new.append(left)
         if kept[-1] and after < before:
-            rows, columns = np.nonzero(left)
-            box[:] = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-    new += [owner == number + 1 for number in range(len(pasted))]
-    return np.array(kept, bool), new_boxes, np.array(new).reshape(-1, *owner.shape)
+            box[:] = tight(left)
+    for (x0, y0, x1, y1), mask in pasted:
+        new.append(np.zeros(cover.shape, bool))
+        new[-1][y0:y1, x0:x1] = mask
+    return np.array(kept, bool), new_boxes, np.array(new).reshape(-1, *cover.shape)
+
+
+def tight(mask: np.ndarray) -> tuple[int, int, int, int]:
+    rows, columns = np.nonzero(mask)
+    return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+
+
+def check_same(found: bitmaps.Occluded, truth: tuple) -> None:
+    kept, boxes, masks = truth
+    np.testing.assert_array_equal(found.kept, kept)
+    np.testing.assert_array_equal(found.boxes, boxes)
+    np.testing.assert_array_equal(found.whole(masks.shape[1:]), masks)
+    for window, mask in zip(found.windows[: kept.sum()], masks, strict=False):
+        np.testing.assert_array_equal(window, tight(mask) if mask.any() else np.zeros(4))
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([np.uint8, np.bool_, np.int64, np.float32]))
 def check_occlusion(seed, dtype):
     given_arrays = random_masks(seed, dtype)
-    before = [each.copy() for each in given_arrays]
+    before = [each.copy() for each in given_arrays[:3]]
     found = occlude(*given_arrays, RULES)
-    for each, truth in zip(found, pixel_by_pixel(*given_arrays), strict=True):
-        np.testing.assert_array_equal(each, truth)
-    assert found[1].dtype == np.float32
-    assert found[2].dtype == (dtype if len(given_arrays[0]) else np.uint8)
-    for each, old in zip(given_arrays, before, strict=True):
+    check_same(found, pixel_by_pixel(*given_arrays))
+    assert found.boxes.dtype == np.float32
+    assert {part.dtype for part in found.parts} <= {np.dtype(dtype if len(given_arrays[0]) else np.uint8)}
+    for each, old in zip(given_arrays[:3], before, strict=True):
         np.testing.assert_array_equal(each, old)
 
 
@@ -91,12 +106,9 @@ def test_compiled_loops_are_used_for_masks_of_one_byte():
 @pytest.mark.parametrize("order", ["F", "reversed", "read-only"])
 def test_any_layout_in_memory(order):
     """Masks as other transforms leave them: flipped views, transposed ones, and those of shared memory."""
-    masks, boxes, owner, pasted = random_masks(7, np.uint8)
+    masks, boxes, cover, pasted = random_masks(7, np.uint8)
     assert len(masks)
     changed = {"F": np.asfortranarray, "reversed": lambda each: np.ascontiguousarray(each[..., ::-1])[..., ::-1]}
     masks = changed.get(order, np.copy)(masks)
     masks.flags.writeable = order != "read-only"
-    for each, truth in zip(
-        occlude(masks, boxes, owner, pasted, RULES), pixel_by_pixel(masks, boxes, owner, pasted), strict=True
-    ):
-        np.testing.assert_array_equal(each, truth)
+    check_same(occlude(masks, boxes, cover, pasted, RULES), pixel_by_pixel(masks, boxes, cover, pasted))

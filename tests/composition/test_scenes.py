@@ -1,5 +1,7 @@
 """Composition: exact masks, clean edges, layouts that keep their rules."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -247,11 +249,19 @@ def test_compose_refuses():
 def test_scene_refuses():
     scene = compose_squares((0, 0, 20, 20), (20, 20, 40, 40))
     with pytest.raises(ValueError, match="`image` must be"):
-        Scene(scene.image.astype(int), scene.objects, scene.owner)
-    with pytest.raises(ValueError, match="`owner` must be"):
-        Scene(scene.image, scene.objects, scene.owner.astype(np.uint8))
+        Scene(scene.image.astype(int), scene.objects)
     with pytest.raises(ValueError, match="z-order"):
-        Scene(scene.image, scene.objects[::-1], scene.owner)
+        Scene(scene.image, scene.objects[::-1])
+    first, *others = scene.objects
+    x0, y0, x1, y1 = first.box
+    for changed in (
+        {"mask": first.mask.astype(np.uint8)},
+        {"mask": first.mask[1:]},
+        {"box": (x0 - 1, y0, x1 - 1, y1)},
+        {"box": (x0, y0 + 40, x1, y1 + 40)},
+    ):
+        with pytest.raises(ValueError, match="fills its box"):
+            Scene(scene.image, (replace(first, **changed), *others))
     for index in (-1, 2):
         with pytest.raises(IndexError, match=f"{index}"):
             scene.modal_mask(index)

@@ -141,10 +141,7 @@ class Entry:
     @cached_property
     def modal_rles(self) -> tuple[dict[str, Any], ...]:
         """Modal mask of each object, in COCO's compressed run lengths."""
-        owner, objects = self.scene.owner, self.scene.objects
-        windows = [(slice(each.box[1], each.box[3]), slice(each.box[0], each.box[2])) for each in objects]
-        masks = (owner[window] == index + 1 for index, window in enumerate(windows))
-        return tuple(encode_masks(zip(masks, (each.box[:2] for each in objects), strict=True), self.size))
+        return tuple(encode_masks([(each.mask, each.box[:2]) for each in self.scene.objects], self.size))
 
     @cached_property
     def amodal_rles(self) -> tuple[dict[str, Any], ...]:

@@ -34,10 +34,8 @@ def yolo_format(parts: str = "join", tolerance: float = 0.5) -> Format:
 def _encode(parts: str, tolerance: float, entry: Entry) -> Encoded:
     labels, lines = entry.categories.labels, []
     for index, each in enumerate(entry.scene.objects):
-        x0, y0, x1, y1 = each.box
-        seen = entry.scene.owner[y0:y1, x0:x1] == index + 1
         label = labels[entry.category_ids[index]]
-        lines.append(object_line(label, seen, (x0, y0), entry.size, parts=parts, tolerance=tolerance))
+        lines.append(object_line(label, each.mask, each.box[:2], entry.size, parts=parts, tolerance=tolerance))
     return Encoded({f"labels/{entry.name}.txt": "".join(lines).encode()})
 
 

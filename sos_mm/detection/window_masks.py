@@ -1,0 +1,177 @@
+"""Bitmap masks of which only the windows with pixels are kept."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures.mask import BitmapMasks
+
+
+class WindowMasks(BitmapMasks):
+    """Holds what mmdet's `BitmapMasks` holds, as windows outside which each mask is 0.
+
+    Masks of objects are mostly empty: twenty of a 1024x1024 image are 20 MB, their windows less than 1 MB, which is
+    what goes from a data worker to the training process, and from there to a GPU. What is done with windows is chosen
+    by what pipelines and models do: counting, choosing, mirroring, cropping, padding with 0, boxes and tensors. All
+    else, and ``masks`` itself, draws the whole masks once, and these are kept instead of the windows. Every result
+    equals that of `BitmapMasks`.
+
+    Args:
+        masks: As in `BitmapMasks`: whole masks, (N, H, W).
+        height: H.
+        width: W.
+    """
+
+    height: int
+    width: int
+
+    def __init__(self, masks: Any, height: int, width: int):
+        self._windows: np.ndarray | None = None
+        self._parts: list[np.ndarray] = []
+        super().__init__(masks, height, width)
+
+    @classmethod
+    def from_windows(cls, windows: np.ndarray, parts: Sequence[np.ndarray], height: int, width: int) -> "WindowMasks":
+        """Builds masks from their windows.
+
+        Args:
+            windows: (N, 4) integers, half-open xyxy boxes in the image.
+            parts: The masks in the windows, N arrays (h, w) of one dtype; they are not copied.
+            height: Height of the image.
+            width: Width of the image.
+
+        Raises:
+            ValueError: If a window is not in the image, or its part has another size.
+        """
+        windows = np.asarray(windows, np.int64).reshape(-1, 4)
+        for (x0, y0, x1, y1), part in zip(windows.tolist(), parts, strict=True):
+            if not (0 <= x0 <= x1 <= width and 0 <= y0 <= y1 <= height and part.shape == (y1 - y0, x1 - x0)):
+                raise ValueError(
+                    f"A mask of {part.shape} must fill its window in an image of {(height, width)}, but the window is "
+                    f"{(x0, y0, x1, y1)}."
+                )
+        masks = cls.__new__(cls)
+        masks.height, masks.width = height, width
+        masks._windows, masks._parts = windows, list(parts)
+        return masks
+
+    @property
+    def masks(self) -> np.ndarray:
+        """The whole masks, (N, H, W). They are drawn once, and may be changed in place."""
+        if self._windows is not None:
+            whole = np.zeros((len(self), self.height, self.width), self._dtype)
+            for mask, (x0, y0, x1, y1), part in zip(whole, self._windows.tolist(), self._parts, strict=True):
+                mask[y0:y1, x0:x1] = part
+            self.masks = whole
+        return self._whole
+
+    @masks.setter
+    def masks(self, whole: np.ndarray) -> None:
+        self._whole, self._windows, self._parts = whole, None, []
+
+    @property
+    def _dtype(self) -> np.dtype:
+        return self._parts[0].dtype if self._parts else np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._whole if self._windows is None else self._parts)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(num_masks={len(self)}, height={self.height}, width={self.width})"
+
+    def __getitem__(self, index: Any) -> BitmapMasks:
+        """Returns the masks of an index: an integer, a slice, or an array of integers or of bool."""
+        if self._windows is None or isinstance(index, tuple):
+            return super().__getitem__(index)
+        chosen = np.arange(len(self))[index].reshape(-1)
+        return self._like(self._windows[chosen], [self._parts[each] for each in chosen])
+
+    def flip(self, flip_direction: str = "horizontal") -> BitmapMasks:
+        """Mirrors the masks. See `BitmapMasks.flip`."""
+        if self._windows is None or flip_direction not in ("horizontal", "vertical", "diagonal"):
+            return super().flip(flip_direction)
+        windows, parts = self._windows.copy(), self._parts
+        if flip_direction != "vertical":
+            windows[:, [0, 2]] = self.width - windows[:, [2, 0]]
+            parts = [part[:, ::-1] for part in parts]
+        if flip_direction != "horizontal":
+            windows[:, [1, 3]] = self.height - windows[:, [3, 1]]
+            parts = [part[::-1] for part in parts]
+        return self._like(windows, [np.ascontiguousarray(part) for part in parts])
+
+    def crop(self, bbox: np.ndarray) -> BitmapMasks:
+        """Crops the masks to an xyxy box of integers. See `BitmapMasks.crop`."""
+        if (
+            self._windows is None
+            or not isinstance(bbox, np.ndarray)
+            or bbox.shape != (4,)
+            or bbox.dtype.kind not in "iu"
+        ):
+            return super().crop(bbox)
+        size = np.array([self.width, self.height])
+        first = np.clip(bbox[:2], 0, size)
+        past = first + np.maximum(np.clip(bbox[2:], 0, size) - first, 1)
+        if (past > size).any():
+            return super().crop(bbox)
+        # Windows beside the crop become empty ones at its edges.
+        corners = self._windows.reshape(-1, 2, 2).clip(first, past)
+        parts = [
+            part[y0:y1, x0:x1]
+            for part, ((x0, y0), (x1, y1)) in zip(
+                self._parts, (corners - self._windows[:, None, :2]).tolist(), strict=True
+            )
+        ]
+        return self._like((corners - first).reshape(-1, 4), parts, *(past - first)[::-1].tolist())
+
+    def pad(self, out_shape: tuple[int, int], pad_val: int = 0) -> BitmapMasks:
+        """Pads the masks at the right and at the bottom. See `BitmapMasks.pad`."""
+        if self._windows is None or pad_val != 0 or out_shape[0] < self.height or out_shape[1] < self.width:
+            return super().pad(out_shape, pad_val)
+        return self._like(self._windows, self._parts, *out_shape)
+
+    @property
+    def areas(self) -> np.ndarray:
+        """Sums of the masks, (N,). See `BitmapMasks.areas`."""
+        # The sums of floats depend on their order.
+        if self._windows is None or self._dtype.kind not in "bui":
+            return super().areas
+        return np.array([part.sum() for part in self._parts], np.zeros(0, self._dtype).sum().dtype)
+
+    def get_bboxes(self, dst_type: str = "hbb") -> Any:
+        """Computes the tight boxes of the masks. See `BitmapMasks.get_bboxes`."""
+        if self._windows is None or dst_type != "hbox":
+            return super().get_bboxes(dst_type)
+        boxes = np.zeros((len(self), 4), np.float32)
+        for box, window, part in zip(boxes, self._windows, self._parts, strict=True):
+            rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+            if len(rows):
+                box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+                box += np.tile(window[:2], 2)
+        return HorizontalBoxes(boxes)
+
+    def to_tensor(self, dtype: torch.dtype, device: Any) -> torch.Tensor:
+        """Returns the masks as a tensor, (N, H, W)."""
+        if self._windows is None:
+            return super().to_tensor(dtype, device)
+        masks = torch.zeros((len(self), self.height, self.width), dtype=dtype, device=device)
+        for mask, (x0, y0, x1, y1), part in zip(masks, self._windows.tolist(), self._parts, strict=True):
+            mask[y0:y1, x0:x1] = torch.from_numpy(part)
+        return masks
+
+    @classmethod
+    def cat(cls, masks: Sequence[BitmapMasks]) -> BitmapMasks:
+        """Joins masks, in windows or whole, of one size. See `BitmapMasks.cat`."""
+        windows = [each for each in masks if isinstance(each, cls) and each._windows is not None]
+        if not windows or len(windows) < len(masks) or len({(each.height, each.width) for each in windows}) > 1:
+            return BitmapMasks.cat(masks)
+        parts = [part for each in windows for part in each._parts]
+        return windows[0]._like(np.concatenate([each._windows for each in windows]), parts)
+
+    def _like(
+        self, windows: np.ndarray, parts: list[np.ndarray], height: int | None = None, width: int | None = None
+    ) -> "WindowMasks":
+        """Returns masks of other windows, by default in an image of the same size."""
+        height, width = self.height if height is None else height, self.width if width is None else width
+        return self.from_windows(windows, parts, height, width)

@@ -1,0 +1,223 @@
+"""Masks kept as windows: every result is that of mmdet's `BitmapMasks`, which hold whole masks."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mmdet")
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmdet.structures.mask import BitmapMasks
+from mmengine.structures import InstanceData
+
+from sos_mm.detection.window_masks import WindowMasks
+
+DTYPES = st.sampled_from([np.uint8, np.bool_, np.int64, np.float32])
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def both(seed: int, dtype: type = np.uint8, number: int | None = None) -> tuple[BitmapMasks, WindowMasks]:
+    """The same random masks whole and in windows, which may be empty, or larger than their pixels."""
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(1, 30, 2).tolist()
+    number = int(rng.integers(0, 5)) if number is None else number
+    masks, windows, parts = np.zeros((number, height, width), dtype), [], []
+    for mask in masks:
+        (y0, y1), (x0, x1) = (np.sort(rng.integers(0, side + 1, 2)).tolist() for side in (height, width))
+        part = (rng.random((y1 - y0, x1 - x0)) < rng.choice([0.0, 0.1, 1.0])) * rng.integers(1, 256)
+        mask[y0:y1, x0:x1] = part
+        windows.append((x0, y0, x1, y1))
+        parts.append(part.astype(dtype))
+    return BitmapMasks(masks, height, width), WindowMasks.from_windows(windows, parts, height, width)
+
+
+def check_same(found, truth: BitmapMasks) -> None:
+    assert isinstance(found, BitmapMasks)
+    assert (len(found), found.height, found.width) == (len(truth), truth.height, truth.width)
+    # mmdet's own results without masks are uint8 in any case.
+    assert len(truth) == 0 or found.masks.dtype == truth.masks.dtype
+    np.testing.assert_array_equal(found.masks, truth.masks)
+
+
+def in_windows(masks: BitmapMasks) -> bool:
+    return isinstance(masks, WindowMasks) and masks._windows is not None
+
+
+def outcome(action, masks: BitmapMasks):
+    """What an action returns, or the type of its error."""
+    try:
+        return action(masks)
+    except (AssertionError, IndexError, TypeError, ValueError) as error:
+        return type(error)
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS, DTYPES)
+def test_whole_masks(seed, dtype):
+    whole, windows = both(seed, dtype)
+    assert in_windows(windows)
+    assert repr(windows) == repr(whole).replace("BitmapMasks", "WindowMasks")
+    check_same(windows, whole)
+    assert not in_windows(windows)
+    check_same(windows, whole)
+    for one, other in zip(windows, whole, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SEEDS, DTYPES, st.data())
+def test_choosing(seed, dtype, data):
+    whole, windows = both(seed, dtype)
+    number = len(whole)
+    index = data.draw(
+        st.one_of(
+            st.integers(-6, 5),
+            st.slices(number),
+            st.lists(st.booleans(), min_size=number, max_size=number).map(lambda each: np.array(each, bool)),
+            st.lists(st.integers(-number - 1, number), max_size=4).map(lambda each: np.array(each, np.int64)),
+            st.lists(st.integers(-number - 1, number), max_size=4).map(lambda each: torch.tensor(each).long()),
+        )
+    )
+    found, truth = (outcome(lambda masks: masks[index], masks) for masks in (windows, whole))
+    if isinstance(truth, type):
+        assert found is truth
+    else:
+        assert in_windows(found)
+        check_same(found, truth)
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS, DTYPES, st.sampled_from(["horizontal", "vertical", "diagonal"]))
+def test_mirroring(seed, dtype, direction):
+    whole, windows = both(seed, np.uint8 if dtype in (np.bool_, np.int64) else dtype)  # OpenCV mirrors no others.
+    found = windows.flip(direction)
+    assert in_windows(found)
+    check_same(found, whole.flip(direction))
+
+
+@settings(max_examples=300, deadline=None)
+@given(SEEDS, DTYPES, st.lists(st.integers(-5, 35), min_size=4, max_size=4), st.sampled_from([np.int64, np.float32]))
+def test_cropping(seed, dtype, box, kind):
+    whole, windows = both(seed, dtype)
+    found, truth = (outcome(lambda masks: masks.crop(np.array(box, kind)), masks) for masks in (windows, whole))
+    if isinstance(truth, type):
+        assert found is truth
+    else:
+        # Without masks mmdet crops beside the image too.
+        assert in_windows(found) or kind is np.float32 or not len(whole)
+        check_same(found, truth)
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS, st.tuples(st.integers(1, 40), st.integers(1, 40)), st.sampled_from([0, 1]))
+def test_padding(seed, shape, value):
+    whole, windows = both(seed)
+    found, truth = (outcome(lambda masks: masks.pad(shape, value), masks) for masks in (windows, whole))
+    if isinstance(truth, type):
+        assert found is truth
+    else:
+        assert in_windows(found) is (value == 0 and shape[0] >= whole.height and shape[1] >= whole.width)
+        check_same(found, truth)
+
+
+@settings(max_examples=200, deadline=None)
+@given(SEEDS, DTYPES)
+def test_areas_boxes_and_tensors(seed, dtype):
+    whole, windows = both(seed, dtype)
+    tensors = [windows.to_tensor(kind, "cpu") for kind in (torch.bool, torch.uint8, torch.float32)]
+    boxes = windows.get_bboxes("hbox")
+    assert in_windows(windows)
+    for found in tensors:
+        truth = whole.to_tensor(found.dtype, "cpu")
+        assert found.dtype == truth.dtype
+        assert torch.equal(found, truth)
+    truth = whole.get_bboxes("hbox")
+    assert type(boxes) is type(truth)
+    assert boxes.tensor.dtype == truth.tensor.dtype
+    assert torch.equal(boxes.tensor, truth.tensor)
+    assert windows.areas.dtype == whole.areas.dtype
+    np.testing.assert_array_equal(windows.areas, whole.areas)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda masks: masks.resize((31, 17)),
+        lambda masks: masks.rescale((40, 50)),
+        lambda masks: masks.expand(60, 50, 7, 5),
+        lambda masks: masks.translate((30, 30), 3),
+        lambda masks: masks.shear((masks.height, masks.width), 0.4),
+        lambda masks: masks.rotate((masks.height, masks.width), 20),
+        lambda masks: masks.crop_and_resize(np.array([[1.0, 0, 9, 8]] * 2, np.float32), (7, 7), np.array([0, 2])),
+    ],
+)
+def test_all_else_is_done_with_whole_masks(action):
+    for seed in range(5):
+        whole, windows = both(seed, number=3)
+        check_same(action(windows), action(whole))
+
+
+def test_joining_with_whole_masks():
+    """As mosaics do, of images of which some were pasted into."""
+    whole, windows = both(3, number=3)
+    small = WindowMasks.from_windows([(0, 0, 1, 1)], [np.ones((1, 1), np.uint8)], 1, 1)
+    for masks in ([windows[:1], windows[1:]], [windows, whole], [whole, windows]):
+        for kind in (WindowMasks, BitmapMasks):
+            joined = kind.cat([copy.copy(each) for each in masks])
+            assert in_windows(joined) is (kind is WindowMasks and whole not in masks)
+            check_same(joined, BitmapMasks(np.concatenate([each.masks for each in masks]), whole.height, whole.width))
+    for refused, error in (([], "empty"), ([windows, small], "dimensions")):
+        with pytest.raises(ValueError, match=error):
+            WindowMasks.cat(refused)
+
+
+def test_assignment_replaces_the_masks():
+    """As `CopyPaste` covers masks."""
+    whole, windows = both(5, number=3)
+    for masks in (whole, windows):
+        masks.masks = np.where(np.arange(masks.width) % 2, 0, masks.masks)
+    check_same(windows, whole)
+    np.testing.assert_array_equal(windows.areas, whole.areas)
+    windows.masks[:] = 1
+    assert windows.areas.tolist() == [whole.height * whole.width] * 3
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda masks: pickle.loads(pickle.dumps(masks))])
+def test_copies(copied):
+    whole, windows = both(6, number=4)
+    found = copied(windows)
+    assert in_windows(found)
+    assert in_windows(windows)
+    check_same(found, whole)
+    check_same(copied(windows), whole)
+
+
+def test_windows_are_what_is_sent_between_processes():
+    part = np.ones((10, 10), np.uint8)
+    masks = WindowMasks.from_windows([(0, 0, 10, 10)] * 20, [part.copy() for _ in range(20)], 1024, 1024)
+    assert len(pickle.dumps(masks)) < 20 * (part.size + 500)
+
+
+def test_instances_of_a_sample():
+    whole, windows = both(8, number=4)
+    found, truth = (InstanceData(masks=masks, labels=torch.arange(4)) for masks in (windows, whole))
+    for index in (2, slice(1, 3), torch.tensor([True, False, True, False]), torch.tensor([3, 0])):
+        assert in_windows(found[index].masks)
+        check_same(found[index].masks, truth[index].masks)
+
+
+@pytest.mark.parametrize(
+    ("window", "shape"),
+    [((0, 0, 5, 4), (4, 4)), ((-1, 0, 4, 4), (4, 5)), ((8, 0, 12, 4), (4, 4)), ((4, 0, 2, 4), (4, 2))],
+)
+def test_windows_that_do_not_fit_are_refused(window, shape):
+    with pytest.raises(ValueError, match="must fill its window"):
+        WindowMasks.from_windows([window], [np.ones(shape, np.uint8)], 10, 10)
+
+
+def test_number_of_parts_is_checked():
+    with pytest.raises(ValueError, match="zip"):
+        WindowMasks.from_windows([(0, 0, 1, 1)] * 2, [np.ones((1, 1), np.uint8)], 10, 10)
