@@ -30,7 +30,8 @@ ARROWS = {
     "metrics": set(),
     "language_model": set(),
     "saliency": {"metrics", "segments", "cutouts", "engine"},
-    "augmentation": {"formats", "segments", "composition", "engine"},
+    # From the detection side the type of masks alone, for samples that hold mmdet's.
+    "augmentation": {"formats", "segments", "composition", "engine", "detection"},
     "detection": {"formats", "metrics", "engine"},
     "engine": set(),
     # The command, which nothing else imports.

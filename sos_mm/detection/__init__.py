@@ -1,4 +1,4 @@
-"""Extensions of mmdet: samplers of several sources, limited denoising queries, intra-class referring.
+"""Extensions of mmdet: samplers of several sources, limited denoising queries, intra-class referring, masks in windows.
 
 The only part of the package that imports mmdet, which needs mmcv with compiled operators.
 """
@@ -14,6 +14,7 @@ from sos_mm.detection.composed import CompactODVGDataset  # noqa: E402
 from sos_mm.detection.denoising import CappedGroundingDINO, CappedGroundingDINOHead  # noqa: E402
 from sos_mm.detection.intra_class import IntraClassReferringDataset, IntraClassReferringMetric  # noqa: E402
 from sos_mm.detection.samplers import SourceRatioBatchSampler, SourceRatioSampler  # noqa: E402
+from sos_mm.detection.window_masks import WindowMasks  # noqa: E402
 
 __all__ = [
     "CappedGroundingDINO",
@@ -23,4 +24,5 @@ __all__ = [
     "IntraClassReferringMetric",
     "SourceRatioBatchSampler",
     "SourceRatioSampler",
+    "WindowMasks",
 ]

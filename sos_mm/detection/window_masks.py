@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures.bbox import HorizontalBoxes, get_box_type
 from mmdet.structures.mask import BitmapMasks
 
 
@@ -139,9 +139,9 @@ class WindowMasks(BitmapMasks):
             return super().areas
         return np.array([part.sum() for part in self._parts], np.zeros(0, self._dtype).sum().dtype)
 
-    def get_bboxes(self, dst_type: str = "hbb") -> Any:
+    def get_bboxes(self, dst_type: str | type = "hbb") -> Any:
         """Computes the tight boxes of the masks. See `BitmapMasks.get_bboxes`."""
-        if self._windows is None or dst_type != "hbox":
+        if self._windows is None or get_box_type(dst_type)[1] is not HorizontalBoxes:
             return super().get_bboxes(dst_type)
         boxes = np.zeros((len(self), 4), np.float32)
         for box, window, part in zip(boxes, self._windows, self._parts, strict=True):

@@ -54,17 +54,3 @@ def tight(mask) -> tuple[int, int, int, int]:
 def boxes_of(results: dict) -> np.ndarray:
     boxes = results["gt_bboxes"]
     return boxes if isinstance(boxes, np.ndarray) else boxes.tensor.numpy()
-
-
-class Bitmaps:
-    """What mmdet's `BitmapMasks` is, where mmdet cannot be imported."""
-
-    def __init__(self, masks, height, width):
-        self.masks, self.height, self.width = masks, height, width
-
-    def __len__(self):
-        return len(self.masks)
-
-
-Bitmaps.__name__ = Bitmaps.__qualname__ = "BitmapMasks"
-BitmapMasks = Bitmaps  # Under which name it is pickled.

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sos_mm.composition.outlines import outlines
-from tests.augmentation.samples import LAYOUT, SIZE, Bitmaps, boxes_of, build, random_sample, tight
+from tests.augmentation.samples import LAYOUT, SIZE, boxes_of, build, random_sample, tight
 
 
 def expected_masks(sample: dict, cover: np.ndarray, rules=(0.5, 16)) -> tuple[list[int], list[np.ndarray]]:
@@ -65,8 +65,8 @@ def check_bitmaps(wrap, unwrap, paste, seed):
 
 
 def test_bitmaps(bank_config):
-    paste = build(bank_config)
-    check_bitmaps(lambda masks: Bitmaps(masks, *SIZE), lambda found: found.masks, paste)
+    """As plain arrays."""
+    check_bitmaps(lambda masks: masks, lambda found: found, build(bank_config))
 
 
 def test_mmdet_bitmaps(bank_config):
@@ -163,15 +163,13 @@ def test_maps(bank_config, dtype):
         sample = random_sample(seed, 0)
         labels = rng.integers(0, 200, SIZE).astype(dtype)
         saliency = np.full(SIZE, 0.5, np.float32)
-        results = paste(
-            {**sample, "gt_seg_map": labels, "gt_saliency": saliency, "gt_masks": Bitmaps(sample.pop("masks"), *SIZE)}
-        )
+        results = paste({**sample, "gt_seg_map": labels, "gt_saliency": saliency, "gt_masks": sample.pop("masks")})
         assert results["gt_seg_map"].dtype == dtype
         assert results["gt_saliency"].dtype == np.float32
         cover = results["gt_saliency"] == 0
         np.testing.assert_array_equal(results["gt_seg_map"][~cover], labels[~cover])
         assert (results["gt_saliency"][~cover] == 0.5).all()
-        for mask, label in zip(results["gt_masks"].masks, results["gt_bboxes_labels"], strict=True):
+        for mask, label in zip(results["gt_masks"], results["gt_bboxes_labels"], strict=True):
             assert (results["gt_seg_map"][mask > 0] == label).all()
             assert label in (0, 2)
     with pytest.raises(ValueError, match="`gt_seg_map` must be of the image's shape"):
@@ -227,11 +225,11 @@ def test_everything_covered(bank_config):
     for seed in range(20):
         sample = random_sample(seed, 0)
         sample.update(gt_bboxes=np.array([[50, 40, 60, 50]], np.float32), gt_bboxes_labels=np.array([1]))
-        sample.update(gt_masks=Bitmaps(mask, *SIZE), gt_ignore_flags=np.array([True]))
+        sample.update(gt_masks=mask, gt_ignore_flags=np.array([True]))
         del sample["masks"]
         results = paste(sample)
         if len(results["gt_bboxes"]) == 1:
-            assert results["gt_masks"].masks.shape == (1, *SIZE)
+            assert results["gt_masks"].shape == (1, *SIZE)
             assert results["gt_ignore_flags"].tolist() == [False]
             return
     raise AssertionError("nothing was covered")

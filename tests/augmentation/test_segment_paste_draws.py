@@ -16,7 +16,7 @@ from sos_mm.augmentation.paste_source import PasteSource
 from sos_mm.composition.effects.step import build_steps
 from sos_mm.composition.layouts.prior import LayoutError
 from sos_mm.engine.randomness import RepeatIndex
-from tests.augmentation.samples import LAYOUT, SIZE, Bitmaps, build, random_sample
+from tests.augmentation.samples import LAYOUT, SIZE, build, random_sample
 
 
 def test_classes():
@@ -136,7 +136,7 @@ def test_crowded_layouts(bank_config):
 
 def test_what_is_not_true_or_cannot_be_kept_so_is_refused(bank_config):
     paste, sample = build(bank_config), random_sample(0, 1)
-    masks = Bitmaps(sample.pop("masks"), *SIZE)
+    masks = sample.pop("masks")
     without = {key: value for key, value in sample.items() if key != "gt_bboxes"}
     for broken, said in (
         ({**without, "gt_masks": masks}, "`gt_bboxes` must be in the sample"),
@@ -165,9 +165,8 @@ def test_missing_masks_are_told(bank_config):
     del sample["masks"]
     with pytest.raises(ValueError, match="`gt_masks` must be in the sample"):
         build(bank_config, with_mask=True)(sample)
-    wrong = Bitmaps(np.zeros((1, 5, 5), np.uint8), 5, 5)
     with pytest.raises(ValueError, match="resize them together"):
-        build(bank_config)({**random_sample(3, 1), "gt_masks": wrong})
+        build(bank_config)({**random_sample(3, 1), "gt_masks": np.zeros((1, 5, 5), np.uint8)})
     with pytest.raises(ValueError, match="must be BitmapMasks, PolygonMasks or an array, but got list"):
         build(bank_config)({**random_sample(3, 1), "gt_masks": []})
 

@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("mmdet.datasets", reason="mmdet needs mmcv with compiled operators", exc_type=ImportError)
 from mmdet.registry import DATASETS
+from mmdet.structures.mask import BitmapMasks
 from mmdet.utils import register_all_modules
 from mmengine.hub import get_config
 
+from sos_mm.augmentation import SegmentPaste
+from sos_mm.detection.window_masks import WindowMasks
+from sos_mm.engine.randomness import RunRandomness
 from sos_mm.segments.vocabulary import read_vocabulary
 from sos_mm.synthesis import Recipe, synthesize
 
@@ -72,6 +77,58 @@ def test_one_line_in_a_stock_config(data_root, name):
             assert (instances.masks.to_ndarray().reshape(len(instances.labels), -1).sum(axis=1) > 0).all()
         more += len(instances.labels) - len(plain[index]["data_samples"].gt_instances.labels)
     assert more > len(pasted)
+
+
+@pytest.mark.parametrize("resized_after", [False, True])
+def test_windows_of_masks_give_what_whole_masks_give(data_root, monkeypatch, resized_after):
+    """Through mmdet's transforms, to what models ask for."""
+    resize = dict(type="RandomResize", scale=(300, 240), ratio_range=(0.7, 1.5), keep_ratio=True)
+    steps = [resize, LINE] if not resized_after else [LINE, resize]
+    pipeline = [
+        dict(type="LoadImageFromFile"),
+        dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
+        *steps,
+        dict(type="RandomFlip", prob=[0.3, 0.3, 0.3], direction=["horizontal", "vertical", "diagonal"]),
+        dict(type="RandomCrop", crop_size=(150, 170), recompute_bbox=True, allow_negative_crop=True),
+        dict(type="Pad", size=(200, 200)),
+        dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), min_gt_mask_area=30, by_mask=True, keep_empty=False),
+        dict(type="PackDetInputs"),
+    ]
+    windows = packed(data_root, pipeline)
+    monkeypatch.setattr(WindowMasks, "from_windows", classmethod(drawn))
+    truths = packed(data_root, pipeline)
+    assert len(windows) == len(truths) == 12
+    for found, truth in zip(windows, truths, strict=True):
+        one, other = (each["data_samples"].gt_instances for each in (found, truth))
+        # Still in windows, or drawn when they were resized.
+        assert isinstance(one.masks, WindowMasks) is not resized_after
+        assert not isinstance(other.masks, WindowMasks)
+        assert torch.equal(found["inputs"], truth["inputs"])
+        assert torch.equal(one.bboxes.tensor, other.bboxes.tensor)
+        assert torch.equal(one.labels, other.labels)
+        assert torch.equal(*(each.masks.pad((320, 352)).to_tensor(torch.bool, "cpu") for each in (one, other)))
+        np.testing.assert_array_equal(one.masks.to_ndarray(), other.masks.to_ndarray())
+
+
+def packed(data_root, pipeline: list[dict]) -> list[dict]:
+    """All samples of the data set with the same draws each time."""
+    register_all_modules()
+    files = dict(data_root=str(data_root), ann_file="annotations/instances.json", data_prefix=dict(img="images/"))
+    dataset = DATASETS.build(dict(type="CocoDataset", pipeline=pipeline, **files))
+    next(step for step in dataset.pipeline.transforms if isinstance(step, SegmentPaste)).draws = RunRandomness(0)
+    found = []
+    for index in range(len(dataset)):
+        np.random.seed(index)  # noqa: NPY002
+        found.append(dataset[index])
+    return found
+
+
+def drawn(cls, windows, parts, height, width):
+    """`WindowMasks.from_windows`, as mmdet's masks."""
+    masks = np.zeros((len(parts), height, width), parts[0].dtype)
+    for mask, (x0, y0, x1, y1), part in zip(masks, windows, parts, strict=True):
+        mask[y0:y1, x0:x1] = part
+    return BitmapMasks(masks, height, width)
 
 
 def test_labels_are_those_of_the_data_set(data_root):

@@ -10,6 +10,7 @@ pytest.importorskip("mmdet")
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
@@ -129,6 +130,7 @@ def test_areas_boxes_and_tensors(seed, dtype):
     whole, windows = both(seed, dtype)
     tensors = [windows.to_tensor(kind, "cpu") for kind in (torch.bool, torch.uint8, torch.float32)]
     boxes = windows.get_bboxes("hbox")
+    assert torch.equal(windows.get_bboxes(HorizontalBoxes).tensor, boxes.tensor)
     assert in_windows(windows)
     for found in tensors:
         truth = whole.to_tensor(found.dtype, "cpu")

@@ -2,12 +2,14 @@
 
 First: ten objects pasted into an image of 1024x1024 with ten objects, with bitmap masks, SegmentPaste and CopyPaste
 alternating. The bank is an index with multi-resolution copies, and each segment is decoded again; CopyPaste gets its
-ten objects decoded. Then: the time of each step of the small detector's pipeline per image, and of the detector. Times
-are processor times of one thread; medians.
+ten objects decoded. The masks of both are then handed on as from a data worker, by pickle, and made a tensor. Second:
+the time of each step of the small detector's pipeline per image, and of the detector. Times are processor times of one
+thread; medians.
 """
 
 import argparse
 import copy
+import pickle
 from collections import defaultdict
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,18 +77,25 @@ def beside_copy_paste(rounds: int, bank: dict) -> dict[str, list[float]]:
             # Both modify the lists of a sample, and CopyPaste its arrays.
             image, other = (as_sample(maker.make(2 * index + k), names) for k in (0, 1))
             decoding[0] = 0.0
-            seconds, _ = timed(paste, {**image, "img_path": f"{index}.jpg"})
+            seconds, pasted = timed(paste, {**image, "img_path": f"{index}.jpg"})
             both = copy.deepcopy(image) | {"mix_results": [copy.deepcopy(other)]}
-            seconds_copy, _ = timed(copy_paste.transform, both)
+            seconds_copy, copied = timed(copy_paste.transform, both)
             seconds_lit, _ = timed(lit, {**image, "img_path": f"{index}.jpg"})
             if index < 3:
                 continue
             times["SegmentPaste"].append(seconds)
             times["  of that, decoding its segments"].append(decoding[0])
             times["  beside it"].append(seconds - decoding[0])
+            times["  its masks, sent, to a tensor"].append(timed(handed_on, pasted)[0])
             times["CopyPaste, nothing decoded"].append(seconds_copy)
+            times["  CopyPaste's, sent, to a tensor"].append(timed(handed_on, copied)[0])
             times["SegmentPaste, default effects"].append(seconds_lit)
     return times
+
+
+def handed_on(results: dict) -> torch.Tensor:
+    """Hands the masks of a sample on, as a data worker does to the training process, and makes a tensor of them."""
+    return pickle.loads(pickle.dumps(results["gt_masks"])).to_tensor(torch.uint8, "cpu")
 
 
 def as_sample(scene, names: list[str]) -> dict:
