@@ -11,8 +11,6 @@ from importlib import import_module
 
 import sos_mm
 from sos_mm.cli.ending import command, refuse
-from sos_mm.cli.hash_seed import fix_hash_seed
-from sos_mm.cli.parsing import Parser
 
 VERBS = {
     "synthesize": "compose a data set from a recipe",
@@ -39,6 +37,8 @@ VERBS = {
 REPEATABLE = ("train",)
 
 
+# All else is imported when interruptions end well.
+@command(refusing=False)
 def main(argv: Sequence[str] | None = None) -> int | None:
     """Runs a verb.
 
@@ -53,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int | None:
     """
     given = sys.argv[1:] if argv is None else list(argv)
     verb = _new_parser().parse_args(given[:1]).verb
-    if argv is None and verb in REPEATABLE:
-        fix_hash_seed()
+    if argv is None:
+        _make_repeatable(verb)
     return run(verb, given[1:], prog=f"sos-mm {verb}")
 
 
@@ -74,8 +74,8 @@ def run(verb: str, argv: Sequence[str] | None = None, prog: str | None = None) -
     Raises:
         SystemExit: If the verb's libraries are missing, or as the verb does.
     """
-    if argv is None and verb in REPEATABLE:
-        fix_hash_seed()
+    if argv is None:
+        _make_repeatable(verb)
     try:
         module = import_module(f"sos_mm.cli.{verb}")
     except (ImportError, RuntimeError) as error:
@@ -83,7 +83,17 @@ def run(verb: str, argv: Sequence[str] | None = None, prog: str | None = None) -
     return module.main(argv, prog=prog)
 
 
+def _make_repeatable(verb: str) -> None:
+    """Starts this process anew if the verb needs it; see `fix_hash_seed`."""
+    from sos_mm.cli.hash_seed import fix_hash_seed
+
+    if verb in REPEATABLE:
+        fix_hash_seed()
+
+
 def _new_parser() -> argparse.ArgumentParser:
+    from sos_mm.cli.parsing import Parser
+
     width = max(map(len, VERBS))
     listed = "\n".join(f"  {verb:<{width}}  {what}" for verb, what in VERBS.items())
     parser = Parser(

@@ -147,6 +147,27 @@ def test_an_interruption_of_imports_is_no_traceback():
     assert (process.returncode, told) == (130, "interrupted\n")
 
 
+def test_interruptions_end_well_from_the_first_imports_on():
+    """Before, Ctrl-C prints a traceback."""
+    code = (
+        "import signal, sys\n"
+        "def hook(event, arguments):\n"
+        "    if event == 'import' and signal.getsignal(signal.SIGINT) is signal.default_int_handler:\n"
+        "        early.append(arguments[0])\n"
+        "early = []\n"
+        "sys.addaudithook(hook)\n"
+        "from sos_mm.cli import main\n"
+        "try:\n"
+        "    main(['index', '--help'])\n"
+        "finally:\n"
+        "    print(sorted(name for name in early if name.startswith('sos_mm')), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, preexec_fn=answer_interrupts)
+    assert done.returncode == 0
+    first = ["sos_mm", "sos_mm.cli", "sos_mm.cli.ending", "sos_mm.cli.signals"]
+    assert done.stderr.splitlines()[-1] == str(first)
+
+
 def test_signals_that_are_ignored_stay_ignored():
     """As under nohup, whose child must not end by a signal that its caller has refused."""
     code = (
