@@ -15,6 +15,11 @@ from typing import Any
 RENAMED_TEST_CFG = {"steps": "num_inference_steps", "ensemble": "ensemble_size"}
 
 
+# Exceptions whose text tells a user what is wrong: what input, files and the environment cause, and what this package
+# raises about them. Others are faults of code, or need an explanation first.
+USER_ERRORS = (ImportError, OSError, RuntimeError, ValueError)
+
+
 class FaultyInputError(ValueError):
     """An error about one of many inputs, which cannot be used.
 

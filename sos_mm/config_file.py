@@ -1,6 +1,7 @@
 """Reads config files of OpenMMLab's kind, with errors that name the file."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,41 @@ def open_model_config(path: str | Path) -> Any:
     """Reads the config file of a model; takes, returns and raises what `open_config` does.
 
     Raises:
-        ValueError: Also if it sets no ``model``.
+        ValueError: Also if it sets no ``model``, or one without a ``type``.
     """
     config = open_config(path, "The config")
     if "model" not in config:
         raise ValueError(f"{path} must be the config of a model, but sets no `model`: give another file.")
+    if not isinstance(config.model, Mapping) or "type" not in config.model:
+        raise ValueError(f"{path} must be the config of a model, but its `model` has no `type`: name the class there.")
     return config
+
+
+def check_sets(path: str | Path, config: Mapping[str, Any], needed: Sequence[str], what_for: str) -> None:
+    """Raises ValueError, which names all that is missing, unless a config sets what is needed.
+
+    Args:
+        path: Its file, or what it is, for the error.
+        config: The config; a setting that is None is missing.
+        needed: Names of settings.
+        what_for: What needs them, such as "to train".
+    """
+    missing = ", ".join(f"`{name}`" for name in needed if config.get(name) is None)
+    if missing:
+        raise ValueError(f"{path} must set {missing} {what_for}, but does not: add what is missing.")
+
+
+@contextmanager
+def naming_file(path: str | Path) -> Iterator[None]:
+    """Names a config file in errors about its settings, which know their names alone.
+
+    Raises:
+        ValueError: If the block does.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def check_settings(path: str | Path, config: Mapping[str, Any], known: Collection[str], what: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sos_mm.atomic import write_atomic
 from sos_mm.checks import writable_folder
-from sos_mm.formats.json_reader import check_known, check_lists, read_lists
+from sos_mm.formats.json_reader import check_holds_any, check_known, check_lists, read_lists
 from sos_mm.formats.json_writer import write_json_lists
 from sos_mm.formats.records import ID, INTEGER, by_id, check_one_kind
 from sos_mm.seeding import Purpose, generator
@@ -71,10 +71,11 @@ def make_subsets(path: str | Path, out: str | Path, percents: Sequence[float], s
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind, an annotation is of no image or of no category of the file, or two
-            subsets would have one name; names the line. Also the errors of `draw_subsets`.
+        ValueError: If it is not of that kind or lists no image, an annotation is of no image or of no category of the
+            file, or two subsets would have one name; names the line. Also the errors of `draw_subsets`.
     """
     content = read_lists(path, images={"id": ID}, annotations={"image_id": ID})
+    check_holds_any(content, path, "images")
     by_id(content["images"], f"Images of {path}")
     check_known(content, path, "image_id", "images")
     if content.get("categories") is not None:

@@ -43,6 +43,7 @@ from sos_mm.engine.randomness import DrawsFromRun, RepeatIndex
 from sos_mm.seeding import Purpose, generator, image_id
 from sos_mm.segments.factory import check_bank, check_sampling
 from sos_mm.segments.protocol import Bank
+from sos_mm.segments.vocabulary import check_vocabulary
 from sos_mm.segments.words import ENDANGERED
 
 
@@ -112,6 +113,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
     not known: draws then also depend on the worker's torch seed, as those of other transforms do.
 
     Raises:
+        FileNotFoundError: If ``classes`` is a text that is neither a vocabulary nor a file.
         ValueError: If an argument is invalid, in any epoch.
     """
 
@@ -146,7 +148,9 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
         check_integer("max_tokens", max_tokens, 1, 2**31)
         check_integer("seed", seed, 0, 2**31)
         check_boolean("with_mask", with_mask)
-        if classes is not None and not isinstance(classes, str):
+        if isinstance(classes, str):
+            check_vocabulary(classes)
+        elif classes is not None:
             check_names("classes", classes)
         self.bank, self.classes, self.unknown = bank, classes, unknown
         self.sampling = sampling

@@ -33,7 +33,7 @@ def read_coco(path: Path, data: Mapping[str, Any], faults: ErrorCollector) -> Da
         ValueError: If there are no images, or categories or images have no ids, names or sizes.
     """
     file = CocoFile(data, path)
-    file.check_images()
+    file.check_holds_any("images")
     panoptic = file.is_panoptic
     listed: dict[Any, list[Annotation]] = defaultdict(list)
     maps: dict[Any, Path] = {}

@@ -24,21 +24,20 @@ def read_lines(path: Path, records: Sequence[Mapping[str, Any]], faults: ErrorCo
 
     Args:
         path: The file.
-        records: Its lines.
+        records: Its lines, at least one of a known kind.
         faults: Records lines of another kind than the first line, and lines with missing fields.
     """
-    kind = line_kind(records[0]) if records else None
-    images = []
+    kind, images = line_kind(records[0]), []
+    assert kind is not None
     for number, record in enumerate(records, 1):
         try:
             if line_kind(record) is None:
                 raise ValueError(f"it must hold one of {', '.join(KINDS)}, but holds {str(record)[:60]}.")
-            assert kind is not None
             images.append(_READERS[kind](record))
         except ValueError as error:
             faults.record(ValueError(f"Line {number} of {path}: {error}"))
     categories = sorted({each.category for image in images for each in image.annotations})
-    return DataSet(path, KINDS[kind] if kind else "JSON lines", tuple(images), tuple(categories))
+    return DataSet(path, KINDS[kind], tuple(images), tuple(categories))
 
 
 def with_sidecar(data_set: DataSet, sidecar: DataSet) -> DataSet:

@@ -94,33 +94,28 @@ def _read_file(path: Path, faults: ErrorCollector) -> DataSet:
     if not path.is_file():
         raise FileNotFoundError(f"The annotations must be a file, but {path} is none.")
     content = _json(path)
-    if is_coco(content):
-        data_set = read_coco(path, content, faults)
-    elif isinstance(content, list) and (line_kind(content[0]) if content else _has_no_lines(path)):
-        data_set = read_lines(path, content, faults)
-    else:
-        found = "does not" if content else "holds nothing"
-        raise ValueError(f"{path} must hold annotations of a known kind ({_KNOWN}), but {found}.")
+    data_set = read_coco(path, content, faults) if is_coco(content) else _read_lines(path, content, faults)
     sidecar = path.parent / OBJECTS_FILE
     if path.name in _COMPOSED[:3] and sidecar.is_file():
-        return with_sidecar(data_set, read_lines(sidecar, _json(sidecar), faults))
+        return with_sidecar(data_set, _read_lines(sidecar, _json(sidecar), faults))
     return data_set
+
+
+def _read_lines(path: Path, content: Any, faults: ErrorCollector) -> DataSet:
+    if isinstance(content, list) and content and line_kind(content[0]):
+        return read_lines(path, content, faults)
+    found = "does not" if content else "holds nothing"
+    raise ValueError(f"{path} must hold annotations of a known kind ({_KNOWN}), but {found}.")
 
 
 def _json(path: Path) -> Any:
     """Reads a JSON file; returns a list if it holds JSON lines."""
-    if _has_no_lines(path):
-        return []
     try:
         content = read_json_or_lines(path)
     except AnnotationFileError as error:
-        raise ValueError(f"{path} must be a JSON file, but is not: {error}") from error
+        where = f"line {error.line}, column {error.column}: {error.what}"
+        raise ValueError(f"{path} must be a JSON file, but is not: {where}. Give another file.") from error
     return [content] if line_kind(content) and not is_coco(content) else content
-
-
-def _has_no_lines(path: Path) -> bool:
-    """Returns whether a file is one of JSON lines, but of none, as that of a data set without images."""
-    return path.suffix == ".jsonl" and not path.read_bytes().strip()
 
 
 def _with_images(data_set: DataSet, images: Path | None, faults: ErrorCollector) -> DataSet:

@@ -78,10 +78,12 @@ def panoptic_odvg(args: argparse.Namespace, left_out: Counter) -> int:
 def panoptic_detection(args: argparse.Namespace, left_out: Counter) -> int:
     """Converts a panoptic file to ODVG for detection, with ``<stem>_label_map.json`` beside it."""
     file, out = _panoptic(args), Path(args.out)
-    number = write_json_lines(out, panoptic.detection_lines(file))
     names = label_map(file.names[id] for id in file.labels)
-    content = json.dumps(names, ensure_ascii=False) + "\n"
-    write_atomic(out.with_name(f"{out.stem}_label_map.json"), content.encode())
+    beside = out.with_name(f"{out.stem}_label_map.json")
+    content = (json.dumps(names, ensure_ascii=False) + "\n").encode()
+    check_beside(beside, content)
+    number = write_json_lines(out, panoptic.detection_lines(file))
+    write_atomic(beside, content)
     left_out.update(file.left_out)
     return number
 
@@ -147,6 +149,19 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         print(f"left out, {times} times: {reason}")
     if not number:
         refuse(f"nothing of {args.source} fits this kind, so {args.out} is empty")
+
+
+def check_beside(path: Path, content: bytes) -> None:
+    """Checks that a file that is written beside `OUT`, and was not named, replaces nothing but the same content.
+
+    Raises:
+        FileExistsError: If it would.
+    """
+    if path.exists() and not (path.is_file() and path.read_bytes() == content):
+        raise FileExistsError(
+            f"{path} would be written beside `OUT`, but exists with other content: name another `OUT`, or remove it if "
+            "it is not needed."
+        )
 
 
 def check_other_file(args: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_renamed_argument, new_parser
 from sos_mm.cutouts import CutoutWriter, Hypothesis, OnnxCutter, Photograph, find_photographs
 from sos_mm.cutouts.photographs import Video, check_results_apart, chunks, is_video, read_each
-from sos_mm.cutouts.writing import KINDS, OverlayVideo
+from sos_mm.cutouts.writing import KINDS, OverlayVideo, check_not_swapped
 from sos_mm.errors import BROKEN, ErrorCollector
 from sos_mm.terminal import progress_bar
 
@@ -152,6 +152,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     photographs = find_photographs(images)
     check_names_differ(photographs, videos)
     check_results_apart(images, args.out)
+    check_not_swapped(images, args.out)
     writer, find = CutoutWriter(args.out, args.kinds), finder_of(args)
     with progress_bar(photographs, total=len(photographs), unit="images") as bar:
         for found in find(bar, faults):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_recipe, new_parser
-from sos_mm.config_file import check_settings
+from sos_mm.config_file import check_settings, naming_file
 from sos_mm.generation.recipe import KEYS, BankRecipe, build_bank_recipe
 from sos_mm.synthesis.recipe import read_config
 
@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     args = parse_args(argv, prog)
     config = read_config(args.recipe, args.cfg_options)
     check_settings(args.recipe, config, KEYS, A_RECIPE)
-    recipe = build_bank_recipe(config)
+    with naming_file(args.recipe):
+        recipe = build_bank_recipe(config)
     if args.prompts_only:
         write_prompts(recipe, args.seed, Path(args.out))
         return 0

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import NoReturn, ParamSpec, TypeVar
 
+from sos_mm.checks import USER_ERRORS
 from sos_mm.cli.signals import INTERRUPTED, Terminated, ended_by_signals
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-# Exceptions that a user's input, files and environment can cause.
-EXPECTED = (ImportError, OSError, RuntimeError, ValueError)
 REFUSED = 2
 _OUTPUT = 1  # The file descriptor of the standard output.
 
@@ -52,7 +51,7 @@ def one_line(text: str) -> str:
 
 
 @contextmanager
-def refusals(expected: tuple[type[Exception], ...] = EXPECTED) -> Iterator[None]:
+def refusals(expected: tuple[type[Exception], ...] = USER_ERRORS) -> Iterator[None]:
     """Turns exceptions, by default all that a user's input can cause, into a refusal.
 
     With SOS_MM_DEBUG=1 in the environment they are not changed and print tracebacks.

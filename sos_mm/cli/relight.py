@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import add_recipe, new_parser
 from sos_mm.composition.effects.blending import Relight
-from sos_mm.config_file import config_module
+from sos_mm.config_file import config_module, naming_file
 from sos_mm.errors import BROKEN
 from sos_mm.generation.relighting.dataset import RelightSettings, relight_dataset
 from sos_mm.generation.relighting.guard import Guard
@@ -66,8 +66,11 @@ def step_of(recipe: Recipe) -> Relight:
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Relights the data set and prints the counts."""
     args = parse_args(argv, prog)
+    recipe = load_recipe(args.recipe, args.cfg_options)
+    with naming_file(args.recipe):
+        step = step_of(recipe)
     settings = RelightSettings(
-        step_of(load_recipe(args.recipe, args.cfg_options)),
+        step,
         guard=None if args.no_guard else Guard.from_dict(args.guard),
         seed=args.seed,
         batch_size=args.batch_size,

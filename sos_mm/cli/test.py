@@ -16,6 +16,7 @@ from mmengine.config import Config
 
 from sos_mm.cli.ending import command, refusals
 from sos_mm.cli.parsing import new_parser
+from sos_mm.config_file import check_sets
 from sos_mm.engine.launch import add_common_arguments, around_building, build_trained, load_config, start_processes
 from sos_mm.engine.run_errors import RunError, explaining_run
 
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parse_args(argv, prog)
     with refusals():
         config = load_config(args)
+        check_sets(args.config, config, ("test_cfg", "test_dataloader", "test_evaluator"), "to test")
     hooks = config.get("custom_hooks") or []
     if args.out:
         hooks.append(dict(type="sos_mm.SaveSaliencyHook", folder=str(Path(args.out).absolute())))

@@ -12,6 +12,7 @@ import torch
 
 from sos_mm.cli.ending import command, refusals
 from sos_mm.cli.parsing import new_parser
+from sos_mm.config_file import check_sets
 from sos_mm.engine.checkpoints import safe_loading
 from sos_mm.engine.hooks import MatchingCheckpointHook
 from sos_mm.engine.launch import add_common_arguments, around_building, build_runner, load_config, start_processes
@@ -63,6 +64,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     with safe_loading():
         with refusals():
             config = load_config(args)
+            check_sets(args.config, config, ("train_cfg", "train_dataloader", "optim_wrapper"), "to train")
             apply_arguments(config, args)
             start_processes(config)
             runner = build_runner(config)

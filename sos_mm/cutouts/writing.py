@@ -11,11 +11,12 @@ from sos_mm.atomic import write_atomic
 from sos_mm.checks import check_choice, writable_folder
 from sos_mm.cutouts.hypotheses import Hypothesis
 from sos_mm.cutouts.photographs import Video
-from sos_mm.images import bands
+from sos_mm.images import IMAGE_SUFFIXES, bands, is_listed
 from sos_mm.segments.foreground import cut_out
 from sos_mm.segments.segment import OPAQUE
 
 KINDS = ("saliency", "cutout", "overlay", "uncertainty")
+_HYPOTHESES = "hypotheses"
 _TINT = np.array([255, 64, 64], np.float32)
 
 
@@ -63,9 +64,9 @@ class CutoutWriter:
             grey = np.rint(np.clip(uncertainty, 0, 1) * 255).astype(np.uint8)
             save_png(self.out / "uncertainty" / f"{name}.png", grey)
         for number, each in enumerate(hypotheses, 1):
-            self._write_map(self.out / "hypotheses", f"{name}/{number}", image, each.alpha)
+            self._write_map(self.out / _HYPOTHESES, f"{name}/{number}", image, each.alpha)
         if hypotheses:
-            path = self.out / "hypotheses/shares" / f"{name}.json"
+            path = self.out / _HYPOTHESES / "shares" / f"{name}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, json.dumps({"shares": [each.share for each in hypotheses]}).encode())
 
@@ -77,6 +78,31 @@ class CutoutWriter:
             save_png(folder / "cutout" / f"{name}.png", cv2.cvtColor(cut_out(image, alpha), cv2.COLOR_RGBA2BGRA))
         if "overlay" in self.kinds:
             save_png(folder / "overlay" / f"{name}.png", cv2.cvtColor(overlay(image, alpha), cv2.COLOR_RGB2BGR))
+
+
+def check_not_swapped(inputs: Sequence[str | Path], out: str | Path) -> None:
+    """Checks that images and the folder of results are not swapped, which would put results among the images.
+
+    Args:
+        inputs: Files and folders of images.
+        out: Folder of the results.
+
+    Raises:
+        ValueError: If all images of a folder are results of `CutoutWriter`, and those of ``out`` are not.
+    """
+    for each in map(Path, inputs):
+        if each.is_dir() and not _holds_others(each) and _holds_others(Path(out)):
+            raise ValueError(
+                f"The images must be named before the folder of results, but {each} holds nothing but results of an "
+                f"earlier run, and {out} holds images: if the two are swapped, name {out} first, else name another "
+                "folder of results."
+            )
+
+
+def _holds_others(folder: Path) -> bool:
+    """Returns whether a folder, or one in it, holds images that are not in the folders of `CutoutWriter`."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    return any(is_listed(path) and path.parts[0] not in (*KINDS, _HYPOTHESES) for path in paths)
 
 
 def save_png(path: Path, image: np.ndarray) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import build_from_cfg
 
-# These say themselves what is wrong, but for Python's own on texts that are no numbers.
-_CLEAR = (ImportError, OSError, RuntimeError, ValueError)
+from sos_mm.checks import USER_ERRORS
+
 _UNEXPECTED = re.compile(r"(?:(\w+)\.)?\w+\(\) got an unexpected keyword argument '(\w+)'")
 _NO_NUMBER = re.compile(r"(?:invalid literal for int\(\) with base \d+|could not convert string to float): '(.*)'$")
 _UNREGISTERED = re.compile(r"'?(\S+) is not in the (\S+(?: \S+)*?) registry")
@@ -30,7 +30,8 @@ def naming_settings(config: Config) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, _CLEAR) and not _NO_NUMBER.match(str(error)):
+        # Python's own on texts that are no numbers name no setting.
+        if isinstance(error, USER_ERRORS) and not _NO_NUMBER.match(str(error)):
             raise
         raise ValueError(_explained(error, dict(config.items()))) from error
 

@@ -13,8 +13,9 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
+from sos_mm.checks import USER_ERRORS
+
 _PACKAGE = Path(__file__).resolve().parents[1]
-_RAISED_BY_US = (ImportError, OSError, RuntimeError, ValueError)
 # What torch raises in the main process holds the traceback of the data worker as text.
 _OF_WORKER = re.compile(r"Caught (\w+) in DataLoader worker process \d+\.\nOriginal (.*)", re.DOTALL)
 _FRAME = re.compile(r'^  File "(.*)", line (\d+), in (.*)\n    (.*)$', re.MULTILINE)
@@ -55,7 +56,7 @@ def explaining_run(runner: Runner) -> Iterator[None]:
                 f"{name} cannot be read: {text.rstrip('.')}. Correct its `data_root`, `data_prefix` or annotation "
                 "file, or the image."
             )
-        elif not (isinstance(error, _RAISED_BY_US) and _is_ours(last)):
+        elif not (isinstance(error, USER_ERRORS) and _is_ours(last)):
             raise
         raise RunError(text) from error
 

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sos_mm.formats.boxes import XYWH, xyxy_to_xywh
-from sos_mm.formats.json_reader import check_lists, members, read_json_object, read_text
+from sos_mm.formats.json_reader import check_holds_any, check_lists, members, read_json_object, read_text
 from sos_mm.formats.lvis import NEGATIVE, url_name
 from sos_mm.formats.records import (
     FILE,
@@ -107,10 +107,9 @@ class CocoFile:
                     f"called {each['name']!r}: rename one."
                 )
 
-    def check_images(self) -> None:
-        """Raises ValueError if the file lists no image, so that nothing can be made of it."""
-        if not self.images:
-            raise ValueError(f"{self.path} must list images, but its `images` is empty: give another file.")
+    def check_holds_any(self, *names: str) -> None:
+        """Raises ValueError if one of the named lists is empty, such as 'images', so that nothing can be made of it."""
+        check_holds_any({name: getattr(self, name) for name in names}, self.path, *names)
 
     @property
     def is_panoptic(self) -> bool:

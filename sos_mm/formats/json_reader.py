@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from json.decoder import scanstring  # type: ignore[attr-defined]  # The stubs have no such function.
@@ -254,6 +254,17 @@ def check_lists(content: Any, path: str | Path, **fields: Fields) -> None:
         for index, record in enumerate(content[name]):
             if (wrong := complaint(record, needed)) is not None:
                 raise ValueError(f"{path}, line {_line_of(path, name, index)}: an entry of {name!r} {wrong}.")
+
+
+def check_holds_any(content: Mapping[str, Any], path: str | Path, *names: str) -> None:
+    """Checks that none of the named lists of a file is empty, so that something can be made of the file.
+
+    Raises:
+        ValueError: If one is; names the file and the list.
+    """
+    for name in names:
+        if not content[name]:
+            raise ValueError(f"{path} must list {name}, but its `{name}` is empty: give another file.")
 
 
 def check_known(content: dict[str, Any], path: str | Path, key: str, section: str) -> None:

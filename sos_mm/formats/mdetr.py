@@ -15,7 +15,7 @@ from typing import Any
 
 from sos_mm.formats.boxes import XYWH, Box, xywh_to_xyxy, xyxy_to_xywh
 from sos_mm.formats.coco import IMAGE
-from sos_mm.formats.json_reader import read_lists
+from sos_mm.formats.json_reader import check_holds_any, read_lists
 from sos_mm.formats.odvg import check_spans
 from sos_mm.formats.records import (
     ID,
@@ -79,10 +79,12 @@ def read_mdetr(path: str | Path) -> Iterator[Expression]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind, two expressions have the same id, an annotation is of an unknown one, or
-            an expression has no annotation (one without target has an annotation of category -1). Names the record.
+        ValueError: If it is not of that kind or lists no expression, two expressions have the same id, an annotation is
+            of an unknown one, or an expression has no annotation (one without target has an annotation of category
+            -1). Names the record.
     """
     content = read_lists(path, images=_EXPRESSION, annotations={"image_id": ID, "category_id": INTEGER})
+    check_holds_any(content, path, "images")
     captions = {id: each["caption"] for id, each in by_id(content["images"], f"Images of {path}").items()}
     targets: dict[Any, list[Target | None]] = {id: [] for id in captions}
     for each in content["annotations"]:

@@ -11,7 +11,7 @@ from sos_mm.checks import FaultyInputError, check_folder
 from sos_mm.compiled import loops
 from sos_mm.formats.boxes import XYWH, Box, clip, xywh_to_xyxy
 from sos_mm.formats.coco import CATEGORY, IMAGE
-from sos_mm.formats.json_reader import check_lists, read_json_object, read_lists
+from sos_mm.formats.json_reader import check_holds_any, check_lists, read_json_object, read_lists
 from sos_mm.formats.png import encode_lines, encode_png
 from sos_mm.formats.records import (
     FILE,
@@ -139,12 +139,13 @@ class PanopticFile:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a panoptic annotation file; names the line.
+        ValueError: If it is not a panoptic annotation file, or lists no image or no annotation; names the line.
     """
 
     def __init__(self, path: str | Path, image_suffix: str | None = None, stuff: bool = False):
         annotation = {"image_id": ID, "segments_info": OBJECTS}
         content = read_lists(path, images=IMAGE, annotations=annotation, categories=CATEGORY)
+        check_holds_any(content, path, "images", "annotations")
         self.path, self.suffix, self.stuff, self.left_out = path, image_suffix, stuff, Counter[str]()
         self.names = {each["id"]: each["name"] for each in sorted(content["categories"], key=lambda each: each["id"])}
         self._stuff = set(self.names) - thing_ids(content["categories"], path)

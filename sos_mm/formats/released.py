@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sos_mm.formats.boxes import XYWHS, Box, xywh_to_xyxy
-from sos_mm.formats.json_reader import read_lists
+from sos_mm.formats.json_reader import check_holds_any, read_lists
 from sos_mm.formats.odvg import read_grounding
 from sos_mm.formats.panoptic import ANNOTATION
 from sos_mm.formats.records import FILE, INTEGER, OBJECTS, TEXT, WORDS, Record, check_record
@@ -36,9 +36,10 @@ def read_panoptic(path: str | Path) -> Record:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not of that kind; names the line or the mask.
+        ValueError: If it is not of that kind, or lists no image or no annotation; names the line or the mask.
     """
     content = read_lists(path, images={"file_name": FILE}, annotations=ANNOTATION, categories={"name": WORDS})
+    check_holds_any(content, path, "images", "annotations")
     for annotation in content["annotations"]:
         for segment in annotation["segments_info"]:
             check_record(segment, {"id": INTEGER}, f"{path}, mask {annotation['file_name']}: a segment")

@@ -72,12 +72,13 @@ class BankRecipe(ABC):
         """Builds a recipe from the content of a config file.
 
         Raises:
-            ValueError: If a key is unknown (names the nearest one) or missing, or a value is invalid.
+            ValueError: If a key is unknown (names the nearest one), keys are missing, or a value is invalid.
         """
         check_fields("recipe", config, cls)
-        for name, parameter in signature(cls).parameters.items():
-            if parameter.default is parameter.empty and name not in config:
-                raise ValueError(f"The recipe must have `{name}`, but has only {', '.join(config)}.")
+        needed = [name for name, each in signature(cls).parameters.items() if each.default is each.empty]
+        if missing := [name for name in needed if name not in config]:
+            named, held = (", ".join(f"`{name}`" for name in names) for names in (missing, config))
+            raise ValueError(f"The recipe must have {named}, but has only {held}: add what is missing.")
         return cls(**config)
 
     def to_dict(self) -> dict[str, Any]:

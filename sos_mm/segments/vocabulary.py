@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sos_mm.checks import check_integer, check_names, few
+from sos_mm.checks import check_integer, check_names, did_you_mean, few
 from sos_mm.formats.coco import read_categories, read_image_counts
 from sos_mm.formats.phrases import category_key
 
@@ -58,7 +58,7 @@ def vocabulary_entries(vocabulary: str | Path | Mapping[str, int] | Iterable[str
         A dict with ``name`` and ``id`` for each; also ``supercategory`` for 'coco', and all fields of a file.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If there is no such file, nor a vocabulary of that name (says the nearest name).
         ValueError: If it names no categories, a category twice, or is one of mmdet's without mmdet.
     """
     entries: list[dict[str, Any]]
@@ -69,6 +69,7 @@ def vocabulary_entries(vocabulary: str | Path | Mapping[str, int] | Iterable[str
     elif isinstance(vocabulary, str) and vocabulary in _OF_MMDET:
         entries = [{"name": name, "id": id} for id, name in enumerate(_mmdet_names(vocabulary), 1)]
     elif isinstance(vocabulary, str | Path):
+        check_vocabulary(vocabulary)
         entries = read_categories(vocabulary, "The vocabulary")
     elif isinstance(vocabulary, Iterable):
         entries = [{"name": name, "id": id} for id, name in enumerate(vocabulary, 1)]
@@ -79,6 +80,16 @@ def vocabulary_entries(vocabulary: str | Path | Mapping[str, int] | Iterable[str
     if not entries or len(names) != len(entries) or len(ids) != len(entries):
         raise ValueError(f"`vocabulary` must name each category and id once, but got {vocabulary!r}.")
     return entries
+
+
+def check_vocabulary(vocabulary: str | Path) -> None:
+    """Raises FileNotFoundError, with the nearest name, unless a vocabulary has that name or there is such a file."""
+    names, text = ("coco", *_OF_MMDET), str(vocabulary)
+    if vocabulary not in names and not Path(vocabulary).is_file():
+        raise FileNotFoundError(
+            f"The vocabulary must be {', '.join(map(repr, names))}, a list of names, or an annotation file, but there "
+            f"is neither a vocabulary nor a file {text!r}.{did_you_mean(text.lower(), names)}"
+        )
 
 
 def _check_entries(entries: Sequence[Mapping[str, Any]]) -> None:

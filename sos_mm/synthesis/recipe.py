@@ -12,7 +12,7 @@ from sos_mm.checks import check_boolean, check_choice, check_integer, check_rang
 from sos_mm.composition.backgrounds.factory import Backgrounds, build_backgrounds, check_backgrounds, with_local_root
 from sos_mm.composition.effects.step import Step, build_steps
 from sos_mm.composition.layouts.prior import LayoutPrior, build_layout
-from sos_mm.config_file import check_settings, open_config
+from sos_mm.config_file import check_settings, naming_file, open_config
 from sos_mm.formats.composed import PHOTOGRAPHS, shown_by_backgrounds
 from sos_mm.formats.phrases import category_key
 from sos_mm.segments import build_bank
@@ -229,7 +229,8 @@ def load_recipe(path: str | Path, options: Mapping[str, Any] | None = None) -> R
     """
     config = read_config(path, options)
     check_settings(path, config, _known_keys(), _A_RECIPE)
-    return Recipe.from_dict(config)
+    with naming_file(path):
+        return Recipe.from_dict(config)
 
 
 def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -61,6 +61,22 @@ def test_panoptic_to_detection_is_what_the_engine_writes(composed, tmp_path):
     assert label_map == composed.json("annotations/odvg_label_map.json")
 
 
+def test_label_map_of_others_is_not_replaced(composed, tmp_path):
+    """It is written beside the output, under a name that nobody gave; the command may be repeated."""
+    words = ["convert_annotations.py", "panoptic-odvg-detection", composed.path("annotations/panoptic.json")]
+    out, beside = tmp_path / "odvg.jsonl", tmp_path / "odvg_label_map.json"
+    beside.write_text('{"0": "mine"}')
+    code, said = run(*words, out)
+    assert (code, said.count("\n")) == (2, 1)
+    assert f"{beside} would be written beside `OUT`, but exists with other content: name another `OUT`, or" in said
+    assert [path.read_text() for path in tmp_path.iterdir()] == ['{"0": "mine"}']
+    beside.unlink()
+    beside.mkdir()
+    assert run(*words, out)[0] == 2
+    beside.rmdir()
+    assert [run(*words, out)[0] for _ in range(2)] == [0, 0]
+
+
 def regions_of(records) -> dict:
     """All regions by file, whatever their order and captions."""
     found: dict = {}

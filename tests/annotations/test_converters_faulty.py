@@ -35,7 +35,11 @@ from tests.helpers import commands
         ('{"images": [],\n"annotations": [{"image_id": 1}]}', "line 2: .* must have `segments_info`"),
         ('{"images": [],\n"annotations": [{"segments_info": []}]}', "line 2: .* must have `image_id`"),
         ('{"images": [],\n"annotations": [3]}', "line 2: an entry of 'annotations' must be a JSON object, but is 3"),
-        ('{"images": [], "annotations": [{"image_id": 1, "segments_info": []}], "categories": []}', "no such image"),
+        (
+            '{"images": [{"id": 2, "file_name": "2.jpg", "height": 6, "width": 8}], "categories": [], '
+            '"annotations": [{"image_id": 1, "segments_info": []}]}',
+            "no such image",
+        ),
     ],
 )
 def test_faulty_sources(tmp_path, content, said):
@@ -195,6 +199,15 @@ JUNK = st.one_of(
     *(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=4), st.just({})),
     *(st.lists(st.integers(-5, 100), max_size=5), st.just([[]]), st.just([None]), st.just(10**400), st.just(["a"] * 4)),
 )
+
+
+@pytest.mark.parametrize("name", [name for name, (_, file, _) in CONVERTED.items() if file == "x.json"])
+def test_files_of_nothing(tmp_path, name):
+    make, file, convert = CONVERTED[name]
+    path = write(tmp_path / file, make() | {"images": [], "annotations": []})
+    with pytest.raises(ValueError, match=r"x\.json must list images, but its `images` is empty: give another file"):
+        convert(path)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["x.json"]
 
 
 def put(content, random, junk) -> None:

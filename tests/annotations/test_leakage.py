@@ -252,6 +252,11 @@ def test_missing_and_other_images_are_errors(composed, tmp_path):
     (tmp_path / "instances.json").write_text(json.dumps(content))
     with pytest.raises(FileNotFoundError, match=r"The image none\.png is not in .*: give its folder"):
         audit(tmp_path / "instances.json", composed / "test", train_images=composed / "train/images")
+    content["images"] = content["annotations"] = []
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    for sides in ((tmp_path, composed / "test"), (composed / "test", tmp_path / "instances.json")):
+        with pytest.raises(ValueError, match=r"instances\.json must list images, but its `images` is empty: give"):
+            audit(*sides)
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="must hold images or annotations of them"):
         audit(tmp_path / "empty", composed / "test")

@@ -194,6 +194,11 @@ def test_arguments_are_checked(bank_config, options, match):
         build("sample")
 
 
+def test_classes_that_are_neither_a_vocabulary_nor_a_file_are_refused_when_it_is_built(bank_config):
+    with pytest.raises(FileNotFoundError, match=r"neither a vocabulary nor a file 'coca'\. Did you mean 'coco'\?"):
+        SegmentPaste(bank_config, classes="coca")
+
+
 def test_default_effects(bank_config):
     """Those of the engine, unless others or none are given, also by their old name."""
     default, none = build_steps(["default"]), ()

@@ -90,12 +90,10 @@ def write_coco(folder, sizes, annotations=(), categories=("thing",)):
     return folder
 
 
-def test_nothing_to_show(tmp_path):
-    for name in ("objects.jsonl", "odvg_detection.jsonl"):
-        (tmp_path / name).write_text("")
-        page = write_report(tmp_path / name, tmp_path / "page")
-        assert data_of(page)["samples"] == []
-        assert "There is no object to count." in page.read_text(encoding="utf-8")
+def test_images_without_objects(tmp_path):
+    page = write_report(write_coco(tmp_path / "data", [(20, 30)]), tmp_path / "page")
+    assert len(data_of(page)["samples"]) == 1
+    assert "There is no object to count." in page.read_text(encoding="utf-8")
 
 
 def test_large_images_are_reduced(tmp_path):

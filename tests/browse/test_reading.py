@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sos_mm.browse import read_annotations, read_dataset
+from sos_mm.browse import read_annotations, read_dataset, write_report
 from sos_mm.browse.sections import _visibility
 from sos_mm.browse.statistics import figures
 from sos_mm.formats.folders import image_folder
@@ -215,6 +215,7 @@ def test_folders_that_were_searched_are_named_once(tmp_path, monkeypatch):
         ("[1, 2]", "instances_val2017.json must hold annotations of a known kind"),
         ("[]", "instances_val2017.json must hold annotations of a known kind .* but holds nothing"),
         ("{}", "instances_val2017.json must hold annotations of a known kind"),
+        ('{"images": [], "annotations": [], "categories": []}', "must list images, but its `images` is empty: give"),
         ('{"filename": "a", "detection": {}}\n{"filename"', "instances_val2017.json must be a JSON file"),
         (
             '{"filename": "a", "height": 1, "width": 1, "detection": {}}',
@@ -225,6 +226,27 @@ def test_folders_that_were_searched_are_named_once(tmp_path, monkeypatch):
 def test_files_of_no_known_kind(coco, content, said):
     with pytest.raises(ValueError, match=said):
         read_dataset(write(coco[0], content))
+
+
+@pytest.mark.parametrize("content", ["", " \n\n"])
+def test_lines_of_nothing_are_refused(tmp_path, content):
+    """Also where they are the sidecar of a composed data set, or what another data set is compared with."""
+    path = tmp_path / "odvg.jsonl"
+    path.write_text(content)
+    for read in (read_dataset, read_annotations):
+        with pytest.raises(ValueError, match=r"odvg\.jsonl must be .*: the file is empty\. Give another file\."):
+            read(path)
+    with pytest.raises(ValueError, match=r"odvg\.jsonl must be .*: the file is empty\. Give another file\."):
+        write_report(path, tmp_path / "page")
+    assert not (tmp_path / "page").exists()
+
+
+@pytest.mark.parametrize(("content", "said"), [("", "the file is empty"), ("[]", "holds nothing"), ("[5]", "does not")])
+def test_faulty_sidecar(composed, tmp_path, content, said):
+    shutil.copytree(composed.out, tmp_path / "out")
+    (tmp_path / "out/annotations/objects.jsonl").write_text(content)
+    with pytest.raises(ValueError, match=rf"objects\.jsonl must .*{said}"):
+        read_dataset(tmp_path / "out")
 
 
 def test_no_data_set(tmp_path, coco):

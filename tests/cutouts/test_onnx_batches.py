@@ -69,6 +69,29 @@ def test_results_among_the_images_are_refused(tmp_path, capsys):
     assert not (tmp_path / "results").exists()
 
 
+def test_results_named_as_images_and_images_as_results_are_refused(tmp_path, monkeypatch, capsys):
+    """A single photograph may have its results beside it, and results may be made of results elsewhere."""
+    photos, results, network = tmp_path / "photos", tmp_path / "results", str(file_of(tmp_path, "n"))
+    for name in ("a.png", "dogs/b.png"):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(photos / name), np.zeros((8, 8, 3), np.uint8))
+    assert main([str(photos), str(results), "--onnx", network]) == 0
+    before = sorted(photos.rglob("*"))
+    for out in (photos, photos / "dogs"):
+        with pytest.raises(SystemExit) as ended:
+            main([str(results), str(out), "--onnx", network])
+        assert ended.value.code == 2
+        assert f"if the two are swapped, name {out} first" in capsys.readouterr().err
+    assert sorted(photos.rglob("*")) == before
+    for _ in range(2):
+        assert main([str(results), str(tmp_path / "of_results"), "--onnx", network]) == 0
+        assert main([str(photos), str(results), "--onnx", network]) == 0
+    monkeypatch.chdir(photos)
+    for _ in range(2):
+        assert main(["a.png", ".", "--onnx", network]) == 0
+        assert main(["dogs", ".", "--onnx", network]) == 0
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -81,6 +81,11 @@ def _convert(name: str, kind: str, *options: str) -> Argv:
     ]  # fmt: skip
 
 
+def _audit(folder: Path) -> list:
+    images = [word for side in ("train", "test") for word in (f"--{side}-images", folder / "photos")]
+    return ["audit", folder / "coco.json", folder / "coco.json", *images]
+
+
 def _subsets(kind: str) -> Argv:
     return lambda folder: [
         "make_subsets.py", world.file_of(folder, kind), "--out", folder / "parts", "--percents", "50",
@@ -117,6 +122,7 @@ READERS: dict[str, dict[str, Argv]] = {
         "browse --broken skip": _skipping(_browse("coco")),
         "refer": _refer("coco"),
         "refer --broken skip": _skipping(_refer("coco")),
+        "audit": _audit,
         "subsets": _subsets("coco"),
         "layout": _layout("coco"),
         "refs-mdetr": _convert("refs-mdetr", "refs", "--instances", "{folder}/coco.json"),

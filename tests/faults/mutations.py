@@ -15,7 +15,7 @@ from sos_mm.annotations.subsets import make_subsets
 from sos_mm.annotations.validate import validate
 from sos_mm.browse.reading import read_dataset
 from sos_mm.browse.samples import sample_record
-from sos_mm.cli.ending import EXPECTED
+from sos_mm.checks import USER_ERRORS
 from sos_mm.errors import ErrorCollector
 from sos_mm.formats.mdetr import read_mdetr, to_mdetr
 from sos_mm.formats.odvg_referring import read_odvg, to_odvg
@@ -174,7 +174,7 @@ READERS: dict[str, dict[str, Reader]] = {
 # The validator has no kind for these: their readers are the only ones.
 _UNVALIDATED = ("objects",)
 # What readers need beyond a faultless file, in their messages: at least one record of use.
-_EMPTY = ("must hold objects to cut out", "must hold at least one", "Images must have ids of their own, but 0 images")
+_EMPTY = ("must hold objects to cut out", "must hold at least one", "is empty: give another file")
 # What depends on a second file, on masks, or on names of labels, which a faultless file need not have.
 _ELSEWHERE = (
     "as `segmentation`, but has none",
@@ -210,7 +210,7 @@ def judge(folder: Path, kind: str, seed: int) -> tuple[bool, list[str]]:
     for tool, read in READERS[kind].items():
         try:
             read(folder)
-        except EXPECTED as error:
+        except USER_ERRORS as error:
             if isinstance(error, UnicodeError):
                 wrong.append(f"{name}, {tool}: {type(error).__name__}: {error}")
             elif faultless and not any(text in str(error) for text in (*_EMPTY, *_ELSEWHERE)):

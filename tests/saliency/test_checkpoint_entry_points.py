@@ -158,7 +158,8 @@ def test_the_config_in_a_checkpoint_runs_only_if_trusted(files, refused, tmp_pat
     # With a config of one's own it is never read; the weights are those of no model.
     assert "missing keys" in refused(*ENTRY_POINTS["cutout"](files, tmp_path / "evil.pth"))
     assert not (files / "it ran").exists()
-    with pytest.raises(ValueError, match="config cannot be used"):  # It is executed, and describes no model.
+    # It is executed, and describes no model.
+    with pytest.raises(ValueError, match="The config must set `test_dataloader`"):
         SODInferencer(None, tmp_path / "evil.pth", trust_checkpoint=True)
     (files / "it ran").rmdir()
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sos_mm.segments import Filters, MixedBank, SegmentBank, build_bank
 from sos_mm.segments.quality import drop_duplicates, measure
 from sos_mm.segments.vocabulary import category_ids, read_vocabulary, repeat_factors
+from sos_mm.synthesis.writers.format import Categories
 from tests.conftest import make_rgba, write_rgba
 
 
@@ -134,9 +135,20 @@ def test_vocabularies(config, tmp_path):
     assert category_ids(["b", "a_c", "a c"]) == {"b": 2, "a_c": 1, "a c": 1}
 
 
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("ccoo", "coco"), ("COCO", "coco"), ("lviss", "lvis"), ("Object365", "objects365")]
+)
+def test_mistyped_vocabularies_are_told_the_nearest(config, name, nearest):
+    """Wherever a name or a file is taken."""
+    takers = [read_vocabulary, build_bank(config).category_ids, lambda name: Categories.of(["dog"], name)]
+    for take in [*takers, lambda name: build_bank({**config, "vocabulary": name})]:
+        with pytest.raises(FileNotFoundError, match=rf"'coco', .* nor a file '{name}'\. Did you mean '{nearest}'\?"):
+            take(name)
+
+
 def test_vocabulary_files_are_checked(tmp_path):
-    with pytest.raises(FileNotFoundError, match="ccoo"):
-        read_vocabulary("ccoo")
+    with pytest.raises(FileNotFoundError, match=r"neither a vocabulary nor a file '.*none\.json'\.$"):
+        read_vocabulary(tmp_path / "none.json")
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(ValueError, match=r"x\.json must be a JSON object with a list 'categories'"):
         read_vocabulary(tmp_path / "x.json")

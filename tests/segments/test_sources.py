@@ -146,6 +146,16 @@ def test_faulty_annotations_are_named_or_skipped(photograph, change, image_chang
     assert len(faults.texts) == 1
 
 
+@pytest.mark.parametrize("broken", ["error", "skip"])
+@pytest.mark.parametrize("name", ["images", "annotations"])
+def test_files_without_images_or_annotations_are_not_said_to_be_left_out(photograph, broken, name):
+    _, folder, write = photograph
+    path = write([annotation(1)])
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: []}))
+    with pytest.raises(ValueError, match=rf"instances\.json must list {name}, but its `{name}` is empty: give anoth"):
+        read_annotated(path, folder, faults=ErrorCollector(broken))
+
+
 @pytest.mark.parametrize(
     ("segmentation", "match"),
     [

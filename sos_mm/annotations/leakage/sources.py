@@ -93,12 +93,13 @@ class CocoSource:
         images: Folder of the images; searched for beside the file if None.
 
     Raises:
-        FileNotFoundError, ValueError: If a file is missing or not of that kind.
+        FileNotFoundError, ValueError: If a file is missing, not of that kind, or lists no image.
     """
 
     def __init__(self, path: Path, images: Path | None):
         content = read_lists(path, images=IMAGE, annotations=ANNOTATION, categories=CATEGORY)
         self.labels = CocoFile(content, path)
+        self.labels.check_holds_any("images")
         if self.labels.is_panoptic:
             raise ValueError(f"{path} must be a COCO file of instances, but is panoptic: convert it first.")
         self._names = [file_names(each) for each in self.labels.images.values()]

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sos_mm.checks import check_pair, check_range
-from sos_mm.composition.layouts.borders import in_corner, moved_to_borders
 from sos_mm.composition.layouts.occlusion import TakenBoxes
 from sos_mm.composition.layouts.prior import (
     Draft,
@@ -123,13 +123,10 @@ class DepthLayout(OcclusionOptions):
             square, limited = shrink_boxes(square, shapes[index], self.limit)
             fitted = fit_boxes(square, shapes[index])
             extent = np.minimum(fitted[0, 2:] - fitted[0, :2], canvas[::-1])
-            for _ in range(1 if in_corner(variants.cut_sides[index]) else -(-self.attempts // _BATCH)):
-                boxes = _draw_boxes(rng, extent, ground, canvas)
-                boxes = moved_to_borders(boxes, shapes[index], variants.cut_sides[index], canvas)
-                chosen = taken.add_first(boxes)
-                if chosen is not None:
-                    placements.append(variants.place(index, boxes[chosen], limited[0], float(depths[index])))
-                    break
+            draw, batches = partial(_draw_boxes, rng, extent, ground, canvas), -(-self.attempts // _BATCH)
+            box = taken.add_drawn(draw, batches, shapes[index], variants.cut_sides[index], canvas)
+            if box is not None:
+                placements.append(variants.place(index, box, limited[0], float(depths[index])))
         return placements
 
     def _draw_sides(

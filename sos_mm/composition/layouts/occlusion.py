@@ -1,8 +1,11 @@
 """The occlusion rule: which boxes may be added in front of others so that none is occluded too far."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from sos_mm.compiled import loops
+from sos_mm.composition.layouts.borders import in_corner, moved_to_borders
 
 
 class TakenBoxes:
@@ -14,6 +17,33 @@ class TakenBoxes:
         self.hidden = np.zeros(number)
         self.number = 0
         self.min_visible, self.min_mean_visible = min_visible, min_mean_visible
+
+    def add_drawn(
+        self,
+        draw: Callable[[], np.ndarray],
+        batches: int,
+        size: np.ndarray,
+        sides: int,
+        canvas: tuple[int, int],
+    ) -> np.ndarray | None:
+        """Draws boxes of one size for an object until one keeps the rules, and adds it.
+
+        Args:
+            draw: Draws (N, 4) int64 boxes.
+            batches: How often at most; once where the object can be in one position alone.
+            size: Height and width of the object, which is fitted into its box.
+            sides: Its `Sides`; boxes are moved to these borders.
+            canvas: Height and width in pixels.
+
+        Returns:
+            The box, (4,) int64; None if none was found.
+        """
+        for _ in range(1 if in_corner(sides) else batches):
+            boxes = moved_to_borders(draw(), size, sides, canvas)
+            chosen = self.add_first(boxes)
+            if chosen is not None:
+                return boxes[chosen]
+        return None
 
     def add_first(self, candidates: np.ndarray) -> int | None:
         """Adds the first of (N, 4) boxes that keeps the rules, in front of all others; returns its index, or None."""

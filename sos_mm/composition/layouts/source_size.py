@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from sos_mm.checks import check_pair
-from sos_mm.composition.layouts.borders import in_corner, moved_to_borders, spanning_scales
+from sos_mm.composition.layouts.borders import spanning_scales
 from sos_mm.composition.layouts.occlusion import TakenBoxes
 from sos_mm.composition.layouts.prior import (
     Draft,
@@ -85,15 +86,17 @@ class SourceSizeLayout(OcclusionOptions):
         placements = []
         for index in np.argsort(-draft.boxes.prod(axis=1), kind="stable").tolist():
             extent = fitted[index, 2:] - fitted[index, :2]
-            for _ in range(1 if in_corner(variants.cut_sides[index]) else -(-self.attempts // _BATCH)):
-                corners = np.floor(rng.random((_BATCH, 2)) * (np.array(canvas[::-1]) - extent + 1)).astype(np.int64)
-                tried = np.concatenate([corners, corners + extent], axis=1)
-                tried = moved_to_borders(tried, rotated[index], variants.cut_sides[index], canvas)
-                chosen = taken.add_first(tried)
-                if chosen is not None:
-                    placements.append(variants.place(index, tried[chosen], limited[index]))
-                    break
+            draw, batches = partial(_draw_boxes, rng, extent, canvas), -(-self.attempts // _BATCH)
+            box = taken.add_drawn(draw, batches, rotated[index], variants.cut_sides[index], canvas)
+            if box is not None:
+                placements.append(variants.place(index, box, limited[index]))
         return placements
+
+
+def _draw_boxes(rng: np.random.Generator, extent: np.ndarray, canvas: tuple[int, int]) -> np.ndarray:
+    """Draws (N, 4) int64 boxes of one width and height at uniform positions."""
+    corners = np.floor(rng.random((_BATCH, 2)) * (np.array(canvas[::-1]) - extent + 1)).astype(np.int64)
+    return np.concatenate([corners, corners + extent], axis=1)
 
 
 def _within(canvas: tuple[int, int], sizes: np.ndarray, spanning: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from sos_mm.composition.layouts.prior import (
 )
 from sos_mm.composition.place import fit_boxes, rotated_bounds, shrink_boxes
 from sos_mm.composition.scene import Placement
+from sos_mm.formats.coco import SIZE_LIMITS
 
 SIZE_CLASSES = ("large", "medium", "small")
 # Boxes that are tried at once: an array costs hardly more than a single box.
@@ -31,8 +32,12 @@ def _default_shares() -> dict[str, float]:
 
 
 def _default_areas() -> dict[str, tuple[float, float]]:
-    frame = 640 * 480
-    return {"large": (9216 / frame, 0.5), "medium": (1024 / frame, 9216 / frame), "small": (512 / frame, 1024 / frame)}
+    frame, (medium, large) = 640 * 480, SIZE_LIMITS
+    return {
+        "large": (large / frame, 0.5),
+        "medium": (medium / frame, large / frame),
+        "small": (512 / frame, medium / frame),
+    }
 
 
 @register_layout

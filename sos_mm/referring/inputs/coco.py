@@ -36,7 +36,7 @@ def open_coco(path: Path, content: Record, options: InputOptions) -> "CocoInput"
         ValueError: If there are no images, or images or categories have no ids or names.
     """
     file = CocoFile(content, path)
-    file.check_images()
+    file.check_holds_any("images")
     kind = PanopticInput if file.is_panoptic else LvisInput if file.is_lvis else CocoInput
     return kind(file, options)
 

@@ -18,7 +18,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmseg.structures import SegDataSample
 
 from sos_mm.checks import RENAMED_TEST_CFG, present_names
-from sos_mm.config_file import open_model_config
+from sos_mm.config_file import check_sets, open_model_config
 from sos_mm.cutouts.hypotheses import Hypothesis
 from sos_mm.cutouts.photographs import Photograph, chunks, find_photographs, read_each
 from sos_mm.cutouts.writing import KINDS, CutoutWriter
@@ -105,6 +105,8 @@ class SODInferencer:
         trust_checkpoint: bool = False,
     ):
         config = _read_config(model, _existing(weights, "The checkpoint"), trust_checkpoint)
+        source = model if isinstance(model, str | Path) else "The config"
+        check_sets(source, config, ("test_dataloader",), "(whose pipeline prepares the images)")
         if test_cfg:
             # Under the present names on both sides, so that one replaces the other.
             config.model.test_cfg = present_names(config.model.get("test_cfg") or {}, RENAMED_TEST_CFG, "test_cfg.")

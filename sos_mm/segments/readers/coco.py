@@ -76,6 +76,7 @@ def read_annotated(
         check_names("include", include)
     faults, images = faults or ErrorCollector(), check_folder(images, "The folder `images`")
     file = CocoFile(read_json_object(annotations, "The `annotations`"), annotations)
+    file.check_holds_any("images", "annotations")
     source = _Source(file, images, faults)
     listed = list(source.objects(_categories(file, include), crowd, truncated))
     if max_bordering is not None:
