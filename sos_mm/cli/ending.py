@@ -1,6 +1,6 @@
 """How commands end: a refusal prints one line and exits with code 2; an interruption explains how to resume.
 
-Imports no large library, so that an interruption during the import of libraries ends as cleanly as a later one.
+Imports next to nothing, so that an interruption during later imports ends as cleanly as one of the work.
 """
 
 import functools
@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import NoReturn, ParamSpec, TypeVar
 
-from sos_mm.checks import USER_ERRORS
 from sos_mm.cli.signals import INTERRUPTED, Terminated, ended_by_signals
 
 Parameters = ParamSpec("Parameters")
@@ -51,14 +50,17 @@ def one_line(text: str) -> str:
 
 
 @contextmanager
-def refusals(expected: tuple[type[Exception], ...] = USER_ERRORS) -> Iterator[None]:
-    """Turns exceptions, by default all that a user's input can cause, into a refusal.
+def refusals(expected: tuple[type[Exception], ...] | None = None) -> Iterator[None]:
+    """Turns exceptions, by default `USER_ERRORS`, into a refusal.
 
     With SOS_MM_DEBUG=1 in the environment they are not changed and print tracebacks.
     """
+    from sos_mm.checks import USER_ERRORS
+
+    caught = USER_ERRORS if expected is None else expected
     try:
         yield
-    except expected as error:
+    except caught as error:
         if _reader_is_gone(error) or os.environ.get("SOS_MM_DEBUG") == "1":
             raise
         refuse(error)
