@@ -105,7 +105,7 @@ class WindowMasks(BitmapMasks):
         if flip_direction != "horizontal":
             windows[:, [1, 3]] = self.height - windows[:, [3, 1]]
             parts = [part[::-1] for part in parts]
-        return self._like(windows, [np.ascontiguousarray(part) for part in parts])
+        return self._like(windows, parts)
 
     def crop(self, bbox: np.ndarray) -> BitmapMasks:
         """Crops the masks to an xyxy box of integers. See `BitmapMasks.crop`."""

@@ -28,7 +28,9 @@ def both(seed: int, dtype: type = np.uint8, number: int | None = None) -> tuple[
     masks, windows, parts = np.zeros((number, height, width), dtype), [], []
     for mask in masks:
         (y0, y1), (x0, x1) = (np.sort(rng.integers(0, side + 1, 2)).tolist() for side in (height, width))
-        part = (rng.random((y1 - y0, x1 - x0)) < rng.choice([0.0, 0.1, 1.0])) * rng.integers(1, 256)
+        # Floats of which the order of a sum counts.
+        value = rng.integers(1, 256) / (7 if dtype is np.float32 else 1)
+        part = (rng.random((y1 - y0, x1 - x0)) < rng.choice([0.0, 0.1, 1.0])) * value
         mask[y0:y1, x0:x1] = part
         windows.append((x0, y0, x1, y1))
         parts.append(part.astype(dtype))
@@ -151,6 +153,8 @@ def test_areas_boxes_and_tensors(seed, dtype):
     tensors = [windows[:].to_tensor(kind, "cpu") for kind in kinds]
     boxes = windows.get_bboxes("hbox")
     assert torch.equal(windows.get_bboxes(HorizontalBoxes).tensor, boxes.tensor)
+    # mmdet's own default is a name that it does not know.
+    assert outcome(WindowMasks.get_bboxes, windows) is outcome(BitmapMasks.get_bboxes, whole) is AssertionError
     assert in_windows(windows)
     for kind, found in zip(kinds, tensors, strict=True):
         truth = whole.to_tensor(kind, "cpu")
@@ -199,15 +203,22 @@ def test_all_else_is_done_with_whole_masks(action):
 def test_joining_with_whole_masks():
     """As mosaics do, of images of which some were pasted into."""
     whole, windows = both(3, number=3)
-    small = WindowMasks.from_windows([(0, 0, 1, 1)], [np.ones((1, 1), np.uint8)], 1, 1)
-    for masks in ([windows[:1], windows[1:]], [windows, whole], [whole, windows]):
+    drawn = WindowMasks(whole.masks, whole.height, whole.width)
+    for masks in ([windows[:1], windows[1:]], [windows, whole], [whole, windows], [windows, drawn], [drawn, windows]):
         for kind in (WindowMasks, BitmapMasks):
             joined = kind.cat([copy.copy(each) for each in masks])
-            assert in_windows(joined) is (kind is WindowMasks and whole not in masks)
-            check_same(joined, BitmapMasks(np.concatenate([each.masks for each in masks]), whole.height, whole.width))
+            assert in_windows(joined) is (kind is WindowMasks and all(in_windows(each) for each in masks))
+            truth = np.concatenate([copy.copy(each).masks for each in masks])
+            check_same(joined, BitmapMasks(truth, whole.height, whole.width))
+    assert in_windows(windows)
+
+
+def test_what_cannot_be_joined_is_refused():
+    _, windows = both(3, number=3)
+    small = WindowMasks.from_windows([(0, 0, 1, 1)], [np.ones((1, 1), np.uint8)], 1, 1)
     for refused, error in (([], "empty"), ([windows, small], "dimensions")):
         with pytest.raises(ValueError, match=error):
-            WindowMasks.cat(refused)
+            WindowMasks.cat(copy.deepcopy(refused))
     for kind in (WindowMasks, BitmapMasks):
         with pytest.raises(AssertionError):
             kind.cat(each for each in [windows])
