@@ -1,7 +1,7 @@
 """Masks of objects after pasting: those of the image without the pixels that pasted objects cover, and the pasted ones.
 
-Each is cut out, since most of a mask is empty: pictures of 1024x1024 with twenty objects have 20 MB of masks, but less
-than 1 MB of them is not 0. By numba's loops where it is installed; their results equal those of the numpy code here.
+Each is cut out, since most of a mask is empty, as in `WindowMasks`. Where numba is installed, its loops measure them;
+their results equal those of the numpy code here.
 """
 
 from collections.abc import Sequence

@@ -258,7 +258,8 @@ def _describe(
 
 def _ignore(segment: Segment, seen: np.ndarray, offset: tuple[int, int]) -> IgnoredRegion:
     box = _tight_box(seen, offset)
-    return IgnoredRegion(segment.source_id, segment.category, _cropped(seen, offset, box), box)
+    # Copied, since a speck may be all that is seen of a large sprite.
+    return IgnoredRegion(segment.source_id, segment.category, _cropped(seen, offset, box).copy(), box)
 
 
 def _cropped(mask: np.ndarray, offset: tuple[int, int], box: Box) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Bitmap masks of which only the windows with pixels are kept."""
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ class WindowMasks(BitmapMasks):
     what goes from a data worker to the training process, and from there to a GPU. What is done with windows is chosen
     by what pipelines and models do: counting, choosing, mirroring, cropping, padding with 0, boxes and tensors. All
     else, and ``masks`` itself, draws the whole masks once, and these are kept instead of the windows. Every result
-    equals that of `BitmapMasks`.
+    equals that of `BitmapMasks`; but mirroring and padding with 0 keep all dtypes, of which OpenCV knows some only.
 
     Args:
         masks: As in `BitmapMasks`: whole masks, (N, H, W).
@@ -43,9 +44,13 @@ class WindowMasks(BitmapMasks):
             width: Width of the image.
 
         Raises:
-            ValueError: If a window is not in the image, or its part has another size.
+            ValueError: If a window is not in the image, or its part has another size or dtype.
         """
+        height, width = operator.index(height), operator.index(width)
         windows = np.asarray(windows, np.int64).reshape(-1, 4)
+        dtypes = sorted({str(part.dtype) for part in parts})
+        if len(dtypes) > 1:
+            raise ValueError(f"Masks must be of one dtype, but got {' and '.join(dtypes)}.")
         for (x0, y0, x1, y1), part in zip(windows.tolist(), parts, strict=True):
             if not (0 <= x0 <= x1 <= width and 0 <= y0 <= y1 <= height and part.shape == (y1 - y0, x1 - x0)):
                 raise ValueError(
@@ -83,7 +88,8 @@ class WindowMasks(BitmapMasks):
 
     def __getitem__(self, index: Any) -> BitmapMasks:
         """Returns the masks of an index: an integer, a slice, or an array of integers or of bool."""
-        if self._windows is None or isinstance(index, tuple):
+        # What has several axes may choose rows or pixels.
+        if self._windows is None or isinstance(index, tuple) or np.ndim(index) > 1:
             return super().__getitem__(index)
         chosen = np.arange(len(self))[index].reshape(-1)
         return self._like(self._windows[chosen], [self._parts[each] for each in chosen])
@@ -99,16 +105,12 @@ class WindowMasks(BitmapMasks):
         if flip_direction != "horizontal":
             windows[:, [1, 3]] = self.height - windows[:, [3, 1]]
             parts = [part[::-1] for part in parts]
-        return self._like(windows, [np.ascontiguousarray(part) for part in parts])
+        return self._like(windows, parts)
 
     def crop(self, bbox: np.ndarray) -> BitmapMasks:
         """Crops the masks to an xyxy box of integers. See `BitmapMasks.crop`."""
-        if (
-            self._windows is None
-            or not isinstance(bbox, np.ndarray)
-            or bbox.shape != (4,)
-            or bbox.dtype.kind not in "iu"
-        ):
+        known = isinstance(bbox, np.ndarray) and bbox.shape == (4,) and bbox.dtype.kind == "i"
+        if self._windows is None or not known:
             return super().crop(bbox)
         size = np.array([self.width, self.height])
         first = np.clip(bbox[:2], 0, size)
@@ -153,21 +155,24 @@ class WindowMasks(BitmapMasks):
 
     def to_tensor(self, dtype: torch.dtype, device: Any) -> torch.Tensor:
         """Returns the masks as a tensor, (N, H, W)."""
-        if self._windows is None:
+        if self._windows is None or dtype is None:
             return super().to_tensor(dtype, device)
         masks = torch.zeros((len(self), self.height, self.width), dtype=dtype, device=device)
         for mask, (x0, y0, x1, y1), part in zip(masks, self._windows.tolist(), self._parts, strict=True):
-            mask[y0:y1, x0:x1] = torch.from_numpy(part)
+            # Of other arrays torch warns, or makes no tensor.
+            mask[y0:y1, x0:x1] = torch.from_numpy(np.require(part, requirements=("C", "W")))
         return masks
 
     @classmethod
     def cat(cls, masks: Sequence[BitmapMasks]) -> BitmapMasks:
         """Joins masks, in windows or whole, of one size. See `BitmapMasks.cat`."""
-        windows = [each for each in masks if isinstance(each, cls) and each._windows is not None]
-        if not windows or len(windows) < len(masks) or len({(each.height, each.width) for each in windows}) > 1:
+        in_windows = isinstance(masks, Sequence) and all(
+            isinstance(each, cls) and each._windows is not None for each in masks
+        )
+        if not in_windows or len({(each.height, each.width, each._dtype) for each in masks}) != 1:
             return BitmapMasks.cat(masks)
-        parts = [part for each in windows for part in each._parts]
-        return windows[0]._like(np.concatenate([each._windows for each in windows]), parts)
+        parts = [part for each in masks for part in each._parts]
+        return masks[0]._like(np.concatenate([each._windows for each in masks]), parts)
 
     def _like(
         self, windows: np.ndarray, parts: list[np.ndarray], height: int | None = None, width: int | None = None

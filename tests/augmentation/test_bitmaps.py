@@ -18,7 +18,7 @@ RULES = Rules(0.5, 3)
 def random_masks(seed: int, dtype: type) -> tuple[np.ndarray, np.ndarray, np.ndarray, list]:
     """Masks with boxes, some of which do not contain them, and pasted rectangles: masks, boxes, cover, rectangles."""
     rng = np.random.default_rng(seed)
-    height, width = rng.integers(1, 40, 2)
+    height, width = rng.integers(1, 40), rng.integers(1, 40) * rng.choice([1, 15])
     masks = np.zeros((rng.integers(0, 5), height, width), dtype)
     boxes = rng.uniform(-5, 45, (len(masks), 4)).astype(np.float32)
     for mask, box in zip(masks, boxes, strict=True):
@@ -92,6 +92,27 @@ def test_occlusion():
 def test_occlusion_without_numba():
     with without_numba():
         check_occlusion()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+@pytest.mark.parametrize("pixel", [(1, 5), (5, 1), (5, 10), (10, 5), (1, 1), (10, 10)])
+def test_pixels_beside_the_box_are_found(dtype, pixel):
+    """Beyond each of its sides alone, and nowhere else."""
+    masks = np.zeros((1, 12, 12), dtype)
+    masks[0][pixel] = 1
+    given_arrays = masks, np.array([[4, 4, 7, 7]], np.float32), np.zeros((12, 12), np.uint8), []
+    check_same(occlude(*given_arrays, RULES), pixel_by_pixel(*given_arrays))
+
+
+@pytest.mark.parametrize("width", [127, 128, 129, 255, 256, 257, 1000])
+@pytest.mark.parametrize(("covered", "stays"), [(0.4, True), (0.6, False)])
+def test_pixels_of_wide_rows_are_counted(width, covered, stays):
+    """The compiled loops count them in runs."""
+    cover = np.zeros((2, width), np.uint8)
+    cover[:, : round(covered * width)] = 1
+    found = occlude(np.ones((1, 2, width), np.uint8), np.array([[0, 0, width, 2]], np.float32), cover, [], RULES)
+    assert found.kept.tolist() == [stays]
+    assert not stays or found.boxes.tolist() == [[round(covered * width), 0, width, 2]]
 
 
 @needs_numba

@@ -75,6 +75,23 @@ def test_mmdet_bitmaps(bank_config):
     check_bitmaps(lambda masks: wrap(masks, *SIZE), lambda found: found.masks, build(bank_config))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.bool_, np.int64, np.float32])
+def test_pasting_twice_into_mmdet_bitmaps(bank_config, dtype):
+    """The masks of the first time are windows, those of the second what whole ones give."""
+    structures = pytest.importorskip("mmdet.structures.mask", exc_type=ImportError)
+    paste = build(bank_config)
+    for seed in range(10):
+        sample = random_sample(seed)
+        masks = sample.pop("masks").astype(dtype)
+        once = paste({**sample, "gt_masks": structures.BitmapMasks(masks, *SIZE)})
+        plain = paste({**sample, "gt_masks": masks})
+        found = paste({**once, "img_path": "again.jpg"})["gt_masks"]
+        truth = paste({**plain, "img_path": "again.jpg"})["gt_masks"]
+        assert type(once["gt_masks"]).__name__ == type(found).__name__ == "WindowMasks"
+        assert found.masks.dtype == truth.dtype
+        np.testing.assert_array_equal(found.masks, truth)
+
+
 def test_mmdet_polygons(bank_config):
     structures = pytest.importorskip("mmdet.structures.mask", exc_type=ImportError)
 
@@ -163,7 +180,10 @@ def test_maps(bank_config, dtype):
         sample = random_sample(seed, 0)
         labels = rng.integers(0, 200, SIZE).astype(dtype)
         saliency = np.full(SIZE, 0.5, np.float32)
-        results = paste({**sample, "gt_seg_map": labels, "gt_saliency": saliency, "gt_masks": sample.pop("masks")})
+        maps = {"gt_seg_map": labels.copy(), "gt_saliency": saliency}
+        results = paste({**sample, **maps, "gt_masks": sample.pop("masks")})
+        np.testing.assert_array_equal(maps["gt_seg_map"], labels)
+        assert (saliency == 0.5).all()
         assert results["gt_seg_map"].dtype == dtype
         assert results["gt_saliency"].dtype == np.float32
         cover = results["gt_saliency"] == 0

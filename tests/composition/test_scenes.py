@@ -77,6 +77,32 @@ def test_masks_are_those_of_a_loop_over_pixels(seed, min_visible_share):
 
 @settings(max_examples=60)
 @given(seeds)
+def test_ignored_regions_are_what_is_seen_of_them(seed):
+    _, layout, segments, scene = random_scene(seed, min_visible_share=0.8, keep_ignored=True)
+    top = np.full(scene.size, "", object)
+    for planned in layout.placements:
+        segment = segments[planned.segment]
+        sprite = place(segment, planned, CANVAS)
+        if sprite is not None:
+            top[sprite.window][sprite.alpha >= 128] = segment.source_id
+    shown = {each.segment_id: each for each in (*scene.objects, *scene.ignored)}
+    assert set(np.unique(top)) - {""} == set(shown)
+    for name, each in shown.items():
+        x0, y0, x1, y1 = each.box
+        np.testing.assert_array_equal(np.pad(each.mask, ((y0, CANVAS[0] - y1), (x0, CANVAS[1] - x1))), top == name)
+        assert all(each.mask.any(axis=axis)[[0, -1]].all() for axis in (0, 1))
+
+
+def test_ignored_regions_hold_no_more_than_their_pixels():
+    """A speck that is seen of a large object does not keep the large array alive."""
+    scene = compose_squares((0, 0, 40, 40), (-10, -5, 38, 43), keep_ignored=True)
+    (region,) = scene.ignored
+    assert region.mask.shape == (40, 2)
+    assert region.mask.base is None
+
+
+@settings(max_examples=60)
+@given(seeds)
 def test_image_is_the_analytic_composite(seed):
     background, layout, segments, scene = random_scene(seed)
     np.testing.assert_array_equal(background, random_scene(seed)[0])

@@ -28,7 +28,9 @@ def both(seed: int, dtype: type = np.uint8, number: int | None = None) -> tuple[
     masks, windows, parts = np.zeros((number, height, width), dtype), [], []
     for mask in masks:
         (y0, y1), (x0, x1) = (np.sort(rng.integers(0, side + 1, 2)).tolist() for side in (height, width))
-        part = (rng.random((y1 - y0, x1 - x0)) < rng.choice([0.0, 0.1, 1.0])) * rng.integers(1, 256)
+        # Floats of which the order of a sum counts.
+        value = rng.integers(1, 256) / (7 if dtype is np.float32 else 1)
+        part = (rng.random((y1 - y0, x1 - x0)) < rng.choice([0.0, 0.1, 1.0])) * value
         mask[y0:y1, x0:x1] = part
         windows.append((x0, y0, x1, y1))
         parts.append(part.astype(dtype))
@@ -80,13 +82,17 @@ def test_choosing(seed, dtype, data):
             st.lists(st.booleans(), min_size=number, max_size=number).map(lambda each: np.array(each, bool)),
             st.lists(st.integers(-number - 1, number), max_size=4).map(lambda each: np.array(each, np.int64)),
             st.lists(st.integers(-number - 1, number), max_size=4).map(lambda each: torch.tensor(each).long()),
+            st.sampled_from([..., None, True, [], (), (0,), (..., 0), np.array([[0], [1]]), 0.0, np.zeros(0)]),
+            st.sampled_from(["rows", "pixels"]),
         )
     )
+    if isinstance(index, str):
+        index = np.ones((number, whole.height, whole.width)[: 2 if index == "rows" else 3], bool)
     found, truth = (outcome(lambda masks: masks[index], masks) for masks in (windows, whole))
     if isinstance(truth, type):
         assert found is truth
     else:
-        assert in_windows(found)
+        assert in_windows(found) or isinstance(index, tuple) or np.ndim(index) > 1
         check_same(found, truth)
 
 
@@ -100,15 +106,22 @@ def test_mirroring(seed, dtype, direction):
 
 
 @settings(max_examples=300, deadline=None)
-@given(SEEDS, DTYPES, st.lists(st.integers(-5, 35), min_size=4, max_size=4), st.sampled_from([np.int64, np.float32]))
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+@given(
+    SEEDS,
+    DTYPES,
+    st.lists(st.integers(-5, 35), min_size=4, max_size=4),
+    st.sampled_from([np.int64, np.int8, np.uint8, np.uint64, np.float32]),
+)
 def test_cropping(seed, dtype, box, kind):
     whole, windows = both(seed, dtype)
-    found, truth = (outcome(lambda masks: masks.crop(np.array(box, kind)), masks) for masks in (windows, whole))
+    box = np.array(box).astype(kind)
+    found, truth = (outcome(lambda masks: masks.crop(box), masks) for masks in (windows, whole))
     if isinstance(truth, type):
         assert found is truth
     else:
-        # Without masks mmdet crops beside the image too.
-        assert in_windows(found) or kind is np.float32 or not len(whole)
+        # Without masks mmdet crops beside the image too; the originals then do so with masks as well, and lose them.
+        assert in_windows(found) or box.dtype.kind != "i" or not len(truth)
         check_same(found, truth)
 
 
@@ -124,16 +137,27 @@ def test_padding(seed, shape, value):
         check_same(found, truth)
 
 
+def test_sides_of_images_are_integers():
+    """Not found out only when the masks are drawn."""
+    _, windows = both(3, number=3)
+    assert type(windows.pad(np.array([50, 60])).height) is int
+    with pytest.raises(TypeError, match="integer"):
+        windows.pad((50.0, 60.0))
+
+
 @settings(max_examples=200, deadline=None)
 @given(SEEDS, DTYPES)
 def test_areas_boxes_and_tensors(seed, dtype):
     whole, windows = both(seed, dtype)
-    tensors = [windows.to_tensor(kind, "cpu") for kind in (torch.bool, torch.uint8, torch.float32)]
+    kinds = (torch.bool, torch.uint8, torch.float32, None)
+    tensors = [windows[:].to_tensor(kind, "cpu") for kind in kinds]
     boxes = windows.get_bboxes("hbox")
     assert torch.equal(windows.get_bboxes(HorizontalBoxes).tensor, boxes.tensor)
+    # mmdet's own default is a name that it does not know.
+    assert outcome(WindowMasks.get_bboxes, windows) is outcome(BitmapMasks.get_bboxes, whole) is AssertionError
     assert in_windows(windows)
-    for found in tensors:
-        truth = whole.to_tensor(found.dtype, "cpu")
+    for kind, found in zip(kinds, tensors, strict=True):
+        truth = whole.to_tensor(kind, "cpu")
         assert found.dtype == truth.dtype
         assert torch.equal(found, truth)
     truth = whole.get_bboxes("hbox")
@@ -142,6 +166,20 @@ def test_areas_boxes_and_tensors(seed, dtype):
     assert torch.equal(boxes.tensor, truth.tensor)
     assert windows.areas.dtype == whole.areas.dtype
     np.testing.assert_array_equal(windows.areas, whole.areas)
+
+
+@pytest.mark.parametrize("changed", [lambda part: part[::-1, ::-1], np.asfortranarray, np.copy])
+@pytest.mark.filterwarnings("error")
+def test_tensors_of_any_layout_in_memory(changed):
+    """Also of read-only parts, without torch's warning."""
+    part = changed(np.arange(12, dtype=np.uint8).reshape(3, 4))
+    part.flags.writeable = False
+    torch.set_warn_always(True)
+    try:
+        found = WindowMasks.from_windows([(2, 1, 6, 4)], [part], 5, 7).to_tensor(torch.uint8, "cpu")
+    finally:
+        torch.set_warn_always(False)
+    np.testing.assert_array_equal(found.numpy(), np.pad(part, ((1, 1), (2, 1)))[None])
 
 
 @pytest.mark.parametrize(
@@ -165,15 +203,36 @@ def test_all_else_is_done_with_whole_masks(action):
 def test_joining_with_whole_masks():
     """As mosaics do, of images of which some were pasted into."""
     whole, windows = both(3, number=3)
-    small = WindowMasks.from_windows([(0, 0, 1, 1)], [np.ones((1, 1), np.uint8)], 1, 1)
-    for masks in ([windows[:1], windows[1:]], [windows, whole], [whole, windows]):
+    drawn = WindowMasks(whole.masks, whole.height, whole.width)
+    for masks in ([windows[:1], windows[1:]], [windows, whole], [whole, windows], [windows, drawn], [drawn, windows]):
         for kind in (WindowMasks, BitmapMasks):
             joined = kind.cat([copy.copy(each) for each in masks])
-            assert in_windows(joined) is (kind is WindowMasks and whole not in masks)
-            check_same(joined, BitmapMasks(np.concatenate([each.masks for each in masks]), whole.height, whole.width))
+            assert in_windows(joined) is (kind is WindowMasks and all(in_windows(each) for each in masks))
+            truth = np.concatenate([copy.copy(each).masks for each in masks])
+            check_same(joined, BitmapMasks(truth, whole.height, whole.width))
+    assert in_windows(windows)
+
+
+def test_what_cannot_be_joined_is_refused():
+    _, windows = both(3, number=3)
+    small = WindowMasks.from_windows([(0, 0, 1, 1)], [np.ones((1, 1), np.uint8)], 1, 1)
     for refused, error in (([], "empty"), ([windows, small], "dimensions")):
         with pytest.raises(ValueError, match=error):
-            WindowMasks.cat(refused)
+            WindowMasks.cat(copy.deepcopy(refused))
+    for kind in (WindowMasks, BitmapMasks):
+        with pytest.raises(AssertionError):
+            kind.cat(each for each in [windows])
+
+
+@pytest.mark.parametrize(("first", "second"), [(np.bool_, np.uint8), (np.uint8, np.int64), (np.bool_, np.float32)])
+@pytest.mark.parametrize("numbers", [(2, 3), (0, 3), (2, 0)])
+def test_joining_masks_of_several_dtypes(first, second, numbers):
+    whole = [
+        BitmapMasks(np.full((number, 4, 5), 200, dtype), 4, 5)
+        for number, dtype in zip(numbers, (first, second), strict=True)
+    ]
+    windows = [WindowMasks.from_windows([(0, 0, 5, 4)] * len(each), list(each.masks), 4, 5) for each in whole]
+    check_same(WindowMasks.cat(windows), BitmapMasks.cat(whole))
 
 
 def test_assignment_replaces_the_masks():
@@ -218,6 +277,12 @@ def test_instances_of_a_sample():
 def test_windows_that_do_not_fit_are_refused(window, shape):
     with pytest.raises(ValueError, match="must fill its window"):
         WindowMasks.from_windows([window], [np.ones(shape, np.uint8)], 10, 10)
+
+
+def test_parts_of_several_dtypes_are_refused():
+    parts = [np.ones((1, 1), kind) for kind in (np.uint8, np.int64)]
+    with pytest.raises(ValueError, match="one dtype, but got int64 and uint8"):
+        WindowMasks.from_windows([(0, 0, 1, 1)] * 2, parts, 10, 10)
 
 
 def test_number_of_parts_is_checked():
