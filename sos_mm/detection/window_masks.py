@@ -48,9 +48,8 @@ class WindowMasks(BitmapMasks):
         """
         height, width = operator.index(height), operator.index(width)
         windows = np.asarray(windows, np.int64).reshape(-1, 4)
-        dtypes = sorted({str(part.dtype) for part in parts})
-        if len(dtypes) > 1:
-            raise ValueError(f"Masks must be of one dtype, but got {' and '.join(dtypes)}.")
+        if len(dtypes := {part.dtype for part in parts}) > 1:
+            raise ValueError(f"Masks must be of one dtype, but got {' and '.join(sorted(map(str, dtypes)))}.")
         for (x0, y0, x1, y1), part in zip(windows.tolist(), parts, strict=True):
             if not (0 <= x0 <= x1 <= width and 0 <= y0 <= y1 <= height and part.shape == (y1 - y0, x1 - x0)):
                 raise ValueError(
