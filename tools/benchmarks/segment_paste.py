@@ -78,14 +78,15 @@ def beside_copy_paste(rounds: int, bank: dict) -> dict[str, list[float]]:
             image, other = (as_sample(maker.make(2 * index + k), names) for k in (0, 1))
             decoding[0] = 0.0
             seconds, pasted = timed(paste, {**image, "img_path": f"{index}.jpg"})
+            decoded = decoding[0]
             both = copy.deepcopy(image) | {"mix_results": [copy.deepcopy(other)]}
             seconds_copy, copied = timed(copy_paste.transform, both)
             seconds_lit, _ = timed(lit, {**image, "img_path": f"{index}.jpg"})
             if index < 3:
                 continue
             times["SegmentPaste"].append(seconds)
-            times["  of that, decoding its segments"].append(decoding[0])
-            times["  beside it"].append(seconds - decoding[0])
+            times["  of that, decoding its segments"].append(decoded)
+            times["  beside it"].append(seconds - decoded)
             times["  its masks, sent, to a tensor"].append(timed(handed_on, pasted)[0])
             times["CopyPaste, nothing decoded"].append(seconds_copy)
             times["  CopyPaste's, sent, to a tensor"].append(timed(handed_on, copied)[0])
