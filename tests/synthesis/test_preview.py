@@ -157,6 +157,6 @@ def test_verb_refuses(recipe_file, tmp_path, monkeypatch):
     assert Path("preview.png").read_bytes() == b"mine"
     with pytest.raises(SystemExit, match=r"error: .*nowhere\.py does not exist"):
         main(["nowhere.py", "--out", "x.png"])
-    with pytest.raises(SystemExit, match=r"error: `key of the recipe` must be .* Did you mean 'layout'"):
+    with pytest.raises(SystemExit, match=r"error: .*recipe\.py: `key of the recipe` must be .* Did you mean 'layout'"):
         main([str(recipe_file), "--out", "x.png", "--cfg-options", "layot=3"])
     assert not Path("x.png").exists()
