@@ -185,6 +185,24 @@ def check_names(name: str, value: Collection[str]) -> None:
         raise ValueError(f"`{name}` must be a list of names, such as ['dog', 'cat'], but got {value!r}.")
 
 
+def check_is_not_read(name: str, out: str | Path, inputs: Iterable[str | Path | None]) -> None:
+    """Checks that a file that is to be written is none of those that are read, which it would replace.
+
+    Args:
+        name: What the command line calls the file, for the error.
+        out: The file.
+        inputs: The files and folders that are read; None for one that was not given.
+
+    Raises:
+        FileExistsError: If it is one of them.
+    """
+    for each in inputs:
+        if each is not None and Path(each).resolve() == Path(out).resolve():
+            raise FileExistsError(
+                f"`{name}` must be another file than those that are read, but {each} is both: name another."
+            )
+
+
 def writable_folder(path: str | Path, what: str) -> Path:
     """Creates a folder if it does not exist, and checks that it can be written.
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from sos_mm.annotations.leakage import audit, write_page
 from sos_mm.annotations.leakage.audit import LEAST_SIDE, LIMIT
 from sos_mm.atomic import write_atomic
-from sos_mm.checks import writable_folder
+from sos_mm.checks import check_is_not_read, writable_folder
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
 
@@ -55,6 +55,9 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Prints the numbers and writes what is asked for; returns 1 if there are as many as ``--fail-on``."""
     args = parse_args(argv, prog)
+    for name, out in (("--out", args.out), ("--page", args.page)):
+        if out is not None:
+            check_is_not_read(name, out, (args.train, args.test))
     images = {"train_images": args.train_images, "test_images": args.test_images}
     options = {key: getattr(args, key) for key in ("limit", "mirror", "crops", "least_side", "workers")}
     found = audit(args.train, args.test, **images, **options, progress=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from sos_mm.annotations import panoptic
 from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
 from sos_mm.atomic import write_atomic
+from sos_mm.checks import check_is_not_read
 from sos_mm.cli.ending import command, refuse
 from sos_mm.cli.parsing import new_parser
 from sos_mm.formats.coco import CATEGORY
@@ -142,7 +143,7 @@ def refs_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Converts a file and prints what was left out; an empty result is an error."""
     args, left_out = parse_args(argv, prog), Counter[str]()
-    check_other_file(args)
+    check_is_not_read("OUT", args.out, (getattr(args, name, None) for name in ("source", "instances", "categories")))
     number = args.make(args, left_out)
     print(f"{args.out}: {number} written")
     for reason, times in (+left_out).most_common():
@@ -162,17 +163,3 @@ def check_beside(path: Path, content: bytes) -> None:
             f"{path} would be written beside `OUT`, but exists with other content: name another `OUT`, or remove it if "
             "it is not needed."
         )
-
-
-def check_other_file(args: argparse.Namespace) -> None:
-    """Checks that no file that is read would be replaced.
-
-    Raises:
-        FileExistsError: If one would.
-    """
-    for name in ("source", "instances", "categories"):
-        given = getattr(args, name, None)
-        if given is not None and Path(given).resolve() == Path(args.out).resolve():
-            raise FileExistsError(
-                f"`OUT` must be another file than those that are read, but {given} is both: name another."
-            )

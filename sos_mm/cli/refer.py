@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sos_mm.atomic import explaining_full_disk, write_atomic
-from sos_mm.checks import check_choice, writable_folder
+from sos_mm.checks import check_choice, check_is_not_read, writable_folder
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
 from sos_mm.digest import sha256_of
@@ -222,11 +222,8 @@ def describe(out: Path, summary: Record, unknown_backgrounds: bool = False) -> s
 
 def verify(args: argparse.Namespace) -> int:
     """Checks expressions and prints the result; returns 1 if one is refused."""
-    for given in (args.verify, args.data):
-        if args.report is not None and args.report.resolve() == Path(given).resolve():
-            raise FileExistsError(
-                f"`--report` must be a new file or an earlier report, but {given} is an input: name another."
-            )
+    if args.report is not None:
+        check_is_not_read("--report", args.report, (args.verify, args.data))
     images = open_images(args)
     claims = ClaimsByImage(read_claims(args.verify, images.source, args.split))
     with progress_bar(images, total=len(images), unit="images") as bar:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sos_mm.atomic import write_atomic
+from sos_mm.checks import check_is_not_read
 from sos_mm.cli.ending import command
 from sos_mm.cli.parsing import new_parser
 from sos_mm.steering import Changes, Failures, Rules, Tally, count_failures, judge, next_changes, write_next_recipe
@@ -52,6 +53,10 @@ def parse_args(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespa
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Writes the recipe and prints the failures."""
     args = parse_args(argv, prog)
+    inputs = (args.recipe, args.results, args.labels, args.objects)
+    check_is_not_read("--out", args.out, inputs)
+    if args.report:
+        check_is_not_read("--report", args.report, (*inputs, args.out))
     recipe = load_recipe(args.recipe)
     kind = args.kind or ("segm" if args.results.endswith(".segm.json") else "bbox")
     judgement = judge(args.labels, args.results, kind, args.score, args.iou, args.objects)

@@ -278,3 +278,12 @@ def test_folders_are_listed_and_decoded_as_everywhere(tmp_path, monkeypatch):
     (tmp_path / "test/c.gif").touch()
     with pytest.raises(ValueError, match="GIF file, which is not read"):
         audit(tmp_path / "train", tmp_path / "test")
+
+
+@pytest.mark.parametrize("option", ["--out", "--page"])
+def test_command_replaces_no_input(composed, option):
+    labels = composed / "test/annotations/instances.json"
+    before = labels.read_bytes()
+    with pytest.raises(SystemExit, match=f"`{option}` must be another file than those that are read"):
+        main(["audit", str(composed / "train"), str(labels), option, str(labels)])
+    assert labels.read_bytes() == before

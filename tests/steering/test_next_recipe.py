@@ -218,3 +218,8 @@ def test_command(base, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*command[:2], str(tmp_path / "none.json"), *command[3:]])
     assert ended.value.code == 2
+    for option, read in (("--report", path), ("--report", labels), ("--report", out), ("--out", path)):
+        before = read.read_bytes()
+        with pytest.raises(SystemExit, match=f"`{option}` must be another file than those that are read"):
+            main([*command, option, str(read)])
+        assert read.read_bytes() == before
