@@ -7,8 +7,10 @@ authors of RefCOCO (saved as JSON) and gRefCOCO; `mdetr` files are those that mm
 import argparse
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from sos_mm.annotations import panoptic
 from sos_mm.annotations.released import rebuilt_lines, repaired_panoptic
@@ -71,7 +73,7 @@ def _panoptic(args: argparse.Namespace) -> PanopticFile:
 def panoptic_odvg(args: argparse.Namespace, left_out: Counter) -> int:
     """Converts a panoptic file to ODVG for grounding; returns the number of lines."""
     file = _panoptic(args)
-    number = write_json_lines(args.out, panoptic.grounding_lines(file, args.max_characters, args.seed))
+    number = write_lines(args.out, panoptic.grounding_lines(file, args.max_characters, args.seed))
     left_out.update(file.left_out)
     return number
 
@@ -83,8 +85,9 @@ def panoptic_detection(args: argparse.Namespace, left_out: Counter) -> int:
     beside = out.with_name(f"{out.stem}_label_map.json")
     content = (json.dumps(names, ensure_ascii=False) + "\n").encode()
     check_beside(beside, content)
-    number = write_json_lines(out, panoptic.detection_lines(file))
-    write_atomic(beside, content)
+    number = write_lines(out, panoptic.detection_lines(file))
+    if number:
+        write_atomic(beside, content)
     left_out.update(file.left_out)
     return number
 
@@ -93,41 +96,39 @@ def panoptic_intra_class(args: argparse.Namespace, left_out: Counter) -> int:
     """Converts a panoptic file to intra-class referring expressions."""
     file = _panoptic(args)
     content = panoptic.intra_class(file)
-    write_json_lists(args.out, content)
+    number = write_lists(args.out, content, "images")
     left_out.update(file.left_out)
-    return len(content["images"])
+    return number
 
 
 def released_odvg(args: argparse.Namespace, left_out: Counter) -> int:
     """Repairs a released grounding file."""
     lines = rebuilt_lines(args.source, args.image_suffix or ".jpg", args.max_characters, left_out)
-    return write_json_lines(args.out, lines)
+    return write_lines(args.out, lines)
 
 
 def released_panoptic(args: argparse.Namespace, left_out: Counter) -> int:
     """Repairs a released panoptic file."""
     content = repaired_panoptic(args.source, args.masks, args.image_suffix, left_out)
-    write_json_lists(args.out, content)
-    return len(content["annotations"])
+    return write_lists(args.out, content, "annotations")
 
 
 def mdetr_odvg(args: argparse.Namespace, left_out: Counter) -> int:
     """Converts an ``mdetr`` file to ODVG."""
-    return write_json_lines(args.out, to_odvg(read_mdetr(args.source), left_out))
+    return write_lines(args.out, to_odvg(read_mdetr(args.source), left_out))
 
 
 def odvg_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
     """Converts ODVG for grounding to an ``mdetr`` file."""
     categories = read_lists(args.categories, categories=CATEGORY)["categories"] if args.categories else ()
     content = to_mdetr(read_odvg(args.source), categories)
-    write_json_lists(args.out, content)
-    return len(content["images"])
+    return write_lists(args.out, content, "images")
 
 
 def refs_odvg(args: argparse.Namespace, left_out: Counter) -> int:
     """Converts a ``refs`` file to ODVG."""
     expressions = read_refs(args.source, args.instances, args.split, args.name)
-    return write_json_lines(args.out, to_odvg(expressions, left_out))
+    return write_lines(args.out, to_odvg(expressions, left_out))
 
 
 def refs_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
@@ -135,21 +136,35 @@ def refs_mdetr(args: argparse.Namespace, left_out: Counter) -> int:
     expressions = read_refs(args.source, args.instances, args.split, args.name)
     categories = read_lists(args.instances, categories=CATEGORY)["categories"]
     content = to_mdetr(expressions, categories)
-    write_json_lists(args.out, content)
-    return len(content["images"])
+    return write_lists(args.out, content, "images")
 
 
 @command()
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Converts a file and prints what was left out; an empty result is an error."""
+    """Converts a file and prints what was left out; an empty result is an error, and is not written."""
     args, left_out = parse_args(argv, prog), Counter[str]()
     check_is_not_read("OUT", args.out, (getattr(args, name, None) for name in ("source", "instances", "categories")))
     number = args.make(args, left_out)
-    print(f"{args.out}: {number} written")
+    if number:
+        print(f"{args.out}: {number} written")
     for reason, times in (+left_out).most_common():
         print(f"left out, {times} times: {reason}")
     if not number:
-        refuse(f"nothing of {args.source} fits this kind, so {args.out} is empty")
+        refuse(f"nothing of {args.source} fits this kind, so {args.out} is not written")
+
+
+def write_lines(out: str | Path, lines: Iterable[Any]) -> int:
+    """Writes a file of JSON lines, unless there are none; returns their number."""
+    found = iter(lines)
+    first = next(found, None)
+    return 0 if first is None else write_json_lines(out, chain([first], found))
+
+
+def write_lists(out: str | Path, content: Mapping[str, Any], counted: str) -> int:
+    """Writes a file of lists, unless the one that counts is empty; returns its length."""
+    if content[counted]:
+        write_json_lists(out, content)
+    return len(content[counted])
 
 
 def check_beside(path: Path, content: bytes) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sos_mm.annotations import panoptic
 from sos_mm.annotations.released import rebuilt_lines
 from sos_mm.annotations.validate import validate
+from sos_mm.cli.convert import main
 from sos_mm.formats import odvg_referring as referring
 from sos_mm.formats.json_writer import write_json_lines, write_json_lists
 from sos_mm.formats.mdetr import Expression, Target, read_mdetr, to_mdetr
@@ -334,8 +335,25 @@ def test_nothing_to_write_is_an_error(composed, tmp_path):
         segment.pop("phrase", None)
     path = tmp_path / "panoptic.json"
     path.write_text(json.dumps(content))
-    code, said = run("convert_annotations.py", "panoptic-intra-class", path, tmp_path / "out.json")
-    assert (code, "nothing of" in said) == (2, True)
+    out = tmp_path / "out.json"
+    out.write_text("earlier")
+    code, said = run("convert_annotations.py", "panoptic-intra-class", path, out)
+    assert (code, "nothing of" in said, "written" in said.split("nothing of")[0]) == (2, True, False)
+    assert out.read_text() == "earlier"
+
+
+@pytest.mark.parametrize("kind", ["panoptic-odvg", "panoptic-odvg-detection"])
+def test_an_earlier_file_is_kept_where_there_is_nothing_to_write(composed, tmp_path, capsys, kind):
+    content = deepcopy(composed.json("annotations/panoptic.json"))
+    for image in content["annotations"]:
+        image["segments_info"] = []
+    path, out = tmp_path / "panoptic.json", tmp_path / "out.jsonl"
+    path.write_text(json.dumps(content))
+    out.write_text("earlier")
+    with pytest.raises(SystemExit, match="nothing of .* fits this kind, so .*out.jsonl is not written"):
+        main([kind, str(path), str(out)])
+    assert out.read_text() == "earlier"
+    assert {each.name for each in tmp_path.iterdir()} == {"panoptic.json", "out.jsonl"}
 
 
 def test_intra_class(composed, with_phrases, tmp_path):
