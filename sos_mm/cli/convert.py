@@ -86,8 +86,7 @@ def panoptic_detection(args: argparse.Namespace, left_out: Counter) -> int:
     content = (json.dumps(names, ensure_ascii=False) + "\n").encode()
     check_beside(beside, content)
     number = write_lines(out, panoptic.detection_lines(file))
-    if number:
-        write_atomic(beside, content)
+    write_atomic(beside, content)
     left_out.update(file.left_out)
     return number
 
