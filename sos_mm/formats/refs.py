@@ -35,9 +35,9 @@ def read_refs(
     refs, fields = read_json(path), {"id": INTEGER, "image_id": ID, "category_id": INTEGER, "bbox": XYWH}
     content = read_lists(instances, images=IMAGE, annotations=fields)
     if not isinstance(refs, list) or not all(isinstance(ref, dict) and "sentences" in ref for ref in refs):
-        raise ValueError(f"{path} must be a list of entries with `sentences`, but is not.")
+        raise ValueError(f"{path} must be a list of entries with `sentences`, but is not: give another file.")
     if not refs:
-        raise ValueError(f"{path} must be a list of entries with `sentences`, but is empty.")
+        raise ValueError(f"{path} must be a list of entries with `sentences`, but is empty: give another file.")
     images = by_id(content["images"], f"Images of {instances}")
     annotations = by_id(content["annotations"], f"Annotations of {instances}")
     kept = [ref for ref in refs if split is None or ref.get("split") == split]

@@ -55,7 +55,11 @@ class CocoLayout(PriorOptions):
         super().__post_init__()
         check_choice("crowded", self.crowded, ("raise", "fewer"))
         if not self._usable():
-            raise ValueError(f"{self.annotations} must have an image with {self.counts} objects, but has none.")
+            low, high = self.counts
+            raise ValueError(
+                f"{self.annotations} must have an image with {low} to {high} objects, but has none: set other "
+                "`counts`, or name another file."
+            )
 
     def _usable(self) -> list[np.ndarray]:
         low, high = self.counts
