@@ -136,6 +136,8 @@ def test_cached_latents_hold_those_of_both_images(folders):
         torch.manual_seed(0)
         config.custom_hooks = [dict(type="VisitHook"), *hooks]
         config.experiment_name = f"cache-{len(hooks)}"
+        # mmengine names a run's log after the second it starts in: in one folder two quick runs would share it.
+        config.work_dir = str(folders / config.experiment_name)
         runner = Runner.from_cfg(config)
         runner.train()
         log = Path(runner.log_dir, "vis_data/scalars.json").read_text().splitlines()
