@@ -39,13 +39,56 @@ def _area_weights(length, target):
     return firsts, numbers, weights
 
 
+@njit(inline="always")
+def _share(value, alpha):
+    """Returns value * alpha / 255, rounded, for integers in [0, 255]."""
+    product = _w(value * alpha + _w(128))
+    return _w(_w(product + (product >> _w(8))) >> _w(8))
+
+
+@njit(inline="always")
+def _premultiply(source, target):
+    """Sets premultiplied pixels from straight ones, which are packed too."""
+    for x in range(len(source)):
+        pixel = source[x]
+        alpha = pixel >> _w(24)
+        # Red and blue at once, as two halves; each as `_share`.
+        both = _w((pixel & _w(0xFF00FF)) * alpha + _w(0x800080))
+        both = (_w(both + ((both >> _w(8)) & _w(0xFF00FF))) >> _w(8)) & _w(0xFF00FF)
+        target[x] = both | _share((pixel >> _w(8)) & _w(255), alpha) << _w(8) | alpha << _w(24)
+
+
 @njit(cache=True)
-def reduce_area(pixels, height, width):
-    """Averages C-contiguous pixels by area, as `cv2.resize` with INTER_AREA does for scales that are not integers."""
-    rows, columns = pixels.shape[:2]
+def premultiply(straight):
+    """Premultiplies packed straight pixels."""
+    result = np.empty(straight.shape, np.uint32)
+    for y in range(straight.shape[0]):
+        _premultiply(straight[y], result[y])
+    return result
+
+
+@njit(cache=True)
+def limit_colors(packed):
+    """Limits the colours of packed pixels to their alpha, in place."""
+    for y in range(packed.shape[0]):
+        row = packed[y]
+        for x in range(packed.shape[1]):
+            pixel = row[x]
+            alpha = pixel >> _w(24)
+            red, green = min(pixel & _w(255), alpha), min((pixel >> _w(8)) & _w(255), alpha)
+            row[x] = red | green << _w(8) | min((pixel >> _w(16)) & _w(255), alpha) << _w(16) | alpha << _w(24)
+
+
+@njit(cache=True)
+def reduce_area(straight, height, width):
+    """Premultiplies packed straight pixels and averages them by area, as `cv2.resize` with INTER_AREA does for scales
+    that are not integers; returns (height, width, 4) uint8.
+    """
+    rows, columns = straight.shape
     left, across, share = _area_weights(columns, width)
     top, down, weight = _area_weights(rows, height)
-    flat, result = pixels.reshape(rows, 4 * columns), np.empty((height, 4 * width), np.uint8)
+    packed, result = np.empty(columns, np.uint32), np.empty((height, 4 * width), np.uint8)
+    row = packed.view(np.uint8)
     # All pixels take the same number of old ones, some with a share of zero: a loop of constant length is faster.
     taps = _u(across.max())
     line = np.zeros(4 * (columns + share.shape[1]), np.float32)
@@ -56,7 +99,7 @@ def reduce_area(pixels, height, width):
             # A row on the border of two new ones is reduced once.
             if top[y] + number != known:
                 known = top[y] + number
-                row = flat[known]
+                _premultiply(straight[known], packed)
                 for place in range(4 * columns):
                     line[place] = _f(row[place])
                 for x in range(width):
@@ -113,13 +156,6 @@ def reduce_plane(values, height, width):
         for x in range(width):
             result[y, x] = np.uint8(np.int32(np.rint(total[x])))
     return result
-
-
-@njit(inline="always")
-def _share(value, alpha):
-    """Returns value * alpha / 255, rounded, for integers in [0, 255]."""
-    product = _w(value * alpha + _w(128))
-    return _w(_w(product + (product >> _w(8))) >> _w(8))
 
 
 @njit(inline="always")

@@ -46,7 +46,7 @@ class Sprite:
     @property
     def packed(self) -> np.ndarray:
         """The pixels as (h, w) uint32, red in the lowest byte."""
-        return self.rgba.view("<u4")[..., 0]
+        return _packed(self.rgba)
 
     def recolored(self, packed: np.ndarray) -> "Sprite":
         """Returns the sprite with other colours and the same alpha, from pixels in the form of `packed`."""
@@ -97,6 +97,11 @@ class Sprite:
         x, y = self.offset
         height, width = self.rgba.shape[:2]
         return slice(y, y + height), slice(x, x + width)
+
+
+def _packed(rgba: np.ndarray) -> np.ndarray:
+    """Converts (h, w, 4) uint8 pixels to the form of `Sprite.packed`."""
+    return rgba.view("<u4")[..., 0]
 
 
 def unpacked(packed: np.ndarray) -> np.ndarray:
@@ -169,29 +174,44 @@ def resize_premultiplied(rgba: np.ndarray, height: int, width: int) -> np.ndarra
     Returns:
         (height, width, 4) uint8 with premultiplied alpha.
     """
-    pixels = cv2.cvtColor(rgba, cv2.COLOR_RGBA2mRGBA)
-    if pixels.shape[:2] == (height, width):
+    fast, size = loops("sos_mm.composition.loops"), rgba.shape[:2]
+    if fast:
+        packed = _packed(np.ascontiguousarray(rgba))
+        if _is_reduced_unevenly(size, height, width):
+            return fast.reduce_area(packed, height, width)
+        pixels = unpacked(fast.premultiply(packed))
+    else:
+        pixels = cv2.cvtColor(rgba, cv2.COLOR_RGBA2mRGBA)
+    if size == (height, width):
         return pixels
-    if height * width < pixels.shape[0] * pixels.shape[1]:
-        return reduce_by_area(pixels, height, width)
-    pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC)
-    return _below_alpha(pixels)
+    if height * width < size[0] * size[1]:
+        return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    return _below_alpha(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC))
 
 
-def reduce_by_area(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scales (H, W) or (H, W, 4) uint8 pixels by area averaging, as `cv2.resize` with INTER_AREA does."""
-    fast, (rows, columns) = loops("sos_mm.composition.loops"), pixels.shape[:2]
-    # Whole blocks are OpenCV's own fast case, and enlarging one side another one.
-    if fast and height <= rows and width <= columns and (rows % height or columns % width):
-        reduce = fast.reduce_plane if pixels.ndim == 2 else fast.reduce_area
-        return reduce(pixels, height, width)
-    return cv2.resize(np.ascontiguousarray(pixels), (width, height), interpolation=cv2.INTER_AREA)
+def reduce_by_area(plane: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scales (H, W) uint8 values by area averaging, as `cv2.resize` with INTER_AREA does."""
+    fast = loops("sos_mm.composition.loops")
+    if fast and _is_reduced_unevenly(plane.shape, height, width):
+        return fast.reduce_plane(plane, height, width)
+    return cv2.resize(np.ascontiguousarray(plane), (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _is_reduced_unevenly(size: tuple[int, ...], height: int, width: int) -> bool:
+    """Returns whether the compiled loops reduce by area: whole blocks are OpenCV's own fast case, and enlarging one
+    side another one.
+    """
+    return height <= size[0] and width <= size[1] and bool(size[0] % height or size[1] % width)
 
 
 def _below_alpha(pixels: np.ndarray) -> np.ndarray:
-    """Limits colours to their alpha, which cubic interpolation may exceed at edges."""
+    """Limits colours in place to their alpha, which cubic interpolation may exceed at edges; returns the pixels."""
+    fast = loops("sos_mm.composition.loops")
+    if fast:
+        fast.limit_colors(_packed(pixels))
+        return pixels
     # The alpha channel's own limit is 255.
-    return cv2.min(pixels, cv2.cvtColor(cv2.extractChannel(pixels, 3), cv2.COLOR_GRAY2RGBA))
+    return cv2.min(pixels, cv2.cvtColor(cv2.extractChannel(pixels, 3), cv2.COLOR_GRAY2RGBA), dst=pixels)
 
 
 def rotated_bounds(sizes: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
