@@ -202,7 +202,14 @@ class Scene:
     @cached_property
     def owner(self) -> np.ndarray:
         """(H, W) int32, the owner of each pixel: 0 for the background, k + 1 for ``objects[k]``."""
-        owner, fast = np.zeros(self.size, np.int32), loops("sos_mm.composition.loops")
+        return self._draw_owner(np.int32)
+
+    def small_owner(self) -> np.ndarray:
+        """Returns `owner` as uint8, which is drawn several times as fast, or as int32 for more than 254 objects."""
+        return self._draw_owner(np.uint8) if len(self.objects) < 255 else self.owner
+
+    def _draw_owner(self, dtype: type[np.integer]) -> np.ndarray:
+        owner, fast = np.zeros(self.size, dtype), loops("sos_mm.composition.loops")
         for number, each in enumerate(self.objects, 1):
             x0, y0, x1, y1 = each.box
             if fast:
@@ -232,7 +239,7 @@ class Scene:
 
     def saliency_mask(self) -> np.ndarray:
         """Returns (H, W) uint8: 255 on the pixels of objects, 0 elsewhere."""
-        return (self.owner > 0).view(np.uint8) * np.uint8(255)
+        return (self.small_owner() > 0).view(np.uint8) * np.uint8(255)
 
     def _checked(self, index: int) -> int:
         # A negative index would otherwise count from the end.

@@ -51,8 +51,9 @@ def ids_to_rgb(ids: np.ndarray) -> np.ndarray:
 def encode_map(ids: np.ndarray) -> bytes:
     """Encodes (H, W) segment ids in [0, 2**24) as a PNG file."""
     fast = loops("sos_mm.formats.png_loops")
-    if fast and ids.dtype == np.int32 and ids.size:
-        return encode_lines(fast.map_lines(ids), ids.shape[1], 3)
+    if fast and ids.dtype in (np.uint8, np.int32) and ids.size:
+        lines, checksum = fast.map_lines(np.ascontiguousarray(ids))
+        return encode_lines(lines, ids.shape[1], 3, checksum)
     return encode_png(ids_to_rgb(ids))
 
 

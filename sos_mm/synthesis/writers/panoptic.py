@@ -37,13 +37,13 @@ def panoptic_format(background: str | None = None) -> Format:
 
 
 def _encode(background: str | None, entry: Entry) -> Encoded:
-    scene, ids = entry.scene, entry.scene.owner
+    scene, ids = entry.scene, entry.scene.small_owner()
     segments = []
     for id, (each, category) in enumerate(zip(scene.objects, entry.category_ids, strict=True), 1):
         segment = segment_record(id, category, xyxy_to_xywh(each.box), each.area)
         segments.append(segment | ({"phrase": each.phrase} if each.phrase else {}))
     if background is not None:
-        behind = _behind(entry)
+        behind = _behind(entry, ids)
         if behind.any():
             ids = np.where(behind, len(segments) + 1, ids)
             category, box = _background_id(background, entry.categories), cv2.boundingRect(behind.view(np.uint8))
@@ -56,9 +56,9 @@ def _encode(background: str | None, entry: Entry) -> Encoded:
     )
 
 
-def _behind(entry: Entry) -> np.ndarray:
+def _behind(entry: Entry, owner: np.ndarray) -> np.ndarray:
     """Returns (H, W) bool: pixels without an object or an ignore region."""
-    behind = entry.scene.owner == 0
+    behind = owner == 0
     for region in entry.scene.ignored:
         x0, y0, x1, y1 = region.box
         behind[y0:y1, x0:x1] &= ~region.mask

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sos_mm.composition import Layout, Placement, compose
 from sos_mm.formats.panoptic import ids_to_rgb
 from sos_mm.formats.phrases import category_phrase, clean_phrase
 from sos_mm.formats.png import encode_png
@@ -16,6 +17,7 @@ from sos_mm.segments.segment import OPAQUE
 from sos_mm.synthesis import Recipe, synthesize
 from sos_mm.synthesis.writers import Categories, Entry, build_formats
 from tests.composition.test_scenes import random_scene
+from tests.conftest import make_segment
 from tests.helpers.composed import SEED, VOCABULARY, Composed, category_id, check_object, recipe_dict, tight_box, xyxy
 
 WALL = max(VOCABULARY.values()) + 1
@@ -114,6 +116,29 @@ def test_panoptic(composed, tmp_path, background):
             x0, y0, x1, y1 = region.box
             ignored[y0:y1, x0:x1] |= region.mask
         np.testing.assert_array_equal(ids == 0, ignored if background else scene.owner == 0)
+
+
+@pytest.mark.parametrize("number", [253, 254, 255, 256])
+@pytest.mark.parametrize("background", [None, "wall"])
+def test_panoptic_of_hundreds_of_objects(number, background):
+    """Up to 254 objects and a background fit into 8 bits; more ids need the second channel."""
+    dot = make_segment(np.random.default_rng(0), 8, 8)
+    boxes = [(10 * x, 10 * y, 10 * x + 8, 10 * y + 8) for x in range(16) for y in range(16)][:number]
+    layout = Layout((170, 170), tuple(Placement(0, box) for box in boxes))
+    scene = compose(np.zeros((170, 170, 3), np.uint8), layout, [dot], min_area=1)
+    entry = Entry(scene, 0, 0, ".jpg", Categories({1: "ball"}, {"ball": 1}))
+    encoded = build_formats([{"type": "panoptic", "background": background}])[0].encode(entry)
+    (content,), records = encoded.files.values(), encoded.records["annotations/panoptic.json", "annotations"]
+    ids = np.array(PIL.Image.open(io.BytesIO(content)), np.int64) @ (1, 256, 65536)
+    expected = np.full((170, 170), number + 1 if background else 0)
+    for index in range(number):
+        expected[scene.modal_mask(index)] = index + 1
+    assert len(scene.objects) == number
+    np.testing.assert_array_equal(ids, expected)
+    np.testing.assert_array_equal(scene.owner, expected if background is None else expected % (number + 1))
+    (record,) = records
+    assert [each["id"] for each in record["segments_info"]] == list(range(1, expected.max() + 1))
+    assert [each["area"] for each in record["segments_info"]] == np.bincount(expected.ravel())[1:].tolist()
 
 
 def test_panoptic_backgrounds(tmp_path):
