@@ -12,6 +12,21 @@ _TILE = 8
 
 
 @njit(cache=True)
+def _with_margins(packed, margins):
+    """Adds transparent pixels at the top, at the bottom, on the left and on the right."""
+    top, bottom, left, right = margins
+    height, width = packed.shape
+    result = np.empty((top + height + bottom, left + width + right), np.uint32)
+    result[:top], result[top + height :] = 0, 0
+    for y in range(height):
+        row, source = result[top + y], packed[y]
+        row[:left], row[left + width :] = 0, 0
+        for x in range(_u(width)):
+            row[_u(left) + x] = source[x]
+    return result
+
+
+@njit(cache=True)
 def _softened_tiles(packed, reach, inside):
     """Finds the tiles of `_TILE` x `_TILE` pixels that a blur changes, (rows, columns) bool.
 
@@ -20,13 +35,18 @@ def _softened_tiles(packed, reach, inside):
     """
     height, width = packed.shape
     kinds = np.zeros((-(-height // _TILE), -(-width // _TILE)), np.uint8)
-    for y in range(height):
-        source, found = packed[y], kinds[y // _TILE]
-        for column in range(kinds.shape[1]):
-            least, most = _w(255), _w(0)
-            for x in range(_TILE * column, min(_TILE * column + _TILE, width)):
-                least, most = min(least, source[_u(x)] >> _w(24)), max(most, source[_u(x)] >> _w(24))
-            found[column] |= np.uint8((1 if least < 255 else 0) + (2 if most > 0 else 0))
+    # The bits that all, or any, of a column's pixels in a row of tiles have.
+    every, some = np.empty(width, np.uint32), np.empty(width, np.uint32)
+    for row in range(kinds.shape[0]):
+        every[:], some[:] = _w(0xFFFFFFFF), _w(0)
+        for y in range(_TILE * row, min(_TILE * row + _TILE, height)):
+            source = packed[y]
+            for x in range(width):
+                every[x] &= source[x]
+                some[x] |= source[x]
+        for x in range(width):
+            solid, clear = every[x] >> _w(24) == 255, some[x] >> _w(24) == 0
+            kinds[row, x // _TILE] |= np.uint8((0 if solid else 1) + (0 if clear else 2))
     result, ring = np.empty(kinds.shape, np.bool_), -(-reach // _TILE)
     for row in range(kinds.shape[0]):
         for column in range(kinds.shape[1]):
@@ -65,7 +85,9 @@ def _blur_rows(packed, weights, tiles):
             continue
         for y in range(_TILE * row, min(_TILE * row + _TILE, height)):
             source = packed[y]
-            line[:reach], line[reach : reach + width], line[reach + width :] = source[0], source, source[width - 1]
+            line[:reach], line[reach + width :] = source[0], source[width - 1]
+            for x in range(_u(width)):
+                line[_u(reach) + x] = source[x]
             column = 0
             while column < len(wanted):
                 end = _run(wanted, column)
@@ -114,42 +136,45 @@ def _blur_column(first, second, weights, y, start, stop, sums):
 
 @njit(inline="always")
 def _recolored(value, ratio, alpha):
-    return min(_w(np.rint(_f(value) * ratio)), alpha)
+    return min(_w(np.int32(np.rint(_f(np.int32(value)) * ratio))), alpha)
 
 
 @njit(inline="always")
-def _recolor(source, sums, inside, target):
+def _recolor(line, sums, inside):
     """Sets pixels from their blurred values, and keeps the side of 128 that their alphas are on."""
-    number = len(source)
+    number = len(line)
     reds, greens, blues, alphas = sums[0, :number], sums[1, :number], sums[2, :number], sums[3, :number]
+    # Without branches, compilers turn this into vector instructions. No colour exceeds its alpha, blurred or not: where
+    # the alpha stays, the ratio is 1 and so do the colours.
     for x in range(number):
-        pixel, alpha = source[x], alphas[x] >> _w(16)
+        pixel, soft = line[x], alphas[x] >> _w(16)
         own = pixel >> _w(24)
-        held = max(alpha, _w(128)) if own >= 128 else min(alpha, _w(127))
-        if own >= 128 and not inside:
-            red, green, blue, alpha = pixel & _w(255), (pixel >> _w(8)) & _w(255), (pixel >> _w(16)) & _w(255), own
-        else:
-            red, green, blue = reds[x] >> _w(16), greens[x] >> _w(16), blues[x] >> _w(16)
-        if held != alpha:
-            ratio = _f(held) / _f(max(alpha, _w(1)))
-            red, green = _recolored(red, ratio, held), _recolored(green, ratio, held)
-            blue = _recolored(blue, ratio, held)
-        target[x] = red | green << _w(8) | blue << _w(16) | held << _w(24)
+        kept = own >= _w(128) and not inside
+        held = max(soft, _w(128)) if own >= _w(128) else min(soft, _w(127))
+        alpha = own if kept else soft
+        ratio = _f(np.int32(held)) / _f(np.int32(max(alpha, _w(1))))
+        red = _recolored(pixel & _w(255) if kept else reds[x] >> _w(16), ratio, held)
+        green = _recolored((pixel >> _w(8)) & _w(255) if kept else greens[x] >> _w(16), ratio, held)
+        blue = _recolored((pixel >> _w(16)) & _w(255) if kept else blues[x] >> _w(16), ratio, held)
+        line[x] = red | green << _w(8) | blue << _w(16) | held << _w(24)
 
 
 @njit(cache=True)
-def soften(packed, weights, inside):
+def soften(packed, margins, weights, inside):
     """Blurs packed pixels, or only their edge, and keeps alphas of at least 128 at 128 or more, the others below.
 
     Args:
-        packed: (h, w) uint32, with a margin for the blur.
+        packed: (h, w) uint32.
+        margins: Numbers of transparent pixels that are added for the blur at the top, at the bottom, on the left and on
+            the right.
         weights: (n,) int64, the Gaussian kernel in 256ths.
         inside: Whether the colours of pixels with an alpha of at least 128 are blurred too.
     """
-    height, width = packed.shape
-    tiles = _softened_tiles(packed, len(weights) // 2, inside)
-    first, second = _blur_rows(packed, weights, tiles)
-    result, sums = packed.copy(), np.empty((4, width), np.uint32)
+    result = _with_margins(packed, margins)
+    height, width = result.shape
+    tiles = _softened_tiles(result, len(weights) // 2, inside)
+    first, second = _blur_rows(result, weights, tiles)
+    sums = np.empty((4, width), np.uint32)
     for y in range(height):
         column, changed = 0, tiles[y // _TILE]
         while column < len(changed):
@@ -157,6 +182,6 @@ def soften(packed, weights, inside):
             start, stop = _TILE * column, min(_TILE * end, width)
             if start < stop:
                 _blur_column(first, second, weights, y, start, stop, sums)
-                _recolor(packed[y, start:stop], sums, inside, result[y, start:stop])
+                _recolor(result[y, start:stop], sums, inside)
             column = end + 1
     return result

@@ -83,12 +83,12 @@ def soften(sprite: Sprite, sigma: float, canvas: tuple[int, int], inside: bool) 
     margin = math.ceil(3 * sigma)
     (x, y), (height, width) = sprite.offset, sprite.rgba.shape[:2]
     room = (y, canvas[0] - y - height, x, canvas[1] - x - width)
-    top, bottom, left, right = (min(margin, side) for side in room)
-    sharp = cv2.copyMakeBorder(sprite.rgba, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+    top, bottom, left, right = margins = tuple(min(margin, side) for side in room)
     fast, offset = loops("sos_mm.composition.effects.edge_loops"), (x - left, y - top)
     if fast:
-        packed = fast.soften(sharp.view("<u4")[..., 0], _fixed_point_kernel(sigma), inside)
+        packed = fast.soften(sprite.packed, margins, _fixed_point_kernel(sigma), inside)
         return replace(sprite, rgba=unpacked(packed), offset=offset)
+    sharp = cv2.copyMakeBorder(sprite.rgba, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
     # At the canvas's border the object is truncated: replicate its pixels.
     blurred = cv2.GaussianBlur(sharp, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     wanted, opaque = cv2.extractChannel(blurred, 3), cv2.inRange(cv2.extractChannel(sharp, 3), OPAQUE, 255)
