@@ -101,6 +101,16 @@ def sole_run(folder: Path, name: str) -> Iterator[None]:
 
 
 @contextmanager
+def short_turn(path: Path) -> Iterator[None]:
+    """Waits, without a word, until no other process is in such a block with the same file, which stays. For blocks of
+    milliseconds.
+    """
+    with open(path, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def one_at_a_time(path: Path) -> Iterator[None]:
     """Waits until no other process is in such a block with the same file, which is removed at the end."""
     lock = lock_file(path, wait=True)
