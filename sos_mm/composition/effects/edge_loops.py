@@ -34,26 +34,34 @@ def _softened_tiles(packed, reach, inside):
     all are 255.
     """
     height, width = packed.shape
-    kinds = np.zeros((-(-height // _TILE), -(-width // _TILE)), np.uint8)
-    # The bits that all, or any, of a column's pixels in a row of tiles have.
-    every, some = np.empty(width, np.uint32), np.empty(width, np.uint32)
-    for row in range(kinds.shape[0]):
-        every[:], some[:] = _w(0xFFFFFFFF), _w(0)
-        for y in range(_TILE * row, min(_TILE * row + _TILE, height)):
+    rows, columns = -(-height // _TILE), -(-width // _TILE)
+    kinds = np.empty((rows, columns), np.uint8)
+    # The bits that all, or any, of a column's pixels in a row of tiles have. The last tile may reach beyond the sprite.
+    every, some = np.full(_TILE * columns, _w(0xFFFFFFFF), np.uint32), np.zeros(_TILE * columns, np.uint32)
+    for row in range(rows):
+        for x in range(_u(width)):
+            every[x] = some[x] = packed[_TILE * row, x]
+        for y in range(_TILE * row + 1, min(_TILE * row + _TILE, height)):
             source = packed[y]
-            for x in range(width):
+            for x in range(_u(width)):
                 every[x] &= source[x]
                 some[x] |= source[x]
-        for x in range(width):
-            solid, clear = every[x] >> _w(24) == 255, some[x] >> _w(24) == 0
-            kinds[row, x // _TILE] |= np.uint8((0 if solid else 1) + (0 if clear else 2))
-    result, ring = np.empty(kinds.shape, np.bool_), -(-reach // _TILE)
-    for row in range(kinds.shape[0]):
-        for column in range(kinds.shape[1]):
-            kind = np.uint8(1 if inside else 0)
-            for y in range(max(row - ring, 0), min(row + ring + 1, kinds.shape[0])):
-                for x in range(max(column - ring, 0), min(column + ring + 1, kinds.shape[1])):
-                    kind |= kinds[y, x]
+        for column in range(_u(columns)):
+            solid, clear = _w(0xFFFFFFFF), _w(0)
+            for x in range(_TILE):
+                solid &= every[_u(_TILE) * column + _u(x)]
+                clear |= some[_u(_TILE) * column + _u(x)]
+            kinds[row, column] = np.uint8((1 if solid >> _w(24) < 255 else 0) + (2 if clear >> _w(24) > 0 else 0))
+    result, ring, near = np.empty(kinds.shape, np.bool_), -(-reach // _TILE), np.empty(columns, np.uint8)
+    for row in range(rows):
+        near[:] = 1 if inside else 0
+        for y in range(max(row - ring, 0), min(row + ring + 1, rows)):
+            for column in range(_u(columns)):
+                near[column] |= kinds[y, column]
+        for column in range(columns):
+            kind = np.uint8(0)
+            for x in range(max(column - ring, 0), min(column + ring + 1, columns)):
+                kind |= near[_u(x)]
             result[row, column] = kind == 3
     return result
 
