@@ -80,9 +80,9 @@ def limit_colors(packed):
 
 
 @njit(cache=True)
-def reduce_area(straight, height, width):
+def reduce_area(straight, height, width, flipped):
     """Premultiplies packed straight pixels and averages them by area, as `cv2.resize` with INTER_AREA does for scales
-    that are not integers; returns (height, width, 4) uint8.
+    that are not integers, and then mirrors them, if ``flipped``; returns (height, width, 4) uint8.
     """
     rows, columns = straight.shape
     left, across, share = _area_weights(columns, width)
@@ -112,7 +112,7 @@ def reduce_area(straight, height, width):
                         blue += line[place + _u(2)] * factor
                         alpha += line[place + _u(3)] * factor
                         place += _u(4)
-                    place = _u(4 * x)
+                    place = _u(4 * (width - 1 - x if flipped else x))
                     reduced[place], reduced[place + _u(1)] = red, green
                     reduced[place + _u(2)], reduced[place + _u(3)] = blue, alpha
             factor = weight[y, number]

@@ -160,7 +160,7 @@ def _fit_box(box: Box, size: Sequence[float]) -> Box:
     return x, y, x + fitted_width, y + fitted_height
 
 
-def resize_premultiplied(rgba: np.ndarray, height: int, width: int) -> np.ndarray:
+def resize_premultiplied(rgba: np.ndarray, height: int, width: int, flipped: bool = False) -> np.ndarray:
     """Scales a cut-out in premultiplied alpha, so that colours of transparent pixels are not mixed in.
 
     Straight-alpha pixels are premultiplied first: scaled as they are, they would leave a dark rim wherever the
@@ -170,6 +170,7 @@ def resize_premultiplied(rgba: np.ndarray, height: int, width: int) -> np.ndarra
         rgba: (H, W, 4) uint8 with straight alpha.
         height: New height, at least 1.
         width: New width, at least 1.
+        flipped: Whether the result is mirrored.
 
     Returns:
         (height, width, 4) uint8 with premultiplied alpha.
@@ -178,15 +179,15 @@ def resize_premultiplied(rgba: np.ndarray, height: int, width: int) -> np.ndarra
     if fast:
         packed = _packed(np.ascontiguousarray(rgba))
         if _is_reduced_unevenly(size, height, width):
-            return fast.reduce_area(packed, height, width)
+            return fast.reduce_area(packed, height, width, flipped)
         pixels = unpacked(fast.premultiply(packed))
     else:
         pixels = cv2.cvtColor(rgba, cv2.COLOR_RGBA2mRGBA)
-    if size == (height, width):
-        return pixels
     if height * width < size[0] * size[1]:
-        return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    return _below_alpha(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC))
+        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    elif size != (height, width):
+        pixels = _below_alpha(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC))
+    return cv2.flip(pixels, 1) if flipped else pixels
 
 
 def reduce_by_area(plane: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -249,9 +250,7 @@ def place(segment: Segment, placement: Placement, canvas: tuple[int, int]) -> Sp
         pixels, (x0, y0) = _rotate_into(segment, placement, box)
         x1, y1 = x0 + pixels.shape[1], y0 + pixels.shape[0]
     else:
-        pixels = resize_premultiplied(segment.rgba, y1 - y0, x1 - x0)
-        if placement.flipped:
-            pixels = cv2.flip(pixels, 1)
+        pixels = resize_premultiplied(segment.rgba, y1 - y0, x1 - x0, placement.flipped)
     if not _meets((x0, y0, x1, y1), canvas):
         return None
     full = Sprite(pixels, (x0, y0), 0, (x0, y0, x1, y1), placement.depth)
@@ -275,9 +274,7 @@ def _rotate_into(segment: Segment, placement: Placement, box: Box) -> tuple[np.n
     needed = rotated_bounds(np.array([segment.size]), placement.rotation)[0]
     scale = min(room_height / needed[0], room_width / needed[1])
     height, width = (max(round(side * scale), 1) for side in segment.size)
-    pixels = resize_premultiplied(segment.rgba, height, width)
-    if placement.flipped:
-        pixels = cv2.flip(pixels, 1)
+    pixels = resize_premultiplied(segment.rgba, height, width, placement.flipped)
     pixels = rotate_premultiplied(pixels, placement.rotation, room_height, room_width)
     x, y, width, height = cv2.boundingRect(np.ascontiguousarray(pixels[..., 3]))
     # An object finer than a pixel may vanish: its box then does not change.

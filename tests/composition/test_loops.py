@@ -49,11 +49,13 @@ def frame_of(rng: np.random.Generator, height: int, width: int) -> Frame:
 
 
 @settings(max_examples=60, deadline=None)
-@given(seeds, sides, sides, sides, sides)
-def test_scaling(seed, height, width, new_height, new_width):
+@given(seeds, sides, sides, sides, sides, st.booleans())
+def test_scaling(seed, height, width, new_height, new_width, flipped):
     rgba = straight_pixels(np.random.default_rng(seed), height, width)
-    fast, plain = with_and_without(lambda: resize_premultiplied(rgba, new_height, new_width))
+    fast, plain = with_and_without(lambda: resize_premultiplied(rgba, new_height, new_width, flipped))
     np.testing.assert_array_equal(fast, plain)
+    if flipped:
+        np.testing.assert_array_equal(plain[:, ::-1], resize_premultiplied(rgba, new_height, new_width))
 
 
 @settings(max_examples=60, deadline=None)
