@@ -82,3 +82,61 @@ def characters(positions, size):
                 break
         last, two_before, before = end, before, run
     return found[:count]
+
+
+@njit(cache=True)
+def _ends(characters, size):
+    """Decodes COCO's compressed string to the ends of its runs, (n,) int64; (0,) if they do not add up to a size."""
+    ends, number, position = np.empty(len(characters), np.int64), 0, 0
+    value, shift, last, before = 0, 0, 0, 0
+    for character in characters:
+        bits = np.int64(character) - 48
+        if not 0 <= bits < 64 or shift > 55:
+            return ends[:0]
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value |= -1 << shift
+        # From the fourth on, the difference to the run before the last.
+        run = value + before if number > 2 else value
+        if not 0 <= run <= size - position:
+            return ends[:0]
+        position += run
+        ends[number] = position
+        number, value, shift, last, before = number + 1, 0, 0, run, last
+    return ends[:number] if position == size and shift == 0 else ends[:0]
+
+
+@njit(cache=True)
+def columns_of(characters, height, width):
+    """Decodes COCO's compressed string of an (height, width) mask.
+
+    Returns:
+        The columns of the mask in its tight box, (w, h) uint8, and the box's x and y; an empty array where no pixel is
+        inside; and whether the runs add up to the mask's size.
+    """
+    ends = _ends(characters, height * width)
+    left, top, right, bottom = width, height, 0, 0
+    for index in range(1, len(ends), 2):
+        start, stop = ends[index - 1], ends[index]
+        if start < stop:
+            first, last = start // height, (stop - 1) // height
+            left, right = min(left, first), max(right, last + 1)
+            # What goes on in the next column holds the last row, and the first.
+            top = min(top, start - first * height) if first == last else 0
+            bottom = max(bottom, stop - first * height) if first == last else height
+    if left >= right:
+        return np.zeros((0, 0), np.uint8), 0, 0, len(ends) > 0
+    columns = np.zeros((right - left, bottom - top), np.uint8)
+    for index in range(1, len(ends), 2):
+        start, stop = ends[index - 1], ends[index]
+        while start < stop:
+            column = start // height
+            past = min(stop, (column + 1) * height)
+            line, offset = columns[_u(column - left)], column * height + top
+            for row in range(_u(start - offset), _u(past - offset)):
+                line[row] = 1
+            start = past
+    return columns, left, top, True

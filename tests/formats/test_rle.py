@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sos_mm.formats.rle import compress, decode_mask, decode_window, decompress, encode_mask
-from tests.helpers.numba import without_numba
+from sos_mm.checks import FaultyInputError
+from sos_mm.formats.rle import compress, decode_mask, decode_window, decompress, encode_mask, unpack_window
+from tests.helpers.numba import needs_numba, with_and_without, without_numba
 
 tools = pytest.importorskip("pycocotools.mask")
 sides = st.integers(1, 60)
@@ -36,6 +37,48 @@ def test_masks_in_windows(height, width, room_above, room_beside, share, seed):
     assert encode_mask(window, (x, y), mask.shape) == expected
     with without_numba():
         assert encode_mask(window, (x, y), mask.shape) == expected
+
+
+@needs_numba
+@given(sides, sides, st.sampled_from([0.0, 0.02, 0.5, 0.98, 1.0]), st.integers(0, 2**32))
+def test_masks_are_decoded_in_their_box(height, width, share, seed):
+    """With the compiled loops and without: all pixels that pycocotools decodes, and no empty row or column around."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((height, width), np.uint8, order="F")
+    y, x = int(rng.integers(height)), int(rng.integers(width))
+    mask[y : y + rng.integers(1, 61), x : x + rng.integers(1, 61)] = 1
+    mask &= rng.random(mask.shape) < share
+    packed = tools.encode(mask)
+    for counts in (packed["counts"], packed["counts"].decode()):
+        for window in with_and_without(lambda counts=counts: unpack_window(packed | {"counts": counts}, "it")):
+            whole = np.zeros_like(mask)
+            whole[window.part] = window.mask
+            np.testing.assert_array_equal(whole, mask)
+            if mask.any():
+                borders = (window.mask[0], window.mask[-1], window.mask[:, 0], window.mask[:, -1])
+                assert all(border.any() for border in borders)
+            else:
+                assert (window.mask.shape, window.x, window.y) == ((0, 0), 0, 0)
+
+
+@needs_numba
+@settings(max_examples=300)
+@given(sides, sides, st.one_of(st.binary(max_size=40), st.lists(st.integers(48, 111), max_size=40).map(bytes)))
+def test_any_run_lengths_are_decoded_or_refused(height, width, counts):
+    """Those that add up become the mask that pycocotools decodes; memory outside the mask is never touched."""
+    try:
+        lengths = decompress([counts.decode("latin-1")])[0]
+        adds_up = lengths.min() >= 0 and lengths.sum() == height * width
+    except (TypeError, ValueError, OverflowError):
+        adds_up = False
+    packed = {"size": [height, width], "counts": counts}
+    if not adds_up:
+        with pytest.raises(FaultyInputError, match=f"it must add up to {height * width} pixels"):
+            unpack_window(packed, "it")
+        return
+    window, whole = unpack_window(packed, "it"), np.zeros((height, width), np.uint8)
+    whole[window.part] = window.mask
+    np.testing.assert_array_equal(whole, tools.decode(packed))
 
 
 @given(st.lists(st.integers(0, 2**33), min_size=1, max_size=20))
