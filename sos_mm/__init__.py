@@ -25,7 +25,7 @@ _MODULES = {
     "sos_mm.augmentation": "SegmentPaste WordSafeTransform",
     "sos_mm.detection": (
         "CappedGroundingDINO CappedGroundingDINOHead CompactODVGDataset IntraClassReferringDataset "
-        "IntraClassReferringMetric SourceRatioBatchSampler SourceRatioSampler"
+        "IntraClassReferringMetric LoadWindowMasks SourceRatioBatchSampler SourceRatioSampler"
     ),
     "sos_mm.engine.hooks": "VisitHook",
     "sos_mm.shipped": "get_config",

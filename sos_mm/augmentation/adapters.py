@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sos_mm.augmentation.bitmaps import occlude, tight_box
+from sos_mm.augmentation.bitmaps import occlude, occlude_windows, tight_box
 from sos_mm.augmentation.rules import Rules
 from sos_mm.composition.outlines import outlines
 from sos_mm.composition.scene import Scene
@@ -131,7 +131,13 @@ def cover_bitmaps(masks: Any, boxes: np.ndarray, pasted: Pasted, rules: Rules) -
     """Removes covered pixels from masks; the boxes of affected objects become tight."""
     plain, size = isinstance(masks, np.ndarray), pasted.scene.size
     parts = [(each.box, each.mask) for each in pasted.scene.objects]
-    found = occlude(masks if plain else masks.masks, boxes, pasted.cover, parts, rules)
+    # Of `WindowMasks`, unless something has drawn whole ones.
+    known = getattr(masks, "windows", None)
+    if known:
+        windows, seen = known
+        found = occlude_windows(windows, seen, boxes, pasted.cover, parts, rules)
+    else:
+        found = occlude(masks if plain else masks.masks, boxes, pasted.cover, parts, rules)
     if plain:
         return OcclusionResult(found.kept, found.boxes, found.whole(size))
     from sos_mm.detection.window_masks import WindowMasks

@@ -54,20 +54,67 @@ def occlude(
     Returns:
         The objects; the masks of the pasted ones get the dtype of the others, which is uint8 if there are none.
     """
-    fast = _loops_for(masks)
+    fast = _loops_for(masks.dtype)
     measure, seen = (fast.measure, masks.view(np.uint8)) if fast else (_measure, masks)
     before, after, tight = measure(seen, cover, _windows(boxes, cover.shape))
     kept = rules.keep(before, after)
-    new = np.where((kept & (after < before))[:, None], tight, boxes).astype(np.float32)
     parts = [_visible(masks[index], cover, tight[index]) for index in np.flatnonzero(kept)]
-    parts += [mask.astype(masks.dtype if len(masks) else np.uint8) for _, mask in pasted]
+    dtype = masks.dtype if len(masks) else np.dtype(np.uint8)
+    return _with_pasted(kept, _moved(boxes, tight, kept & (after < before)), tight, parts, pasted, dtype)
+
+
+def occlude_windows(
+    windows: np.ndarray,
+    parts: Sequence[np.ndarray],
+    boxes: np.ndarray,
+    cover: np.ndarray,
+    pasted: Sequence[tuple[Box, np.ndarray]],
+    rules: Rules,
+) -> Occluded:
+    """Does what `occlude` does, with masks of which only windows are known; outside them a mask is 0.
+
+    Args:
+        windows: (N, 4) int64 half-open xyxy boxes in the image.
+        parts: The masks in these windows, N arrays (h, w); not changed.
+        boxes, cover, pasted, rules: As for `occlude`.
+    """
+    number = len(parts)
+    before, after, tight = np.zeros(number, np.int64), np.zeros(number, np.int64), np.zeros((number, 4), np.int64)
+    for index, (window, part) in enumerate(zip(windows, parts, strict=True)):
+        height, width = part.shape
+        fast, whole = _loops_for(part.dtype), np.array([[0, 0, width, height]])
+        measure, seen = (fast.measure, np.ascontiguousarray(part).view(np.uint8)) if fast else (_measure, part)
+        measured = measure(seen[None], cover[_part(window)], whole)
+        before[index], after[index], tight[index] = (each[0] for each in measured)
+    kept = rules.keep(before, after)
+    visible = [_visible(parts[index], cover[_part(windows[index])], tight[index]) for index in np.flatnonzero(kept)]
+    tight += np.where(after[:, None] > 0, np.tile(windows[:, :2], 2), 0)
+    dtype = parts[0].dtype if number else np.dtype(np.uint8)
+    return _with_pasted(kept, _moved(boxes, tight, kept & (after < before)), tight, visible, pasted, dtype)
+
+
+def _moved(boxes: np.ndarray, tight: np.ndarray, changed: np.ndarray) -> np.ndarray:
+    """Returns the boxes, those of the changed objects tight."""
+    return np.where(changed[:, None], tight, boxes).astype(np.float32)
+
+
+def _with_pasted(
+    kept: np.ndarray,
+    boxes: np.ndarray,
+    tight: np.ndarray,
+    parts: list[np.ndarray],
+    pasted: Sequence[tuple[Box, np.ndarray]],
+    dtype: np.dtype,
+) -> Occluded:
+    """Appends the pasted objects to those that are kept."""
     windows = np.array([box for box, _ in pasted], np.int64).reshape(-1, 4)
-    return Occluded(kept, new, np.concatenate([tight[kept], windows]), parts)
+    masks = [mask.astype(dtype) for _, mask in pasted]
+    return Occluded(kept, boxes, np.concatenate([tight[kept], windows]), parts + masks)
 
 
-def _loops_for(masks: np.ndarray) -> ModuleType | None:
+def _loops_for(dtype: np.dtype) -> ModuleType | None:
     """Returns the compiled loops; None without numba, or for masks that are neither bool nor uint8."""
-    return loops("sos_mm.augmentation.mask_loops") if masks.dtype in (np.bool_, np.uint8) else None
+    return loops("sos_mm.augmentation.mask_loops") if dtype in (np.bool_, np.uint8) else None
 
 
 def _windows(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:

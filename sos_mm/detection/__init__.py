@@ -13,6 +13,7 @@ restore_numpy_aliases()
 from sos_mm.detection.composed import CompactODVGDataset  # noqa: E402
 from sos_mm.detection.denoising import CappedGroundingDINO, CappedGroundingDINOHead  # noqa: E402
 from sos_mm.detection.intra_class import IntraClassReferringDataset, IntraClassReferringMetric  # noqa: E402
+from sos_mm.detection.load_window_masks import LoadWindowMasks  # noqa: E402
 from sos_mm.detection.samplers import SourceRatioBatchSampler, SourceRatioSampler  # noqa: E402
 from sos_mm.detection.window_masks import WindowMasks  # noqa: E402
 
@@ -22,6 +23,7 @@ __all__ = [
     "CompactODVGDataset",
     "IntraClassReferringDataset",
     "IntraClassReferringMetric",
+    "LoadWindowMasks",
     "SourceRatioBatchSampler",
     "SourceRatioSampler",
     "WindowMasks",

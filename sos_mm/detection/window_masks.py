@@ -62,6 +62,13 @@ class WindowMasks(BitmapMasks):
         return masks
 
     @property
+    def windows(self) -> tuple[np.ndarray, list[np.ndarray]] | None:
+        """The windows, (N, 4) int64 half-open xyxy boxes, and the N masks (h, w) in them, not to be changed; None once
+        whole masks have been drawn.
+        """
+        return None if self._windows is None else (self._windows, self._parts)
+
+    @property
     def masks(self) -> np.ndarray:
         """The whole masks, (N, H, W). They are drawn once, and may be changed in place."""
         if self._windows is not None:

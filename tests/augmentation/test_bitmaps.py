@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sos_mm.augmentation import bitmaps
-from sos_mm.augmentation.bitmaps import occlude
+from sos_mm.augmentation.bitmaps import occlude, occlude_windows
 from sos_mm.augmentation.rules import Rules
 from tests.helpers.numba import needs_numba, with_and_without, without_numba
 
@@ -71,12 +71,26 @@ def check_same(found: bitmaps.Occluded, truth: tuple) -> None:
         np.testing.assert_array_equal(window, tight(mask) if mask.any() else np.zeros(4))
 
 
+def in_windows(masks: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Windows that hold the pixels of masks, some with room around them, and the masks in them."""
+    windows, (height, width) = np.zeros((len(masks), 4), np.int64), masks.shape[1:]
+    for window, mask in zip(windows, masks, strict=True):
+        window[:] = tight(mask) if mask.any() else random_window(rng, height, width)
+        window[:2] -= np.minimum(window[:2], rng.integers(0, 4, 2))
+        window[2:] = np.minimum(window[2:] + rng.integers(0, 4, 2), (width, height))
+    return windows, [mask[y0:y1, x0:x1] for mask, (x0, y0, x1, y1) in zip(masks, windows.tolist(), strict=True)]
+
+
 @settings(max_examples=150, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.sampled_from([np.uint8, np.bool_, np.int64, np.float32]))
-def check_occlusion(seed, dtype):
+@given(st.integers(0, 2**32 - 1), st.sampled_from([np.uint8, np.bool_, np.int64, np.float32]), st.booleans())
+def check_occlusion(seed, dtype, cropped):
     given_arrays = random_masks(seed, dtype)
     before = [each.copy() for each in given_arrays[:3]]
-    found = occlude(*given_arrays, RULES)
+    if cropped:
+        windows, parts = in_windows(given_arrays[0], np.random.default_rng(seed))
+        found = occlude_windows(windows, parts, *given_arrays[1:], RULES)
+    else:
+        found = occlude(*given_arrays, RULES)
     check_same(found, pixel_by_pixel(*given_arrays))
     assert found.boxes.dtype == np.float32
     assert {part.dtype for part in found.parts} <= {np.dtype(dtype if len(given_arrays[0]) else np.uint8)}
@@ -118,7 +132,7 @@ def test_pixels_of_wide_rows_are_counted(width, covered, stays):
 @needs_numba
 def test_compiled_loops_are_used_for_masks_of_one_byte():
     for dtype, expected in ((np.uint8, True), (np.bool_, True), (np.int64, False)):
-        fast, plain = with_and_without(lambda dtype=dtype: bitmaps._loops_for(np.zeros((1, 2, 2), dtype)))
+        fast, plain = with_and_without(lambda dtype=dtype: bitmaps._loops_for(np.dtype(dtype)))
         assert (fast is not None) is expected
         assert plain is None
 

@@ -2,9 +2,10 @@
 
 First: ten objects pasted into an image of 1024x1024 with ten objects, with bitmap masks, SegmentPaste and CopyPaste
 alternating. The bank is an index with multi-resolution copies, and each segment is decoded again; CopyPaste gets its
-ten objects decoded. The masks of both are then handed on as from a data worker, by pickle, and made a tensor. Second:
-the time of each step of the small detector's pipeline per image, and of the detector. Times are processor times of one
-thread; medians.
+ten objects decoded. The masks of both are then handed on as from a data worker, by pickle, and made a tensor. Also:
+SegmentPaste where the masks of the image come in windows, as `LoadWindowMasks` loads them, and the time that it and
+mmdet's `LoadAnnotations` take for the ten objects' polygons. Second: the time of each step of the small detector's
+pipeline per image, and of the detector. Times are processor times of one thread; medians.
 """
 
 import argparse
@@ -19,14 +20,15 @@ from time import process_time
 import cv2
 import numpy as np
 import torch
-from mmdet.datasets.transforms import CopyPaste
+from mmdet.datasets.transforms import CopyPaste, LoadAnnotations
 from mmdet.registry import DATASETS, MODELS
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
-from sos_mm import SegmentPaste
+from sos_mm import LoadWindowMasks, SegmentPaste
+from sos_mm.composition.outlines import outlines
 from sos_mm.engine.randomness import RunRandomness
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments import SegmentBank, build_bank, build_index
@@ -73,15 +75,23 @@ def beside_copy_paste(rounds: int, bank: dict) -> dict[str, list[float]]:
         )
         paste.draws = lit.draws = RunRandomness(0)  # As `VisitHook` shares them.
         copy_paste = CopyPaste(selected=False)
+        loaders = LoadAnnotations(with_mask=True), LoadWindowMasks()
         for index in range(rounds + 3):
             # Both modify the lists of a sample, and CopyPaste its arrays.
-            image, other = (as_sample(maker.make(2 * index + k), names) for k in (0, 1))
+            scene, other = maker.make(2 * index), as_sample(maker.make(2 * index + 1), names)
+            image = as_sample(scene, names)
             decoding[0] = 0.0
             seconds, pasted = timed(paste, {**image, "img_path": f"{index}.jpg"})
             decoded = decoding[0]
             both = copy.deepcopy(image) | {"mix_results": [copy.deepcopy(other)]}
             seconds_copy, copied = timed(copy_paste.transform, both)
             seconds_lit, _ = timed(lit, {**image, "img_path": f"{index}.jpg"})
+            outlined = as_annotations(scene)
+            (seconds_whole, _), (seconds_windows, loaded) = (timed(load, copy.deepcopy(outlined)) for load in loaders)
+            decoding[0] = 0.0
+            windowed = {**image, "gt_masks": loaded["gt_masks"], "img_path": f"{index}.jpg"}
+            seconds_windowed, _ = timed(paste, windowed)
+            decoded_windowed = decoding[0]
             if index < 3:
                 continue
             times["SegmentPaste"].append(seconds)
@@ -91,6 +101,10 @@ def beside_copy_paste(rounds: int, bank: dict) -> dict[str, list[float]]:
             times["CopyPaste, nothing decoded"].append(seconds_copy)
             times["  CopyPaste's, sent, to a tensor"].append(timed(handed_on, copied)[0])
             times["SegmentPaste, default effects"].append(seconds_lit)
+            times["SegmentPaste, masks in windows"].append(seconds_windowed)
+            times["  beside decoding"].append(seconds_windowed - decoded_windowed)
+            times["LoadAnnotations, polygons"].append(seconds_whole)
+            times["LoadWindowMasks, polygons"].append(seconds_windows)
     return times
 
 
@@ -110,6 +124,15 @@ def as_sample(scene, names: list[str]) -> dict:
         "gt_ignore_flags": np.zeros(len(scene.objects), bool),
         "gt_masks": BitmapMasks(masks, *scene.size),
     }
+
+
+def as_annotations(scene) -> dict:
+    """Converts a scene to the annotations of a data set, with polygons."""
+    instances = []
+    for each in scene.objects:
+        polygons = [(part + np.tile(each.box[:2], len(part) // 2)).tolist() for part in outlines(each.mask)]
+        instances.append({"bbox": list(each.box), "bbox_label": 0, "ignore_flag": 0, "mask": polygons})
+    return {"instances": instances, "ori_shape": scene.size, "img_path": "composed"}
 
 
 def beside_a_detector(rounds: int, data: Path) -> dict[str, list[float]]:
