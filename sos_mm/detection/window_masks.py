@@ -4,6 +4,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+import mmcv
 import numpy as np
 import torch
 from mmdet.structures.bbox import HorizontalBoxes, get_box_type
@@ -15,9 +16,10 @@ class WindowMasks(BitmapMasks):
 
     Masks of objects are mostly empty: twenty of a 1024x1024 image are 20 MB, their windows less than 1 MB, which is
     what goes from a data worker to the training process, and from there to a GPU. What is done with windows is chosen
-    by what pipelines and models do: counting, choosing, mirroring, cropping, padding with 0, boxes and tensors. All
-    else, and ``masks`` itself, draws the whole masks once, and these are kept instead of the windows. Every result
-    equals that of `BitmapMasks`; but mirroring and padding with 0 keep all dtypes, of which OpenCV knows some only.
+    by what pipelines and models do: counting, choosing, scaling, mirroring, cropping, padding with 0, boxes and
+    tensors. All else, and ``masks`` itself, draws the whole masks once, and these are kept instead of the windows.
+    Every result equals that of `BitmapMasks`; but scaling, mirroring and padding with 0 keep all dtypes, of which
+    OpenCV knows some only.
 
     Args:
         masks: As in `BitmapMasks`: whole masks, (N, H, W).
@@ -138,6 +140,31 @@ class WindowMasks(BitmapMasks):
         if self._windows is None or pad_val != 0 or out_shape[0] < self.height or out_shape[1] < self.width:
             return super().pad(out_shape, pad_val)
         return self._like(self._windows, self._parts, *out_shape)
+
+    def rescale(self, scale: float | tuple[int, int], interpolation: str = "nearest") -> BitmapMasks:
+        """Scales the masks, with their aspect ratio kept. See `BitmapMasks.rescale`."""
+        if self._windows is None or interpolation != "nearest":
+            return super().rescale(scale, interpolation)
+        width, height = mmcv.rescale_size((self.width, self.height), scale)
+        return self.resize((height, width))
+
+    def resize(self, out_shape: tuple[int, int], interpolation: str = "nearest") -> BitmapMasks:
+        """Scales the masks to a height and width. See `BitmapMasks.resize`."""
+        if self._windows is None or interpolation != "nearest":
+            return super().resize(out_shape, interpolation)
+        if not self._parts:
+            return self._like(self._windows, [], *out_shape)
+        # The row, and the column, that is the nearest of each new one.
+        rows, columns = (
+            mmcv.imresize(np.arange(old, dtype=np.int32)[None], (new, 1), interpolation=interpolation)[0]
+            for old, new in zip((self.height, self.width), out_shape, strict=True)
+        )
+        windows, parts = np.empty_like(self._windows), []
+        windows[:, [0, 2]] = np.searchsorted(columns, self._windows[:, [0, 2]])
+        windows[:, [1, 3]] = np.searchsorted(rows, self._windows[:, [1, 3]])
+        for part, old, (x0, y0, x1, y1) in zip(self._parts, self._windows, windows, strict=True):
+            parts.append(part.take(rows[y0:y1] - old[1], axis=0).take(columns[x0:x1] - old[0], axis=1))
+        return self._like(windows, parts, *out_shape)
 
     @property
     def areas(self) -> np.ndarray:

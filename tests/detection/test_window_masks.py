@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 
@@ -53,7 +54,7 @@ def outcome(action, masks: BitmapMasks):
     """What an action returns, or the type of its error."""
     try:
         return action(masks)
-    except (AssertionError, IndexError, TypeError, ValueError) as error:
+    except (AssertionError, IndexError, TypeError, ValueError, cv2.error) as error:
         return type(error)
 
 
@@ -182,11 +183,40 @@ def test_tensors_of_any_layout_in_memory(changed):
     np.testing.assert_array_equal(found.numpy(), np.pad(part, ((1, 1), (2, 1)))[None])
 
 
+sizes = st.tuples(st.integers(1, 90), st.integers(1, 90))
+
+
+@settings(max_examples=300, deadline=None)
+@given(SEEDS, sizes, st.one_of(sizes, st.floats(0.05, 5), st.integers(1, 3)), st.booleans())
+def test_scaling(seed, size, scale, drawn):
+    """To any size, or with the aspect ratio kept, also to where nothing is left of a mask."""
+    whole, windows = both(seed, number=int(np.random.default_rng(seed).integers(0, 4)))
+    for action in (lambda masks: masks.resize(size), lambda masks: masks.rescale(scale)):
+        masks = copy.deepcopy(windows)
+        if drawn:
+            assert masks.masks is not None
+        found, truth = outcome(action, masks), outcome(action, whole)
+        # OpenCV scales to no side of 0.
+        if truth is cv2.error:
+            assert found is cv2.error
+        else:
+            assert in_windows(found) is not drawn or len(found) == 0
+            check_same(found, truth)
+
+
+@pytest.mark.parametrize("scale", [0, -1.0, "2", None])
+def test_scales_that_are_none_are_refused(scale):
+    whole, windows = both(3, number=2)
+    for masks in (whole, windows):
+        with pytest.raises((ValueError, TypeError), match="cale"):
+            masks.rescale(scale)
+
+
 @pytest.mark.parametrize(
     "action",
     [
-        lambda masks: masks.resize((31, 17)),
-        lambda masks: masks.rescale((40, 50)),
+        lambda masks: masks.resize((31, 17), "bilinear"),
+        lambda masks: masks.rescale((40, 50), "area"),
         lambda masks: masks.expand(60, 50, 7, 5),
         lambda masks: masks.translate((30, 30), 3),
         lambda masks: masks.shear((masks.height, masks.width), 0.4),
