@@ -12,7 +12,7 @@ model = dict(
 )
 train_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
+    dict(type="sos_mm.LoadWindowMasks", with_bbox=True),
     dict(type="RandomFlip", prob=0.5),
     # Held-out objects have other colours.
     dict(type="PhotoMetricDistortion", hue_delta=60),
@@ -21,7 +21,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(128, 128), keep_ratio=True),  # Has no effect, but mmdet requires its scale.
-    dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
+    dict(type="sos_mm.LoadWindowMasks", with_bbox=True),
     dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),
 ]
 train_dataloader = dict(

@@ -68,7 +68,7 @@ class SegmentPaste(DrawsFromRun, BaseTransform):
     - gt_bboxes (HorizontalBoxes or np.ndarray of float32 xyxy)
     - gt_bboxes_labels (np.int64)
     - gt_ignore_flags (bool)
-    - gt_masks (BitmapMasks, which become `WindowMasks`; PolygonMasks; or an array (N, H, W))
+    - gt_masks (BitmapMasks, which become `WindowMasks`; `WindowMasks`; PolygonMasks; or an array (N, H, W))
     - gt_seg_map (np.ndarray): gets the pasted objects' labels
     - gt_saliency (np.ndarray)
     - text, phrases: of ODVG data; the pasted objects' phrases are added to grounding captions

@@ -3,9 +3,8 @@
 First: ten objects pasted into an image of 1024x1024 with ten objects, with bitmap masks, SegmentPaste and CopyPaste
 alternating. The bank is an index with multi-resolution copies, and each segment is decoded again; CopyPaste gets its
 ten objects decoded. The masks of both are then handed on as from a data worker, by pickle, and made a tensor. Also:
-SegmentPaste where the masks of the image come in windows, as `LoadWindowMasks` loads them, and the time that it and
-mmdet's `LoadAnnotations` take for the ten objects' polygons. Second: the time of each step of the small detector's
-pipeline per image, and of the detector. Times are processor times of one thread; medians.
+SegmentPaste where the masks of the image come in windows, as from `LoadWindowMasks`. Second: the time of each step of
+the small detector's pipeline per image, and of the detector. Times are processor times of one thread; medians.
 """
 
 import argparse
@@ -20,15 +19,15 @@ from time import process_time
 import cv2
 import numpy as np
 import torch
-from mmdet.datasets.transforms import CopyPaste, LoadAnnotations
+from mmdet.datasets.transforms import CopyPaste
 from mmdet.registry import DATASETS, MODELS
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
-from sos_mm import LoadWindowMasks, SegmentPaste
-from sos_mm.composition.outlines import outlines
+from sos_mm import SegmentPaste
+from sos_mm.detection import WindowMasks
 from sos_mm.engine.randomness import RunRandomness
 from sos_mm.errors import ErrorCollector
 from sos_mm.segments import SegmentBank, build_bank, build_index
@@ -75,21 +74,17 @@ def beside_copy_paste(rounds: int, bank: dict) -> dict[str, list[float]]:
         )
         paste.draws = lit.draws = RunRandomness(0)  # As `VisitHook` shares them.
         copy_paste = CopyPaste(selected=False)
-        loaders = LoadAnnotations(with_mask=True), LoadWindowMasks()
         for index in range(rounds + 3):
             # Both modify the lists of a sample, and CopyPaste its arrays.
-            scene, other = maker.make(2 * index), as_sample(maker.make(2 * index + 1), names)
-            image = as_sample(scene, names)
+            image, other = (as_sample(maker.make(2 * index + k), names) for k in (0, 1))
             decoding[0] = 0.0
             seconds, pasted = timed(paste, {**image, "img_path": f"{index}.jpg"})
             decoded = decoding[0]
             both = copy.deepcopy(image) | {"mix_results": [copy.deepcopy(other)]}
             seconds_copy, copied = timed(copy_paste.transform, both)
             seconds_lit, _ = timed(lit, {**image, "img_path": f"{index}.jpg"})
-            outlined = as_annotations(scene)
-            (seconds_whole, _), (seconds_windows, loaded) = (timed(load, copy.deepcopy(outlined)) for load in loaders)
             decoding[0] = 0.0
-            windowed = {**image, "gt_masks": loaded["gt_masks"], "img_path": f"{index}.jpg"}
+            windowed = {**image, "gt_masks": in_windows(image["gt_masks"]), "img_path": f"{index}.jpg"}
             seconds_windowed, _ = timed(paste, windowed)
             decoded_windowed = decoding[0]
             if index < 3:
@@ -103,8 +98,6 @@ def beside_copy_paste(rounds: int, bank: dict) -> dict[str, list[float]]:
             times["SegmentPaste, default effects"].append(seconds_lit)
             times["SegmentPaste, masks in windows"].append(seconds_windowed)
             times["  beside decoding"].append(seconds_windowed - decoded_windowed)
-            times["LoadAnnotations, polygons"].append(seconds_whole)
-            times["LoadWindowMasks, polygons"].append(seconds_windows)
     return times
 
 
@@ -126,13 +119,11 @@ def as_sample(scene, names: list[str]) -> dict:
     }
 
 
-def as_annotations(scene) -> dict:
-    """Converts a scene to the annotations of a data set, with polygons."""
-    instances = []
-    for each in scene.objects:
-        polygons = [(part + np.tile(each.box[:2], len(part) // 2)).tolist() for part in outlines(each.mask)]
-        instances.append({"bbox": list(each.box), "bbox_label": 0, "ignore_flag": 0, "mask": polygons})
-    return {"instances": instances, "ori_shape": scene.size, "img_path": "composed"}
+def in_windows(masks: BitmapMasks) -> WindowMasks:
+    """Converts masks to windows, as `LoadWindowMasks` loads them."""
+    boxes = masks.get_bboxes("hbox").tensor.numpy().astype(int)
+    parts = [mask[y0:y1, x0:x1].copy() for mask, (x0, y0, x1, y1) in zip(masks.masks, boxes, strict=True)]
+    return WindowMasks.from_windows(boxes, parts, masks.height, masks.width)
 
 
 def beside_a_detector(rounds: int, data: Path) -> dict[str, list[float]]:
