@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 from sos_mm.segments import Segment, SegmentBank
 
@@ -18,6 +19,8 @@ ANY_MACHINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]
 settings.register_profile("repeatable", derandomize=True, **ANY_MACHINE)
 settings.register_profile("explore", **ANY_MACHINE)
 settings.load_profile("repeatable")
+# Hypothesis would also try constants of all imported modules: they depend on the tests that a process has run before.
+providers.is_local_module_file = lambda path: False
 
 # A shell ignores it for what it starts in the background, and so would the commands that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
