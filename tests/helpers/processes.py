@@ -1,5 +1,7 @@
 """Processes that tests start: those that wait half-way through their work, and those that need one another."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -36,3 +38,49 @@ def waiting_processes(code: str, said: str) -> Iterator[Callable[..., subprocess
     for process in started:
         process.kill()
         process.communicate()
+
+
+# Runs `sos-mm` as `python -m sos_mm` does, with one function replaced.
+_HALTING = """
+import os, runpy, sys
+from pkgutil import resolve_name
+place, name, calls, number, *sys.argv[1:] = sys.argv[1:]
+place, left = resolve_name(place), [int(calls)]
+original = getattr(place, name)
+
+def halting(*arguments, **named):
+    result = original(*arguments, **named)
+    left[0] -= 1
+    if not left[0]:
+        os.killpg(os.getpid(), int(number))
+    return result
+
+setattr(place, name, halting)
+runpy.run_module("sos_mm", run_name="__main__", alter_sys=True)
+"""
+
+
+def halting(function: str, calls: int, number: signal.Signals) -> list[str]:
+    """Returns what replaces ``-m sos_mm`` for a command that sends a signal to its process group, which it must lead.
+
+    Args:
+        function: The function or method of the main process after which it does so, such as 'os.replace'. It is changed
+            in the module or class that is named.
+        calls: How often that has returned then.
+        number: The signal.
+    """
+    place, _, name = function.rpartition(".")
+    return ["-c", _HALTING, place, name, str(calls), str(int(number))]
+
+
+def wait_until_stopped(process: subprocess.Popen) -> None:
+    """Returns when a process that stops itself has done so."""
+    changed = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    assert changed.si_code == os.CLD_STOPPED, "it has ended"
+
+
+def run_killed(words: Sequence[str], function: str, calls: int) -> None:
+    """Runs `sos-mm`; it and its workers are killed when a function has returned so many times, as in `halting`."""
+    command = [sys.executable, "-W", "ignore", *halting(function, calls, signal.SIGKILL), *words]
+    ended = subprocess.run(command, capture_output=True, text=True, start_new_session=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr

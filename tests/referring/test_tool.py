@@ -2,9 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -18,6 +15,7 @@ from sos_mm.formats.refs import read_refs
 from sos_mm.referring.reading import AnnotatedImages
 from sos_mm.referring.verify import verify
 from sos_mm.synthesis import Recipe, synthesize
+from tests.helpers.processes import run_killed
 
 ALL = ("odvg", "grefcoco", "refcoco", "refs", "dod", "intra_class")
 FORMS = (
@@ -206,23 +204,12 @@ def test_expressions_of_others_are_taken_if_they_are_proved(data, written, tmp_p
     assert "not understood" in capsys.readouterr().out
 
 
-def killed_after(number: int, out: Path, command: list[str]) -> None:
-    """Runs a command, and kills it when it has written so many lines."""
-    part = out / ".referring.jsonl.part"
-    whole = [sys.executable, "-W", "ignore", "-m", "sos_mm", *command]
-    process = subprocess.Popen(whole, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (part.exists() and part.read_bytes().count(b"\n") >= number):
-        assert process.poll() is None
-        time.sleep(0.001)
-    process.kill()
-    process.wait()
-
-
 def test_a_killed_run_goes_on(data, written, tmp_path):
     """The bytes of a run that nobody disturbed, and no stray files."""
     out = tmp_path / "out"
     command = ["refer", str(data), "--out", str(out), "--outputs", *ALL]
-    killed_after(2, out, command)
+    run_killed(command, "sos_mm.cli.refer.image_line", 3)
+    assert len(lines(out / ".referring.jsonl.part")) == 2
     assert main(command[1:]) == 0
     assert contents(out) == contents(written)
 
@@ -283,7 +270,7 @@ def test_what_another_run_began_is_not_overwritten(data, written, tmp_path):
     """Unless it has nothing yet."""
     out = tmp_path / "out"
     command = ["refer", str(data), "--out", str(out), "--outputs"]
-    killed_after(3, out, command)
+    run_killed(command, "sos_mm.cli.refer.image_line", 4)
     with pytest.raises(SystemExit, match=r"another run \(seed 0 instead of 1\): name"):
         main([*command[1:], "--seed", "1"])
     assert main(command[1:]) == 0
