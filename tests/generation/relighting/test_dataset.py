@@ -3,12 +3,7 @@
 import errno
 import hashlib
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +21,7 @@ from sos_mm.generation.relighting.dataset import RelightSettings, batches_of, fi
 from sos_mm.generation.relighting.guard import Guard
 from sos_mm.generation.relighting.relit_set import read_sidecar
 from sos_mm.synthesis import Recipe, synthesize
+from tests.helpers.processes import run_killed
 
 IMAGES = 10
 SHARES = {"large": 0.7, "medium": 0.3, "small": 0.0}
@@ -171,13 +167,9 @@ effects = [dict(type="AreaWeightedBlend", relighter=dict(type="GradientRelighter
 def test_killed_command_goes_on(composed, tmp_path):
     (tmp_path / "recipe.py").write_text(RECIPE)
     words = ["relight", str(composed), "--recipe", str(tmp_path / "recipe.py"), "--batch-size", "2", "--no-guard"]
-    command = [sys.executable, "-m", "sos_mm", *words, "--out", str(tmp_path / "killed")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    while not list((tmp_path / "killed/.relighting").glob("0*.jsonl")):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    records = "sos_mm.generation.relighting.relit_set.RelitSet.write_records"
+    run_killed([*words, "--out", str(tmp_path / "killed")], records, 1)
+    assert len(list((tmp_path / "killed/.relighting").glob("0*.jsonl"))) == 1
     assert main([*words, "--out", str(tmp_path / "killed")]) is None
     assert main([*words, "--out", str(tmp_path / "whole")]) is None
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
