@@ -8,8 +8,12 @@ import sys
 import pytest
 
 SCRIPT = """
-import os, signal, sys, time
-from sos_mm.cli.signals import Terminated, ended_by_signals
+import os, signal, sys, threading, time
+from sos_mm.cli.signals import Terminated, _Interruption, ended_by_signals
+
+# A signal comes again only after what is printed before, however slow the machine is.
+printed, send_again = threading.Event(), _Interruption._send
+_Interruption._send = lambda self: printed.wait() and send_again(self)
 
 def send():
     os.kill(os.getpid(), signal.SIGTERM)
@@ -28,6 +32,7 @@ try:
     with ended_by_signals():
         PLACE
         print("went on", flush=True)
+        printed.set()
         time.sleep(60)
 except Terminated:
     print("interrupted", flush=True)
