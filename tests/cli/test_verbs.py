@@ -1,6 +1,7 @@
 """The command `sos-mm`: its verbs, their parsers, and the files of tools/ that call the same functions."""
 
 import json
+import os
 import runpy
 import signal
 import subprocess
@@ -127,10 +128,11 @@ def test_missing_library_is_named_with_the_remedy():
 
 def test_output_whose_reader_has_ended_ends_the_command_silently():
     listing = [sys.executable, "-m", "sos_mm", "config", "--list"]
-    process = subprocess.Popen(listing, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    assert process.wait() == 128 + signal.SIGPIPE
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as out:
+        done = subprocess.run(listing, stdout=out, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def test_another_broken_pipe_is_told():
