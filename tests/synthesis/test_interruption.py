@@ -5,14 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from sos_mm.synthesis import shards
+from sos_mm.synthesis.workspace import complete_shards
+from tests.helpers.processes import halting, wait_until_stopped
 from tests.synthesis.test_synthesis import folder_hash
 
-IMAGES = 200
+IMAGES = 40
 RECIPE = """
 canvas = (64, 80)
 segments = dict(type="sample")
@@ -27,12 +29,12 @@ def answer_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def start(folder: Path, workers: int, *more: str) -> subprocess.Popen:
+def start(folder: Path, workers: int, run: Sequence[str] = ("-m", "sos_mm")) -> subprocess.Popen:
     (folder / "recipe.py").write_text(RECIPE)
-    command = [sys.executable, "-m", "sos_mm", "synthesize", "recipe.py", "--out", "out", "--num", str(IMAGES)]
+    words = ["synthesize", "recipe.py", "--out", "out", "--num", str(IMAGES), "--shard-size", "10"]
     environment = {**os.environ, "SOS_MM_DEBUG": "0"}
     return subprocess.Popen(
-        [*command, "--workers", str(workers), *more],
+        [sys.executable, *run, *words, "--workers", str(workers)],
         cwd=folder,
         env=environment,
         stderr=subprocess.PIPE,
@@ -40,12 +42,6 @@ def start(folder: Path, workers: int, *more: str) -> subprocess.Popen:
         start_new_session=True,
         preexec_fn=answer_interrupts,
     )
-
-
-def wait_for_shard(process: subprocess.Popen, out: Path) -> None:
-    while not shards.shard_folder(out, 0).exists():
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.002)
 
 
 def living(group: int) -> list[int]:
@@ -73,10 +69,12 @@ def whole(tmp_path_factory):
 
 @pytest.mark.parametrize(("workers", "number", "code"), [(2, signal.SIGINT, 130), (1, signal.SIGTERM, 143)])
 def test_an_interrupted_command_goes_on(whole, tmp_path, workers, number, code):
-    process = start(tmp_path, workers)
-    wait_for_shard(process, tmp_path / "out")
+    process = start(tmp_path, workers, halting("tqdm.tqdm.update", 1, signal.SIGSTOP))
+    wait_until_stopped(process)
+    assert complete_shards(tmp_path / "out")
     # As a terminal sends it: to all processes of the command.
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    os.killpg(process.pid, signal.SIGCONT)
     _, told = process.communicate()
     assert process.returncode == code
     assert told.splitlines()[-1] == "interrupted: the same command goes on from here"
