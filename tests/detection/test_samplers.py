@@ -1,7 +1,6 @@
 """The ratio samplers: counts at every step, coverage, disjoint parts, resuming; one process, several, real ones."""
 
 import json
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -297,8 +296,8 @@ import torch.distributed as dist
 from mmengine.runner import Runner
 from tests.detection.test_samplers import concat
 
-rank, port, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+rank, folder = int(sys.argv[1]), sys.argv[2]
+dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
 config = dict(
     dataset=concat(40, 30, 6), batch_size=5, num_workers=1, collate_fn=dict(type="pseudo_collate"),
     sampler=dict(type="sos_mm.SourceRatioSampler", batch_size=5, source_ratio=[6, 3, 1]),
@@ -312,21 +311,17 @@ for epoch in range(2):
     batches += [[(int(each), each.visit) for each in batch] for batch in loader.batch_sampler]
     assert len(list(loader)) == len(loader)
 # The group ends with the process: gloo of torch 2.4 can hang when it is destroyed in two at once.
-json.dump({"batches": batches, "seed": sampler.seed}, open(out, "w"))
+json.dump({"batches": batches, "seed": sampler.seed}, open(f"{folder}/{rank}.json", "w"))
 """
 
 
 def test_two_processes(tmp_path):
     """Real ones: the counts of both together hold the ratios at every step, and no image comes twice in a pass."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     root = Path(__file__).parents[2]
-    outs = [tmp_path / f"{rank}.json" for rank in range(2)]
     command = [sys.executable, "-W", "ignore", "-c", _PROCESS]
-    running = [subprocess.Popen([*command, str(r), str(port), str(out)], cwd=root) for r, out in enumerate(outs)]
+    running = [subprocess.Popen([*command, str(rank), str(tmp_path)], cwd=root) for rank in range(2)]
     assert exit_codes(running) == [0, 0]
-    first, second = (json.loads(out.read_text()) for out in outs)
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     assert first["seed"] == second["seed"]
     steps = [mine + theirs for mine, theirs in zip(first["batches"], second["batches"], strict=True)]
     due, total = np.array([0.6, 0.3, 0.1]), np.zeros(3)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from functools import partial
@@ -185,14 +184,14 @@ import torch
 
 from tests.engine.test_visits import PARTS, train_once
 
-rank, port, folder = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+rank, folder = int(sys.argv[1]), Path(sys.argv[2])
+torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
 for registry, part in PARTS:
     registry.register_module(module=part)
 wrapper = dict(type="MMDistributedDataParallel", device_ids=None)
 options = dict(launcher="pytorch", rank=rank, cfg=dict(model_wrapper_cfg=wrapper), loader=dict(num_workers=1))
 # No seed: the processes must agree on one, and on the one in the checkpoint.
-options["randomness"] = dict(seed=None, diff_rank_seed=sys.argv[4] == "True")
+options["randomness"] = dict(seed=None, diff_rank_seed=sys.argv[3] == "True")
 train_once(folder, "whole", 6, **options)
 train_once(folder, "resumed", 6, resume=True, load_from=str(folder / "whole/iter_4.pth"), **options)
 """
@@ -201,14 +200,11 @@ train_once(folder, "resumed", 6, resume=True, load_from=str(folder / "whole/iter
 @pytest.mark.parametrize("diff_rank_seed", [False, True])
 def test_two_processes_resume(tmp_path, diff_rank_seed):
     """Real ones that train: both together hold the ratios at every step, and go on where they stopped."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     environment = {**os.environ, "LOCAL_RANK": "0", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-W", "ignore", "-c", _PROCESS]
     running = [
         subprocess.Popen(
-            [*command, str(r), str(port), str(tmp_path), str(diff_rank_seed)],
+            [*command, str(r), str(tmp_path), str(diff_rank_seed)],
             cwd=Path(__file__).parents[2],
             env=environment,
         )

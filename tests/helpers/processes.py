@@ -2,11 +2,12 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 def exit_codes(running: Sequence[subprocess.Popen]) -> list[int]:
@@ -17,6 +18,15 @@ def exit_codes(running: Sequence[subprocess.Popen]) -> list[int]:
                 process.kill()
         time.sleep(0.05)
     return codes
+
+
+def free_port() -> int:
+    """Returns a port for a server that starts later: below 32768, where systems take those of connections from."""
+    for port in range(20000 + os.getpid() % 12000, 32768):
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port is free")
 
 
 @contextmanager

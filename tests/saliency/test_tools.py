@@ -10,6 +10,7 @@ import pytest
 from mmengine.runner import Runner
 
 from tests.helpers import commands
+from tests.helpers.processes import free_port
 from tests.saliency.conftest import SMALL, small_config, write_saliency_data
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +63,7 @@ def trained(tmp_path_factory) -> tuple[Path, Path]:
 
 def test_two_processes_train_and_give_the_metrics_of_one(trained, tmp_path, run):
     data, checkpoint = trained
-    port = {"PORT": str(20000 + os.getpid() % 20000)}
+    port = {"PORT": str(free_port())}
     done = call("tools/dist_train.sh", CONFIG, "2", "--work-dir", str(tmp_path / "run"), *options(data), **port)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "run/epoch_1.pth").is_file()

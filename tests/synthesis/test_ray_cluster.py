@@ -13,6 +13,7 @@ import pytest
 
 from sos_mm.synthesis import Recipe, ray_executor, synthesize
 from sos_mm.synthesis.packed_shard import PackedShard
+from tests.helpers.processes import free_port
 from tests.synthesis.test_synthesis import folder_hash
 
 pytestmark = pytest.mark.slow
@@ -212,9 +213,7 @@ def test_a_node_that_joins_late_takes_part(nodes, log, whole, tmp_path, monkeypa
 def test_a_cluster_that_asks_for_a_token(tmp_path, monkeypatch, whole):
     """As the head does that finds ``~/.ray/auth_token``, which Ray writes when it is first used on a machine alone."""
     secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 64}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     start = ["start", "--head", "--block", "--num-cpus", "1", "--include-dashboard", "false", "--port", str(port)]
     # What Ray says may be more than a pipe holds.
     head = subprocess.Popen(

@@ -18,15 +18,16 @@ RECIPE = Recipe(canvas=(64, 64), backgrounds={"type": "plain"}, formats=["coco"]
 
 
 @pytest.fixture
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+def unanswered_port():
+    """A port that nobody listens to, nor can take meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}"])
-def test_no_cluster_at_an_address(tmp_path, monkeypatch, free_port, address):
-    address = address.format(port=free_port)
+def test_no_cluster_at_an_address(tmp_path, monkeypatch, unanswered_port, address):
+    address = address.format(port=unanswered_port)
     monkeypatch.setenv("RAY_ADDRESS", address)
     with pytest.raises(ConnectionError, match=rf"cluster '{address}', which does not respond \(.*refused"):
         synthesize(RECIPE, tmp_path / "out", 2, executor="ray", progress=False)

@@ -2,7 +2,6 @@
 
 import csv
 import pickle
-import socket
 import sys
 import tracemalloc
 
@@ -106,8 +105,8 @@ def test_several_data_sets_in_one_metric(tmp_path, caplog):
     assert text == "          MAE\nECSSD  0.5000\nHKU-IS 0.2500"
 
 
-def two_process_worker(rank, port, folder):
-    torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+def two_process_worker(rank, folder):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     # As mmengine's sampler deals them out: in turns, and the first once more for the second process.
     indices = [index % NUMBER for index in range(rank, NUMBER + 1, 2)]
     metric = SODMetric(
@@ -118,13 +117,10 @@ def two_process_worker(rank, port, folder):
     torch.save(result, f"{folder}/result_{rank}.pth")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="gloo over tcp is set up for Unix here")
+@pytest.mark.skipif(sys.platform == "win32", reason="gloo is set up for Unix here")
 def test_two_processes_equal_one(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     # One that fails ends the other.
-    torch.multiprocessing.spawn(two_process_worker, (port, str(tmp_path)), nprocs=2)
+    torch.multiprocessing.spawn(two_process_worker, (str(tmp_path),), nprocs=2)
     means, rows = direct_scores(boundary=True)
     for rank in range(2):
         result = torch.load(tmp_path / f"result_{rank}.pth")
