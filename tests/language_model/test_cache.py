@@ -67,8 +67,9 @@ def test_killed_and_resumed(concurrency, tmp_path):
     killer = Killer()
     with Server(then=killer) as server:
         for limit in (1, 8):
-            process = start(server.url, tmp_path, 20, concurrency)
+            # Nothing is answered before the process is known.
             with killer.lock:
+                process = start(server.url, tmp_path, 20, concurrency)
                 killer.limit, killer.victim = limit, process.pid
             process.communicate(timeout=120)
             assert process.returncode == -signal.SIGKILL
