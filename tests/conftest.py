@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import signal
 import sys
 
@@ -21,6 +22,10 @@ settings.register_profile("explore", **ANY_MACHINE)
 settings.load_profile("repeatable")
 # Hypothesis would also try constants of all imported modules: they depend on the tests that a process has run before.
 providers.is_local_module_file = lambda path: False
+
+# No proxy stands between the tests and the servers that they start.
+_DIRECT = [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"]
+os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, _DIRECT))
 
 # A shell ignores it for what it starts in the background, and so would the commands that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -63,11 +68,15 @@ def fresh_mmengine():
 
 
 @pytest.fixture
-def no_hub(monkeypatch):
-    """Keeps the client of Hugging Face's hub off the network; its sessions, which remember that, are new afterwards."""
+def no_hub(tmp_path, monkeypatch):
+    """Keeps the client of Hugging Face's hub off the network, and off what it has downloaded before.
+
+    Its sessions, which remember the first, are new afterwards.
+    """
     from huggingface_hub.utils import reset_sessions
 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     reset_sessions()
     yield
     reset_sessions()
