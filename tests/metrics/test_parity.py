@@ -12,6 +12,7 @@ from scipy.ndimage import distance_transform_edt
 from sos_mm.metrics import SaliencyScores, adaptive_scores, prepare, resize_prediction, s_measure, weighted_f_measure
 from sos_mm.synthesis.recipe import load_recipe
 from sos_mm.synthesis.scenes import SceneMaker
+from tests.helpers.config_tables import CONFIGS
 from tests.metrics.samples import ellipse, noise, one_pixel, our_scores, pairs, random_pairs
 
 TOLERANCE = 1e-9
@@ -121,7 +122,7 @@ def shaped_pairs(rng):
 
 def composed_pairs(rng):
     """Masks of composed images, and what models make of them: soft, noisy, shifted, cut, compressed."""
-    maker = SceneMaker(load_recipe("configs/synthesis/sample_saliency.py", {"canvas": (96, 128)}), seed=3)
+    maker = SceneMaker(load_recipe(CONFIGS / "synthesis/sample_saliency.py", {"canvas": (96, 128)}), seed=3)
     for index in range(46):
         target = np.where(maker.make(index).owner > 0, 255, 0).astype(np.uint8)
         soft = cv2.GaussianBlur(target, (0, 0), rng.uniform(1, 6))
