@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sos_mm.worker_pool import worker_pool
+from tests.helpers.processes import ENDED, state_of
 
 # A script, which the workers import when they start: there, each gets Ctrl-C as its terminal sends it to all processes.
 STARTING = """
@@ -45,20 +46,12 @@ def script(folder: Path, code: str) -> subprocess.Popen:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def living(workers: list[int]) -> list[int]:
+def still_living(workers: list[int]) -> list[int]:
     """Those that have not ended within a minute."""
     until = time.monotonic() + 60
-    while (found := [worker for worker in workers if is_alive(worker)]) and time.monotonic() < until:
+    while (found := [worker for worker in workers if state_of(worker) not in ENDED]) and time.monotonic() < until:
         time.sleep(0.01)
     return found
-
-
-def is_alive(worker: int) -> bool:
-    try:
-        os.kill(worker, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_workers_leave_ctrl_c_to_this_process(tmp_path):
@@ -71,14 +64,14 @@ def test_workers_end_with_a_killed_process(tmp_path):
     workers = [int(process.stdout.readline()) for _ in range(2)]
     process.kill()
     process.communicate(timeout=100)
-    assert not living(workers)
+    assert not still_living(workers)
 
 
 def test_an_interruption_ends_work_at_once(tmp_path):
     process = script(tmp_path, WORKING.replace("ACTION", "sys.stdin.readline(); raise KeyboardInterrupt"))
     workers = [int(process.stdout.readline()) for _ in range(2)]
     process.communicate("\n", timeout=100)
-    assert not living(workers)
+    assert not still_living(workers)
 
 
 @pytest.mark.parametrize(("kept", "told"), [("", "memory: run"), ("All is kept", r"memory\. All is kept: run")])

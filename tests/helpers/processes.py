@@ -1,4 +1,4 @@
-"""Processes that tests start: those that wait half-way through their work, and those that need one another."""
+"""Processes that tests start: how they stop or end half-way through their work, find one another, and are watched."""
 
 import os
 import signal
@@ -8,6 +8,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
+
+# States of processes that have ended.
+ENDED = ("Z", "X", "")
 
 
 def exit_codes(running: Sequence[subprocess.Popen]) -> list[int]:
@@ -27,6 +31,40 @@ def free_port() -> int:
             found.bind(("127.0.0.1", port))
             return port
     raise OSError("no port is free")
+
+
+def state_of(process: int) -> str:
+    """Returns 'R', 'S' or 'D' while a process runs, 'T' when it is stopped, 'Z', 'X' or '' when it has ended."""
+    return _stat(process)[0]
+
+
+def living(group: int) -> list[int]:
+    """Returns the processes of a group that have not ended."""
+    processes = [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
+    return [each for each in processes if (stat := _stat(each))[0] not in ENDED and int(stat[2]) == group]
+
+
+def command_line(process: int) -> str:
+    """Returns that of a process, with null characters in between; empty if it has ended."""
+    return _read(process, "cmdline")
+
+
+def children_of(process: int) -> list[int]:
+    """Returns the processes that one has started."""
+    return list(map(int, _read(process, f"task/{process}/children").split()))
+
+
+def _stat(process: int) -> list[str]:
+    # Behind the name, which is in brackets: the state, the parent, the group and more.
+    return _read(process, "stat").rpartition(")")[2].split() or [""]
+
+
+def _read(process: int, name: str) -> str:
+    try:
+        return Path(f"/proc/{process}/{name}").read_text(errors="replace")
+    # The second one where it ends between opening and reading.
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sos_mm.synthesis.workspace import complete_shards
-from tests.helpers.processes import halting, wait_until_stopped
+from tests.helpers.processes import halting, living, wait_until_stopped
 from tests.synthesis.test_synthesis import folder_hash
 
 IMAGES = 40
@@ -42,20 +42,6 @@ def start(folder: Path, workers: int, run: Sequence[str] = ("-m", "sos_mm")) -> 
         start_new_session=True,
         preexec_fn=answer_interrupts,
     )
-
-
-def living(group: int) -> list[int]:
-    """Processes of a group that have not ended."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # Behind the name, which is in brackets: the state, the parent and the group.
-            state, _, own_group = stat.read_text().rpartition(")")[2].split()[:3]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(own_group) == group and state != "Z":
-            found.append(int(stat.parent.name))
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from sos_mm.synthesis import Recipe, engine, synthesize
+from tests.helpers.processes import children_of, command_line
 from tests.synthesis.test_synthesis import folder_hash
 
 IMAGES = 100
@@ -118,19 +119,8 @@ WORKER = re.compile(r"spawn_main|ray::(_make_shard|IDLE)")
 
 def descendants(process: int) -> list[int]:
     """Process ids of the processes that one has started, and those have."""
-    try:
-        children = list(map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split()))
-    except FileNotFoundError:
-        return []
+    children = children_of(process)
     return children + [each for child in children for each in descendants(child)]
-
-
-def command_line(process: int) -> str:
-    """That of a process, empty if it has ended."""
-    try:
-        return Path(f"/proc/{process}/cmdline").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import numpy as np
 
 from tests.faults.kills.processes import Ended, Running, Steps
 from tests.faults.kills.world import World
+from tests.helpers.processes import ENDED
 
 Counts = Counter
 
@@ -58,7 +59,7 @@ def _killed(world: World, kind: str, share: float, of: float, counts: Counts) ->
     if kind == "time":
         running = world.start()
         _wait(running, share * of * world.seconds)
-        if met := any(each.state not in ("Z", "") for each in running):
+        if met := any(each.state not in ENDED for each in running):
             running[0].kill()
     else:
         workers = kind == "step of a worker"
@@ -77,7 +78,7 @@ def _killed(world: World, kind: str, share: float, of: float, counts: Counts) ->
 
 def _wait(running: list[Running], seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and any(each.state not in ("Z", "") for each in running):
+    while time.monotonic() < deadline and any(each.state not in ENDED for each in running):
         time.sleep(0.001)
 
 
@@ -259,7 +260,7 @@ def start_twice(world: World, together: int, shares: tuple[float, ...]) -> Count
 
 def _ends(running: Running, seconds: float) -> bool:
     _wait([running], seconds)
-    return running.state in ("Z", "")
+    return running.state in ENDED
 
 
 def damage(world: World) -> Counts:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.faults.kills.hook.sitecustomize import STEPS
+from tests.helpers.processes import ENDED, command_line, living, state_of
 
 ROOT = Path(__file__).resolve().parents[3]
 HOOK = Path(__file__).with_name("hook")
@@ -93,13 +94,13 @@ class Running:
 
     @property
     def state(self) -> str:
-        """'R', 'S' or 'D' while it runs, 'T' when it is stopped, 'Z' or '' when it has ended."""
-        return _state(self.pid)
+        """As `state_of` says it."""
+        return state_of(self.pid)
 
     def wait_until_stopped(self) -> bool:
         """Returns when it is stopped at its step, or with False if it has ended before."""
         deadline = time.monotonic() + _LIMIT
-        while (state := self.state) not in ("T", "Z", ""):
+        while (state := self.state) not in ("T", *ENDED):
             if time.monotonic() > deadline:
                 self.kill()
                 raise TimeoutError(f"It neither stopped nor ended in {_LIMIT:.0f} s.")
@@ -127,28 +128,9 @@ class Running:
     def wait_for_group(self, seconds: float = 20.0) -> list[str]:
         """Returns the command lines of the processes of its group that have not ended some seconds later."""
         deadline = time.monotonic() + seconds
-        while (alive := _alive(self.group)) and time.monotonic() < deadline:
+        while (alive := living(self.group)) and time.monotonic() < deadline:
             time.sleep(0.02)
-        return alive
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
-def _alive(group: int) -> list[str]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, own = stat.read_text().rpartition(")")[2].split()[:3]
-            if int(own) == group and state not in "ZX":
-                found.append(stat.with_name("cmdline").read_text().replace("\0", " "))
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found
+        return [command_line(each).replace("\0", " ") for each in alive]
 
 
 class Starter:
