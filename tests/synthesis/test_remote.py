@@ -1,11 +1,7 @@
 """Data sets on object storage, of a local S3 server: the bytes of a folder, also after kills and beside other runs."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +10,7 @@ from sos_mm.storage import ObjectStore
 from sos_mm.synthesis import Recipe, remote, synthesize
 from tests.helpers.commands import run
 from tests.helpers.object_storage import s3_server
+from tests.helpers.processes import run_killed
 from tests.synthesis.test_synthesis import folder_hash
 
 RECIPE = {
@@ -147,13 +144,8 @@ def test_a_killed_command_goes_on(address, whole, tmp_path):
     (tmp_path / "recipe.py").write_text("".join(f"{key} = {value!r}\n" for key, value in RECIPE.items()))
     words = ["synthesize", str(tmp_path / "recipe.py"), "--out", address, "--num", str(NUM), "--seed", "3"]
     words += ["--shard-size", str(SHARD)]
-    process = subprocess.Popen([sys.executable, "-m", "sos_mm", *words, "--workers", "2"], start_new_session=True)
-    store = ObjectStore(address)
-    while not any(key.endswith("shard.json") for key in store.sizes(".shards")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    run_killed([*words, "--workers", "2"], "sos_mm.synthesis.remote.RemoteRun._upload_shards", 1)
+    assert any(key.endswith("shard.json") for key in ObjectStore(address).sizes(".shards"))
     assert run(words).code == 0
     assert hash_of(address, tmp_path / "copy") == whole
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -99,13 +99,22 @@ class Running:
 
     def wait_until_stopped(self) -> bool:
         """Returns when it is stopped at its step, or with False if it has ended before."""
+        return self._wait_until(lambda: self.state == "T")
+
+    def wait_until_told(self, word: str) -> bool:
+        """Returns when it has printed a word on stderr, or with False if it has ended before."""
+        return self._wait_until(lambda: word in self.told)
+
+    def _wait_until(self, reached: Callable[[], bool]) -> bool:
         deadline = time.monotonic() + _LIMIT
-        while (state := self.state) not in ("T", *ENDED):
+        while not reached():
+            if self.state in ENDED:
+                return False
             if time.monotonic() > deadline:
                 self.kill()
-                raise TimeoutError(f"It neither stopped nor ended in {_LIMIT:.0f} s.")
+                raise TimeoutError(f"It does not come so far, nor end, in {_LIMIT:.0f} s: {self.told!r}")
             time.sleep(0.002)
-        return state == "T"
+        return True
 
     def wait(self, limit: float = _LIMIT) -> Ended:
         """Waits until it has ended, and its group.
