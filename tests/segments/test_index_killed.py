@@ -3,8 +3,6 @@
 import fcntl
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -13,7 +11,7 @@ from sos_mm.segments import SegmentBank, build_index
 from sos_mm.segments.factory import list_records
 from sos_mm.segments.index.arrow import IndexedRecords
 from sos_mm.segments.index.temporary import temporary_files
-from tests.helpers.processes import waiting_processes
+from tests.helpers.processes import run_killed, waiting_processes
 
 # Stops in the middle of its work: all temporary files are there.
 WRITER = """
@@ -103,26 +101,6 @@ def test_a_removal_that_is_killed_is_finished_by_the_next_writer(tmp_path):
     assert hidden(tmp_path) == []
 
 
-MOVER = """
-import os, signal, sys
-from sos_mm.errors import ErrorCollector
-from sos_mm.segments import build_index
-from sos_mm.segments.factory import list_records
-root, metadata, path, number = sys.argv[1:]
-left, replace = [int(number)], os.replace
-
-def killing(source, target):
-    replace(source, target)
-    left[0] -= 1
-    if not left[0]:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-os.replace = killing
-records = list_records({"type": "release", "root": root, "metadata": metadata}, ErrorCollector())
-build_index(records, path, copies=(64,), progress=False)
-"""
-
-
 @pytest.mark.parametrize("moved", [1, 2])
 def test_killed_while_the_files_are_moved(records, release, tmp_path, moved):
     """Of an index over an older one: an index is whole at any time, and the copies of no other one stay for ever."""
@@ -131,8 +109,9 @@ def test_killed_while_the_files_are_moved(records, release, tmp_path, moved):
     build_index(records, path, copies=(48,), progress=False)
     mine = path.with_name("bank.0123456789abcdef.copies")
     mine.write_text("mine")
-    command = [sys.executable, "-c", MOVER, *map(str, release), str(path), str(moved)]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    root, metadata = release
+    segments = ["type=release", f"root={root}", f"metadata={metadata}"]
+    run_killed(["index", str(path), *segments, "--copies", "64"], "os.replace", moved)
     assert len(list(path.parent.glob("*.copies"))) == 3
     assert IndexedRecords(path).copies == ((48,) if moved == 1 else (64,))
     build_index(records, path, copies=(32,), progress=False)
