@@ -27,6 +27,9 @@ providers.is_local_module_file = lambda path: False
 _DIRECT = [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"]
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, _DIRECT))
 
+# Ray kills tasks on a machine whose memory is nearly full, whoever fills it.
+os.environ["RAY_memory_monitor_refresh_ms"] = "0"
+
 # A shell ignores it for what it starts in the background, and so would the commands that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -54,17 +57,26 @@ def write_rgba(path, rgba: np.ndarray) -> None:
 
 @pytest.fixture(autouse=True)
 def fresh_mmengine():
-    """Leaves mmengine's default scope and loggers unset, as a new process has them; runners set theirs for good."""
+    """Leaves mmengine as a new process has it: runners set default scope, loggers and others for good.
+
+    Two runners of one second have one name, by which the second one would take over what the first one has set.
+    """
     yield
-    if "mmengine.registry" in sys.modules:
-        sys.modules["mmengine.registry"].DefaultScope._instance_dict.clear()
     if "mmengine.logging" in sys.modules:
-        loggers = sys.modules["mmengine.logging"].MMLogger._instance_dict
         # What still holds a logger writes on: not to the stream of a test's capture, which is closed by now.
+        loggers = sys.modules["mmengine.logging"].MMLogger._instance_dict
         for handler in [handler for logger in loggers.values() for handler in logger.handlers]:
             if type(handler) is logging.StreamHandler:
                 handler.stream = sys.stdout
-        loggers.clear()
+    if "mmengine.utils" in sys.modules:
+        forget_instances(sys.modules["mmengine.utils"].ManagerMixin)
+
+
+def forget_instances(manager: type) -> None:
+    """Forgets the instances that mmengine keeps by their names, of a class and all that are derived from it."""
+    manager._instance_dict.clear()
+    for each in manager.__subclasses__():
+        forget_instances(each)
 
 
 @pytest.fixture

@@ -3,8 +3,11 @@
 import sys
 from types import ModuleType
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.conftest import forget_instances
 
 
 def test_examples_do_not_depend_on_what_is_imported(tmp_path, monkeypatch):
@@ -25,3 +28,15 @@ def test_examples_do_not_depend_on_what_is_imported(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "constants", module)
     draw()
     assert drawn == before
+
+
+def test_instances_are_forgotten_of_derived_classes_too():
+    """As a data set's own visualizer is."""
+    visualization = pytest.importorskip("mmengine.visualization")
+
+    class Derived(visualization.Visualizer):
+        pass
+
+    kept = [each.get_instance("forgotten") for each in (visualization.Visualizer, Derived)]
+    forget_instances(sys.modules["mmengine.utils"].ManagerMixin)
+    assert not any(type(each).check_instance_created("forgotten") for each in kept)
