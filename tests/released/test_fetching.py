@@ -47,16 +47,13 @@ def hub():
 
 
 @pytest.fixture
-def download(hub, tmp_path, monkeypatch, capsys):
+def download(hub, fresh_hub, tmp_path, monkeypatch, capsys):
     """Runs the command in this process, with py7zr unless told otherwise; returns what it printed."""
     # The library reads its settings when it is imported.
     constants = "huggingface_hub.constants"
     monkeypatch.setattr(f"{constants}.ENDPOINT", hub.url)
     template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr("huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(f"{constants}.HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     for module in ("huggingface_hub.utils._http", "huggingface_hub.file_download", "sos_mm.released.hub"):
         monkeypatch.setattr(f"{module}.time", SimpleNamespace(**{**vars(time), "sleep": lambda _: None}))
 

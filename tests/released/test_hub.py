@@ -22,10 +22,8 @@ def hub():
 
 
 @pytest.fixture
-def opened(hub, tmp_path, monkeypatch):
+def opened(hub, fresh_hub, tmp_path, monkeypatch):
     """Opens the data set, with a cache of its own and short waits; lines that are told are collected."""
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     # The library tries some requests again itself, after seconds.
     for module in ("utils._http", "file_download"):
         quick = SimpleNamespace(**{**vars(time), "sleep": lambda _: None})
