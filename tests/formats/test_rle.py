@@ -81,6 +81,43 @@ def test_any_run_lengths_are_decoded_or_refused(height, width, counts):
     np.testing.assert_array_equal(whole, tools.decode(packed))
 
 
+@needs_numba
+@pytest.mark.parametrize("place", [0, 1, 6, 7, 8, 35, 36, 41, 42])
+@pytest.mark.parametrize("inside", [False, True])
+def test_runs_of_length_zero_have_no_place_in_the_box(place, inside):
+    """One of them between any two pixels of a 6x7 mask, which is a pixel in its middle, or empty."""
+    (first, one), (second, other) = sorted([(place, 0), (20, int(inside))])
+    lengths = np.array([first, one, second - first - one, other, 42 - second - other])
+    packed = {"size": [6, 7], "counts": compress([lengths])[0]}
+    for window in with_and_without(lambda: unpack_window(packed, "it")):
+        assert (window.mask.tolist(), window.x, window.y) == (([[1]], 3, 2) if inside else ([], 0, 0))
+
+
+# A run of 713 pixels, the whole of a 23x31 mask, without a pixel inside.
+WHOLE = compress([np.array([713])])[0]
+
+
+@needs_numba
+@pytest.mark.parametrize(
+    "counts",
+    [
+        pytest.param(chr(ord(WHOLE[0]) - 64) + WHOLE[1:], id="before the first character"),
+        pytest.param(chr(ord(WHOLE[0]) + 64) + WHOLE[1:], id="after the last"),
+        pytest.param(WHOLE + "P", id="goes on"),
+        pytest.param(WHOLE[:-1] + chr(ord(WHOLE[-1]) + 32) + "P" * 9 + "0", id="too long"),
+        pytest.param(compress([np.array([720, -7])])[0], id="below zero"),
+        pytest.param(compress([np.array([0, 720, -7])])[0], id="below zero inside"),
+        pytest.param(compress([np.array([-7, 720])])[0], id="starts below zero"),
+        pytest.param(compress([np.array([2**40, 713 - 2**40])])[0], id="huge"),
+    ],
+)
+def test_strings_that_are_no_run_lengths_are_refused(counts):
+    """Each character and each run is checked, not only what they add up to."""
+    assert unpack_window({"size": [23, 31], "counts": WHOLE}, "it").mask.size == 0
+    with pytest.raises(FaultyInputError, match="it must add up to 713 pixels"):
+        unpack_window({"size": [23, 31], "counts": counts.encode("latin-1")}, "it")
+
+
 @given(st.lists(st.integers(0, 2**33), min_size=1, max_size=20))
 def test_long_runs(lengths):
     np.testing.assert_array_equal(decompress(compress([np.array(lengths, np.int64)]))[0], lengths)
