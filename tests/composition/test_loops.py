@@ -79,11 +79,14 @@ def test_softening(seed, height, width, sigma, inside):
 
 @settings(max_examples=30, deadline=None)
 @given(seeds, sides, sides, st.floats(0.25, 4), st.booleans())
-def test_softening_of_flat_parts(seed, height, width, sigma, inside):
-    """Large opaque and transparent parts, most of which a blur of the edge leaves as they are."""
+def test_softening_of_solid_parts(seed, height, width, sigma, inside):
+    """Large opaque and transparent parts, most of which a blur of the edge leaves as they are; a blur inside
+    leaves only the transparent ones.
+    """
     rng = np.random.default_rng(seed)
     rgba = np.zeros((height, width, 4), np.uint8)
-    rgba[int(rng.integers(height)) :, int(rng.integers(width)) :] = [*rng.integers(0, 256, 3), 255]
+    opaque = rgba[int(rng.integers(height)) :, int(rng.integers(width)) :]
+    opaque[:] = np.dstack([rng.integers(0, 256, (*opaque.shape[:2], 3)), np.full(opaque.shape[:2], 255)])
     sprite = Sprite(rgba, (3, 2), 0, (3, 2, 3 + width, 2 + height))
     fast, plain = with_and_without(lambda: soften(sprite, sigma, (76, 73), inside))
     np.testing.assert_array_equal(fast.rgba, plain.rgba)
