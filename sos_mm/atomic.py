@@ -10,10 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from sos_mm.checks import require_posix
-from sos_mm.locks import lock_file
-
-# What a file system answers that has no locks.
-_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+from sos_mm.locks import NO_LOCKS, lock_file
 
 
 @contextmanager
@@ -51,7 +48,7 @@ def _part_of(path: Path) -> Iterator[Path]:
     try:
         lock = lock_file(part)
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
         part.unlink(missing_ok=True)
         lock = None

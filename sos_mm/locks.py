@@ -4,6 +4,7 @@ The lock of a process ends with it, so that a killed one leaves a file, but no l
 folder: network file systems lock only what is opened for writing.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,9 @@ from typing import Any, TextIO
 
 if sys.platform != "win32":  # Callers raise an error there.
     import fcntl
+
+# What a file system answers that has no locks.
+NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 def lock_file(path: Path, wait: bool = False) -> TextIO | None:
@@ -103,10 +107,14 @@ def sole_run(folder: Path, name: str) -> Iterator[None]:
 @contextmanager
 def short_turn(path: Path) -> Iterator[None]:
     """Waits, without a word, until no other process is in such a block with the same file, which stays. For blocks of
-    milliseconds.
+    milliseconds. On a file system without locks nothing waits.
     """
     with open(path, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
         yield
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from sos_mm.atomic import atomic_path, remove_work, write_atomic
-from sos_mm.locks import lock_file, one_at_a_time, sole_run
+from sos_mm.locks import lock_file, one_at_a_time, short_turn, sole_run
 from tests.helpers.processes import waiting_processes
 
 HOLDER = """
@@ -79,6 +79,18 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
     monkeypatch.setattr("sos_mm.locks.fcntl.flock", refuse)
     write_atomic(tmp_path / "a", b"mine")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"mine"}
+    done = False
+    with short_turn(tmp_path / "turns"):
+        done = True
+    assert done
+
+
+def test_errors_of_a_turn_are_told(tmp_path):
+    """That its file cannot be made, and those of the block, whatever their number."""
+    with pytest.raises(FileNotFoundError), short_turn(tmp_path / "none" / "turns"):
+        pass
+    with pytest.raises(OSError, match="of the block"), short_turn(tmp_path / "turns"):
+        raise OSError(95, "of the block")
 
 
 def test_only_names_of_ones_own_are_removed(tmp_path):
