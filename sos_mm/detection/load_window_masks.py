@@ -39,9 +39,13 @@ class LoadWindowMasks(LoadAnnotations):
 
 
 def _decode(mask: Any, size: tuple[int, int], name: str) -> MaskWindow:
-    # `LoadAnnotations` has made arrays of polygons.
-    outline = [polygon.tolist() for polygon in mask] if isinstance(mask, list) else mask
-    return unpack_window(packed_mask(outline, size, name), name)
+    if isinstance(mask, list):
+        # `LoadAnnotations` has made arrays of polygons.
+        mask = [polygon.tolist() for polygon in mask]
+    elif isinstance(mask, dict):
+        # Data sets in Python give the shape of an array, a tuple; JSON files lists.
+        mask = mask | {"size": np.asarray(mask["size"]).tolist()}
+    return unpack_window(packed_mask(mask, size, name), name)
 
 
 def _box(window: MaskWindow) -> tuple[int, int, int, int]:

@@ -67,6 +67,14 @@ def test_samples_are_those_of_load_annotations(outlines):
     check_loading(outlines)
 
 
+@pytest.mark.parametrize("size", [(HEIGHT, WIDTH), np.array([HEIGHT, WIDTH]), [float(HEIGHT), float(WIDTH)]])
+def test_sizes_of_data_sets_in_python(size):
+    """Not from a JSON file."""
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[3:9, 5:20] = True
+    check_loading([compressed(mask) | {"size": size}, plain(mask) | {"size": size}])
+
+
 def test_samples_without_numba():
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[3:9, 5:20] = True
