@@ -82,6 +82,7 @@ def occlude_windows(
     before, after, tight = np.zeros(number, np.int64), np.zeros(number, np.int64), np.zeros((number, 4), np.int64)
     for index, (window, part) in enumerate(zip(windows, parts, strict=True)):
         height, width = part.shape
+        # In one layout, since numba would compile the loop anew for each.
         fast, whole = _loops_for(part.dtype), np.array([[0, 0, width, height]])
         measure, seen = (fast.measure, np.ascontiguousarray(part).view(np.uint8)) if fast else (_measure, part)
         measured = measure(seen[None], cover[_part(window)], whole)

@@ -16,6 +16,7 @@ from sos_mm.formats.records import MOST_PIXELS, NO_LIMIT, Complaint, are_finite,
 Totals = tuple[int, int, int]
 # A polygon may reach so far beyond an image that is smaller, in pixels.
 _LEAST_MARGIN = 256
+_REMEDY = "correct or remove the annotation"
 # Each character holds five bits, of which the highest of the last character is the sign, and a continuation bit; it is
 # shifted into printable ASCII.
 _BITS, _LOW, _SIGN, _MORE, _SHIFT = 5, 31, 16, 32, 48
@@ -165,7 +166,7 @@ def decode_window(segmentation: Any, size: tuple[int, int], name: str) -> MaskWi
     """
     window = unpack_window(packed_mask(segmentation, size, name), name)
     if not window.mask.size:
-        raise _faulty(f"The outline of {name} must hold pixels, but is empty: correct or remove the annotation.")
+        raise _faulty(f"The outline of {name} must hold pixels, but is empty: {_REMEDY}.")
     return window
 
 
@@ -182,7 +183,7 @@ def unpack_window(packed: dict[str, Any], name: str) -> MaskWindow:
         characters = np.frombuffer(counts if isinstance(counts, bytes) else counts.encode(), np.uint8)
         columns, x, y, adds_up = fast.columns_of(characters, height, width)
         if not adds_up:
-            raise _faulty(f"The run lengths of {name} must add up to {height * width} pixels, but do not.")
+            raise _faulty(f"The run lengths of {name} must add up to {height * width} pixels, but do not: {_REMEDY}.")
         return MaskWindow(cv2.transpose(columns) if columns.size else columns, x, y)
     # The decoded array is in column-major order: only the box is copied to row-major order.
     whole, (x, y, width, height) = mask_tools.decode(packed), map(int, mask_tools.toBbox(packed))
@@ -244,7 +245,7 @@ def packed_mask(segmentation: Any, size: tuple[int, int], name: str) -> dict[str
         raise _faulty(f"The outline of {name} cannot be read: `counts` must be run lengths, but {error}") from error
     # Pycocotools would leave pixels that no run covers uninitialised.
     if least < 0 or covered != size[0] * size[1]:
-        raise _faulty(f"The run lengths of {name} must add up to {size[0] * size[1]} pixels, but do not.")
+        raise _faulty(f"The run lengths of {name} must add up to {size[0] * size[1]} pixels, but do not: {_REMEDY}.")
     packed = {"size": list(size), "counts": counts}
     return packed if isinstance(counts, str) else mask_tools.frPyObjects(packed, *size)
 
@@ -256,13 +257,13 @@ def _check_polygons(polygons: list[list[Any]], size: tuple[int, int], name: str)
     """
     for polygon in polygons:
         if not are_finite(polygon):
-            raise _faulty(f"A polygon of {name} must be finite numbers, but is {repr(polygon)[:80]}.")
+            raise _faulty(f"A polygon of {name} must be finite numbers, but is {repr(polygon)[:80]}: {_REMEDY}.")
         for values, side in ((polygon[::2], size[1]), (polygon[1::2], size[0])):
             margin = max(side, _LEAST_MARGIN)
             if min(values) < -margin or max(values) > side + margin:
                 raise _faulty(
                     f"A polygon of {name} must be inside its image of {size[1]}x{size[0]} pixels, but reaches from "
-                    f"{min(values)} to {max(values)}."
+                    f"{min(values)} to {max(values)}: {_REMEDY}."
                 )
 
 
