@@ -80,13 +80,14 @@ def test_one_line_in_a_stock_config(data_root, name):
 
 
 @pytest.mark.parametrize("resized_after", [False, True])
-def test_windows_of_masks_give_what_whole_masks_give(data_root, monkeypatch, resized_after):
+@pytest.mark.parametrize("load", [dict(type="LoadAnnotations", with_mask=True), dict(type="sos_mm.LoadWindowMasks")])
+def test_windows_of_masks_give_what_whole_masks_give(data_root, monkeypatch, resized_after, load):
     """Through mmdet's transforms, to what models ask for."""
     resize = dict(type="RandomResize", scale=(300, 240), ratio_range=(0.7, 1.5), keep_ratio=True)
     steps = [resize, LINE] if not resized_after else [LINE, resize]
     pipeline = [
         dict(type="LoadImageFromFile"),
-        dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
+        load,
         *steps,
         dict(type="RandomFlip", prob=[0.3, 0.3, 0.3], direction=["horizontal", "vertical", "diagonal"]),
         dict(type="RandomCrop", crop_size=(150, 170), recompute_bbox=True, allow_negative_crop=True),
@@ -100,8 +101,8 @@ def test_windows_of_masks_give_what_whole_masks_give(data_root, monkeypatch, res
     assert len(windows) == len(truths) == 12
     for found, truth in zip(windows, truths, strict=True):
         one, other = (each["data_samples"].gt_instances for each in (found, truth))
-        # Still in windows, or drawn when they were resized.
-        assert isinstance(one.masks, WindowMasks) is not resized_after
+        assert isinstance(one.masks, WindowMasks)
+        assert one.masks.windows is not None
         assert not isinstance(other.masks, WindowMasks)
         assert torch.equal(found["inputs"], truth["inputs"])
         assert torch.equal(one.bboxes.tensor, other.bboxes.tensor)
