@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import mmcv
@@ -16,10 +17,10 @@ class WindowMasks(BitmapMasks):
 
     Masks of objects are mostly empty: twenty of a 1024x1024 image are 20 MB, their windows less than 1 MB, which is
     what goes from a data worker to the training process, and from there to a GPU. What is done with windows is chosen
-    by what pipelines and models do: counting, choosing, scaling, mirroring, cropping, padding with 0, boxes and
-    tensors. All else, and ``masks`` itself, draws the whole masks once, and these are kept instead of the windows.
-    Every result equals that of `BitmapMasks`; but scaling, mirroring and padding with 0 keep all dtypes, of which
-    OpenCV knows some only.
+    by what pipelines and models do: counting, choosing, scaling, moving by whole pixels, mirroring, cropping, padding
+    with 0, boxes and tensors. All else, and ``masks`` itself, draws the whole masks once, and these are kept instead of
+    the windows. Every result equals that of `BitmapMasks`; but scaling, moving, mirroring and padding with 0 keep all
+    dtypes, of which OpenCV knows some only.
 
     Args:
         masks: As in `BitmapMasks`: whole masks, (N, H, W).
@@ -125,15 +126,44 @@ class WindowMasks(BitmapMasks):
         past = first + np.maximum(np.clip(bbox[2:], 0, size) - first, 1)
         if (past > size).any():
             return super().crop(bbox)
-        # Windows beside the crop become empty ones at its edges.
-        corners = self._windows.reshape(-1, 2, 2).clip(first, past)
-        parts = [
-            part[y0:y1, x0:x1]
-            for part, ((x0, y0), (x1, y1)) in zip(
-                self._parts, (corners - self._windows[:, None, :2]).tolist(), strict=True
-            )
-        ]
-        return self._like((corners - first).reshape(-1, 4), parts, *(past - first)[::-1].tolist())
+        windows, parts = self._inside(self._windows, first, past)
+        return self._like(windows - np.tile(first, 2), parts, *(past - first)[::-1].tolist())
+
+    def expand(self, expanded_h: int, expanded_w: int, top: int, left: int) -> BitmapMasks:
+        """Places the masks in larger images. See `BitmapMasks.expand`."""
+        fits = 0 <= top <= expanded_h - self.height and 0 <= left <= expanded_w - self.width
+        if self._windows is None or not fits or self._dtype != np.uint8:
+            return super().expand(expanded_h, expanded_w, top, left)
+        return self._like(self._windows + np.array([left, top, left, top]), self._parts, expanded_h, expanded_w)
+
+    def translate(
+        self,
+        out_shape: tuple[int, int],
+        offset: Any,
+        direction: str = "horizontal",
+        border_value: float = 0,
+        interpolation: str = "bilinear",
+    ) -> BitmapMasks:
+        """Moves the masks in images of a height and width. See `BitmapMasks.translate`."""
+        both = {"horizontal": (offset, 0), "vertical": (0, offset), "both": offset}.get(direction)
+        exact = isinstance(both, tuple) and len(both) == 2 and all(isinstance(each, Integral) for each in both)
+        plain = border_value == 0 and interpolation in ("nearest", "bilinear")
+        if self._windows is None or not exact or not plain:
+            return super().translate(out_shape, offset, direction, border_value, interpolation)
+        moved, new = np.array(both), np.array(out_shape[::-1])
+        # As there: what does not fit into the new images is cut off before it is moved, too.
+        past = np.minimum(np.minimum((self.width, self.height), new), new - moved)
+        first = np.minimum(np.maximum(-moved, 0), past)
+        windows, parts = self._inside(self._windows, first, np.maximum(past, first))
+        windows = (windows.reshape(-1, 2, 2) + moved).clip(0, new).reshape(-1, 4)
+        return self._like(windows, parts, *out_shape)
+
+    def _inside(self, windows: np.ndarray, first: np.ndarray, past: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Cuts the windows at a box from (x, y) to before (x, y); those beside it become empty ones at its edges."""
+        corners = windows.reshape(-1, 2, 2).clip(first, past)
+        cuts = (corners - windows[:, None, :2]).tolist()
+        parts = [part[y0:y1, x0:x1] for part, ((x0, y0), (x1, y1)) in zip(self._parts, cuts, strict=True)]
+        return corners.reshape(-1, 4), parts
 
     def pad(self, out_shape: tuple[int, int], pad_val: int = 0) -> BitmapMasks:
         """Pads the masks at the right and at the bottom. See `BitmapMasks.pad`."""

@@ -79,22 +79,22 @@ def test_one_line_in_a_stock_config(data_root, name):
     assert more > len(pasted)
 
 
-@pytest.mark.parametrize("resized_after", [False, True])
+RESIZE = dict(type="RandomResize", scale=(300, 240), ratio_range=(0.7, 1.5), keep_ratio=True)
+FLIP = dict(type="RandomFlip", prob=[0.3, 0.3, 0.3], direction=["horizontal", "vertical", "diagonal"])
+CROP = dict(type="RandomCrop", crop_size=(150, 170), recompute_bbox=True, allow_negative_crop=True)
+PAD = dict(type="Pad", size=(200, 200))
+FILTER = dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), min_gt_mask_area=30, by_mask=True, keep_empty=False)
+MOSAIC = dict(type="CachedMosaic", img_scale=(150, 170), max_cached_images=8, random_pop=False)
+MIX = dict(type="CachedMixUp", img_scale=(200, 200), max_cached_images=6, random_pop=False, prob=0.7)
+
+
+@pytest.mark.parametrize(
+    "steps", [(RESIZE, LINE, FLIP, CROP, PAD), (LINE, RESIZE, FLIP, CROP, PAD), (LINE, MOSAIC, RESIZE, CROP, PAD, MIX)]
+)
 @pytest.mark.parametrize("load", [dict(type="LoadAnnotations", with_mask=True), dict(type="sos_mm.LoadWindowMasks")])
-def test_windows_of_masks_give_what_whole_masks_give(data_root, monkeypatch, resized_after, load):
+def test_windows_of_masks_give_what_whole_masks_give(data_root, monkeypatch, steps, load):
     """Through mmdet's transforms, to what models ask for."""
-    resize = dict(type="RandomResize", scale=(300, 240), ratio_range=(0.7, 1.5), keep_ratio=True)
-    steps = [resize, LINE] if not resized_after else [LINE, resize]
-    pipeline = [
-        dict(type="LoadImageFromFile"),
-        load,
-        *steps,
-        dict(type="RandomFlip", prob=[0.3, 0.3, 0.3], direction=["horizontal", "vertical", "diagonal"]),
-        dict(type="RandomCrop", crop_size=(150, 170), recompute_bbox=True, allow_negative_crop=True),
-        dict(type="Pad", size=(200, 200)),
-        dict(type="FilterAnnotations", min_gt_bbox_wh=(1, 1), min_gt_mask_area=30, by_mask=True, keep_empty=False),
-        dict(type="PackDetInputs"),
-    ]
+    pipeline = [dict(type="LoadImageFromFile"), load, *steps, FILTER, dict(type="PackDetInputs")]
     windows = packed(data_root, pipeline)
     monkeypatch.setattr(WindowMasks, "from_windows", classmethod(drawn))
     truths = packed(data_root, pipeline)

@@ -204,6 +204,39 @@ def test_scaling(seed, size, scale, drawn):
             check_same(found, truth)
 
 
+@settings(max_examples=300, deadline=None)
+@given(SEEDS, sizes, st.integers(-95, 95), st.integers(-95, 95), st.sampled_from(["horizontal", "vertical"]), DTYPES)
+def test_moving(seed, size, offset, other_offset, direction, dtype):
+    """Into images of any size, also past their borders; in both directions, which not every mmdet knows, as in two."""
+    whole, windows = both(seed, dtype)
+    found = windows.translate(size, offset, direction)
+    assert in_windows(found)
+    directions = ("horizontal", "vertical") if direction == "horizontal" else ("vertical", "horizontal")
+    twice = found.translate(size, other_offset, directions[1])
+    offsets = (offset, other_offset) if direction == "horizontal" else (other_offset, offset)
+    check_same(windows.translate(size, offsets, "both"), copy.deepcopy(twice))
+    truth = outcome(lambda masks: masks.translate(size, offset, direction), whole)
+    # OpenCV moves no bools and no integers of 64 bits.
+    if isinstance(truth, BitmapMasks):
+        check_same(found, truth)
+    else:
+        assert truth is cv2.error
+        assert dtype in (np.bool_, np.int64)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SEEDS, DTYPES, st.integers(-3, 40), st.integers(-3, 40), st.integers(1, 90), st.integers(1, 90))
+def test_placing_in_larger_images(seed, dtype, top, left, height, width):
+    whole, windows = both(seed, dtype)
+    fits = 0 <= top <= height - whole.height and 0 <= left <= width - whole.width
+    found, truth = (outcome(lambda masks: masks.expand(height, width, top, left), each) for each in (windows, whole))
+    assert in_windows(found) is (fits and (dtype is np.uint8 or len(whole) == 0))
+    if isinstance(truth, BitmapMasks):
+        check_same(found, truth)
+    else:
+        assert found is truth
+
+
 @pytest.mark.parametrize("scale", [0, -1.0, "2", None])
 def test_scales_that_are_none_are_refused(scale):
     whole, windows = both(3, number=2)
@@ -217,8 +250,8 @@ def test_scales_that_are_none_are_refused(scale):
     [
         lambda masks: masks.resize((31, 17), "bilinear"),
         lambda masks: masks.rescale((40, 50), "area"),
-        lambda masks: masks.expand(60, 50, 7, 5),
-        lambda masks: masks.translate((30, 30), 3),
+        lambda masks: masks.translate((30, 30), 3.5),
+        lambda masks: masks.translate((30, 30), 3, border_value=1),
         lambda masks: masks.shear((masks.height, masks.width), 0.4),
         lambda masks: masks.rotate((masks.height, masks.width), 20),
         lambda masks: masks.crop_and_resize(np.array([[1.0, 0, 9, 8]] * 2, np.float32), (7, 7), np.array([0, 2])),
