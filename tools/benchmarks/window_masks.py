@@ -1,8 +1,9 @@
-"""Times a pipeline of mmdet with `LoadWindowMasks` against the same with mmdet's `LoadAnnotations`, alternating.
+"""Times pipelines of mmdet with `LoadWindowMasks` against the same with mmdet's `LoadAnnotations`, alternating.
 
-An image of 1024x1024 with ten objects, outlined by polygons, passes loading of annotations, `Resize` to (1333, 800),
-`RandomFlip` and `PackDetInputs`; its masks are then handed on as from a data worker, by pickle, and made a tensor.
-Processor times of one thread; medians.
+Images of 1024x1024 with ten objects, outlined by polygons, pass loading of annotations; that, `Resize` to (1333, 800),
+`RandomFlip` and `PackDetInputs`; and loading with the steps of RTMDet-Ins, `CachedMosaic` and `CachedMixUp` among them.
+After the second, masks are handed on as from a data worker, by pickle, and made a tensor. Processor times of one
+thread; medians.
 """
 
 import argparse
@@ -21,11 +22,19 @@ from sos_mm.composition.outlines import outlines
 from sos_mm.composition.scene import Scene
 from sos_mm.synthesis import Recipe, SceneMaker
 
-REST = (
-    dict(type="Resize", scale=(1333, 800), keep_ratio=True),
+PACK = dict(type="PackDetInputs")
+RESIZED = (dict(type="Resize", scale=(1333, 800), keep_ratio=True), dict(type="RandomFlip", prob=0.5), PACK)
+MOSAIC = (
+    dict(type="CachedMosaic", img_scale=(640, 640), pad_val=114.0),
+    dict(type="RandomResize", scale=(1280, 1280), ratio_range=(0.1, 2.0), resize_type="mmdet.Resize", keep_ratio=True),
+    dict(type="RandomCrop", crop_size=(640, 640), recompute_bbox=True, allow_negative_crop=True),
     dict(type="RandomFlip", prob=0.5),
-    dict(type="PackDetInputs"),
+    dict(type="Pad", size=(640, 640), pad_val=dict(img=(114, 114, 114))),
+    dict(type="CachedMixUp", img_scale=(640, 640), ratio_range=(1.0, 1.0), pad_val=(114, 114, 114)),
+    PACK,
 )
+# Images that fill the caches of mosaics first.
+CACHED = 10
 
 
 def main() -> None:
@@ -38,16 +47,20 @@ def main() -> None:
     register_all_modules()
     whole = dict(type="LoadAnnotations", with_bbox=True, with_mask=True)
     loaders = {"LoadAnnotations": whole, "LoadWindowMasks": dict(type="sos_mm.LoadWindowMasks", with_bbox=True)}
+    load, resized, mosaic = (
+        {name: Compose([loader, *steps]) for name, loader in loaders.items()} for steps in ((), RESIZED, MOSAIC)
+    )
     maker, times = SceneMaker(Recipe(canvas=(SIDE, SIDE), layout=TEN), 0), defaultdict(list)
-    for index in range(images + 3):
+    for index in range(images + CACHED):
         sample = as_sample(maker.make(index), index)
-        for name, loader in loaders.items():
-            own = copy.deepcopy(sample)
-            first, own = timed(Compose([loader]), own)
-            rest, packed = timed(Compose(REST), own)
+        for name in loaders:
+            np.random.seed(index)  # noqa: NPY002 # What mmdet draws from.
+            mixed, _ = timed(mosaic[name], copy.deepcopy(sample))
+            loaded, _ = timed(load[name], copy.deepcopy(sample))
+            passed, packed = timed(resized[name], copy.deepcopy(sample))
             sent, _ = timed(handed_on, packed)
-            if index >= 3:
-                for step, seconds in (("", first), (", and the rest", first + rest), (" sent, to a tensor", sent)):
+            if index >= CACHED:
+                for step, seconds in (("", loaded), (", resized", passed), (", sent", sent), (", mosaic", mixed)):
                     times[name + step].append(seconds)
     show(times)
 
